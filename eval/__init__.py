@@ -1,0 +1,1 @@
+"""Test collections, runs, measures and experiments."""

@@ -1,0 +1,1 @@
+"""Collections, engines, fusion, and the one query path."""

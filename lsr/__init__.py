@@ -1,0 +1,1 @@
+"""Learned sparse retrieval: encoders, sparse vectors, documents."""

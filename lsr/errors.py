@@ -1,0 +1,53 @@
+"""The one tree of errors that a user can meet.
+
+    LsrError
+    ├── UsageError             the caller asked for something that does not exist or is not allowed
+    │   └── NotFoundError      a named thing (file, collection, document, model) is not there
+    ├── InputError             data read from outside is malformed
+    ├── EncoderMismatchError   a collection was opened with another encoder than it was built with
+    ├── LockedError            another process is writing to the collection
+    ├── CorruptionError        stored bytes fail their checksum or name an unknown format
+    └── MissingDependencyError an optional package is needed; the message names the install line
+
+Each message is one sentence that states what was given, what is allowed and what to do.
+"""
+
+from __future__ import annotations
+
+
+class LsrError(Exception):
+    """Base of every error that is explained to the user instead of shown as a traceback."""
+
+
+class UsageError(LsrError):
+    """The caller asked for something that does not exist or is not allowed."""
+
+
+class NotFoundError(UsageError):
+    """A named file, collection, document or model is not there."""
+
+
+class InputError(LsrError):
+    """Data read from outside is malformed."""
+
+
+class EncoderMismatchError(LsrError):
+    """A collection was opened with another encoder than it was built with."""
+
+
+class LockedError(LsrError):
+    """Another process holds the writer lock of the collection."""
+
+
+class CorruptionError(LsrError):
+    """Stored bytes fail their checksum, or their format version is unknown."""
+
+
+class MissingDependencyError(LsrError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs the package {package!r}, which is not installed; "
+            f"install it with: pip install 'lsr[{extra}]'"
+        )

@@ -1,0 +1,1 @@
+"""REST API, search page and command line."""
