@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lsr.errors import InputError
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -40,3 +42,77 @@ class Query:
 
     id: str
     text: str
+
+
+LONGEST_ID = 512
+
+
+def parse_document(record: object) -> Document:
+    """A document from a JSON object: ``_id`` or ``id``, ``title``, ``text`` or ``contents``.
+
+    ``metadata``, if it is an object, and every other member become the document's metadata.
+
+    Raises:
+        InputError: the record is no object, lacks an id or a text, or holds text that is not
+            valid Unicode.
+    """
+    if not isinstance(record, dict):
+        raise InputError(f"a document is a JSON object, not {_kind(record)}")
+    members = dict(record)
+    given = [members.pop(key) for key in ("_id", "id") if key in members]
+    texts = [members.pop(key) for key in ("text", "contents") if key in members]
+    title = members.pop("title", "")
+    metadata = members.pop("metadata", None)
+    if isinstance(metadata, dict):
+        members = metadata | members
+    elif metadata is not None:
+        members["metadata"] = metadata
+    if not texts:
+        raise InputError("the document has no text; give it as 'text' or 'contents'")
+    document = Document(
+        id=_identifier(given[0] if given else None),
+        text=_string(texts[0], "text"),
+        title=_string(title, "title"),
+        metadata=members,
+    )
+    check_unicode(json.dumps(members, ensure_ascii=False), "metadata")
+    return document
+
+
+def check_unicode(text: str, name: str) -> str:
+    """The text itself.
+
+    Raises:
+        InputError: it holds half of a surrogate pair, which no encoder or file can hold.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the {name} holds half of a surrogate pair at character {error.start}; "
+            "give valid Unicode"
+        ) from None
+    return text
+
+
+def _identifier(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        given = "no id" if value is None or value == "" else f"the id {_kind(value)}"
+        raise InputError(f"the document has {given}; give '_id' or 'id' as a string or an integer")
+    identifier = check_unicode(str(value), "id")
+    if len(identifier.encode()) > LONGEST_ID:
+        raise InputError(f"the id is longer than {LONGEST_ID} bytes; give a shorter one")
+    return identifier
+
+
+def _string(value: object, name: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InputError(f"the {name} is {_kind(value)}; give a string")
+    return check_unicode(value, name)
+
+
+def _kind(value: object) -> str:
+    names: dict[type, str] = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
+    return names.get(type(value), "null" if value is None else f"the number {value}")

@@ -1,0 +1,85 @@
+"""The fields of a collection: what is stored of each document beside its text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from lsr.checkpoint import Checkpoint
+from lsr.dense import DenseEncoder
+from lsr.encoder import SparseEncoder, load_encoder
+from lsr.errors import EncoderMismatchError
+from lsr.lexical import Bm25Config, Bm25Encoder
+
+SPARSE, DENSE, BM25 = "sparse", "dense", "bm25"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: its name, its kind, and the encoder that filled it.
+
+    ``size`` is the vocabulary size of a sparse field and the dimension of a dense one;
+    ``counts`` tells that the field stores term counts, not weights.
+    """
+
+    name: str
+    kind: Literal["sparse", "dense"]
+    encoder: str
+    fingerprint: str
+    size: int
+    counts: bool = False
+
+
+def encoder_fields(encoder: str, dense: str | None = None, bm25: bool = False) -> list[Field]:
+    """The fields of a new collection: ``sparse``, and as asked for ``dense`` and ``bm25``.
+
+    An encoder that estimates IDF from the collection brings a ``bm25`` field over its own
+    vocabulary, for the counts.
+    """
+    sparse = load_encoder(encoder)
+    fields = [sparse_field(SPARSE, sparse)]
+    if not sparse.stores_counts and (bm25 or sparse.needs_statistics):
+        fields.append(sparse_field(BM25, _lexical_companion(sparse)))
+    if dense is not None:
+        model = DenseEncoder.load(dense)
+        fields.append(Field(DENSE, "dense", model.name, model.fingerprint, model.dimension))
+    return fields
+
+
+def sparse_field(name: str, encoder: SparseEncoder) -> Field:
+    """The field that an encoder fills."""
+    return Field(
+        name,
+        "sparse",
+        encoder.name,
+        encoder.fingerprint,
+        encoder.vocabulary.size,
+        encoder.stores_counts,
+    )
+
+
+def check_encoder(field: Field, fingerprint: str) -> None:
+    """Raise EncoderMismatchError unless the encoder is the one that filled the field."""
+    if fingerprint != field.fingerprint:
+        raise EncoderMismatchError(
+            f"the field {field.name!r} was built with the encoder {field.fingerprint} "
+            f"({field.encoder}), but {fingerprint} was given; use the encoder it was built with, "
+            "or index into a new directory"
+        )
+
+
+def dump_fields(fields: Sequence[Field]) -> str:
+    """Fields as JSON."""
+    return json.dumps([asdict(field) for field in fields])
+
+
+def load_fields(text: str) -> list[Field]:
+    """Fields from the JSON of ``dump_fields``."""
+    return [Field(**entry) for entry in json.loads(text)]
+
+
+def _lexical_companion(encoder: SparseEncoder) -> SparseEncoder:
+    _, colon, model = encoder.name.split(",")[0].partition(":")
+    return Bm25Encoder(Bm25Config(), Checkpoint.resolve(model) if colon else None)

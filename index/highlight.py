@@ -1,0 +1,87 @@
+"""Snippets: the part of a text that matched, with the matched words marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from lsr.vocabulary import Vocabulary
+
+LONGEST_SCANNED = 50_000
+SNIPPET_LENGTH = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """``snippet`` is a part of a field's text; ``spans`` are [start, end) places of the matched
+    words in it, ascending and disjoint."""
+
+    field: str
+    snippet: str
+    spans: list[tuple[int, int]]
+
+
+def highlight(
+    field: str,
+    text: str,
+    weights: Mapping[int, float],
+    vocabulary: Vocabulary,
+    length: int = SNIPPET_LENGTH,
+) -> Highlight:
+    """The window of a text that holds the most weight of distinct matched terms.
+
+    A word is marked if at least half of its pieces matched. Only the first 50,000 characters are
+    looked at.
+
+    Args:
+        field: name of the field that the text is of.
+        text: title or body of a document.
+        weights: weight of each matched term.
+        vocabulary: its tokenizer finds the terms.
+        length: characters in the snippet, about; the whole text where it is shorter.
+    """
+    scanned = text[:LONGEST_SCANNED]
+    words = _matched_words(scanned, weights, vocabulary)
+    start = _best_start(words, weights, length) if len(text) > length else 0
+    start = _word_start(text, start)
+    end = start + length if start + length < len(text) else len(text)
+    if end < len(text) and (space := text.rfind(" ", start + length // 2, end)) > 0:
+        end = space
+    spans = [(a - start, b - start) for a, b, _ in words if a >= start and b <= end]
+    return Highlight(field, text[start:end], spans)
+
+
+def _matched_words(
+    text: str, weights: Mapping[int, float], vocabulary: Vocabulary
+) -> list[tuple[int, int, frozenset[int]]]:
+    words = []
+    for _, group in groupby(vocabulary.pieces(text), key=lambda piece: piece.word):
+        pieces = list(group)
+        matched = frozenset(piece.term for piece in pieces if piece.term in weights)
+        if matched and 2 * sum(piece.term in weights for piece in pieces) >= len(pieces):
+            words.append((pieces[0].start, pieces[-1].end, matched))
+    return words
+
+
+def _best_start(
+    words: list[tuple[int, int, frozenset[int]]], weights: Mapping[int, float], length: int
+) -> int:
+    best, best_start = 0.0, 0
+    for place, (start, _, _) in enumerate(words):
+        terms: set[int] = set()
+        for _, end, matched in words[place:]:
+            if end > start + length:
+                break
+            terms |= matched
+        weight = sum(weights[term] for term in terms)
+        if weight > best:
+            best, best_start = weight, start
+    return max(0, best_start - length // 8)
+
+
+def _word_start(text: str, start: int) -> int:
+    if start == 0:
+        return 0
+    space = text.find(" ", start, start + 40)
+    return start if space < 0 else space + 1

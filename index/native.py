@@ -1,0 +1,24 @@
+"""The native engine: the C++ core over memory-mapped posting lists."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index._core import ExhaustiveIndex
+from index.posting_list import PostingLists
+from index.searcher import TopK
+from lsr.sparse import SparseBatch
+
+
+class NativeSearcher:
+    """Windowed term-at-a-time scoring without the interpreter lock."""
+
+    def __init__(self, lists: PostingLists) -> None:
+        self._index = ExhaustiveIndex(
+            lists.offsets, lists.documents, lists.weights.view(np.uint16), lists.document_count
+        )
+
+    def search(self, queries: SparseBatch, k: int, alive: NDArray[np.uint8] | None = None) -> TopK:
+        """See ``Searcher.search``."""
+        return TopK(*self._index.search(queries.indptr, queries.indices, queries.values, k, alive))

@@ -1,0 +1,40 @@
+"""The reference engine: exhaustive scoring in NumPy, the oracle of every other engine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.posting_list import PostingLists
+from index.searcher import TopK, select
+from lsr.sparse import SparseBatch, SparseVector
+
+
+class ReferenceSearcher:
+    """Scores every document that shares a term with the query."""
+
+    def __init__(self, lists: PostingLists) -> None:
+        self._lists = lists
+
+    def search(self, queries: SparseBatch, k: int, alive: NDArray[np.uint8] | None = None) -> TopK:
+        """See ``Searcher.search``."""
+        width = min(k, self._lists.document_count)
+        documents = np.full((len(queries), width), -1, dtype=np.int64)
+        scores = np.zeros((len(queries), width), dtype=np.float32)
+        for row, query in enumerate(queries):
+            every = self._score(query)
+            found = np.flatnonzero(every > 0 if alive is None else (every > 0) & (alive != 0))
+            best = found[select(every[found], found, width)]
+            documents[row, : len(best)] = best
+            scores[row, : len(best)] = every[best]
+        return TopK(documents, scores)
+
+    def _score(self, query: SparseVector) -> NDArray[np.float32]:
+        lists = self._lists
+        scores = np.zeros(lists.document_count, dtype=np.float32)
+        for term, weight in zip(query.indices, query.values, strict=True):
+            if term >= len(lists.offsets) - 1:
+                continue
+            postings = slice(lists.offsets[term], lists.offsets[term + 1])
+            scores[lists.documents[postings]] += weight * lists.weights[postings].astype(np.float32)
+        return scores

@@ -1,0 +1,313 @@
+"""The SQLite file that is the truth of a collection."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.field import Field, dump_fields, load_fields
+from index.posting_list import half
+from index.segment import flush_folder
+from lsr.documents import Document
+from lsr.errors import CorruptionError, LsrError, NotFoundError
+from lsr.sparse import SparseBatch, SparseVector
+
+APPLICATION_ID = 0x4C535231
+VERSION = 1
+VARIABLES = 500
+SCHEMA = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE documents (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    digest BLOB NOT NULL
+);
+CREATE TABLE vectors (
+    field TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    terms BLOB,
+    weights BLOB NOT NULL,
+    PRIMARY KEY (field, sequence)
+) WITHOUT ROWID;
+CREATE TABLE tombstones (sequence INTEGER PRIMARY KEY);
+"""
+
+
+class Snapshot(NamedTuple):
+    """What a reader needs to be up to date.
+
+    ``generation`` of the segment (0: none yet); ``last`` sequence number in it; ``deleted``
+    sequence numbers int64 that are dead although the segment holds them.
+    """
+
+    generation: int
+    last: int
+    deleted: NDArray[np.int64]
+
+
+class Store:
+    """Documents, their vectors and settings; one connection a thread.
+
+    Every upsert appends under a new sequence number and removes the old row, so a sequence
+    number stands for one version of one document for ever.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise NotFoundError(
+                f"there is no collection at {path.parent}; create one with: "
+                f"lsr index CORPUS --into {path.parent}"
+            )
+        self.path = path
+        self._local = threading.local()
+        self._check_format()
+        self.fields = load_fields(str(self._setting("fields")))
+
+    @classmethod
+    def create(cls, path: Path, fields: Sequence[Field]) -> Store:
+        """Write an empty store; the file appears whole or not at all."""
+        temporary = path.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        connection = sqlite3.connect(temporary, isolation_level=None)
+        connection.executescript(SCHEMA)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.executemany(
+            "INSERT INTO settings VALUES (?, ?)",
+            [("fields", dump_fields(fields)), ("generation", 0), ("last", 0), ("revision", 0)],
+        )
+        connection.close()
+        temporary.replace(path)
+        flush_folder(path.parent)
+        return cls(path)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._local.connection = connection
+        return connection
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """One consistent state of the store for all reads inside."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("COMMIT")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """All writes inside, or none; on disk when the block ends."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.connection.execute("UPDATE settings SET value = value + 1 WHERE name = 'revision'")
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise LsrError(f"nothing was written to {self.path}: {error}") from error
+            raise
+
+    def revision(self) -> int:
+        """A number that grows with every committed write."""
+        return int(self._setting("revision"))
+
+    def count(self) -> int:
+        """Number of live documents."""
+        return self.count_after(0)
+
+    def count_after(self, sequence: int) -> int:
+        """Number of live documents written after a sequence number."""
+        row = self.connection.execute(
+            "SELECT COUNT(*) FROM documents WHERE sequence > ?", (sequence,)
+        ).fetchone()
+        return int(row[0])
+
+    def snapshot(self) -> Snapshot:
+        """The published segment and what has been deleted from it since."""
+        last = int(self._setting("last"))
+        rows = self.connection.execute(
+            "SELECT sequence FROM tombstones WHERE sequence <= ? ORDER BY sequence", (last,)
+        )
+        deleted = np.array([row[0] for row in rows], dtype=np.int64)
+        return Snapshot(int(self._setting("generation")), last, deleted)
+
+    def publish(self, generation: int, last: int) -> None:
+        """Make a segment that holds all live documents up to ``last`` the current one."""
+        self.connection.executemany(
+            "UPDATE settings SET value = ? WHERE name = ?",
+            [(generation, "generation"), (last, "last")],
+        )
+        self.connection.execute("DELETE FROM tombstones WHERE sequence <= ?", (last,))
+
+    def append(self, documents: Sequence[Document]) -> list[int]:
+        """Store documents under new sequence numbers, which are returned."""
+        return [
+            int(
+                self.connection.execute(
+                    "INSERT INTO documents (id, title, text, metadata, digest) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    (
+                        document.id,
+                        document.title,
+                        document.text,
+                        json.dumps(dict(document.metadata)),
+                        document.digest(),
+                    ),
+                ).lastrowid
+                or 0
+            )
+            for document in documents
+        ]
+
+    def append_sparse(self, field: str, sequence: Sequence[int], batch: SparseBatch) -> None:
+        """Store a sparse vector for each sequence number, weights as float16."""
+        self.connection.executemany(
+            "INSERT INTO vectors VALUES (?, ?, ?, ?)",
+            (
+                (field, number, row.indices.tobytes(), half(row.values).tobytes())
+                for number, row in zip(sequence, batch, strict=True)
+            ),
+        )
+
+    def append_dense(
+        self, field: str, sequence: Sequence[int], vectors: NDArray[np.float32]
+    ) -> None:
+        """Store a dense vector for each sequence number."""
+        self.connection.executemany(
+            "INSERT INTO vectors VALUES (?, ?, NULL, ?)",
+            ((field, number, row.tobytes()) for number, row in zip(sequence, vectors, strict=True)),
+        )
+
+    def remove(self, ids: Iterable[str]) -> set[str]:
+        """Delete documents by id; returns those that were there."""
+        found = self.sequences(list(ids))
+        numbers = [(number,) for number in found.values()]
+        execute = self.connection.executemany
+        execute("INSERT INTO tombstones VALUES (?)", numbers)
+        execute("DELETE FROM documents WHERE sequence = ?", numbers)
+        execute(
+            "DELETE FROM vectors WHERE field = ? AND sequence = ?",
+            [(field.name, number) for field in self.fields for (number,) in numbers],
+        )
+        return set(found)
+
+    def sequences(self, ids: Sequence[str]) -> dict[str, int]:
+        """Sequence number of each id that is there."""
+        return {row[0]: row[1] for row in self._where("id, sequence", "id", ids)}
+
+    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Digest of each id that is there."""
+        return {row[0]: row[1] for row in self._where("id, digest", "id", ids)}
+
+    def ids(self, sequence: Sequence[int]) -> dict[int, str]:
+        """Id of each sequence number that is live."""
+        return {row[0]: row[1] for row in self._where("sequence, id", "sequence", sequence)}
+
+    def documents(self, sequence: Sequence[int]) -> dict[int, Document]:
+        """Document of each sequence number that is live."""
+        rows = self._where("sequence, id, title, text, metadata", "sequence", sequence)
+        return {row[0]: Document(row[1], row[3], row[2], json.loads(row[4])) for row in rows}
+
+    def all_ids(self) -> list[str]:
+        """Every id, in the order of writing."""
+        return [
+            row[0] for row in self.connection.execute("SELECT id FROM documents ORDER BY sequence")
+        ]
+
+    def live(self, after: int = 0) -> NDArray[np.int64]:
+        """Sequence numbers of the live documents after one, ascending."""
+        rows = self.connection.execute(
+            "SELECT sequence FROM documents WHERE sequence > ? ORDER BY sequence", (after,)
+        )
+        return np.array([row[0] for row in rows], dtype=np.int64)
+
+    def sparse_vectors(self, field: Field, after: int = 0) -> SparseBatch:
+        """Stored vectors of the live documents after a sequence number, in its order."""
+        terms, weights, lengths = bytearray(), bytearray(), [0]
+        for row in self._vectors(field.name, after):
+            terms += row[0]
+            weights += row[1]
+            lengths.append(len(row[1]) // 2)
+        return SparseBatch(
+            np.cumsum(lengths, dtype=np.int64),
+            np.frombuffer(terms, dtype=np.int32),
+            np.frombuffer(weights, dtype=np.float16).astype(np.float32),
+            field.size,
+        )
+
+    def dense_vectors(self, field: Field, after: int = 0) -> NDArray[np.float32]:
+        """Stored vectors of the live documents after a sequence number, in its order."""
+        flat = bytearray()
+        for row in self._vectors(field.name, after):
+            flat += row[1]
+        return np.frombuffer(flat, dtype=np.float32).reshape(-1, field.size)
+
+    def sparse_rows(self, field: Field, sequence: Sequence[int]) -> dict[int, SparseVector]:
+        """Stored vector of each sequence number that is live."""
+        rows = self._where("sequence, terms, weights", "sequence", sequence, field=field.name)
+        return {
+            row[0]: SparseVector(
+                np.frombuffer(row[1], dtype=np.int32),
+                np.frombuffer(row[2], dtype=np.float16).astype(np.float32),
+            )
+            for row in rows
+        }
+
+    def _vectors(self, field: str, after: int) -> sqlite3.Cursor:
+        return self.connection.execute(
+            "SELECT terms, weights FROM vectors WHERE field = ? AND sequence > ? ORDER BY sequence",
+            (field, after),
+        )
+
+    def _where(
+        self, columns: str, key: str, values: Sequence[object], field: str | None = None
+    ) -> Iterator[tuple[Any, ...]]:
+        table = "documents" if field is None else "vectors"
+        condition = "" if field is None else "field = ? AND "
+        for start in range(0, len(values), VARIABLES):
+            part = values[start : start + VARIABLES]
+            marks = ",".join("?" * len(part))
+            yield from self.connection.execute(
+                f"SELECT {columns} FROM {table} WHERE {condition}{key} IN ({marks})",  # noqa: S608
+                ([] if field is None else [field]) + list(part),
+            )
+
+    def _setting(self, name: str) -> Any:
+        row = self.connection.execute(
+            "SELECT value FROM settings WHERE name = ?", (name,)
+        ).fetchone()
+        return row[0]
+
+    def _check_format(self) -> None:
+        try:
+            kind = self.connection.execute("PRAGMA application_id").fetchone()[0]
+            version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise CorruptionError(f"{self.path} is not a collection: {error}") from error
+        if kind != APPLICATION_ID:
+            raise CorruptionError(f"{self.path} is an SQLite file but not a collection")
+        if version != VERSION:
+            raise CorruptionError(
+                f"the collection {self.path.parent} has format version {version} and this release "
+                f"reads {VERSION}; use the release that wrote it, or index again"
+            )

@@ -1,0 +1,90 @@
+"""One consistent state of a collection, as searches see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.field import Field
+from index.searcher import TopK, check_engine, merge
+from index.segment import Segment
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Segments, oldest first, and which of their documents live (uint8, None: all of them).
+
+    Rankings name documents by sequence number, which ascends with segment and ordinal.
+    """
+
+    revision: int
+    generation: int
+    segments: tuple[Segment, ...]
+    alive: tuple[NDArray[np.uint8] | None, ...]
+    counts: Field | None
+
+    def search_sparse(self, field: Field, queries: SparseBatch, k: int, engine: str) -> TopK:
+        """Exact top k of a sparse field over all segments."""
+        check_engine(engine)
+        return self._search(
+            lambda segment, alive: segment.searcher(field.name, engine).search(queries, k, alive),
+            len(queries),
+            k,
+        )
+
+    def search_dense(self, field: Field, queries: NDArray[np.float32], k: int) -> TopK:
+        """Exact top k of a dense field over all segments."""
+        return self._search(
+            lambda segment, alive: segment.dense_searcher(field.name).search(queries, k, alive),
+            len(queries),
+            k,
+        )
+
+    def statistics(self) -> CollectionStatistics | None:
+        """Term statistics, where a field stores counts.
+
+        As in Lucene, deleted documents count until the segment is rebuilt, and the average
+        length is that of the oldest segment, by which its impacts were weighed.
+        """
+        if self.counts is None:
+            return None
+        parts = [segment.statistics(self.counts.name) for segment in self.segments if len(segment)]
+        frequency = np.zeros(self.counts.size, dtype=np.int64)
+        for part in parts:
+            frequency += part.document_frequency
+        return CollectionStatistics(
+            sum(part.documents for part in parts),
+            frequency,
+            parts[0].average_length if parts else 0.0,
+        )
+
+    def _search(
+        self, search: Callable[[Segment, NDArray[np.uint8] | None], TopK], queries: int, k: int
+    ) -> TopK:
+        parts: list[TopK] = [
+            TopK(np.empty((queries, 0), np.int64), np.empty((queries, 0), np.float32))
+        ]
+        for segment, alive in zip(self.segments, self.alive, strict=True):
+            found = search(segment, alive)
+            missing = found.documents < 0
+            numbers = segment.sequence[np.where(missing, 0, found.documents)]
+            parts.append(TopK(np.where(missing, -1, numbers), found.scores))
+        return merge(parts, k)
+
+
+def living(
+    segment: Segment, deleted: Sequence[int] | NDArray[np.int64]
+) -> NDArray[np.uint8] | None:
+    """uint8 (n,): 0 for deleted documents; None where none is."""
+    if len(deleted) == 0 or len(segment) == 0:
+        return None
+    alive = np.ones(len(segment), dtype=np.uint8)
+    places = np.searchsorted(segment.sequence, deleted)
+    places = places[places < len(segment)]
+    alive[places[np.isin(segment.sequence[places], deleted)]] = 0
+    return alive

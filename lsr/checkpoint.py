@@ -1,0 +1,125 @@
+"""Model checkpoints: a local folder, or a Hugging Face hub id fetched into the local cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lsr.errors import InputError, NotFoundError
+from lsr.vocabulary import Vocabulary
+
+FETCHED = ["*.json", "*.txt", "*.model", "*.safetensors"]
+NOT_FETCHED = ["onnx/*", "openvino/*"]
+LARGEST_JSON = 256 << 20
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model in Hugging Face layout, on this machine."""
+
+    name: str
+    folder: Path
+
+    @classmethod
+    def resolve(cls, name: str) -> Checkpoint:
+        """Find a folder, or fetch a hub id.
+
+        Raises:
+            NotFoundError: ``name`` is neither.
+        """
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            if not (folder / "config.json").is_file():
+                raise NotFoundError(
+                    f"the folder {name!r} holds no config.json; "
+                    "give a model folder in Hugging Face layout"
+                )
+            return cls(str(folder.resolve()), folder.resolve())
+        if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
+            raise NotFoundError(
+                f"the model folder {name!r} does not exist; "
+                "give an existing folder, a Hugging Face hub id, or 'bm25'"
+            )
+        return cls(name, _fetch(name))
+
+    def path(self, filename: str) -> Path | None:
+        """A file of the checkpoint, or None where it has no such file."""
+        path = self.folder / filename
+        return path if path.is_file() else None
+
+    def json(self, filename: str) -> Any:
+        """A JSON file of the checkpoint, or None where it has no such file."""
+        path = self.path(filename)
+        return None if path is None else read_json(path)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The checkpoint's tokenizer, read without transformers where it has a fast one."""
+        from tokenizers import Tokenizer
+
+        if path := self.path("tokenizer.json"):
+            return Vocabulary.from_tokenizer(Tokenizer.from_file(str(path)))
+        from lsr.torch_runtime import transformers
+
+        slow = transformers().AutoTokenizer.from_pretrained(self.folder)
+        backend = getattr(slow, "backend_tokenizer", None)
+        if backend is None:
+            raise InputError(
+                f"the tokenizer of {self.name!r} has no fast form; "
+                "use a checkpoint that has a tokenizer.json"
+            )
+        return Vocabulary.from_tokenizer(backend)
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 over the weight files, in the order of their names.
+
+        Raises:
+            NotFoundError: the checkpoint has no safetensors file.
+        """
+        files = sorted(self.folder.glob("*.safetensors"))
+        if not files:
+            raise NotFoundError(
+                f"the checkpoint {self.name!r} has no .safetensors weights, and pickled weights "
+                "are not loaded; convert them with transformers' save_pretrained first"
+            )
+        total = hashlib.sha256()
+        for path in files:
+            with path.open("rb") as stream:
+                total.update(hashlib.file_digest(stream, "sha256").digest())
+        return total.hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file of bounded size.
+
+    Raises:
+        InputError: the file is larger than 256 MiB or no JSON.
+    """
+    if path.stat().st_size > LARGEST_JSON:
+        raise InputError(f"{path} is larger than {LARGEST_JSON >> 20} MiB; no such JSON is read")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def _fetch(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=FETCHED, ignore_patterns=NOT_FETCHED))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise NotFoundError(
+            f"{name!r} is not a built-in encoder, not a folder, and could not be had from the "
+            f"Hugging Face hub ({reason}); give 'bm25', a model folder, or a hub id that this "
+            "machine can reach"
+        ) from error

@@ -1,0 +1,79 @@
+"""Dense encoders: one normalised vector a text, by mean pooling over a transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.batching import Batcher
+from lsr.checkpoint import Checkpoint
+from lsr.encoder import fingerprint
+from lsr.errors import InputError
+
+TOKEN_BUDGET = {"cpu": 2048, "cuda": 65_536}
+DEFAULT_LENGTH = 256
+
+
+class DenseEncoder:
+    """Mean of the last hidden states over a text's tokens, scaled to length 1.
+
+    Inner product is then the cosine. The checkpoint's sentence-transformers settings, where it
+    has them, give the length limit and must ask for mean pooling. A blank text gets zeros.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        pooling = checkpoint.json("1_Pooling/config.json") or {"pooling_mode_mean_tokens": True}
+        if not pooling.get("pooling_mode_mean_tokens", pooling.get("pooling_mode") == "mean"):
+            raise InputError(
+                f"the checkpoint {checkpoint.name!r} does not pool by mean; "
+                "give a dense encoder with mean pooling, such as all-MiniLM-L6-v2"
+            )
+        settings = checkpoint.json("sentence_bert_config.json") or {}
+        config = checkpoint.json("config.json")
+        longest = config.get("max_position_embeddings") or DEFAULT_LENGTH
+        self.max_length = min(settings.get("max_seq_length") or DEFAULT_LENGTH, longest)
+        self.dimension = int(config["hidden_size"])
+        self.name = checkpoint.name
+        self.fingerprint = fingerprint(
+            "dense",
+            vocabulary=checkpoint.vocabulary.digest,
+            weights=checkpoint.weights_digest,
+            max_length=self.max_length,
+        )
+
+    @classmethod
+    def load(cls, name: str) -> DenseEncoder:
+        """The dense encoder of a hub id or folder; weights are read at first use."""
+        return cls(Checkpoint.resolve(name))
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 (n, dimension), one row a text, for documents and queries alike."""
+        import torch
+
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        with torch.inference_mode():
+            for batch in self._batcher(texts):
+                ids = torch.from_numpy(batch.ids).to(self._model.device)
+                mask = torch.from_numpy(batch.mask).to(self._model.device)
+                states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+                real = mask.unsqueeze(-1).to(states.dtype)
+                mean = (states * real).sum(dim=1) / real.sum(dim=1)
+                vectors[batch.rows] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
+        return vectors
+
+    @cached_property
+    def _model(self) -> Any:
+        from lsr.torch_runtime import load_model
+
+        return load_model(self.checkpoint, "AutoModel")
+
+    @cached_property
+    def _batcher(self) -> Batcher:
+        return Batcher(
+            self.checkpoint.vocabulary, self.max_length, TOKEN_BUDGET[self._model.device.type]
+        )

@@ -1,0 +1,158 @@
+"""SPLADE: term weights from any masked-language-model checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lsr.batching import Batcher
+from lsr.checkpoint import Checkpoint
+from lsr.encoder import SparseEncoder, canonical_name, fingerprint
+from lsr.errors import InputError, UsageError
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+
+# Tokens a batch: on a CPU the states and a tile of logits should stay in the cache.
+TOKEN_BUDGET = {"cpu": 1024, "cuda": 65_536}
+
+
+@dataclass(frozen=True, slots=True)
+class SpladeConfig:
+    """``max_length`` tokens of a text, special tokens counted; ``logs`` 1 or 2 logarithms.
+
+    ``logs=0`` takes the number from the checkpoint's sentence-transformers settings, else 1.
+    """
+
+    max_length: int = 256
+    logs: int = 0
+
+    def __post_init__(self) -> None:
+        check_length_and_logs(self.max_length, self.logs)
+
+
+def check_length_and_logs(max_length: int, logs: int) -> None:
+    """Raise UsageError unless 3 <= max_length <= 1,000,000 and logs is 0, 1 or 2."""
+    if not 3 <= max_length <= 1_000_000:
+        raise UsageError(f"max_length is {max_length}; allowed is 3 to 1000000")
+    if logs not in (0, 1, 2):
+        raise UsageError(f"logs is {logs}; allowed are 1, 2, and 0 for what the checkpoint says")
+
+
+class TermWeights:
+    """Text to term weights through a masked-language-model head.
+
+    w_j = log1p(relu(max over positions i of z_ij)), Formal et al. 2021b ("SPLADE v2"), eq. 1 and
+    Lassance et al. 2024; with two logarithms log1p(log1p(relu(max z))), Shen et al. 2025. A blank
+    text gets no terms.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, max_length: int, logs: int) -> None:
+        self.checkpoint = checkpoint
+        self.max_length = max_length
+        self.logs = logs or _declared_logs(checkpoint)
+
+    def encode(self, texts: Sequence[str]) -> SparseBatch:
+        """Term weights of each text, in the order of the texts."""
+        import torch
+
+        from lsr.head import max_over_positions
+
+        model, projection = self._model
+        size = self.checkpoint.vocabulary.size
+        weight, bias = projection.weight[:size], projection.bias
+        lines: list[SparseBatch] = []
+        rows: list[int] = []
+        with torch.inference_mode():
+            for batch in self._batcher(texts):
+                ids = torch.from_numpy(batch.ids).to(model.device)
+                mask = torch.from_numpy(batch.mask).to(model.device)
+                hidden = model(input_ids=ids, attention_mask=mask).logits
+                pooled = max_over_positions(
+                    hidden, mask, weight, None if bias is None else bias[:size]
+                ).relu_()
+                for _ in range(self.logs):
+                    pooled.log1p_()
+                lines.append(_compress(pooled.cpu().numpy(), size))
+                rows.extend(batch.rows.tolist())
+        blank = sorted(set(range(len(texts))) - set(rows))
+        stacked = SparseBatch.concatenate(lines, size)
+        return _in_input_order(stacked, rows, blank)
+
+    @cached_property
+    def _model(self) -> tuple[Any, Any]:
+        from lsr.torch_runtime import load_model
+
+        model = load_model(self.checkpoint, "AutoModelForMaskedLM")
+        projection = model.get_output_embeddings()
+        if projection is None or projection.weight.shape[0] < self.checkpoint.vocabulary.size:
+            raise InputError(
+                f"the checkpoint {self.checkpoint.name!r} has no vocabulary projection over its "
+                f"{self.checkpoint.vocabulary.size} terms; SPLADE needs a masked language model"
+            )
+        # The model then returns what enters its projection, and the head projects tile by tile.
+        projection.forward = lambda states: states
+        return model, projection
+
+    @cached_property
+    def _batcher(self) -> Batcher:
+        limit = getattr(self._model[0].config, "max_position_embeddings", self.max_length)
+        budget = TOKEN_BUDGET[self._model[0].device.type]
+        return Batcher(self.checkpoint.vocabulary, min(self.max_length, limit), budget)
+
+
+class SpladeEncoder(SparseEncoder):
+    """Documents and queries through the same masked language model."""
+
+    def __init__(self, checkpoint: Checkpoint, config: SpladeConfig | None = None) -> None:
+        self.config = config or SpladeConfig()
+        self.vocabulary = checkpoint.vocabulary
+        self._weights = TermWeights(checkpoint, self.config.max_length, self.config.logs)
+        self.name = canonical_name("splade", checkpoint, self.config)
+        self.fingerprint = fingerprint(
+            "splade",
+            vocabulary=self.vocabulary.digest,
+            weights=checkpoint.weights_digest,
+            config=asdict(self.config) | {"logs": self._weights.logs},
+        )
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
+        """SPLADE weights of each text."""
+        return self._weights.encode(texts)
+
+    def encode_queries(
+        self, texts: Sequence[str], statistics: CollectionStatistics | None = None
+    ) -> SparseBatch:
+        """SPLADE weights of each text; the statistics are not used."""
+        return self._weights.encode(texts)
+
+
+def _declared_logs(checkpoint: Checkpoint) -> int:
+    """Logarithms that a sentence-transformers SpladePooling module declares, else 1."""
+    for path in sorted(checkpoint.folder.glob("*SpladePooling/config.json")):
+        settings = checkpoint.json(str(path.relative_to(checkpoint.folder)))
+        if settings.get("activation_function") == "log1p_relu":
+            return 2
+    return 1
+
+
+def _compress(dense: np.ndarray[Any, np.dtype[np.float32]], size: int) -> SparseBatch:
+    rows, terms = np.nonzero(dense)
+    indptr = np.zeros(len(dense) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(rows, minlength=len(dense)), out=indptr[1:])
+    return SparseBatch(indptr, terms.astype(np.int32), dense[rows, terms], size)
+
+
+def _in_input_order(stacked: SparseBatch, rows: list[int], blank: list[int]) -> SparseBatch:
+    places = np.empty(len(rows) + len(blank), dtype=np.int64)
+    places[np.array(rows + blank, dtype=np.int64)] = np.arange(len(places))
+    empty = SparseBatch(
+        np.zeros(len(blank) + 1, np.int64),
+        np.empty(0, np.int32),
+        np.empty(0, np.float32),
+        stacked.vocabulary_size,
+    )
+    return SparseBatch.concatenate([stacked, empty], stacked.vocabulary_size).reorder(places)

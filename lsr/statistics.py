@@ -1,0 +1,37 @@
+"""Term statistics of a collection, as BM25 and IDF tables need them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.sparse import SparseBatch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CollectionStatistics:
+    """Counts over the documents of a collection.
+
+    ``documents`` number of documents; ``document_frequency`` int64 (V,), the number of documents
+    that hold each term; ``average_length`` mean number of tokens of a document.
+    """
+
+    documents: int
+    document_frequency: NDArray[np.int64]
+    average_length: float
+
+    @classmethod
+    def of(cls, counts: SparseBatch) -> CollectionStatistics:
+        """The statistics of a batch of term counts."""
+        total = float(counts.values.sum(dtype=np.float64))
+        return cls(len(counts), counts.document_frequency(), total / max(len(counts), 1))
+
+    def idf(self) -> NDArray[np.float32]:
+        """ln(1 + (N - df + 0.5) / (df + 0.5)) of each term, float32 (V,).
+
+        The form of Lucene's BM25 and of the IDF tables of OpenSearch's inference-free encoders.
+        """
+        df = self.document_frequency.astype(np.float64)
+        return np.log1p((self.documents - df + 0.5) / (df + 0.5)).astype(np.float32)

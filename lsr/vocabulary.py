@@ -1,0 +1,119 @@
+"""A vocabulary and the tokenizer that maps text to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+
+from lsr.errors import InputError
+
+
+class Piece(NamedTuple):
+    """One token of a text: term id, and the characters ``text[start:end]`` it came from."""
+
+    term: int
+    start: int
+    end: int
+    word: int
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Term ids, their spelling, and the tokenizer that finds them in text.
+
+    Term ids run from 0 to ``size - 1``. Special tokens ([CLS], [UNK], ...) have ids but never
+    come out of ``tokenize``.
+    """
+
+    tokenizer: Tokenizer
+
+    @classmethod
+    def bert_uncased(cls) -> Vocabulary:
+        """The 30,522 uncased English word pieces of BERT, which ship with this package."""
+        with resources.as_file(resources.files("lsr") / "data/bert-uncased-vocab.txt") as path:
+            return cls.from_vocabulary_file(path)
+
+    @classmethod
+    def from_vocabulary_file(cls, path: Path) -> Vocabulary:
+        """An uncased BERT tokenizer over a ``vocab.txt``, one word piece a line."""
+        pieces = WordPiece.read_file(str(path))
+        tokenizer = Tokenizer(WordPiece(pieces, unk_token="[UNK]", max_input_chars_per_word=100))
+        tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+        tokenizer.normalizer = BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = BertPreTokenizer()
+        tokenizer.post_processor = TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            special_tokens=[("[CLS]", pieces["[CLS]"]), ("[SEP]", pieces["[SEP]"])],
+        )
+        return cls(tokenizer)
+
+    @classmethod
+    def from_tokenizer(cls, tokenizer: Tokenizer) -> Vocabulary:
+        """Wrap a tokenizer; the padding and truncation its file asks for are switched off."""
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return cls(tokenizer)
+
+    @cached_property
+    def size(self) -> int:
+        """Number of term ids."""
+        return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values())
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """Ids of the tokens that stand for no text."""
+        added = self.tokenizer.get_added_tokens_decoder()
+        return frozenset(term for term, token in added.items() if token.special)
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits that change with any term's spelling or id."""
+        terms = sorted(self.tokenizer.get_vocab(with_added_tokens=True).items())
+        canonical = "\n".join(f"{term}\t{token}" for token, term in terms)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def token(self, term: int) -> str:
+        """The spelling of a term id."""
+        return self.tokenizer.id_to_token(term) or f"[{term}]"
+
+    def term(self, token: str) -> int:
+        """The id of a spelling.
+
+        Raises:
+            InputError: the vocabulary has no such token.
+        """
+        term = self.tokenizer.token_to_id(token)
+        if term is None:
+            raise InputError(
+                f"the token {token!r} is not in the vocabulary of {self.size} terms; "
+                "give tokens as the encoder spells them, or query by text"
+            )
+        return int(term)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Term ids of each text in reading order, without special tokens and truncation."""
+        encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        special = self.special
+        return [[term for term in encoding.ids if term not in special] for encoding in encodings]
+
+    def pieces(self, text: str) -> list[Piece]:
+        """The tokens of one text with the characters they came from."""
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return [
+            Piece(term, start, end, -1 if word is None else word)
+            for term, (start, end), word in zip(
+                encoding.ids, encoding.offsets, encoding.word_ids, strict=True
+            )
+            if term not in self.special
+        ]
