@@ -39,7 +39,7 @@ def contributions(
     encoder = collection.encoder(field)
     stored = collection.store.sparse_rows(field, sequence)
     rows = SparseBatch.from_rows(stored.values(), field.size)
-    impacts = encoder.impacts(rows, view.statistics())
+    impacts = encoder.impacts(rows, view.statistics)
     found = {}
     for number, row in zip(stored, impacts, strict=True):
         terms, in_query, in_row = np.intersect1d(

@@ -206,7 +206,7 @@ def _encode(
     if item.kind == "dense":
         return _encode_dense(collection, item, queries)
     encoder = collection.encoder(item)
-    statistics = view.statistics()
+    statistics = view.statistics
     given = [_given_sparse(query, collection, item) for query in queries]
     texts = [
         _text(query, item) if row is None else "" for query, row in zip(queries, given, strict=True)
@@ -333,17 +333,17 @@ def _highlights(
     document: Document,
     matched: Mapping[str, Sequence[Contribution]],
 ) -> list[Highlight]:
-    """Title and text with the words marked that are in the query or carried the score."""
+    """Title and text with the words marked that carried the score, or are in the query."""
     first = next(item for item in collection.fields if item.kind == "sparse")
     vocabulary = collection.encoder(first).vocabulary
     weights: dict[int, float] = {}
-    if query.text:
+    if query.text and not matched:
         weights = dict.fromkeys(vocabulary.tokenize([query.text])[0], 1.0)
     for terms in matched.values():
         largest = max((term.contribution for term in terms), default=0.0)
         for term in terms:
             if term.contribution >= largest / 4:
-                weights[term.term] = 1.0 + term.contribution / largest
+                weights[term.term] = term.contribution / largest
     return [
         highlight(name, text, weights, vocabulary)
         for name, text in (("title", document.title), ("text", document.text))

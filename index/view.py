@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class View:
             k,
         )
 
+    @cached_property
     def statistics(self) -> CollectionStatistics | None:
         """Term statistics, where a field stores counts.
 

@@ -82,7 +82,7 @@ class InferenceFreeEncoder(SparseEncoder):
         if table is None:
             if statistics is None:
                 raise UsageError("this encoder estimates IDF and needs a collection's statistics")
-            table = statistics.idf()
+            table = statistics.idf
         rows = []
         for terms in self.vocabulary.tokenize(texts):
             present = np.unique(np.array(terms, dtype=np.int32))

@@ -60,7 +60,7 @@ class Bm25Encoder(SparseEncoder):
         if statistics is None:
             raise UsageError("BM25 queries need the statistics of a collection")
         counts = self._count(texts)
-        weights = counts.values * statistics.idf()[counts.indices]
+        weights = counts.values * statistics.idf[counts.indices]
         return SparseBatch(counts.indptr, counts.indices, weights, counts.vocabulary_size)
 
     def impacts(self, stored: SparseBatch, statistics: CollectionStatistics | None) -> SparseBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from lsr.sparse import SparseBatch
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CollectionStatistics:
     """Counts over the documents of a collection.
 
@@ -28,6 +29,7 @@ class CollectionStatistics:
         total = float(counts.values.sum(dtype=np.float64))
         return cls(len(counts), counts.document_frequency(), total / max(len(counts), 1))
 
+    @cached_property
     def idf(self) -> NDArray[np.float32]:
         """ln(1 + (N - df + 0.5) / (df + 0.5)) of each term, float32 (V,).
 

@@ -1,0 +1,93 @@
+"""Bulk upsert over HTTP: every item gets its own status, and the good ones are written."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from index.collection import Collection
+from index.indexing import upsert_documents
+from lsr.documents import Document, parse_document
+from lsr.errors import InputError
+from lsr.readers import parse_json
+
+CHUNK = 256
+STATUS = {"created": 201, "updated": 200, "unchanged": 200}
+
+
+def bulk_upsert(collection: Collection, body: bytes) -> dict[str, Any]:
+    """Write the documents of a request body.
+
+    Args:
+        collection: where to.
+        body: a JSON array of documents, one JSON document, or NDJSON with one a line.
+
+    Returns:
+        ``{"took_ms", "errors", "items": [{"id", "status", "error"?}]}``, items in the body's order.
+
+    Raises:
+        InputError: the body holds no document at all, or is not UTF-8.
+    """
+    started = time.perf_counter()
+    items = _parse(body)
+    first: dict[str, int] = {}
+    good: list[tuple[int, Document]] = []
+    results: list[dict[str, Any]] = [{} for _ in items]
+    for place, item in enumerate(items):
+        if isinstance(item, InputError):
+            results[place] = _failure(None, place, str(item))
+        elif item.id in first:
+            reason = f"the id {item.id!r} was given before, as item {first[item.id] + 1}"
+            results[place] = _failure(item.id, place, reason)
+        else:
+            first[item.id] = place
+            good.append((place, item))
+    for start in range(0, len(good), CHUNK):
+        part = good[start : start + CHUNK]
+        outcomes = upsert_documents(collection, [document for _, document in part])
+        for (place, _), outcome in zip(part, outcomes, strict=True):
+            results[place] = {
+                "id": outcome.id,
+                "status": STATUS[outcome.status],
+                "result": outcome.status,
+            }
+    return {
+        "took_ms": round(1000 * (time.perf_counter() - started), 3),
+        "errors": any("error" in result for result in results),
+        "items": results,
+    }
+
+
+def _failure(identifier: str | None, place: int, reason: str) -> dict[str, Any]:
+    error = {"type": "invalid_document", "message": f"item {place + 1}: {reason}"}
+    return {"id": identifier, "status": 422, "error": error}
+
+
+def _parse(body: bytes) -> list[Document | InputError]:
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"the body is not UTF-8 at byte {error.start}; send UTF-8") from None
+    if text.lstrip().startswith("["):
+        records = parse_json(text)
+        parsed = [_document(record) for record in records]
+    else:
+        lines = [line for line in text.split("\n") if line.strip()]
+        parsed = [_document_line(line) for line in lines]
+    if not parsed:
+        raise InputError("the body holds no document; send a JSON array or one document a line")
+    return parsed
+
+
+def _document_line(line: str) -> Document | InputError:
+    try:
+        return _document(parse_json(line))
+    except InputError as error:
+        return error
+
+
+def _document(record: object) -> Document | InputError:
+    try:
+        return parse_document(record)
+    except InputError as error:
+        return error

@@ -1,0 +1,96 @@
+"""The collections that a server serves, by name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from index.collection import Collection, is_collection
+from lsr.errors import NotFoundError, UsageError
+
+
+class Indexes:
+    """Collections given one by one, and those in given folders, new ones noticed as they come.
+
+    Args:
+        paths: directories of collections, or folders that hold such directories.
+
+    Raises:
+        NotFoundError: a path does not exist.
+        UsageError: two collections have one name.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths: dict[str, Path] = {}
+        self._folders: list[Path] = []
+        self._open: dict[str, Collection] = {}
+        self._lock = threading.Lock()
+        for path in paths:
+            if is_collection(path):
+                name = path.resolve().name
+                if name in self._paths:
+                    raise UsageError(
+                        f"two collections are called {name!r}; their directories must differ in "
+                        "name, for the name is their address"
+                    )
+                self._paths[name] = path
+            elif path.is_dir():
+                self._folders.append(path)
+            else:
+                raise NotFoundError(
+                    f"there is no collection and no folder at {path}; create a collection with: "
+                    f"lsr index CORPUS --into {path}"
+                )
+
+    def names(self) -> list[str]:
+        """Names of all collections, sorted."""
+        found = {
+            path.name
+            for folder in self._folders
+            for path in folder.iterdir()
+            if is_collection(path)
+        }
+        return sorted(found | set(self._paths))
+
+    def __getitem__(self, name: str) -> Collection:
+        with self._lock:
+            path = self._path(name)
+            collection = self._open.get(name)
+            if path is None:
+                self._open.pop(name, None)
+                raise NotFoundError(
+                    f"there is no index {name!r}; there are: {', '.join(self.names()) or 'none'}"
+                )
+            if collection is None:
+                collection = self._open[name] = Collection.open(path)
+            return collection
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Name, number of documents and fields of one collection."""
+        collection = self[name]
+        return {
+            "name": name,
+            "documents": len(collection),
+            "fields": [
+                {
+                    "name": field.name,
+                    "kind": field.kind,
+                    "encoder": Path(field.encoder).name
+                    if Path(field.encoder).is_absolute()
+                    else field.encoder,
+                    "fingerprint": field.fingerprint,
+                    "size": field.size,
+                }
+                for field in collection.fields
+            ],
+        }
+
+    def _path(self, name: str) -> Path | None:
+        if name in self._paths:
+            return self._paths[name]
+        if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+            return None
+        candidates = (folder / name for folder in self._folders)
+        return next((path for path in candidates if is_collection(path)), None)

@@ -1,0 +1,168 @@
+"""The JSON of REST requests and responses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from index.fusion import ReciprocalRankFusion
+from index.pipeline import Hit, Prefetch, SearchConfig, SearchQuery, SearchResult
+
+LONGEST_VECTOR = 100_000
+
+
+class Body(BaseModel):
+    """A request body; members that are not named here are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SparseVectorBody(Body):
+    """A sparse vector: term ids and their weights."""
+
+    indices: Annotated[list[int], Field(max_length=LONGEST_VECTOR)]
+    values: Annotated[list[float], Field(max_length=LONGEST_VECTOR)]
+
+
+class QueryBody(Body):
+    """What is asked: text, or vectors in its place."""
+
+    text: str | None = None
+    tokens: Annotated[dict[str, float], Field(max_length=LONGEST_VECTOR)] | None = None
+    sparse: SparseVectorBody | None = None
+    dense: Annotated[list[float], Field(max_length=LONGEST_VECTOR)] | None = None
+
+
+class PrefetchBody(Body):
+    """One ranking that enters the fusion."""
+
+    using: str
+    limit: int = 100
+
+
+class RrfBody(Body):
+    """Reciprocal rank fusion: score = sum of weight / (k + rank)."""
+
+    k: float = 60
+    weights: dict[str, float] = Field(default_factory=dict)
+
+
+class FusionBody(Body):
+    """How rankings become one."""
+
+    rrf: RrfBody = Field(default_factory=RrfBody)
+
+
+class SearchBody(Body):
+    """A search."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"query": {"text": "how to copy a file"}, "limit": 3}]},
+    )
+
+    query: QueryBody
+    limit: int = 10
+    offset: int = 0
+    using: str | None = None
+    prefetch: Annotated[list[PrefetchBody], Field(max_length=16)] = Field(default_factory=list)
+    fusion: FusionBody = Field(default_factory=FusionBody)
+    with_payload: bool = True
+    highlight: bool = True
+    explain: bool = False
+
+    def to_query(self) -> SearchQuery:
+        """The query as the pipeline takes it."""
+        sparse = self.query.sparse
+        return SearchQuery(
+            text=self.query.text,
+            tokens=self.query.tokens,
+            sparse=(sparse.indices, sparse.values) if sparse else None,
+            dense=self.query.dense,
+        )
+
+    def to_config(self) -> SearchConfig:
+        """The rest as the pipeline takes it."""
+        return SearchConfig(
+            limit=self.limit,
+            offset=self.offset,
+            using=self.using,
+            prefetch=tuple(Prefetch(part.using, part.limit) for part in self.prefetch),
+            fusion=ReciprocalRankFusion(self.fusion.rrf.k, self.fusion.rrf.weights),
+            payload=self.with_payload,
+            highlight=self.highlight,
+            explain=self.explain,
+        )
+
+
+class DeleteBody(Body):
+    """Documents to delete."""
+
+    ids: Annotated[list[str], Field(min_length=1, max_length=100_000)]
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong, in one sentence."""
+
+    code: int
+    type: str
+    message: str
+    request_id: str
+
+
+class ErrorBody(BaseModel):
+    """The shape of every error."""
+
+    error: ErrorDetail
+
+
+def search_json(result: SearchResult, documents: int, explain: bool) -> dict[str, Any]:
+    """A search result as JSON."""
+    body: dict[str, Any] = {
+        "took_ms": round(result.took_ms, 3),
+        "using": result.using,
+        "hits": [hit_json(hit, explain) for hit in result.hits],
+        "meta": {
+            "exact": result.exact,
+            "bound_gap": result.bound_gap,
+            "generation": result.generation,
+            "encoder": result.encoder,
+            "documents": documents,
+        },
+    }
+    if explain:
+        body["query_terms"] = {
+            name: [{"token": token, "weight": weight} for token, weight in terms]
+            for name, terms in result.query_terms.items()
+        }
+    return body
+
+
+def hit_json(hit: Hit, explain: bool) -> dict[str, Any]:
+    """One hit as JSON."""
+    body: dict[str, Any] = {"id": hit.id, "score": hit.score, "scores": hit.scores}
+    if hit.document is not None:
+        body["payload"] = {
+            "title": hit.document.title,
+            "text": hit.document.text,
+            "metadata": dict(hit.document.metadata),
+        }
+        body["highlights"] = [
+            {"field": mark.field, "snippet": mark.snippet, "spans": mark.spans}
+            for mark in hit.highlights
+        ]
+    if explain:
+        body["terms"] = {
+            name: [
+                {
+                    "token": term.token,
+                    "query_weight": term.query_weight,
+                    "document_weight": term.document_weight,
+                    "contribution": term.contribution,
+                }
+                for term in terms
+            ]
+            for name, terms in hit.terms.items()
+        }
+    return body
