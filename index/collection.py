@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
 import os
 import sqlite3
@@ -116,6 +117,25 @@ class Collection:
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Digest of each of these documents that is there."""
         return self._store.digests(ids)
+
+    def describe(self) -> dict[str, int]:
+        """Documents, those newer than the segment, deletions since, generation, bytes on disk."""
+        snapshot = self._store.snapshot()
+        files = [path for path in self.path.rglob("*") if path.is_file()]
+        return {
+            "documents": len(self),
+            "unflushed": self._store.count_after(snapshot.last),
+            "deleted": len(snapshot.deleted),
+            "generation": snapshot.generation,
+            "bytes": sum(path.stat().st_size for path in files),
+        }
+
+    def digest(self) -> str:
+        """16 hexadecimal digits over all documents, whatever the order of writing."""
+        total = hashlib.blake2b(digest_size=8)
+        for digest in self._store.all_digests():
+            total.update(digest)
+        return total.hexdigest()
 
     @property
     def store(self) -> Store:

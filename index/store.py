@@ -219,6 +219,11 @@ class Store:
         """Digest of each id that is there."""
         return {row[0]: row[1] for row in self._where("id, digest", "id", ids)}
 
+    def all_digests(self) -> list[bytes]:
+        """Every document's digest, ascending."""
+        rows = self.connection.execute("SELECT digest FROM documents ORDER BY digest")
+        return [row[0] for row in rows]
+
     def ids(self, sequence: Sequence[int]) -> dict[int, str]:
         """Id of each sequence number that is live."""
         return {row[0]: row[1] for row in self._where("sequence, id", "sequence", sequence)}

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from lsr.checkpoint import Checkpoint
@@ -138,6 +139,14 @@ def canonical_name(family: str, checkpoint: Checkpoint | None, options: object) 
         if getattr(options, field.name) != field.default
     ]
     return ",".join([head, *changed])
+
+
+def short_name(encoder: str) -> str:
+    """An encoder's name without the path to its folder, for display."""
+    head, *options = encoder.split(",")
+    family, colon, model = head.rpartition(":")
+    name = Path(model).name if Path(model).is_absolute() else model
+    return ",".join([family + colon + name, *options])
 
 
 def _bm25(checkpoint: Checkpoint | None, options: Mapping[str, str]) -> SparseEncoder:

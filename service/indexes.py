@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from index.collection import Collection, is_collection
+from lsr.encoder import short_name
 from lsr.errors import NotFoundError, UsageError
 
 
@@ -77,9 +78,7 @@ class Indexes:
                 {
                     "name": field.name,
                     "kind": field.kind,
-                    "encoder": Path(field.encoder).name
-                    if Path(field.encoder).is_absolute()
-                    else field.encoder,
+                    "encoder": short_name(field.encoder),
                     "fingerprint": field.fingerprint,
                     "size": field.size,
                 }

@@ -1,0 +1,132 @@
+"""Test collections: BEIR folders, ir_datasets, and the demo."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eval.demo import demo_qrels, demo_queries, stdlib_documents
+from eval.qrels import Qrels, read_qrels
+from lsr.documents import Query, check_unicode
+from lsr.errors import InputError, NotFoundError
+from lsr.readers import Corpus, Item, beir_file, ir_dataset, open_text, parse_json
+
+DEMO = "demo"
+# In these the queries are documents of the collection; BEIR does not count finding oneself.
+SELF_RETRIEVING = ("arguana", "quora")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A corpus, its judged queries, and the judgements.
+
+    ``corpus`` gives a fresh iterable over the documents at each call. ``queries`` holds exactly
+    the queries that are judged. ``drops_self`` tells that a query's own id does not count.
+    """
+
+    name: str
+    corpus: Callable[[], Iterable[Item]] = field(repr=False)
+    queries: list[Query] = field(repr=False)
+    qrels: Qrels = field(repr=False)
+
+    @property
+    def drops_self(self) -> bool:
+        """Whether a document with the query's id is left out of its ranking, as BEIR does."""
+        return any(name in self.name.lower() for name in SELF_RETRIEVING)
+
+    def digest(self) -> str:
+        """16 hexadecimal digits over queries and judgements."""
+        judged = {query: dict(sorted(self.qrels[query].items())) for query in sorted(self.qrels)}
+        texts = sorted((query.id, query.text) for query in self.queries)
+        canonical = json.dumps([texts, judged], sort_keys=True).encode()
+        return hashlib.blake2b(canonical, digest_size=8).hexdigest()
+
+
+def load_dataset(name: str, split: str = "test") -> Dataset:
+    """The dataset of a BEIR folder, an ir_datasets id (with or without ``irds:``), or ``demo``.
+
+    Args:
+        name: which.
+        split: the qrels file of a BEIR folder; an ir_datasets id names its own split.
+
+    Raises:
+        NotFoundError: there is no such dataset or split.
+        InputError: one of its files is malformed.
+    """
+    if name == DEMO:
+        return Dataset(DEMO, demo_corpus, demo_queries(), demo_qrels())
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _beir(folder, split)
+    if folder.exists() or name.startswith((".", "/", "~")):
+        raise NotFoundError(
+            f"there is no folder {name!r}; give a BEIR folder (corpus.jsonl, queries.jsonl, "
+            "qrels/), an ir_datasets id, or demo"
+        )
+    return _ir_datasets(name.removeprefix("irds:"))
+
+
+def demo_corpus() -> Iterator[Item]:
+    """The demo's documents as items."""
+    for number, document in enumerate(stdlib_documents(), start=1):
+        yield Item(DEMO, number, document)
+
+
+def _beir(folder: Path, split: str) -> Dataset:
+    queries_file = beir_file(folder, "queries.jsonl")
+    qrels_file = beir_file(folder / "qrels", f"{split}.tsv")
+    if beir_file(folder, "corpus.jsonl") is None or queries_file is None:
+        raise NotFoundError(
+            f"{str(folder)!r} is not a BEIR folder: it needs corpus.jsonl and queries.jsonl, "
+            "plain or .gz"
+        )
+    if qrels_file is None:
+        there = sorted(path.name.split(".")[0] for path in folder.glob("qrels/*.tsv*"))
+        raise NotFoundError(
+            f"{str(folder)!r} has no split {split!r}; it has {', '.join(there) or 'none'}"
+        )
+    qrels = read_qrels(qrels_file)
+    queries = [query for query in _read_queries(queries_file) if query.id in qrels]
+    return _judged(folder.resolve().name, Corpus(str(folder)), queries, qrels)
+
+
+def _ir_datasets(name: str) -> Dataset:
+    dataset = ir_dataset(name, needs="qrels")
+    ir_dataset(name, needs="queries")
+    qrels: dict[str, dict[str, int]] = {}
+    for judgement in dataset.qrels_iter():
+        qrels.setdefault(judgement.query_id, {})[judgement.doc_id] = int(judgement.relevance)
+    queries = [
+        Query(query.query_id, query.default_text())
+        for query in dataset.queries_iter()
+        if query.query_id in qrels
+    ]
+    return _judged(name, Corpus(f"irds:{name}"), queries, qrels)
+
+
+def _judged(name: str, corpus: Corpus, queries: list[Query], qrels: Qrels) -> Dataset:
+    missing = sorted(set(qrels) - {query.id for query in queries})
+    if missing:
+        raise InputError(
+            f"the dataset {name!r} judges {len(missing)} queries that it does not have, "
+            f"such as {missing[0]!r}"
+        )
+    return Dataset(name, lambda: corpus, queries, qrels)
+
+
+def _read_queries(path: Path) -> Iterator[Query]:
+    with open_text(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = parse_json(line)
+                text = check_unicode(record["text"], "query")
+                yield Query(str(record["_id"] if "_id" in record else record["id"]), text)
+            except (InputError, KeyError, TypeError, AttributeError) as error:
+                raise InputError(
+                    f"{path}:{number}: no query ({error}); give an object with _id and text"
+                ) from error

@@ -1,0 +1,150 @@
+"""Experiments: one dataset through the pipeline that serves, measured."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from eval.datasets import Dataset
+from eval.measures import STANDARD, measure
+from eval.run import Run
+from index.collection import Collection
+from index.field import Field
+from index.pipeline import SearchConfig, SearchQuery, search_batch
+from lsr.encoder import short_name
+from lsr.errors import UsageError
+
+QUERIES_AT_A_TIME = 64
+# Package to the module that shows it was used.
+PACKAGES = {
+    "lsr": "lsr",
+    "numpy": "numpy",
+    "tokenizers": "tokenizers",
+    "torch": "torch",
+    "transformers": "transformers",
+    "faiss-cpu": "faiss",
+    "ir-measures": "ir_measures",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a number came from; enough to tell two numbers apart."""
+
+    fields: dict[str, str]
+    data: str
+    engine: str
+    versions: dict[str, str]
+
+    def line(self) -> str:
+        """One line for people."""
+        fields = " ".join(f"{name}={fingerprint}" for name, fingerprint in self.fields.items())
+        versions = " ".join(f"{name}={number}" for name, number in self.versions.items())
+        return f"{fields} data={self.data} engine={self.engine} {versions}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row of the table. ``ms_per_query`` is wall time, encoding of the query included."""
+
+    dataset: str
+    encoder: str
+    using: str
+    engine: str
+    documents: int
+    queries: int
+    measures: dict[str, float]
+    ms_per_query: float
+    provenance: Provenance
+    run: Run = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the run."""
+        return {
+            name: asdict(value) if isinstance(value := getattr(self, name), Provenance) else value
+            for name in self.__slots__
+            if name != "run"
+        }
+
+
+def evaluate(
+    dataset: Dataset,
+    collection: Collection,
+    config: SearchConfig,
+    measures: Sequence[str] = STANDARD,
+    on_queries: Callable[[int], None] = lambda done: None,
+) -> Result:
+    """Search for every judged query as a user would, and measure the rankings."""
+    run: dict[str, list[tuple[str, float]]] = {}
+    seconds = 0.0
+    using = config.using or ""
+    for start in range(0, len(dataset.queries), QUERIES_AT_A_TIME):
+        part = dataset.queries[start : start + QUERIES_AT_A_TIME]
+        started = time.perf_counter()
+        results = search_batch(collection, [SearchQuery(text=query.text) for query in part], config)
+        seconds += time.perf_counter() - started
+        for query, result in zip(part, results, strict=True):
+            using = result.using
+            run[query.id] = [
+                (hit.id, hit.score)
+                for hit in result.hits
+                if not (dataset.drops_self and hit.id == query.id)
+            ]
+        on_queries(min(start + QUERIES_AT_A_TIME, len(dataset.queries)))
+    fields = [item for item in collection.fields if using in (item.name, "hybrid")]
+    return Result(
+        dataset=dataset.name,
+        encoder="+".join(short_name(item.encoder) for item in fields),
+        using=using,
+        engine=config.engine,
+        documents=len(collection),
+        queries=len(dataset.queries),
+        measures=measure(dataset.qrels, run, measures),
+        ms_per_query=1000 * seconds / max(len(dataset.queries), 1),
+        provenance=provenance(dataset, collection, config.engine),
+        run=run,
+    )
+
+
+def provenance(dataset: Dataset, collection: Collection, engine: str) -> Provenance:
+    """Fingerprints of the encoders, of the data, and the versions of what computed."""
+    versions = {"python": platform.python_version()}
+    versions |= {
+        package: version(package) for package, module in PACKAGES.items() if module in sys.modules
+    }
+    return Provenance(
+        {item.name: item.fingerprint for item in collection.fields},
+        f"{collection.digest()}/{dataset.digest()}",
+        engine,
+        versions,
+    )
+
+
+def experiment_folder(dataset: Dataset, fields: Sequence[Field]) -> Path:
+    """Where the index of an experiment is kept between runs."""
+    key = repr([(item.name, item.fingerprint) for item in fields]) + dataset.digest()
+    digest = hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
+    safe = "".join(letter if letter.isalnum() else "-" for letter in dataset.name)
+    return cache_folder() / "eval" / f"{safe}-{digest}"
+
+
+def cache_folder() -> Path:
+    """``LSR_CACHE``, or else ``lsr`` in the user's cache folder."""
+    return Path(os.environ.get("LSR_CACHE") or Path.home() / ".cache" / "lsr")
+
+
+def check_same_documents(dataset: Dataset, collection: Collection, read: int) -> None:
+    """Raise UsageError where the collection holds documents that the dataset does not."""
+    if len(collection) > read:
+        raise UsageError(
+            f"the collection {collection.path} holds {len(collection)} documents and the dataset "
+            f"{dataset.name!r} has {read}; evaluate in an index of its own (another --index)"
+        )

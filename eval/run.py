@@ -1,0 +1,69 @@
+"""Runs: the rankings that a system gave for test queries, and TREC run files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from eval.qrels import check_trec_id
+from lsr.errors import InputError
+from lsr.readers import open_text
+
+Run = Mapping[str, Sequence[tuple[str, float]]]
+"""Query id to ranking: document id and score, best first."""
+
+
+def descending(ranking: Sequence[tuple[str, float]]) -> Iterator[tuple[str, float]]:
+    """The ranking with scores that fall strictly in float32, each tie lowered by the least step.
+
+    trec_eval orders by score and breaks ties by document id; without ties it keeps the order in
+    which the results were served.
+    """
+    last = np.float32(np.inf)
+    for document, score in ranking:
+        last = min(np.float32(score), np.nextafter(last, np.float32(-np.inf)))
+        yield document, float(last)
+
+
+def write_run(path: Path, run: Run, tag: str = "lsr") -> None:
+    """Write a TREC run, one ``query Q0 document rank score tag`` a line.
+
+    Raises:
+        InputError: an id holds white space, which the format can't.
+    """
+    with path.open("w", encoding="utf-8") as stream:
+        for query, ranking in run.items():
+            check_trec_id(query)
+            for rank, (document, score) in enumerate(descending(ranking), start=1):
+                check_trec_id(document)
+                stream.write(f"{query} Q0 {document} {rank} {score:.9g} {tag}\n")
+
+
+def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
+    """Read a TREC run, ordered as trec_eval does: score descending, then document descending.
+
+    Raises:
+        InputError: a line is malformed, or a query has a document twice.
+    """
+    rankings: dict[str, dict[str, float]] = {}
+    with open_text(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                query, _, document, _, score, _ = line.split()
+                ranking = rankings.setdefault(query, {})
+                if document in ranking:
+                    raise InputError(f"{path}:{number}: the query {query!r} has {document!r} twice")
+                ranking[document] = float(score)
+            except ValueError:
+                raise InputError(
+                    f"{path}:{number}: {line.strip()!r} is no line of a TREC run; lines are "
+                    "'query Q0 document rank score tag'"
+                ) from None
+    return {
+        query: sorted(ranking.items(), key=lambda item: (item[1], item[0]), reverse=True)
+        for query, ranking in rankings.items()
+    }

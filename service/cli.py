@@ -1,0 +1,431 @@
+"""The command line, and the one place where all packages meet.
+
+Everything heavier than click is imported inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lsr.errors import EncoderMismatchError, InputError, LsrError, UsageError
+
+if TYPE_CHECKING:
+    from eval.datasets import Dataset
+    from index.collection import Collection
+    from index.field import Field
+    from index.indexing import IndexReport
+
+DEFAULT_ENCODER = "bm25"
+DEMO_SEARCHES = (
+    "open a page in the default browser",
+    "divide a network into smaller ones",
+    "was the mock called exactly once with these arguments",
+)
+
+encoder_option = click.option(
+    "--encoder",
+    metavar="NAME",
+    help="bm25, a hub id or folder of a masked-language model, or FAMILY:MODEL with FAMILY splade "
+    "or inference-free; settings follow as ,key=value.  [default: bm25]",
+)
+dense_option = click.option(
+    "--dense", metavar="MODEL", help="Add a dense encoder: a hub id or folder, mean pooling."
+)
+bm25_option = click.option("--bm25", is_flag=True, help="Add BM25 beside a learned encoder.")
+using_option = click.option(
+    "--using",
+    metavar="FIELD",
+    help="sparse, dense, bm25 or hybrid.",
+)
+engine_option = click.option(
+    "--engine", default="native", show_default=True, help="native or reference."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="lsr")
+def cli() -> None:
+    """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""
+
+
+@cli.command("index")
+@click.argument("corpus")
+@click.option("--into", type=click.Path(path_type=Path), required=True, help="The collection.")
+@encoder_option
+@dense_option
+@bm25_option
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@json_option
+def index_command(
+    corpus: str,
+    into: Path,
+    encoder: str | None,
+    dense: str | None,
+    bm25: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Index CORPUS: a BEIR folder, .jsonl or .tsv file (.gz too), folder of texts, irds:DATASET,
+    demo, or - for JSONL on standard input.
+
+    Run the same command again after an interruption: it goes on where it stopped. Documents that
+    have not changed are not encoded again. Items that can't be read are reported and skipped, and
+    the exit code is then 1.
+    """
+    from service import terminal
+
+    report, collection = _index(corpus, into, encoder, dense, bm25, quiet or as_json)
+    if as_json:
+        counts = {name: getattr(report, name) for name in ("created", "updated", "unchanged")}
+        terminal.print_json(
+            {"collection": str(into), "documents": len(collection), **counts,
+             "rejected": report.rejected, "seconds": round(report.seconds, 3)}
+        )  # fmt: skip
+    else:
+        terminal.print_index_report(report, len(collection), str(into))
+    sys.exit(1 if report.rejected else 0)
+
+
+@cli.command("search")
+@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("query", nargs=-1, required=True)
+@click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
+@click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
+@using_option
+@engine_option
+@json_option
+def search_command(
+    collection: Path,
+    query: Sequence[str],
+    limit: int,
+    offset: int,
+    using: str | None,
+    engine: str,
+    as_json: bool,
+) -> None:
+    """Search COLLECTION for QUERY."""
+    from index.collection import Collection
+    from index.pipeline import SearchConfig, SearchQuery, search
+    from service import terminal
+
+    opened = Collection.open(collection)
+    config = SearchConfig(limit=limit, offset=offset, using=using, engine=engine, explain=True)
+    result = search(opened, SearchQuery(text=" ".join(query)), config)
+    if as_json:
+        from service.schemas import search_json
+
+        terminal.print_json(search_json(result, len(opened), explain=True))
+    else:
+        terminal.print_result(result, len(opened))
+
+
+@cli.command("info")
+@click.argument("collection", type=click.Path(path_type=Path))
+@json_option
+def info_command(collection: Path, as_json: bool) -> None:
+    """Show what COLLECTION holds."""
+    from dataclasses import asdict
+
+    from index.collection import Collection
+    from service import terminal
+
+    opened = Collection.open(collection)
+    description = opened.describe()
+    fields = [asdict(field) for field in opened.fields]
+    if as_json:
+        terminal.print_json(description | {"fields": fields})
+        return
+    for name, value in description.items():
+        terminal.out.print(f"{name:12}{f'{value:,}' if isinstance(value, int) else value}")
+    columns = {"name": "field", "size": "size", "fingerprint": "fingerprint", "encoder": "encoder"}
+    terminal.print_table(fields, columns)
+
+
+@cli.command("serve")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on; 0: any free one.")
+def serve_command(paths: Sequence[Path], host: str, port: int) -> None:
+    """Serve REST API and search page over PATHS: collections, or folders of collections."""
+    _serve(paths, host, port)
+
+
+@cli.command("eval")
+@click.argument("dataset")
+@click.option(
+    "--encoder", "encoders", multiple=True, metavar="NAME", help="As for lsr index; repeatable."
+)
+@dense_option
+@bm25_option
+@click.option(
+    "--index", "into", type=click.Path(path_type=Path), help="The collection to build or reuse."
+)
+@using_option
+@engine_option
+@click.option("--split", default="test", show_default=True, help="Qrels of a BEIR folder.")
+@click.option("--measure", "measures", multiple=True, metavar="NAME", help="Such as nDCG@10.")
+@click.option("--depth", default=100, show_default=True, help="Results per query.")
+@click.option("--load-run", type=click.Path(path_type=Path), help="Score this TREC run instead.")
+@click.option("--save-run", type=click.Path(path_type=Path), help="Write a TREC run.")
+@click.option("--save-qrels", type=click.Path(path_type=Path), help="Write TREC qrels.")
+@json_option
+def eval_command(
+    dataset: str,
+    encoders: Sequence[str],
+    dense: str | None,
+    bm25: bool,
+    into: Path | None,
+    using: str | None,
+    engine: str,
+    split: str,
+    measures: Sequence[str],
+    depth: int,
+    load_run: Path | None,
+    save_run: Path | None,
+    save_qrels: Path | None,
+    as_json: bool,
+) -> None:
+    """Score an encoder on DATASET: a BEIR folder, an ir_datasets id, or demo.
+
+    Without --using, every field of the collection and their fusion get a row each. The index is
+    kept, so a second run goes straight to the queries.
+    """
+    from eval.datasets import load_dataset
+    from eval.measures import STANDARD, parse_measures
+    from eval.qrels import write_qrels
+
+    names = tuple(measures) or STANDARD
+    parse_measures(names)
+    if into is not None and len(encoders) > 1:
+        raise UsageError("--index holds one collection; give one --encoder with it")
+    loaded = load_dataset(dataset, split)
+    if save_qrels is not None:
+        write_qrels(save_qrels, loaded.qrels)
+    if load_run is not None:
+        _score_run(loaded, load_run, names, as_json)
+        return
+    rows: list[Any] = []
+    for encoder in encoders or (None,):
+        collection = _experiment_collection(loaded, encoder, dense, bm25, into, as_json)
+        rows += _evaluate(loaded, collection, using, engine, depth, names, as_json)
+    _save_runs(save_run, rows)
+    _print_results(rows, names, as_json)
+
+
+@cli.command("demo")
+@click.option("--into", type=click.Path(path_type=Path), help="The collection; kept for next time.")
+@encoder_option
+@click.option("--serve/--no-serve", default=True, help="Serve the search page afterwards.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on; 0: any free one.")
+def demo_command(into: Path | None, encoder: str | None, serve: bool, host: str, port: int) -> None:
+    """Index what the Python standard library says about itself, search it, and serve it."""
+    from eval.experiment import cache_folder
+    from index.pipeline import SearchConfig, SearchQuery, search
+    from service import terminal
+
+    into = into or cache_folder() / "demo"
+    report, collection = _index("demo", into, encoder, None, False, quiet=False)
+    terminal.print_index_report(report, len(collection), str(into))
+    for text in DEMO_SEARCHES:
+        terminal.out.print(f'\n$ lsr search {into} -n 3 "{text}"', style="bold", markup=False)
+        result = search(collection, SearchQuery(text=text), SearchConfig(limit=3, explain=True))
+        terminal.print_result(result, len(collection))
+    if serve:
+        _serve([into], host, port)
+
+
+def main() -> None:
+    """Run a command; every foreseen failure is one sentence on standard error.
+
+    Exit codes: 0 done, 1 the run failed or some items were rejected, 2 wrong usage.
+    """
+    import sqlite3
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("interrupted; run the same command again to go on", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except LsrError as error:
+        _fail(str(error), 2 if isinstance(error, UsageError | InputError) else 1)
+    except (OSError, sqlite3.Error) as error:
+        _fail(f"{error}", 1)
+
+
+def _fail(sentence: str, code: int) -> None:
+    click.echo(f"Error: {sentence}", err=True)
+    sys.exit(code)
+
+
+def _index(
+    corpus: str, into: Path, encoder: str | None, dense: str | None, bm25: bool, quiet: bool
+) -> tuple[IndexReport, Collection]:
+    from eval.datasets import DEMO, demo_corpus
+    from index.indexing import index_documents
+    from lsr.readers import Corpus
+    from service import terminal
+
+    items = demo_corpus() if corpus == DEMO else Corpus(corpus)
+    collection = _collection(into, encoder, dense, bm25)
+
+    def fraction() -> float | None:
+        return items.fraction if isinstance(items, Corpus) else None
+
+    with terminal.indexing_progress(fraction, "indexing", quiet) as on_chunk:
+        report = index_documents(
+            collection, items, on_chunk, lambda sentence: terminal.err.print(sentence, markup=False)
+        )
+    return report, collection
+
+
+def _collection(into: Path, encoder: str | None, dense: str | None, bm25: bool) -> Collection:
+    """The collection there with the encoders it was built with, or a new one."""
+    from index.collection import Collection, is_collection
+    from index.field import encoder_fields
+
+    if not is_collection(into):
+        return Collection.create(into, encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
+    collection = Collection.open(into)
+    if encoder or dense or bm25:
+        first = encoder or collection.fields[0].encoder
+        _check_fields(collection, encoder_fields(first, dense, bm25), exactly=bool(encoder))
+    return collection
+
+
+def _check_fields(collection: Collection, wanted: Sequence[Field], exactly: bool) -> None:
+    built = {field.name: field.fingerprint for field in collection.fields}
+    asked = {field.name: field.fingerprint for field in wanted}
+    differing = (
+        asked != built
+        if exactly
+        else any(built.get(name) != fingerprint for name, fingerprint in asked.items())
+    )
+    if differing:
+        raise EncoderMismatchError(
+            f"{collection.path} was built with {_spell(built)}, but {_spell(asked)} was asked for; "
+            "leave out --encoder, --dense and --bm25 to keep its encoders, or give a new directory"
+        )
+
+
+def _spell(fingerprints: dict[str, str]) -> str:
+    return ", ".join(f"{name}={fingerprint}" for name, fingerprint in fingerprints.items())
+
+
+def _experiment_collection(
+    dataset: Dataset,
+    encoder: str | None,
+    dense: str | None,
+    bm25: bool,
+    into: Path | None,
+    quiet: bool,
+) -> Collection:
+    from eval.experiment import check_same_documents, experiment_folder
+    from index.field import encoder_fields
+    from index.indexing import index_documents
+    from service import terminal
+
+    if into is None:
+        fields = encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25)
+        into = experiment_folder(dataset, fields)
+    collection = _collection(into, encoder, dense, bm25)
+    corpus = dataset.corpus()
+
+    def fraction() -> float | None:
+        return getattr(corpus, "fraction", None)
+
+    with terminal.indexing_progress(fraction, f"indexing {dataset.name}", quiet) as on_chunk:
+        report = index_documents(
+            collection,
+            corpus,
+            on_chunk,
+            lambda sentence: terminal.err.print(sentence, markup=False),
+        )
+    check_same_documents(dataset, collection, report.read)
+    return collection
+
+
+def _evaluate(
+    dataset: Dataset,
+    collection: Collection,
+    using: str | None,
+    engine: str,
+    depth: int,
+    names: Sequence[str],
+    quiet: bool,
+) -> list[Any]:
+    from eval.experiment import evaluate
+    from index.pipeline import HYBRID, SearchConfig
+    from service import terminal
+
+    choices = [using] if using else [field.name for field in collection.fields]
+    if not using and any(field.kind == "dense" for field in collection.fields):
+        choices.append(HYBRID)
+    rows = []
+    for choice in choices:
+        config = SearchConfig(limit=depth, using=choice, engine=engine, payload=False)
+        with terminal.query_progress(len(dataset.queries), f"searching {choice}", quiet) as on_done:
+            rows.append(evaluate(dataset, collection, config, names, on_done))
+    return rows
+
+
+def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool) -> None:
+    from eval.measures import measure
+    from eval.run import read_run
+    from service import terminal
+
+    measures = measure(dataset.qrels, read_run(path), names)
+    if as_json:
+        row = {"dataset": dataset.name, "run": str(path), "measures": measures}
+        terminal.print_json({"results": [row]})
+    else:
+        row = {"run": path.name, "dataset": dataset.name, **measures}
+        terminal.print_table([row], {name: name for name in row})
+
+
+def _save_runs(path: Path | None, rows: Sequence[Any]) -> None:
+    """One file for one row; with several, the row's search is put before the suffix."""
+    from eval.run import write_run
+
+    if path is None:
+        return
+    for row in rows:
+        kind = f"{row.provenance.fields.get(row.using, 'fused')}.{row.using}"
+        target = path if len(rows) == 1 else path.with_name(f"{path.stem}.{kind}{path.suffix}")
+        write_run(target, row.run, tag=f"lsr-{row.using}")
+
+
+def _print_results(rows: Sequence[Any], names: Sequence[str], as_json: bool) -> None:
+    from service import terminal
+
+    if as_json:
+        terminal.print_json({"results": [row.to_json() for row in rows]})
+        return
+    columns = ["dataset", "encoder", "using", "engine"]
+    table: list[dict[str, Any]] = []
+    for row in rows:
+        table.append({name: getattr(row, name) for name in columns})
+        table[-1] |= row.measures | {"ms/query": f"{row.ms_per_query:.2f}"}
+    terminal.print_table(table, {name: name for name in [*columns, *names, "ms/query"]})
+    for line in dict.fromkeys(row.provenance.line() for row in rows):
+        terminal.out.print(line, style="dim", markup=False)
+
+
+def _serve(paths: Sequence[Path], host: str, port: int) -> None:
+    from service.server import serve
+
+    serve(paths, host, port)
+
+
+if __name__ == "__main__":
+    main()

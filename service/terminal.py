@@ -1,0 +1,140 @@
+"""What the command line shows: progress, hits, tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from index.indexing import IndexReport
+    from index.pipeline import Hit, SearchResult
+
+TERMS_SHOWN = 6
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """One JSON value on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def indexing_progress(
+    fraction: Callable[[], float | None], label: str, quiet: bool
+) -> Iterator[Callable[[IndexReport], None]]:
+    """A bar with documents per second and time left; yields what takes the running totals."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[documents]:,} documents"),
+        TextColumn("{task.fields[rate]:,.0f}/s"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=quiet, transient=True) as progress:
+        task = progress.add_task(label, total=None, documents=0, rate=0.0)
+
+        def update(report: IndexReport) -> None:
+            done = fraction()
+            progress.update(
+                task,
+                total=None if done is None else 1.0,
+                completed=done or 0.0,
+                documents=report.read,
+                rate=report.read / max(report.seconds, 1e-9),
+            )
+
+        yield update
+
+
+@contextmanager
+def query_progress(total: int, label: str, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar over test queries; yields what takes the number done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} queries"),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=quiet, transient=True) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def print_index_report(report: IndexReport, total: int, target: str) -> None:
+    """What an indexing run did, in one line."""
+    rate = report.encoded / max(report.seconds, 1e-9)
+    parts = [f"{report.encoded:,} documents encoded ({rate:,.0f}/s)"]
+    if report.unchanged:
+        parts.append(f"{report.unchanged:,} unchanged")
+    if report.rejected:
+        parts.append(f"{report.rejected:,} rejected")
+    out.print(
+        f"{', '.join(parts)} in {report.seconds:.1f} s; {target} holds {total:,} documents",
+        markup=False,
+    )
+
+
+def print_result(result: SearchResult, documents: int) -> None:
+    """Hits as a person reads them: title, score, snippet with marks, the terms that carried it."""
+    for rank, hit in enumerate(result.hits, start=1):
+        _print_hit(rank, hit)
+    count = f"{len(result.hits)} of {documents:,} documents" if result.hits else "no document found"
+    out.print(Text(f"{count} · {result.using} · {result.took_ms:.1f} ms", style="dim"))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    """A table; ``columns`` maps the key in a row to its heading. Numbers stand right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for key, heading in columns.items():
+        numeric = bool(rows) and not isinstance(rows[0][key], str)
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(row[key]) for key in columns))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _print_hit(rank: int, hit: Hit) -> None:
+    marks = {mark.field: mark for mark in hit.highlights}
+    line = Text(f"{rank:3}. ")
+    line.append_text(_marked(marks.get("title"), hit.id, "bold"))
+    line.append(f"  {hit.score:.4g}", style="cyan")
+    if "title" in marks:
+        line.append(f"  {hit.id}", style="dim")
+    if len(hit.scores) > 1:
+        parts = ", ".join(f"{name} {score:.4g}" for name, score in hit.scores.items())
+        line.append(f"  ({parts})", style="dim")
+    out.print(line)
+    if "text" in marks:
+        out.print(Text("     ") + _marked(marks["text"], "", ""))
+    for name, terms in hit.terms.items():
+        shown = ", ".join(f"{term.token} {term.contribution:.2f}" for term in terms[:TERMS_SHOWN])
+        more = f" and {len(terms) - TERMS_SHOWN} more" if len(terms) > TERMS_SHOWN else ""
+        if shown:
+            out.print(Text(f"     {name}: {shown}{more}", style="dim"))
+
+
+def _marked(mark: Any, otherwise: str, style: str) -> Text:
+    if mark is None:
+        return Text(otherwise, style=style)
+    visible = "".join(letter if letter.isprintable() else " " for letter in mark.snippet)
+    text = Text(visible, style=style)
+    for start, end in mark.spans:
+        text.stylize("bold yellow underline", start, end)
+    return text
