@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from lsr.documents import Document
 from lsr.encoder import SparseEncoder, load_encoder
 from lsr.errors import CorruptionError, InputError, LockedError, UsageError
 from lsr.sparse import SparseBatch
-from lsr.statistics import CollectionStatistics
 
 STORE_FILE = "collection.sqlite"
 SMALLEST_FLUSH = 20_000
@@ -262,12 +262,10 @@ class Collection:
                 continue
             stored = self._store.sparse_vectors(field, after).head(len(sequence))
             if field.counts:
-                statistics = CollectionStatistics.of(stored)
+                encoder = self.encoder(field)
+                statistics = encoder.statistics(stored)
                 average = lengths.setdefault(field.name, statistics.average_length)
-                statistics = CollectionStatistics(
-                    statistics.documents, statistics.document_frequency, average
-                )
-                stored = self.encoder(field).impacts(stored, statistics)
+                stored = encoder.impacts(stored, replace(statistics, average_length=average))
             postings[field.name] = PostingLists.invert(stored)
         return Segment(sequence, postings, vectors, lengths)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,6 +11,8 @@ from lsr.vocabulary import Vocabulary
 
 LONGEST_SCANNED = 50_000
 SNIPPET_LENGTH = 240
+LONGEST_WORD = 40
+WHITE_SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,5 +86,5 @@ def _best_start(
 def _word_start(text: str, start: int) -> int:
     if start == 0:
         return 0
-    space = text.find(" ", start, start + 40)
-    return start if space < 0 else space + 1
+    space = WHITE_SPACE.search(text, start, start + LONGEST_WORD)
+    return space.end() if space else start

@@ -49,6 +49,10 @@ class SparseEncoder(Protocol):
         """The weights that are scored, from the weights that are stored: the same, but for BM25."""
         return stored
 
+    def statistics(self, stored: SparseBatch) -> CollectionStatistics:
+        """Statistics of stored vectors, where ``stores_counts``; else raises UsageError."""
+        raise UsageError(f"the encoder {self.name} stores weights, which have no statistics")
+
 
 def fingerprint(family: str, **parts: Any) -> str:
     """``family-`` and 16 hexadecimal digits over everything that changes a vector."""

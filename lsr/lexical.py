@@ -6,34 +6,51 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import SparseEncoder, canonical_name, fingerprint
 from lsr.errors import UsageError
-from lsr.sparse import SparseBatch
+from lsr.sparse import SparseBatch, SparseVector
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
+
+# Lucene's English stop words, which Anserini leaves out by default.
+STOP_WORDS = frozenset(
+    "a an and are as at be but by for if in into is it no not of on or such that the their then "  # noqa: SIM905
+    "there these they this to was will with".split()
+)
+# How tokenizers spell a word's start or continuation: WordPiece, byte-level BPE, SentencePiece.
+WORD_MARKS = "##", "Ġ", "▁"
 
 
 @dataclass(frozen=True, slots=True)
 class Bm25Config:
-    """``k1`` saturates term frequency, ``b`` normalises by length; Anserini's defaults."""
+    """``k1`` saturates term frequency, ``b`` normalises by length; Anserini's defaults.
+
+    ``stopwords`` is ``english`` or ``none``.
+    """
 
     k1: float = 0.9
     b: float = 0.4
+    stopwords: str = "english"
 
     def __post_init__(self) -> None:
         if not (self.k1 >= 0 and np.isfinite(self.k1)):
             raise UsageError(f"k1 is {self.k1}; allowed is 0 or more")
         if not 0 <= self.b <= 1:
             raise UsageError(f"b is {self.b}; allowed is 0 to 1")
+        if self.stopwords not in ("english", "none"):
+            raise UsageError(f"stopwords is {self.stopwords!r}; allowed are english and none")
 
 
 class Bm25Encoder(SparseEncoder):
     """Robertson and Zaragoza (2009), eq. 3.15, in Lucene's form without the factor (k1 + 1).
 
     score(q, d) = sum over t of qtf(t) * idf(t) * tf / (tf + k1 * (1 - b + b * |d| / avgdl)).
-    Documents are stored as term counts; ``impacts`` weighs them, queries carry the IDF.
+    Documents are stored as counts of all terms; ``impacts`` weighs them, queries carry the IDF.
+    Punctuation and stop words do not count for |d|, and a query uses them only if it has nothing
+    else, so "to be or not to be" still finds something.
     """
 
     stores_counts = True
@@ -48,6 +65,9 @@ class Bm25Encoder(SparseEncoder):
         self.fingerprint = fingerprint(
             "bm25", vocabulary=self.vocabulary.digest, config=asdict(self.config)
         )
+        self._weak = _weak_terms(
+            self.vocabulary, STOP_WORDS if self.config.stopwords == "english" else frozenset()
+        )
 
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """Term counts of each text."""
@@ -56,12 +76,22 @@ class Bm25Encoder(SparseEncoder):
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseBatch:
-        """Count times IDF of each term of each text."""
+        """Count times IDF of each term of each text that is no stop word and no punctuation."""
         if statistics is None:
             raise UsageError("BM25 queries need the statistics of a collection")
-        counts = self._count(texts)
-        weights = counts.values * statistics.idf[counts.indices]
-        return SparseBatch(counts.indptr, counts.indices, weights, counts.vocabulary_size)
+        rows = []
+        for row in self._count(texts):
+            strong = ~self._weak[row.indices]
+            kept = strong if strong.any() else np.ones_like(strong)
+            weights = row.values[kept] * statistics.idf[row.indices[kept]]
+            rows.append(SparseVector(row.indices[kept], weights))
+        return SparseBatch.from_rows(rows, self.vocabulary.size)
+
+    def statistics(self, stored: SparseBatch) -> CollectionStatistics:
+        """Statistics of stored counts, to weigh them by."""
+        lengths = self._lengths(stored)
+        average = float(lengths.sum() / max(len(stored), 1))
+        return CollectionStatistics(len(stored), stored.document_frequency(), average)
 
     def impacts(self, stored: SparseBatch, statistics: CollectionStatistics | None) -> SparseBatch:
         """tf / (tf + k1 * (1 - b + b * |d| / avgdl)) of each stored count."""
@@ -69,11 +99,18 @@ class Bm25Encoder(SparseEncoder):
             raise UsageError("BM25 impacts need the statistics of a collection")
         tf = stored.values.astype(np.float64)
         rows = np.repeat(np.arange(len(stored)), np.diff(stored.indptr))
-        lengths = np.bincount(rows, weights=tf, minlength=len(stored))
-        relative = lengths / max(statistics.average_length, np.finfo(np.float64).tiny)
+        relative = self._lengths(stored) / max(statistics.average_length, np.finfo(np.float64).tiny)
         norms = self.config.k1 * (1 - self.config.b + self.config.b * relative)
         weights = (tf / (tf + norms[rows])).astype(np.float32)
         return SparseBatch(stored.indptr, stored.indices, weights, stored.vocabulary_size)
+
+    def _lengths(self, stored: SparseBatch) -> NDArray[np.float64]:
+        rows = np.repeat(np.arange(len(stored)), np.diff(stored.indptr))
+        counted = np.where(self._weak[stored.indices], 0.0, stored.values.astype(np.float64))
+        lengths: NDArray[np.float64] = np.bincount(
+            rows, weights=counted, minlength=len(stored)
+        ).astype(np.float64)
+        return lengths
 
     def _count(self, texts: Sequence[str]) -> SparseBatch:
         size = self.vocabulary.size
@@ -89,3 +126,14 @@ class Bm25Encoder(SparseEncoder):
             counts.astype(np.float32),
             size,
         )
+
+
+def _weak_terms(vocabulary: Vocabulary, stop_words: frozenset[str]) -> NDArray[np.bool_]:
+    """bool (V,): true for punctuation and stop words."""
+    weak = np.zeros(vocabulary.size, dtype=np.bool_)
+    for token, term in vocabulary.tokenizer.get_vocab(with_added_tokens=True).items():
+        word = token
+        for mark in WORD_MARKS:
+            word = word.removeprefix(mark)
+        weak[term] = not any(map(str.isalnum, word)) or (word in stop_words and "##" not in token)
+    return weak

@@ -8,26 +8,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.sparse import SparseBatch
-
 
 @dataclass(frozen=True, eq=False)
 class CollectionStatistics:
     """Counts over the documents of a collection.
 
     ``documents`` number of documents; ``document_frequency`` int64 (V,), the number of documents
-    that hold each term; ``average_length`` mean number of tokens of a document.
+    that hold each term; ``average_length`` mean length of a document as
+    BM25 counts it.
     """
 
     documents: int
     document_frequency: NDArray[np.int64]
     average_length: float
-
-    @classmethod
-    def of(cls, counts: SparseBatch) -> CollectionStatistics:
-        """The statistics of a batch of term counts."""
-        total = float(counts.values.sum(dtype=np.float64))
-        return cls(len(counts), counts.document_frequency(), total / max(len(counts), 1))
 
     @cached_property
     def idf(self) -> NDArray[np.float32]:

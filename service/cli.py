@@ -386,10 +386,10 @@ def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool
 
     measures = measure(dataset.qrels, read_run(path), names)
     if as_json:
-        row = {"dataset": dataset.name, "run": str(path), "measures": measures}
-        terminal.print_json({"results": [row]})
+        result = {"dataset": dataset.name, "run": str(path), "measures": measures}
+        terminal.print_json({"results": [result]})
     else:
-        row = {"run": path.name, "dataset": dataset.name, **measures}
+        row: dict[str, Any] = {"run": path.name, "dataset": dataset.name, **measures}
         terminal.print_table([row], {name: name for name in row})
 
 
@@ -414,8 +414,9 @@ def _print_results(rows: Sequence[Any], names: Sequence[str], as_json: bool) -> 
     columns = ["dataset", "encoder", "using", "engine"]
     table: list[dict[str, Any]] = []
     for row in rows:
-        table.append({name: getattr(row, name) for name in columns})
-        table[-1] |= row.measures | {"ms/query": f"{row.ms_per_query:.2f}"}
+        cells: dict[str, Any] = {name: getattr(row, name) for name in columns}
+        cells.update(row.measures)
+        table.append(cells | {"ms/query": f"{row.ms_per_query:.2f}"})
     terminal.print_table(table, {name: name for name in [*columns, *names, "ms/query"]})
     for line in dict.fromkeys(row.provenance.line() for row in rows):
         terminal.out.print(line, style="dim", markup=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from index.pipeline import Hit, SearchResult
 
 TERMS_SHOWN = 6
-out = Console(highlight=False, soft_wrap=True)
+PIPE_WIDTH = 200
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -98,7 +100,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -
     table = Table(box=None, pad_edge=False, header_style="bold")
     for key, heading in columns.items():
         numeric = bool(rows) and not isinstance(rows[0][key], str)
-        table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(heading, justify=justify, no_wrap=numeric, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row[key]) for key in columns))
     out.print(table)
@@ -133,8 +136,11 @@ def _print_hit(rank: int, hit: Hit) -> None:
 def _marked(mark: Any, otherwise: str, style: str) -> Text:
     if mark is None:
         return Text(otherwise, style=style)
-    visible = "".join(letter if letter.isprintable() else " " for letter in mark.snippet)
-    text = Text(visible, style=style)
-    for start, end in mark.spans:
-        text.stylize("bold yellow underline", start, end)
+    text = Text(style=style)
+    inside = {place for start, end in mark.spans for place in range(start, end)}
+    for place, letter in enumerate(mark.snippet):
+        visible = letter if letter.isprintable() else " "
+        if visible == " " and text.plain.endswith(" "):
+            continue
+        text.append(visible, "bold yellow underline" if place in inside else None)
     return text

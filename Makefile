@@ -1,0 +1,38 @@
+# make demo   set up, index the demo collection, search it, serve it (SERVE=0: don't serve)
+# make test   set up, run the tests
+# make lint   set up, ruff and mypy --strict
+PYTHON ?= python3
+SERVE ?= 1
+BIN := .venv/bin
+READY := .venv/.ready
+CORE := CMakeLists.txt $(wildcard index/core/*.cpp index/core/*.hpp)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+
+.PHONY: setup demo test test-slow lint clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt $(CORE)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable ".[all,test]"
+	touch $@
+
+demo: setup
+	$(BIN)/lsr demo $(if $(filter 0,$(SERVE)),--no-serve)
+
+test: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+test-slow: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+clean:
+	rm -rf .venv build

@@ -1,0 +1,63 @@
+"""Fixtures that every package's tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).parent.parent
+ASSETS = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared"))
+
+
+def pytest_collection_modifyitems(items):
+    """Skip, visibly, what needs the assets where they are not beside the project."""
+    if ASSETS.is_dir():
+        return
+    skip = pytest.mark.skip(reason=f"no test collections and models at {ASSETS}")
+    for item in items:
+        if "assets" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of test collections and models; use with the marker ``assets``."""
+    return ASSETS
+
+
+@pytest.fixture(scope="session")
+def masked_lm(tmp_path_factory) -> Path:
+    """A BERT masked language model with random weights over the packaged vocabulary."""
+    return _save_bert(tmp_path_factory.mktemp("models") / "masked-lm", "BertForMaskedLM", seed=1)
+
+
+@pytest.fixture(scope="session")
+def dense_model(tmp_path_factory) -> Path:
+    """A BERT encoder with random weights over the packaged vocabulary."""
+    return _save_bert(tmp_path_factory.mktemp("models") / "dense", "BertModel", seed=2)
+
+
+def _save_bert(folder: Path, architecture: str, seed: int) -> Path:
+    import torch
+    import transformers
+
+    from lsr.vocabulary import Vocabulary
+
+    torch.manual_seed(seed)
+    vocabulary = Vocabulary.bert_uncased()
+    config = transformers.BertConfig(
+        vocab_size=vocabulary.size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+    )
+    model = getattr(transformers, architecture)(config)
+    model.save_pretrained(folder)
+    vocabulary.tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
