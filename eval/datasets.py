@@ -12,7 +12,15 @@ from eval.demo import demo_qrels, demo_queries, stdlib_documents
 from eval.qrels import Qrels, read_qrels
 from lsr.documents import Query, check_unicode
 from lsr.errors import InputError, NotFoundError
-from lsr.readers import Corpus, Item, beir_file, ir_dataset, open_text, parse_json
+from lsr.readers import (
+    Corpus,
+    Item,
+    beir_file,
+    ir_dataset,
+    numbered_lines,
+    parse_json,
+    user_path,
+)
 
 DEMO = "demo"
 # In these the queries are documents of the collection; BEIR does not count finding oneself.
@@ -58,7 +66,7 @@ def load_dataset(name: str, split: str = "test") -> Dataset:
     """
     if name == DEMO:
         return Dataset(DEMO, demo_corpus, demo_queries(), demo_qrels())
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if folder.is_dir():
         return _beir(folder, split)
     if folder.exists() or name.startswith((".", "/", "~")):
@@ -118,15 +126,14 @@ def _judged(name: str, corpus: Corpus, queries: list[Query], qrels: Qrels) -> Da
 
 
 def _read_queries(path: Path) -> Iterator[Query]:
-    with open_text(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = parse_json(line)
-                text = check_unicode(record["text"], "query")
-                yield Query(str(record["_id"] if "_id" in record else record["id"]), text)
-            except (InputError, KeyError, TypeError, AttributeError) as error:
-                raise InputError(
-                    f"{path}:{number}: no query ({error}); give an object with _id and text"
-                ) from error
+    for number, line in numbered_lines(path):
+        if not line.strip():
+            continue
+        try:
+            record = parse_json(line)
+            text = check_unicode(record["text"], "query")
+            yield Query(str(record["_id"] if "_id" in record else record["id"]), text)
+        except (InputError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path}:{number}: no query ({error}); give an object with _id and text"
+            ) from error

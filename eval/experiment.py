@@ -85,21 +85,21 @@ def evaluate(
     """Search for every judged query as a user would, and measure the rankings."""
     run: dict[str, list[tuple[str, float]]] = {}
     seconds = 0.0
-    using = config.using or ""
+    using, searched = config.using or "", set[str]()
     for start in range(0, len(dataset.queries), QUERIES_AT_A_TIME):
         part = dataset.queries[start : start + QUERIES_AT_A_TIME]
         started = time.perf_counter()
         results = search_batch(collection, [SearchQuery(text=query.text) for query in part], config)
         seconds += time.perf_counter() - started
         for query, result in zip(part, results, strict=True):
-            using = result.using
+            using, searched = result.using, set(result.encoder)
             run[query.id] = [
                 (hit.id, hit.score)
                 for hit in result.hits
                 if not (dataset.drops_self and hit.id == query.id)
             ]
         on_queries(min(start + QUERIES_AT_A_TIME, len(dataset.queries)))
-    fields = [item for item in collection.fields if using in (item.name, "hybrid")]
+    fields = [item for item in collection.fields if item.name in searched]
     return Result(
         dataset=dataset.name,
         encoder="+".join(short_name(item.encoder) for item in fields),

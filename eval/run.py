@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
 from pathlib import Path
 
 import numpy as np
 
 from eval.qrels import check_trec_id
 from lsr.errors import InputError
-from lsr.readers import open_text
+from lsr.readers import numbered_lines
 
 Run = Mapping[str, Sequence[tuple[str, float]]]
 """Query id to ranking: document id and score, best first."""
@@ -45,24 +46,25 @@ def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
     """Read a TREC run, ordered as trec_eval does: score descending, then document descending.
 
     Raises:
-        InputError: a line is malformed, or a query has a document twice.
+        InputError: a line is malformed, the file can't be read, or a query has a document twice.
     """
     rankings: dict[str, dict[str, float]] = {}
-    with open_text(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            try:
-                query, _, document, _, score, _ = line.split()
-                ranking = rankings.setdefault(query, {})
-                if document in ranking:
-                    raise InputError(f"{path}:{number}: the query {query!r} has {document!r} twice")
-                ranking[document] = float(score)
-            except ValueError:
-                raise InputError(
-                    f"{path}:{number}: {line.strip()!r} is no line of a TREC run; lines are "
-                    "'query Q0 document rank score tag'"
-                ) from None
+    for number, line in numbered_lines(path):
+        if not line.strip():
+            continue
+        try:
+            query, _, document, _, score, _ = line.split()
+            ranking = rankings.setdefault(query, {})
+            if document in ranking:
+                raise InputError(f"{path}:{number}: the query {query!r} has {document!r} twice")
+            ranking[document] = float(score)
+            if isnan(ranking[document]):
+                raise ValueError(score)
+        except ValueError:
+            raise InputError(
+                f"{path}:{number}: {line.strip()!r} is no line of a TREC run; lines are "
+                "'query Q0 document rank score tag'"
+            ) from None
     return {
         query: sorted(ranking.items(), key=lambda item: (item[1], item[0]), reverse=True)
         for query, ranking in rankings.items()

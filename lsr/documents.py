@@ -45,6 +45,7 @@ class Query:
 
 
 LONGEST_ID = 512
+DEEPEST_METADATA = 100
 
 
 def parse_document(record: object) -> Document:
@@ -53,8 +54,8 @@ def parse_document(record: object) -> Document:
     ``metadata``, if it is an object, and every other member become the document's metadata.
 
     Raises:
-        InputError: the record is no object, lacks an id or a text, or holds text that is not
-            valid Unicode.
+        InputError: the record is no object, lacks an id or a text, is nested too deeply, or
+            holds text that is not valid Unicode.
     """
     if not isinstance(record, dict):
         raise InputError(f"a document is a JSON object, not {_kind(record)}")
@@ -75,6 +76,7 @@ def parse_document(record: object) -> Document:
         title=_string(title, "title"),
         metadata=members,
     )
+    _check_depth(members, DEEPEST_METADATA)
     check_unicode(json.dumps(members, ensure_ascii=False), "metadata")
     return document
 
@@ -111,6 +113,17 @@ def _string(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"the {name} is {_kind(value)}; give a string")
     return check_unicode(value, name)
+
+
+def _check_depth(value: object, levels: int) -> None:
+    if not isinstance(value, dict | list):
+        return
+    if levels == 0:
+        raise InputError(
+            f"the metadata is nested deeper than {DEEPEST_METADATA} levels; give a flatter object"
+        )
+    for member in value.values() if isinstance(value, dict) else value:
+        _check_depth(member, levels - 1)
 
 
 def _kind(value: object) -> str:

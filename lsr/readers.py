@@ -6,9 +6,11 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -16,6 +18,7 @@ from lsr.documents import Document, parse_document
 from lsr.errors import InputError, MissingDependencyError, NotFoundError
 
 LONGEST_LINE = 64 << 20
+UNREADABLE = (EOFError, OSError, zlib.error)
 TEXT_SUFFIXES = {".txt", ".md", ".rst", ".text"}
 
 
@@ -56,6 +59,7 @@ class Corpus:
         self._read = self._reader(source)
 
     def __iter__(self) -> Iterator[Item]:
+        self._bytes_read = 0
         return self._read()
 
     @property
@@ -69,8 +73,8 @@ class Corpus:
         if source.startswith("irds:"):
             dataset = ir_dataset(source.removeprefix("irds:"), needs="docs")
             return lambda: self._ir_documents(dataset)
-        path = Path(source).expanduser()
-        if not path.exists():
+        path = user_path(source)
+        if not source or not path.exists():
             raise NotFoundError(
                 f"there is no file or folder {source!r}; give a BEIR folder, a .jsonl or .tsv "
                 "file, a folder of text files, irds:DATASET, or - for standard input"
@@ -168,11 +172,19 @@ def parse_json(line: str) -> Any:
         InputError: it is no JSON, or holds NaN or an infinite number.
     """
     try:
-        return json.loads(line, parse_constant=_no_constant)
+        return json.loads(line, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
         raise InputError("the JSON is nested too deeply") from None
     except ValueError as error:
         raise InputError(f"not valid JSON: {error}") from None
+
+
+def user_path(name: str) -> Path:
+    """The path of that name, ``~`` and ``~user`` replaced where there is such a user."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
 
 
 def beir_file(folder: Path, name: str) -> Path | None:
@@ -188,6 +200,23 @@ def open_text(path: Path) -> IO[str]:
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8", newline="")
     return path.open(encoding="utf-8", newline="")
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file, plain or .gz, counted from 1.
+
+    Raises:
+        InputError: the file is not UTF-8, or is damaged.
+    """
+    number = 0
+    with open_text(path) as stream:
+        try:
+            for number, line in enumerate(stream, start=1):  # noqa: B007
+                yield number, line
+        except (UnicodeDecodeError, *UNREADABLE) as error:
+            raise InputError(
+                f"{path}:{number + 1}: the file can't be read further: {error}"
+            ) from error
 
 
 def ir_dataset(name: str, needs: str) -> Any:
@@ -228,7 +257,7 @@ def _lines(stream: BinaryIO, name: str) -> Iterable[tuple[int, str | Item]]:
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 yield number, Item(name, number, None, f"not UTF-8 at byte {error.start}")
-    except (EOFError, OSError, gzip.BadGzipFile) as error:
+    except UNREADABLE as error:
         reason = f"the file can't be read further: {error}"
         yield number + 1, Item(name, number + 1, None, reason)
 
@@ -253,7 +282,7 @@ def _text_file(path: Path, identifier: str) -> Item:
         try:
             with open_text(path) as stream:
                 text = stream.read(LONGEST_LINE + 1)
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+        except (UnicodeDecodeError, *UNREADABLE) as error:
             raise InputError(f"the file can't be read: {error}") from error
         if len(text) > LONGEST_LINE:
             raise InputError(f"the file is longer than {LONGEST_LINE >> 20} MiB; split it")
@@ -262,5 +291,10 @@ def _text_file(path: Path, identifier: str) -> Item:
     return _item(str(path), 0, record)
 
 
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if isfinite(value) else _no_constant(number)
+
+
 def _no_constant(name: str) -> float:
-    raise InputError(f"the number {name} is not JSON; give finite numbers")
+    raise InputError(f"the number {name} is not allowed; give finite numbers")

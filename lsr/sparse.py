@@ -47,9 +47,15 @@ class SparseVector:
                 f"a sparse vector has {len(indices)} indices and {len(values)} values; "
                 "give one value for each index"
             )
-        terms = np.asarray(indices, dtype=np.int64).reshape(-1)
-        with np.errstate(over="ignore"):
-            weights = np.asarray(values, dtype=np.float64).reshape(-1).astype(np.float32)
+        try:
+            terms = np.asarray(indices, dtype=np.int64).reshape(-1)
+            with np.errstate(over="ignore"):
+                weights = np.asarray(values, dtype=np.float64).reshape(-1).astype(np.float32)
+        except OverflowError:
+            raise InputError(
+                "a sparse vector holds a number of more than 64 bits; "
+                f"allowed are indices from 0 to {vocabulary_size - 1} and finite weights"
+            ) from None
         outside = (terms < 0) | (terms >= vocabulary_size)
         if outside.any():
             raise InputError(

@@ -1,30 +1,17 @@
 const PAGE = 10;
-const LARGEST_OFFSET = 10_000;
 const TERMS_SHOWN = 12;
 const METADATA_SHOWN = 4;
-const LONGEST_VALUE = 60;
-const DEMO = {
-  introduction: "Ask what the Python standard library says about itself. For example:",
-  queries: [
-    "remove a directory and everything in it",
-    "compare two texts and show the differences",
-    "run a command and capture its output",
-  ],
-};
+const LONGEST_VALUE = 44;
+const DEMO_QUERIES = [
+  "remove a directory and everything in it",
+  "compare two texts and show the differences",
+  "run a command and capture its output",
+];
 
 const byId = (id) => document.getElementById(id);
 const [form, box, indexChoice, usingChoice] = ["search", "q", "index", "using"].map(byId);
 const [status, queryTerms, intro, hitList] = ["status", "query-terms", "intro", "hits"].map(byId);
 const [moreStatus, more] = ["more-status", "more"].map(byId);
-
-const counts = new Intl.NumberFormat("en");
-const milliseconds = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
-const weights = new Intl.NumberFormat("en", {
-  minimumFractionDigits: 2,
-  maximumFractionDigits: 2,
-  maximumSignificantDigits: 3,
-  roundingPriority: "morePrecision",
-});
 
 let indexes = [];
 let current = { stop: new AbortController() };
@@ -40,7 +27,7 @@ async function start() {
   indexChoice.replaceChildren(...indexes.map(({ name }) => element("option", {}, name)));
   form.addEventListener("submit", submit);
   form.addEventListener("change", ({ target }) => target !== box && form.requestSubmit());
-  more.addEventListener("click", () => searchOn(current));
+  more.addEventListener("click", () => search(current));
   addEventListener("popstate", show);
   document.addEventListener("keydown", moveFocus);
   show();
@@ -51,13 +38,10 @@ async function start() {
 
 function submit(event) {
   event.preventDefault();
-  const text = box.value.trim();
-  const using = usingChoice.querySelector(":checked")?.value;
-  const address = new URLSearchParams({ index: indexChoice.value });
-  if (text) address.set("q", text);
-  if (using) address.set("using", using);
+  box.value = box.value.trim();
+  const address = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
   if (`?${address}` !== location.search) history.pushState(null, "", `?${address}`);
-  if (text && matchMedia("(hover: none)").matches) box.blur(); // puts the keyboard away
+  if (box.value && matchMedia("(hover: none)").matches) box.blur(); // puts the keyboard away
   show();
 }
 
@@ -65,8 +49,9 @@ function show() {
   current.stop.abort();
   const address = new URLSearchParams(location.search);
   const text = (address.get("q") ?? "").trim();
-  const name = address.get("index") ?? indexes[0].name;
-  const index = indexes.find((one) => one.name === name);
+  const asked = address.get("index") || indexes[0].name;
+  const index = indexes.find((one) => one.name === asked) ?? (text ? null : indexes[0]);
+  const name = index?.name ?? asked;
   const using = offerUsing(index?.fields ?? [], address.get("using"));
   const hasTerms = index?.fields.find((field) => field.name === using)?.kind !== "dense";
   const stop = new AbortController();
@@ -78,7 +63,7 @@ function show() {
   document.title = text ? `${text} – lsr` : "lsr";
   if (text) return search(current);
   clear();
-  introduce(index ?? indexes[0]);
+  introduce(index);
 }
 
 /** Offers what can be searched and returns what is chosen. */
@@ -87,14 +72,19 @@ function offerUsing(fields, asked) {
   if (fields.some(({ kind }) => kind === "dense")) choices.push("hybrid");
   const usual = choices.includes("hybrid") ? "hybrid" : choices[0];
   const chosen = choices.includes(asked) ? asked : usual;
-  const radios = choices.map((value) => {
-    const radio = element("input", { type: "radio", name: "using", value });
-    radio.checked = value === chosen;
-    return element("label", {}, radio, element("span", {}, value));
-  });
-  usingChoice.replaceChildren(...(choices.length > 1 ? radios : []));
-  byId("using-choice").hidden = choices.length < 2;
+  if (usingChoice.dataset.choices !== String(choices)) {
+    usingChoice.dataset.choices = String(choices);
+    usingChoice.replaceChildren(...choices.map(radio));
+  }
+  for (const input of usingChoice.querySelectorAll("input")) input.checked = input.value === chosen;
+  const whole = byId("using-choice");
+  whole.hidden = whole.disabled = choices.length < 2;
   return chosen;
+}
+
+function radio(value) {
+  const input = element("input", { type: "radio", name: "using", value });
+  return element("label", {}, input, element("span", {}, value));
 }
 
 function introduce(index) {
@@ -103,15 +93,14 @@ function introduce(index) {
     return intro.append(element("p", {}, "No index yet. Create one with: ", command));
   }
   if (index.name === "demo") {
-    const links = DEMO.queries.map((q) => {
-      const href = `?${new URLSearchParams({ index: "demo", q })}`;
-      return element("li", {}, element("a", { href }, q));
-    });
-    intro.append(element("p", {}, DEMO.introduction), element("ul", {}, ...links));
+    const href = (q) => `?${new URLSearchParams({ index: "demo", q })}`;
+    const link = (q) => element("li", {}, element("a", { href: href(q) }, q));
+    const introduction = "Ask the Python standard library’s docstrings, for example:";
+    intro.append(element("p", {}, introduction), element("ul", {}, ...DEMO_QUERIES.map(link)));
   } else {
     intro.append(element("p", {}, `Type a question or a few words to search ${index.name}.`));
   }
-  const fields = index.fields.map(({ name, encoder }) => `${name} by ${encoder}`);
+  const fields = index.fields.map(({ name, encoder }) => `${name}: ${encoder}`);
   const description = [amount(index.documents, "document"), ...fields].join(" · ");
   intro.append(element("p", { className: "description" }, description));
 }
@@ -119,12 +108,10 @@ function introduce(index) {
 // Asking the server
 
 async function ask(path, signal, body) {
-  const options = body && {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  };
-  const response = await fetch(path, { signal, ...options }).catch(() => null);
+  const method = body ? "POST" : "GET";
+  const headers = { "Content-Type": "application/json" };
+  const request = fetch(path, { signal, method, headers, body: JSON.stringify(body) });
+  const response = await request.catch(() => null);
   if (!response) throw new Error("The server can’t be reached; check that it is running.");
   const answer = await response.json().catch(() => null);
   if (response.ok && answer) return answer;
@@ -140,42 +127,37 @@ function hitsFrom({ text, name, using, stop }, offset, wishes) {
 /** The terms behind one page of hits, asked for once. */
 function explain({ explained, ...about }, offset) {
   if (!explained.has(offset)) {
-    const answer = hitsFrom(about, offset, { explain: true, highlight: false, with_payload: false });
+    const wishes = { explain: true, highlight: false, with_payload: false };
+    const answer = hitsFrom(about, offset, wishes);
     answer.catch(() => explained.delete(offset));
     explained.set(offset, answer);
   }
   return explained.get(offset);
 }
 
+/** Shows the first page of hits, and on each further call the next. */
 async function search(about) {
-  const slow = setTimeout(() => say(status, "Searching…"), 250);
-  hitList.ariaBusy = "true";
+  if (about.busy) return;
+  const first = about.offset === 0;
+  const place = first ? status : moreStatus;
+  const slow = setTimeout(() => say(place, "Searching…"), 250);
+  about.busy = true;
+  hitList.ariaBusy = String(first);
   try {
-    const answer = await hitsFrom(about, 0);
-    clear();
-    addHits(about, answer);
+    const answer = await hitsFrom(about, about.offset);
+    if (first) clear();
+    const items = addHits(about, answer);
+    if (!first) return (items[0] ?? hitList.lastElementChild).focus({ preventScroll: true });
     if (about.hasTerms) queryTerms.append(disclosure("Query terms", () => explainQuery(about)));
-    if (!answer.hits.length) intro.append(element("p", {}, "Try other words, or fewer."));
+    if (!items.length) intro.append(element("p", {}, "Try other words, or fewer."));
   } catch (error) {
     if (about.stop.signal.aborted) return;
-    clear();
-    say(status, error.message, "error");
+    if (first) clear();
+    say(place, error.message, "error");
   } finally {
     clearTimeout(slow);
+    about.busy = false;
     if (about === current) hitList.ariaBusy = "false";
-  }
-}
-
-async function searchOn(about) {
-  more.disabled = true;
-  say(moreStatus, "");
-  try {
-    const items = addHits(about, await hitsFrom(about, about.offset));
-    items[0]?.focus({ preventScroll: true });
-  } catch (error) {
-    if (!about.stop.signal.aborted) say(moreStatus, error.message, "error");
-  } finally {
-    more.disabled = false;
   }
 }
 
@@ -183,11 +165,12 @@ function addHits(about, { hits, took_ms, using, meta }) {
   const items = hits.map((hit) => hitItem(about, hit));
   hitList.append(...items);
   about.offset += PAGE;
-  more.hidden = hits.length < PAGE || about.offset > LARGEST_OFFSET;
+  more.hidden = hits.length < PAGE;
   const found = amount(hitList.childElementCount, "hit");
-  const timing = `${milliseconds.format(took_ms)} ms`;
   const kind = meta.exact ? "exact" : "approximate";
-  say(status, [`${found} of ${amount(meta.documents, "document")}`, timing, using, kind].join(" · "));
+  const parts = [`${found} of ${amount(meta.documents, "document")}`, `${took_ms.toFixed(1)} ms`];
+  say(status, [...parts, using, kind].join(" · "));
+  say(moreStatus, "");
   return items;
 }
 
@@ -206,10 +189,11 @@ function hitItem(about, hit) {
   if (text) item.append(element("p", { className: "snippet" }, ...marked(hit, "text")));
   item.append(facts(hit, title, using, metadata));
   const whole = () => [element("p", { className: "whole" }, text)];
-  const details = [];
-  if (hasTerms) details.push(disclosure("Why this result", () => explainHit(about, hit, offset)));
-  if (text.length > highlightOf(hit, "text").snippet.length) details.push(disclosure("Full text", whole));
-  item.append(element("div", { className: "details" }, ...details));
+  const isCut = text.length > highlightOf(hit, "text").snippet.length;
+  const details = element("div", { className: "details" });
+  if (hasTerms) details.append(disclosure("Why this result", () => explainHit(about, hit, offset)));
+  if (isCut) details.append(disclosure("Full text", whole));
+  item.append(details);
   return item;
 }
 
@@ -232,26 +216,27 @@ function marked(hit, field) {
 }
 
 function facts({ id, score, scores }, title, using, metadata) {
+  const sources = using === "hybrid" ? Object.entries(scores) : [];
   const known = Object.entries(metadata).map(([name, value]) => [name, brief(value)]);
   const rows = [
     ["id", title && element("code", {}, id)],
-    ["score", weights.format(score)],
-    ...(using === "hybrid" ? Object.entries(scores) : []).map(([k, v]) => [k, weights.format(v)]),
+    ["score", digits(score)],
+    ...sources.map(([name, value]) => [name, digits(value)]),
     ...known.filter(([, value]) => value).slice(0, METADATA_SHOWN),
   ].filter(([, value]) => value);
-  const pair = ([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value));
-  return element("dl", {}, ...rows.map(pair));
+  const pair = (name, value) => [element("dt", {}, name), element("dd", {}, value)];
+  return element("dl", {}, ...rows.map((row) => element("div", {}, ...pair(...row))));
 }
 
 /** A metadata value in a few characters, as a link where it is a web address; "" for objects. */
 function brief(value) {
-  if (Array.isArray(value)) value = value.filter((one) => typeof one !== "object").join(", ");
+  if (Array.isArray(value)) return brief(value.filter((one) => typeof one !== "object").join(", "));
   if (value === null || typeof value === "object") return "";
   const text = String(value).trim();
   const [scheme] = text.match(/^https?:\/\//i) ?? [""];
   const points = Array.from(text.slice(scheme.length));
-  const cut = points.length > LONGEST_VALUE;
-  const shown = cut ? `${points.slice(0, LONGEST_VALUE - 1).join("")}…` : points.join("");
+  const rest = points.length > LONGEST_VALUE ? "…" : "";
+  const shown = points.slice(0, LONGEST_VALUE).join("") + rest;
   return scheme ? element("a", { href: text, rel: "noreferrer" }, shown) : shown;
 }
 
@@ -263,12 +248,12 @@ async function explainHit(about, { id, scores }, offset) {
   if (!terms) throw new Error("The index has changed since this search; search again.");
   const columns = {
     query_weight: "query weight",
-    document_weight: "× document weight",
-    contribution: "= contribution",
+    document_weight: "× document weight",
+    contribution: "= contribution",
   };
   const tables = Object.entries(terms).map(([field, list]) => termTable(field, list, columns));
   const others = Object.keys(scores).filter((field) => !(field in terms));
-  const note = (field) => `${field}: ${weights.format(scores[field])}, the similarity of two vectors.`;
+  const note = (field) => `${field}: ${digits(scores[field])}, the similarity of two vectors`;
   return [...tables, ...others.map((field) => element("p", {}, note(field)))];
 }
 
@@ -278,33 +263,29 @@ async function explainQuery(about) {
   return Object.entries(query_terms).map(([field, list]) => termTable(field, list, columns));
 }
 
-/** A table of terms, with bars for the last column, and its sum where it is a product. */
+/** Terms with a bar for the last column; where that is a product of others, also its sum. */
 function termTable(field, terms, columns) {
-  if (!terms.length) return element("p", {}, `${field}: no term of the query is known here.`);
+  if (!terms.length) return element("p", {}, `${field}: no term in common`);
   const keys = Object.keys(columns);
   const last = keys.pop();
   const largest = Math.max(...terms.map((term) => term[last]));
   const row = (tag, ...cells) => element("tr", {}, ...cells.map((cell) => element(tag, {}, cell)));
   const rows = terms.map((term) => {
-    const factors = keys.map((key) => weights.format(term[key]));
+    const factors = keys.map((key) => term[key].toFixed(3));
     return row("td", piece(term.token), ...factors, bar(term[last], largest));
   });
-  const body = element("tbody", {}, ...rows.slice(0, TERMS_SHOWN));
-  const caption = element("caption", {}, field);
+  const sum = terms.reduce((total, term) => total + term[last], 0);
+  const sums = row("td", "sum", ...keys.map(() => ""), sum.toFixed(3));
+  const body = element("tbody", {}, ...rows.splice(0, TERMS_SHOWN));
   const head = element("thead", {}, row("th", "term", ...Object.values(columns)));
-  const whole = element("table", {}, caption, head, body);
-  if (keys.length) {
-    const sum = terms.reduce((total, term) => total + term[last], 0);
-    whole.append(element("tfoot", {}, row("td", "sum", ...keys.map(() => ""), weights.format(sum))));
-  }
-  const rest = rows.slice(TERMS_SHOWN);
-  if (!rest.length) return whole;
-  const button = element("button", { type: "button" }, `Show ${amount(rest.length, "more term")}`);
-  button.addEventListener("click", () => {
-    body.append(...rest);
-    button.remove();
+  const foot = element("tfoot", {}, ...(keys.length ? [sums] : []));
+  const whole = element("table", {}, element("caption", {}, field), head, body, foot);
+  const all = element("button", { type: "button" }, `Show ${amount(rows.length, "more term")}`);
+  all.addEventListener("click", () => {
+    body.append(...rows);
+    all.remove();
   });
-  return element("div", {}, whole, button);
+  return element("div", {}, whole, ...(rows.length ? [all] : []));
 }
 
 /** A WordPiece that continues a word, "##ing", written as a suffix is. */
@@ -314,14 +295,13 @@ function piece(token) {
 }
 
 function bar(value, largest) {
-  const [picture, rectangle] = ["svg", "rect"].map((tag) =>
-    document.createElementNS("http://www.w3.org/2000/svg", tag),
-  );
+  const create = (tag) => document.createElementNS("http://www.w3.org/2000/svg", tag);
+  const [picture, rectangle] = [create("svg"), create("rect")];
   picture.setAttribute("aria-hidden", "true");
   rectangle.setAttribute("width", `${(100 * value) / largest}%`);
   rectangle.setAttribute("height", "100%");
   picture.append(rectangle);
-  return element("div", { className: "bar" }, picture, weights.format(value));
+  return element("div", { className: "bar" }, picture, value.toFixed(3));
 }
 
 // Parts of the page
@@ -339,11 +319,10 @@ function disclosure(summary, contents) {
   const details = element("details", {}, element("summary", {}, summary), body);
   details.addEventListener("toggle", async () => {
     if (!details.open || body.childElementCount) return;
-    body.textContent = "…";
+    say(body, "…");
     try {
       body.replaceChildren(...(await contents()));
     } catch (error) {
-      body.replaceChildren();
       say(body, error.message, "error");
     }
   });
@@ -355,9 +334,8 @@ function say(place, sentence, kind = "") {
   place.className = kind;
 }
 
-function amount(count, noun) {
-  return `${counts.format(count)} ${noun}${count === 1 ? "" : "s"}`;
-}
+const digits = (score) => score.toFixed(Math.abs(score) < 1 ? 4 : 2);
+const amount = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
 function moveFocus(event) {
   const { key, target } = event;

@@ -1,0 +1,97 @@
+"""What every engine must do: exactly what the oracle does."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from index.posting_list import PostingLists
+from index.searcher import open_searcher
+from lsr.sparse import SparseBatch, SparseVector
+from tests.oracles import rank_by_inner_product
+from tests.strategies import VOCABULARY, queries, sparse_vectors
+
+
+def batch_of(rows, size=VOCABULARY):
+    return SparseBatch.from_rows((SparseVector.from_mapping(row) for row in rows), size)
+
+
+class SearcherContract:
+    """Subclasses name the ``engine``."""
+
+    engine: str
+
+    def open(self, documents, size=VOCABULARY):
+        return open_searcher(self.engine, PostingLists.invert(batch_of(documents, size)))
+
+    def rankings(self, documents, asked, k, alive=None):
+        top = self.open(documents).search(batch_of(asked, VOCABULARY + 4), k, alive)
+        return [top.ranking(row) for row in range(len(asked))]
+
+    # Each engine runs this test in a class of its own, on purpose.
+    @settings(
+        deadline=None,
+        max_examples=150,
+        suppress_health_check=[HealthCheck.differing_executors],
+    )
+    @given(
+        st.lists(sparse_vectors, max_size=40),
+        st.lists(queries, max_size=4),
+        st.integers(1, 60),
+        st.randoms(use_true_random=False),
+    )
+    def test_equals_the_oracle_in_ids_and_scores(self, documents, asked, k, random):
+        alive = np.array([random.random() < 0.7 for _ in documents], dtype=np.uint8)
+        for mask in (None, alive):
+            expected = [rank_by_inner_product(documents, query, k, mask) for query in asked]
+            assert self.rankings(documents, asked, k, mask) == expected
+
+    def test_ties_rank_by_ordinal_and_the_first_k_stay(self):
+        documents = [{3: 1.0}] * 50
+        assert [doc for doc, _ in self.rankings(documents, [{3: 2.0}], 7)[0]] == list(range(7))
+
+    def test_an_empty_query_finds_nothing(self):
+        assert self.rankings([{1: 1.0}], [{}], 5) == [[]]
+
+    def test_an_unknown_term_finds_nothing(self):
+        assert self.rankings([{1: 1.0}], [{VOCABULARY + 2: 1.0}], 5) == [[]]
+
+    def test_no_documents(self):
+        assert self.rankings([], [{1: 1.0}], 5) == [[]]
+
+    def test_no_queries(self):
+        assert self.rankings([{1: 1.0}], [], 5) == []
+
+    def test_all_documents_deleted(self):
+        assert self.rankings([{1: 1.0}], [{1: 1.0}], 5, np.zeros(1, np.uint8)) == [[]]
+
+    def test_many_windows_of_documents(self):
+        random = np.random.default_rng(5)
+        documents = [
+            dict.fromkeys(random.integers(0, VOCABULARY, 3).tolist(), float(weight))
+            for weight in random.random(40_000).astype(np.float16)
+        ]
+        query = {1: 0.3, 4: 1.7, 7: 0.25}
+        for k in (1, 100, 10_000):
+            assert self.rankings(documents, [query], k) == [
+                rank_by_inner_product(documents, query, k)
+            ]
+
+    def test_term_ids_above_65535(self):
+        documents = [{65_536: 1.0}, {0: 1.0}, {70_000: 2.0}]
+        searcher = self.open(documents, size=70_001)
+        top = searcher.search(batch_of([{65_536: 1.0, 70_000: 1.0}], 70_001), 5)
+        assert top.ranking(0) == [(2, 2.0), (0, 1.0)]
+
+    def test_a_document_with_every_term(self):
+        documents = [dict.fromkeys(range(5000), 0.5), {4999: 3.0}]
+        top = self.open(documents, 5000).search(batch_of([{4998: 1.0, 4999: 1.0}], 5000), 5)
+        assert top.ranking(0) == [(1, 3.0), (0, 1.0)]
+
+    def test_weights_beyond_float16_are_cut_to_its_largest(self):
+        assert self.rankings([{1: 1e9}], [{1: 1.0}], 1) == [[(0, 65504.0)]]
+
+    @pytest.mark.parametrize("weight", [65504.0, 6e-8, 6.1e-5, 1.0])
+    def test_every_kind_of_half_is_read_right(self, weight):
+        expected = float(np.float32(np.float16(weight)))
+        assert self.rankings([{1: weight}], [{1: 1.0}], 1) == [[(0, expected)]]
