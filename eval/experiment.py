@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,12 @@ from eval.measures import STANDARD, measure
 from eval.run import Run
 from index.collection import Collection
 from index.field import Field
-from index.pipeline import SearchConfig, SearchQuery, search_batch
+from index.pipeline import LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
 from lsr.encoder import short_name
 from lsr.errors import UsageError
 
 QUERIES_AT_A_TIME = 64
-# Package to the module that shows it was used.
-PACKAGES = {
-    "lsr": "lsr",
-    "numpy": "numpy",
-    "tokenizers": "tokenizers",
-    "torch": "torch",
-    "transformers": "transformers",
-    "faiss-cpu": "faiss",
-    "ir-measures": "ir_measures",
-}
+PACKAGES = ("lsr", "numpy", "tokenizers", "torch", "transformers", "faiss-cpu", "ir-measures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +73,13 @@ def evaluate(
     measures: Sequence[str] = STANDARD,
     on_queries: Callable[[int], None] = lambda done: None,
 ) -> Result:
-    """Search for every judged query as a user would, and measure the rankings."""
+    """Search for every judged query as a user would, and measure the rankings.
+
+    A ranking has ``config.limit`` results after the query's own id was left out.
+    """
+    limit = config.limit
+    if dataset.drops_self:
+        config = replace(config, limit=min(limit + 1, LARGEST_LIMIT))
     run: dict[str, list[tuple[str, float]]] = {}
     seconds = 0.0
     using, searched = config.using or "", set[str]()
@@ -97,7 +94,7 @@ def evaluate(
                 (hit.id, hit.score)
                 for hit in result.hits
                 if not (dataset.drops_self and hit.id == query.id)
-            ]
+            ][:limit]
         on_queries(min(start + QUERIES_AT_A_TIME, len(dataset.queries)))
     fields = [item for item in collection.fields if item.name in searched]
     return Result(
@@ -115,11 +112,11 @@ def evaluate(
 
 
 def provenance(dataset: Dataset, collection: Collection, engine: str) -> Provenance:
-    """Fingerprints of the encoders, of the data, and the versions of what computed."""
+    """Fingerprints of the encoders and of the data, and the versions installed."""
     versions = {"python": platform.python_version()}
-    versions |= {
-        package: version(package) for package, module in PACKAGES.items() if module in sys.modules
-    }
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
     return Provenance(
         {item.name: item.fingerprint for item in collection.fields},
         f"{collection.digest()}/{dataset.digest()}",

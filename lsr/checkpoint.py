@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import InputError, NotFoundError
+from lsr.readers import user_path
 from lsr.vocabulary import Vocabulary
 
 FETCHED = ["*.json", "*.txt", "*.model", "*.safetensors"]
@@ -33,7 +34,7 @@ class Checkpoint:
         Raises:
             NotFoundError: ``name`` is neither.
         """
-        folder = Path(name).expanduser()
+        folder = user_path(name)
         if folder.is_dir():
             if not (folder / "config.json").is_file():
                 raise NotFoundError(
@@ -54,27 +55,36 @@ class Checkpoint:
         return path if path.is_file() else None
 
     def json(self, filename: str) -> Any:
-        """A JSON file of the checkpoint, or None where it has no such file."""
+        """The JSON object in a file of the checkpoint, or None where it has no such file.
+
+        Raises:
+            InputError: the file is too large, or holds no JSON object.
+        """
         path = self.path(filename)
-        return None if path is None else read_json(path)
+        if path is None:
+            return None
+        value = read_json(path)
+        if not isinstance(value, dict):
+            raise InputError(f"{path} holds no JSON object; restore the checkpoint's own file")
+        return value
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The checkpoint's tokenizer, read without transformers where it has a fast one."""
+        """The checkpoint's tokenizer, read without transformers where it has a fast one.
+
+        Raises:
+            InputError: it has none, a damaged one, or one without a fast form.
+        """
         from tokenizers import Tokenizer
 
         if path := self.path("tokenizer.json"):
-            return Vocabulary.from_tokenizer(Tokenizer.from_file(str(path)))
-        from lsr.torch_runtime import transformers
+            try:
+                return Vocabulary.from_tokenizer(Tokenizer.from_file(str(path)))
+            except Exception as error:  # tokenizers raises nothing more specific
+                raise InputError(f"{path} is no tokenizer: {error}") from error
+        from lsr.torch_runtime import load_tokenizer
 
-        slow = transformers().AutoTokenizer.from_pretrained(self.folder)
-        backend = getattr(slow, "backend_tokenizer", None)
-        if backend is None:
-            raise InputError(
-                f"the tokenizer of {self.name!r} has no fast form; "
-                "use a checkpoint that has a tokenizer.json"
-            )
-        return Vocabulary.from_tokenizer(backend)
+        return Vocabulary.from_tokenizer(load_tokenizer(self))
 
     @cached_property
     def weights_digest(self) -> str:

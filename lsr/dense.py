@@ -37,7 +37,10 @@ class DenseEncoder:
         config = checkpoint.json("config.json")
         longest = config.get("max_position_embeddings") or DEFAULT_LENGTH
         self.max_length = min(settings.get("max_seq_length") or DEFAULT_LENGTH, longest)
-        self.dimension = int(config["hidden_size"])
+        width = config.get("hidden_size") or config.get("dim") or config.get("d_model")
+        if not width:
+            raise InputError(f"the config.json of {checkpoint.name!r} has no hidden_size; add it")
+        self.dimension = int(width)
         self.name = checkpoint.name
         self.fingerprint = fingerprint(
             "dense",
@@ -53,14 +56,15 @@ class DenseEncoder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 (n, dimension), one row a text, for documents and queries alike."""
+        model = self._model
         import torch
 
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         with torch.inference_mode():
             for batch in self._batcher(texts):
-                ids = torch.from_numpy(batch.ids).to(self._model.device)
-                mask = torch.from_numpy(batch.mask).to(self._model.device)
-                states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+                ids = torch.from_numpy(batch.ids).to(model.device)
+                mask = torch.from_numpy(batch.mask).to(model.device)
+                states = model(input_ids=ids, attention_mask=mask).last_hidden_state
                 real = mask.unsqueeze(-1).to(states.dtype)
                 mean = (states * real).sum(dim=1) / real.sum(dim=1)
                 vectors[batch.rows] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
@@ -74,6 +78,7 @@ class DenseEncoder:
 
     @cached_property
     def _batcher(self) -> Batcher:
-        return Batcher(
-            self.checkpoint.vocabulary, self.max_length, TOKEN_BUDGET[self._model.device.type]
-        )
+        from lsr.torch_runtime import longest_input
+
+        length = longest_input(self._model, self.max_length)
+        return Batcher(self.checkpoint.vocabulary, length, TOKEN_BUDGET[self._model.device.type])

@@ -97,8 +97,13 @@ class InferenceFreeEncoder(SparseEncoder):
             return None
         table = np.zeros(self.vocabulary.size, dtype=np.float32)
         for token, weight in weights.items():
+            if not isinstance(weight, int | float) or not np.isfinite(weight):
+                raise InputError(
+                    f"the idf.json of {checkpoint.name!r} gives {token!r} the weight {weight!r}; "
+                    "weights are finite numbers"
+                )
             term = self.vocabulary.tokenizer.token_to_id(token)
-            if term is not None and float(weight) > 0:
-                table[term] = float(weight)
+            if term is not None and weight > 0:
+                table[term] = weight
         table[list(self.vocabulary.special)] = 0
         return table

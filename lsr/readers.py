@@ -211,7 +211,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     with open_text(path) as stream:
         try:
-            for number, line in enumerate(stream, start=1):  # noqa: B007
+            for number, line in enumerate(stream, start=1):
                 yield number, line
         except (UnicodeDecodeError, *UNREADABLE) as error:
             raise InputError(

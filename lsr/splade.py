@@ -57,11 +57,11 @@ class TermWeights:
 
     def encode(self, texts: Sequence[str]) -> SparseBatch:
         """Term weights of each text, in the order of the texts."""
+        model, projection = self._model
         import torch
 
         from lsr.head import max_over_positions
 
-        model, projection = self._model
         size = self.checkpoint.vocabulary.size
         weight, bias = projection.weight[:size], projection.bias
         lines: list[SparseBatch] = []
@@ -99,9 +99,11 @@ class TermWeights:
 
     @cached_property
     def _batcher(self) -> Batcher:
-        limit = getattr(self._model[0].config, "max_position_embeddings", self.max_length)
-        budget = TOKEN_BUDGET[self._model[0].device.type]
-        return Batcher(self.checkpoint.vocabulary, min(self.max_length, limit), budget)
+        from lsr.torch_runtime import longest_input
+
+        model = self._model[0]
+        length = longest_input(model, self.max_length)
+        return Batcher(self.checkpoint.vocabulary, length, TOKEN_BUDGET[model.device.type])
 
 
 class SpladeEncoder(SparseEncoder):
@@ -134,6 +136,11 @@ def _declared_logs(checkpoint: Checkpoint) -> int:
     """Logarithms that a sentence-transformers SpladePooling module declares, else 1."""
     for path in sorted(checkpoint.folder.glob("*SpladePooling/config.json")):
         settings = checkpoint.json(str(path.relative_to(checkpoint.folder)))
+        if settings.get("pooling_strategy", "max") != "max":
+            raise InputError(
+                f"the checkpoint {checkpoint.name!r} does not pool by maximum; "
+                "give a SPLADE checkpoint with max pooling"
+            )
         if settings.get("activation_function") == "log1p_relu":
             return 2
     return 1

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_ENCODER = "bm25"
 DEMO_SEARCHES = (
     "open a page in the default browser",
-    "divide a network into smaller ones",
-    "was the mock called exactly once with these arguments",
+    "copy a file with its metadata",
+    "create a temporary directory that is removed afterwards",
 )
 
 encoder_option = click.option(

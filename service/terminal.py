@@ -42,7 +42,9 @@ def indexing_progress(
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, disable=quiet, transient=True) as progress:
+    with Progress(
+        *columns, console=err, disable=quiet or not err.is_terminal, transient=True
+    ) as progress:
         task = progress.add_task(label, total=None, documents=0, rate=0.0)
 
         def update(report: IndexReport) -> None:
@@ -68,7 +70,9 @@ def query_progress(total: int, label: str, quiet: bool) -> Iterator[Callable[[in
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, disable=quiet, transient=True) as progress:
+    with Progress(
+        *columns, console=err, disable=quiet or not err.is_terminal, transient=True
+    ) as progress:
         task = progress.add_task(label, total=total)
         yield lambda done: progress.update(task, completed=done)
 

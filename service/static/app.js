@@ -206,13 +206,13 @@ function marked(hit, field) {
   const { snippet, spans } = highlightOf(hit, field);
   const points = Array.from(snippet);
   const between = (start, end) => points.slice(start, end).join("");
-  const nodes = [hit.payload[field].startsWith(snippet) ? "" : "… "];
+  const nodes = [hit.payload[field].startsWith(snippet) ? "" : "…\u00a0"];
   let done = 0;
   for (const [start, end] of spans) {
     nodes.push(between(done, start), element("mark", {}, between(start, end)));
     done = end;
   }
-  return [...nodes, between(done), hit.payload[field].endsWith(snippet) ? "" : " …"];
+  return [...nodes, between(done), hit.payload[field].endsWith(snippet) ? "" : "\u00a0…"];
 }
 
 function facts({ id, score, scores }, title, using, metadata) {
@@ -248,8 +248,8 @@ async function explainHit(about, { id, scores }, offset) {
   if (!terms) throw new Error("The index has changed since this search; search again.");
   const columns = {
     query_weight: "query weight",
-    document_weight: "× document weight",
-    contribution: "= contribution",
+    document_weight: "×\u00a0document weight",
+    contribution: "=\u00a0contribution",
   };
   const tables = Object.entries(terms).map(([field, list]) => termTable(field, list, columns));
   const others = Object.keys(scores).filter((field) => !(field in terms));
@@ -265,9 +265,10 @@ async function explainQuery(about) {
 
 /** Terms with a bar for the last column; where that is a product of others, also its sum. */
 function termTable(field, terms, columns) {
-  if (!terms.length) return element("p", {}, `${field}: no term in common`);
   const keys = Object.keys(columns);
   const last = keys.pop();
+  const none = keys.length ? "no terms in common" : "no known terms";
+  if (!terms.length) return element("p", {}, `${field}: ${none}`);
   const largest = Math.max(...terms.map((term) => term[last]));
   const row = (tag, ...cells) => element("tr", {}, ...cells.map((cell) => element(tag, {}, cell)));
   const rows = terms.map((term) => {

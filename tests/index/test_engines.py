@@ -56,7 +56,7 @@ def test_all_float16_bits_are_decoded_as_numpy_does():
     ],
 )
 def test_malformed_posting_lists_are_refused(offsets, documents, weights, count):
-    with pytest.raises(ValueError, match="posting|offsets|weight"):
+    with pytest.raises(ValueError, match=r"posting|offsets|weight"):
         ExhaustiveIndex(
             np.array(offsets, np.int64),
             np.array(documents, np.uint32),

@@ -46,9 +46,7 @@ def interrupted(source, after):
 
 
 @pytest.mark.parametrize("after", [1, 8, 9, 30, 49])
-def test_an_interrupted_run_goes_on_and_ends_as_if_never_interrupted(
-    splade, encoded_texts, after
-):
+def test_an_interrupted_run_goes_on_and_ends_as_if_never_interrupted(splade, encoded_texts, after):
     whole, resumed = splade("whole"), splade("resumed")
     index_documents(whole, items(TEXTS), chunk_size=8)
     encoded_texts.clear()

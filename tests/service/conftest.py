@@ -1,0 +1,63 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def lsr(tmp_path):
+    """Runs the command line in a process of its own, in an empty folder."""
+
+    def run(*arguments, stdin=b"", **options):
+        return subprocess.run(
+            [sys.executable, "-m", "service.cli", *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            timeout=300,
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+def environment(folder):
+    return os.environ | {
+        "LSR_CACHE": str(folder / "cache"),
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "200",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def sentence(result):
+    """The one line of an error; fails on a traceback or on more than one line."""
+    text = result.stderr.decode()
+    assert "Traceback" not in text
+    lines = [line for line in text.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def write_jsonl(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return write_jsonl(
+        tmp_path / "corpus.jsonl",
+        [
+            {"_id": "a", "title": "Apples", "text": "apple banana", "url": "http://a.example"},
+            {"_id": "b", "title": "Cherries", "text": "cherry cherry banana"},
+            {"_id": "c", "title": "", "text": "plum <b>lemon</b>"},
+        ],
+    )

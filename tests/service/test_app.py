@@ -1,0 +1,253 @@
+import json
+import math
+
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from index.collection import Collection
+from index.field import encoder_fields
+from index.indexing import index_documents
+from index.pipeline import SearchConfig, SearchQuery, search
+from lsr.readers import Corpus
+from service.app import create_app
+
+
+@pytest.fixture
+def collection(tmp_path, corpus):
+    made = Collection.create(tmp_path / "all" / "fruit", encoder_fields("bm25"))
+    index_documents(made, Corpus(str(corpus)))
+    return made
+
+
+@pytest.fixture
+def client(collection):
+    with TestClient(create_app([collection.path])) as opened:
+        yield opened
+
+
+def error(response, status, kind):
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"code", "type", "message", "request_id"}
+    assert (body["error"]["code"], body["error"]["type"]) == (status, kind)
+    assert body["error"]["request_id"] == response.headers["x-request-id"]
+    return body["error"]["message"]
+
+
+def test_search_answers_what_the_pipeline_answers(client, collection):
+    body = {"query": {"text": "banana cherry"}, "limit": 2, "explain": True}
+    answer = client.post("/v1/indexes/fruit/search", json=body).json()
+    expected = search(collection, SearchQuery("banana cherry"), SearchConfig(limit=2, explain=True))
+    assert [(h["id"], h["score"]) for h in answer["hits"]] == [
+        (h.id, h.score) for h in expected.hits
+    ]
+    first = answer["hits"][0]
+    assert first["payload"]["title"] == expected.hits[0].document.title
+    assert first["scores"] == {"sparse": first["score"]}
+    assert math.isclose(
+        sum(t["contribution"] for t in first["terms"]["sparse"]), first["score"], rel_tol=1e-5
+    )
+    assert [t["token"] for t in answer["query_terms"]["sparse"]] != []
+    assert answer["meta"]["exact"] is True
+    assert answer["meta"]["encoder"] == {"sparse": collection.field("sparse").fingerprint}
+    assert answer["took_ms"] > 0
+    marked = [(mark["field"], mark["spans"]) for mark in first["highlights"]]
+    assert marked[0][0] == "title"
+
+
+def test_metadata_comes_with_the_payload(client):
+    body = {"query": {"text": "apple"}}
+    (hit,) = client.post("/v1/indexes/fruit/search", json=body).json()["hits"]
+    assert hit["payload"]["metadata"] == {"url": "http://a.example"}
+
+
+def test_without_payload_hits_are_bare(client):
+    body = {"query": {"text": "apple"}, "with_payload": False}
+    (hit,) = client.post("/v1/indexes/fruit/search", json=body).json()["hits"]
+    assert set(hit) == {"id", "score", "scores"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind", "reason"),
+    [
+        ({"query": {"text": ""}}, 422, "invalid_input", "query is empty"),
+        ({"query": {}}, 400, "bad_request", "needs the query's text"),
+        ({}, 422, "invalid_request", "query: Field required"),
+        ({"query": {"text": "a"}, "nope": 1}, 422, "invalid_request", "nope"),
+        ({"query": {"text": "a"}, "limit": 0}, 422, "invalid_input", "limit is 0"),
+        ({"query": {"text": "a"}, "limit": "x"}, 422, "invalid_request", "limit"),
+        ({"query": {"text": "a"}, "using": "dense"}, 400, "bad_request", "no 'dense' field"),
+        ({"query": {"tokens": {"zzzz": 1}}}, 422, "invalid_input", "'zzzz'"),
+        ({"query": {"sparse": {"indices": [1], "values": []}}}, 422, "invalid_input", "1 indices"),
+        (
+            {"query": {"text": "a"}, "fusion": {"rrf": {"k": -1}}},
+            422,
+            "invalid_input",
+            "RRF constant",
+        ),
+    ],
+)
+def test_bad_searches_are_refused_in_one_shape(client, body, status, kind, reason):
+    response = client.post("/v1/indexes/fruit/search", json=body)
+    assert reason in error(response, status, kind)
+
+
+def test_bad_json_and_unknown_places_have_the_same_shape(client):
+    error(client.post("/v1/indexes/fruit/search", content=b"{"), 422, "invalid_request")
+    message = error(
+        client.post("/v1/indexes/none/search", json={"query": {"text": "a"}}), 404, "not_found"
+    )
+    assert message == "there is no index 'none'; there are: fruit"
+    error(client.get("/nowhere"), 404, "not_found")
+    error(client.get("/v1/indexes/fruit/search"), 405, "method_not_allowed")
+    error(client.get("/v1/indexes/fruit/documents/zzz"), 404, "not_found")
+    error(client.delete("/v1/indexes/fruit/documents/zzz"), 404, "not_found")
+    error(client.get("/v1/indexes/..%2Ffruit"), 404, "not_found")
+
+
+def test_a_request_id_is_kept_if_it_is_plain(client):
+    given = client.get("/livez", headers={"X-Request-ID": "abc-123"})
+    assert given.headers["x-request-id"] == "abc-123"
+    strange = client.get("/livez", headers={"X-Request-ID": "a b\tc" * 40})
+    assert strange.headers["x-request-id"] not in ("", "a b\tc" * 40)
+
+
+@pytest.mark.parametrize("as_lines", [True, False])
+def test_upsert_keeps_the_good_items_and_names_the_bad(client, collection, as_lines):
+    good = [{"id": "new", "text": "fresh fig"}, {"id": "a", "text": "apple pie"}]
+    bad = [{"text": "no id"}, {"id": "new", "text": "again"}, {"id": "x", "text": 5}]
+    records = [good[0], bad[0], good[1], bad[1], bad[2]]
+    content = "\n".join(map(json.dumps, records)) + "\n" if as_lines else json.dumps(records)
+    answer = client.post("/v1/indexes/fruit/documents", content=content).json()
+    assert answer["errors"] is True
+    assert [item["status"] for item in answer["items"]] == [201, 422, 200, 422, 422]
+    assert (
+        "item 4: the id 'new' was given before, as item 1"
+        in (answer["items"][3]["error"]["message"])
+    )
+    assert client.get("/v1/indexes/fruit/documents/new").json()["text"] == "fresh fig"
+    body = {"query": {"text": "fig pie"}}
+    hits = client.post("/v1/indexes/fruit/search", json=body).json()["hits"]
+    assert {hit["id"] for hit in hits} == {"new", "a"}
+    assert len(Collection.open(collection.path)) == 4
+
+
+def test_a_broken_line_fails_alone(client):
+    answer = client.post("/v1/indexes/fruit/documents", content='{"id": "n", "text": "x"}\n{"id"')
+    assert [item["status"] for item in answer.json()["items"]] == [201, 422]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"[]", b"\xff\xfe", b"[1", b"[NaN]"])
+def test_bodies_without_documents_are_refused(client, content):
+    response = client.post("/v1/indexes/fruit/documents", content=content)
+    if response.status_code != 200:
+        error(response, 422, "invalid_input")
+    else:
+        assert all(item["status"] == 422 for item in response.json()["items"])
+
+
+def test_delete_says_what_was_there(client):
+    answer = client.post("/v1/indexes/fruit/documents/delete", json={"ids": ["a", "zzz"]})
+    assert answer.json() == {"deleted": 1, "ids": ["a"]}
+    assert client.delete("/v1/indexes/fruit/documents/b").json()["deleted"] == 1
+    body = {"query": {"text": "banana"}}
+    assert client.post("/v1/indexes/fruit/search", json=body).json()["hits"] == []
+
+
+def test_ids_with_slashes_have_an_address(client):
+    client.post("/v1/indexes/fruit/documents", json=[{"id": "x/y z", "text": "fig"}])
+    assert client.get("/v1/indexes/fruit/documents/x%2Fy%20z").json()["text"] == "fig"
+
+
+def test_too_large_a_body_is_refused(collection):
+    with TestClient(create_app([collection.path], largest_body=100)) as client:
+        path = "/v1/indexes/fruit/documents"
+        assert "allowed are 100" in error(client.post(path, content=b"x" * 101), 413, "too_large")
+        chunks = (b"x" * 60 for _ in range(3))
+        error(client.post(path, content=chunks), 413, "too_large")
+
+
+def test_a_write_while_another_process_writes_is_refused(client, collection):
+    with Collection.open(collection.path).writing():
+        response = client.post("/v1/indexes/fruit/documents", json=[{"id": "n", "text": "x"}])
+        error(response, 409, "locked")
+
+
+def test_health_and_description(client):
+    assert client.get("/livez").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ok"}
+    (index,) = client.get("/v1/indexes").json()["indexes"]
+    assert index == client.get("/v1/indexes/fruit").json()
+    assert (index["name"], index["documents"]) == ("fruit", 3)
+
+
+def test_not_ready_before_the_start(collection):
+    client = TestClient(create_app([collection.path]))
+    error(client.get("/readyz"), 503, "not_ready")
+    assert client.get("/livez").status_code == 200
+
+
+def test_openapi_describes_every_route(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {"/v1/indexes/{index}/search", "/v1/indexes/{index}/documents", "/livez"} <= set(paths)
+    assert client.get("/docs").status_code == 200
+
+
+def test_the_page_allows_nothing_from_elsewhere(client):
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "http" not in page.text.replace("http-equiv", "").replace("https?", "")
+    for asset in ("/static/app.css", "/static/app.js"):
+        assert asset in page.text
+        assert client.get(asset).status_code == 200
+
+
+def test_a_folder_of_collections_is_served_and_new_ones_are_noticed(collection, tmp_path):
+    with TestClient(create_app([tmp_path / "all"])) as client:
+        assert [i["name"] for i in client.get("/v1/indexes").json()["indexes"]] == ["fruit"]
+        Collection.create(tmp_path / "all" / "late", encoder_fields("bm25"))
+        body = {"query": {"text": "apple"}}
+        assert client.post("/v1/indexes/late/search", json=body).json()["hits"] == []
+
+
+def test_every_dense_and_hybrid_search_is_the_pipelines(tmp_path, corpus, masked_lm, dense_model):
+    made = Collection.create(
+        tmp_path / "both", encoder_fields(str(masked_lm), str(dense_model), bm25=True)
+    )
+    index_documents(made, Corpus(str(corpus)))
+    with TestClient(create_app([made.path])) as client:
+        for using in ("sparse", "dense", "bm25", "hybrid"):
+            body = {"query": {"text": "apple plum"}, "using": using}
+            answer = client.post("/v1/indexes/both/search", json=body).json()
+            expected = search(made, SearchQuery("apple plum"), SearchConfig(using=using))
+            assert [(h["id"], h["score"]) for h in answer["hits"]] == [
+                (h.id, h.score) for h in expected.hits
+            ]
+            assert answer["using"] == using
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3)
+    ),
+    max_leaves=8,
+)
+members = st.sampled_from(["query", "limit", "offset", "using", "prefetch", "fusion", "explain"])
+
+
+@settings(
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.dictionaries(members, json_values), json_values)
+def test_no_body_makes_the_server_fail(client, body, document):
+    content = json.dumps(body).encode()
+    assert client.post("/v1/indexes/fruit/search", content=content).status_code < 500
+    sent = client.post("/v1/indexes/fruit/documents", content=json.dumps([document]).encode())
+    assert sent.status_code < 500
