@@ -34,7 +34,7 @@ def highlight(
 ) -> Highlight:
     """The window of a text that holds the most weight of distinct matched terms.
 
-    A word is marked if at least half of its pieces matched. Only the first 50,000 characters are
+    A word is marked if the pieces that matched are at least half of its characters. Only the first 50,000 characters are
     looked at.
 
     Args:
@@ -61,9 +61,10 @@ def _matched_words(
     words = []
     for _, group in groupby(vocabulary.pieces(text), key=lambda piece: piece.word):
         pieces = list(group)
-        matched = frozenset(piece.term for piece in pieces if piece.term in weights)
-        if matched and 2 * sum(piece.term in weights for piece in pieces) >= len(pieces):
-            words.append((pieces[0].start, pieces[-1].end, matched))
+        start, end = pieces[0].start, pieces[-1].end
+        matched = [piece for piece in pieces if piece.term in weights]
+        if matched and 2 * sum(piece.end - piece.start for piece in matched) >= end - start:
+            words.append((start, end, frozenset(piece.term for piece in matched)))
     return words
 
 

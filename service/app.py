@@ -14,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from index.pipeline import search
+from index.pipeline import SearchQuery, search
 from lsr.errors import LsrError, NotFoundError
 from service.bulk import bulk_upsert
 from service.errors import add_error_handlers, error_response, request_id
@@ -85,16 +85,10 @@ def package_version() -> str:
 
 
 def _warm_up(indexes: Indexes) -> None:
-    """Open every collection and its encoders once, so that the first query is fast."""
+    """Search every collection once, so that the first query finds its models loaded."""
     for name in indexes.names():
         try:
-            collection = indexes[name]
-            collection.view()
-            for field in collection.fields:
-                if field.kind == "sparse":
-                    collection.encoder(field)
-                else:
-                    collection.dense_encoder(field)
+            search(indexes[name], SearchQuery(text="warm up"))
         except LsrError as error:
             log.warning("the index %r can't be searched: %s", name, error)
 

@@ -3,9 +3,9 @@ const TERMS_SHOWN = 12;
 const METADATA_SHOWN = 4;
 const LONGEST_VALUE = 44;
 const DEMO_QUERIES = [
-  "remove a directory and everything in it",
-  "compare two texts and show the differences",
-  "run a command and capture its output",
+  "open a page in the default browser",
+  "copy a file with its metadata",
+  "create a temporary directory that is removed afterwards",
 ];
 
 const byId = (id) => document.getElementById(id);

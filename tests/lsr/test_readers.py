@@ -154,10 +154,13 @@ def test_ir_datasets(tmp_path, monkeypatch, kind, expected):
     from ir_datasets.util import LocalDownload
 
     path = write(tmp_path / "docs.tsv", b"d1\tfirst\tone\nd2\tzweitens\tzwei\n")
-    docs = TsvDocs(LocalDownload(path), doc_cls=kind, count_hint=2)
+    docs = TsvDocs(LocalDownload(path), doc_cls=kind)
     name = f"local-readers-{kind.__name__}"
     ir_datasets.registry.register(name, ir_datasets.Dataset(docs))
     corpus = Corpus(f"irds:{name}")
+    assert [item.document for item in corpus] == expected
+    assert corpus.fraction is None
+    docs.docs_store().build()
     assert [item.document for item in corpus] == expected
     assert corpus.fraction == 1
 

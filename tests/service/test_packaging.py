@@ -1,0 +1,97 @@
+"""The Dockerfile's own commands, run here: no Docker engine is needed to know that they work."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A virtual environment made by the build stage's commands."""
+    folder = tmp_path_factory.mktemp("image")
+    for command in re.findall(r"^RUN (.*/opt/lsr.*)$", DOCKERFILE.split("FROM ")[1], re.M):
+        line = command.replace("/opt/lsr", str(folder / "lsr")).replace("${EXTRAS}", "")
+        line = re.sub(r"^python\b", sys.executable, line)
+        done = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+    return folder / "lsr" / "bin"
+
+
+def run(binaries, *command, **options):
+    return subprocess.run(
+        [binaries / command[0], *command[1:]], capture_output=True, check=False, **options
+    )
+
+
+def test_the_image_has_no_test_tools_and_no_models(installed):
+    packages = {
+        p["name"] for p in json.loads(run(installed, "pip", "list", "--format=json").stdout)
+    }
+    assert "lsr" in packages
+    assert not packages & {"pytest", "hypothesis", "mypy", "ruff", "torch", "playwright"}
+
+
+def test_the_installed_package_searches_serves_and_is_healthy(installed, tmp_path):
+    options = {"cwd": tmp_path, "env": {"PATH": str(installed), "HOME": str(tmp_path)}}
+    demo = run(installed, "lsr", "demo", "--into", "data/demo", "--no-serve", **options)
+    assert demo.returncode == 0, demo.stderr.decode()
+    assert "shutil.copy2" in demo.stdout.decode()
+    serve = json.loads(re.search(r"^CMD (.*)$", DOCKERFILE, re.M).group(1))
+    check = json.loads(re.search(r"^HEALTHCHECK .*CMD (.*)$", DOCKERFILE, re.M).group(1))
+    port = 18_473
+    arguments = [a.replace("/data", "data").replace("0.0.0.0", "127.0.0.1") for a in serve]
+    arguments[arguments.index("8000")] = str(port)
+    server = subprocess.Popen([installed / arguments[0], *arguments[1:]], **options)
+    try:
+        for _ in range(300):
+            healthy = run(installed, *(a.replace("8000", str(port)) for a in check), **options)
+            if healthy.returncode == 0:
+                break
+            time.sleep(0.2)
+        assert healthy.returncode == 0, healthy.stderr.decode()
+    finally:
+        server.terminate()
+        server.wait()
+    unhealthy = run(installed, *(a.replace("8000", str(port)) for a in check), **options)
+    assert unhealthy.returncode != 0
+
+
+def test_a_model_without_its_packages_names_the_install_line(installed, tmp_path, masked_lm):
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "text": "apple"}\n')
+    command = ["lsr", "index", "a.jsonl", "--into", "x", "--encoder", str(masked_lm)]
+    failed = run(installed, *command, cwd=tmp_path)
+    assert failed.returncode == 1
+    assert "pip install 'lsr[models]'" in failed.stderr.decode()
+
+
+def test_every_path_the_image_copies_exists_and_is_not_ignored():
+    allowed = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    copied = [
+        path
+        for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.M)
+        for path in line.split()[:-1]
+    ]
+    for path in copied:
+        assert (ROOT / path).exists()
+        assert path in allowed
+
+
+def test_the_compose_file_is_valid():
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    schema = ["--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run(
+        [checker, *schema, ROOT / "docker-compose.yml"], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout.decode()
