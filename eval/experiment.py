@@ -15,9 +15,9 @@ from typing import Any
 
 from eval.datasets import Dataset
 from eval.measures import STANDARD, measure
-from eval.run import Run
+from eval.run import Run, write_run
 from index.collection import Collection
-from index.field import Field
+from index.field import DENSE, Field
 from index.pipeline import LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
 from lsr.encoder import short_name
 from lsr.errors import UsageError
@@ -109,6 +109,20 @@ def evaluate(
         provenance=provenance(dataset, collection, config.engine),
         run=run,
     )
+
+
+def every_search(collection: Collection) -> list[str]:
+    """Each field of a collection, and hybrid where there is a dense one."""
+    names = [item.name for item in collection.fields]
+    return [*names, HYBRID] if DENSE in names else names
+
+
+def save_runs(path: Path, results: Sequence[Result]) -> None:
+    """Write a TREC run; of several, each to a file with encoder and search before the suffix."""
+    for result in results:
+        kind = f"{result.encoder}.{result.using}".replace("/", "-").replace(":", "-")
+        several = path.with_name(f"{path.stem}.{kind}{path.suffix}")
+        write_run(path if len(results) == 1 else several, result.run, f"lsr-{result.using}")
 
 
 def provenance(dataset: Dataset, collection: Collection, engine: str) -> Provenance:

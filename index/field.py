@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from lsr.checkpoint import Checkpoint
@@ -68,6 +69,27 @@ def check_encoder(field: Field, fingerprint: str) -> None:
             f"({field.encoder}), but {fingerprint} was given; use the encoder it was built with, "
             "or index into a new directory"
         )
+
+
+def check_fields(
+    path: Path, built: Sequence[Field], wanted: Sequence[Field], exactly: bool
+) -> None:
+    """Raise EncoderMismatchError unless a collection has the fields that are asked for.
+
+    ``exactly`` forbids further fields.
+    """
+    there = {field.name: field.fingerprint for field in built}
+    asked = {field.name: field.fingerprint for field in wanted}
+    if asked == there or (not exactly and asked.items() <= there.items()):
+        return
+    raise EncoderMismatchError(
+        f"{path} was built with {_spell(there)}, but {_spell(asked)} was asked for; "
+        "leave out --encoder, --dense and --bm25 to keep its encoders, or give a new directory"
+    )
+
+
+def _spell(fingerprints: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={fingerprint}" for name, fingerprint in fingerprints.items())
 
 
 def dump_fields(fields: Sequence[Field]) -> str:

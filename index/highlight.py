@@ -34,8 +34,8 @@ def highlight(
 ) -> Highlight:
     """The window of a text that holds the most weight of distinct matched terms.
 
-    A word is marked if the pieces that matched are at least half of its characters. Only the first 50,000 characters are
-    looked at.
+    A word is marked if the pieces that matched are at least half of its characters. Only the
+    first 50,000 characters are looked at.
 
     Args:
         field: name of the field that the text is of.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from index.collection import Collection
 from index.explain import Contribution, contributions, query_terms
-from index.field import BM25, DENSE, Field
+from index.field import DENSE, SPARSE, Field
 from index.fusion import ReciprocalRankFusion
 from index.highlight import Highlight, highlight
 from index.searcher import TopK
@@ -55,10 +55,10 @@ class Prefetch:
 class SearchConfig:
     """How to search.
 
-    ``using`` names a field, or ``hybrid`` for the fusion of all fields that were asked for;
-    None takes hybrid where the collection has a dense field, else the sparse field.
-    ``prefetch`` lists the rankings to fuse; empty takes sparse and dense, each to the depth of
-    the larger of 100 and offset + limit. ``payload`` fetches documents, ``highlight`` marks words
+    ``using`` names a field, fields to fuse as in ``sparse+bm25``, or ``hybrid``, which is
+    ``sparse+dense``; None takes hybrid where the collection has a dense field, else the sparse
+    field. Each fused ranking goes as deep as the larger of 100 and offset + limit; ``prefetch``
+    says otherwise, ranking by ranking. ``payload`` fetches documents, ``highlight`` marks words
     in them, ``explain`` lists the terms that carried the score.
     """
 
@@ -151,7 +151,8 @@ def search_batch(
     results = []
     for place, query in enumerate(queries):
         sources = {name: top.ranking(place) for name, top in rankings.items()}
-        fused = config.fusion.fuse(sources) if using == HYBRID else sources[using]
+        alone = len(parts) == 1 and not config.prefetch
+        fused = sources[using] if alone else config.fusion.fuse(sources)
         vectors = {name: rows[place] for name, rows in encoded.items()}
         hits = _hits(collection, view, query, config, fused, sources, vectors)
         took_ms = 1000 * (time.perf_counter() - started)
@@ -179,24 +180,23 @@ def _plan(collection: Collection, config: SearchConfig) -> tuple[str, list[Prefe
     if config.prefetch:
         if config.using not in (None, HYBRID):
             raise UsageError(f"prefetch is fused, so it goes with using={HYBRID!r} only")
-        names = [part.using for part in config.prefetch]
-        if len(set(names)) != len(names):
-            raise UsageError("prefetch names a field more than once; name each once")
-        return HYBRID, list(config.prefetch)
+        return HYBRID, _distinct(config.prefetch)
     using = config.using or default_using(collection)
-    if using != HYBRID:
-        collection.field(using)
-        return using, [Prefetch(using, config.depth)]
-    depth = max(SMALLEST_PREFETCH, config.depth)
-    names = [item.name for item in collection.fields if item.name != BM25]
-    if BM25 in config.fusion.weights:
-        names.append(BM25)
-    if len(names) < 2:
+    names = [SPARSE, DENSE] if using == HYBRID else using.split("+")
+    if using == HYBRID and DENSE not in (item.name for item in collection.fields):
         raise UsageError(
-            f"the collection {collection.path.name!r} has only the field {names[0]!r}; "
-            "hybrid search needs a dense field too: index with --dense MODEL"
+            f"the collection {collection.path.name!r} has no dense field, which hybrid search "
+            "needs; index with --dense MODEL, or fuse other fields, as in sparse+bm25"
         )
-    return HYBRID, [Prefetch(name, depth) for name in names]
+    depth = config.depth if len(names) == 1 else max(SMALLEST_PREFETCH, config.depth)
+    return using, _distinct([Prefetch(name, depth) for name in names])
+
+
+def _distinct(parts: Sequence[Prefetch]) -> list[Prefetch]:
+    names = [part.using for part in parts]
+    if len(set(names)) != len(names):
+        raise UsageError(f"{'+'.join(names)} names a field more than once; name each once")
+    return list(parts)
 
 
 def _encode(

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lsr.errors import EncoderMismatchError, InputError, LsrError, UsageError
+from lsr.errors import InputError, LsrError, UsageError
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
     from index.collection import Collection
-    from index.field import Field
     from index.indexing import IndexReport
 
 DEFAULT_ENCODER = "bm25"
@@ -41,7 +40,7 @@ bm25_option = click.option("--bm25", is_flag=True, help="Add BM25 beside a learn
 using_option = click.option(
     "--using",
     metavar="FIELD",
-    help="sparse, dense, bm25 or hybrid.",
+    help="sparse, dense, bm25, hybrid (sparse+dense), or fields to fuse, as in sparse+bm25.",
 )
 engine_option = click.option(
     "--engine", default="native", show_default=True, help="native or reference."
@@ -198,6 +197,7 @@ def eval_command(
     kept, so a second run goes straight to the queries.
     """
     from eval.datasets import load_dataset
+    from eval.experiment import save_runs
     from eval.measures import STANDARD, parse_measures
     from eval.qrels import write_qrels
 
@@ -215,7 +215,8 @@ def eval_command(
     for encoder in encoders or (None,):
         collection = _experiment_collection(loaded, encoder, dense, bm25, into, as_json)
         rows += _evaluate(loaded, collection, using, engine, depth, names, as_json)
-    _save_runs(save_run, rows)
+    if save_run is not None:
+        save_runs(save_run, rows)
     _print_results(rows, names, as_json)
 
 
@@ -292,34 +293,16 @@ def _index(
 def _collection(into: Path, encoder: str | None, dense: str | None, bm25: bool) -> Collection:
     """The collection there with the encoders it was built with, or a new one."""
     from index.collection import Collection, is_collection
-    from index.field import encoder_fields
+    from index.field import check_fields, encoder_fields
 
     if not is_collection(into):
         return Collection.create(into, encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
     collection = Collection.open(into)
     if encoder or dense or bm25:
         first = encoder or collection.fields[0].encoder
-        _check_fields(collection, encoder_fields(first, dense, bm25), exactly=bool(encoder))
+        wanted = encoder_fields(first, dense, bm25)
+        check_fields(into, collection.fields, wanted, exactly=bool(encoder))
     return collection
-
-
-def _check_fields(collection: Collection, wanted: Sequence[Field], exactly: bool) -> None:
-    built = {field.name: field.fingerprint for field in collection.fields}
-    asked = {field.name: field.fingerprint for field in wanted}
-    differing = (
-        asked != built
-        if exactly
-        else any(built.get(name) != fingerprint for name, fingerprint in asked.items())
-    )
-    if differing:
-        raise EncoderMismatchError(
-            f"{collection.path} was built with {_spell(built)}, but {_spell(asked)} was asked for; "
-            "leave out --encoder, --dense and --bm25 to keep its encoders, or give a new directory"
-        )
-
-
-def _spell(fingerprints: dict[str, str]) -> str:
-    return ", ".join(f"{name}={fingerprint}" for name, fingerprint in fingerprints.items())
 
 
 def _experiment_collection(
@@ -364,15 +347,12 @@ def _evaluate(
     names: Sequence[str],
     quiet: bool,
 ) -> list[Any]:
-    from eval.experiment import evaluate
-    from index.pipeline import HYBRID, SearchConfig
+    from eval.experiment import evaluate, every_search
+    from index.pipeline import SearchConfig
     from service import terminal
 
-    choices = [using] if using else [field.name for field in collection.fields]
-    if not using and any(field.kind == "dense" for field in collection.fields):
-        choices.append(HYBRID)
     rows = []
-    for choice in choices:
+    for choice in [using] if using else every_search(collection):
         config = SearchConfig(limit=depth, using=choice, engine=engine, payload=False)
         with terminal.query_progress(len(dataset.queries), f"searching {choice}", quiet) as on_done:
             rows.append(evaluate(dataset, collection, config, names, on_done))
@@ -391,18 +371,6 @@ def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool
     else:
         row: dict[str, Any] = {"run": path.name, "dataset": dataset.name, **measures}
         terminal.print_table([row], {name: name for name in row})
-
-
-def _save_runs(path: Path | None, rows: Sequence[Any]) -> None:
-    """One file for one row; with several, the row's search is put before the suffix."""
-    from eval.run import write_run
-
-    if path is None:
-        return
-    for row in rows:
-        kind = f"{row.provenance.fields.get(row.using, 'fused')}.{row.using}"
-        target = path if len(rows) == 1 else path.with_name(f"{path.stem}.{kind}{path.suffix}")
-        write_run(target, row.run, tag=f"lsr-{row.using}")
 
 
 def _print_results(rows: Sequence[Any], names: Sequence[str], as_json: bool) -> None:

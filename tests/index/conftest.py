@@ -28,13 +28,13 @@ def bm25_collection(tmp_path):
     return make
 
 
-@pytest.fixture
-def hybrid_collection(tmp_path, masked_lm, dense_model):
+@pytest.fixture(scope="session")
+def hybrid_collection(tmp_path_factory, masked_lm, dense_model):
     """Makes an indexed collection of {id: text} with sparse, bm25 and dense fields."""
 
-    def make(texts, name="hybrid"):
+    def make(texts):
         fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
-        collection = Collection.create(tmp_path / name, fields)
+        collection = Collection.create(tmp_path_factory.mktemp("hybrid") / "c", fields)
         index_documents(collection, items(texts))
         return collection
 

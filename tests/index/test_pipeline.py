@@ -19,7 +19,7 @@ TEXTS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hybrid(hybrid_collection):
     return hybrid_collection(TEXTS)
 
@@ -75,6 +75,15 @@ def test_prefetch_chooses_the_fields_their_depth_and_their_weights(hybrid):
     assert result.hits[0].id == first.id
     assert len(result.hits) <= 3
     assert {name for hit in result.hits for name in hit.scores} == {"bm25", "sparse"}
+
+
+def test_fields_joined_by_plus_are_fused(hybrid):
+    query = SearchQuery("apple plum")
+    every = (Prefetch("sparse", 100), Prefetch("bm25", 100), Prefetch("dense", 100))
+    joined = search(hybrid, query, SearchConfig(using="sparse+bm25+dense"))
+    listed = search(hybrid, query, SearchConfig(prefetch=every))
+    assert joined.using == "sparse+bm25+dense"
+    assert [(h.id, h.score) for h in joined.hits] == [(h.id, h.score) for h in listed.hits]
 
 
 def test_pages_join_to_the_whole(hybrid):
@@ -153,6 +162,8 @@ def test_a_batch_may_mix_texts_and_vectors(hybrid):
         (SearchQuery(dense=[1.0]), {"using": "dense"}, "1 values"),
         (SearchQuery(dense=[float("inf")] * 16), {"using": "dense"}, "not finite"),
         (SearchQuery("a"), {"using": "nope"}, "no 'nope' field"),
+        (SearchQuery("a"), {"using": "sparse+"}, "no '' field"),
+        (SearchQuery("a"), {"using": "sparse+sparse"}, "more than once"),
         (SearchQuery("a"), {"engine": "nope", "using": "sparse"}, "no engine 'nope'"),
         (SearchQuery("a"), {"using": "sparse", "prefetch": (Prefetch("bm25", 5),)}, "hybrid"),
         (SearchQuery("a"), {"prefetch": (Prefetch("bm25", 5),) * 2}, "more than once"),
