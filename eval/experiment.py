@@ -18,7 +18,7 @@ from eval.measures import STANDARD, measure
 from eval.run import Run, write_run
 from index.collection import Collection
 from index.field import DENSE, Field
-from index.pipeline import LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
+from index.pipeline import HYBRID, LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
 from lsr.encoder import short_name
 from lsr.errors import UsageError
 
