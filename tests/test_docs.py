@@ -1,0 +1,120 @@
+"""The README's sessions are run, and must print what it says; numbers that vary may differ."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PORT = "8000"
+
+
+def sessions():
+    """[(command, output)] of every console block, in order."""
+    steps = []
+    for block in re.findall(r"^```console\n(.*?)^```", README, re.M | re.S):
+        for step in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            command, _, output = step.partition("\n")
+            if "<<'END'" in command:
+                body, _, output = output.partition("END\n")
+                command = f"{command}\n{body}END"
+            steps.append((command, output))
+    return steps
+
+
+def pattern(output):
+    """What the output must look like: ``...`` stands for anything, numbers for numbers."""
+    parts = re.split(r"\.\.\.", re.sub(r" +$", "", output, flags=re.M).strip())
+    number = r"[\\d,.]+"
+    return ".*".join(re.sub(r"\d[\d,]*(\\\.\d+)?", number, re.escape(part)) for part in parts)
+
+
+def normal(text):
+    return re.sub(r" +$", "", text, flags=re.M).strip()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's REST session needs curl")
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the demo's corpus is Python 3.11's")
+def test_the_readme_shows_what_happens(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    launcher = tmp_path / "bin" / "lsr"
+    launcher.parent.mkdir()
+    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u -m service.cli "$@"\n')
+    launcher.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{launcher.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "LSR_CACHE": str(tmp_path / "cache"),
+    }
+    options = {"cwd": tmp_path, "env": environment, "text": True}
+    servers = []
+    steps = sessions()
+    assert len(steps) >= 8
+    try:
+        nested = 0
+        for command, output in steps:
+            if command.startswith("lsr search demo"):
+                nested += 1  # printed by the demo itself, compared there
+                continue
+            expected = output
+            if command.startswith("lsr demo"):
+                shown = [f"$ {c}\n{o}" for c, o in steps if c.startswith("lsr search demo")]
+                expected = output + "".join(shown)
+            line = command.replace(PORT, port).replace(
+                "curl ", "curl --retry-connrefused --retry 40 "
+            )
+            if line.endswith("&"):
+                server = subprocess.Popen(
+                    line[:-1].split(), stdout=subprocess.PIPE, **options
+                )  # fmt: skip
+                servers.append(server)
+                server.stdout.readline()
+                printed = server.stdout.readline()
+                expected = expected.replace(PORT, port)
+            else:
+                printed = subprocess.run(
+                    ["bash", "-c", line], stdout=subprocess.PIPE, check=True, **options
+                ).stdout
+            assert re.fullmatch(pattern(expected), normal(printed), re.S), (command, printed)
+        assert nested
+    finally:
+        for server in servers:
+            server.terminate()
+            server.wait()
+
+
+def test_the_readme_names_only_options_that_exist():
+    from service.cli import cli
+
+    shown = set(re.findall(r"--[a-z][a-z0-9-]+", README))
+    known = {"--constraint", "--rm", "--data-binary"}  # of pip, docker and curl
+    for command in cli.commands.values():
+        for option in command.params:
+            known |= {*option.opts, *option.secondary_opts}
+    assert shown <= known
+
+
+def test_every_command_explains_itself():
+    from service.cli import cli
+
+    for name, command in cli.commands.items():
+        result = CliRunner().invoke(cli, [name, "--help"])
+        assert result.exit_code == 0
+        assert command.help
+        for option in command.params:
+            if option.param_type_name == "option" and option.name != "help":
+                assert option.help, (name, option.name)
+
+
+def test_the_readmes_make_targets_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
