@@ -105,6 +105,8 @@ class Hit:
 class SearchResult:
     """Hits, best first, of one query; ``took_ms`` wall time of the whole call, encoding included.
 
+    ``documents`` is the number of documents searched, those newer than the segment included.
+
     ``exact`` is whether the ranking is the true top k of what was searched, ``bound_gap`` how far
     an unseen document could be above the last hit. ``query_terms`` is filled on ``explain``.
     """
@@ -113,6 +115,7 @@ class SearchResult:
     took_ms: float
     using: str
     generation: int
+    documents: int
     encoder: dict[str, str]
     exact: bool = True
     bound_gap: float = 0.0
@@ -162,6 +165,7 @@ def search_batch(
                 took_ms,
                 using,
                 view.generation,
+                len(view),
                 {item.name: item.fingerprint for item in fields},
                 query_terms=_query_terms(collection, fields, vectors) if config.explain else {},
             )

@@ -29,6 +29,12 @@ class View:
     alive: tuple[NDArray[np.uint8] | None, ...]
     counts: Field | None
 
+    def __len__(self) -> int:
+        return sum(
+            len(segment) if alive is None else int(alive.sum())
+            for segment, alive in zip(self.segments, self.alive, strict=True)
+        )
+
     def search_sparse(self, field: Field, queries: SparseBatch, k: int, engine: str) -> TopK:
         """Exact top k of a sparse field over all segments."""
         check_engine(engine)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import fastapi
 from fastapi import FastAPI, HTTPException, Request
@@ -98,15 +99,25 @@ def _add_middleware(app: FastAPI, largest_body: int) -> None:
     async def frame(request: Request, call_next: Any) -> Response:
         identifier = request_id(request)
         length = request.headers.get("content-length", "0")
+        response: Response
         if length.isdigit() and int(length) > largest_body:
             message = f"the body has {length} bytes; allowed are {largest_body}; send less at once"
-            response: Response = error_response(request, 413, "too_large", message)
+            response = error_response(request, 413, "too_large", message)
+        elif _from_another_site(request):
+            message = "requests of pages from other sites are refused; call from this server's page"
+            response = error_response(request, 403, "forbidden", message)
         else:
             response = await call_next(request)
         response.headers["X-Request-ID"] = identifier
         if not request.url.path.startswith(("/docs", "/openapi.json")):
             response.headers.update(SECURITY_HEADERS)
         return response
+
+
+def _from_another_site(request: Request) -> bool:
+    """Whether a browser sent this for a page that is not of this server."""
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 def _add_health(app: FastAPI) -> None:
@@ -137,9 +148,8 @@ def _add_search(app: FastAPI, indexes: Indexes) -> None:
     @app.post("/v1/indexes/{index}/search", tags=["search"], responses=ERRORS)
     def search_index(index: Name, body: SearchBody) -> JSONResponse:
         """The documents that answer a query best."""
-        collection = indexes[index]
-        result = search(collection, body.to_query(), body.to_config())
-        return JSONResponse(search_json(result, len(collection), body.explain))
+        result = search(indexes[index], body.to_query(), body.to_config())
+        return JSONResponse(search_json(result, body.explain))
 
 
 def _add_documents(app: FastAPI, indexes: Indexes, largest_body: int) -> None:

@@ -120,9 +120,9 @@ def search_command(
     if as_json:
         from service.schemas import search_json
 
-        terminal.print_json(search_json(result, len(opened), explain=True))
+        terminal.print_json(search_json(result, explain=True))
     else:
-        terminal.print_result(result, len(opened))
+        terminal.print_result(result)
 
 
 @cli.command("info")
@@ -238,7 +238,7 @@ def demo_command(into: Path | None, encoder: str | None, serve: bool, host: str,
     for text in DEMO_SEARCHES:
         terminal.out.print(f'\n$ lsr search {into} -n 3 "{text}"', style="bold", markup=False)
         result = search(collection, SearchQuery(text=text), SearchConfig(limit=3, explain=True))
-        terminal.print_result(result, len(collection))
+        terminal.print_result(result)
     if serve:
         _serve([into], host, port)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from index.collection import Collection, is_collection
+from index.collection import STORE_FILE, Collection, is_collection
 from lsr.encoder import short_name
 from lsr.errors import NotFoundError, UsageError
 
@@ -26,7 +26,7 @@ class Indexes:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths: dict[str, Path] = {}
         self._folders: list[Path] = []
-        self._open: dict[str, Collection] = {}
+        self._open: dict[str, tuple[int, Collection]] = {}
         self._lock = threading.Lock()
         for path in paths:
             if is_collection(path):
@@ -58,15 +58,16 @@ class Indexes:
     def __getitem__(self, name: str) -> Collection:
         with self._lock:
             path = self._path(name)
-            collection = self._open.get(name)
-            if path is None:
+            if path is None or not is_collection(path):
                 self._open.pop(name, None)
                 raise NotFoundError(
                     f"there is no index {name!r}; there are: {', '.join(self.names()) or 'none'}"
                 )
-            if collection is None:
-                collection = self._open[name] = Collection.open(path)
-            return collection
+            # A directory that was deleted and indexed anew is another collection.
+            identity = (path / STORE_FILE).stat().st_ino
+            if name not in self._open or self._open[name][0] != identity:
+                self._open[name] = identity, Collection.open(path)
+            return self._open[name][1]
 
     def describe(self, name: str) -> dict[str, Any]:
         """Name, number of documents and fields of one collection."""

@@ -117,7 +117,7 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-def search_json(result: SearchResult, documents: int, explain: bool) -> dict[str, Any]:
+def search_json(result: SearchResult, explain: bool) -> dict[str, Any]:
     """A search result as JSON."""
     body: dict[str, Any] = {
         "took_ms": round(result.took_ms, 3),
@@ -128,7 +128,7 @@ def search_json(result: SearchResult, documents: int, explain: bool) -> dict[str
             "bound_gap": result.bound_gap,
             "generation": result.generation,
             "encoder": result.encoder,
-            "documents": documents,
+            "documents": result.documents,
         },
     }
     if explain:

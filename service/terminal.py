@@ -91,11 +91,15 @@ def print_index_report(report: IndexReport, total: int, target: str) -> None:
     )
 
 
-def print_result(result: SearchResult, documents: int) -> None:
+def print_result(result: SearchResult) -> None:
     """Hits as a person reads them: title, score, snippet with marks, the terms that carried it."""
     for rank, hit in enumerate(result.hits, start=1):
         _print_hit(rank, hit)
-    count = f"{len(result.hits)} of {documents:,} documents" if result.hits else "no document found"
+    count = (
+        f"{len(result.hits)} of {result.documents:,} documents"
+        if result.hits
+        else "no document found"
+    )
     out.print(Text(f"{count} · {result.using} · {result.took_ms:.1f} ms", style="dim"))
 
 

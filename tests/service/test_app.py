@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import pytest
 from fastapi.testclient import TestClient
@@ -174,6 +175,21 @@ def test_a_write_while_another_process_writes_is_refused(client, collection):
     with Collection.open(collection.path).writing():
         response = client.post("/v1/indexes/fruit/documents", json=[{"id": "n", "text": "x"}])
         error(response, 409, "locked")
+
+
+def test_pages_of_other_sites_can_not_write(client):
+    path, body = "/v1/indexes/fruit/documents", [{"id": "n", "text": "x"}]
+    other = client.post(path, json=body, headers={"Origin": "http://evil.example"})
+    assert "other sites" in error(other, 403, "forbidden")
+    own = client.post(path, json=body, headers={"Origin": "http://testserver"})
+    assert own.status_code == 200
+
+
+def test_a_collection_indexed_anew_in_its_place_is_noticed(client, collection):
+    shutil.rmtree(collection.path)
+    error(client.get("/v1/indexes/fruit"), 404, "not_found")
+    Collection.create(collection.path, encoder_fields("bm25"))
+    assert client.get("/v1/indexes/fruit").json()["documents"] == 0
 
 
 def test_health_and_description(client):

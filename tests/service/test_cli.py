@@ -177,6 +177,26 @@ def wait_for_documents(path, count, process):
     raise AssertionError("the index did not grow")
 
 
+def test_an_interrupt_says_how_to_go_on(tmp_path, masked_lm):
+    command = ["index", "-", "--into", "out", "--encoder", str(masked_lm)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", *command],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    for number in range(CHUNK):
+        process.stdin.write(f'{{"id": "{number}", "text": "apple"}}\n'.encode())
+    process.stdin.flush()
+    wait_for_documents(tmp_path / "out", CHUNK, process)
+    process.send_signal(signal.SIGINT)
+    errors = process.stderr.read().decode()
+    assert process.wait() == 130
+    assert "run the same command again" in errors
+    assert "Traceback" not in errors
+
+
 def test_killed_indexing_goes_on_without_encoding_twice(lsr, tmp_path, masked_lm):
     random = np.random.default_rng(7)
     words = ["apple", "banana", "cherry", "plum", "tree", "garden", "river"]
