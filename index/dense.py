@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from index.searcher import TopK, select
 from lsr.errors import MissingDependencyError
+from lsr.openmp import wait_passively
 
 # From 20 queries on FAISS switches to matrix multiplication, whose scores differ in the last bits
 # from those of a single query. Fewer at a time keep a query's scores the same in any batch.
@@ -19,6 +20,7 @@ class DenseSearcher:
     """Exhaustive inner product over the vectors of one segment (FAISS ``IndexFlatIP``)."""
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
+        wait_passively()
         try:
             import faiss
         except ImportError as error:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from lsr.openmp import wait_passively
+
+wait_passively()
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
