@@ -30,14 +30,15 @@ class Batcher:
         self._token_budget = token_budget
 
     def __call__(self, texts: Sequence[str]) -> Iterator[TokenBatch]:
-        """Batches over the texts that are not blank; blank ones are in no batch."""
+        """Batches over the texts that have tokens; blank ones are in no batch."""
         rows = [row for row, text in enumerate(texts) if text.strip()]
         encodings = self._tokenizer.encode_batch_fast([texts[row] for row in rows])
         tokens = [encoding.ids for encoding in encodings]
-        order = sorted(range(len(rows)), key=lambda place: -len(tokens[place]))
+        order = [place for place, ids in enumerate(tokens) if ids]
+        order.sort(key=lambda place: -len(tokens[place]))
         start = 0
         while start < len(order):
-            width = max(1, len(tokens[order[start]]))
+            width = len(tokens[order[start]])
             members = order[start : start + max(1, self._token_budget // width)]
             start += len(members)
             ids = np.zeros((len(members), width), dtype=np.int64)

@@ -15,7 +15,7 @@ from tests.strategies import texts
 
 modest = settings(deadline=None, max_examples=60)
 STOP = ["the", "of", "to", "be", "or", "not", "and", "with"]
-pool = [*STOP, "Wing", "wings", "boundary", "layer", "unfathomably", "zürich", "flow,", "?!"]
+pool = [*STOP, "Wing", "boundary", "layer", "quizto", "boundaryof", "zürich", "flow,", "?!"]
 small_texts = st.lists(st.sampled_from(pool), max_size=12).map(" ".join)
 collections = st.lists(small_texts, min_size=1, max_size=8)
 configs = st.sampled_from([Bm25Config(), Bm25Config(1.2, 0.0), Bm25Config(0.0), Bm25Config(2, 1)])

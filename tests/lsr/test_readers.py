@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lsr import readers
 from lsr.documents import Document
-from lsr.errors import InputError, LsrError, NotFoundError
+from lsr.errors import InputError, LsrError, MissingDependencyError, NotFoundError
 from lsr.readers import Corpus, numbered_lines, parse_json
 
 DOCUMENTS = [
@@ -77,12 +77,13 @@ def test_items_name_their_file_and_line(tmp_path):
     "header", [b"", b"id\ttitle\ttext\n", b"_id\ttext\r\n", b"DOCID\tcontents\n"]
 )
 def test_tsv_file_with_two_or_three_columns(tmp_path, zipped, header):
-    content = header + b"1\ttext one\n2\ttitle\ttext two\r\n\n3\t\n"
+    content = header + b"1\ttext one\n2\ttitle\ttext two\r\n\n3\t\nid\tno header\n"
     path = write(tmp_path / gz("a.tsv", zipped), content, zipped)
     assert documents(path) == [
         Document("1", "text one"),
         Document("2", "text two", "title"),
         Document("3", ""),
+        Document("id", "no header"),
     ]
 
 
@@ -163,6 +164,12 @@ def test_ir_datasets(tmp_path, monkeypatch, kind, expected):
     docs.docs_store().build()
     assert [item.document for item in corpus] == expected
     assert corpus.fraction == 1
+
+
+def test_missing_ir_datasets_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ir_datasets", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[datasets\]'"):
+        Corpus("irds:beir/scifact/test")
 
 
 def test_unknown_ir_dataset():

@@ -1,0 +1,102 @@
+"""Which package may import which, and what an import may load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+MAY_IMPORT = {
+    "lsr": {"lsr"},
+    "index": {"index", "lsr"},
+    "service": {"service", "index", "lsr"},
+    "eval": {"eval", "index", "lsr"},
+}
+OURS = set(MAY_IMPORT)
+HEAVY = ["torch", "transformers", "faiss", "jnius", "pyserini"]
+NEEDS_TORCH = {"lsr.head"}
+COMPOSITION_ROOT = ROOT / "service/cli.py"
+FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def imports(tree):
+    """(line, module) of each import in a syntax tree."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, "." * node.level + (node.module or "")
+
+
+def at_import(tree):
+    """The statements that run when the module is imported by a running program."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        else:
+            yield from at_import(node)
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def outside(path, pairs, allowed):
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for line, module in pairs
+        if module.startswith(".") or module.split(".")[0] in OURS - allowed
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path != COMPOSITION_ROOT], ids=module_name
+)
+def test_imports_point_in_the_direction_of_the_design(path):
+    allowed = MAY_IMPORT[path.relative_to(ROOT).parts[0]]
+    assert outside(path, imports(ast.parse(path.read_text())), allowed) == []
+
+
+def test_the_composition_root_imports_ours_only_inside_functions():
+    tree = ast.parse(COMPOSITION_ROOT.read_text())
+    early = [pair for node in at_import(tree) for pair in imports(node)]
+    others = [(line, module) for line, module in early if module != "lsr.errors"]
+    assert outside(COMPOSITION_ROOT, others, set()) == []
+
+
+def heavy_after(statements):
+    program = f"{statements}\nimport sys\nprint([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    return done.stdout.splitlines()[-1]
+
+
+def test_importing_our_packages_loads_nothing_heavy():
+    assert heavy_after("import lsr, index, service, eval") == "[]"
+
+
+def test_importing_any_module_loads_nothing_heavy():
+    modules = sorted({module_name(path) for path in FILES} - NEEDS_TORCH)
+    assert heavy_after("\n".join(f"import {module}" for module in modules)) == "[]"
+
+
+def test_asking_for_help_loads_nothing_heavy():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "service.cli", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "Usage:" in done.stdout
+    assert {"click", "lsr.errors"} <= loaded
+    assert not loaded.intersection(HEAVY)
