@@ -229,7 +229,8 @@ class Collection:
                 main = previous.segments[0]
             else:
                 main = self._open_segment(snapshot.generation, snapshot.last)
-            lengths = main.average_lengths if len(main) else {}
+            # A segment of nothing but empty documents has no length to weigh others by.
+            lengths = {name: mean for name, mean in main.average_lengths.items() if mean > 0}
             tail = self._build(after=snapshot.last, average_lengths=lengths)
         segments = [main, tail] if len(tail) else [main]
         alive = [living(main, snapshot.deleted), None][: len(segments)]

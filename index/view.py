@@ -57,7 +57,7 @@ class View:
         """Term statistics, where a field stores counts.
 
         As in Lucene, deleted documents count until the segment is rebuilt, and the average
-        length is that of the oldest segment, by which its impacts were weighed.
+        length is that of the oldest segment that has one, by which all impacts were weighed.
         """
         if self.counts is None:
             return None
@@ -68,7 +68,7 @@ class View:
         return CollectionStatistics(
             sum(part.documents for part in parts),
             frequency,
-            parts[0].average_length if parts else 0.0,
+            next((part.average_length for part in parts if part.average_length > 0), 0.0),
         )
 
     def _search(

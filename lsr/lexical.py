@@ -99,7 +99,7 @@ class Bm25Encoder(SparseEncoder):
             raise UsageError("BM25 impacts need the statistics of a collection")
         tf = stored.values.astype(np.float64)
         rows = np.repeat(np.arange(len(stored)), np.diff(stored.indptr))
-        relative = self._lengths(stored) / max(statistics.average_length, np.finfo(np.float64).tiny)
+        relative = self._lengths(stored) / (statistics.average_length or 1.0)
         norms = self.config.k1 * (1 - self.config.b + self.config.b * relative)
         weights = (tf / (tf + norms[rows])).astype(np.float32)
         return SparseBatch(stored.indptr, stored.indices, weights, stored.vocabulary_size)

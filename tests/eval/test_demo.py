@@ -57,6 +57,8 @@ if True:
         @property
         def size(self):
             """A property."""
+def public():
+    """A second definition of one name."""
 class _Base:
     """Hidden."""
     def inherited(self):

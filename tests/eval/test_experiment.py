@@ -6,7 +6,7 @@ import random
 import pytest
 
 from eval.datasets import load_dataset
-from eval.experiment import check_same_documents, evaluate, experiment_folder
+from eval.experiment import check_same_documents, evaluate, experiment_folder, provenance
 from index.collection import Collection
 from index.field import encoder_fields
 from index.indexing import index_documents
@@ -143,6 +143,14 @@ def test_provenance_follows_the_data(tmp_path):
     changes = [{}, {"documents": 39}, {"queries": 69}, {"grade": 3}]
     found = {data_of(tmp_path, str(place), **change) for place, change in enumerate(changes)}
     assert len(found) == len(changes)
+
+
+def test_provenance_follows_the_documents_alone(tmp_path):
+    dataset = beir(tmp_path / "tiny")
+    collection = build(dataset, tmp_path / "collection")
+    before = provenance(dataset, collection, "native").data
+    collection.delete(["d1"])
+    assert provenance(dataset, collection, "native").data != before
 
 
 def test_each_experiment_has_its_own_folder(tmp_path, monkeypatch, dataset):

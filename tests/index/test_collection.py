@@ -48,7 +48,7 @@ def upsert(collection, texts):
 
 @settings(
     deadline=None,
-    max_examples=40,
+    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(operations)
@@ -82,6 +82,16 @@ def test_any_history_ends_like_a_collection_of_what_is_left(tmp_path_factory, hi
     index_documents(fresh, items(expected))
     for word in WORDS:
         assert ranking(collection, word) == ranking(fresh, word)
+
+
+def test_a_segment_of_empty_documents_weighs_nothing_wrong(bm25_collection):
+    collection = bm25_collection({"a": "", "b": "the of and"})
+    upsert(collection, {"c": "apple"})
+    alone = bm25_collection({"c": "apple"}, "alone")
+    ((_, weight),) = ranking(alone, "apple")
+    ((identifier, score),) = ranking(collection, "apple")
+    assert identifier == "c"
+    assert score > weight  # the same document in a larger collection: a larger IDF
 
 
 def test_a_reader_sees_what_another_handle_has_written(bm25_collection):

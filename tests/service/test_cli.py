@@ -202,14 +202,14 @@ def test_killed_indexing_goes_on_without_encoding_twice(lsr, tmp_path, masked_lm
     words = ["apple", "banana", "cherry", "plum", "tree", "garden", "river"]
     records = [
         {"_id": f"d{n}", "text": " ".join(random.choice(words, int(random.integers(1, 30))))}
-        for n in range(6 * CHUNK + 17)
+        for n in range(4 * CHUNK + 17)
     ]
     source = write_jsonl(tmp_path / "many.jsonl", records)
     command = ["index", str(source), "--into", "killed", "--encoder", str(masked_lm), "--quiet"]
     process = subprocess.Popen(
         [sys.executable, "-m", "service.cli", *command], cwd=tmp_path, env=environment(tmp_path)
     )
-    wait_for_documents(tmp_path / "killed", 2 * CHUNK, process)
+    wait_for_documents(tmp_path / "killed", CHUNK, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     stored = len(Collection.open(tmp_path / "killed"))
