@@ -16,6 +16,9 @@ from lsr.vocabulary import Vocabulary
 
 FETCHED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 NOT_FETCHED = ["onnx/*", "openvino/*"]
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
+# Members of config.json that say where a model came from, not what it computes.
+NOT_ARCHITECTURE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
 LARGEST_JSON = 256 << 20
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -87,20 +90,22 @@ class Checkpoint:
         return Vocabulary.from_tokenizer(load_tokenizer(self))
 
     @cached_property
-    def weights_digest(self) -> str:
-        """SHA-256 over the weight files, in the order of their names.
+    def digest(self) -> str:
+        """SHA-256 over weights, architecture and tokenizer, wherever the folder lies.
 
         Raises:
             NotFoundError: the checkpoint has no safetensors file.
         """
-        files = sorted(self.folder.glob("*.safetensors"))
-        if not files:
+        weights = sorted(self.folder.glob("*.safetensors"))
+        if not weights:
             raise NotFoundError(
                 f"the checkpoint {self.name!r} has no .safetensors weights, and pickled weights "
                 "are not loaded; convert them with transformers' save_pretrained first"
             )
-        total = hashlib.sha256()
-        for path in files:
+        config = self.json("config.json") or {}
+        architecture = {key: config[key] for key in config.keys() - NOT_ARCHITECTURE}
+        total = hashlib.sha256(json.dumps(architecture, sort_keys=True).encode())
+        for path in [*weights, *filter(None, map(self.path, TOKENIZER_FILES))]:
             with path.open("rb") as stream:
                 total.update(hashlib.file_digest(stream, "sha256").digest())
         return total.hexdigest()

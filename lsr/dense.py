@@ -45,7 +45,7 @@ class DenseEncoder:
         self.fingerprint = fingerprint(
             "dense",
             vocabulary=checkpoint.vocabulary.digest,
-            weights=checkpoint.weights_digest,
+            checkpoint=checkpoint.digest,
             max_length=self.max_length,
         )
 

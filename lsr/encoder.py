@@ -77,11 +77,12 @@ class EncoderName:
         """Split a name.
 
         Raises:
-            UsageError: the name is empty, or an option is not ``key=value``.
+            UsageError: the name is empty, or an option is not ``key=value`` or stands twice.
         """
         head, *settings = name.strip().split(",")
         options = dict(setting.partition("=")[::2] for setting in settings)
-        if not head or not all(options.values()) or not all(options):
+        whole = all(options) and all(options.values()) and len(options) == len(settings)
+        if not head or not whole:
             raise UsageError(
                 f"{name!r} is not an encoder name; write NAME or NAME,key=value, "
                 "for example bm25, bm25,k1=1.2, splade:MODEL or MODEL,max_length=512"

@@ -58,7 +58,7 @@ class InferenceFreeEncoder(SparseEncoder):
         self.fingerprint = fingerprint(
             "inference-free",
             vocabulary=self.vocabulary.digest,
-            weights=checkpoint.weights_digest,
+            checkpoint=checkpoint.digest,
             config=asdict(self.config) | {"logs": self._weights.logs, "idf": table},
         )
 

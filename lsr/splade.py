@@ -117,7 +117,7 @@ class SpladeEncoder(SparseEncoder):
         self.fingerprint = fingerprint(
             "splade",
             vocabulary=self.vocabulary.digest,
-            weights=checkpoint.weights_digest,
+            checkpoint=checkpoint.digest,
             config=asdict(self.config) | {"logs": self._weights.logs},
         )
 

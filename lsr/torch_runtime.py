@@ -8,7 +8,6 @@ from typing import Any
 
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError, MissingDependencyError
-from lsr.openmp import wait_passively
 
 
 def transformers() -> ModuleType:
@@ -17,7 +16,6 @@ def transformers() -> ModuleType:
     Raises:
         MissingDependencyError: one of the two is not installed.
     """
-    wait_passively()
     for package in ("torch", "transformers"):
         try:
             module = importlib.import_module(package)

@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from lsr.errors import UsageError
+from lsr.openmp import wait_passively
 from service import terminal
 from service.app import create_app
 
@@ -21,6 +22,7 @@ def serve(paths: Sequence[Path], host: str, port: int) -> None:
         NotFoundError: a path does not exist.
         UsageError: the address is in use or not to be had.
     """
+    wait_passively()
     app = create_app(paths)
     listener = _listen(host, port)
     port = listener.getsockname()[1]

@@ -95,8 +95,8 @@ def test_files_that_are_not_there_are_none(masked_lm):
 
 
 def test_weights_in_several_files_all_count(folder):
-    before = Checkpoint.resolve(str(folder)).weights_digest
+    before = Checkpoint.resolve(str(folder)).digest
     (folder / "more.safetensors").write_bytes(b"more")
-    after = Checkpoint.resolve(str(folder)).weights_digest
+    after = Checkpoint.resolve(str(folder)).digest
     (folder / "more.safetensors").write_bytes(b"other")
-    assert len({before, after, Checkpoint.resolve(str(folder)).weights_digest}) == 3
+    assert len({before, after, Checkpoint.resolve(str(folder)).digest}) == 3

@@ -89,6 +89,29 @@ def test_fingerprint_follows_the_vocabulary(kind, masked_lm, tmp_path):
     assert fingerprint(kind, changed) != fingerprint(kind, masked_lm)
 
 
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", lambda settings: settings.update(hidden_act="relu")),
+        ("tokenizer.json", lambda settings: settings["normalizer"].update(lowercase=False)),
+    ],
+)
+def test_fingerprint_follows_architecture_and_normalizer(masked_lm, tmp_path, file, change):
+    changed = shutil.copytree(masked_lm, tmp_path / "changed")
+    settings = json.loads((changed / file).read_text())
+    change(settings)
+    (changed / file).write_text(json.dumps(settings))
+    assert fingerprint("{model}", changed) != fingerprint("{model}", masked_lm)
+
+
+def test_fingerprint_does_not_follow_who_saved_the_checkpoint(masked_lm, tmp_path):
+    changed = shutil.copytree(masked_lm, tmp_path / "changed")
+    settings = json.loads((changed / "config.json").read_text())
+    settings |= {"transformers_version": "9.9", "_name_or_path": "elsewhere"}
+    (changed / "config.json").write_text(json.dumps(settings))
+    assert fingerprint("{model}", changed) == fingerprint("{model}", masked_lm)
+
+
 def test_fingerprint_follows_the_table(with_table, tmp_path):
     changed = shutil.copytree(with_table, tmp_path / "changed")
     (changed / "idf.json").write_text('{"wing": 2.5}')
@@ -122,7 +145,9 @@ def test_names_are_split(name, family, model, options):
     assert EncoderName.parse(name) == EncoderName(family, model, options)
 
 
-@pytest.mark.parametrize("name", ["", " ", ",k1=1", "bm25,", "bm25,k1", "bm25,k1=", "bm25,=1"])
+@pytest.mark.parametrize(
+    "name", ["", " ", ",k1=1", "bm25,", "bm25,k1", "bm25,k1=", "bm25,=1", "bm25,b=1,b=0"]
+)
 def test_malformed_names_are_refused_with_an_example(name):
     with pytest.raises(UsageError, match=r"write NAME or NAME,key=value, for example bm25"):
         load_encoder(name)
