@@ -16,7 +16,6 @@ from lsr.vocabulary import Vocabulary
 
 FETCHED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 NOT_FETCHED = ["onnx/*", "openvino/*"]
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 # Members of config.json that say where a model came from, not what it computes.
 NOT_ARCHITECTURE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
 LARGEST_JSON = 256 << 20
@@ -91,7 +90,7 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over weights, architecture and tokenizer, wherever the folder lies.
+        """SHA-256 over weights and architecture, wherever the folder lies.
 
         Raises:
             NotFoundError: the checkpoint has no safetensors file.
@@ -105,7 +104,7 @@ class Checkpoint:
         config = self.json("config.json") or {}
         architecture = {key: config[key] for key in config.keys() - NOT_ARCHITECTURE}
         total = hashlib.sha256(json.dumps(architecture, sort_keys=True).encode())
-        for path in [*weights, *filter(None, map(self.path, TOKENIZER_FILES))]:
+        for path in weights:
             with path.open("rb") as stream:
                 total.update(hashlib.file_digest(stream, "sha256").digest())
         return total.hexdigest()

@@ -89,18 +89,11 @@ def test_fingerprint_follows_the_vocabulary(kind, masked_lm, tmp_path):
     assert fingerprint(kind, changed) != fingerprint(kind, masked_lm)
 
 
-@pytest.mark.parametrize(
-    ("file", "change"),
-    [
-        ("config.json", lambda settings: settings.update(hidden_act="relu")),
-        ("tokenizer.json", lambda settings: settings["normalizer"].update(lowercase=False)),
-    ],
-)
-def test_fingerprint_follows_architecture_and_normalizer(masked_lm, tmp_path, file, change):
+def test_fingerprint_follows_the_architecture(masked_lm, tmp_path):
     changed = shutil.copytree(masked_lm, tmp_path / "changed")
-    settings = json.loads((changed / file).read_text())
-    change(settings)
-    (changed / file).write_text(json.dumps(settings))
+    settings = json.loads((changed / "config.json").read_text())
+    settings["hidden_act"] = "relu"
+    (changed / "config.json").write_text(json.dumps(settings))
     assert fingerprint("{model}", changed) != fingerprint("{model}", masked_lm)
 
 
