@@ -230,9 +230,10 @@ def demo_command(into: Path | None, encoder: str | None, serve: bool, host: str,
     """Index what the Python standard library says about itself, search it, and serve it."""
     from eval.experiment import cache_folder
     from index.pipeline import SearchConfig, SearchQuery, search
+    from lsr.encoder import load_encoder
     from service import terminal
 
-    into = into or cache_folder() / "demo"
+    into = into or cache_folder() / load_encoder(encoder or DEFAULT_ENCODER).fingerprint / "demo"
     report, collection = _index("demo", into, encoder, None, False, quiet=False)
     terminal.print_index_report(report, len(collection), str(into))
     for text in DEMO_SEARCHES:
