@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from index.field import Field, check_encoder
 from index.posting_list import PostingLists
 from index.segment import Segment, read_segment, write_segment
-from index.store import Store
+from index.store import LAST, Store
 from index.view import View, living
 from lsr.dense import DenseEncoder
 from lsr.documents import Document
@@ -248,20 +248,18 @@ class Collection:
             return self._build(after=0, average_lengths={}, until=last)
 
     def _build(
-        self, after: int, average_lengths: Mapping[str, float], until: int | None = None
+        self, after: int, average_lengths: Mapping[str, float], until: int = LAST
     ) -> Segment:
-        """A segment in memory of the live documents after one sequence number."""
-        sequence = self._store.live(after)
-        if until is not None:
-            sequence = sequence[sequence <= until]
+        """A segment in memory of the live documents after one sequence number, up to another."""
+        sequence = self._store.live(after, until)
         lengths = dict(average_lengths)
         postings: dict[str, PostingLists] = {}
         vectors: dict[str, NDArray[np.float32]] = {}
         for field in self.fields:
             if field.kind == "dense":
-                vectors[field.name] = self._store.dense_vectors(field, after)[: len(sequence)]
+                vectors[field.name] = self._store.dense_vectors(field, after, until)
                 continue
-            stored = self._store.sparse_vectors(field, after).head(len(sequence))
+            stored = self._store.sparse_vectors(field, after, until)
             if field.counts:
                 encoder = self.encoder(field)
                 statistics = encoder.statistics(stored)

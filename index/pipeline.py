@@ -151,6 +151,7 @@ def search_batch(
         part.using: _rank(view, item, encoded[item.name], part.limit, config.engine)
         for part, item in zip(parts, fields, strict=True)
     }
+    documents = len(view)
     results = []
     for place, query in enumerate(queries):
         sources = {name: top.ranking(place) for name, top in rankings.items()}
@@ -165,7 +166,7 @@ def search_batch(
                 took_ms,
                 using,
                 view.generation,
-                len(view),
+                documents,
                 {item.name: item.fingerprint for item in fields},
                 query_terms=_query_terms(collection, fields, vectors) if config.explain else {},
             )
@@ -210,17 +211,10 @@ def _encode(
     if item.kind == "dense":
         return _encode_dense(collection, item, queries)
     encoder = collection.encoder(item)
-    statistics = view.statistics
     given = [_given_sparse(query, collection, item) for query in queries]
-    texts = [
-        _text(query, item) if row is None else "" for query, row in zip(queries, given, strict=True)
-    ]
-    if all(row is None for row in given):
-        return encoder.encode_queries(texts, statistics)
-    places = [place for place, row in enumerate(given) if row is None]
-    batch = encoder.encode_queries([texts[place] for place in places], statistics)
-    from_text = dict(zip(places, batch, strict=True))
-    rows = [from_text[place] if row is None else row for place, row in enumerate(given)]
+    texts = [_text(query, item) for query, row in zip(queries, given, strict=True) if row is None]
+    encoded = iter(encoder.encode_queries(texts, view.statistics) if texts else ())
+    rows = [next(encoded) if row is None else row for row in given]
     return SparseBatch.from_rows(rows, item.size)
 
 

@@ -23,6 +23,8 @@ from lsr.sparse import SparseBatch, SparseVector
 APPLICATION_ID = 0x4C535231
 VERSION = 1
 VARIABLES = 500
+# The largest sequence number that SQLite can give.
+LAST = 2**63 - 1
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE documents (
@@ -239,17 +241,18 @@ class Store:
             row[0] for row in self.connection.execute("SELECT id FROM documents ORDER BY sequence")
         ]
 
-    def live(self, after: int = 0) -> NDArray[np.int64]:
-        """Sequence numbers of the live documents after one, ascending."""
+    def live(self, after: int = 0, until: int = LAST) -> NDArray[np.int64]:
+        """Sequence numbers of the live documents after one, up to another, ascending."""
         rows = self.connection.execute(
-            "SELECT sequence FROM documents WHERE sequence > ? ORDER BY sequence", (after,)
+            "SELECT sequence FROM documents WHERE sequence > ? AND sequence <= ? ORDER BY sequence",
+            (after, until),
         )
         return np.array([row[0] for row in rows], dtype=np.int64)
 
-    def sparse_vectors(self, field: Field, after: int = 0) -> SparseBatch:
-        """Stored vectors of the live documents after a sequence number, in its order."""
+    def sparse_vectors(self, field: Field, after: int = 0, until: int = LAST) -> SparseBatch:
+        """Stored vectors of the documents that ``live`` names, in its order."""
         terms, weights, lengths = bytearray(), bytearray(), [0]
-        for row in self._vectors(field.name, after):
+        for row in self._vectors(field.name, after, until):
             terms += row[0]
             weights += row[1]
             lengths.append(len(row[1]) // 2)
@@ -260,10 +263,10 @@ class Store:
             field.size,
         )
 
-    def dense_vectors(self, field: Field, after: int = 0) -> NDArray[np.float32]:
-        """Stored vectors of the live documents after a sequence number, in its order."""
+    def dense_vectors(self, field: Field, after: int = 0, until: int = LAST) -> NDArray[np.float32]:
+        """Stored vectors of the documents that ``live`` names, in its order."""
         flat = bytearray()
-        for row in self._vectors(field.name, after):
+        for row in self._vectors(field.name, after, until):
             flat += row[1]
         return np.frombuffer(flat, dtype=np.float32).reshape(-1, field.size)
 
@@ -278,10 +281,11 @@ class Store:
             for row in rows
         }
 
-    def _vectors(self, field: str, after: int) -> sqlite3.Cursor:
+    def _vectors(self, field: str, after: int, until: int) -> sqlite3.Cursor:
         return self.connection.execute(
-            "SELECT terms, weights FROM vectors WHERE field = ? AND sequence > ? ORDER BY sequence",
-            (field, after),
+            "SELECT terms, weights FROM vectors "
+            "WHERE field = ? AND sequence > ? AND sequence <= ? ORDER BY sequence",
+            (field, after, until),
         )
 
     def _where(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eval.datasets import Dataset
     from index.collection import Collection
     from index.indexing import IndexReport
+    from lsr.readers import Item
 
 DEFAULT_ENCODER = "bm25"
 DEMO_SEARCHES = (
@@ -274,21 +275,28 @@ def _index(
     corpus: str, into: Path, encoder: str | None, dense: str | None, bm25: bool, quiet: bool
 ) -> tuple[IndexReport, Collection]:
     from eval.datasets import DEMO, demo_corpus
-    from index.indexing import index_documents
     from lsr.readers import Corpus
-    from service import terminal
 
     items = demo_corpus() if corpus == DEMO else Corpus(corpus)
     collection = _collection(into, encoder, dense, bm25)
+    return _bring_up_to_date(collection, items, "indexing", quiet), collection
+
+
+def _bring_up_to_date(
+    collection: Collection, items: Iterable[Item], label: str, quiet: bool
+) -> IndexReport:
+    """Index with a progress bar, naming on standard error each item that is rejected."""
+    from index.indexing import index_documents
+    from service import terminal
 
     def fraction() -> float | None:
-        return items.fraction if isinstance(items, Corpus) else None
+        return getattr(items, "fraction", None)
 
-    with terminal.indexing_progress(fraction, "indexing", quiet) as on_chunk:
-        report = index_documents(
-            collection, items, on_chunk, lambda sentence: terminal.err.print(sentence, markup=False)
-        )
-    return report, collection
+    def on_rejected(sentence: str) -> None:
+        terminal.err.print(sentence, markup=False)
+
+    with terminal.indexing_progress(fraction, label, quiet) as on_chunk:
+        return index_documents(collection, items, on_chunk, on_rejected)
 
 
 def _collection(into: Path, encoder: str | None, dense: str | None, bm25: bool) -> Collection:
@@ -316,25 +324,13 @@ def _experiment_collection(
 ) -> Collection:
     from eval.experiment import check_same_documents, experiment_folder
     from index.field import encoder_fields
-    from index.indexing import index_documents
-    from service import terminal
 
     if into is None:
         fields = encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25)
         into = experiment_folder(dataset, fields)
     collection = _collection(into, encoder, dense, bm25)
-    corpus = dataset.corpus()
-
-    def fraction() -> float | None:
-        return getattr(corpus, "fraction", None)
-
-    with terminal.indexing_progress(fraction, f"indexing {dataset.name}", quiet) as on_chunk:
-        report = index_documents(
-            collection,
-            corpus,
-            on_chunk,
-            lambda sentence: terminal.err.print(sentence, markup=False),
-        )
+    label = f"indexing {dataset.name}"
+    report = _bring_up_to_date(collection, dataset.corpus(), label, quiet)
     check_same_documents(dataset, collection, report.read)
     return collection
 
