@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.document_mask import DocumentMask
 from index.searcher import TopK, select
 from lsr.errors import MissingDependencyError
 from lsr.openmp import wait_passively
@@ -30,21 +31,21 @@ class DenseSearcher:
         self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
 
     def search(
-        self, queries: NDArray[np.float32], k: int, alive: NDArray[np.uint8] | None = None
+        self, queries: NDArray[np.float32], k: int, alive: DocumentMask | None = None
     ) -> TopK:
         """The k documents of highest inner product, in ranking order, whatever its sign.
 
         Args:
             queries: float32 (n_queries, dimension).
             k: results a query.
-            alive: uint8 (n_documents,), non-zero where a document may be returned; None: all.
+            alive: documents that may be returned; None: all.
         """
         width = min(k, self._index.ntotal)
         documents = np.full((len(queries), width), -1, dtype=np.int64)
         scores = np.zeros((len(queries), width), dtype=np.float32)
         parameters = None
         if alive is not None:
-            allowed = np.packbits(alive != 0, bitorder="little")
+            allowed = alive.prepared(DenseSearcher, _bits)
             selector = self._faiss.IDSelectorBitmap(allowed)
             parameters = self._faiss.SearchParameters(sel=selector)
         for start in range(0, len(queries), QUERIES_AT_A_TIME):
@@ -52,7 +53,7 @@ class DenseSearcher:
             for place, (found, values) in enumerate(self._search(rows, width, parameters)):
                 documents[start + place, : len(found)] = found
                 scores[start + place, : len(found)] = values
-        return TopK(documents, scores)
+        return TopK.exhaustive(documents, scores, "exhaustive")
 
     def _search(
         self, queries: NDArray[np.float32], k: int, parameters: Any
@@ -71,3 +72,7 @@ class DenseSearcher:
             order = select(score, line, k)
             rankings.append((line[order], score[order]))
         return rankings
+
+
+def _bits(allowed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.packbits(allowed != 0, bitorder="little")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from index._core import ExhaustiveIndex
+from index.document_mask import DocumentMask
 from index.posting_list import PostingLists
-from index.searcher import TopK
+from index.searcher import EXACT, Pruning, TopK
 from lsr.sparse import SparseBatch
 
 
@@ -19,6 +19,14 @@ class NativeSearcher:
             lists.offsets, lists.documents, lists.weights.view(np.uint16), lists.document_count
         )
 
-    def search(self, queries: SparseBatch, k: int, alive: NDArray[np.uint8] | None = None) -> TopK:
+    def search(
+        self,
+        queries: SparseBatch,
+        k: int,
+        alive: DocumentMask | None = None,
+        pruning: Pruning = EXACT,
+    ) -> TopK:
         """See ``Searcher.search``."""
-        return TopK(*self._index.search(queries.indptr, queries.indices, queries.values, k, alive))
+        allowed = None if alive is None else alive.allowed
+        found = self._index.search(queries.indptr, queries.indices, queries.values, k, allowed)
+        return TopK.exhaustive(*found, "exhaustive")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from index.document_mask import DocumentMask
 from index.posting_list import PostingLists
-from index.searcher import TopK, select
+from index.searcher import EXACT, Pruning, TopK, select
 from lsr.sparse import SparseBatch, SparseVector
 
 
@@ -16,18 +17,25 @@ class ReferenceSearcher:
     def __init__(self, lists: PostingLists) -> None:
         self._lists = lists
 
-    def search(self, queries: SparseBatch, k: int, alive: NDArray[np.uint8] | None = None) -> TopK:
+    def search(
+        self,
+        queries: SparseBatch,
+        k: int,
+        alive: DocumentMask | None = None,
+        pruning: Pruning = EXACT,
+    ) -> TopK:
         """See ``Searcher.search``."""
         width = min(k, self._lists.document_count)
         documents = np.full((len(queries), width), -1, dtype=np.int64)
         scores = np.zeros((len(queries), width), dtype=np.float32)
         for row, query in enumerate(queries):
             every = self._score(query)
-            found = np.flatnonzero(every > 0 if alive is None else (every > 0) & (alive != 0))
+            wanted = every > 0 if alive is None else (every > 0) & (alive.allowed != 0)
+            found = np.flatnonzero(wanted)
             best = found[select(every[found], found, width)]
             documents[row, : len(best)] = best
             scores[row, : len(best)] = every[best]
-        return TopK(documents, scores)
+        return TopK.exhaustive(documents, scores, "exhaustive")
 
     def _score(self, query: SparseVector) -> NDArray[np.float32]:
         lists = self._lists

@@ -7,25 +7,75 @@ order of a ranking is: score descending, then ordinal ascending.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.document_mask import DocumentMask
 from index.posting_list import PostingLists
-from lsr.errors import UsageError
+from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What a search may leave out. The default leaves out nothing that could change the answer.
+
+    ``factor`` in (0, 1]: blocks of documents are skipped when this share of their bound is not
+    above the score to beat. ``blocks``: at most so many are scored (0: any number).
+    ``query_mass`` in (0, 1]: only the heaviest query terms, with this share of the query's weight.
+    ``budget_us``: microseconds a query may take in each segment (0: any time).
+    """
+
+    factor: float = 1.0
+    blocks: int = 0
+    query_mass: float = 1.0
+    budget_us: int = 0
+
+    def __post_init__(self) -> None:
+        for name, share in (("factor", self.factor), ("query_mass", self.query_mass)):
+            if not 0 < share <= 1:
+                raise InputError(f"{name} is {share}; allowed is above 0, and at most 1")
+        for name, number in (("blocks", self.blocks), ("budget_us", self.budget_us)):
+            if number < 0:
+                raise InputError(f"{name} is {number}; allowed is 0 (no limit) or more")
+
+
+EXACT = Pruning()
 
 
 class TopK(NamedTuple):
     """Rankings of several queries.
 
     ``documents`` int64 (n_queries, k), -1 where a ranking is shorter; ``scores`` float32, same
-    shape, 0 there.
+    shape, 0 there. ``unseen`` float32 (n_queries,): no document that pruning left out, and that
+    exact search might have returned, scores higher; 0 where there is none. ``plans`` says for each
+    query how it was searched.
     """
 
     documents: NDArray[np.int64]
     scores: NDArray[np.float32]
+    unseen: NDArray[np.float32]
+    plans: tuple[str, ...]
+
+    @classmethod
+    def exhaustive(
+        cls, documents: NDArray[np.int64], scores: NDArray[np.float32], plan: str
+    ) -> TopK:
+        """Rankings that left nothing out."""
+        queries = len(documents)
+        return cls(documents, scores, np.zeros(queries, np.float32), (plan,) * queries)
+
+    def bound_gap(self, k: int) -> NDArray[np.float32]:
+        """How far an unseen document could be above the k-th result; 0: the ranking is exact.
+
+        float32 (n_queries,). A ranking of fewer than k results could be entered with any score.
+        """
+        last = self.scores[:, k - 1] if self.scores.shape[1] >= k > 0 else np.float32(0)
+        gap: NDArray[np.float32] = np.maximum(self.unseen - last, np.float32(0))
+        return gap
 
     def ranking(self, query: int) -> list[tuple[int, float]]:
         """Document and score of each result of one query, best first."""
@@ -42,12 +92,18 @@ class TopK(NamedTuple):
 class Searcher(Protocol):
     """Exact top-k inner product over the posting lists of one field of one segment."""
 
-    def search(self, queries: SparseBatch, k: int, alive: NDArray[np.uint8] | None = None) -> TopK:
+    def search(
+        self,
+        queries: SparseBatch,
+        k: int,
+        alive: DocumentMask | None = None,
+        pruning: Pruning = EXACT,
+    ) -> TopK:
         """The documents of highest score above 0.
 
         A score is the float32 sum, in ascending term order, of float32 products of query weight
-        and float16 document weight, so all engines agree to the bit. ``alive`` uint8
-        (n_documents,) is non-zero for documents that may be returned; None means all.
+        and float16 document weight, so all engines agree to the bit. ``alive`` names the documents
+        that may be returned; None means all. An engine may leave out less than ``pruning`` allows.
         """
         ...
 
@@ -59,12 +115,20 @@ def select(scores: NDArray[np.float32], documents: NDArray[np.int64], k: int) ->
 
 def merge(parts: Sequence[TopK], k: int) -> TopK:
     """One ranking of at most k from rankings over disjoint documents, for each query."""
+    if len(parts) == 1:
+        return parts[0]
     documents = np.concatenate([part.documents for part in parts], axis=1)
     scores = np.concatenate([part.scores for part in parts], axis=1)
     keys = np.where(documents >= 0, scores, -np.inf)
     order = np.lexsort((documents, -keys), axis=1)[:, :k]
     return TopK(
-        np.take_along_axis(documents, order, axis=1), np.take_along_axis(scores, order, axis=1)
+        np.take_along_axis(documents, order, axis=1),
+        np.take_along_axis(scores, order, axis=1),
+        np.max([part.unseen for part in parts], axis=0),
+        tuple(
+            " + ".join(dict.fromkeys(plans))
+            for plans in zip(*(part.plans for part in parts), strict=True)
+        ),
     )
 
 

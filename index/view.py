@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from index.document_mask import DocumentMask
 from index.field import Field
-from index.searcher import TopK, check_engine, merge
+from index.searcher import EXACT, Pruning, TopK, check_engine, merge
 from index.segment import Segment
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
@@ -18,7 +19,7 @@ from lsr.statistics import CollectionStatistics
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Segments, oldest first, and which of their documents live (uint8, None: all of them).
+    """Segments, oldest first, and which of their documents live (None: all of them).
 
     Rankings name documents by sequence number, which ascends with segment and ordinal.
     """
@@ -26,20 +27,24 @@ class View:
     revision: int
     generation: int
     segments: tuple[Segment, ...]
-    alive: tuple[NDArray[np.uint8] | None, ...]
+    alive: tuple[DocumentMask | None, ...]
     counts: Field | None
 
     def __len__(self) -> int:
         return sum(
-            len(segment) if alive is None else int(alive.sum())
+            len(segment) if alive is None else alive.count
             for segment, alive in zip(self.segments, self.alive, strict=True)
         )
 
-    def search_sparse(self, field: Field, queries: SparseBatch, k: int, engine: str) -> TopK:
-        """Exact top k of a sparse field over all segments."""
+    def search_sparse(
+        self, field: Field, queries: SparseBatch, k: int, engine: str, pruning: Pruning = EXACT
+    ) -> TopK:
+        """Top k of a sparse field over all segments."""
         check_engine(engine)
         return self._search(
-            lambda segment, alive: segment.searcher(field.name, engine).search(queries, k, alive),
+            lambda segment, alive: segment.searcher(field.name, engine).search(
+                queries, k, alive, pruning
+            ),
             len(queries),
             k,
         )
@@ -72,27 +77,26 @@ class View:
         )
 
     def _search(
-        self, search: Callable[[Segment, NDArray[np.uint8] | None], TopK], queries: int, k: int
+        self, search: Callable[[Segment, DocumentMask | None], TopK], queries: int, k: int
     ) -> TopK:
-        parts: list[TopK] = [
-            TopK(np.empty((queries, 0), np.int64), np.empty((queries, 0), np.float32))
-        ]
+        parts = []
         for segment, alive in zip(self.segments, self.alive, strict=True):
             found = search(segment, alive)
+            if len(segment) == 0:
+                parts.append(found)
+                continue
             missing = found.documents < 0
             numbers = segment.sequence[np.where(missing, 0, found.documents)]
-            parts.append(TopK(np.where(missing, -1, numbers), found.scores))
+            parts.append(found._replace(documents=np.where(missing, -1, numbers)))
         return merge(parts, k)
 
 
-def living(
-    segment: Segment, deleted: Sequence[int] | NDArray[np.int64]
-) -> NDArray[np.uint8] | None:
-    """uint8 (n,): 0 for deleted documents; None where none is."""
+def living(segment: Segment, deleted: Sequence[int] | NDArray[np.int64]) -> DocumentMask | None:
+    """All but the deleted documents; None where none is deleted."""
     if len(deleted) == 0 or len(segment) == 0:
         return None
     alive = np.ones(len(segment), dtype=np.uint8)
     places = np.searchsorted(segment.sequence, deleted)
     places = places[places < len(segment)]
     alive[places[np.isin(segment.sequence[places], deleted)]] = 0
-    return alive
+    return DocumentMask(alive)

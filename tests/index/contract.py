@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from index.document_mask import DocumentMask
 from index.posting_list import PostingLists
 from index.searcher import open_searcher
 from lsr.sparse import SparseBatch, SparseVector
@@ -25,7 +26,8 @@ class SearcherContract:
         return open_searcher(self.engine, PostingLists.invert(batch_of(documents, size)))
 
     def rankings(self, documents, asked, k, alive=None):
-        top = self.open(documents).search(batch_of(asked, VOCABULARY + 4), k, alive)
+        mask = None if alive is None else DocumentMask(alive)
+        top = self.open(documents).search(batch_of(asked, VOCABULARY + 4), k, mask)
         return [top.ranking(row) for row in range(len(asked))]
 
     # Each engine runs this test in a class of its own, on purpose.

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.dense import DenseSearcher
+from index.document_mask import DocumentMask
 
 
 @settings(deadline=None, max_examples=60)
@@ -17,7 +18,7 @@ def test_equals_exhaustive_scoring_ties_included(documents, queries, k, random):
     asked = np.array(queries, np.float32)
     alive = np.array([random.random() < 0.6 for _ in documents], np.uint8)
     for mask in (None, alive):
-        top = DenseSearcher(vectors).search(asked, k, mask)
+        top = DenseSearcher(vectors).search(asked, k, None if mask is None else DocumentMask(mask))
         for row, query in enumerate(asked):
             living = [i for i in range(len(vectors)) if mask is None or mask[i]]
             scored = [(i, float(vectors[i] @ query)) for i in living]

@@ -79,7 +79,9 @@ def test_malformed_queries_are_refused(indptr, terms):
 
 def test_merge_keeps_the_ranking_order_over_parts():
     def part(documents, scores):
-        return TopK(np.array([documents], np.int64), np.array([scores], np.float32))
+        return TopK.exhaustive(
+            np.array([documents], np.int64), np.array([scores], np.float32), "exhaustive"
+        )
 
     merged = merge([part([4, 9, -1], [2.0, 1.0, 0.0]), part([2, 7], [2.0, -1.0])], 4)
     assert merged.ranking(0) == [(2, 2.0), (4, 2.0), (9, 1.0), (7, -1.0)]
