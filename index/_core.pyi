@@ -1,31 +1,75 @@
-"""Native scoring of sparse queries over posting lists."""
+"""Inverted index of a segment: building, exact and approximate search."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-class ExhaustiveIndex:
-    """Posting lists over arrays that stay alive with this object.
+LARGEST_DOCUMENT_COUNT: int
 
-    ``offsets`` int64 (vocabulary + 1,), ``documents`` uint32 (postings,), ``weights`` the bits of
-    float16 as uint16 (postings,). Raises ValueError where they are not well formed.
+def build(
+    offsets: NDArray[np.int64],
+    terms: NDArray[np.int32],
+    weights: NDArray[np.uint16],
+    vocabulary_size: int,
+    reorder: bool,
+    threads: int,
+) -> dict[str, NDArray[Any]]:
+    """The arrays of an index over documents in compressed sparse rows.
+
+    ``weights`` are the bits of float16. Raises ValueError where they are not well formed.
     """
 
-    def __init__(
-        self,
-        offsets: NDArray[np.int64],
-        documents: NDArray[np.uint32],
-        weights: NDArray[np.uint16],
-        document_count: int,
-    ) -> None: ...
+def checksum(bytes: NDArray[np.uint8]) -> int:  # noqa: A002
+    """Checksum of a section of a segment file; see index/core/checksum.hpp."""
+
+def checksum_by_table(bytes: NDArray[np.uint8]) -> int:  # noqa: A002
+    """The same without the machine's CRC instruction."""
+
+def kernels() -> list[str]:
+    """Names of the inner loops that this machine can run."""
+
+class BlockIndex:
+    """An index over arrays that stay alive with this object.
+
+    Raises ValueError where one is missing or they don't fit each other.
+    """
+
+    def __init__(self, arrays: dict[str, NDArray[Any]]) -> None: ...
+    def validate(self) -> None:
+        """Read every posting; raises ValueError where the index is malformed."""
+
+    def mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        """What ``search`` takes as ``mask``, of a byte for each ordinal."""
+
     def search(
         self,
         indptr: NDArray[np.int64],
         terms: NDArray[np.int32],
         weights: NDArray[np.float32],
         k: int,
-        alive: NDArray[np.uint8] | None = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ordinals int64 and scores float32, both (queries, min(k, documents)).
+        mask: NDArray[np.uint16] | None = None,
+        factor: float = 1.0,
+        blocks: int = 0,
+        query_mass: float = 1.0,
+        budget_us: int = 0,
+        threads: int = 1,
+        kernels: str = "",
+        choice: int = 0,
+    ) -> tuple[
+        NDArray[np.int64],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.uint8],
+        NDArray[np.int64],
+        NDArray[np.int64],
+    ]:
+        """Rankings and what they cost.
 
-        Missing results are -1 and 0.
+        ``choice`` 0 takes the faster plan, 1 and 2 that plan of the list below wherever it can
+        give the answer.
+
+        Ordinals int64 and scores float32, both (queries, min(k, documents)), -1 and 0 where a
+        ranking is shorter; then for each query what no unseen document's score exceeds, the plan
+        (0 nothing, 1 exhaustive, 2 block pruning), blocks looked into and documents scored.
         """

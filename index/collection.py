@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.field import Field, check_encoder
-from index.posting_list import PostingLists
+from index.inverted_index import InvertedIndex
 from index.segment import Segment, read_segment, write_segment
 from index.store import LAST, Store
 from index.view import View, living
@@ -253,7 +253,7 @@ class Collection:
         """A segment in memory of the live documents after one sequence number, up to another."""
         sequence = self._store.live(after, until)
         lengths = dict(average_lengths)
-        postings: dict[str, PostingLists] = {}
+        indexes: dict[str, InvertedIndex] = {}
         vectors: dict[str, NDArray[np.float32]] = {}
         for field in self.fields:
             if field.kind == "dense":
@@ -265,8 +265,8 @@ class Collection:
                 statistics = encoder.statistics(stored)
                 average = lengths.setdefault(field.name, statistics.average_length)
                 stored = encoder.impacts(stored, replace(statistics, average_length=average))
-            postings[field.name] = PostingLists.invert(stored)
-        return Segment(sequence, postings, vectors, lengths)
+            indexes[field.name] = InvertedIndex.build(stored, reorder=len(stored) >= 20_000)
+        return Segment(sequence, indexes, vectors, lengths)
 
     def _flush_if_large(self) -> None:
         new = self._store.count_after(self._store.snapshot().last)

@@ -1,23 +1,40 @@
-"""The native engine: the C++ core over memory-mapped posting lists."""
+"""The native engine: the C++ core over a memory-mapped inverted index."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from index._core import ExhaustiveIndex
 from index.document_mask import DocumentMask
-from index.posting_list import PostingLists
+from index.inverted_index import InvertedIndex, processors
 from index.searcher import EXACT, Pruning, TopK
 from lsr.sparse import SparseBatch
 
+PLANS = ("nothing to search", "exhaustive", "block pruning")
+
 
 class NativeSearcher:
-    """Windowed term-at-a-time scoring without the interpreter lock."""
+    """Block pruning, or exhaustive scoring where that is faster, without the interpreter lock.
 
-    def __init__(self, lists: PostingLists) -> None:
-        self._index = ExhaustiveIndex(
-            lists.offsets, lists.documents, lists.weights.view(np.uint16), lists.document_count
-        )
+    Args:
+        index: what to search.
+        threads: at most so many search the queries of one call at once; None: one for each
+            processor.
+        kernels: "scalar", "avx2", or "" for the fastest that the machine has.
+        plan: one of ``PLANS`` to take wherever it can give the answer; None: the faster.
+    """
+
+    def __init__(
+        self,
+        index: InvertedIndex,
+        threads: int | None = None,
+        kernels: str = "",
+        plan: str | None = None,
+    ) -> None:
+        self._index = index.core
+        self._threads = threads or processors()
+        self._kernels = kernels
+        self._choice = 0 if plan is None else PLANS.index(plan)
 
     def search(
         self,
@@ -27,6 +44,21 @@ class NativeSearcher:
         pruning: Pruning = EXACT,
     ) -> TopK:
         """See ``Searcher.search``."""
-        allowed = None if alive is None else alive.allowed
-        found = self._index.search(queries.indptr, queries.indices, queries.values, k, allowed)
-        return TopK.exhaustive(*found, "exhaustive")
+        documents, scores, unseen, plans, _, _ = self._index.search(
+            queries.indptr,
+            queries.indices,
+            queries.values,
+            k,
+            None if alive is None else alive.prepared(self._index, self._mask),
+            pruning.factor,
+            pruning.blocks,
+            pruning.query_mass,
+            pruning.budget_us,
+            self._threads,
+            self._kernels,
+            self._choice,
+        )
+        return TopK(documents, scores, unseen, tuple(PLANS[plan] for plan in plans))
+
+    def _mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        return self._index.mask(allowed)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.sparse import SparseBatch
-
 LARGEST_WEIGHT = 65504.0
 
 
@@ -24,27 +22,6 @@ class PostingLists:
     documents: NDArray[np.uint32]
     weights: NDArray[np.float16]
     document_count: int
-
-    @classmethod
-    def invert(cls, batch: SparseBatch) -> PostingLists:
-        """Posting lists of a batch of document vectors; row numbers become document ordinals.
-
-        A weight that float16 rounds to 0 has no posting.
-        """
-        columns = batch.to_scipy().tocsc()
-        weights = half(columns.data)
-        kept = weights > 0
-        before = np.concatenate([[0], np.cumsum(kept)])
-        return cls(
-            before[columns.indptr].astype(np.int64),
-            columns.indices[kept].astype(np.uint32),
-            weights[kept],
-            len(batch),
-        )
-
-    def document_frequency(self) -> NDArray[np.int64]:
-        """Length of each term's list, int64 (vocabulary_size,)."""
-        return np.diff(self.offsets)
 
 
 def half(weights: NDArray[np.float32]) -> NDArray[np.float16]:

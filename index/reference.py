@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.document_mask import DocumentMask
-from index.posting_list import PostingLists
+from index.inverted_index import InvertedIndex
 from index.searcher import EXACT, Pruning, TopK, select
 from lsr.sparse import SparseBatch, SparseVector
 
@@ -14,8 +14,8 @@ from lsr.sparse import SparseBatch, SparseVector
 class ReferenceSearcher:
     """Scores every document that shares a term with the query."""
 
-    def __init__(self, lists: PostingLists) -> None:
-        self._lists = lists
+    def __init__(self, index: InvertedIndex) -> None:
+        self._lists = index.posting_lists()
 
     def search(
         self,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.document_mask import DocumentMask
-from index.posting_list import PostingLists
+from index.inverted_index import InvertedIndex
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch
 
@@ -90,7 +90,7 @@ class TopK(NamedTuple):
 
 
 class Searcher(Protocol):
-    """Exact top-k inner product over the posting lists of one field of one segment."""
+    """Top-k inner product over one sparse field of one segment."""
 
     def search(
         self,
@@ -132,31 +132,31 @@ def merge(parts: Sequence[TopK], k: int) -> TopK:
     )
 
 
-def _native() -> Callable[[PostingLists], Searcher]:
+def _native() -> Callable[[InvertedIndex], Searcher]:
     from index.native import NativeSearcher
 
     return NativeSearcher
 
 
-def _reference() -> Callable[[PostingLists], Searcher]:
+def _reference() -> Callable[[InvertedIndex], Searcher]:
     from index.reference import ReferenceSearcher
 
     return ReferenceSearcher
 
 
-ENGINES: dict[str, Callable[[], Callable[[PostingLists], Searcher]]] = {
+ENGINES: dict[str, Callable[[], Callable[[InvertedIndex], Searcher]]] = {
     "native": _native,
     "reference": _reference,
 }
 
 
-def open_searcher(engine: str, lists: PostingLists) -> Searcher:
-    """The engine of that name over posting lists.
+def open_searcher(engine: str, index: InvertedIndex) -> Searcher:
+    """The engine of that name over an inverted index.
 
     Raises:
         UsageError: there is no such engine.
     """
-    return ENGINES[check_engine(engine)]()(lists)
+    return ENGINES[check_engine(engine)]()(index)
 
 
 def check_engine(engine: str) -> str:

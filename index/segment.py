@@ -1,8 +1,9 @@
 """Segments: the derived, immutable form of a collection that engines search.
 
 File layout, little-endian: magic (8 bytes), format version (u32), length of the table of contents
-(u32), its CRC-32 (u32), zeros to byte 64; the table (JSON) with name, dtype, shape, offset and
-CRC-32 of each section; then the sections, each at a multiple of 64 bytes.
+(u32), its CRC-32 (u32), zeros to byte 64; the table (JSON) with name, shape, offset and
+checksum (index/core/checksum.hpp) of each section; then the sections, each at a multiple of 64
+bytes.
 """
 
 from __future__ import annotations
@@ -19,29 +20,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index._core import checksum
 from index.dense import DenseSearcher
-from index.posting_list import PostingLists
+from index.inverted_index import DTYPES, InvertedIndex
 from index.searcher import Searcher, open_searcher
 from lsr.errors import CorruptionError
+from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 
 MAGIC = b"LSRSEG\r\n"
-VERSION = 1
+VERSION = 2
 HEADER = struct.Struct("<8sIII")
 ALIGNMENT = 64
-DTYPES = {"int64", "uint32", "float16", "float32"}
+SECTIONS: dict[str, type[Any]] = {"sequence": np.int64, "vectors": np.float32}
 
 
 @dataclass(frozen=True, eq=False)
 class Segment:
     """Documents ``sequence`` (int64 (n,), ascending) with the index of each field.
 
-    ``postings`` holds the sparse fields, ``vectors`` float32 (n, dimension) the dense ones, and
+    ``indexes`` holds the sparse fields, ``vectors`` float32 (n, dimension) the dense ones, and
     ``average_lengths`` the mean document length of each field that stores term counts.
     """
 
     sequence: NDArray[np.int64]
-    postings: Mapping[str, PostingLists]
+    indexes: Mapping[str, InvertedIndex]
     vectors: Mapping[str, NDArray[np.float32]]
     average_lengths: Mapping[str, float]
     _searchers: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
@@ -53,7 +56,7 @@ class Segment:
         """The engine over a sparse field, opened once."""
         key = (engine, name)
         if key not in self._searchers:
-            self._searchers[key] = open_searcher(engine, self.postings[name])
+            self._searchers[key] = open_searcher(engine, self.indexes[name])
         searcher: Searcher = self._searchers[key]
         return searcher
 
@@ -65,17 +68,24 @@ class Segment:
         searcher: DenseSearcher = self._searchers[key]
         return searcher
 
+    def sparse_rows(self, name: str) -> SparseBatch:
+        """The weights of a sparse field that engines score, document by document."""
+        return self.indexes[name].to_batch()
+
     def statistics(self, name: str) -> CollectionStatistics:
         """Statistics of a field that stores term counts."""
-        frequency = self.postings[name].document_frequency()
+        frequency = self.indexes[name].document_frequency()
         return CollectionStatistics(len(self), frequency, self.average_lengths[name])
 
 
 def write_segment(path: Path, segment: Segment) -> None:
     """Write a file that appears whole and flushed to disk, or not at all."""
     sections = dict(_sections(segment))
-    table = {
+    table: dict[str, Any] = {
         "average_lengths": dict(segment.average_lengths),
+        "vocabulary_sizes": {
+            name: index.vocabulary_size for name, index in segment.indexes.items()
+        },
         "sections": _table(sections),
     }
     encoded = json.dumps(table).encode()
@@ -112,7 +122,7 @@ def read_segment(path: Path) -> Segment:
     arrays: dict[str, NDArray[Any]] = {}
     for name, entry in table["sections"].items():
         arrays[name] = _read_section(path, raw, start, name, entry)
-    return _segment(path, arrays, table["average_lengths"])
+    return _segment(path, arrays, table)
 
 
 def flush_folder(folder: Path) -> None:
@@ -126,12 +136,8 @@ def flush_folder(folder: Path) -> None:
 
 def _sections(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
     sections: list[tuple[str, NDArray[Any]]] = [("sequence", segment.sequence)]
-    for name, lists in segment.postings.items():
-        sections += [
-            (f"postings/{name}/offsets", lists.offsets),
-            (f"postings/{name}/documents", lists.documents),
-            (f"postings/{name}/weights", lists.weights),
-        ]
+    for name, index in segment.indexes.items():
+        sections += [(f"indexes/{name}/{part}", array) for part, array in index.arrays.items()]
     sections += [(f"vectors/{name}", vectors) for name, vectors in segment.vectors.items()]
     return sections
 
@@ -142,10 +148,9 @@ def _table(sections: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     for name, array in sections.items():
         contiguous = np.ascontiguousarray(array)
         entries[name] = {
-            "dtype": array.dtype.name,
             "shape": list(array.shape),
             "offset": offset,
-            "crc32": zlib.crc32(contiguous.data) if contiguous.size else 0,
+            "checksum": checksum(contiguous.reshape(-1).view(np.uint8)),
         }
         offset = _align(offset + contiguous.nbytes)
     return entries
@@ -154,7 +159,7 @@ def _table(sections: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
 def _read_table(path: Path, raw: NDArray[np.uint8]) -> tuple[dict[str, Any], int]:
     if len(raw) < ALIGNMENT:
         raise CorruptionError(f"the segment {path} is cut short")
-    magic, version, length, checksum = HEADER.unpack(raw[: HEADER.size].tobytes())
+    magic, version, length, table_crc = HEADER.unpack(raw[: HEADER.size].tobytes())
     if magic != MAGIC:
         raise CorruptionError(f"{path} is not a segment file")
     if version != VERSION:
@@ -163,7 +168,7 @@ def _read_table(path: Path, raw: NDArray[np.uint8]) -> tuple[dict[str, Any], int
             "use the release that wrote it, or index again"
         )
     encoded = raw[ALIGNMENT : ALIGNMENT + length].tobytes()
-    if raw[HEADER.size : ALIGNMENT].any() or zlib.crc32(encoded) != checksum:
+    if raw[HEADER.size : ALIGNMENT].any() or zlib.crc32(encoded) != table_crc:
         raise CorruptionError(f"the table of contents of the segment {path} is damaged")
     return json.loads(encoded), _align(ALIGNMENT + length)
 
@@ -171,32 +176,23 @@ def _read_table(path: Path, raw: NDArray[np.uint8]) -> tuple[dict[str, Any], int
 def _read_section(
     path: Path, raw: NDArray[np.uint8], start: int, name: str, entry: Mapping[str, Any]
 ) -> NDArray[Any]:
-    if entry["dtype"] not in DTYPES:
-        raise CorruptionError(f"the section {name!r} of {path} has the type {entry['dtype']!r}")
-    dtype = np.dtype(entry["dtype"])
+    kind, _, rest = name.partition("/")
+    dtype = np.dtype(SECTIONS[kind] if kind in SECTIONS else DTYPES[rest.rpartition("/")[2]])
     begin = start + entry["offset"]
     data = raw[begin : begin + int(np.prod(entry["shape"])) * dtype.itemsize]
-    if (zlib.crc32(data.data) if data.size else 0) != entry["crc32"]:
+    if checksum(data) != entry["checksum"]:
         raise CorruptionError(f"the section {name!r} of the segment {path} is damaged")
     section: NDArray[Any] = data.view(dtype).reshape(entry["shape"])
     return section
 
 
-def _segment(
-    path: Path, arrays: Mapping[str, NDArray[Any]], average_lengths: Mapping[str, float]
-) -> Segment:
+def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: Mapping[str, Any]) -> Segment:
     try:
-        sequence = arrays["sequence"]
-        names = [name.split("/")[1] for name in arrays if name.endswith("/offsets")]
-        postings = {
-            name: PostingLists(
-                arrays[f"postings/{name}/offsets"],
-                arrays[f"postings/{name}/documents"],
-                arrays[f"postings/{name}/weights"],
-                len(sequence),
-            )
-            for name in names
+        indexes = {
+            name: InvertedIndex({part: arrays[f"indexes/{name}/{part}"] for part in DTYPES}, size)
+            for name, size in table["vocabulary_sizes"].items()
         }
+        sequence = arrays["sequence"]
     except KeyError as error:
         raise CorruptionError(f"the segment {path} lacks the section {error}") from error
     vectors = {
@@ -204,7 +200,7 @@ def _segment(
         for name, array in arrays.items()
         if name.startswith("vectors/")
     }
-    return Segment(sequence, postings, vectors, average_lengths)
+    return Segment(sequence, indexes, vectors, table["average_lengths"])
 
 
 def _align(position: int) -> int:

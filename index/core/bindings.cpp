@@ -2,12 +2,21 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
 
 #include <algorithm>
-#include <limits>
+#include <atomic>
+#include <cmath>
+#include <future>
+#include <optional>
 #include <stdexcept>
+#include <string>
+#include <type_traits>
 
-#include "exhaustive.hpp"
+#include "block_pruning.hpp"
+#include "builder.hpp"
+#include "checksum.hpp"
+#include "validate.hpp"
 
 namespace nb = nanobind;
 
@@ -15,8 +24,6 @@ namespace {
 
 template <typename T>
 using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu, nb::ro>;
-template <typename T>
-using Matrix = nb::ndarray<nb::numpy, T, nb::ndim<2>>;
 
 template <typename T>
 std::span<const T> span_of(const Array<T>& array) {
@@ -24,92 +31,281 @@ std::span<const T> span_of(const Array<T>& array) {
 }
 
 template <typename T>
-Matrix<T> matrix_of(std::vector<T>&& values, std::size_t rows, std::size_t columns) {
+nb::object array_of(std::vector<T>&& values, std::vector<std::size_t> shape) {
     auto* owned = new std::vector<T>(std::move(values));
     nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    return Matrix<T>(owned->data(), {rows, columns}, owner);
+    return nb::cast(nb::ndarray<nb::numpy, T>(owned->data(), shape.size(), shape.data(), owner));
 }
 
-// Posting lists over arrays that Python owns (memory-mapped, usually) and this object keeps alive.
-class ExhaustiveIndex {
-public:
-    ExhaustiveIndex(Array<std::int64_t> offsets, Array<std::uint32_t> documents,
-                    Array<std::uint16_t> weights, std::size_t document_count)
-        : offsets_(std::move(offsets)),
-          documents_(std::move(documents)),
-          weights_(std::move(weights)) {
-        if (document_count > std::numeric_limits<lsr::DocId>::max()) {
-            throw std::invalid_argument("a segment holds at most 4294967295 documents");
-        }
-        lists_ = {span_of(offsets_), span_of(documents_),
-                  {reinterpret_cast<const lsr::HalfWeight*>(weights_.data()), weights_.shape(0)},
-                  static_cast<lsr::DocId>(document_count)};
+// Structures of the index as Python sees them: arrays of unsigned integers of their size.
+template <typename T>
+struct Plain {
+    using type = T;
+};
+template <>
+struct Plain<lsr::HalfWeight> {
+    using type = std::uint16_t;
+};
+template <>
+struct Plain<lsr::Group> {
+    using type = std::uint64_t;
+};
+template <>
+struct Plain<lsr::Mask> {
+    using type = std::uint32_t;
+};
+template <typename T>
+using PlainOf = typename Plain<T>::type;
+
+// Calls visit(name, member of a, member of b) for each array of an index.
+template <typename A, typename B, typename Visit>
+void for_each_array(A& a, B& b, const Visit& visit) {
+    visit("order", a.order, b.order);
+    visit("terms", a.terms, b.terms);
+    visit("steps", a.steps, b.steps);
+    visit("weight_starts", a.weight_starts, b.weight_starts);
+    visit("weights", a.weights, b.weights);
+    visit("rows", a.rows, b.rows);
+    visit("narrow_starts", a.narrow_starts, b.narrow_starts);
+    visit("narrow_blocks", a.narrow_blocks, b.narrow_blocks);
+    visit("narrow_lanes", a.narrow_lanes, b.narrow_lanes);
+    visit("narrow_impacts", a.narrow_impacts, b.narrow_impacts);
+    visit("block_max", a.block_max, b.block_max);
+    visit("groups", a.groups, b.groups);
+    visit("mask_starts", a.mask_starts, b.mask_starts);
+    visit("masks", a.masks, b.masks);
+}
+
+nb::dict build(const Array<std::int64_t>& offsets, const Array<std::int32_t>& terms,
+               const Array<std::uint16_t>& weights, std::size_t vocabulary_size, bool reorder,
+               unsigned threads) {
+    lsr::BlockIndexArrays arrays;
+    {
         nb::gil_scoped_release released;
-        lsr::validate(lists_);
+        arrays = lsr::build({span_of(offsets), span_of(terms),
+                             {reinterpret_cast<const lsr::HalfWeight*>(weights.data()),
+                              weights.shape(0)}},
+                            vocabulary_size, {reorder, threads});
+    }
+    nb::dict result;
+    for_each_array(arrays, arrays, [&](const char* name, auto& array, auto&) {
+        using T = typename std::remove_reference_t<decltype(array)>::value_type;
+        const auto size = array.size();
+        if constexpr (std::is_same_v<T, PlainOf<T>>) {
+            result[name] = array_of(std::move(array), {size});
+        } else {
+            static_assert(sizeof(T) == sizeof(PlainOf<T>));
+            const auto* plain = reinterpret_cast<const PlainOf<T>*>(array.data());
+            result[name] = array_of(std::vector<PlainOf<T>>(plain, plain + size), {size});
+        }
+    });
+    return result;
+}
+
+struct Queries {
+    Array<std::int64_t> indptr;
+    Array<std::int32_t> terms;
+    Array<float> weights;
+
+    [[nodiscard]] std::size_t size() const { return indptr.shape(0) - 1; }
+
+    [[nodiscard]] lsr::SparseQuery operator[](std::size_t q) const {
+        const auto begin = static_cast<std::size_t>(indptr.data()[q]);
+        const auto count = static_cast<std::size_t>(indptr.data()[q + 1]) - begin;
+        return {{terms.data() + begin, count}, {weights.data() + begin, count}};
+    }
+
+    void check() const {
+        const auto rows = span_of(indptr);
+        if (rows.empty() || rows.front() != 0 || terms.shape(0) != weights.shape(0) ||
+            rows.back() != static_cast<std::int64_t>(terms.shape(0)) ||
+            !std::is_sorted(rows.begin(), rows.end())) {
+            throw std::invalid_argument("query rows don't fit their terms and weights");
+        }
+        for (std::size_t q = 0; q < size(); ++q) {
+            const auto query = (*this)[q];
+            if (std::adjacent_find(query.terms.begin(), query.terms.end(),
+                                   std::greater_equal<>{}) != query.terms.end()) {
+                throw std::invalid_argument("a query's terms must be strictly ascending");
+            }
+        }
+        const auto all = span_of(weights);
+        if (!std::all_of(all.begin(), all.end(),
+                         [](float w) { return std::isfinite(w) && w >= 0; })) {
+            throw std::invalid_argument("a query's weights must be finite and not negative");
+        }
+    }
+};
+
+// What a search of several queries fills, a row of k for each.
+struct Results {
+    std::size_t k;
+    std::vector<std::int64_t> ordinals;
+    std::vector<float> scores, unseen;
+    std::vector<std::uint8_t> plans;
+    std::vector<std::int64_t> blocks, documents;
+
+    Results(std::size_t queries, std::size_t wanted)
+        : k(wanted), ordinals(queries * k, -1), scores(queries * k), unseen(queries),
+          plans(queries), blocks(queries), documents(queries) {}
+
+    void set(std::size_t q, const std::vector<lsr::ScoredDocument>& ranked,
+             const lsr::SearchTrace& trace) {
+        for (std::size_t rank = 0; rank < ranked.size(); ++rank) {
+            ordinals[q * k + rank] = ranked[rank].document;
+            scores[q * k + rank] = ranked[rank].score;
+        }
+        plans[q] = static_cast<std::uint8_t>(trace.plan);
+        blocks[q] = static_cast<std::int64_t>(trace.blocks_refined);
+        documents[q] = static_cast<std::int64_t>(trace.documents_scored);
+    }
+};
+
+// An index over arrays that Python owns (memory-mapped, usually) and this object keeps alive.
+class BlockIndex {
+public:
+    explicit BlockIndex(const nb::dict& arrays) {
+        for_each_array(index_, index_, [&](const char* name, auto& span, auto&) {
+            using T = std::remove_const_t<
+                typename std::remove_reference_t<decltype(span)>::element_type>;
+            if (!arrays.contains(name)) {
+                throw std::invalid_argument(std::string("the index lacks the array ") + name);
+            }
+            Array<PlainOf<T>> array;
+            if (!nb::try_cast(nb::object(arrays[name]), array, false)) {
+                throw std::invalid_argument(std::string("the index's array ") + name +
+                                            " has another type or is not contiguous");
+            }
+            span = {reinterpret_cast<const T*>(array.data()), array.shape(0)};
+            kept_.push_back(nb::borrow(arrays[name]));
+        });
+        nb::gil_scoped_release released;
+        lsr::validate_shape(index_);
+    }
+
+    void validate() const {
+        nb::gil_scoped_release released;
+        lsr::validate(index_);
+    }
+
+    // A bit for each document that may be returned, in the order of the index.
+    nb::object mask(const Array<std::uint8_t>& allowed) const {
+        if (allowed.shape(0) != index_.document_count()) {
+            throw std::invalid_argument("allowed needs one byte for each document");
+        }
+        std::vector<lsr::BlockMask> masks(index_.block_count());
+        for (std::size_t d = 0; d < index_.document_count(); ++d) {
+            const bool may = allowed.data()[index_.order[d]] != 0;
+            auto& mask = masks[d / lsr::block_size];
+            mask = static_cast<lsr::BlockMask>(mask | (may ? 1U << (d % lsr::block_size) : 0U));
+        }
+        const auto size = masks.size();
+        return array_of(std::move(masks), {size});
     }
 
     nb::tuple search(const Array<std::int64_t>& indptr, const Array<std::int32_t>& terms,
                      const Array<float>& weights, std::size_t k,
-                     std::optional<Array<std::uint8_t>> alive) const {
-        check_queries(span_of(indptr), span_of(terms), weights.shape(0));
-        if (alive && alive->shape(0) != lists_.document_count) {
-            throw std::invalid_argument("alive needs one byte for each document");
+                     std::optional<Array<std::uint16_t>> mask, double factor, std::size_t blocks,
+                     double query_mass, std::int64_t budget_us, unsigned threads,
+                     const std::string& kernels, int choice) const {
+        const Queries queries{indptr, terms, weights};
+        queries.check();
+        if (mask && mask->shape(0) != index_.block_count()) {
+            throw std::invalid_argument("mask needs a number for each block");
         }
-        const auto queries = indptr.shape(0) - 1;
-        k = std::min<std::size_t>(k, lists_.document_count);
-        std::vector<std::int64_t> ordinals(queries * k, -1);
-        std::vector<float> scores(queries * k, 0.0F);
+        const auto* chosen =
+            kernels.empty() ? &lsr::best_kernels() : lsr::kernels_named(kernels);
+        if (chosen == nullptr) {
+            throw std::invalid_argument("this machine has no kernels called " + kernels);
+        }
+        if (!(factor > 0 && factor <= 1 && query_mass > 0 && query_mass <= 1 && budget_us >= 0)) {
+            throw std::invalid_argument(
+                "factor and query_mass are above 0 and at most 1, budget_us is 0 or more");
+        }
+        if (choice < 0 || choice > static_cast<int>(lsr::Choice::block_pruning)) {
+            throw std::invalid_argument("choice is 0, 1 or 2");
+        }
+        const lsr::Pruning pruning{factor, blocks, query_mass,
+                                   std::chrono::microseconds(budget_us)};
+        const auto allowed = mask ? span_of(*mask) : std::span<const lsr::BlockMask>{};
+        Results results(queries.size(), std::min(k, index_.document_count()));
         {
             nb::gil_scoped_release released;
-            const auto living = alive ? span_of(*alive) : std::span<const std::uint8_t>{};
-            for (std::size_t q = 0; q < queries; ++q) {
-                const auto begin = static_cast<std::size_t>(indptr.data()[q]);
-                const auto count = static_cast<std::size_t>(indptr.data()[q + 1]) - begin;
-                const auto ranked = lsr::exhaustive_top_k(
-                    lists_, {{terms.data() + begin, count}, {weights.data() + begin, count}}, k,
-                    living);
-                for (std::size_t rank = 0; rank < ranked.size(); ++rank) {
-                    ordinals[q * k + rank] = ranked[rank].document;
-                    scores[q * k + rank] = ranked[rank].score;
-                }
-            }
+            search_all(queries, allowed, pruning, static_cast<lsr::Choice>(choice), *chosen,
+                       threads, results);
         }
-        return nb::make_tuple(matrix_of(std::move(ordinals), queries, k),
-                              matrix_of(std::move(scores), queries, k));
+        const auto rows = queries.size();
+        return nb::make_tuple(array_of(std::move(results.ordinals), {rows, results.k}),
+                              array_of(std::move(results.scores), {rows, results.k}),
+                              array_of(std::move(results.unseen), {rows}),
+                              array_of(std::move(results.plans), {rows}),
+                              array_of(std::move(results.blocks), {rows}),
+                              array_of(std::move(results.documents), {rows}));
     }
 
 private:
-    static void check_queries(std::span<const std::int64_t> indptr,
-                              std::span<const std::int32_t> terms, std::size_t weights) {
-        if (indptr.empty() || indptr.front() != 0 || terms.size() != weights ||
-            indptr.back() != static_cast<std::int64_t>(terms.size()) ||
-            !std::is_sorted(indptr.begin(), indptr.end())) {
-            throw std::invalid_argument("query rows don't fit their terms and weights");
-        }
-        for (std::size_t q = 0; q + 1 < indptr.size(); ++q) {
-            const auto row = terms.subspan(static_cast<std::size_t>(indptr[q]),
-                                           static_cast<std::size_t>(indptr[q + 1] - indptr[q]));
-            if (std::adjacent_find(row.begin(), row.end(), std::greater_equal<>{}) != row.end()) {
-                throw std::invalid_argument("a query's terms must be strictly ascending");
+    void search_all(const Queries& queries, std::span<const lsr::BlockMask> allowed,
+                    const lsr::Pruning& pruning, lsr::Choice choice, const lsr::Kernels& kernels,
+                    unsigned threads, Results& results) const {
+        std::atomic<std::size_t> next{0};
+        const auto work = [&] {
+            // Scratch space stays with its thread: a query must not pay for clearing new memory.
+            thread_local lsr::Scratch scratch;
+            for (auto q = next++; q < queries.size(); q = next++) {
+                lsr::SearchTrace trace;
+                const auto ranked = lsr::search(index_, queries[q], results.k, 0, allowed, pruning,
+                                                choice, kernels, scratch, results.unseen[q], trace);
+                results.set(q, ranked, trace);
             }
+        };
+        std::vector<std::future<void>> others;
+        const auto wanted = std::min<std::size_t>(std::max(threads, 1U), queries.size());
+        for (std::size_t t = 1; t < wanted; ++t) {
+            others.push_back(std::async(std::launch::async, work));
         }
+        work();
+        for (auto& other : others) other.get();
     }
 
-    Array<std::int64_t> offsets_;
-    Array<std::uint32_t> documents_;
-    Array<std::uint16_t> weights_;
-    lsr::PostingLists lists_;
+    lsr::BlockIndex index_;
+    std::vector<nb::object> kept_;
 };
 
 }  // namespace
 
 NB_MODULE(_core, m) {
-    m.doc() = "Native scoring of sparse queries over posting lists.";
-    nb::class_<ExhaustiveIndex>(m, "ExhaustiveIndex")
-        .def(nb::init<Array<std::int64_t>, Array<std::uint32_t>, Array<std::uint16_t>,
-                      std::size_t>(),
-             nb::arg("offsets"), nb::arg("documents"), nb::arg("weights"),
-             nb::arg("document_count"))
-        .def("search", &ExhaustiveIndex::search, nb::arg("indptr"), nb::arg("terms"),
-             nb::arg("weights"), nb::arg("k"), nb::arg("alive") = nb::none());
+    m.doc() = "Inverted index of a segment: building, exact and approximate search.";
+    m.attr("LARGEST_DOCUMENT_COUNT") = lsr::largest_document_count;
+    m.def("build", &build, nb::arg("offsets"), nb::arg("terms"), nb::arg("weights"),
+          nb::arg("vocabulary_size"), nb::arg("reorder"), nb::arg("threads"));
+    m.def(
+        "checksum",
+        [](const Array<std::uint8_t>& bytes) {
+            nb::gil_scoped_release released;
+            return lsr::checksum(span_of(bytes));
+        },
+        nb::arg("bytes"));
+    m.def(
+        "checksum_by_table",
+        [](const Array<std::uint8_t>& bytes) {
+            nb::gil_scoped_release released;
+            return lsr::checksum_by_table(span_of(bytes));
+        },
+        nb::arg("bytes"));
+    m.def("kernels", [] {
+        nb::list names;
+        for (const auto* name : {"scalar", "avx2"}) {
+            if (lsr::kernels_named(name) != nullptr) names.append(name);
+        }
+        return names;
+    });
+    nb::class_<BlockIndex>(m, "BlockIndex")
+        .def(nb::init<const nb::dict&>(), nb::arg("arrays"))
+        .def("validate", &BlockIndex::validate)
+        .def("mask", &BlockIndex::mask, nb::arg("allowed"))
+        .def("search", &BlockIndex::search, nb::arg("indptr"), nb::arg("terms"),
+             nb::arg("weights"), nb::arg("k"), nb::arg("mask") = nb::none(),
+             nb::arg("factor") = 1.0, nb::arg("blocks") = 0, nb::arg("query_mass") = 1.0,
+             nb::arg("budget_us") = 0, nb::arg("threads") = 1, nb::arg("kernels") = "",
+             nb::arg("choice") = 0);
 }

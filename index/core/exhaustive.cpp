@@ -1,111 +1,116 @@
 #include "exhaustive.hpp"
 
 #include <algorithm>
-#include <array>
-#include <stdexcept>
-
-#include "topk.hpp"
+#include <bit>
+#include <vector>
 
 namespace lsr {
 namespace {
 
 // 64 KiB of accumulators: they stay in the second-level cache while the postings stream by.
-constexpr DocId window_size = 1U << 14;
-constexpr std::size_t stride = 16;
-static_assert(window_size % stride == 0);
+constexpr std::size_t window_blocks = 1024;
+constexpr std::size_t window_groups = window_blocks / group_size;
+static_assert(window_blocks % group_size == 0);
 
-struct Cursor {
-    const DocId* document;
-    const DocId* end;
-    const HalfWeight* weight;
-    float query_weight;
+struct NarrowCursor {
+    std::size_t posting;
+    std::size_t end;
+    std::size_t weight;
 };
 
-std::vector<Cursor> open_cursors(const PostingLists& lists, const SparseQuery& query) {
-    std::vector<Cursor> cursors;
-    cursors.reserve(query.terms.size());
-    const auto vocabulary = static_cast<std::int64_t>(lists.offsets.size()) - 1;
-    for (std::size_t i = 0; i < query.terms.size(); ++i) {
-        const auto term = query.terms[i];
-        if (term < 0 || term >= vocabulary) continue;
-        const auto begin = static_cast<std::size_t>(lists.offsets[static_cast<std::size_t>(term)]);
-        const auto end =
-            static_cast<std::size_t>(lists.offsets[static_cast<std::size_t>(term) + 1]);
-        if (begin == end) continue;
-        cursors.push_back({lists.documents.data() + begin, lists.documents.data() + end,
-                           lists.weights.data() + begin, query.weights[i]});
+class Window {
+public:
+    Window(const BlockIndex& index, const PlannedQuery& query)
+        : index_(index), query_(query), scores_(window_blocks * block_size) {
+        for (const auto& term : query.terms) {
+            cursors_.push_back({static_cast<std::size_t>(index.narrow_starts[term.place]),
+                                static_cast<std::size_t>(index.narrow_starts[term.place + 1]),
+                                static_cast<std::size_t>(index.weight_starts[term.place])});
+        }
     }
-    return cursors;
-}
 
-void accumulate(Cursor& cursor, DocId window, DocId window_end, Score* scores) {
-    const auto* document = cursor.document;
-    const auto* weight = cursor.weight;
-    for (; document != cursor.end && *document < window_end; ++document, ++weight) {
-        scores[*document - window] += cursor.query_weight * weight->value();
-    }
-    cursor.document = document;
-    cursor.weight = weight;
-}
-
-void collect(const Score* scores, DocId window, DocId window_end,
-             std::span<const std::uint8_t> alive, TopK& top) {
-    const DocId count = window_end - window;
-    for (DocId start = 0; start < count; start += stride) {
-        // Beyond the last document the scores are 0 and pass no threshold.
-        Score best = 0;
-        for (std::size_t i = 0; i < stride; ++i) best = std::max(best, scores[start + i]);
-        if (best <= top.threshold()) continue;
-        for (DocId i = start; i < start + stride; ++i) {
-            const DocId document = window + i;
-            if (scores[i] > top.threshold() && (alive.empty() || alive[document] != 0)) {
-                top.push({document, scores[i]});
+    void score(std::size_t first_block) {
+        std::fill(scores_.begin(), scores_.end(), Score{0});
+        for (std::size_t t = 0; t < query_.terms.size(); ++t) {
+            if (query_.terms[t].row < 0) {
+                add_narrow(query_.terms[t], cursors_[t], first_block);
+            } else {
+                add_wide(query_.terms[t], first_block);
             }
         }
     }
-}
+
+    void collect(std::size_t first_block, std::span<const BlockMask> allowed, TopK& top) const {
+        const auto blocks = std::min(window_blocks, index_.block_count() - first_block);
+        for (std::size_t b = 0; b < blocks; ++b) {
+            const auto* scores = scores_.data() + b * block_size;
+            Score best = 0;
+            for (std::size_t lane = 0; lane < block_size; ++lane) {
+                best = std::max(best, scores[lane]);
+            }
+            if (best <= 0 || best < top.threshold()) continue;
+            const auto block = first_block + b;
+            for (std::size_t lane = 0; lane < block_size; ++lane) {
+                if (scores[lane] <= 0 || scores[lane] < top.threshold()) continue;
+                if (!allowed.empty() && (allowed[block] >> lane & 1U) == 0) continue;
+                top.push({index_.order[block * block_size + lane], scores[lane]});
+            }
+        }
+    }
+
+private:
+    void add_narrow(const QueryTerm& term, NarrowCursor& cursor, std::size_t first_block) {
+        const auto end = first_block + window_blocks;
+        for (; cursor.posting < cursor.end && index_.narrow_blocks[cursor.posting] < end;
+             ++cursor.posting, ++cursor.weight) {
+            const auto document =
+                (index_.narrow_blocks[cursor.posting] - first_block) * block_size +
+                index_.narrow_lanes[cursor.posting];
+            scores_[document] += term.weight * index_.weights[cursor.weight].value();
+        }
+    }
+
+    void add_wide(const QueryTerm& term, std::size_t first_block) {
+        const auto row = static_cast<std::size_t>(term.row);
+        const auto* groups = index_.groups.data() + row * index_.group_count();
+        const auto* masks =
+            index_.masks.data() + static_cast<std::size_t>(index_.mask_starts[row]);
+        const auto* weights =
+            index_.weights.data() + static_cast<std::size_t>(index_.weight_starts[term.place]);
+        const auto first_group = first_block / group_size;
+        const auto end = std::min(first_group + window_groups, index_.group_count());
+        for (auto g = first_group; g < end; ++g) {
+            const auto* mask = masks + groups[g].mask;
+            const auto* weight = weights + groups[g].weight;
+            const auto* impacts = index_.block_max.data() + row * index_.row_stride() + g * group_size;
+            for (std::size_t b = 0; b < group_size; ++b) {
+                if (impacts[b] == 0) continue;
+                auto* block =
+                    scores_.data() + ((g - first_group) * group_size + b) * block_size;
+                std::uint32_t documents = (mask++)->documents;
+                for (; documents != 0; documents &= documents - 1) {
+                    block[std::countr_zero(documents)] += term.weight * (weight++)->value();
+                }
+            }
+        }
+    }
+
+    const BlockIndex& index_;
+    const PlannedQuery& query_;
+    std::vector<NarrowCursor> cursors_;
+    std::vector<Score> scores_;
+};
 
 }  // namespace
 
-void validate(const PostingLists& lists) {
-    const auto postings = lists.documents.size();
-    if (lists.weights.size() != postings || lists.offsets.empty() || lists.offsets.front() != 0 ||
-        lists.offsets.back() != static_cast<std::int64_t>(postings) ||
-        !std::is_sorted(lists.offsets.begin(), lists.offsets.end())) {
-        throw std::invalid_argument("posting list offsets don't fit the postings");
+void score_all(const BlockIndex& index, const PlannedQuery& query,
+               std::span<const BlockMask> allowed, TopK& top) {
+    if (query.terms.empty()) return;
+    Window window(index, query);
+    for (std::size_t block = 0; block < index.block_count(); block += window_blocks) {
+        window.score(block);
+        window.collect(block, allowed, top);
     }
-    for (std::size_t term = 0; term + 1 < lists.offsets.size(); ++term) {
-        const auto begin = static_cast<std::size_t>(lists.offsets[term]);
-        const auto end = static_cast<std::size_t>(lists.offsets[term + 1]);
-        for (auto i = begin; i < end; ++i) {
-            if (lists.documents[i] >= lists.document_count ||
-                (i > begin && lists.documents[i] <= lists.documents[i - 1])) {
-                throw std::invalid_argument("a posting list's documents are not ascending");
-            }
-        }
-    }
-    const auto infinity = std::uint16_t{0x7C00};  // larger bits: infinite, NaN or negative
-    for (const auto weight : lists.weights) {
-        if (weight.bits >= infinity) {
-            throw std::invalid_argument("a posting's weight is negative or not finite");
-        }
-    }
-}
-
-std::vector<ScoredDocument> exhaustive_top_k(const PostingLists& lists, const SparseQuery& query,
-                                             std::size_t k, std::span<const std::uint8_t> alive) {
-    if (k == 0) return {};
-    auto cursors = open_cursors(lists, query);
-    TopK top(k);
-    std::vector<Score> scores(window_size);
-    for (DocId window = 0; !cursors.empty() && window < lists.document_count;
-         window += std::min(window_size, lists.document_count - window)) {
-        const DocId window_end = window + std::min(window_size, lists.document_count - window);
-        for (auto& cursor : cursors) accumulate(cursor, window, window_end, scores.data());
-        collect(scores.data(), window, window_end, alive, top);
-        std::fill(scores.begin(), scores.end(), Score{0});
-    }
-    return std::move(top).ranked();
 }
 
 }  // namespace lsr

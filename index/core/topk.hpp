@@ -1,4 +1,4 @@
-// The k best documents of a stream that arrives in ascending document order.
+// The k best documents of a stream.
 #pragma once
 
 #include <algorithm>
@@ -11,21 +11,24 @@ namespace lsr {
 
 class TopK {
 public:
-    explicit TopK(std::size_t k) : k_(k) {}
+    // Only documents that score above 0 and no less than `floor` are wanted.
+    explicit TopK(std::size_t k, Score floor = 0) : k_(k), threshold_(floor) {}
 
-    // A score must be above this to enter. Zero at first, so a document that shares no term with
-    // the query never enters. On a tie the earlier document stays, hence "above" suffices.
+    // A document below this can't enter; one that equals it may, by its ordinal.
     [[nodiscard]] Score threshold() const noexcept { return threshold_; }
+    [[nodiscard]] bool full() const noexcept { return heap_.size() == k_; }
 
     void push(ScoredDocument candidate) {
-        if (heap_.size() == k_) {
+        if (!(candidate.score >= threshold_ && candidate.score > 0)) return;
+        if (full()) {
+            if (!ranks_before(candidate, heap_.front())) return;
             std::pop_heap(heap_.begin(), heap_.end(), ranks_before);
             heap_.back() = candidate;
         } else {
             heap_.push_back(candidate);
         }
         std::push_heap(heap_.begin(), heap_.end(), ranks_before);
-        if (heap_.size() == k_) threshold_ = heap_.front().score;
+        if (full()) threshold_ = heap_.front().score;
     }
 
     [[nodiscard]] std::vector<ScoredDocument> ranked() && {
@@ -35,7 +38,7 @@ public:
 
 private:
     std::size_t k_;
-    Score threshold_ = 0;
+    Score threshold_;
     std::vector<ScoredDocument> heap_;  // worst on top
 };
 

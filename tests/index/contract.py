@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index.document_mask import DocumentMask
-from index.posting_list import PostingLists
+from index.inverted_index import InvertedIndex
 from index.searcher import open_searcher
 from lsr.sparse import SparseBatch, SparseVector
 from tests.oracles import rank_by_inner_product
@@ -23,7 +23,7 @@ class SearcherContract:
     engine: str
 
     def open(self, documents, size=VOCABULARY):
-        return open_searcher(self.engine, PostingLists.invert(batch_of(documents, size)))
+        return open_searcher(self.engine, InvertedIndex.build(batch_of(documents, size)))
 
     def rankings(self, documents, asked, k, alive=None):
         mask = None if alive is None else DocumentMask(alive)

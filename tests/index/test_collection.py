@@ -181,7 +181,7 @@ def test_a_damaged_segment_is_reported_and_never_answers_wrong(bm25_collection, 
     elif damage == "truncate":
         segment.write_bytes(data[:-3])
     else:
-        data[-70] ^= 0xFF
+        data[-1] ^= 0xFF
         segment.write_bytes(data)
     reopened = Collection.open(collection.path)
     with caplog.at_level(logging.WARNING):

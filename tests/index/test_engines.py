@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
-from index._core import ExhaustiveIndex
-from index.posting_list import PostingLists
+from index.inverted_index import InvertedIndex
+from index.native import NativeSearcher
 from index.searcher import ENGINES, TopK, merge, open_searcher
 from lsr.errors import UsageError
+from lsr.sparse import SparseBatch
 from tests.index.contract import SearcherContract, batch_of
+from tests.strategies import VOCABULARY
 
 
 class TestReference(SearcherContract):
@@ -16,6 +18,31 @@ class TestNative(SearcherContract):
     engine = "native"
 
 
+class TestPruned(SearcherContract):
+    """Blocks pruned wherever that gives the answer, on one thread."""
+
+    engine = "native"
+    kernels = ""
+
+    def open(self, documents, size=VOCABULARY):
+        index = InvertedIndex.build(batch_of(documents, size))
+        index.validate()
+        return NativeSearcher(index, 1, self.kernels, "block pruning")
+
+
+class TestPrunedWithScalarKernels(TestPruned):
+    kernels = "scalar"
+
+
+class TestExhaustive(SearcherContract):
+    engine = "native"
+
+    def open(self, documents, size=VOCABULARY):
+        return NativeSearcher(
+            InvertedIndex.build(batch_of(documents, size), reorder=False), 3, plan="exhaustive"
+        )
+
+
 def test_every_engine_is_under_contract():
     tested = {contract.engine for contract in SearcherContract.__subclasses__()}
     assert tested == set(ENGINES)
@@ -23,58 +50,41 @@ def test_every_engine_is_under_contract():
 
 def test_an_unknown_engine_names_the_known_ones():
     with pytest.raises(UsageError, match="native, reference"):
-        open_searcher("wand", PostingLists.invert(batch_of([])))
+        open_searcher("wand", InvertedIndex.build(batch_of([])))
 
 
 def test_all_float16_bits_are_decoded_as_numpy_does():
-    weights = np.arange(0x7C00, dtype=np.uint16)
+    weights = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
     count = len(weights)
-    index = ExhaustiveIndex(
-        np.array([0, count], np.int64), np.arange(count, dtype=np.uint32), weights, count
-    )
-    ids, scores = index.search(
-        np.array([0, 1], np.int64), np.zeros(1, np.int32), np.ones(1, np.float32), count
-    )
-    order = ids[0][ids[0] >= 0]
-    np.testing.assert_array_equal(
-        scores[0][: len(order)], weights.view(np.float16)[order].astype(np.float32)
-    )
-    assert len(order) == count - 1  # all but zero
-
-
-@pytest.mark.parametrize(
-    ("offsets", "documents", "weights", "count"),
-    [
-        ([0, 2], [0, 0], [1, 1], 1),  # a document twice
-        ([0, 2], [1, 0], [1, 1], 2),  # descending
-        ([0, 1], [5], [1], 2),  # beyond the last document
-        ([0, 3], [0], [1], 2),  # offsets beyond the postings
-        ([1, 1], [0], [1], 2),  # offsets don't start at 0
-        ([0, 1], [0], [0x7C00], 2),  # infinite
-        ([0, 1], [0], [0x8001], 2),  # negative
-        ([0, 1], [0], [1, 1], 2),  # a weight too many
-    ],
-)
-def test_malformed_posting_lists_are_refused(offsets, documents, weights, count):
-    with pytest.raises(ValueError, match=r"posting|offsets|weight"):
-        ExhaustiveIndex(
-            np.array(offsets, np.int64),
-            np.array(documents, np.uint32),
-            np.array(weights, np.uint16),
-            count,
-        )
+    rows = SparseBatch(np.arange(count + 1), np.zeros(count, np.int32), weights, 1)
+    top = open_searcher("native", InvertedIndex.build(rows)).search(batch_of([{0: 1.0}], 1), count)
+    found = top.documents[0][top.documents[0] >= 0]
+    np.testing.assert_array_equal(top.scores[0][: len(found)], weights[found])
+    assert len(found) == count - 1  # all but zero
 
 
 @pytest.mark.parametrize(
     ("indptr", "terms"), [([0, 2], [1, 1]), ([0, 2], [2, 1]), ([0, 3], [1]), ([1, 1], [1])]
 )
-def test_malformed_queries_are_refused(indptr, terms):
-    index = ExhaustiveIndex(
-        np.zeros(4, np.int64), np.empty(0, np.uint32), np.empty(0, np.uint16), 0
-    )
-    weights = np.ones(len(terms), np.float32)
+def test_malformed_queries_and_documents_are_refused(indptr, terms):
+    offsets, ids = np.array(indptr, np.int64), np.array(terms, np.int32)
+    index = InvertedIndex.build(batch_of([{1: 1.0}]))
     with pytest.raises(ValueError, match="quer"):
-        index.search(np.array(indptr, np.int64), np.array(terms, np.int32), weights, 5)
+        index.core.search(offsets, ids, np.ones(len(terms), np.float32), 5)
+    with pytest.raises(ValueError, match="document"):
+        InvertedIndex.build(SparseBatch(offsets, ids, np.ones(len(terms), np.float32), 5))
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
+def test_weights_that_have_no_bound_are_refused(weight):
+    row = SparseBatch(np.array([0, 1]), np.zeros(1, np.int32), np.array([weight], np.float32), 1)
+    with pytest.raises(ValueError, match="weights"):
+        InvertedIndex.build(batch_of([{0: 1.0}])).core.search(
+            row.indptr, row.indices, row.values, 1
+        )
+    if not np.isposinf(weight):  # cut to the largest float16
+        with pytest.raises(ValueError, match="weight"):
+            InvertedIndex.build(row)
 
 
 def test_merge_keeps_the_ranking_order_over_parts():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.posting_list import PostingLists
+from index.inverted_index import InvertedIndex
 from index.segment import Segment, read_segment, write_segment
 from lsr.errors import CorruptionError
 from tests.index.contract import batch_of
@@ -16,20 +16,19 @@ def segment_of(documents):
     count = len(documents)
     return Segment(
         np.arange(3, 3 + 2 * count, 2, dtype=np.int64),
-        {"sparse": PostingLists.invert(batch_of(documents))},
+        {"sparse": InvertedIndex.build(batch_of(documents))},
         {"dense": np.arange(count * 4, dtype=np.float32).reshape(count, 4)},
         {"sparse": 2.5},
     )
 
 
 def same(a, b):
-    lists, others = a.postings["sparse"], b.postings["sparse"]
+    index, other = a.indexes["sparse"], b.indexes["sparse"]
     return (
         np.array_equal(a.sequence, b.sequence)
-        and np.array_equal(lists.offsets, others.offsets)
-        and np.array_equal(lists.documents, others.documents)
-        and np.array_equal(lists.weights, others.weights)
-        and lists.document_count == others.document_count
+        and index.arrays.keys() == other.arrays.keys()
+        and all(np.array_equal(index.arrays[name], other.arrays[name]) for name in index.arrays)
+        and index.vocabulary_size == other.vocabulary_size
         and np.array_equal(a.vectors["dense"], b.vectors["dense"])
         and a.average_lengths == b.average_lengths
     )

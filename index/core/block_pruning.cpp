@@ -1,0 +1,477 @@
+#include "block_pruning.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "exhaustive.hpp"
+
+namespace lsr {
+namespace {
+
+constexpr std::uint16_t no_slot = 0xFFFF;
+constexpr std::size_t seed_blocks = 48;
+constexpr std::size_t first_tier = 128;
+constexpr std::size_t largest_tier = 1 << 14;
+// A narrow list is searched, not read whole, where it is this many times longer than what is sought.
+constexpr std::size_t searched_share = 24;
+constexpr std::size_t scored_together = 6;  // and k more
+constexpr std::size_t terms_at_once = 6;
+// Where more than one document in so many is wanted, bounds prune nothing.
+constexpr std::size_t documents_per_result = 64;
+// Measured costs in nanoseconds, for choosing between the two ways.
+constexpr double ns_per_posting = 1.2;
+constexpr double ns_per_document = 0.2;
+constexpr double ns_per_block_and_term = 4;
+
+// As `Kernels::locate`, for one document and a term that was not looked at before.
+std::int32_t weight_place(const BlockIndex& index, std::size_t term, std::size_t block,
+                          std::uint32_t lane) {
+    if (index.rows[term] < 0) {
+        const auto begin = index.narrow_blocks.begin() + index.narrow_starts[term];
+        const auto end = index.narrow_blocks.begin() + index.narrow_starts[term + 1];
+        for (auto at = std::lower_bound(begin, end, block); at != end && *at == block; ++at) {
+            if (index.narrow_lanes[static_cast<std::size_t>(at - index.narrow_blocks.begin())] ==
+                lane) {
+                return static_cast<std::int32_t>(at - begin);
+            }
+        }
+        return -1;
+    }
+    const auto row = static_cast<std::size_t>(index.rows[term]);
+    const auto* impacts = index.block_max.data() + row * index.row_stride();
+    if (impacts[block] == 0) return -1;
+    const auto& group = index.groups[row * index.group_count() + block / group_size];
+    const auto* first = impacts + block / group_size * group_size;
+    const auto before = (block % group_size) - static_cast<std::size_t>(
+                                                   std::count(first, impacts + block, Impact{0}));
+    const auto mask =
+        index.masks[static_cast<std::size_t>(index.mask_starts[row]) + group.mask + before];
+    const std::uint32_t documents = mask.documents;
+    if ((documents >> lane & 1U) == 0) return -1;
+    return static_cast<std::int32_t>(
+        group.weight + mask.weight +
+        static_cast<std::uint32_t>(std::popcount(documents & ((1U << lane) - 1))));
+}
+
+class BlockSearch {
+public:
+    BlockSearch(const BlockIndex& index, const PlannedQuery& query,
+                std::span<const BlockMask> allowed, const Pruning& pruning, const Kernels& kernels,
+                Scratch& scratch, std::size_t k, TopK& top, SearchTrace& trace)
+        : k_(k), index_(index), query_(query), allowed_(allowed), pruning_(pruning), kernels_(kernels),
+          s_(scratch), top_(top), trace_(trace), started_(std::chrono::steady_clock::now()) {}
+
+    // False: nothing was decided, the exhaustive way is better.
+    bool run(bool at_any_cost) {
+        choose_terms();
+        sweep();
+        seed();
+        const bool limited = pruning_.blocks != 0 || pruning_.budget.count() != 0;
+        if (pruning_.exact() && least() < 1) return false;
+        select(needed());
+        if (!at_any_cost && !limited && exhaustive_is_cheaper()) return false;
+        work_down();
+        return true;
+    }
+
+    // A score that no document left out exceeds; 0: none could enter.
+    [[nodiscard]] Score unseen() const {
+        if (pruning_.exact()) return 0;
+        const auto untouched = *std::max_element(s_.bounds.begin(), s_.bounds.end());
+        const auto refused = pruning_.factor < 1 ? needed() - 1 : 0.0;
+        const auto bound = std::max<double>(untouched, refused) + dropped_;
+        if (bound < query_.least_bound(top_.threshold())) return 0;
+        return std::nextafter(static_cast<Score>(query_.score_within(bound)),
+                              std::numeric_limits<Score>::infinity());
+    }
+
+private:
+    void choose_terms() {
+        const auto count = query_.terms.size();
+        s_.wide.clear();
+        s_.narrow.clear();
+        s_.units.clear();
+        s_.wide_of.assign(count, -1);
+        s_.narrow_of.assign(count, -1);
+        std::vector<std::size_t> order(count);
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::sort(order.begin(), order.end(), [&](auto a, auto b) {
+            return query_.terms[a].ceiling > query_.terms[b].ceiling;
+        });
+        std::vector<std::size_t> wide;
+        double mass = 0;
+        for (const auto t : order) {
+            const auto& term = query_.terms[t];
+            if (mass >= pruning_.query_mass * query_.ceiling) {
+                dropped_ += part_of_bound(term.scaled, largest_impact) + 1;
+                continue;
+            }
+            mass += term.ceiling;
+            if (term.row < 0) {
+                s_.narrow_of[t] = static_cast<std::int32_t>(s_.narrow.size());
+                s_.narrow.push_back(t);
+                continue;
+            }
+            wide.push_back(t);
+        }
+        std::sort(wide.begin(), wide.end(),
+                  [&](auto a, auto b) { return separation(a) > separation(b); });
+        for (const auto t : wide) {
+            const auto& term = query_.terms[t];
+            const auto row = static_cast<std::size_t>(term.row);
+            s_.wide_of[t] = static_cast<std::int32_t>(s_.wide.size());
+            s_.wide.push_back({index_.block_max.data() + row * index_.row_stride(),
+                               index_.groups.data() + row * index_.group_count(),
+                               index_.masks.data() + index_.mask_starts[row],
+                               index_.weights.data() + index_.weight_starts[term.place],
+                               term.scaled});
+            s_.units.push_back(static_cast<float>(term.weight * query_.scale));
+        }
+    }
+
+    // How much lower this term makes the bounds of a block's documents: its ceiling, for the share
+    // of documents that lack it in the blocks that hold it.
+    [[nodiscard]] double separation(std::size_t t) const {
+        const auto& term = query_.terms[t];
+        const auto row = static_cast<std::size_t>(term.row);
+        const auto documents = static_cast<double>(
+            (index_.mask_starts[row + 1] - index_.mask_starts[row]) * std::int64_t{block_size});
+        const auto postings = static_cast<double>(index_.weight_starts[term.place + 1] -
+                                                  index_.weight_starts[term.place]);
+        return term.ceiling * (1 - postings / documents);
+    }
+
+    void sweep() {
+        const auto blocks = index_.row_stride();
+        s_.bounds.assign(blocks, 0);
+        s_.chunk_max.resize(blocks / chunk_size);
+        for (const auto t : s_.narrow) {
+            const auto& term = query_.terms[t];
+            const auto end = static_cast<std::size_t>(index_.narrow_starts[term.place + 1]);
+            for (auto p = static_cast<std::size_t>(index_.narrow_starts[term.place]); p < end;
+                 ++p) {
+                auto& bound = s_.bounds[index_.narrow_blocks[p]];
+                bound = static_cast<Bound>(
+                    bound + part_of_bound(term.scaled, index_.narrow_impacts[p]));
+            }
+        }
+        kernels_.sweep(s_.wide.data(), s_.wide.size(), s_.bounds.data(), blocks,
+                       s_.chunk_max.data());
+        if (!allowed_.empty()) restrict_to_allowed();
+    }
+
+    void restrict_to_allowed() {
+        std::fill(s_.chunk_max.begin(), s_.chunk_max.end(), Bound{0});
+        for (std::size_t block = 0; block < index_.block_count(); ++block) {
+            if (allowed_[block] == 0) s_.bounds[block] = 0;
+            auto& largest = s_.chunk_max[block / chunk_size];
+            largest = std::max(largest, s_.bounds[block]);
+        }
+    }
+
+    // The least bound that could still enter.
+    [[nodiscard]] double least() const {
+        return query_.least_bound(top_.threshold()) - dropped_;
+    }
+
+    [[nodiscard]] double needed() const {
+        return std::ceil(std::max(least(), 1.0) / pruning_.factor);
+    }
+
+    // Fills `survivors` with the blocks of at least this bound, ascending.
+    void select(double needed) {
+        s_.selected.resize(s_.bounds.size());
+        std::size_t count = 0;
+        if (needed <= std::numeric_limits<Bound>::max()) {
+            count = kernels_.select(s_.bounds.data(), s_.bounds.size(), s_.chunk_max.data(),
+                                    static_cast<Bound>(needed), s_.selected.data());
+        }
+        s_.survivors.assign(s_.selected.begin(),
+                            s_.selected.begin() + static_cast<std::ptrdiff_t>(count));
+    }
+
+    // Scores the blocks of the highest bounds, for a first threshold.
+    void seed() {
+        const auto wanted = seed_blocks + k_ / 4;
+        const auto least = static_cast<double>(reached_by(s_.chunk_max, wanted));
+        select(std::max(least, needed()));
+        keep_best(wanted);
+        process();
+    }
+
+    // A bound that at least so many of the bounds reach, and not many more; 0 if there are fewer.
+    static Bound reached_by(std::span<const Bound> bounds, std::size_t wanted) {
+        if (bounds.size() < wanted) return 0;
+        const auto [low, high] = std::minmax_element(bounds.begin(), bounds.end());
+        const auto width = static_cast<int>(std::bit_width(static_cast<unsigned>(*high - *low)));
+        const auto shift = std::max(width - 7, 0);
+        std::array<std::uint32_t, 128> counts{};
+        for (const auto bound : bounds) ++counts[static_cast<std::size_t>((bound - *low) >> shift)];
+        auto bucket = counts.size();
+        for (std::size_t reached = 0; reached < wanted;) reached += counts[--bucket];
+        return static_cast<Bound>(*low + (bucket << shift));
+    }
+
+    [[nodiscard]] bool exhaustive_is_cheaper() const {
+        return static_cast<double>(s_.survivors.size() * query_.terms.size()) *
+                   ns_per_block_and_term >
+               static_cast<double>(query_.postings) * ns_per_posting +
+                   static_cast<double>(index_.document_count()) * ns_per_document;
+    }
+
+    // Scores what can enter the top k, best bounds first.
+    void work_down() {
+        for (auto tier = first_tier; !s_.survivors.empty();
+             tier = std::min(8 * tier, largest_tier)) {
+            if (out_of_budget()) break;
+            keep_best(pruning_.blocks == 0
+                          ? tier
+                          : std::min(tier, pruning_.blocks - trace_.blocks_refined));
+            process();
+            select(needed());
+        }
+    }
+
+    // Leaves about so many of the best bounds in `survivors`.
+    void keep_best(std::size_t wanted) {
+        if (s_.survivors.size() <= wanted + wanted / 2) return;
+        s_.ranked.resize(s_.survivors.size());
+        for (std::size_t i = 0; i < s_.survivors.size(); ++i) {
+            s_.ranked[i] = s_.bounds[s_.survivors[i]];
+        }
+        const auto least = reached_by(s_.ranked, wanted);
+        std::size_t kept = 0;
+        for (const auto block : s_.survivors) {
+            s_.survivors[kept] = block;
+            kept += s_.bounds[block] >= least ? 1 : 0;
+        }
+        s_.survivors.resize(kept);
+    }
+
+    // Scores what can enter the top k of the survivors. Their bounds become 0.
+    void process() {
+        if (s_.survivors.empty()) return;
+        trace_.blocks_refined += s_.survivors.size();
+        const auto needed =
+            static_cast<Bound>(std::min<double>(this->needed(), std::numeric_limits<Bound>::max()));
+        refine_wide(needed);
+        refine_narrow(needed);
+        for (const auto block : s_.survivors) s_.bounds[block] = 0;
+        score_candidates(scored_together + k_);
+    }
+
+    [[nodiscard]] bool out_of_budget() const {
+        if (pruning_.blocks != 0 && trace_.blocks_refined >= pruning_.blocks) return true;
+        return pruning_.budget.count() != 0 &&
+               std::chrono::steady_clock::now() - started_ >= pruning_.budget;
+    }
+
+    // Leaves in `active` the slots of blocks that reach the threshold.
+    void refine_wide(Bound needed) {
+        const auto slots = s_.survivors.size();
+        s_.lanes.resize(slots);
+        s_.active.resize(slots);
+        s_.found.resize(s_.wide.size() * slots);
+        for (std::size_t slot = 0; slot < slots; ++slot) {
+            s_.lanes[slot].fill(s_.bounds[s_.survivors[slot]]);
+            s_.active[slot] = static_cast<std::uint16_t>(slot);
+        }
+        const Candidates candidates{s_.survivors.data(), s_.lanes.data()};
+        auto active = slots;
+        for (std::size_t w = 0; w < s_.wide.size(); ++w) {
+            const auto& next = s_.wide[std::min(w + 1, s_.wide.size() - 1)];
+            active = kernels_.refine(s_.wide[w], next, candidates, s_.active.data(), active, needed,
+                                     s_.found.data() + w * slots);
+        }
+        s_.active.resize(active);
+    }
+
+    // Leaves in `later` the documents of active blocks that reach the threshold.
+    void refine_narrow(Bound needed) {
+        s_.slots.resize(s_.bounds.size(), no_slot);
+        for (const auto slot : s_.active) s_.slots[s_.survivors[slot]] = slot;
+        s_.hits.clear();
+        s_.hit_ends.clear();
+        for (const auto t : s_.narrow) {
+            find_hits(query_.terms[t]);
+            s_.hit_ends.push_back(s_.hits.size());
+        }
+        s_.later.clear();
+        for (const auto slot : s_.active) {
+            const auto block = s_.survivors[slot];
+            s_.slots[block] = no_slot;
+            auto lanes = kernels_.reaching(s_.lanes[slot], needed);
+            if (!allowed_.empty()) lanes &= allowed_[block];
+            for (; lanes != 0; lanes &= lanes - 1) {
+                const auto lane = static_cast<std::uint16_t>(std::countr_zero(lanes));
+                s_.later.push_back({slot, block, lane, s_.lanes[slot][lane]});
+            }
+        }
+    }
+
+    // The term's postings in active blocks; takes its part off the lanes of other documents there.
+    void find_hits(const QueryTerm& term) {
+        const auto begin = static_cast<std::size_t>(index_.narrow_starts[term.place]);
+        const auto end = static_cast<std::size_t>(index_.narrow_starts[term.place + 1]);
+        Bound part = 0;
+        const auto hit = [&](std::size_t p, std::uint16_t slot) {
+            auto& lanes = s_.lanes[slot];
+            if (index_.narrow_impacts[p] != 0) {
+                part = part_of_bound(term.scaled, index_.narrow_impacts[p]);
+                for (auto& lane : lanes) lane = static_cast<Bound>(lane - part);
+            }
+            const auto lane = index_.narrow_lanes[p];
+            lanes[lane] = static_cast<Bound>(lanes[lane] + part);
+            s_.hits.push_back({slot, lane, static_cast<std::uint32_t>(p - begin)});
+        };
+        if (s_.active.size() * searched_share > end - begin) {
+            s_.matches.resize(std::max(s_.matches.size(), end - begin));
+            std::size_t count = 0;
+            for (auto p = begin; p < end; ++p) {
+                s_.matches[count] = static_cast<std::uint32_t>(p - begin);
+                count += s_.slots[index_.narrow_blocks[p]] != no_slot ? 1 : 0;
+            }
+            for (std::size_t i = 0; i < count; ++i) {
+                const auto p = begin + s_.matches[i];
+                hit(p, s_.slots[index_.narrow_blocks[p]]);
+            }
+            return;
+        }
+        auto from = index_.narrow_blocks.begin() + static_cast<std::ptrdiff_t>(begin);
+        const auto last = index_.narrow_blocks.begin() + static_cast<std::ptrdiff_t>(end);
+        for (const auto slot : s_.active) {
+            from = std::lower_bound(from, last, s_.survivors[slot]);
+            for (; from != last && *from == s_.survivors[slot]; ++from) {
+                hit(static_cast<std::size_t>(from - index_.narrow_blocks.begin()), slot);
+            }
+        }
+    }
+
+    // Scores the documents of the highest bounds first, the others if they still reach.
+    void score_candidates(std::size_t together) {
+        while (!s_.later.empty()) {
+            s_.candidates.clear();
+            if (s_.later.size() <= 2 * together) {
+                std::swap(s_.candidates, s_.later);
+            } else {
+                const auto middle = s_.later.begin() + static_cast<std::ptrdiff_t>(together);
+                std::nth_element(s_.later.begin(), middle, s_.later.end(),
+                                 [](auto& a, auto& b) { return a.bound > b.bound; });
+                s_.candidates.assign(s_.later.begin(), middle);
+                s_.later.erase(s_.later.begin(), middle);
+            }
+            score_together();
+            const auto least = needed();
+            std::erase_if(s_.later, [&](auto& candidate) { return candidate.bound < least; });
+        }
+    }
+
+    void score_together() {
+        const auto count = s_.candidates.size();
+        const auto needed =
+            static_cast<Bound>(std::min<double>(this->needed(), std::numeric_limits<Bound>::max()));
+        s_.places.resize(s_.wide.size() * count);
+        s_.chosen.resize(count);
+        std::iota(s_.chosen.begin(), s_.chosen.end(), 0U);
+        auto chosen = count;
+        for (std::size_t first = 0; first < s_.wide.size() && chosen > 0; first += terms_at_once) {
+            const auto last = std::min(first + terms_at_once, s_.wide.size());
+            for (auto w = first; w < last; ++w) {
+                kernels_.locate(s_.wide[w], s_.candidates.data(), s_.chosen.data(), chosen,
+                                s_.found.data() + w * s_.survivors.size(),
+                                s_.places.data() + w * count);
+            }
+            for (auto w = first; w < last; ++w) {
+                chosen = kernels_.tighten(s_.wide[w], s_.units[w], s_.candidates.data(),
+                                          s_.chosen.data(), chosen, s_.places.data() + w * count,
+                                          needed);
+            }
+        }
+        trace_.documents_scored += chosen;
+        for (std::size_t i = 0; i < chosen; ++i) {
+            const auto& candidate = s_.candidates[s_.chosen[i]];
+            const auto document = candidate.block * block_size + candidate.lane;
+            if (document < index_.document_count()) {
+                top_.push({index_.order[document], score(s_.chosen[i])});
+            }
+        }
+    }
+
+    [[nodiscard]] Score score(std::size_t c) const {
+        Score sum = 0;
+        for (std::size_t t = 0; t < query_.terms.size(); ++t) {
+            const auto& term = query_.terms[t];
+            const auto* weights = index_.weights.data() + index_.weight_starts[term.place];
+            const auto place = place_of(t, c);
+            if (place >= 0) sum += term.weight * weights[place].value();
+        }
+        return sum;
+    }
+
+    // Place of the document's weight among the term's; -1 where it lacks the term.
+    [[nodiscard]] std::int32_t place_of(std::size_t t, std::size_t c) const {
+        if (const auto w = s_.wide_of[t]; w >= 0) {
+            return s_.places[static_cast<std::size_t>(w) * s_.candidates.size() + c];
+        }
+        const auto& candidate = s_.candidates[c];
+        if (s_.narrow_of[t] >= 0) return narrow_place(t, candidate);
+        return weight_place(index_, query_.terms[t].place, candidate.block, candidate.lane);
+    }
+
+    [[nodiscard]] std::int32_t narrow_place(std::size_t t, const Candidate& candidate) const {
+        const auto n = static_cast<std::size_t>(s_.narrow_of[t]);
+        const auto end = s_.hits.begin() + static_cast<std::ptrdiff_t>(s_.hit_ends[n]);
+        auto hit = s_.hits.begin() + static_cast<std::ptrdiff_t>(n == 0 ? 0 : s_.hit_ends[n - 1]);
+        hit = std::lower_bound(hit, end, candidate.slot,
+                               [](const auto& a, auto slot) { return a.slot < slot; });
+        for (; hit != end && hit->slot == candidate.slot; ++hit) {
+            if (hit->lane == candidate.lane) return static_cast<std::int32_t>(hit->posting);
+        }
+        return -1;
+    }
+
+    std::size_t k_;
+    const BlockIndex& index_;
+    const PlannedQuery& query_;
+    std::span<const BlockMask> allowed_;
+    const Pruning& pruning_;
+    const Kernels& kernels_;
+    Scratch& s_;
+    TopK& top_;
+    SearchTrace& trace_;
+    std::chrono::steady_clock::time_point started_;
+    double dropped_ = 0;
+};
+
+}  // namespace
+
+std::vector<ScoredDocument> search(const BlockIndex& index, const SparseQuery& query, std::size_t k,
+                                   Score floor, std::span<const BlockMask> allowed,
+                                   const Pruning& pruning, Choice choice, const Kernels& kernels,
+                                   Scratch& scratch, Score& unseen, SearchTrace& trace) {
+    unseen = 0;
+    const PlannedQuery planned(index, query);
+    if (k == 0 || planned.terms.empty()) return {};
+    TopK top(k, floor);
+    const bool worthwhile = choice == Choice::block_pruning ||
+                            (choice == Choice::fastest &&
+                             k * documents_per_result <= index.document_count());
+    if (planned.bounded() && worthwhile) {
+        trace.plan = Plan::block_pruning;
+        BlockSearch pruned(index, planned, allowed, pruning, kernels, scratch, k, top, trace);
+        if (pruned.run(choice == Choice::block_pruning)) {
+            unseen = pruned.unseen();
+            return std::move(top).ranked();
+        }
+    }
+    trace.plan = Plan::exhaustive;
+    TopK all(k, floor);
+    score_all(index, planned, allowed, all);
+    return std::move(all).ranked();
+}
+
+}  // namespace lsr

@@ -1,0 +1,246 @@
+#include "builder.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <future>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+
+namespace lsr {
+namespace {
+
+// A list is wide from this share of all blocks on: below, a row costs more memory than it saves
+// time.
+constexpr std::size_t wide_share = 8;
+constexpr std::uint16_t infinity_bits = 0x7C00;  // larger bits: infinite, NaN or negative
+
+void check(const Documents& documents, std::size_t vocabulary_size) {
+    if (documents.offsets.empty() || documents.offsets.front() != 0 ||
+        !std::is_sorted(documents.offsets.begin(), documents.offsets.end()) ||
+        documents.offsets.back() != static_cast<std::int64_t>(documents.terms.size()) ||
+        documents.terms.size() != documents.weights.size()) {
+        throw std::invalid_argument("document offsets don't fit the postings");
+    }
+    if (documents.size() > largest_document_count) {
+        throw std::invalid_argument("a segment holds at most 1048576 documents");
+    }
+    for (std::size_t d = 0; d < documents.size(); ++d) {
+        TermId last = -1;
+        for (auto p = documents.offsets[d]; p < documents.offsets[d + 1]; ++p) {
+            const auto term = documents.terms[static_cast<std::size_t>(p)];
+            if (term <= last || static_cast<std::size_t>(term) >= vocabulary_size) {
+                throw std::invalid_argument(
+                    "a document's terms must be strictly ascending and within the vocabulary");
+            }
+            last = term;
+        }
+    }
+    for (const auto weight : documents.weights) {
+        if (weight.bits >= infinity_bits) {
+            throw std::invalid_argument("a document's weight is negative or not finite");
+        }
+    }
+}
+
+// Runs work(begin, end) over parts of [0, count) at once.
+template <typename Work>
+void in_parallel(std::size_t count, unsigned threads, const Work& work) {
+    std::vector<std::future<void>> others;
+    const std::size_t parts = std::max(threads, 1U);
+    for (std::size_t part = 1; part < parts; ++part) {
+        others.push_back(std::async(std::launch::async, work, count * part / parts,
+                                    count * (part + 1) / parts));
+    }
+    work(0, count / parts);
+    for (auto& other : others) other.get();
+}
+
+// Posting lists in the new document order, before they are packed.
+struct Inverted {
+    std::vector<std::int64_t> starts;  // by place in `terms`
+    std::vector<DocId> documents;
+};
+
+Inverted invert(const Documents& documents, std::size_t vocabulary_size, BlockIndexArrays& out) {
+    std::vector<std::int64_t> cursors(vocabulary_size, 0);
+    for (std::size_t p = 0; p < documents.terms.size(); ++p) {
+        if (documents.weights[p].bits != 0) ++cursors[static_cast<std::size_t>(documents.terms[p])];
+    }
+    out.weight_starts.push_back(0);
+    for (std::size_t term = 0; term < vocabulary_size; ++term) {
+        if (cursors[term] == 0) continue;
+        out.terms.push_back(static_cast<TermId>(term));
+        const auto start = out.weight_starts.back();
+        out.weight_starts.push_back(start + cursors[term]);
+        cursors[term] = start;
+    }
+    const auto postings = static_cast<std::size_t>(out.weight_starts.back());
+    Inverted inverted{out.weight_starts, std::vector<DocId>(postings)};
+    out.weights.resize(postings);
+    for (std::size_t d = 0; d < out.order.size(); ++d) {
+        const auto from = out.order[d];
+        for (auto p = documents.offsets[from]; p < documents.offsets[from + std::size_t{1}]; ++p) {
+            const auto weight = documents.weights[static_cast<std::size_t>(p)];
+            if (weight.bits == 0) continue;
+            const auto term = static_cast<std::size_t>(documents.terms[static_cast<std::size_t>(p)]);
+            const auto place = static_cast<std::size_t>(cursors[term]++);
+            inverted.documents[place] = static_cast<DocId>(d);
+            out.weights[place] = weight;
+        }
+    }
+    return inverted;
+}
+
+// What one unit of impact stands for, so that 255 of them are no less than the largest weight.
+float step_of(std::span<const HalfWeight> weights) {
+    std::uint16_t largest = 0;
+    for (const auto weight : weights) largest = std::max(largest, weight.bits);
+    const auto maximum = HalfWeight{largest}.value();
+    auto step = maximum / static_cast<float>(largest_impact);
+    while (static_cast<double>(step) * largest_impact < static_cast<double>(maximum)) {
+        step = std::nextafter(step, std::numeric_limits<float>::infinity());
+    }
+    return step;
+}
+
+// The least impact that stands for no less than the weight; the product below is exact.
+Impact impact_of(HalfWeight weight, float step) {
+    auto impact = static_cast<std::size_t>(weight.value() / step);
+    while (static_cast<double>(step) * static_cast<double>(impact) <
+           static_cast<double>(weight.value())) {
+        ++impact;
+    }
+    return static_cast<Impact>(std::min(impact, largest_impact));
+}
+
+struct List {
+    std::span<const DocId> documents;
+    std::span<const HalfWeight> weights;
+    float step;
+};
+
+template <typename Visit>
+void for_each_block(std::span<const DocId> documents, const Visit& visit) {
+    for (std::size_t begin = 0; begin < documents.size();) {
+        const auto block = documents[begin] / block_size;
+        auto end = begin + 1;
+        while (end < documents.size() && documents[end] / block_size == block) ++end;
+        visit(static_cast<std::size_t>(block), begin, end);
+        begin = end;
+    }
+}
+
+Impact block_maximum(const List& list, std::size_t begin, std::size_t end) {
+    std::uint16_t largest = 0;
+    for (auto i = begin; i < end; ++i) largest = std::max(largest, list.weights[i].bits);
+    return impact_of(HalfWeight{largest}, list.step);
+}
+
+void pack_narrow(const List& list, std::size_t start, BlockIndexArrays& out) {
+    for_each_block(list.documents, [&](std::size_t block, std::size_t begin, std::size_t end) {
+        for (auto i = begin; i < end; ++i) {
+            out.narrow_blocks[start + i] = static_cast<BlockId>(block);
+            out.narrow_lanes[start + i] =
+                static_cast<std::uint8_t>(list.documents[i] % block_size);
+        }
+        out.narrow_impacts[start + begin] = block_maximum(list, begin, end);
+    });
+}
+
+void pack_wide(const List& list, std::span<Impact> row, std::span<Group> groups,
+               std::span<Mask> masks) {
+    std::size_t used = 0;
+    std::size_t next_group = 0;
+    for_each_block(list.documents, [&](std::size_t block, std::size_t begin, std::size_t end) {
+        for (; next_group <= block / group_size; ++next_group) {
+            groups[next_group] = {static_cast<std::uint32_t>(used),
+                                  static_cast<std::uint32_t>(begin)};
+        }
+        const auto& group = groups[block / group_size];
+        BlockMask documents = 0;
+        for (auto i = begin; i < end; ++i) {
+            documents = static_cast<BlockMask>(documents |
+                                               (1U << (list.documents[i] % block_size)));
+        }
+        masks[used++] = {documents, static_cast<std::uint16_t>(begin - group.weight)};
+        row[block] = block_maximum(list, begin, end);
+    });
+}
+
+}  // namespace
+
+BlockIndex BlockIndexArrays::view() const {
+    return {order,         terms,         steps,        weight_starts,  weights,
+            rows,          narrow_starts, narrow_blocks, narrow_lanes,  narrow_impacts,
+            block_max,     groups,        mask_starts,  masks};
+}
+
+BlockIndexArrays build(const Documents& documents, std::size_t vocabulary_size,
+                       const BuildConfig& config) {
+    check(documents, vocabulary_size);
+    BlockIndexArrays out;
+    if (config.reorder) {
+        out.order = bisect(documents, vocabulary_size, config.threads);
+    } else {
+        out.order.resize(documents.size());
+        std::iota(out.order.begin(), out.order.end(), DocId{0});
+    }
+    const auto inverted = invert(documents, vocabulary_size, out);
+    const auto terms = out.terms.size();
+    const auto list_of = [&](std::size_t place) {
+        const auto begin = static_cast<std::size_t>(inverted.starts[place]);
+        const auto count = static_cast<std::size_t>(inverted.starts[place + 1]) - begin;
+        return List{{inverted.documents.data() + begin, count},
+                    {out.weights.data() + begin, count},
+                    out.steps[place]};
+    };
+    out.steps.resize(terms);
+    std::vector<std::size_t> blocks(terms, 0);
+    in_parallel(terms, config.threads, [&](std::size_t begin, std::size_t end) {
+        for (auto place = begin; place < end; ++place) {
+            const auto list = list_of(place);
+            out.steps[place] = step_of(list.weights);
+            for_each_block(list.documents, [&](auto, auto, auto) { ++blocks[place]; });
+        }
+    });
+    const auto stride = out.view().row_stride();
+    const auto group_count = out.view().group_count();
+    out.narrow_starts.push_back(0);
+    out.mask_starts.push_back(0);
+    for (std::size_t place = 0; place < terms; ++place) {
+        const auto count = out.weight_starts[place + 1] - out.weight_starts[place];
+        const bool wide = blocks[place] * wide_share > stride;
+        out.rows.push_back(wide ? static_cast<std::int32_t>(out.mask_starts.size() - 1) : -1);
+        out.narrow_starts.push_back(out.narrow_starts.back() + (wide ? 0 : count));
+        if (wide) {
+            out.mask_starts.push_back(out.mask_starts.back() +
+                                      static_cast<std::int64_t>(blocks[place]));
+        }
+    }
+    const auto row_count = out.mask_starts.size() - 1;
+    const auto narrow = static_cast<std::size_t>(out.narrow_starts.back());
+    out.narrow_blocks.resize(narrow);
+    out.narrow_lanes.resize(narrow);
+    out.narrow_impacts.resize(narrow);
+    out.block_max.resize(row_count * stride);
+    out.groups.resize(row_count * group_count);
+    out.masks.resize(static_cast<std::size_t>(out.mask_starts.back()) + 1);
+    in_parallel(terms, config.threads, [&](std::size_t begin, std::size_t end) {
+        for (auto place = begin; place < end; ++place) {
+            const auto list = list_of(place);
+            if (out.rows[place] < 0) {
+                pack_narrow(list, static_cast<std::size_t>(out.narrow_starts[place]), out);
+                continue;
+            }
+            const auto row = static_cast<std::size_t>(out.rows[place]);
+            const auto first = static_cast<std::size_t>(out.mask_starts[row]);
+            pack_wide(list, std::span(out.block_max).subspan(row * stride, stride),
+                      std::span(out.groups).subspan(row * group_count, group_count),
+                      std::span(out.masks).subspan(first, blocks[place]));
+        }
+    });
+    return out;
+}
+
+}  // namespace lsr

@@ -1,0 +1,17 @@
+// Whether arrays are an inverted index.
+#pragma once
+
+#include "block_index.hpp"
+
+namespace lsr {
+
+// Throws std::invalid_argument unless the arrays fit each other: sizes, and starts that never fall
+// and end where the arrays they point into do. Reads what there is of each term, not of each
+// posting.
+void validate_shape(const BlockIndex& index);
+
+// Throws std::invalid_argument unless, shape included, every search of the index stays within its
+// arrays and its bounds hold. Reads every posting.
+void validate(const BlockIndex& index);
+
+}  // namespace lsr
