@@ -51,7 +51,6 @@ class BlockIndex:
         mask: NDArray[np.uint16] | None = None,
         factor: float = 1.0,
         blocks: int = 0,
-        query_mass: float = 1.0,
         budget_us: int = 0,
         threads: int = 1,
         kernels: str = "",

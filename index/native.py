@@ -52,7 +52,6 @@ class NativeSearcher:
             None if alive is None else alive.prepared(self._index, self._mask),
             pruning.factor,
             pruning.blocks,
-            pruning.query_mass,
             pruning.budget_us,
             self._threads,
             self._kernels,

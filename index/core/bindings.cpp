@@ -206,7 +206,7 @@ public:
     nb::tuple search(const Array<std::int64_t>& indptr, const Array<std::int32_t>& terms,
                      const Array<float>& weights, std::size_t k,
                      std::optional<Array<std::uint16_t>> mask, double factor, std::size_t blocks,
-                     double query_mass, std::int64_t budget_us, unsigned threads,
+                     std::int64_t budget_us, unsigned threads,
                      const std::string& kernels, int choice) const {
         const Queries queries{indptr, terms, weights};
         queries.check();
@@ -218,14 +218,13 @@ public:
         if (chosen == nullptr) {
             throw std::invalid_argument("this machine has no kernels called " + kernels);
         }
-        if (!(factor > 0 && factor <= 1 && query_mass > 0 && query_mass <= 1 && budget_us >= 0)) {
-            throw std::invalid_argument(
-                "factor and query_mass are above 0 and at most 1, budget_us is 0 or more");
+        if (!(factor > 0 && factor <= 1 && budget_us >= 0)) {
+            throw std::invalid_argument("factor is above 0 and at most 1, budget_us 0 or more");
         }
         if (choice < 0 || choice > static_cast<int>(lsr::Choice::block_pruning)) {
             throw std::invalid_argument("choice is 0, 1 or 2");
         }
-        const lsr::Pruning pruning{factor, blocks, query_mass,
+        const lsr::Pruning pruning{factor, blocks,
                                    std::chrono::microseconds(budget_us)};
         const auto allowed = mask ? span_of(*mask) : std::span<const lsr::BlockMask>{};
         Results results(queries.size(), std::min(k, index_.document_count()));
@@ -305,7 +304,7 @@ NB_MODULE(_core, m) {
         .def("mask", &BlockIndex::mask, nb::arg("allowed"))
         .def("search", &BlockIndex::search, nb::arg("indptr"), nb::arg("terms"),
              nb::arg("weights"), nb::arg("k"), nb::arg("mask") = nb::none(),
-             nb::arg("factor") = 1.0, nb::arg("blocks") = 0, nb::arg("query_mass") = 1.0,
-             nb::arg("budget_us") = 0, nb::arg("threads") = 1, nb::arg("kernels") = "",
+             nb::arg("factor") = 1.0, nb::arg("blocks") = 0, nb::arg("budget_us") = 0,
+             nb::arg("threads") = 1, nb::arg("kernels") = "",
              nb::arg("choice") = 0);
 }

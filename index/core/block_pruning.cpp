@@ -27,36 +27,6 @@ constexpr double ns_per_posting = 1.2;
 constexpr double ns_per_document = 0.2;
 constexpr double ns_per_block_and_term = 4;
 
-// As `Kernels::locate`, for one document and a term that was not looked at before.
-std::int32_t weight_place(const BlockIndex& index, std::size_t term, std::size_t block,
-                          std::uint32_t lane) {
-    if (index.rows[term] < 0) {
-        const auto begin = index.narrow_blocks.begin() + index.narrow_starts[term];
-        const auto end = index.narrow_blocks.begin() + index.narrow_starts[term + 1];
-        for (auto at = std::lower_bound(begin, end, block); at != end && *at == block; ++at) {
-            if (index.narrow_lanes[static_cast<std::size_t>(at - index.narrow_blocks.begin())] ==
-                lane) {
-                return static_cast<std::int32_t>(at - begin);
-            }
-        }
-        return -1;
-    }
-    const auto row = static_cast<std::size_t>(index.rows[term]);
-    const auto* impacts = index.block_max.data() + row * index.row_stride();
-    if (impacts[block] == 0) return -1;
-    const auto& group = index.groups[row * index.group_count() + block / group_size];
-    const auto* first = impacts + block / group_size * group_size;
-    const auto before = (block % group_size) - static_cast<std::size_t>(
-                                                   std::count(first, impacts + block, Impact{0}));
-    const auto mask =
-        index.masks[static_cast<std::size_t>(index.mask_starts[row]) + group.mask + before];
-    const std::uint32_t documents = mask.documents;
-    if ((documents >> lane & 1U) == 0) return -1;
-    return static_cast<std::int32_t>(
-        group.weight + mask.weight +
-        static_cast<std::uint32_t>(std::popcount(documents & ((1U << lane) - 1))));
-}
-
 class BlockSearch {
 public:
     BlockSearch(const BlockIndex& index, const PlannedQuery& query,
@@ -72,7 +42,7 @@ public:
         seed();
         const bool limited = pruning_.blocks != 0 || pruning_.budget.count() != 0;
         if (pruning_.exact() && least() < 1) return false;
-        select(needed());
+        select(needed_of_block());
         if (!at_any_cost && !limited && exhaustive_is_cheaper()) return false;
         work_down();
         return true;
@@ -82,10 +52,8 @@ public:
     [[nodiscard]] Score unseen() const {
         if (pruning_.exact()) return 0;
         const auto untouched = *std::max_element(s_.bounds.begin(), s_.bounds.end());
-        const auto refused = pruning_.factor < 1 ? needed() - 1 : 0.0;
-        const auto bound = std::max<double>(untouched, refused) + dropped_;
-        if (bound < query_.least_bound(top_.threshold())) return 0;
-        return std::nextafter(static_cast<Score>(query_.score_within(bound)),
+        if (untouched < query_.least_bound(top_.threshold())) return 0;
+        return std::nextafter(static_cast<Score>(query_.score_within(untouched)),
                               std::numeric_limits<Score>::infinity());
     }
 
@@ -95,35 +63,22 @@ private:
         s_.wide.clear();
         s_.narrow.clear();
         s_.units.clear();
-        s_.wide_of.assign(count, -1);
-        s_.narrow_of.assign(count, -1);
-        std::vector<std::size_t> order(count);
-        std::iota(order.begin(), order.end(), std::size_t{0});
-        std::sort(order.begin(), order.end(), [&](auto a, auto b) {
-            return query_.terms[a].ceiling > query_.terms[b].ceiling;
-        });
+        s_.place_of_term.resize(count);
         std::vector<std::size_t> wide;
-        double mass = 0;
-        for (const auto t : order) {
-            const auto& term = query_.terms[t];
-            if (mass >= pruning_.query_mass * query_.ceiling) {
-                dropped_ += part_of_bound(term.scaled, largest_impact) + 1;
-                continue;
-            }
-            mass += term.ceiling;
-            if (term.row < 0) {
-                s_.narrow_of[t] = static_cast<std::int32_t>(s_.narrow.size());
+        for (std::size_t t = 0; t < count; ++t) {
+            if (query_.terms[t].row >= 0) {
+                wide.push_back(t);
+            } else {
+                s_.place_of_term[t] = static_cast<std::uint32_t>(s_.narrow.size());
                 s_.narrow.push_back(t);
-                continue;
             }
-            wide.push_back(t);
         }
         std::sort(wide.begin(), wide.end(),
                   [&](auto a, auto b) { return separation(a) > separation(b); });
         for (const auto t : wide) {
             const auto& term = query_.terms[t];
             const auto row = static_cast<std::size_t>(term.row);
-            s_.wide_of[t] = static_cast<std::int32_t>(s_.wide.size());
+            s_.place_of_term[t] = static_cast<std::uint32_t>(s_.wide.size());
             s_.wide.push_back({index_.block_max.data() + row * index_.row_stride(),
                                index_.groups.data() + row * index_.group_count(),
                                index_.masks.data() + index_.mask_starts[row],
@@ -173,13 +128,16 @@ private:
         }
     }
 
-    // The least bound that could still enter.
+    // The least bound with which a document could still enter.
     [[nodiscard]] double least() const {
-        return query_.least_bound(top_.threshold()) - dropped_;
+        return query_.least_bound(top_.threshold());
     }
 
-    [[nodiscard]] double needed() const {
-        return std::ceil(std::max(least(), 1.0) / pruning_.factor);
+    [[nodiscard]] double needed() const { return std::max(least(), 1.0); }
+
+    // The least bound with which a block is looked into.
+    [[nodiscard]] double needed_of_block() const {
+        return std::max(std::ceil(least() / pruning_.factor), 1.0);
     }
 
     // Fills `survivors` with the blocks of at least this bound, ascending.
@@ -232,7 +190,7 @@ private:
                           ? tier
                           : std::min(tier, pruning_.blocks - trace_.blocks_refined));
             process();
-            select(needed());
+            select(needed_of_block());
         }
     }
 
@@ -414,16 +372,12 @@ private:
 
     // Place of the document's weight among the term's; -1 where it lacks the term.
     [[nodiscard]] std::int32_t place_of(std::size_t t, std::size_t c) const {
-        if (const auto w = s_.wide_of[t]; w >= 0) {
-            return s_.places[static_cast<std::size_t>(w) * s_.candidates.size() + c];
-        }
-        const auto& candidate = s_.candidates[c];
-        if (s_.narrow_of[t] >= 0) return narrow_place(t, candidate);
-        return weight_place(index_, query_.terms[t].place, candidate.block, candidate.lane);
+        if (query_.terms[t].row < 0) return narrow_place(t, s_.candidates[c]);
+        return s_.places[s_.place_of_term[t] * s_.candidates.size() + c];
     }
 
     [[nodiscard]] std::int32_t narrow_place(std::size_t t, const Candidate& candidate) const {
-        const auto n = static_cast<std::size_t>(s_.narrow_of[t]);
+        const std::size_t n = s_.place_of_term[t];
         const auto end = s_.hits.begin() + static_cast<std::ptrdiff_t>(s_.hit_ends[n]);
         auto hit = s_.hits.begin() + static_cast<std::ptrdiff_t>(n == 0 ? 0 : s_.hit_ends[n - 1]);
         hit = std::lower_bound(hit, end, candidate.slot,
@@ -444,7 +398,6 @@ private:
     TopK& top_;
     SearchTrace& trace_;
     std::chrono::steady_clock::time_point started_;
-    double dropped_ = 0;
 };
 
 }  // namespace

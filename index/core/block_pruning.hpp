@@ -16,13 +16,12 @@ namespace lsr {
 
 // What a search may leave out; the default leaves out nothing that could change the answer.
 struct Pruning {
-    double factor = 1;           // skip what reaches the k-th score only without this factor
+    double factor = 1;           // skip blocks whose bound times this is below the k-th score
     std::size_t blocks = 0;      // at most so many blocks are looked into; 0: any number
-    double query_mass = 1;       // share of the query's ceiling that the terms used stand for
     std::chrono::microseconds budget{0};  // 0: any time
 
     [[nodiscard]] bool exact() const noexcept {
-        return factor >= 1 && blocks == 0 && query_mass >= 1 && budget.count() == 0;
+        return factor >= 1 && blocks == 0 && budget.count() == 0;
     }
 };
 
@@ -57,8 +56,7 @@ struct Scratch {
     std::vector<WideTerm> wide;
     std::vector<std::size_t> narrow;     // places in the query
     std::vector<float> units;            // by wide term: bound units in a weight of 1
-    std::vector<std::int32_t> narrow_of;  // by place in the query: place in `narrow`; -1: none
-    std::vector<std::int32_t> wide_of;   // by place in the query: place in `wide`; -1: none
+    std::vector<std::uint32_t> place_of_term;  // by place in the query: place in either of these
     std::vector<std::uint32_t> matches;
     std::vector<NarrowHit> hits;
     std::vector<std::size_t> hit_ends;   // by place in `narrow`
