@@ -1,0 +1,257 @@
+// Searches against a loop that scores every document; run under sanitizers. Exits with 1 and the
+// first difference.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "../block_pruning.hpp"
+#include "../builder.hpp"
+#include "../checksum.hpp"
+#include "../validate.hpp"
+
+namespace {
+
+using lsr::Choice;
+
+struct Corpus {
+    std::vector<std::int64_t> offsets{0};
+    std::vector<lsr::TermId> terms;
+    std::vector<lsr::HalfWeight> weights;
+    std::size_t vocabulary_size;
+
+    [[nodiscard]] lsr::Documents view() const { return {offsets, terms, weights}; }
+};
+
+struct Query {
+    std::vector<lsr::TermId> terms;
+    std::vector<float> weights;
+};
+
+void fail(const std::string& what) {
+    std::fprintf(stderr, "%s\n", what.c_str());
+    std::exit(1);
+}
+
+std::vector<lsr::TermId> distinct_terms(std::mt19937& random, std::size_t count,
+                                        std::size_t vocabulary) {
+    std::vector<lsr::TermId> terms;
+    std::uniform_real_distribution<double> uniform(0, 1);
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto u = uniform(random);  // frequent terms are low
+        terms.push_back(static_cast<lsr::TermId>(u * u * u * static_cast<double>(vocabulary)));
+    }
+    std::sort(terms.begin(), terms.end());
+    terms.erase(std::unique(terms.begin(), terms.end()), terms.end());
+    return terms;
+}
+
+// Few distinct weights give ties; all halves give subnormal numbers, zeros and the largest.
+Corpus random_corpus(std::mt19937& random, std::size_t documents, std::size_t vocabulary,
+                     std::size_t longest, bool ties) {
+    Corpus corpus;
+    corpus.vocabulary_size = vocabulary;
+    for (std::size_t d = 0; d < documents; ++d) {
+        for (const auto term : distinct_terms(random, random() % (longest + 1), vocabulary)) {
+            corpus.terms.push_back(term);
+            const auto bits = ties ? 0x3C00U + 0x100U * (random() % 3) : random() % 0x7C00U;
+            corpus.weights.push_back({static_cast<std::uint16_t>(bits)});
+        }
+        corpus.offsets.push_back(static_cast<std::int64_t>(corpus.terms.size()));
+    }
+    return corpus;
+}
+
+Query random_query(std::mt19937& random, std::size_t vocabulary, std::size_t longest) {
+    Query query{distinct_terms(random, random() % (longest + 1), vocabulary + 3), {}};
+    std::uniform_real_distribution<float> uniform(0, 3);
+    for (std::size_t i = 0; i < query.terms.size(); ++i) {
+        query.weights.push_back(random() % 9 == 0 ? 0.0F : uniform(random));
+    }
+    return query;
+}
+
+std::vector<lsr::ScoredDocument> expected(const Corpus& corpus, const Query& query, std::size_t k,
+                                          const std::vector<bool>& allowed) {
+    std::map<lsr::TermId, float> weight_of;
+    for (std::size_t i = 0; i < query.terms.size(); ++i) {
+        weight_of[query.terms[i]] = query.weights[i];
+    }
+    std::vector<lsr::ScoredDocument> all;
+    for (std::size_t d = 0; d + 1 < corpus.offsets.size(); ++d) {
+        float score = 0;
+        for (auto p = corpus.offsets[d]; p < corpus.offsets[d + 1]; ++p) {
+            const auto place = static_cast<std::size_t>(p);
+            const auto found = weight_of.find(corpus.terms[place]);
+            if (found != weight_of.end()) score += found->second * corpus.weights[place].value();
+        }
+        if (score > 0 && allowed[d]) all.push_back({static_cast<lsr::DocId>(d), score});
+    }
+    std::sort(all.begin(), all.end(), lsr::ranks_before);
+    all.resize(std::min(all.size(), k));
+    return all;
+}
+
+bool same(const std::vector<lsr::ScoredDocument>& a, const std::vector<lsr::ScoredDocument>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+        return x.document == y.document && x.score == y.score;
+    });
+}
+
+std::vector<lsr::BlockMask> block_masks(const lsr::BlockIndex& index,
+                                        const std::vector<bool>& allowed) {
+    std::vector<lsr::BlockMask> masks(index.block_count());
+    for (std::size_t d = 0; d < index.document_count(); ++d) {
+        if (allowed[index.order[d]]) {
+            masks[d / lsr::block_size] = static_cast<lsr::BlockMask>(
+                masks[d / lsr::block_size] | 1U << (d % lsr::block_size));
+        }
+    }
+    return masks;
+}
+
+void check_certificate(const std::vector<lsr::ScoredDocument>& found,
+                       const std::vector<lsr::ScoredDocument>& exact, float unseen) {
+    for (const auto& document : exact) {
+        const bool seen = std::any_of(found.begin(), found.end(), [&](const auto& other) {
+            return other.document == document.document && other.score == document.score;
+        });
+        if (!seen && document.score > unseen) fail("an unseen document scores above the certificate");
+    }
+}
+
+void compare(const Corpus& corpus, const lsr::BlockIndex& index, const Query& query, std::size_t k,
+             const std::vector<bool>& allowed, bool masked, std::mt19937& random) {
+    const auto exact = expected(corpus, query, k, allowed);
+    const auto masks = masked ? block_masks(index, allowed) : std::vector<lsr::BlockMask>{};
+    lsr::Scratch scratch;
+    for (const auto* name : {"scalar", "avx2"}) {
+        const auto* kernels = lsr::kernels_named(name);
+        if (kernels == nullptr) continue;
+        for (const auto choice : {Choice::fastest, Choice::exhaustive, Choice::block_pruning}) {
+            float unseen = -1;
+            lsr::SearchTrace trace;
+            const auto found = lsr::search(index, {query.terms, query.weights}, k, 0, masks, {},
+                                           choice, *kernels, scratch, unseen, trace);
+            if (!same(found, exact) || unseen != 0) {
+                fail(std::string("an exact search differs, kernels ") + name);
+            }
+        }
+        lsr::Pruning pruning;
+        pruning.factor = 0.3 + 0.1 * static_cast<double>(random() % 8);
+        pruning.blocks = random() % 4;
+        float unseen = -1;
+        lsr::SearchTrace trace;
+        const auto found =
+            lsr::search(index, {query.terms, query.weights}, k, 0, masks, pruning,
+                        Choice::block_pruning, *kernels, scratch, unseen, trace);
+        check_certificate(found, exact, unseen);
+    }
+}
+
+void check_corpus(std::mt19937& random, std::size_t documents, std::size_t vocabulary,
+                  std::size_t longest, bool ties, int queries) {
+    const auto corpus = random_corpus(random, documents, vocabulary, longest, ties);
+    for (const bool reorder : {false, true}) {
+        const auto arrays = lsr::build(corpus.view(), vocabulary, {reorder, 2});
+        if (lsr::build(corpus.view(), vocabulary, {reorder, 1}).order != arrays.order) {
+            fail("the order depends on the number of threads");
+        }
+        const auto index = arrays.view();
+        lsr::validate(index);
+        for (int q = 0; q < queries; ++q) {
+            const auto query = random_query(random, vocabulary, 30);
+            const bool masked = random() % 2 == 0;
+            std::vector<bool> allowed(documents, true);
+            const auto share = 1 + random() % 8;
+            for (std::size_t d = 0; masked && d < documents; ++d) {
+                allowed[d] = random() % share == 0;
+            }
+            const std::size_t k = random() % 3 == 0 ? 1 + random() % (2 * documents + 1) : 1 + random() % 12;
+            compare(corpus, index, query, k, allowed, masked, random);
+        }
+    }
+}
+
+template <typename T>
+void flip(std::vector<T>& array, std::mt19937& random) {
+    if (array.empty()) return;
+    auto* bytes = reinterpret_cast<unsigned char*>(array.data());
+    bytes[random() % (array.size() * sizeof(T))] ^= static_cast<unsigned char>(1U << random() % 8);
+}
+
+// Flipped bits: refused, or harmless to search.
+void check_damage(std::mt19937& random) {
+    const auto corpus = random_corpus(random, 300, 40, 12, false);
+    const auto intact = lsr::build(corpus.view(), 40, {true, 1});
+    lsr::Scratch scratch;
+    for (int round = 0; round < 4000; ++round) {
+        auto damaged = intact;
+        switch (random() % 14) {
+            case 0: flip(damaged.order, random); break;
+            case 1: flip(damaged.terms, random); break;
+            case 2: flip(damaged.steps, random); break;
+            case 3: flip(damaged.weight_starts, random); break;
+            case 4: flip(damaged.weights, random); break;
+            case 5: flip(damaged.rows, random); break;
+            case 6: flip(damaged.narrow_starts, random); break;
+            case 7: flip(damaged.narrow_blocks, random); break;
+            case 8: flip(damaged.narrow_lanes, random); break;
+            case 9: flip(damaged.narrow_impacts, random); break;
+            case 10: flip(damaged.block_max, random); break;
+            case 11: flip(damaged.groups, random); break;
+            case 12: flip(damaged.mask_starts, random); break;
+            default: flip(damaged.masks, random); break;
+        }
+        try {
+            lsr::validate(damaged.view());
+        } catch (const std::invalid_argument&) {
+            continue;
+        }
+        const auto query = random_query(random, 40, 30);
+        for (const auto choice : {Choice::exhaustive, Choice::block_pruning}) {
+            float unseen = 0;
+            lsr::SearchTrace trace;
+            (void)lsr::search(damaged.view(), {query.terms, query.weights}, 5, 0, {}, {}, choice,
+                              lsr::best_kernels(), scratch, unseen, trace);
+        }
+    }
+}
+
+void check_checksums(std::mt19937& random) {
+    for (std::size_t size = 0; size < 300; ++size) {
+        std::vector<std::uint8_t> bytes(size);
+        for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
+        const auto sum = lsr::checksum(bytes);
+        if (sum != lsr::checksum_by_table(bytes)) fail("checksums differ");
+        for (auto& byte : bytes) {
+            byte ^= 1;
+            if (lsr::checksum(bytes) == sum) fail("a flipped bit keeps the checksum");
+            byte ^= 1;
+        }
+    }
+}
+
+}  // namespace
+
+int main() {
+    std::mt19937 random(20261121);
+    for (const std::size_t documents : {0, 1, 2, 15, 16, 17, 63, 1023, 1024, 1025}) {
+        for (const bool ties : {false, true}) {
+            check_corpus(random, documents, 50, 20, ties, 12);
+            check_corpus(random, documents, 3, 3, ties, 12);
+        }
+    }
+    check_corpus(random, 9000, 200, 25, false, 12);
+    check_corpus(random, 9000, 200, 25, true, 12);
+    check_corpus(random, 40, 70000, 6000, false, 12);
+    check_corpus(random, 20000, 3, 3, true, 4);
+    check_damage(random);
+    check_checksums(random);
+    std::puts("all searches equal exhaustive scoring");
+    return 0;
+}
