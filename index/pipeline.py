@@ -141,11 +141,20 @@ def search_batch(
     collection: Collection, queries: Sequence[SearchQuery], config: SearchConfig | None = None
 ) -> list[SearchResult]:
     """Search for several queries over one state of the collection; results in their order."""
-    config = config or SearchConfig()
     started = time.perf_counter()
+    with collection.pinned() as view:
+        return _search_view(collection, view, queries, config or SearchConfig(), started)
+
+
+def _search_view(
+    collection: Collection,
+    view: View,
+    queries: Sequence[SearchQuery],
+    config: SearchConfig,
+    started: float,
+) -> list[SearchResult]:
     using, parts = _plan(collection, config)
     fields = [collection.field(part.using) for part in parts]
-    view = collection.view()
     encoded = {item.name: _encode(collection, view, item, queries) for item in fields}
     rankings = {
         part.using: _rank(view, item, encoded[item.name], part.limit, config.engine)
@@ -286,7 +295,7 @@ def _hits(
     sources: Mapping[str, Sequence[tuple[int, float]]],
     vectors: Mapping[str, EncodedQuery],
 ) -> list[Hit]:
-    """Hits of the page asked for. One that was deleted since the view was taken is left out."""
+    """Hits of the page asked for."""
     page = ranking[config.offset : config.depth]
     numbers = [number for number, _ in page]
     scores = {name: dict(source) for name, source in sources.items()}
@@ -303,9 +312,7 @@ def _hits(
     hits = []
     for number, score in page:
         document = documents.get(number)
-        identifier = document.id if document else ids.get(number)
-        if identifier is None:
-            continue
+        identifier = document.id if document else ids[number]
         matched = {name: found[number] for name, found in terms.items() if number in found}
         marks = (
             _highlights(collection, query, document, matched)

@@ -154,6 +154,18 @@ class SparseBatch:
             self.indptr[: rows + 1], self.indices[:end], self.values[:end], self.vocabulary_size
         )
 
+    def select(self, kept: NDArray[np.bool_]) -> SparseBatch:
+        """The rows where ``kept``, bool (n,), is true."""
+        lengths = np.diff(self.indptr)
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])])
+        entries = np.repeat(kept, lengths)
+        return SparseBatch(
+            indptr.astype(np.int64),
+            self.indices[entries],
+            self.values[entries],
+            self.vocabulary_size,
+        )
+
     def reorder(self, order: NDArray[np.int64]) -> SparseBatch:
         """The rows ``order``, in that order."""
         return SparseBatch.from_rows((self[int(row)] for row in order), self.vocabulary_size)
