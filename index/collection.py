@@ -62,7 +62,9 @@ class Collection:
         self._pinned = threading.local()
 
     @classmethod
-    def create(cls, path: Path, fields: Sequence[Field]) -> Collection:
+    def create(
+        cls, path: Path, fields: Sequence[Field], config: MaintenanceConfig | None = None
+    ) -> Collection:
         """A new, empty collection.
 
         Raises:
@@ -72,7 +74,7 @@ class Collection:
             raise UsageError(f"{path} holds a collection already; open it or give another path")
         try:
             (path / "segments").mkdir(parents=True, exist_ok=True)
-            return cls(path, Store.create(path / STORE_FILE, fields))
+            return cls(path, Store.create(path / STORE_FILE, fields), config)
         except (OSError, sqlite3.OperationalError) as error:
             raise UsageError(f"no collection can be created at {path}: {error}") from error
 
