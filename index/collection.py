@@ -219,6 +219,10 @@ class Collection:
         self.maintenance.wake()
         return removed
 
+    def is_current(self, generation: int) -> bool:
+        """Whether the collection has the segment of that generation."""
+        return any(entry.generation == generation for entry in self.segments.current().segments)
+
     def flush(self) -> None:
         """Bring all documents into segments; see ``Maintenance.flush``."""
         self.maintenance.flush()
@@ -321,8 +325,7 @@ class Collection:
 
     def _note_damage(self, unreadable: _UnreadableSegment) -> None:
         """A file that can't be read is damaged, unless it was replaced since we looked it up."""
-        generations = {entry.generation for entry in self.segments.current().segments}
-        if unreadable.generation in generations:
+        if self.is_current(unreadable.generation):
             log.warning("%s; it is rebuilt from the store in memory", unreadable)
             self._damaged.add(unreadable.generation)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 from lsr.sparse import SparseBatch
@@ -40,6 +41,17 @@ class PostingLists:
             columns.indices[kept].astype(np.uint32),
             weights[kept],
             len(batch),
+        )
+
+    def to_batch(self) -> SparseBatch:
+        """The document vectors that these lists hold, row by row."""
+        size = len(self.offsets) - 1
+        rows = scipy.sparse.csc_array(
+            (self.weights.astype(np.float32), self.documents.astype(np.int64), self.offsets),
+            shape=(self.document_count, size),
+        ).tocsr()
+        return SparseBatch(
+            rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data, size
         )
 
     def document_frequency(self) -> NDArray[np.int64]:

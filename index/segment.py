@@ -23,6 +23,7 @@ from index.dense import DenseSearcher
 from index.posting_list import PostingLists
 from index.searcher import Searcher, open_searcher
 from lsr.errors import CorruptionError
+from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 
 MAGIC = b"LSRSEG\r\n"
@@ -64,6 +65,10 @@ class Segment:
             self._searchers[key] = DenseSearcher(self.vectors[name])
         searcher: DenseSearcher = self._searchers[key]
         return searcher
+
+    def sparse_rows(self, name: str) -> SparseBatch:
+        """The weights of a sparse field that engines score, document by document."""
+        return self.postings[name].to_batch()
 
     def statistics(self, name: str) -> CollectionStatistics:
         """Statistics of a field that stores term counts."""

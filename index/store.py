@@ -300,6 +300,17 @@ class Store:
             for row in rows
         }
 
+    def unpaired(self, field: Field) -> int:
+        """Number of documents without a vector of the field, and of vectors without a document."""
+        row = self.connection.execute(
+            "SELECT (SELECT COUNT(*) FROM documents AS d WHERE NOT EXISTS "
+            "(SELECT 1 FROM vectors WHERE field = ?1 AND sequence = d.sequence)) "
+            "+ (SELECT COUNT(*) FROM vectors AS v WHERE field = ?1 AND NOT EXISTS "
+            "(SELECT 1 FROM documents WHERE sequence = v.sequence))",
+            (field.name,),
+        ).fetchone()
+        return int(row[0])
+
     def _vectors(self, field: str, after: int, until: int) -> sqlite3.Cursor:
         return self.connection.execute(
             "SELECT terms, weights FROM vectors "

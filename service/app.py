@@ -54,6 +54,7 @@ def create_app(paths: Sequence[Path], largest_body: int = LARGEST_BODY) -> FastA
         app.state.ready = True
         yield
         app.state.ready = False
+        await run_in_threadpool(indexes.close)
 
     app = FastAPI(
         title="lsr",

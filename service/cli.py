@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import InputError, LsrError, UsageError
+from service import maintenance_commands
+from service.options import engine_option, json_option
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
@@ -43,16 +45,16 @@ using_option = click.option(
     metavar="FIELD",
     help="sparse, dense, bm25, hybrid (sparse+dense), or fields to fuse, as in sparse+bm25.",
 )
-engine_option = click.option(
-    "--engine", default="native", show_default=True, help="native or reference."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="lsr")
 def cli() -> None:
     """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""
+
+
+for command in maintenance_commands.COMMANDS:
+    cli.add_command(command)
 
 
 @cli.command("index")
@@ -90,6 +92,7 @@ def index_command(
         )  # fmt: skip
     else:
         terminal.print_index_report(report, len(collection), str(into))
+    collection.close()
     sys.exit(1 if report.rejected else 0)
 
 

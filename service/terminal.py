@@ -77,6 +77,17 @@ def query_progress(total: int, label: str, quiet: bool) -> Iterator[Callable[[in
         yield lambda done: progress.update(task, completed=done)
 
 
+@contextmanager
+def step_progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar; yields what takes the steps done and their total."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=err, disable=quiet or not err.is_terminal, transient=True
+    ) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
 def print_index_report(report: IndexReport, total: int, target: str) -> None:
     """What an indexing run did, in one line."""
     rate = report.encoded / max(report.seconds, 1e-9)
