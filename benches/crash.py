@@ -48,7 +48,7 @@ TERMS, DIMENSION, IDS = 12, 4, 60
 SPARSE = Field("sparse", "sparse", "made by hand", "made-by-hand", TERMS)
 DENSE = Field("dense", "dense", "made by hand", "made-by-hand", DIMENSION)
 # So small that builds run all the time.
-CONFIG = MaintenanceConfig(flush_documents=15, merge_factor=2, retry_seconds=0.02)
+CONFIG = MaintenanceConfig(flush_documents=15, merge_factor=2, fewest_deleted=1, retry_seconds=0.02)
 LONGEST_LIFE_S = 0.2
 LAST_KILL_POINT = 60
 KILL_POINTS = ("fsync", "replace", "rename", "link", "unlink")

@@ -40,6 +40,7 @@ class MaintenanceConfig:
     flush_documents: int = 20_000
     merge_factor: int = 4
     deleted_share: float = 0.2
+    fewest_deleted: int = 1_000
     changed_share: float = 0.1
     retry_seconds: float = 30.0
 
@@ -69,7 +70,8 @@ def plan(current: Current, config: MaintenanceConfig, flush: bool = False) -> Pl
     if tail:
         return Plan((), True)
     for entry in current.segments:
-        if entry.deleted > config.deleted_share * entry.documents:
+        least = max(config.deleted_share * entry.documents, config.fewest_deleted - 1)
+        if entry.deleted > least:
             return Plan((entry,), False)
     return None
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from index.collection import Collection
 from index.field import encoder_fields
 from index.indexing import encode, index_documents, upsert_documents
-from index.maintenance import MaintenanceConfig
 from index.pipeline import SearchConfig, SearchQuery, search
 from lsr.documents import Document
 from lsr.errors import (
@@ -55,9 +54,7 @@ def upsert(collection, texts):
 @given(operations)
 def test_any_history_ends_like_a_collection_of_what_is_left(tmp_path_factory, history):
     path = tmp_path_factory.mktemp("history")
-    # Nothing in the background: it would change the statistics between two searches.
-    quiet = MaintenanceConfig(deleted_share=1.0)
-    collection = Collection.create(path / "live", encoder_fields("bm25"), quiet)
+    collection = Collection.create(path / "live", encoder_fields("bm25"))
     expected = {}
     for operation, argument in history:
         if operation == "upsert":
@@ -73,7 +70,7 @@ def test_any_history_ends_like_a_collection_of_what_is_left(tmp_path_factory, hi
         elif operation == "flush":
             collection.flush()
         else:
-            collection = Collection.open(path / "live", quiet)
+            collection = Collection.open(path / "live")
         for word in WORDS[:2]:
             found = {identifier for identifier, _ in ranking(collection, word)}
             assert found == {i for i, text in expected.items() if word in text.split()}
