@@ -32,9 +32,9 @@ class MaintenanceConfig:
     ``flush_documents``: rows newer than the segments that make a flush due; a collection of no
     more documents is kept in one segment by ``flush``. ``merge_factor``: adjacent segments of one
     size that are merged, a size being this many times the next smaller. ``deleted_share``: a
-    segment with more of its documents deleted is rewritten. ``changed_share``: ``flush`` rebuilds
-    all once this share of the documents has changed since it last did. ``retry_seconds``: pause
-    after a build that failed, or that another process is at.
+    segment is rewritten once more of its documents are deleted, and at least ``fewest_deleted``.
+    ``changed_share``: ``flush`` rebuilds all once this share of the documents has changed since it
+    last did. ``retry_seconds``: pause after a build that failed, or that another process is at.
     """
 
     flush_documents: int = 20_000

@@ -355,6 +355,11 @@ class Store:
         try:
             kind = self.connection.execute("PRAGMA application_id").fetchone()[0]
             version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            raise LsrError(
+                f"the collection {self.path.parent} can't be opened ({error}); see that its disk "
+                "has space and works, and that its files may be written"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise CorruptionError(f"{self.path} is not a collection: {error}") from error
         if kind != APPLICATION_ID:

@@ -1,6 +1,5 @@
 import logging
 import threading
-import time
 
 import pytest
 
@@ -14,7 +13,8 @@ from index.maintenance import MaintenanceConfig, Plan, plan
 from index.pipeline import SearchQuery, search
 from index.segment_table import Current, SegmentEntry
 from lsr.errors import LsrError, UsageError
-from tests.index.conftest import items
+from lsr.sparse import SparseBatch, SparseVector
+from tests.index.conftest import items, wait_until
 
 SMALL = MaintenanceConfig(flush_documents=10, merge_factor=3, fewest_deleted=1, retry_seconds=0.02)
 
@@ -71,14 +71,6 @@ def test_rewriting_grows_with_the_logarithm_of_the_collection():
 def test_impossible_settings_are_refused():
     with pytest.raises(UsageError, match="flush_documents is 0 and merge_factor 4"):
         MaintenanceConfig(flush_documents=0)
-
-
-def wait_until(condition):
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 def quiet(collection):
@@ -141,7 +133,11 @@ def test_writes_and_searches_go_on_during_a_build(collection, held_build):
         del expected[gone]
     expected |= {"1-5": 2, "new": 2}
     assert collection.describe()["segments"] == 0
-    assert examine(collection.path, [expected])[0] == expected
+    everything = SparseBatch.from_rows(
+        [SparseVector.from_mapping(dict.fromkeys(range(12), 1.0))], 12
+    )
+    found = collection.view().search_sparse(SPARSE, everything, 99, "native").documents[0]
+    assert set(collection.store.ids(found.tolist()).values()) == expected.keys()
     go.set()
     wait_until(lambda: collection.describe()["segments"] == 1 and quiet(collection))
     assert examine(collection.path, [expected]) == (expected, [])
