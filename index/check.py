@@ -144,6 +144,13 @@ def _segment_problems(
         return
     if not compare:
         return
+    averages = dict(collection.segments.current().average_lengths)
+    if dict(segment.average_lengths) != averages:
+        yield (
+            f"the segment {path} is weighed by the average lengths {dict(segment.average_lengths)},"
+            f" the collection by {averages}; {advice}"
+        )
+        return
     try:
         expected = collection.builder.rows(entry.after, entry.last, segment.average_lengths)
     except LsrError as error:

@@ -21,7 +21,7 @@ from index.field import Field, check_encoder
 from index.file_lock import FileLock
 from index.maintenance import Maintenance, MaintenanceConfig
 from index.segment import Segment, read_segment
-from index.segment_table import Current, SegmentEntry, SegmentTable
+from index.segment_table import SegmentEntry, SegmentTable
 from index.store import Store
 from index.tail import Tail, living
 from index.view import View
@@ -53,7 +53,7 @@ class Collection:
         )
         self._store = store
         self._view: View | None = None
-        self._opened: dict[int, Segment] = {}
+        self._adopted: tuple[int, Segment] | None = None
         self._damaged: set[int] = set()
         self._refreshing = threading.Lock()
         self._writer = FileLock(path / "writer.lock")
@@ -298,7 +298,6 @@ class Collection:
         new = self.builder.rows(after, current.written, current.average_lengths)
         tail = tail.advance(new, current.written, died, current.base)
         parts = files + [(part.segment, part.alive) for part in tail.parts]
-        self._forget_files(current)
         return View(
             revision,
             tuple(entry.generation for entry in current.segments),
@@ -315,9 +314,9 @@ class Collection:
         if entry.generation in self._damaged:
             current = self.segments.current()
             return self.builder.rows(entry.after, entry.last, current.average_lengths).segment()
-        opened = self._opened.get(entry.generation)
-        if opened is not None:
-            return opened
+        adopted = self._adopted
+        if adopted is not None and adopted[0] == entry.generation:
+            return adopted[1]
         try:
             return read_segment(self.maintenance.path(entry.generation))
         except CorruptionError as error:
@@ -330,15 +329,8 @@ class Collection:
             self._damaged.add(unreadable.generation)
 
     def _adopt(self, generation: int, segment: Segment | None) -> None:
-        if segment is None:
-            self._opened.pop(generation, None)
-        else:
-            self._opened[generation] = segment
-
-    def _forget_files(self, current: Current) -> None:
-        """Let go of segments that readers will not ask for: older ones, and those in the view."""
-        for generation in [old for old in self._opened if old <= current.generation]:
-            self._opened.pop(generation, None)
+        """Keep the segment that was built last, and no other: an open file takes its space."""
+        self._adopted = None if segment is None else (generation, segment)
 
     def _weigh_before_segments(self) -> None:
         """While there is no segment, take the average lengths anew whenever rows have doubled.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -133,11 +134,22 @@ class Maintenance:
         return self.segments / f"{generation:06d}.segment"
 
     def wake(self) -> None:
-        """After a write: start the background thread where something is due."""
+        """After a write: start the background thread where something is due.
+
+        Raises nothing, for the write has succeeded whatever becomes of this.
+        """
         with self._state:
-            if self._thread is None and not self._pauses and self._due():
-                self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
-                self._thread.start()
+            if self._thread is not None or self._pauses:
+                return
+            try:
+                if self._due():
+                    thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
+                    thread.start()
+                    self._thread = thread
+            except (sqlite3.Error, RuntimeError) as error:
+                log.error(
+                    "no segment build could be started, the next write tries again: %s", error
+                )
 
     def close(self) -> None:
         """Abandon what runs in the background, which loses nothing, and start no more."""
@@ -207,11 +219,11 @@ class Maintenance:
 
     def _run(self) -> None:
         while True:
-            with self._state:
-                if self._pauses or not self._due():
-                    self._thread = None
-                    return
             try:
+                with self._state:
+                    if self._pauses or not self._due():
+                        self._thread = None
+                        return
                 done = self._build_next()
             except Abandoned:
                 continue

@@ -52,9 +52,14 @@ def snapshot(
         on_progress: takes the parts done and their total.
 
     Raises:
-        UsageError: the destination exists already.
+        UsageError: the destination exists already, or is inside the collection.
         LsrError: it can't be written.
     """
+    if collection.path.resolve() in destination.resolve().parents:
+        raise UsageError(
+            f"{destination} is inside the collection {collection.path}; give the snapshot a path "
+            "outside of it"
+        )
     with _appearing(destination, "snapshot") as folder:
         documents = None
         while documents is None:

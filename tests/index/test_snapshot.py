@@ -114,6 +114,11 @@ def test_nothing_is_overwritten(taken, tmp_path):
         restore(place, collection.path)
 
 
+def test_a_snapshot_inside_its_collection_is_refused(taken):
+    with pytest.raises(UsageError, match="is inside the collection"):
+        snapshot(taken[0], taken[0].path / "segments" / "taken")
+
+
 def test_a_snapshot_is_not_opened_as_a_collection(taken):
     with pytest.raises(NotFoundError):
         Collection.open(taken[1])
