@@ -52,7 +52,9 @@ CONFIG = MaintenanceConfig(flush_documents=15, merge_factor=2, fewest_deleted=1,
 LONGEST_LIFE_S = 0.2
 LAST_KILL_POINT = 60
 KILL_POINTS = ("fsync", "replace", "rename", "link", "unlink")
+# Children are forked from a process that has imported everything, so each starts at once.
 CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["benches.crash"])
 # Version of each document, in the order of writing.
 State = dict[str, int]
 # ("upsert", ((id, version), ...)), ("delete", (id, ...)), ("flush",), ("snapshot", path)
@@ -243,7 +245,6 @@ def _clean(folder: Path, keep: Path) -> None:
 
 def kill_repeatedly(folder: Path, kills: int, seed: int) -> Iterable[Kill]:
     """Kill writers of one collection one after the other, which goes on from what is left."""
-    CONTEXT.set_forkserver_preload(["benches.crash"])
     Collection.create(folder / "collection", [SPARSE, DENSE]).close()
     state: State = {}
     for number in range(kills):

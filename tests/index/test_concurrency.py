@@ -2,7 +2,6 @@
 one batch, all with the version as their weight: an answer of mixed versions, or of part of a group,
 would be torn."""
 
-import multiprocessing
 import random
 import threading
 import time
@@ -11,7 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from benches.crash import CONFIG, DENSE, TERMS
+from benches.crash import CONFIG, CONTEXT, DENSE, TERMS
 from index.check import check
 from index.collection import Collection
 from index.field import Field
@@ -22,7 +21,6 @@ from lsr.sparse import SparseBatch, SparseVector
 
 SPARSE = Field("sparse", "sparse", "made by hand", "made-by-hand", TERMS)
 GROUPS, SIZE = 6, 5
-CONTEXT = multiprocessing.get_context("forkserver")
 # float16 has every whole number up to here.
 LAST_VERSION = 2048
 

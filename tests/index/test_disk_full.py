@@ -1,19 +1,17 @@
 """Full disks and failing writes: one sentence, and nothing that was acknowledged is lost."""
 
-import multiprocessing
 import resource
 import subprocess
 
 import pytest
 
-from benches.crash import CONFIG, DENSE, SPARSE, examine, upsert
+from benches.crash import CONFIG, CONTEXT, DENSE, SPARSE, examine, upsert
 from index.collection import Collection
 from index.maintenance import MaintenanceConfig
 from index.snapshot import restore, snapshot
 from lsr.errors import CorruptionError, LsrError
 from tests.index.conftest import wait_until
 
-CONTEXT = multiprocessing.get_context("forkserver")
 # Nothing in the background, so that each failure is of the call that is made.
 QUIET = MaintenanceConfig(flush_documents=1_000_000, changed_share=0.0)
 
