@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.field import Field, check_encoder
+from index.filter_masks import FilterMasks, Masks
+from index.filters import Filter
 from index.posting_list import PostingLists
 from index.segment import Segment, read_segment, write_segment
 from index.store import LAST, Store
@@ -46,6 +48,7 @@ class Collection:
         self.path = path
         self._store = store
         self._view: View | None = None
+        self._filter_masks = FilterMasks(store)
         self._refreshing = threading.Lock()
         self._write_lock = threading.RLock()
         self._lock_depth = 0
@@ -192,6 +195,17 @@ class Collection:
         """Delete documents; returns the ids that were there."""
         with self.writing(), self._store.writing():
             return self._store.remove(dict.fromkeys(ids))
+
+    def delete_matching(self, wanted: Filter) -> set[str]:
+        """Delete the documents that pass a filter; returns their ids."""
+        with self.writing(), self._store.writing():
+            live = self._store.live()
+            found = live[self._store.matching(wanted, live)].tolist()
+            return self._store.remove(self._store.ids(found).values())
+
+    def masks(self, view: View, wanted: Filter) -> Masks:
+        """For each segment of a view, which documents live and pass a filter."""
+        return self._filter_masks.of(view, wanted)
 
     def flush(self) -> None:
         """Build a segment of all live documents, weighed by the statistics of now."""

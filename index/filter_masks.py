@@ -1,0 +1,70 @@
+"""Filters over the states of a collection, as masks that engines take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.document_mask import DocumentMask
+from index.filters import Filter
+from index.recent import Recent
+
+if TYPE_CHECKING:
+    from index.segment import Segment
+    from index.store import Store
+    from index.view import View
+
+Masks = tuple[DocumentMask, ...]
+# Bytes of masks kept for each view and for each segment; an entry counts a bit of overhead.
+CAPACITY = 64 << 20
+OVERHEAD = 1024
+
+
+class FilterMasks:
+    """The masks of one collection, kept for filters that come again.
+
+    What a filter lets pass of a segment never changes, since a sequence number stands for one
+    version of a document, so it is kept as long as the segment; joined with the deletes it is kept
+    as long as the view. Safe to use from several threads.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._views: WeakKeyDictionary[View, Recent[Filter, Masks]] = WeakKeyDictionary()
+        self._segments: WeakKeyDictionary[Segment, Recent[Filter, NDArray[np.bool_]]] = (
+            WeakKeyDictionary()
+        )
+
+    def of(self, view: View, wanted: Filter) -> Masks:
+        """For each segment of a view, which documents live and pass the filter.
+
+        Raises:
+            InputError: the filter is too deep or too large.
+        """
+        kept = self._views.setdefault(view, Recent(CAPACITY))
+        masks = kept.get(wanted)
+        if masks is None:
+            passing = self._passing(view.segments, wanted)
+            masks = tuple(
+                DocumentMask((found if alive is None else found & (alive.allowed != 0)).view("u1"))
+                for found, alive in zip(passing, view.alive, strict=True)
+            )
+            kept.put(wanted, masks, OVERHEAD + sum(len(mask.allowed) for mask in masks))
+        return masks
+
+    def _passing(self, segments: tuple[Segment, ...], wanted: Filter) -> list[NDArray[np.bool_]]:
+        """bool (n_documents,) of each segment; those not known yet take one query together."""
+        kept = [self._segments.setdefault(segment, Recent(CAPACITY)) for segment in segments]
+        known = [recent.get(wanted) for recent in kept]
+        new = [place for place, found in enumerate(known) if found is None]
+        if new:
+            sequence = np.concatenate([segments[place].sequence for place in new])
+            ends = np.cumsum([len(segments[place]) for place in new])[:-1]
+            found = self._store.matching(wanted, sequence)
+            for place, part in zip(new, np.split(found, ends), strict=True):
+                known[place] = part
+                kept[place].put(wanted, part, OVERHEAD + len(part))
+        return [part for part in known if part is not None]
