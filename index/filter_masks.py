@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from index.view import View
 
 Masks = tuple[DocumentMask, ...]
-# Bytes of masks kept for each view and for each segment; an entry counts a bit of overhead.
+# Bytes kept for all segments together, and for each view (of which there is hardly ever another).
 CAPACITY = 64 << 20
 OVERHEAD = 1024
 
@@ -27,15 +27,15 @@ class FilterMasks:
     """The masks of one collection, kept for filters that come again.
 
     What a filter lets pass of a segment never changes, since a sequence number stands for one
-    version of a document, so it is kept as long as the segment; joined with the deletes it is kept
-    as long as the view. Safe to use from several threads.
+    version of a document, so it serves every view that has the segment; joined with the deletes it
+    is kept as long as the view. Safe to use from several threads.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._views: WeakKeyDictionary[View, Recent[Filter, Masks]] = WeakKeyDictionary()
-        self._segments: WeakKeyDictionary[Segment, Recent[Filter, NDArray[np.bool_]]] = (
-            WeakKeyDictionary()
+        self._segments: Recent[tuple[ReferenceType[Segment], Filter], NDArray[np.bool_]] = Recent(
+            CAPACITY
         )
 
     def of(self, view: View, wanted: Filter) -> Masks:
@@ -52,13 +52,13 @@ class FilterMasks:
                 DocumentMask((found if alive is None else found & (alive.allowed != 0)).view("u1"))
                 for found, alive in zip(passing, view.alive, strict=True)
             )
-            kept.put(wanted, masks, OVERHEAD + sum(len(mask.allowed) for mask in masks))
+            kept.put(wanted, masks, _size(wanted, sum(len(mask.allowed) for mask in masks)))
         return masks
 
     def _passing(self, segments: tuple[Segment, ...], wanted: Filter) -> list[NDArray[np.bool_]]:
         """bool (n_documents,) of each segment; those not known yet take one query together."""
-        kept = [self._segments.setdefault(segment, Recent(CAPACITY)) for segment in segments]
-        known = [recent.get(wanted) for recent in kept]
+        keys = [(ref(segment), wanted) for segment in segments]
+        known = [self._segments.get(key) for key in keys]
         new = [place for place, found in enumerate(known) if found is None]
         if new:
             sequence = np.concatenate([segments[place].sequence for place in new])
@@ -66,5 +66,10 @@ class FilterMasks:
             found = self._store.matching(wanted, sequence)
             for place, part in zip(new, np.split(found, ends), strict=True):
                 known[place] = part
-                kept[place].put(wanted, part, OVERHEAD + len(part))
+                self._segments.put(keys[place], part, _size(wanted, len(part)))
         return [part for part in known if part is not None]
+
+
+def _size(wanted: Filter, mask: int) -> int:
+    """Bytes that an entry takes, roughly: a filter on long lists is larger than a small mask."""
+    return OVERHEAD + 2 * len(repr(wanted)) + mask

@@ -1,6 +1,8 @@
 """Filtered search against unfiltered search with the other documents left out."""
 
+import gc
 import json
+from weakref import ref
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -182,17 +184,22 @@ def test_masks_go_with_their_view(bm25_collection):
         upsert_documents(collection, [Document(str(number), "apple")])
         assert len(search(collection, SearchQuery("apple"), config).hits) == number + 2
     assert len(collection._filter_masks._views) == 1
-    assert len(collection._filter_masks._segments) == len(collection.view().segments)
+    view = ref(collection.view())
+    upsert_documents(collection, [Document("last", "apple")])
+    search(collection, SearchQuery("apple"), config)
+    gc.collect()
+    assert view() is None
 
 
 def test_masks_are_kept_up_to_a_size(bm25_collection, monkeypatch):
-    monkeypatch.setattr(filter_masks, "CAPACITY", 3 * filter_masks.OVERHEAD)
+    monkeypatch.setattr(filter_masks, "CAPACITY", 4 * filter_masks.OVERHEAD)
     collection = bm25_collection({"a": "apple"})
     for number in range(10):
         config = SearchConfig(filter=parse_filter_text(f"k != {number}"))
         assert len(search(collection, SearchQuery("apple"), config).hits) == 1
     (kept,) = collection._filter_masks._views.values()
     assert 1 <= len(kept._values) <= 3
+    assert 1 <= len(collection._filter_masks._segments._values) <= 3
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 12))), st.integers(1, 20))

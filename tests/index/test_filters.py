@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from index import metadata
 from index.filter_json import parse_filter_json
 from index.filter_text import parse_filter_text
-from index.filters import And, Equals, In, Not, Range, Scalar, check_size
+from index.filters import And, Equals, In, Kind, Not, Range, Scalar, check_size
 from lsr.errors import InputError
 
 LONG = "z" * 200
@@ -221,6 +221,15 @@ def test_the_text_form_means_the_same(made, wanted):
         ]
     found = metadata.matching(stored(made), parse_filter_text(text_of(wanted)), sequence)
     assert found.tolist() == [passes(document, wanted) for document in made]
+
+
+def test_what_no_filter_can_name_or_compare_is_no_value():
+    nothing = [{"": {"b": 1}}, {"": 1}, {"a": {"k" * 600: 1}}, {"a": None}, {"a": [[], None]}]
+    nothing += [{"a": math.nan}, {"a": math.inf}, {"a": -(10**400)}, {}]
+    assert [metadata.metadata_values(document) for document in nothing] == [
+        {("a", Scalar(Kind.OBJECT, 0))} if isinstance(document.get("a"), dict) else set()
+        for document in nothing
+    ]
 
 
 @given(documents, st.integers(0, 255))
