@@ -74,7 +74,10 @@ def upsert(collection: Collection, versions: Iterable[tuple[str, int]]) -> None:
     rows = [SparseVector.from_mapping(vector_of(*version)) for version in versions]
     dense = np.array([[version] * DIMENSION for _, version in versions], dtype=np.float32)
     collection.upsert(
-        [Document(identifier, str(version)) for identifier, version in versions],
+        [
+            Document(identifier, str(version), metadata={"version": version})
+            for identifier, version in versions
+        ],
         {"sparse": SparseBatch.from_rows(rows, TERMS), "dense": dense.reshape(-1, DIMENSION)},
     )
 

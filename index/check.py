@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from index.builder import Rows
 from index.collection import Collection
 from index.field import Field
+from index.metadata import metadata_rows
 from index.posting_list import half
 from index.segment import Segment, read_segment
 from index.segment_table import Current, SegmentEntry
@@ -37,9 +39,10 @@ class CheckReport:
 def check(collection: Collection, on_progress: Progress = lambda done, total: None) -> CheckReport:
     """Verify a collection; others may read and write meanwhile, but no segment is built.
 
-    The store: SQLite's integrity check, each document's digest, and a well-formed vector for
-    every field of every document. Each segment: all checksums, and that the documents in it that
-    live, and their weights in every field, are exactly what a build from the store gives.
+    The store: SQLite's integrity check, each document's digest, the values by which filters find
+    it, and a well-formed vector for every field. Each segment: all checksums, and that the
+    documents in it that live, and their weights in every field, are exactly what a build from the
+    store gives.
 
     Args:
         collection: what to check.
@@ -81,12 +84,21 @@ def _store_problems(collection: Collection, report: CheckReport) -> Iterator[str
             yield f"SQLite finds {' '.join(str(line).split())!r}; {advice}"
     sequence = store.live().tolist()
     report.documents = len(sequence)
+    # For each document, over the rows it should have less those it has; 0 where they are the same.
+    values: Counter[int] = Counter()
+    for row in store.metadata_rows():
+        values[row[-1]] -= hash(row)
     for start in range(0, len(sequence), DIGESTS_AT_A_TIME):
         documents = store.documents(sequence[start : start + DIGESTS_AT_A_TIME])
         digests = store.digests([document.id for document in documents.values()])
         for document in documents.values():
             if digests.get(document.id) != document.digest():
                 yield f"the document {document.id!r} differs from its digest; {advice}"
+        metadata = ((number, document.metadata) for number, document in documents.items())
+        for row in metadata_rows(metadata):
+            values[row[-1]] += hash(row)
+    if wrong := sum(difference != 0 for difference in values.values()):
+        yield f"the metadata of {wrong} documents is not what filters search; {advice}"
     for item in collection.fields:
         yield from (f"{reason}; {advice}" for reason in _vector_problems(collection, item))
 

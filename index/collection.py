@@ -19,6 +19,8 @@ from index.builder import Builder
 from index.document_mask import DocumentMask
 from index.field import Field, check_encoder
 from index.file_lock import FileLock
+from index.filter_masks import FilterMasks, Masks
+from index.filters import Filter
 from index.maintenance import Maintenance, MaintenanceConfig
 from index.segment import Segment, read_segment
 from index.segment_table import SegmentEntry, SegmentTable
@@ -53,6 +55,7 @@ class Collection:
         )
         self._store = store
         self._view: View | None = None
+        self._filter_masks = FilterMasks(store)
         self._adopted: tuple[int, Segment] | None = None
         self._damaged: set[int] = set()
         self._refreshing = threading.Lock()
@@ -219,9 +222,22 @@ class Collection:
         self.maintenance.wake()
         return removed
 
+    def delete_matching(self, wanted: Filter) -> set[str]:
+        """Delete the documents that pass a filter; returns their ids."""
+        with self.writing(), self._store.writing():
+            live = self._store.live()
+            found = live[self._store.matching(wanted, live)].tolist()
+            removed = self._store.remove(self._store.ids(found).values())
+        self.maintenance.wake()
+        return removed
+
     def is_current(self, generation: int) -> bool:
         """Whether the collection has the segment of that generation."""
         return any(entry.generation == generation for entry in self.segments.current().segments)
+
+    def masks(self, view: View, wanted: Filter) -> Masks:
+        """For each segment of the view that is pinned, which documents live and pass a filter."""
+        return self._filter_masks.of(view, wanted)
 
     def flush(self) -> None:
         """Bring all documents into segments; see ``Maintenance.flush``."""

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index import metadata
 from index.field import Field, dump_fields, load_fields
+from index.filters import Filter
 from index.posting_list import half
 from index.segment import flush_folder
 from lsr.documents import Document
@@ -88,7 +90,7 @@ class Store:
         temporary = path.with_suffix(".new")
         temporary.unlink(missing_ok=True)
         connection = sqlite3.connect(temporary, isolation_level=None)
-        connection.executescript(SCHEMA)
+        connection.executescript(SCHEMA + metadata.SCHEMA)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.executemany(
@@ -179,7 +181,7 @@ class Store:
 
     def append(self, documents: Sequence[Document]) -> list[int]:
         """Store documents under new sequence numbers, which are returned."""
-        return [
+        numbers = [
             int(
                 self.connection.execute(
                     "INSERT INTO documents (id, title, text, metadata, digest) "
@@ -196,6 +198,9 @@ class Store:
             )
             for document in documents
         ]
+        values = zip(numbers, (document.metadata for document in documents), strict=True)
+        metadata.append_metadata(self.connection, values)
+        return numbers
 
     def append_sparse(self, field: str, sequence: Sequence[int], batch: SparseBatch) -> None:
         """Store a sparse vector for each sequence number, weights as float16."""
@@ -220,6 +225,9 @@ class Store:
         """Delete documents by id; returns those that were there."""
         found = self.sequences(list(ids))
         numbers = [(number,) for number in found.values()]
+        stored = self._where("sequence, metadata", "sequence", list(found.values()))
+        values = [(row[0], json.loads(row[1])) for row in stored]
+        metadata.remove_metadata(self.connection, values)
         execute = self.connection.executemany
         execute("INSERT INTO tombstones (sequence) VALUES (?)", numbers)
         execute(
@@ -267,6 +275,14 @@ class Store:
             (after, until),
         )
         return np.array([row[0] for row in rows], dtype=np.int64)
+
+    def matching(self, wanted: Filter, sequence: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of some sequence numbers a filter lets pass; bool, the same shape."""
+        return metadata.matching(self.connection, wanted, sequence)
+
+    def metadata_rows(self) -> sqlite3.Cursor:
+        """All rows of the metadata table: key, kind, value, sequence number."""
+        return self.connection.execute("SELECT key, kind, value, sequence FROM metadata")
 
     def sparse_vectors(self, field: Field, after: int = 0, until: int = LAST) -> SparseBatch:
         """Stored vectors of the documents that ``live`` names, in its order."""

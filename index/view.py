@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.document_mask import DocumentMask
+from index.effort import for_part
 from index.field import Field
+from index.filter_masks import Masks
 from index.searcher import EXACT, Pruning, TopK, check_engine, merge
 from index.segment import Segment
 from index.tail import Tail
@@ -48,24 +50,38 @@ class View:
         )
 
     def search_sparse(
-        self, field: Field, queries: SparseBatch, k: int, engine: str, pruning: Pruning = EXACT
+        self,
+        field: Field,
+        queries: SparseBatch,
+        k: int,
+        engine: str,
+        pruning: Pruning = EXACT,
+        masks: Masks | None = None,
     ) -> TopK:
-        """Top k of a sparse field over all segments."""
+        """Top k of a sparse field over all segments, which share the time of ``pruning``.
+
+        ``masks`` of ``FilterMasks.of`` take the place of ``alive``.
+        """
         check_engine(engine)
+        documents = sum(map(len, self.segments))
         return self._search(
             lambda segment, alive: segment.searcher(field.name, engine).search(
-                queries, k, alive, pruning
+                queries, k, alive, for_part(pruning, len(segment), documents)
             ),
             len(queries),
             k,
+            masks,
         )
 
-    def search_dense(self, field: Field, queries: NDArray[np.float32], k: int) -> TopK:
-        """Exact top k of a dense field over all segments."""
+    def search_dense(
+        self, field: Field, queries: NDArray[np.float32], k: int, masks: Masks | None = None
+    ) -> TopK:
+        """Exact top k of a dense field over all segments; ``masks`` as for ``search_sparse``."""
         return self._search(
             lambda segment, alive: segment.dense_searcher(field.name).search(queries, k, alive),
             len(queries),
             k,
+            masks,
         )
 
     @cached_property
@@ -88,10 +104,14 @@ class View:
         return CollectionStatistics(documents, frequency, self.average_lengths.get(name, 0.0))
 
     def _search(
-        self, search: Callable[[Segment, DocumentMask | None], TopK], queries: int, k: int
+        self,
+        search: Callable[[Segment, DocumentMask | None], TopK],
+        queries: int,
+        k: int,
+        masks: Masks | None,
     ) -> TopK:
         parts = []
-        for segment, alive in zip(self.segments, self.alive, strict=True):
+        for segment, alive in zip(self.segments, masks or self.alive, strict=True):
             found = search(segment, alive)
             if len(segment) == 0:
                 parts.append(found)

@@ -26,7 +26,8 @@ class SparseEncoder(Protocol):
     vector (family, weights, vocabulary, settings) and not with where the checkpoint lies.
     ``stores_counts`` is true where document vectors are raw term counts that become weights only
     with the statistics of the collection (BM25). ``needs_statistics`` is true where
-    ``encode_queries`` needs the statistics of the collection's term counts.
+    ``encode_queries`` needs the statistics of the collection's term counts. ``expands_queries`` is
+    true where a query gets terms beside its own words, the lightest of which matter little.
     """
 
     name: str
@@ -34,6 +35,7 @@ class SparseEncoder(Protocol):
     fingerprint: str
     stores_counts: bool = False
     needs_statistics: bool = False
+    expands_queries: bool = False
 
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """One row a text, as it is stored."""

@@ -109,6 +109,8 @@ class TermWeights:
 class SpladeEncoder(SparseEncoder):
     """Documents and queries through the same masked language model."""
 
+    expands_queries = True
+
     def __init__(self, checkpoint: Checkpoint, config: SpladeConfig | None = None) -> None:
         self.config = config or SpladeConfig()
         self.vocabulary = checkpoint.vocabulary

@@ -111,7 +111,8 @@ def print_result(result: SearchResult) -> None:
         if result.hits
         else "no document found"
     )
-    out.print(Text(f"{count} · {result.using} · {result.took_ms:.1f} ms", style="dim"))
+    line = f"{count} · {result.using} · {result.took_ms:.1f} ms · {_certificate(result)}"
+    out.print(Text(line, style="dim"))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
@@ -124,6 +125,16 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -
     for row in rows:
         table.add_row(*(_cell(row[key]) for key in columns))
     out.print(table)
+
+
+def _certificate(result: SearchResult) -> str:
+    """Whether the hits are certainly the best, and how each field was searched."""
+    plans = ", ".join(f"{name} {plan}" for name, plan in result.plans.items())
+    if result.exact:
+        return f"exact ({plans})"
+    if result.bound_gap == 0:
+        return f"exact but for ties ({plans})"
+    return f"approximate, what was left out scores at most {result.bound_gap:.4g} more ({plans})"
 
 
 def _cell(value: object) -> str:

@@ -105,6 +105,9 @@ def test_a_segment_that_is_not_what_the_store_says_is_found_and_repaired(collect
     [
         ("DELETE FROM vectors WHERE sequence = 2 AND field = 'sparse'", "lack each other"),
         ("INSERT INTO vectors VALUES ('sparse', 999, x'', x'')", "lack each other"),
+        ("INSERT INTO metadata VALUES ('year', 2, 1999, 2)", "metadata of 1 documents"),
+        ("DELETE FROM metadata WHERE value = 'en'", "metadata of 2 documents"),
+        ("UPDATE metadata SET kind = 3 WHERE kind = 2", "metadata of 1 documents"),
         ("UPDATE documents SET text = 'pear' WHERE sequence = 2", "'b' differs from its digest"),
         ("UPDATE documents SET metadata = 'x' WHERE sequence = 2", "can't be read"),
         ("UPDATE vectors SET terms = x'ffffffff', weights = x'003c' WHERE sequence = 2", "malform"),
@@ -114,6 +117,10 @@ def test_a_segment_that_is_not_what_the_store_says_is_found_and_repaired(collect
 )
 def test_a_damaged_store_is_one_sentence(bm25_collection, change, reason):
     collection = bm25_collection(TEXTS)
+    metadata = {"lang": ["en", "fr"], "by": {"name": "Ann"}}
+    upsert_documents(collection, [Document("f", "fig", metadata=metadata)])
+    upsert_documents(collection, [Document("g", "fig", metadata={"lang": "en", "year": 2000.0})])
+    assert check(collection).problems == []
     with sqlite3.connect(collection.path / "collection.sqlite") as connection:
         connection.execute(change)
     assert any(reason in problem for problem in check(collection).problems)
