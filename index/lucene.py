@@ -75,7 +75,8 @@ class LuceneSearcher:
             if parsed is None or width == 0:
                 continue
             scale = self._step * _query_step(query)
-            hits = [(hit.doc, hit.score * scale) for hit in self.run(parsed, width)]
+            found = self.run(parsed, width)
+            hits = [(hit.doc, hit.score * scale) for hit in found.scoreDocs]
             documents[row, : len(hits)] = [document for document, _ in hits]
             scores[row, : len(hits)] = [score for _, score in hits]
             if len(hits) == width < self._count:
@@ -105,8 +106,8 @@ class LuceneSearcher:
         return clauses.build()
 
     def run(self, parsed: Any, k: int) -> Any:
-        """Lucene's hits, each with its ``doc`` and, in integers, its ``score``."""
-        return self._searcher.search(parsed, k).scoreDocs
+        """Lucene's TopDocs; scores are sums of products of the integers."""
+        return self._searcher.search(parsed, k)
 
     def _rounding(self, query: SparseVector) -> float:
         """How far above its score here a document's score can be before rounding."""
