@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from peers.engine import EXACT, Setting, describe, load_engine
 
 from engine_bench.truth import Truth
 from engine_bench.vectors import save_batch
-from engine_bench.worker import Built, Round, Worker
+from engine_bench.worker import Built, Kind, Round, Worker
 from lsr.sparse import SparseBatch
 
 # For each of these, the fastest setting that reaches it is measured in full.
 RECALLS = (0.9, 0.95, 0.97, 0.99)
 GOAL = 0.97
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,17 @@ class Plan:
     rounds: int = 5
     probe: int = 200
     order: str = "given"
+    # What part of the documents is searched: the mask of each, by its name.
+    masks: Mapping[str, NDArray[np.uint8] | None] = field(default_factory=lambda: {ALL: None})
 
 
 @dataclass
 class Point:
-    """One setting of one index with one kind of query, and what was measured of it."""
+    """One setting of one index with one kind of queries, and what was measured of it."""
 
     worker: Worker
     built: Built
-    queries: str
+    kind: Kind
     setting: Setting
     microseconds: float
     recall: float
@@ -58,7 +62,11 @@ def compare(
         folders[name] = folder / f"queries-{name}"
         folders[name].mkdir()
         save_batch(folders[name], batch)
-    truths = {name: Truth(documents, batch, plan.k) for name, batch in queries.items()}
+    truths = {
+        (name, passing): Truth(documents, batch, plan.k, mask)
+        for passing, mask in plan.masks.items()
+        for name, batch in queries.items()
+    }
     points: list[Point] = []
     workers: list[Worker] = []
     try:
@@ -69,7 +77,7 @@ def compare(
                     worker = Worker(engine, build, folder / f"index-{len(workers)}", plan.k)
                     workers.append(worker)
                     candidates += _probe(worker, documents, folders, truths, plan)
-            chosen = [point for name in queries for point in select(candidates, name)]
+            chosen = [point for kind in truths for point in select(candidates, kind)]
             for worker in {point.worker for point in candidates} - {p.worker for p in chosen}:
                 worker.close()
             points += chosen
@@ -77,17 +85,17 @@ def compare(
     finally:
         for worker in workers:
             worker.close()
-    rows = [_row(point, truths[point.queries], documents, plan) for point in points]
+    rows = [_row(point, truths[point.kind], documents, plan) for point in points]
     mark_best(rows)
     return rows
 
 
-def select(candidates: Sequence[Point], queries: str) -> list[Point]:
+def select(candidates: Sequence[Point], kind: Kind) -> list[Point]:
     """The exact points, the fastest to reach each of ``RECALLS``, and the most accurate one."""
-    ours = [point for point in candidates if point.queries == queries]
-    chosen = [point for point in ours if point.setting.mode == EXACT]
+    of_kind = [point for point in candidates if point.kind == kind]
+    chosen = [point for point in of_kind if point.setting.mode == EXACT]
     others = sorted(
-        (point for point in ours if point.setting.mode != EXACT), key=lambda p: p.microseconds
+        (point for point in of_kind if point.setting.mode != EXACT), key=lambda p: p.microseconds
     )
     for recall in RECALLS:
         chosen += [point for point in others if point.recall >= recall][:1]
@@ -102,7 +110,7 @@ def mark_best(rows: list[dict[str, Any]]) -> None:
         same = [
             other
             for other in rows
-            if all(other[key] == row[key] for key in ("engine", "queries", "documents"))
+            if all(other[key] == row[key] for key in ("engine", "queries", "documents", "passing"))
         ]
         enough = [other for other in same if other["recall_at_10"] >= GOAL]
         row["best"] = bool(enough) and row is min(enough, key=lambda r: r["us_per_query"])
@@ -117,24 +125,22 @@ def _probe(
     worker: Worker,
     documents: SparseBatch,
     folders: Mapping[str, Path],
-    truths: Mapping[str, Truth],
+    truths: Mapping[Kind, Truth],
     plan: Plan,
 ) -> list[Point]:
     _say(f"building {worker.engine} {describe(worker.build)} over {len(documents):,} documents")
     built = worker.built(documents.vocabulary_size)
-    worker.load(folders, documents.vocabulary_size)
+    worker.load(folders, plan.masks, documents.vocabulary_size)
     count = load_engine(worker.engine).queries_a_round or plan.probe
     points = []
-    for queries, truth in truths.items():
-        settings = worker.settings()
+    settings = worker.settings()
+    for kind, truth in truths.items():
         for _ in range(1 + load_engine(worker.engine).warm_up // (len(truths) * count)):
-            worker.round(queries, settings[0], count, batch=False)
+            worker.round(kind, settings[0], count, batch=False)
         for setting in settings:
-            tried = worker.round(queries, setting, count, batch=False)
-            mean = float(tried.nanoseconds.mean()) / 1000
-            points.append(
-                Point(worker, built, queries, setting, mean, truth.recall(tried.rankings))
-            )
+            tried = worker.round(kind, setting, count, batch=False)
+            mean, recall = float(tried.nanoseconds.mean()) / 1000, truth.recall(tried.rankings)
+            points.append(Point(worker, built, kind, setting, mean, recall))
     return points
 
 
@@ -148,8 +154,8 @@ def _measure(points: Sequence[Point], queries: Mapping[str, SparseBatch], plan: 
         for place in order:
             point = points[place]
             limit = load_engine(point.worker.engine).queries_a_round
-            count = min(limit or sys.maxsize, len(queries[point.queries]))
-            measured = point.worker.round(point.queries, point.setting, count, batch=True)
+            count = min(limit or sys.maxsize, len(queries[point.kind[0]]))
+            measured = point.worker.round(point.kind, point.setting, count, batch=True)
             if turn:
                 point.rounds.append(measured)
 
@@ -170,7 +176,8 @@ def _row(point: Point, truth: Truth, documents: SparseBatch, plan: Plan) -> dict
         "engine": point.worker.engine,
         "build": describe(point.worker.build),
         "settings": str(point.setting),
-        "queries": point.queries,
+        "queries": point.kind[0],
+        "passing": point.kind[1],
         "documents": len(documents),
         "order": plan.order,
         "mode": point.setting.mode,

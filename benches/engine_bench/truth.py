@@ -16,7 +16,13 @@ TOLERANCE = 1e-5
 class Truth:
     """Scores of float16 document weights with float32 query weights, summed in float64."""
 
-    def __init__(self, documents: SparseBatch, queries: SparseBatch, k: int) -> None:
+    def __init__(
+        self,
+        documents: SparseBatch,
+        queries: SparseBatch,
+        k: int,
+        allowed: NDArray[np.uint8] | None = None,
+    ) -> None:
         weights = documents.values.astype(np.float16).astype(np.float64)
         shape = (len(documents), documents.vocabulary_size)
         self._documents = scipy.sparse.csr_array(
@@ -28,6 +34,8 @@ class Truth:
         self.wanted = np.zeros(len(queries), np.int64)
         for row, query in enumerate(queries):
             scores = columns[:, query.indices] @ query.values.astype(np.float64)
+            if allowed is not None:
+                scores[allowed == 0] = 0
             self.wanted[row] = min(k, np.count_nonzero(scores > 0))
             if self.wanted[row]:
                 self.least[row] = np.partition(scores, -self.wanted[row])[-self.wanted[row]]

@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 from peers.engine import Engine, Setting, load_engine
 
 from engine_bench.vectors import map_batch
+from index.document_mask import DocumentMask
 
+# Which queries, and what part of the documents they are for.
+Kind = tuple[str, str]
 # Workers inherit these before they import NumPy.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -77,13 +80,15 @@ class Worker:
         settings: list[Setting] = self._ask("settings")
         return settings
 
-    def load(self, queries: Mapping[str, Path], size: int) -> None:
-        """Bring queries into the engine's form."""
-        self._ask("load", dict(queries), size)
+    def load(
+        self, queries: Mapping[str, Path], masks: Mapping[str, NDArray[np.uint8] | None], size: int
+    ) -> None:
+        """Bring each kind of queries, over what each mask lets pass, into the engine's form."""
+        self._ask("load", dict(queries), dict(masks), size)
 
-    def round(self, queries: str, setting: Setting, count: int, batch: bool) -> Round:
+    def round(self, kind: Kind, setting: Setting, count: int, batch: bool) -> Round:
         """Search for the first queries, one call each; with ``batch`` once more in one call."""
-        found: Round = self._ask("round", queries, setting, count, batch)
+        found: Round = self._ask("round", kind, setting, count, batch)
         return found
 
     def close(self) -> None:
@@ -132,7 +137,7 @@ class _Index:
 
     def __init__(self, engine: Engine, build: dict[str, Any], folder: Path, k: int) -> None:
         self._engine, self._build, self._folder, self._k = engine, build, folder, k
-        self._queries: dict[str, list[Any]] = {}
+        self._queries: dict[Kind, list[Any]] = {}
 
     def build(self, size: int) -> Built:
         vectors = map_batch(self._folder.parent, size)
@@ -146,12 +151,18 @@ class _Index:
     def settings(self) -> list[Setting]:
         return self._engine.settings(self._build)
 
-    def load(self, folders: dict[str, Path], size: int) -> None:
-        for name, folder in folders.items():
-            self._queries[name] = [self._engine.prepare(query) for query in map_batch(folder, size)]
+    def load(
+        self, folders: dict[str, Path], masks: dict[str, NDArray[np.uint8] | None], size: int
+    ) -> None:
+        for passing, allowed in masks.items():
+            alive = None if allowed is None else DocumentMask(allowed)
+            for name, folder in folders.items():
+                self._queries[name, passing] = [
+                    self._engine.prepare(query, alive) for query in map_batch(folder, size)
+                ]
 
-    def round(self, name: str, setting: Setting, count: int, batch: bool) -> Round:
-        queries = self._queries[name][:count]
+    def round(self, kind: Kind, setting: Setting, count: int, batch: bool) -> Round:
+        queries = self._queries[kind][:count]
         found: list[Any] = [None] * len(queries)
         nanoseconds = np.zeros(len(queries), np.int64)
         search, clock = self._engine.search, time.perf_counter_ns

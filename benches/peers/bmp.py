@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from index.document_mask import DocumentMask
 from lsr.sparse import SparseBatch, SparseVector
 from peers.engine import APPROXIMATE, ROUNDED, Engine, Setting
 
@@ -51,7 +52,7 @@ class BmpEngine(Engine):
             for beta in (1.0, 0.8, 0.6)
         ]
 
-    def prepare(self, query: SparseVector) -> dict[str, float]:
+    def prepare(self, query: SparseVector, alive: DocumentMask | None = None) -> dict[str, float]:
         terms = [self._names[term] for term in query.indices.tolist()]
         return dict(zip(terms, query.values.tolist(), strict=True))
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
+from index.document_mask import DocumentMask
 from lsr.sparse import SparseBatch, SparseVector
 
 # Exact on stored weights; exact, but on weights rounded to integers; anything else.
@@ -37,6 +38,8 @@ class Engine(ABC):
 
     # Parameter sets that the bench builds an index with; small collections need no fewer.
     builds: ClassVar[Sequence[Mapping[str, Any]]] = ({},)
+    # Whether it searches among some of its documents only.
+    filters: ClassVar[bool] = False
     # At most so many queries a round, where one takes long; 0: all.
     queries_a_round: ClassVar[int] = 0
     # Searches before anything is timed, for an engine that compiles itself while it runs.
@@ -60,8 +63,8 @@ class Engine(ABC):
         """What to try with an index that was built so."""
 
     @abstractmethod
-    def prepare(self, query: SparseVector) -> Any:
-        """A query in the engine's own form; not timed."""
+    def prepare(self, query: SparseVector, alive: DocumentMask | None = None) -> Any:
+        """A query in the engine's own form; not timed. Only ``filters`` allow for a mask."""
 
     @abstractmethod
     def search(self, prepared: Any, k: int, **values: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from index.document_mask import DocumentMask
 from index.lucene import LuceneSearcher
 from index.posting_list import PostingLists
 from lsr.sparse import SparseBatch, SparseVector
@@ -15,6 +16,7 @@ from peers.engine import ROUNDED, Engine, Setting
 class LuceneEngine(Engine):
     """Times Lucene's search alone: neither its query parser nor reading the hits from Python."""
 
+    filters = True
     warm_up = 3000
 
     def build(self, vectors: SparseBatch, folder: Path, **build: Any) -> int:
@@ -24,8 +26,8 @@ class LuceneEngine(Engine):
     def settings(self, build: Mapping[str, Any]) -> list[Setting]:
         return [Setting(ROUNDED)]
 
-    def prepare(self, query: SparseVector) -> Any:
-        return self._searcher.parse(query)
+    def prepare(self, query: SparseVector, alive: DocumentMask | None = None) -> Any:
+        return self._searcher.parse(query, alive)
 
     def search(self, prepared: Any, k: int, **values: Any) -> Any:
         return None if prepared is None else self._searcher.run(prepared, k)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.document_mask import DocumentMask
 from lsr.sparse import SparseBatch, SparseVector
 from peers.engine import EXACT, Engine, Setting
 
@@ -29,7 +30,9 @@ class ScipyEngine(Engine):
     def settings(self, build: Mapping[str, Any]) -> list[Setting]:
         return [Setting(EXACT)]
 
-    def prepare(self, query: SparseVector) -> NDArray[np.float32]:
+    def prepare(
+        self, query: SparseVector, alive: DocumentMask | None = None
+    ) -> NDArray[np.float32]:
         dense = np.zeros(self._matrix.shape[1], np.float32)
         dense[query.indices] = query.values
         return dense

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from index.document_mask import DocumentMask
 from lsr.sparse import SparseBatch, SparseVector
 from peers.engine import APPROXIMATE, Engine, Setting
 
@@ -40,7 +41,7 @@ class SeismicEngine(Engine):
             for factor in (0.6, 0.7, 0.8, 0.9)
         ]
 
-    def prepare(self, query: SparseVector) -> SparseVector:
+    def prepare(self, query: SparseVector, alive: DocumentMask | None = None) -> SparseVector:
         return SparseVector(query.indices.astype(np.int32), query.values)
 
     def search(self, prepared: SparseVector, k: int, **values: Any) -> Any:
