@@ -71,15 +71,16 @@ def compare(
     workers: list[Worker] = []
     try:
         for engine in engines:
-            candidates = []
+            chosen: list[Point] = []
             for build in load_engine(engine).builds:
                 if load_engine(engine).suits(build, len(documents)):
                     worker = Worker(engine, build, folder / f"index-{len(workers)}", plan.k)
                     workers.append(worker)
-                    candidates += _probe(worker, documents, folders, truths, plan)
-            chosen = [point for kind in truths for point in select(candidates, kind)]
-            for worker in {point.worker for point in candidates} - {p.worker for p in chosen}:
-                worker.close()
+                    candidates = chosen + _probe(worker, documents, folders, truths, plan)
+                    chosen = [point for kind in truths for point in select(candidates, kind)]
+                    # What is beaten stays beaten, so its memory can go.
+                    for worker in {p.worker for p in candidates} - {p.worker for p in chosen}:
+                        worker.close()
             points += chosen
         _measure(points, queries, plan)
     finally:

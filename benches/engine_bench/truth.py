@@ -36,7 +36,7 @@ class Truth:
             scores = columns[:, query.indices] @ query.values.astype(np.float64)
             if allowed is not None:
                 scores[allowed == 0] = 0
-            self.wanted[row] = min(k, np.count_nonzero(scores > 0))
+            self.wanted[row] = min(k, int(np.count_nonzero(scores > 0)))
             if self.wanted[row]:
                 self.least[row] = np.partition(scores, -self.wanted[row])[-self.wanted[row]]
 

@@ -53,8 +53,10 @@ def save_batch(folder: Path, batch: SparseBatch) -> None:
 
 def map_batch(folder: Path, vocabulary_size: int) -> SparseBatch:
     """A batch that ``save_batch`` wrote."""
-    parts = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("indptr", "indices"))
-    return SparseBatch(*parts, np.load(folder / "values.npy", mmap_mode="r"), vocabulary_size)
+    indptr, indices, values = (
+        np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("indptr", "indices", "values")
+    )
+    return SparseBatch(indptr, indices, values, vocabulary_size)
 
 
 def _crossed(documents: SparseBatch, count: int) -> SparseBatch:

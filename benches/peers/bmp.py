@@ -13,8 +13,8 @@ from lsr.sparse import SparseBatch, SparseVector
 from peers.engine import APPROXIMATE, ROUNDED, Engine, Setting
 
 LARGEST_IMPACT = 255
-# Its block maxima are one byte a term and block, before compression.
-MOST_BYTES = 4 * 2**30
+# Of its block maxima, a byte a term and block; a searcher takes about twice that.
+MOST_BYTES = 2.5 * 2**30
 
 
 class BmpEngine(Engine):
