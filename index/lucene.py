@@ -41,8 +41,8 @@ class LuceneSearcher:
     As in Anserini, a document weight becomes an integer from 1 to 255, the largest weight of the
     segment being 255, and a query weight one from 1 to 65,535, the query's largest being 65,535.
     A score is the sum of their products, brought back to the scale of the weights. The ranking
-    is exact for these integers, so ``unseen`` allows for their rounding and is 0 only where every
-    matching document was found. Rounded scores can tie, and then the lower ordinal is first.
+    is exact for these integers; equal sums rank by ordinal. Rounding may have swapped any two
+    results, so ``unseen`` is above the best score: no ranking of this engine passes for exact.
     """
 
     def __init__(self, lists: PostingLists) -> None:
@@ -79,8 +79,8 @@ class LuceneSearcher:
             hits = [(hit.doc, hit.score * scale) for hit in found.scoreDocs]
             documents[row, : len(hits)] = [document for document, _ in hits]
             scores[row, : len(hits)] = [score for _, score in hits]
-            if len(hits) == width < self._count:
-                unseen[row] = hits[-1][1] + self._rounding(query)
+            if hits:
+                unseen[row] = hits[0][1] + self._rounding(query)
         return TopK(documents, scores, unseen, ("lucene",) * len(queries))
 
     def parse(self, query: SparseVector, alive: DocumentMask | None = None) -> Any:
