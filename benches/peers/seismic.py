@@ -18,7 +18,7 @@ class SeismicEngine(Engine):
 
     builds = (
         {},
-        {"max_fraction": 6.0},
+        {"max_fraction": 3.0},
         {"centroid_fraction": 0.2, "summary_energy": 0.5, "max_fraction": 6.0},
     )
 
