@@ -157,9 +157,16 @@ def _reference() -> Callable[[PostingLists], Searcher]:
     return ReferenceSearcher
 
 
+def _lucene() -> Callable[[PostingLists], Searcher]:
+    from index.lucene import LuceneSearcher
+
+    return LuceneSearcher
+
+
 ENGINES: dict[str, Callable[[], Callable[[PostingLists], Searcher]]] = {
     "native": _native,
     "reference": _reference,
+    "lucene": _lucene,
 }
 
 

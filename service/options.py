@@ -20,6 +20,6 @@ using_option = click.option(
     help="sparse, dense, bm25, hybrid (sparse+dense), or fields to fuse, as in sparse+bm25.",
 )
 engine_option = click.option(
-    "--engine", default="native", show_default=True, help="native or reference."
+    "--engine", default="native", show_default=True, help="native, reference or lucene."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
