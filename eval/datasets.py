@@ -10,17 +10,10 @@ from pathlib import Path
 
 from eval.demo import demo_qrels, demo_queries, stdlib_documents
 from eval.qrels import Qrels, read_qrels
-from lsr.documents import Query, check_unicode
+from lsr.documents import Query
 from lsr.errors import InputError, NotFoundError
-from lsr.readers import (
-    Corpus,
-    Item,
-    beir_file,
-    ir_dataset,
-    numbered_lines,
-    parse_json,
-    user_path,
-)
+from lsr.queries import jsonl_queries
+from lsr.readers import Corpus, Item, beir_file, ir_dataset, user_path
 
 DEMO = "demo"
 # In these the queries are documents of the collection; BEIR does not count finding oneself.
@@ -97,7 +90,7 @@ def _beir(folder: Path, split: str) -> Dataset:
             f"{str(folder)!r} has no split {split!r}; it has {', '.join(there) or 'none'}"
         )
     qrels = read_qrels(qrels_file)
-    queries = [query for query in _read_queries(queries_file) if query.id in qrels]
+    queries = [query for query in jsonl_queries(queries_file) if query.id in qrels]
     return _judged(folder.resolve().name, Corpus(str(folder)), queries, qrels)
 
 
@@ -123,17 +116,3 @@ def _judged(name: str, corpus: Corpus, queries: list[Query], qrels: Qrels) -> Da
             f"such as {missing[0]!r}"
         )
     return Dataset(name, lambda: corpus, queries, qrels)
-
-
-def _read_queries(path: Path) -> Iterator[Query]:
-    for number, line in numbered_lines(path):
-        if not line.strip():
-            continue
-        try:
-            record = parse_json(line)
-            text = check_unicode(record["text"], "query")
-            yield Query(str(record["_id"] if "_id" in record else record["id"]), text)
-        except (InputError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{path}:{number}: no query ({error}); give an object with _id and text"
-            ) from error

@@ -1,27 +1,32 @@
-"""A collection: one directory with its documents, their vectors, and the segment engines search."""
+"""A collection: one directory with its documents, their vectors, and segments to search."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.builder import Builder
+from index.document_mask import DocumentMask
 from index.field import Field, check_encoder
-from index.inverted_index import InvertedIndex
-from index.segment import Segment, read_segment, write_segment
-from index.store import LAST, Store
-from index.view import View, living
+from index.file_lock import FileLock
+from index.filter_masks import FilterMasks, Masks
+from index.filters import Filter
+from index.maintenance import Maintenance, MaintenanceConfig
+from index.segment import Segment, read_segment
+from index.segment_table import SegmentEntry, SegmentTable
+from index.store import Store
+from index.tail import Tail, living
+from index.view import View
 from lsr.dense import DenseEncoder
 from lsr.documents import Document
 from lsr.encoder import SparseEncoder, load_encoder
@@ -29,7 +34,6 @@ from lsr.errors import CorruptionError, InputError, LockedError, UsageError
 from lsr.sparse import SparseBatch
 
 STORE_FILE = "collection.sqlite"
-SMALLEST_FLUSH = 20_000
 Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
 log = logging.getLogger(__name__)
 
@@ -37,21 +41,33 @@ log = logging.getLogger(__name__)
 class Collection:
     """Documents by id, searchable field by field.
 
-    A write is on disk when its method returns. Documents newer than the segment are searched from
-    memory; ``flush`` builds a new segment of everything. Any number of processes may read, one
-    at a time may write. Safe to use from several threads.
+    A write is on disk when its method returns. Documents newer than the segments are searched
+    from memory; a thread of the writing process makes segments of them and merges these. Any
+    number of processes may read, one at a time may write. Safe to use from several threads.
     """
 
-    def __init__(self, path: Path, store: Store) -> None:
+    def __init__(self, path: Path, store: Store, config: MaintenanceConfig | None = None) -> None:
         self.path = path
+        self.builder = Builder(store, self.encoder)
+        self.segments = SegmentTable(store)
+        self.maintenance = Maintenance(
+            path, store, self.builder, config or MaintenanceConfig(), self._adopt
+        )
         self._store = store
         self._view: View | None = None
+        self._filter_masks = FilterMasks(store)
+        self._adopted: tuple[int, Segment] | None = None
+        self._damaged: set[int] = set()
         self._refreshing = threading.Lock()
+        self._writer = FileLock(path / "writer.lock")
         self._write_lock = threading.RLock()
         self._lock_depth = 0
+        self._pinned = threading.local()
 
     @classmethod
-    def create(cls, path: Path, fields: Sequence[Field]) -> Collection:
+    def create(
+        cls, path: Path, fields: Sequence[Field], config: MaintenanceConfig | None = None
+    ) -> Collection:
         """A new, empty collection.
 
         Raises:
@@ -61,19 +77,24 @@ class Collection:
             raise UsageError(f"{path} holds a collection already; open it or give another path")
         try:
             (path / "segments").mkdir(parents=True, exist_ok=True)
-            return cls(path, Store.create(path / STORE_FILE, fields))
+            return cls(path, Store.create(path / STORE_FILE, fields), config)
         except (OSError, sqlite3.OperationalError) as error:
             raise UsageError(f"no collection can be created at {path}: {error}") from error
 
     @classmethod
-    def open(cls, path: Path) -> Collection:
-        """An existing collection.
+    def open(cls, path: Path, config: MaintenanceConfig | None = None) -> Collection:
+        """An existing collection, maintained by the defaults where no ``config`` says otherwise.
 
         Raises:
             NotFoundError: there is none.
             CorruptionError: its file is damaged or of an unknown format version.
         """
-        return cls(path, Store(path / STORE_FILE))
+        return cls(path, Store(path / STORE_FILE), config)
+
+    def close(self) -> None:
+        """Stop the work in the background, abandoning a build, which loses nothing."""
+        self.maintenance.close()
+        self._store.close()
 
     @property
     def fields(self) -> list[Field]:
@@ -119,16 +140,21 @@ class Collection:
         return self._store.digests(ids)
 
     def describe(self) -> dict[str, int]:
-        """Documents, those newer than the segment, deletions since, generation, bytes on disk."""
-        snapshot = self._store.snapshot()
-        files = [path for path in self.path.rglob("*") if path.is_file()]
-        return {
-            "documents": len(self),
-            "unflushed": self._store.count_after(snapshot.last),
-            "deleted": len(snapshot.deleted),
-            "generation": snapshot.generation,
-            "bytes": sum(path.stat().st_size for path in files),
-        }
+        """Documents, segments, what is not in them yet, deletions, generation, bytes on disk."""
+        with self._store.reading():
+            current = self.segments.current()
+            described = {
+                "documents": len(self),
+                "segments": len(current.segments),
+                "unflushed": self._store.count_after(current.base),
+                "deleted": sum(entry.deleted for entry in current.segments),
+                "generation": current.generation,
+            }
+        size = 0
+        for path in self.path.rglob("*"):
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size if path.is_file() else 0
+        return described | {"bytes": size}
 
     def digest(self) -> str:
         """16 hexadecimal digits over all documents, whatever the order of writing."""
@@ -149,15 +175,16 @@ class Collection:
         Raises:
             LockedError: another process holds it.
         """
-        with self._write_lock:
-            handle = self._acquire() if self._lock_depth == 0 else None
+        with self._write_lock, ExitStack() as stack:
+            if self._lock_depth == 0 and not stack.enter_context(self._writer.held(wait=False)):
+                raise LockedError(
+                    f"{self._holder()} is writing to {self.path}; wait until it has finished"
+                )
             self._lock_depth += 1
             try:
                 yield
             finally:
                 self._lock_depth -= 1
-                if handle is not None:
-                    os.close(handle)
 
     def upsert(self, documents: Sequence[Document], vectors: Vectors) -> list[bool]:
         """Write documents with a row of each field's vectors; all of them or none.
@@ -175,124 +202,172 @@ class Collection:
         for field in self.fields:
             if len(vectors.get(field.name, ())) != len(documents):
                 raise InputError(f"each document needs a vector for the field {field.name!r}")
-        with self.writing():
-            with self._store.writing():
-                replaced = self._store.remove(ids)
-                sequence = self._store.append(documents)
-                for field in self.fields:
-                    rows = vectors[field.name]
-                    if isinstance(rows, SparseBatch):
-                        self._store.append_sparse(field.name, sequence, rows)
-                    else:
-                        self._store.append_dense(field.name, sequence, rows)
-            self._flush_if_large()
+        with self.writing(), self._store.writing():
+            replaced = self._store.remove(ids)
+            sequence = self._store.append(documents)
+            for field in self.fields:
+                rows = vectors[field.name]
+                if isinstance(rows, SparseBatch):
+                    self._store.append_sparse(field.name, sequence, rows)
+                else:
+                    self._store.append_dense(field.name, sequence, rows)
+            self._weigh_before_segments()
+        self.maintenance.wake()
         return [identifier not in replaced for identifier in ids]
 
     def delete(self, ids: Iterable[str]) -> set[str]:
         """Delete documents; returns the ids that were there."""
         with self.writing(), self._store.writing():
-            return self._store.remove(dict.fromkeys(ids))
+            removed = self._store.remove(dict.fromkeys(ids))
+        self.maintenance.wake()
+        return removed
+
+    def delete_matching(self, wanted: Filter) -> set[str]:
+        """Delete the documents that pass a filter; returns their ids."""
+        with self.writing(), self._store.writing():
+            live = self._store.live()
+            found = live[self._store.matching(wanted, live)].tolist()
+            removed = self._store.remove(self._store.ids(found).values())
+        self.maintenance.wake()
+        return removed
+
+    def is_current(self, generation: int) -> bool:
+        """Whether the collection has the segment of that generation."""
+        return any(entry.generation == generation for entry in self.segments.current().segments)
+
+    def masks(self, view: View, wanted: Filter) -> Masks:
+        """For each segment of the view that is pinned, which documents live and pass a filter."""
+        return self._filter_masks.of(view, wanted)
 
     def flush(self) -> None:
-        """Build a segment of all live documents, weighed by the statistics of now."""
-        with self.writing():
-            snapshot = self._store.snapshot()
-            segment = self._build(after=0, average_lengths={})
-            generation = snapshot.generation + 1
-            (self.path / "segments").mkdir(exist_ok=True)
-            write_segment(self._segment_path(generation), segment)
-            last = int(segment.sequence[-1]) if len(segment) else snapshot.last
-            with self._store.writing():
-                self._store.publish(generation, last)
-            self._remove_segments(keep=(generation, snapshot.generation))
+        """Bring all documents into segments; see ``Maintenance.flush``."""
+        self.maintenance.flush()
 
     def flushed(self) -> bool:
-        """Whether the segment holds exactly the live documents."""
-        snapshot = self._store.snapshot()
-        return self._store.count_after(snapshot.last) == 0 and len(snapshot.deleted) == 0
+        """Whether a flush would change nothing."""
+        return self.maintenance.flushed()
 
     def view(self) -> View:
         """The collection as of its last committed write."""
+        with self.pinned() as view:
+            return view
+
+    @contextmanager
+    def pinned(self) -> Iterator[View]:
+        """The collection as of its last committed write; reads of the store inside see the same."""
+        outer: View | None = getattr(self._pinned, "view", None)
+        if outer is not None:
+            yield outer
+            return
+        while True:
+            try:
+                with self._store.reading():
+                    view = self._refresh()
+                    if view is None:
+                        continue
+                    self._pinned.view = view
+                    try:
+                        yield view
+                    finally:
+                        self._pinned.view = None
+                    return
+            except _UnreadableSegment as unreadable:
+                self._note_damage(unreadable)
+
+    def _refresh(self) -> View | None:
+        """The view of this thread's transaction; None where another thread has a later one."""
+        revision = self._store.revision()
         view = self._view
-        if view is None or view.revision != self._store.revision():
+        if view is None or view.revision < revision:
             with self._refreshing:
                 view = self._view
-                if view is None or view.revision != self._store.revision():
-                    view = self._view = self._refresh(view)
-        return view
+                if view is None or view.revision < revision:
+                    view = self._view = self._assemble(view, revision)
+        return view if view.revision == revision else None
 
-    def _refresh(self, previous: View | None) -> View:
-        with self._store.reading():
-            revision = self._store.revision()
-            snapshot = self._store.snapshot()
-            if previous is not None and previous.generation == snapshot.generation:
-                main = previous.segments[0]
+    def _assemble(self, previous: View | None, revision: int) -> View:
+        """A view from what the previous one holds and what is new since."""
+        current = self.segments.current()
+        held: dict[int, tuple[Segment, DocumentMask | None]] = {}
+        tail, died = Tail(), np.empty(0, np.int64)
+        if previous is not None:
+            held = {
+                generation: (segment, alive)
+                for generation, segment, alive in zip(
+                    previous.generations, previous.segments, previous.alive, strict=False
+                )
+            }
+            died = self.segments.died(since=previous.deletions)
+            if previous.average_lengths == current.average_lengths:
+                tail = previous.tail
+        files = []
+        for entry in current.segments:
+            if entry.generation in held:
+                segment, alive = held[entry.generation]
+                alive = living(segment.sequence, died, alive)
             else:
-                main = self._open_segment(snapshot.generation, snapshot.last)
-            # A segment of nothing but empty documents has no length to weigh others by.
-            lengths = {name: mean for name, mean in main.average_lengths.items() if mean > 0}
-            tail = self._build(after=snapshot.last, average_lengths=lengths)
-        segments = [main, tail] if len(tail) else [main]
-        alive = [living(main, snapshot.deleted), None][: len(segments)]
-        counts = next((field for field in self.fields if field.counts), None)
-        return View(revision, snapshot.generation, tuple(segments), tuple(alive), counts)
+                segment = self._open_segment(entry)
+                dead = self.segments.dead(entry.after, entry.last)
+                alive = living(segment.sequence, dead)
+            files.append((segment, alive))
+        after = max(tail.last, current.base)
+        new = self.builder.rows(after, current.written, current.average_lengths)
+        tail = tail.advance(new, current.written, died, current.base)
+        parts = files + [(part.segment, part.alive) for part in tail.parts]
+        return View(
+            revision,
+            tuple(entry.generation for entry in current.segments),
+            tuple(segment for segment, _ in parts),
+            tuple(alive for _, alive in parts),
+            tail,
+            current.average_lengths,
+            current.deletions,
+            next((field for field in self.fields if field.counts), None),
+        )
 
-    def _open_segment(self, generation: int, last: int) -> Segment:
-        """The published segment; rebuilt in memory from the store where it is damaged."""
-        if generation == 0:
-            return self._build(after=0, average_lengths={}, until=0)
+    def _open_segment(self, entry: SegmentEntry) -> Segment:
+        """A current segment; built in memory from the store where its file is known as damaged."""
+        if entry.generation in self._damaged:
+            current = self.segments.current()
+            return self.builder.rows(entry.after, entry.last, current.average_lengths).segment()
+        adopted = self._adopted
+        if adopted is not None and adopted[0] == entry.generation:
+            return adopted[1]
         try:
-            return read_segment(self._segment_path(generation))
+            return read_segment(self.maintenance.path(entry.generation))
         except CorruptionError as error:
-            log.warning("%s; it is rebuilt from the store in memory", error)
-            return self._build(after=0, average_lengths={}, until=last)
+            raise _UnreadableSegment(entry.generation, str(error)) from error
 
-    def _build(
-        self, after: int, average_lengths: Mapping[str, float], until: int = LAST
-    ) -> Segment:
-        """A segment in memory of the live documents after one sequence number, up to another."""
-        sequence = self._store.live(after, until)
-        lengths = dict(average_lengths)
-        indexes: dict[str, InvertedIndex] = {}
-        vectors: dict[str, NDArray[np.float32]] = {}
-        for field in self.fields:
-            if field.kind == "dense":
-                vectors[field.name] = self._store.dense_vectors(field, after, until)
-                continue
-            stored = self._store.sparse_vectors(field, after, until)
-            if field.counts:
-                encoder = self.encoder(field)
-                statistics = encoder.statistics(stored)
-                average = lengths.setdefault(field.name, statistics.average_length)
-                stored = encoder.impacts(stored, replace(statistics, average_length=average))
-            indexes[field.name] = InvertedIndex.build(stored, reorder=len(stored) >= 20_000)
-        return Segment(sequence, indexes, vectors, lengths)
+    def _note_damage(self, unreadable: _UnreadableSegment) -> None:
+        """A file that can't be read is damaged, unless it was replaced since we looked it up."""
+        if self.is_current(unreadable.generation):
+            log.warning("%s; it is rebuilt from the store in memory", unreadable)
+            self._damaged.add(unreadable.generation)
 
-    def _flush_if_large(self) -> None:
-        new = self._store.count_after(self._store.snapshot().last)
-        if new >= SMALLEST_FLUSH and new >= self._store.count() // 3:
-            self.flush()
+    def _adopt(self, generation: int, segment: Segment | None) -> None:
+        """Keep the segment that was built last, and no other: an open file takes its space."""
+        self._adopted = None if segment is None else (generation, segment)
 
-    def _segment_path(self, generation: int) -> Path:
-        return self.path / "segments" / f"{generation:06d}.segment"
+    def _weigh_before_segments(self) -> None:
+        """While there is no segment, take the average lengths anew whenever rows have doubled.
 
-    def _remove_segments(self, keep: Sequence[int]) -> None:
-        kept = {self._segment_path(generation) for generation in keep}
-        for path in (self.path / "segments").iterdir():
-            if path not in kept:
-                with suppress(FileNotFoundError):
-                    path.unlink()
+        They are part of the store, so that every reader weighs alike.
+        """
+        current = self.segments.current()
+        if not current.segments and current.written >= 2 * current.weighed:
+            self.segments.weigh(self.builder.average_lengths(), current.written)
 
-    def _acquire(self) -> int:
-        handle = os.open(self.path / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise LockedError(
-                f"another process is writing to {self.path}; wait until it has finished"
-            ) from None
-        return handle
+    def _holder(self) -> str:
+        pid = self._writer.holder()
+        if pid is None:
+            return "another process"
+        return "another handle of this process" if pid == os.getpid() else f"the process {pid}"
+
+
+class _UnreadableSegment(Exception):  # noqa: N818
+    def __init__(self, generation: int, reason: str) -> None:
+        super().__init__(reason)
+        self.generation = generation
 
 
 def is_collection(path: Path) -> bool:

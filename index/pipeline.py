@@ -8,39 +8,31 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.collection import Collection
+from index.effort import DEFAULT_EFFORT, pruning_of
 from index.explain import Contribution, contributions, query_terms
 from index.field import DENSE, SPARSE, Field
+from index.filter_masks import Masks
+from index.filters import Filter
 from index.fusion import ReciprocalRankFusion
 from index.highlight import Highlight, highlight
-from index.searcher import TopK
+from index.query import SearchQuery as SearchQuery
+from index.query import encode_query
+from index.searcher import EXACT, Pruning, TopK
 from index.view import View
-from lsr.documents import Document, check_unicode
+from lsr.documents import Document
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch, SparseVector
 
 HYBRID = "hybrid"
 LARGEST_LIMIT = 10_000
 SMALLEST_PREFETCH = 100
-LONGEST_QUERY = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class SearchQuery:
-    """What is asked: text, or vectors for the fields that are searched, or both.
-
-    ``tokens`` maps spellings of the vocabulary to weights; ``sparse`` is indices and values;
-    ``dense`` is one vector. A given vector takes the place of encoding the text.
-    """
-
-    text: str | None = None
-    tokens: Mapping[str, float] | None = None
-    sparse: tuple[Sequence[int], Sequence[float]] | None = None
-    dense: Sequence[float] | None = None
+LONGEST_TIME_BUDGET_MS = 600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +51,13 @@ class SearchConfig:
     ``sparse+dense``; None takes hybrid where the collection has a dense field, else the sparse
     field. Each fused ranking goes as deep as the larger of 100 and offset + limit; ``prefetch``
     says otherwise, ranking by ranking. ``payload`` fetches documents, ``highlight`` marks words
-    in them, ``explain`` lists the terms that carried the score.
+    in them, ``explain`` lists the terms that carried the score. ``filter`` restricts the
+    documents that are searched.
+
+    In ``mode`` "approximate" the engines of sparse fields may leave out what is unlikely to matter:
+    less, the nearer ``effort`` is to 1 (exact), and what a query has not reached after
+    ``time_budget_ms`` in all its engines together. Without a budget ``effort`` is 0.5 where it is
+    not given; with one it is 1. Dense fields are always searched exactly.
     """
 
     limit: int = 10
@@ -71,6 +69,10 @@ class SearchConfig:
     payload: bool = True
     highlight: bool = True
     explain: bool = False
+    filter: Filter | None = None
+    mode: Literal["exact", "approximate"] = "exact"
+    effort: float | None = None
+    time_budget_ms: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LARGEST_LIMIT:
@@ -82,6 +84,32 @@ class SearchConfig:
                 raise InputError(
                     f"a prefetch limit is {part.limit}; allowed is 1 to {2 * LARGEST_LIMIT}"
                 )
+        self._check_mode()
+
+    def _check_mode(self) -> None:
+        if self.mode not in ("exact", "approximate"):
+            raise InputError(f"the mode is {self.mode!r}; allowed are exact and approximate")
+        if self.effort is not None and not 0 < self.effort <= 1:
+            raise InputError(f"the effort is {self.effort}; allowed is above 0, and at most 1")
+        budget = self.time_budget_ms
+        if budget is not None and not 0 < budget <= LONGEST_TIME_BUDGET_MS:
+            raise InputError(
+                f"the time budget is {budget} ms; allowed is above 0, and at most "
+                f"{LONGEST_TIME_BUDGET_MS}"
+            )
+        if self.mode == "exact" and (self.effort is not None or budget is not None):
+            raise InputError(
+                "an effort or a time budget was given for exact search, which knows neither; "
+                "ask for the mode approximate, or leave them out"
+            )
+
+    def pruning(self, rankings: int) -> Pruning:
+        """What one of several rankings of sparse fields may leave out; they share the time."""
+        if self.mode == "exact":
+            return EXACT
+        budget = self.time_budget_ms
+        effort = self.effort or (DEFAULT_EFFORT if budget is None else 1.0)
+        return pruning_of(effort, budget and budget / max(rankings, 1))
 
     @property
     def depth(self) -> int:
@@ -105,10 +133,16 @@ class Hit:
 class SearchResult:
     """Hits, best first, of one query; ``took_ms`` wall time of the whole call, encoding included.
 
-    ``documents`` is the number of documents searched, those newer than the segment included.
+    ``documents`` is the number of documents searched, those newer than the segment included; with
+    a filter, of those that pass it.
 
-    ``exact`` is whether the ranking is the true top k of what was searched, ``bound_gap`` how far
-    an unseen document could be above the last hit. ``query_terms`` is filled on ``explain``.
+    ``exact`` certifies that exact search would have given these very hits. In a fusion it says so
+    of every ranking that was fused, down to its whole depth, since any of its results could move
+    any hit. ``bound_gap`` is how far a document that was left out could score above the last
+    result of its ranking (in a fusion: the largest, each in the scores of its own field); where it
+    is 0 and ``exact`` false, only a tie with that result can be missing.
+
+    ``plans`` says how each field was searched. ``query_terms`` is filled on ``explain``.
     """
 
     hits: list[Hit]
@@ -117,8 +151,9 @@ class SearchResult:
     generation: int
     documents: int
     encoder: dict[str, str]
-    exact: bool = True
-    bound_gap: float = 0.0
+    exact: bool
+    bound_gap: float
+    plans: dict[str, str]
     query_terms: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
 
 
@@ -141,17 +176,32 @@ def search_batch(
     collection: Collection, queries: Sequence[SearchQuery], config: SearchConfig | None = None
 ) -> list[SearchResult]:
     """Search for several queries over one state of the collection; results in their order."""
-    config = config or SearchConfig()
     started = time.perf_counter()
+    with collection.pinned() as view:
+        return _search_view(collection, view, queries, config or SearchConfig(), started)
+
+
+def _search_view(
+    collection: Collection,
+    view: View,
+    queries: Sequence[SearchQuery],
+    config: SearchConfig,
+    started: float,
+) -> list[SearchResult]:
     using, parts = _plan(collection, config)
     fields = [collection.field(part.using) for part in parts]
-    view = collection.view()
-    encoded = {item.name: _encode(collection, view, item, queries) for item in fields}
+    encoded = {item.name: encode_query(collection, view, item, queries) for item in fields}
+    masks = None if config.filter is None else collection.masks(view, config.filter)
+    sparse = sum(item.kind == "sparse" for item in fields)
     rankings = {
-        part.using: _rank(view, item, encoded[item.name], part.limit, config.engine)
+        part.using: _rank(
+            view, item, encoded[item.name], part.limit, masks, config.engine,
+            config.pruning(sparse),
+        )
         for part, item in zip(parts, fields, strict=True)
-    }
-    documents = len(view)
+    }  # fmt: skip
+    exact, gaps = _certificates(parts, rankings)
+    documents = len(view) if masks is None else sum(mask.count for mask in masks)
     results = []
     for place, query in enumerate(queries):
         sources = {name: top.ranking(place) for name, top in rankings.items()}
@@ -168,6 +218,9 @@ def search_batch(
                 view.generation,
                 documents,
                 {item.name: item.fingerprint for item in fields},
+                bool(exact[place]),
+                float(gaps[place]),
+                {name: top.plans[place] for name, top in rankings.items()},
                 query_terms=_query_terms(collection, fields, vectors) if config.explain else {},
             )
         )
@@ -204,77 +257,27 @@ def _distinct(parts: Sequence[Prefetch]) -> list[Prefetch]:
     return list(parts)
 
 
-def _encode(
-    collection: Collection, view: View, item: Field, queries: Sequence[SearchQuery]
-) -> SparseBatch | NDArray[np.float32]:
-    """A row for each query, from its given vector or its text."""
-    if item.kind == "dense":
-        return _encode_dense(collection, item, queries)
-    encoder = collection.encoder(item)
-    given = [_given_sparse(query, collection, item) for query in queries]
-    texts = [_text(query, item) for query, row in zip(queries, given, strict=True) if row is None]
-    encoded = iter(encoder.encode_queries(texts, view.statistics) if texts else ())
-    rows = [next(encoded) if row is None else row for row in given]
-    return SparseBatch.from_rows(rows, item.size)
-
-
-def _encode_dense(
-    collection: Collection, item: Field, queries: Sequence[SearchQuery]
-) -> NDArray[np.float32]:
-    vectors = np.zeros((len(queries), item.size), dtype=np.float32)
-    places = [place for place, query in enumerate(queries) if query.dense is None]
-    texts = [_text(queries[place], item) for place in places]
-    if texts:
-        vectors[places] = collection.dense_encoder(item).encode(texts)
-    for place, query in enumerate(queries):
-        if query.dense is not None:
-            vectors[place] = _given_dense(query.dense, item)
-    return vectors
-
-
-def _given_sparse(query: SearchQuery, collection: Collection, item: Field) -> SparseVector | None:
-    if query.tokens is not None and query.sparse is not None:
-        raise InputError("the query has both tokens and a sparse vector; give one of them")
-    if query.tokens is not None:
-        vocabulary = collection.encoder(item).vocabulary
-        terms = [vocabulary.term(token) for token in query.tokens]
-        return SparseVector.from_user(terms, list(query.tokens.values()), item.size)
-    if query.sparse is not None:
-        return SparseVector.from_user(*query.sparse, vocabulary_size=item.size)
-    return None
-
-
-def _given_dense(values: Sequence[float], item: Field) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        vector = np.asarray(values, dtype=np.float64).astype(np.float32)
-    if vector.shape != (item.size,):
-        raise InputError(
-            f"the dense query has {len(values)} values; the field {item.name!r} has {item.size}"
-        )
-    if not np.isfinite(vector).all():
-        raise InputError("the dense query holds a value that is not finite; give finite numbers")
-    return vector
-
-
-def _text(query: SearchQuery, item: Field) -> str:
-    if query.text is None:
-        wanted = "dense" if item.kind == "dense" else "tokens or sparse"
-        raise UsageError(
-            f"searching the field {item.name!r} needs the query's text, or {wanted} in its place"
-        )
-    if not query.text.strip():
-        raise InputError("the query is empty; give at least one word")
-    if len(query.text) > LONGEST_QUERY:
-        raise InputError(f"the query is longer than {LONGEST_QUERY} characters; shorten it")
-    return check_unicode(query.text, "query")
-
-
 def _rank(
-    view: View, item: Field, rows: SparseBatch | NDArray[np.float32], k: int, engine: str
+    view: View,
+    item: Field,
+    rows: SparseBatch | NDArray[np.float32],
+    k: int,
+    masks: Masks | None,
+    engine: str,
+    pruning: Pruning,
 ) -> TopK:
     if isinstance(rows, SparseBatch):
-        return view.search_sparse(item, rows, k, engine)
-    return view.search_dense(item, rows, k)
+        return view.search_sparse(item, rows, k, engine, pruning, masks)
+    return view.search_dense(item, rows, k, masks)
+
+
+def _certificates(
+    parts: Sequence[Prefetch], rankings: Mapping[str, TopK]
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Of each query, whether all rankings are exact, and the largest gap; see SearchResult."""
+    exact = [rankings[part.using].exact(part.limit) for part in parts]
+    gaps = [rankings[part.using].bound_gap(part.limit) for part in parts]
+    return np.logical_and.reduce(exact), np.max(gaps, axis=0)
 
 
 def _hits(
@@ -286,7 +289,7 @@ def _hits(
     sources: Mapping[str, Sequence[tuple[int, float]]],
     vectors: Mapping[str, EncodedQuery],
 ) -> list[Hit]:
-    """Hits of the page asked for. One that was deleted since the view was taken is left out."""
+    """Hits of the page asked for."""
     page = ranking[config.offset : config.depth]
     numbers = [number for number, _ in page]
     scores = {name: dict(source) for name, source in sources.items()}
@@ -303,9 +306,7 @@ def _hits(
     hits = []
     for number, score in page:
         document = documents.get(number)
-        identifier = document.id if document else ids.get(number)
-        if identifier is None:
-            continue
+        identifier = document.id if document else ids[number]
         matched = {name: found[number] for name, found in terms.items() if number in found}
         marks = (
             _highlights(collection, query, document, matched)

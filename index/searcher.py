@@ -66,13 +66,26 @@ class TopK(NamedTuple):
         return cls(documents, scores, np.zeros(queries, np.float32), (plan,) * queries)
 
     def bound_gap(self, k: int) -> NDArray[np.float32]:
-        """How far an unseen document could be above the k-th result; 0: the ranking is exact.
+        """How far an unseen document could be above the k-th result; 0: none is.
 
         float32 (n_queries,). A ranking of fewer than k results could be entered with any score.
         """
-        last = self.scores[:, k - 1] if self.scores.shape[1] >= k > 0 else np.float32(0)
-        gap: NDArray[np.float32] = np.maximum(self.unseen - last, np.float32(0))
-        return gap
+        gap: NDArray[np.float32] = np.maximum(self.unseen - self._last(k), np.float32(0))
+        return np.where(self.unseen > 0, gap, np.float32(0))
+
+    def exact(self, k: int) -> NDArray[np.bool_]:
+        """Whether the first k are those of exact search: no unseen document could even tie.
+
+        bool (n_queries,).
+        """
+        certain: NDArray[np.bool_] = (self.unseen <= 0) | (self.unseen < self._last(k))
+        return certain
+
+    def _last(self, k: int) -> NDArray[np.float32]:
+        """Score of the k-th result; 0 where there are fewer."""
+        if not 0 < k <= self.scores.shape[1]:
+            return np.zeros(len(self.scores), np.float32)
+        return self.scores[:, k - 1]
 
     def ranking(self, query: int) -> list[tuple[int, float]]:
         """Document and score of each result of one query, best first."""
@@ -141,9 +154,16 @@ def _reference() -> Callable[[InvertedIndex], Searcher]:
     return ReferenceSearcher
 
 
+def _lucene() -> Callable[[InvertedIndex], Searcher]:
+    from index.lucene import LuceneSearcher
+
+    return LuceneSearcher
+
+
 ENGINES: dict[str, Callable[[], Callable[[InvertedIndex], Searcher]]] = {
     "native": _native,
     "reference": _reference,
+    "lucene": _lucene,
 }
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index import metadata
 from index.field import Field, dump_fields, load_fields
+from index.filters import Filter
 from index.posting_list import half
 from index.segment import flush_folder
 from lsr.documents import Document
@@ -21,7 +23,7 @@ from lsr.errors import CorruptionError, LsrError, NotFoundError
 from lsr.sparse import SparseBatch, SparseVector
 
 APPLICATION_ID = 0x4C535231
-VERSION = 1
+VERSION = 2
 VARIABLES = 500
 # The largest sequence number that SQLite can give.
 LAST = 2**63 - 1
@@ -42,20 +44,26 @@ CREATE TABLE vectors (
     weights BLOB NOT NULL,
     PRIMARY KEY (field, sequence)
 ) WITHOUT ROWID;
-CREATE TABLE tombstones (sequence INTEGER PRIMARY KEY);
+CREATE TABLE tombstones (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence INTEGER NOT NULL UNIQUE
+);
+CREATE TABLE segments (
+    generation INTEGER PRIMARY KEY,
+    after INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    documents INTEGER NOT NULL,
+    deleted INTEGER NOT NULL
+);
 """
-
-
-class Snapshot(NamedTuple):
-    """What a reader needs to be up to date.
-
-    ``generation`` of the segment (0: none yet); ``last`` sequence number in it; ``deleted``
-    sequence numbers int64 that are dead although the segment holds them.
-    """
-
-    generation: int
-    last: int
-    deleted: NDArray[np.int64]
+SETTINGS: dict[str, int | str] = {
+    "revision": 0,
+    "generation": 0,
+    "average_lengths": "{}",
+    "weighed": 0,
+    "optimised": 0,
+    "optimised_documents": 0,
+}
 
 
 class Store:
@@ -74,7 +82,7 @@ class Store:
         self.path = path
         self._local = threading.local()
         self._check_format()
-        self.fields = load_fields(str(self._setting("fields")))
+        self.fields = load_fields(str(self.setting("fields")))
 
     @classmethod
     def create(cls, path: Path, fields: Sequence[Field]) -> Store:
@@ -82,12 +90,12 @@ class Store:
         temporary = path.with_suffix(".new")
         temporary.unlink(missing_ok=True)
         connection = sqlite3.connect(temporary, isolation_level=None)
-        connection.executescript(SCHEMA)
+        connection.executescript(SCHEMA + metadata.SCHEMA)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.executemany(
             "INSERT INTO settings VALUES (?, ?)",
-            [("fields", dump_fields(fields)), ("generation", 0), ("last", 0), ("revision", 0)],
+            [("fields", dump_fields(fields)), *SETTINGS.items()],
         )
         connection.close()
         temporary.replace(path)
@@ -107,35 +115,62 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """One consistent state of the store for all reads inside."""
-        self.connection.execute("BEGIN")
+        """One consistent state of the store for all reads inside; may be nested."""
+        connection = self.connection
+        if connection.in_transaction:
+            yield
+            return
+        connection.execute("BEGIN")
         try:
             yield
         finally:
-            self.connection.execute("COMMIT")
+            connection.execute("COMMIT")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """All writes inside, or none; on disk when the block ends."""
-        self.connection.execute("BEGIN IMMEDIATE")
+        """All writes inside, or none; on disk when the block ends.
+
+        Raises:
+            LsrError: the file can't be written, as where the disk is full.
+        """
+        connection = self.connection
         try:
+            connection.execute("BEGIN IMMEDIATE")
             yield
-            self.connection.execute("UPDATE settings SET value = value + 1 WHERE name = 'revision'")
-            self.connection.execute("COMMIT")
+            connection.execute("UPDATE settings SET value = value + 1 WHERE name = 'revision'")
+            connection.execute("COMMIT")
         except BaseException as error:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError):
-                raise LsrError(f"nothing was written to {self.path}: {error}") from error
+                raise LsrError(
+                    f"nothing was written to {self.path} ({error}); see that its disk has space "
+                    "and works, and write again"
+                ) from error
             raise
+
+    def close(self) -> None:
+        """Close this thread's connection; those of other threads close when the threads end."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            del self._local.connection
 
     def revision(self) -> int:
         """A number that grows with every committed write."""
-        return int(self._setting("revision"))
+        return int(self.setting("revision"))
 
     def count(self) -> int:
         """Number of live documents."""
         return self.count_after(0)
+
+    def nth_after(self, sequence: int, n: int) -> int:
+        """Sequence number of the n-th live document after one; ``LAST`` where there are fewer."""
+        row = self.connection.execute(
+            "SELECT sequence FROM documents WHERE sequence > ? ORDER BY sequence LIMIT 1 OFFSET ?",
+            (sequence, n - 1),
+        ).fetchone()
+        return LAST if row is None else int(row[0])
 
     def count_after(self, sequence: int) -> int:
         """Number of live documents written after a sequence number."""
@@ -144,26 +179,17 @@ class Store:
         ).fetchone()
         return int(row[0])
 
-    def snapshot(self) -> Snapshot:
-        """The published segment and what has been deleted from it since."""
-        last = int(self._setting("last"))
-        rows = self.connection.execute(
-            "SELECT sequence FROM tombstones WHERE sequence <= ? ORDER BY sequence", (last,)
-        )
-        deleted = np.array([row[0] for row in rows], dtype=np.int64)
-        return Snapshot(int(self._setting("generation")), last, deleted)
+    def written(self) -> int:
+        """The largest sequence number given so far, live or not; 0: none."""
+        return self._counter("documents")
 
-    def publish(self, generation: int, last: int) -> None:
-        """Make a segment that holds all live documents up to ``last`` the current one."""
-        self.connection.executemany(
-            "UPDATE settings SET value = ? WHERE name = ?",
-            [(generation, "generation"), (last, "last")],
-        )
-        self.connection.execute("DELETE FROM tombstones WHERE sequence <= ?", (last,))
+    def deletions(self) -> int:
+        """Number of the newest tombstone ever written; 0: none."""
+        return self._counter("tombstones")
 
     def append(self, documents: Sequence[Document]) -> list[int]:
         """Store documents under new sequence numbers, which are returned."""
-        return [
+        numbers = [
             int(
                 self.connection.execute(
                     "INSERT INTO documents (id, title, text, metadata, digest) "
@@ -180,6 +206,9 @@ class Store:
             )
             for document in documents
         ]
+        values = zip(numbers, (document.metadata for document in documents), strict=True)
+        metadata.append_metadata(self.connection, values)
+        return numbers
 
     def append_sparse(self, field: str, sequence: Sequence[int], batch: SparseBatch) -> None:
         """Store a sparse vector for each sequence number, weights as float16."""
@@ -204,8 +233,14 @@ class Store:
         """Delete documents by id; returns those that were there."""
         found = self.sequences(list(ids))
         numbers = [(number,) for number in found.values()]
+        stored = self._where("sequence, metadata", "sequence", list(found.values()))
+        values = [(row[0], json.loads(row[1])) for row in stored]
+        metadata.remove_metadata(self.connection, values)
         execute = self.connection.executemany
-        execute("INSERT INTO tombstones VALUES (?)", numbers)
+        execute("INSERT INTO tombstones (sequence) VALUES (?)", numbers)
+        execute(
+            "UPDATE segments SET deleted = deleted + 1 WHERE after < ?1 AND last >= ?1", numbers
+        )
         execute("DELETE FROM documents WHERE sequence = ?", numbers)
         execute(
             "DELETE FROM vectors WHERE field = ? AND sequence = ?",
@@ -249,6 +284,14 @@ class Store:
         )
         return np.array([row[0] for row in rows], dtype=np.int64)
 
+    def matching(self, wanted: Filter, sequence: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of some sequence numbers a filter lets pass; bool, the same shape."""
+        return metadata.matching(self.connection, wanted, sequence)
+
+    def metadata_rows(self) -> sqlite3.Cursor:
+        """All rows of the metadata table: key, kind, value, sequence number."""
+        return self.connection.execute("SELECT key, kind, value, sequence FROM metadata")
+
     def sparse_vectors(self, field: Field, after: int = 0, until: int = LAST) -> SparseBatch:
         """Stored vectors of the documents that ``live`` names, in its order."""
         terms, weights, lengths = bytearray(), bytearray(), [0]
@@ -281,6 +324,17 @@ class Store:
             for row in rows
         }
 
+    def unpaired(self, field: Field) -> int:
+        """Number of documents without a vector of the field, and of vectors without a document."""
+        row = self.connection.execute(
+            "SELECT (SELECT COUNT(*) FROM documents AS d WHERE NOT EXISTS "
+            "(SELECT 1 FROM vectors WHERE field = ?1 AND sequence = d.sequence)) "
+            "+ (SELECT COUNT(*) FROM vectors AS v WHERE field = ?1 AND NOT EXISTS "
+            "(SELECT 1 FROM documents WHERE sequence = v.sequence))",
+            (field.name,),
+        ).fetchone()
+        return int(row[0])
+
     def _vectors(self, field: str, after: int, until: int) -> sqlite3.Cursor:
         return self.connection.execute(
             "SELECT terms, weights FROM vectors "
@@ -301,16 +355,35 @@ class Store:
                 ([] if field is None else [field]) + list(part),
             )
 
-    def _setting(self, name: str) -> Any:
+    def setting(self, name: str) -> Any:
+        """The value of a setting."""
         row = self.connection.execute(
             "SELECT value FROM settings WHERE name = ?", (name,)
         ).fetchone()
         return row[0]
 
+    def change(self, settings: Mapping[str, int | str]) -> None:
+        """Change settings."""
+        self.connection.executemany(
+            "UPDATE settings SET value = ? WHERE name = ?",
+            [(value, name) for name, value in settings.items()],
+        )
+
+    def _counter(self, table: str) -> int:
+        row = self.connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
     def _check_format(self) -> None:
         try:
             kind = self.connection.execute("PRAGMA application_id").fetchone()[0]
             version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            raise LsrError(
+                f"the collection {self.path.parent} can't be opened ({error}); see that its disk "
+                "has space and works, and that its files may be written"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise CorruptionError(f"{self.path} is not a collection: {error}") from error
         if kind != APPLICATION_ID:

@@ -54,6 +54,7 @@ def create_app(paths: Sequence[Path], largest_body: int = LARGEST_BODY) -> FastA
         app.state.ready = True
         yield
         app.state.ready = False
+        await run_in_threadpool(indexes.close)
 
     app = FastAPI(
         title="lsr",
@@ -184,8 +185,13 @@ def _add_documents(app: FastAPI, indexes: Indexes, largest_body: int) -> None:
 
     @app.post(f"{documents}/delete", tags=["documents"], responses=ERRORS)
     def delete(index: Name, body: DeleteBody) -> dict[str, Any]:
-        """Delete documents by id; says which were there."""
-        deleted = indexes[index].delete(body.ids)
+        """Delete documents by id, or all that pass a filter; says which were there."""
+        collection, wanted = indexes[index], body.to_filter()
+        deleted = (
+            collection.delete(body.ids or ())
+            if wanted is None
+            else collection.delete_matching(wanted)
+        )
         return {"deleted": len(deleted), "ids": sorted(deleted)}
 
     @app.get(documents + "/{id:path}", tags=["documents"], responses=ERRORS)

@@ -14,6 +14,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import InputError, LsrError, UsageError
+from service.bench_commands import bench_command
+from service.maintenance_commands import COMMANDS
+from service.options import (
+    bm25_option,
+    dense_option,
+    encoder_option,
+    engine_option,
+    json_option,
+    using_option,
+)
+from service.search_command import search_command
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
@@ -28,31 +39,15 @@ DEMO_SEARCHES = (
     "create a temporary directory that is removed afterwards",
 )
 
-encoder_option = click.option(
-    "--encoder",
-    metavar="NAME",
-    help="bm25, a hub id or folder of a masked-language model, or FAMILY:MODEL with FAMILY splade "
-    "or inference-free; settings follow as ,key=value.  [default: bm25]",
-)
-dense_option = click.option(
-    "--dense", metavar="MODEL", help="Add a dense encoder: a hub id or folder, mean pooling."
-)
-bm25_option = click.option("--bm25", is_flag=True, help="Add BM25 beside a learned encoder.")
-using_option = click.option(
-    "--using",
-    metavar="FIELD",
-    help="sparse, dense, bm25, hybrid (sparse+dense), or fields to fuse, as in sparse+bm25.",
-)
-engine_option = click.option(
-    "--engine", default="native", show_default=True, help="native or reference."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="lsr")
 def cli() -> None:
     """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""
+
+
+for command in (search_command, *COMMANDS, bench_command):
+    cli.add_command(command)
 
 
 @cli.command("index")
@@ -90,40 +85,8 @@ def index_command(
         )  # fmt: skip
     else:
         terminal.print_index_report(report, len(collection), str(into))
+    collection.close()
     sys.exit(1 if report.rejected else 0)
-
-
-@cli.command("search")
-@click.argument("collection", type=click.Path(path_type=Path))
-@click.argument("query", nargs=-1, required=True)
-@click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
-@click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
-@using_option
-@engine_option
-@json_option
-def search_command(
-    collection: Path,
-    query: Sequence[str],
-    limit: int,
-    offset: int,
-    using: str | None,
-    engine: str,
-    as_json: bool,
-) -> None:
-    """Search COLLECTION for QUERY."""
-    from index.collection import Collection
-    from index.pipeline import SearchConfig, SearchQuery, search
-    from service import terminal
-
-    opened = Collection.open(collection)
-    config = SearchConfig(limit=limit, offset=offset, using=using, engine=engine, explain=True)
-    result = search(opened, SearchQuery(text=" ".join(query)), config)
-    if as_json:
-        from service.schemas import search_json
-
-        terminal.print_json(search_json(result, explain=True))
-    else:
-        terminal.print_result(result)
 
 
 @cli.command("info")

@@ -51,7 +51,7 @@ class Indexes:
             path.name
             for folder in self._folders
             for path in folder.iterdir()
-            if is_collection(path)
+            if not path.name.startswith(".") and is_collection(path)
         }
         return sorted(found | set(self._paths))
 
@@ -59,15 +59,22 @@ class Indexes:
         with self._lock:
             path = self._path(name)
             if path is None or not is_collection(path):
-                self._open.pop(name, None)
+                self._close(name)
                 raise NotFoundError(
                     f"there is no index {name!r}; there are: {', '.join(self.names()) or 'none'}"
                 )
             # A directory that was deleted and indexed anew is another collection.
             identity = (path / STORE_FILE).stat().st_ino
             if name not in self._open or self._open[name][0] != identity:
+                self._close(name)
                 self._open[name] = identity, Collection.open(path)
             return self._open[name][1]
+
+    def close(self) -> None:
+        """Close every collection; builds in the background are abandoned, which loses nothing."""
+        with self._lock:
+            for name in list(self._open):
+                self._close(name)
 
     def describe(self, name: str) -> dict[str, Any]:
         """Name, number of documents and fields of one collection."""
@@ -87,10 +94,15 @@ class Indexes:
             ],
         }
 
+    def _close(self, name: str) -> None:
+        if name in self._open:
+            _, collection = self._open.pop(name)
+            collection.close()
+
     def _path(self, name: str) -> Path | None:
         if name in self._paths:
             return self._paths[name]
-        if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        if name.startswith(".") or name == "" or "/" in name or "\\" in name or "\0" in name:
             return None
         candidates = (folder / name for folder in self._folders)
         return next((path for path in candidates if is_collection(path)), None)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from index.filter_json import parse_filter_json
+from index.filters import Filter
 from index.fusion import ReciprocalRankFusion
 from index.pipeline import Hit, Prefetch, SearchConfig, SearchQuery, SearchResult
 
 LONGEST_VECTOR = 100_000
+FilterBody = Annotated[
+    dict[str, Any],
+    Field(
+        description="All of `must`, at least one of `should`, none of `must_not`: lists of such "
+        "filters and of conditions, each a `key` with `match` ({value} or {any: [...]}), `range` "
+        "({gt|gte, lt|lte}) or `exists` (true or false). Nested keys are dotted; a list matches "
+        "where one of its elements does.",
+        examples=[{"must": [{"key": "lang", "match": {"value": "en"}}]}],
+    ),
+]
 
 
 class Body(BaseModel):
@@ -54,6 +66,14 @@ class FusionBody(Body):
     rrf: RrfBody = Field(default_factory=RrfBody)
 
 
+class ParamsBody(Body):
+    """Exact or approximate; `effort` (above 0, at most 1) and `timeout_ms` go with approximate."""
+
+    mode: Literal["exact", "approximate"] = "exact"
+    effort: float | None = None
+    timeout_ms: float | None = None
+
+
 class SearchBody(Body):
     """A search."""
 
@@ -68,6 +88,8 @@ class SearchBody(Body):
     using: str | None = None
     prefetch: Annotated[list[PrefetchBody], Field(max_length=16)] = Field(default_factory=list)
     fusion: FusionBody = Field(default_factory=FusionBody)
+    filter: FilterBody | None = None
+    params: ParamsBody = Field(default_factory=ParamsBody)
     with_payload: bool = True
     highlight: bool = True
     explain: bool = False
@@ -93,13 +115,28 @@ class SearchBody(Body):
             payload=self.with_payload,
             highlight=self.highlight,
             explain=self.explain,
+            filter=None if self.filter is None else parse_filter_json(self.filter),
+            mode=self.params.mode,
+            effort=self.params.effort,
+            time_budget_ms=self.params.timeout_ms,
         )
 
 
 class DeleteBody(Body):
-    """Documents to delete."""
+    """Documents to delete: by id, or all that pass a filter."""
 
-    ids: Annotated[list[str], Field(min_length=1, max_length=100_000)]
+    ids: Annotated[list[str], Field(min_length=1, max_length=100_000)] | None = None
+    filter: FilterBody | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> DeleteBody:
+        if (self.ids is None) == (self.filter is None):
+            raise ValueError("give either ids or a filter")
+        return self
+
+    def to_filter(self) -> Filter | None:
+        """The filter, where there is one."""
+        return None if self.filter is None else parse_filter_json(self.filter)
 
 
 class ErrorDetail(BaseModel):
@@ -132,6 +169,7 @@ def search_json(result: SearchResult, explain: bool) -> dict[str, Any]:
         },
     }
     if explain:
+        body["meta"]["plan"] = result.plans
         body["query_terms"] = {
             name: [{"token": token, "weight": weight} for token, weight in terms]
             for name, terms in result.query_terms.items()

@@ -77,6 +77,17 @@ def query_progress(total: int, label: str, quiet: bool) -> Iterator[Callable[[in
         yield lambda done: progress.update(task, completed=done)
 
 
+@contextmanager
+def step_progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar; yields what takes the steps done and their total."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=err, disable=quiet or not err.is_terminal, transient=True
+    ) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
 def print_index_report(report: IndexReport, total: int, target: str) -> None:
     """What an indexing run did, in one line."""
     rate = report.encoded / max(report.seconds, 1e-9)
@@ -100,7 +111,8 @@ def print_result(result: SearchResult) -> None:
         if result.hits
         else "no document found"
     )
-    out.print(Text(f"{count} · {result.using} · {result.took_ms:.1f} ms", style="dim"))
+    line = f"{count} · {result.using} · {result.took_ms:.1f} ms · {_certificate(result)}"
+    out.print(Text(line, style="dim"))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
@@ -113,6 +125,16 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -
     for row in rows:
         table.add_row(*(_cell(row[key]) for key in columns))
     out.print(table)
+
+
+def _certificate(result: SearchResult) -> str:
+    """Whether the hits are certainly the best, and how each field was searched."""
+    plans = ", ".join(f"{name} {plan}" for name, plan in result.plans.items())
+    if result.exact:
+        return f"exact ({plans})"
+    if result.bound_gap == 0:
+        return f"exact but for ties ({plans})"
+    return f"approximate, what was left out scores at most {result.bound_gap:.4g} more ({plans})"
 
 
 def _cell(value: object) -> str:

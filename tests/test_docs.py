@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -92,12 +93,20 @@ def test_the_readme_shows_what_happens(tmp_path):
             server.wait()
 
 
+def commands(group, path=()):
+    """(names, command) of every command, those of groups included."""
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
 def test_the_readme_names_only_options_that_exist():
     from service.cli import cli
 
     shown = set(re.findall(r"--[a-z][a-z0-9-]+", README))
     known = {"--constraint", "--rm", "--data-binary"}  # of pip, docker and curl
-    for command in cli.commands.values():
+    for _, command in commands(cli):
         for option in command.params:
             known |= {*option.opts, *option.secondary_opts}
     assert shown <= known
@@ -106,8 +115,8 @@ def test_the_readme_names_only_options_that_exist():
 def test_every_command_explains_itself():
     from service.cli import cli
 
-    for name, command in cli.commands.items():
-        result = CliRunner().invoke(cli, [name, "--help"])
+    for name, command in commands(cli):
+        result = CliRunner().invoke(cli, [*name, "--help"])
         assert result.exit_code == 0
         assert command.help
         for option in command.params:

@@ -1,12 +1,14 @@
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
 from index.inverted_index import InvertedIndex
 from index.native import NativeSearcher
 from index.searcher import ENGINES, TopK, merge, open_searcher
-from lsr.errors import UsageError
+from lsr.errors import MissingDependencyError, UsageError
 from lsr.sparse import SparseBatch
-from tests.index.contract import SearcherContract, batch_of
+from tests.index.contract import ApproximateContract, SearcherContract, batch_of
 from tests.strategies import VOCABULARY
 
 
@@ -43,9 +45,22 @@ class TestExhaustive(SearcherContract):
         )
 
 
+@pytest.mark.skipif(find_spec("pyserini") is None, reason="needs pip install 'lsr[lucene]'")
+class TestLucene(ApproximateContract):
+    engine = "lucene"
+
+
 def test_every_engine_is_under_contract():
-    tested = {contract.engine for contract in SearcherContract.__subclasses__()}
-    assert tested == set(ENGINES)
+    exact = {contract.engine for contract in SearcherContract.__subclasses__()}
+    approximate = {contract.engine for contract in ApproximateContract.__subclasses__()}
+    assert exact | approximate == set(ENGINES)
+    assert approximate == {"lucene"}
+
+
+def test_an_engine_whose_packages_are_missing_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr("index.lucene.find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[lucene\]'"):
+        open_searcher("lucene", InvertedIndex.build(batch_of([{1: 1.0}])))
 
 
 def test_an_unknown_engine_names_the_known_ones():

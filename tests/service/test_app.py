@@ -89,10 +89,34 @@ def test_without_payload_hits_are_bare(client):
             "invalid_input",
             "RRF constant",
         ),
+        ({"query": {"text": "a"}, "filter": {}}, 422, "invalid_input", "a filter is empty"),
+        ({"query": {"text": "a"}, "filter": []}, 422, "invalid_request", "filter"),
+        (
+            {"query": {"text": "a"}, "filter": {"must": [{"key": "\ud800", "exists": True}]}},
+            422,
+            "invalid_input",
+            "surrogate",
+        ),
+        (
+            {"query": {"text": "a"}, "filter": {"\ud800": 1}},
+            422,
+            "invalid_input",
+            r"a filter has '\ud800'",
+        ),
+        ({"query": {"text": "a"}, "params": {"mode": "fast"}}, 422, "invalid_request", "mode"),
+        ({"query": {"text": "a"}, "params": {"effort": 0.5}}, 422, "invalid_input", "approximate"),
+        (
+            {"query": {"text": "a"}, "params": {"mode": "approximate", "timeout_ms": -1}},
+            422,
+            "invalid_input",
+            "time budget is -1.0 ms",
+        ),
     ],
 )
 def test_bad_searches_are_refused_in_one_shape(client, body, status, kind, reason):
-    response = client.post("/v1/indexes/fruit/search", json=body)
+    content = json.dumps(body)  # in ASCII, so that half of a surrogate pair gets through
+    headers = {"Content-Type": "application/json"}
+    response = client.post("/v1/indexes/fruit/search", content=content, headers=headers)
     assert reason in error(response, status, kind)
 
 
@@ -156,6 +180,68 @@ def test_delete_says_what_was_there(client):
     assert client.delete("/v1/indexes/fruit/documents/b").json()["deleted"] == 1
     body = {"query": {"text": "banana"}}
     assert client.post("/v1/indexes/fruit/search", json=body).json()["hits"] == []
+
+
+def put_books(client):
+    books = [
+        {"id": str(year), "text": "novel", "year": year, "by": {"name": name}}
+        for year, name in [(1999, "Ann"), (2003, "Bob"), (2007, "Ann")]
+    ]
+    client.post("/v1/indexes/fruit/documents", json=books)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        ({"key": "year", "range": {"gte": 2000}}, {"2003", "2007"}),
+        ({"must": [{"key": "by.name", "match": {"value": "Ann"}}]}, {"1999", "2007"}),
+        ({"must_not": [{"key": "by.name", "match": {"any": ["Ann", "Cid"]}}]}, {"2003"}),
+        ({"must": [{"key": "url", "exists": True}]}, set()),
+    ],
+)
+def test_filters_restrict_searches_and_deletes(client, wanted, ids):
+    put_books(client)
+    search_body = {"query": {"text": "novel"}, "filter": wanted}
+    answer = client.post("/v1/indexes/fruit/search", json=search_body).json()
+    assert {hit["id"] for hit in answer["hits"]} == ids
+    book = {"key": "year", "exists": True}
+    path = "/v1/indexes/fruit/documents/delete"
+    gone = client.post(path, json={"filter": {"must": [wanted, book]}}).json()
+    assert gone == {"deleted": len(ids), "ids": sorted(ids)}
+    left = client.post("/v1/indexes/fruit/search", json={"query": {"text": "novel"}}).json()
+    assert {hit["id"] for hit in left["hits"]} == {"1999", "2003", "2007"} - ids
+    assert client.get("/v1/indexes/fruit").json()["documents"] == 6 - len(ids)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({}, "invalid_request"),
+        ({"ids": ["a"], "filter": {"key": "url", "exists": True}}, "invalid_request"),
+        ({"ids": []}, "invalid_request"),
+        ({"filter": {}}, "invalid_input"),
+        ({"filter": {"must": []}}, "invalid_input"),
+    ],
+)
+def test_a_delete_that_does_not_say_what_deletes_nothing(client, body, kind):
+    error(client.post("/v1/indexes/fruit/documents/delete", json=body), 422, kind)
+    assert client.get("/v1/indexes/fruit").json()["documents"] == 3
+
+
+def test_approximate_searches_say_how_sure_they_are(client, collection):
+    body = {
+        "query": {"text": "banana"},
+        "params": {"mode": "approximate", "effort": 0.3, "timeout_ms": 50},
+        "explain": True,
+    }
+    meta = client.post("/v1/indexes/fruit/search", json=body).json()["meta"]
+    config = SearchConfig(mode="approximate", effort=0.3, time_budget_ms=50)
+    expected = search(collection, SearchQuery("banana"), config)
+    assert (meta["exact"], meta["bound_gap"]) == (expected.exact, expected.bound_gap)
+    assert meta["plan"] == expected.plans
+    assert set(meta["plan"]) == {"sparse"}
+    plain = client.post("/v1/indexes/fruit/search", json={"query": {"text": "banana"}}).json()
+    assert "plan" not in plain["meta"]
 
 
 def test_ids_with_slashes_have_an_address(client):
@@ -253,7 +339,9 @@ json_values = st.recursive(
     ),
     max_leaves=8,
 )
-members = st.sampled_from(["query", "limit", "offset", "using", "prefetch", "fusion", "explain"])
+members = st.sampled_from(
+    ["query", "limit", "offset", "using", "prefetch", "fusion", "explain", "filter", "params"]
+)
 
 
 @settings(

@@ -29,6 +29,45 @@ def test_index_then_search_then_info(lsr, corpus):
     assert "bm25-" in lsr("info", "fruit").stdout.decode()
 
 
+def test_search_takes_filters_and_effort(lsr, corpus):
+    lsr("index", corpus, "--into", "fruit")
+    found = lsr("search", "fruit", "banana", "--filter", "url exists", "--json").stdout
+    assert [hit["id"] for hit in json.loads(found)["hits"]] == ["a"]
+    nothing = lsr("search", "fruit", "banana", "--filter", "url = 'x y'").stdout.decode()
+    assert "no document found" in nothing
+    for options in (["--approximate"], ["--effort", "0.2"], ["--time-budget", "20"]):
+        shown = lsr("search", "fruit", "banana", *options).stdout.decode()
+        assert re.search(r"· (exact|approximate, what was left out .*) \(sparse .+\)", shown)
+    meta = json.loads(lsr("search", "fruit", "banana", "--effort", "1", "--json").stdout)["meta"]
+    assert (meta["exact"], meta["bound_gap"]) == (True, 0)
+    assert set(meta["plan"]) == {"sparse"}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "tsv", "txt", "beir"])
+def test_bench_recall_measures_and_suggests(lsr, tmp_path, corpus, kind):
+    lsr("index", corpus, "--into", "fruit")
+    lines = {
+        "jsonl": '{"_id": "q", "text": "cherry"}\n\n{"_id": "r", "text": "banana plum"}\n',
+        "tsv": "q\tcherry\nr\tbanana plum\n",
+        "txt": "cherry\n\nbanana plum\n",
+    }
+    source = tmp_path / f"queries.{kind}"
+    if kind == "beir":
+        source.mkdir()
+    target = source / "queries.jsonl" if kind == "beir" else source
+    target.write_text(lines.get(kind, lines["jsonl"]))
+    result = json.loads(lsr("bench", "recall", "fruit", "--queries", source, "--json").stdout)
+    assert (result["queries"], result["documents"], result["using"]) == (2, 3, "sparse")
+    efforts = [row["effort"] for row in result["rows"]]
+    assert efforts == sorted(efforts)
+    assert result["rows"][-1]["recall"] == 1
+    enough = [row["effort"] for row in result["rows"] if row["recall"] >= 0.97]
+    assert result["effort"] == enough[0]
+    table = lsr("bench", "recall", "fruit", "--queries", source, "--k", "2").stdout.decode()
+    assert "recall@2" in table
+    assert "effort" in table.splitlines()[-1]
+
+
 def test_a_second_run_encodes_nothing(lsr, corpus):
     lsr("index", corpus, "--into", "fruit")
     again = json.loads(lsr("index", corpus, "--into", "fruit", "--json").stdout)
@@ -95,6 +134,19 @@ def test_broken_lines_are_named_counted_and_skipped(lsr, tmp_path):
         (["search", "fruit", "x", "--using", "hybrid"], "--dense MODEL", 2),
         (["search", "fruit", "x", "--engine", "wand"], "no engine 'wand'", 2),
         (["search", "nowhere", "x"], "no collection at nowhere", 2),
+        (["search", "fruit", "x", "--filter", "a ="], "where it needs a value", 2),
+        (["search", "fruit", "x", "--filter", ""], "where it needs a key", 2),
+        (["search", "fruit", "x", "--effort", "2"], "the effort is 2.0", 2),
+        (["search", "fruit", "x", "--time-budget", "nan"], "the time budget is nan", 2),
+        (["bench", "recall", "fruit", "--queries", "gone.txt"], "no file or folder", 2),
+        (["bench", "recall", "fruit", "--queries", "corpus.pdf"], "of no known kind", 2),
+        (["bench", "recall", "fruit", "--queries", "corpus.jsonl", "--k", "0"], "k is 0", 2),
+        (
+            ["bench", "recall", "fruit", "--queries", "corpus.jsonl", "--recall", "1.5"],
+            "wanted is 1.5",
+            2,
+        ),
+        (["bench", "recall", "fruit", "--queries", "q.tsv"], "q.tsv:2: no query", 2),
         (["info", "nowhere"], "no collection at nowhere", 2),
         (["serve", "nowhere"], "no collection and no folder", 2),
         (["serve", "fruit", "--host", "999.1.1.1"], "can't listen", 2),
@@ -106,6 +158,7 @@ def test_broken_lines_are_named_counted_and_skipped(lsr, tmp_path):
 )
 def test_bad_input_is_one_clear_sentence(lsr, tmp_path, corpus, arguments, reason, code):
     (tmp_path / "corpus.pdf").write_text("x")
+    (tmp_path / "q.tsv").write_text("q\tcherry\nno tab\n")
     lsr("index", corpus, "--into", "fruit")
     result = lsr(*arguments)
     assert reason in sentence(result)

@@ -1,0 +1,1 @@
+"""The engine bench: vectors, truth, workers, comparison, report."""

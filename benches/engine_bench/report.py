@@ -1,0 +1,74 @@
+"""The results of a bench as a table, as JSON and as a plot."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+# Of a table that goes to a file.
+WIDTH = 220
+
+
+def write_json(target: str, report: Mapping[str, Any]) -> None:
+    """One object, to a file or (``-``) to standard output."""
+    text = json.dumps(report, indent=1) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+    else:
+        Path(target).write_text(text)
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], to_stderr: bool
+) -> None:
+    """Rows under the headings of ``columns``; a row marked ``best`` is bold."""
+    table = Table(box=None, pad_edge=False)
+    for heading in columns.values():
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        cells = ["" if row[key] is None else _cell(row[key]) for key in columns]
+        table.add_row(*cells, style="bold" if row.get("best") else None)
+    wide = None if sys.stdout.isatty() else WIDTH
+    Console(stderr=to_stderr, width=wide, highlight=False).print(table)
+
+
+def plot(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Latency against recall, one panel for each kind of query and size."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    panels = sorted({(row["documents"], row["queries"]) for row in rows})
+    figure, axes = pyplot.subplots(
+        1, len(panels), figsize=(5.5 * len(panels), 4.5), squeeze=False, layout="constrained"
+    )
+    engines = sorted({row["engine"] for row in rows})
+    for axis, (documents, queries) in zip(axes[0], panels, strict=True):
+        for color, engine in enumerate(engines):
+            points = sorted(
+                (row["recall_at_10"], row["us_per_query"])
+                for row in rows
+                if (row["documents"], row["queries"], row["engine"]) == (documents, queries, engine)
+            )
+            if points:
+                axis.plot(*zip(*points, strict=True), "o-", color=f"C{color}", label=engine)
+        axis.set(
+            title=f"{documents:,} documents, {queries} queries",
+            xlabel="recall at 10 of exhaustive search",
+            ylabel="microseconds a query, one thread",
+            yscale="log",
+        )
+        axis.legend()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

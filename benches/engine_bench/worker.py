@@ -1,0 +1,192 @@
+"""One process for each index, so that build time and memory are its own.
+
+All indexes stay open in their processes while the bench asks one after the other to search: only
+one works at a time, and rounds can alternate between engines.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import resource
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from peers.engine import Engine, Setting, load_engine
+
+from engine_bench.vectors import map_batch
+from index.document_mask import DocumentMask
+
+# Which queries, and what part of the documents they are for.
+Kind = tuple[str, str]
+# Workers inherit these before they import NumPy.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What building took. ``peak_memory_mb`` includes Python and the vectors that were read."""
+
+    seconds: float
+    bytes: int
+    peak_memory_mb: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """One pass over the queries: nanoseconds and documents of each.
+
+    ``batch_nanoseconds``: processor time, which an engine's second thread can't shorten, of one
+    call for all of them; None where it wasn't asked for or the engine has no such call.
+    """
+
+    nanoseconds: NDArray[np.int64]
+    rankings: list[list[int]]
+    batch_nanoseconds: int | None
+
+
+class Worker:
+    """An index of one engine, in a process of its own."""
+
+    def __init__(self, engine: str, build: Mapping[str, Any], folder: Path, k: int) -> None:
+        self.engine = engine
+        self.build = build
+        os.environ.update(ONE_THREAD)
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        folder.mkdir()
+        self._log = folder / "log.txt"
+        self._process = context.Process(
+            target=_serve, args=(theirs, engine, dict(build), folder, k), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def built(self, size: int) -> Built:
+        """Build and open the index over the vectors beside its folder."""
+        built: Built = self._ask("build", size)
+        return built
+
+    def settings(self) -> list[Setting]:
+        """What can be tried with this index."""
+        settings: list[Setting] = self._ask("settings")
+        return settings
+
+    def load(
+        self, queries: Mapping[str, Path], masks: Mapping[str, NDArray[np.uint8] | None], size: int
+    ) -> None:
+        """Bring each kind of queries, over what each mask lets pass, into the engine's form."""
+        self._ask("load", dict(queries), dict(masks), size)
+
+    def round(self, kind: Kind, setting: Setting, count: int, batch: bool) -> Round:
+        """Search for the first queries, one call each; with ``batch`` once more in one call."""
+        found: Round = self._ask("round", kind, setting, count, batch)
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.close()
+        self._process.join(10)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _ask(self, *request: Any) -> Any:
+        try:
+            self._pipe.send(request)
+            kind, answer = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise RuntimeError(
+                f"the process of {self.engine} died; its last words were: {self._last_words()}"
+            ) from error
+        if kind == "error":
+            raise RuntimeError(f"{self.engine} failed: {answer}")
+        return answer
+
+    def _last_words(self) -> str:
+        return self._log.read_text(errors="replace")[-2000:] if self._log.is_file() else "none"
+
+
+def _serve(pipe: Connection, name: str, build: dict[str, Any], folder: Path, k: int) -> None:
+    # What engines print must not land between the table's lines.
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    index = _Index(load_engine(name)(), build, folder, k)
+    while True:
+        try:
+            request, *arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            pipe.send(("answer", getattr(index, request)(*arguments)))
+        except BaseException:
+            pipe.send(("error", traceback.format_exc()))
+
+
+class _Index:
+    """The worker's side: each public method answers one request."""
+
+    def __init__(self, engine: Engine, build: dict[str, Any], folder: Path, k: int) -> None:
+        self._engine, self._build, self._folder, self._k = engine, build, folder, k
+        self._queries: dict[Kind, list[Any]] = {}
+
+    def build(self, size: int) -> Built:
+        vectors = map_batch(self._folder.parent, size)
+        start = time.perf_counter()
+        number = self._engine.build(vectors, self._folder, **self._build)
+        seconds = time.perf_counter() - start
+        peak = _peak_memory_mb()
+        self._engine.open()
+        return Built(seconds, number, peak)
+
+    def settings(self) -> list[Setting]:
+        return self._engine.settings(self._build)
+
+    def load(
+        self, folders: dict[str, Path], masks: dict[str, NDArray[np.uint8] | None], size: int
+    ) -> None:
+        for passing, allowed in masks.items():
+            alive = None if allowed is None else DocumentMask(allowed)
+            for name, folder in folders.items():
+                self._queries[name, passing] = [
+                    self._engine.prepare(query, alive) for query in map_batch(folder, size)
+                ]
+
+    def round(self, kind: Kind, setting: Setting, count: int, batch: bool) -> Round:
+        queries = self._queries[kind][:count]
+        found: list[Any] = [None] * len(queries)
+        nanoseconds = np.zeros(len(queries), np.int64)
+        search, clock = self._engine.search, time.perf_counter_ns
+        k, values = self._k, dict(setting.values)
+        gc.collect()
+        gc.disable()
+        for row, query in enumerate(queries):
+            start = clock()
+            found[row] = search(query, k, **values)
+            nanoseconds[row] = clock() - start
+        gc.enable()
+        together = None
+        call = self._engine.batch(queries, k, **values) if batch else None
+        if call is not None:
+            start = time.process_time_ns()
+            call()
+            together = time.process_time_ns() - start
+        return Round(nanoseconds, [self._engine.documents(each) for each in found], together)
+
+
+def _peak_memory_mb() -> float:
+    """Most memory this process has held. Its ru_maxrss would start at that of its parent."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -1,0 +1,1 @@
+"""The engines that benches/engine.py compares, each behind the same few calls."""

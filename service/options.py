@@ -1,0 +1,25 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import click
+
+encoder_option = click.option(
+    "--encoder",
+    metavar="NAME",
+    help="bm25, a hub id or folder of a masked-language model, or FAMILY:MODEL with FAMILY splade "
+    "or inference-free; settings follow as ,key=value.  [default: bm25]",
+)
+dense_option = click.option(
+    "--dense", metavar="MODEL", help="Add a dense encoder: a hub id or folder, mean pooling."
+)
+bm25_option = click.option("--bm25", is_flag=True, help="Add BM25 beside a learned encoder.")
+using_option = click.option(
+    "--using",
+    metavar="FIELD",
+    help="sparse, dense, bm25, hybrid (sparse+dense), or fields to fuse, as in sparse+bm25.",
+)
+engine_option = click.option(
+    "--engine", default="native", show_default=True, help="native, reference or lucene."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,0 +1,81 @@
+"""``lsr search``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from service.options import engine_option, json_option, using_option
+
+
+@click.command("search")
+@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("query", nargs=-1, required=True)
+@click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
+@click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
+@using_option
+@click.option(
+    "--filter",
+    "filter_text",
+    metavar="FILTER",
+    help="Search only documents whose metadata pass, as in: "
+    "lang = en and year >= 2000 and not (kind in (a, b)) and author exists",
+)
+@click.option(
+    "--approximate", is_flag=True, help="Leave out what is unlikely to matter; says how sure it is."
+)
+@click.option(
+    "--effort",
+    type=float,
+    help="Of approximate search, which it implies: above 0, and at most 1 (exact).  [default: 0.5, "
+    "with --time-budget 1]",
+)
+@click.option(
+    "--time-budget",
+    type=float,
+    metavar="MS",
+    help="Milliseconds that engines may take in all; implies --approximate.",
+)
+@engine_option
+@json_option
+def search_command(
+    collection: Path,
+    query: Sequence[str],
+    limit: int,
+    offset: int,
+    using: str | None,
+    filter_text: str | None,
+    approximate: bool,
+    effort: float | None,
+    time_budget: float | None,
+    engine: str,
+    as_json: bool,
+) -> None:
+    """Search COLLECTION for QUERY."""
+    from index.collection import Collection
+    from index.filter_text import parse_filter_text
+    from index.pipeline import SearchConfig, SearchQuery, search
+    from service import terminal
+
+    opened = Collection.open(collection)
+    implied = effort is not None or time_budget is not None
+    config = SearchConfig(
+        limit=limit,
+        offset=offset,
+        using=using,
+        engine=engine,
+        explain=True,
+        filter=None if filter_text is None else parse_filter_text(filter_text),
+        mode="approximate" if approximate or implied else "exact",
+        effort=effort,
+        time_budget_ms=time_budget,
+    )
+    result = search(opened, SearchQuery(text=" ".join(query)), config)
+    if as_json:
+        from service.schemas import search_json
+
+        terminal.print_json(search_json(result, explain=True))
+    else:
+        terminal.print_result(result)

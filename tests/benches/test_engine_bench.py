@@ -1,0 +1,148 @@
+"""The engine bench runs, and what it calls exact is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import engine
+import numpy as np
+import pytest
+from engine_bench.comparison import Plan, compare, mark_best
+from engine_bench.report import plot
+from engine_bench.truth import Truth
+from engine_bench.vectors import resize
+from peers.engine import ENGINES, EXACT, why_missing
+
+from lsr.errors import UsageError
+from lsr.sparse import SparseBatch, SparseVector
+
+ROOT = Path(__file__).parents[2]
+INSTALLED = [name for name in ENGINES if why_missing(name) is None]
+KEYS = {
+    "engine",
+    "build",
+    "settings",
+    "queries",
+    "documents",
+    "mode",
+    "us_per_query",
+    "p50_us",
+    "p95_us",
+    "p99_us",
+    "recall_at_10",
+    "bytes_per_posting",
+    "build_s",
+    "peak_memory_mb",
+    "spread",
+}
+TERMS = 2000
+
+
+def random_batch(count, terms, seed):
+    random = np.random.default_rng(seed)
+    # Common terms are common: ranks are squared.
+    rows = [
+        {int(term): float(np.float16(random.uniform(0.1, 2.5))) for term in drawn}
+        for drawn in (random.random((count, terms)) ** 2 * TERMS).astype(int)
+    ]
+    return SparseBatch.from_rows((SparseVector.from_mapping(row) for row in rows), TERMS)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    documents, queries = random_batch(600, 40, 1), {"made": random_batch(20, 8, 2)}
+    random = np.random.default_rng(3)
+    masks = {"all": None, "half": (random.random(600) < 0.5).astype(np.uint8)}
+    folder = tmp_path_factory.mktemp("bench")
+    plan = Plan(rounds=2, probe=10)
+    found = compare(INSTALLED, documents, queries, folder, plan)
+    folder = tmp_path_factory.mktemp("filtered")
+    return found + compare(["lsr"], documents, queries, folder, Plan(rounds=1, masks=masks))
+
+
+def test_every_engine_that_is_installed_has_rows(rows):
+    assert {row["engine"] for row in rows} == set(INSTALLED) >= {"lsr", "scipy"}
+    for row in rows:
+        assert row.keys() >= KEYS
+        assert row["documents"] == 600
+        assert 0 < row["p50_us"] <= row["p95_us"] <= row["p99_us"]
+        assert row["bytes_per_posting"] > 0
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def test_what_is_called_exact_finds_everything(rows):
+    exact = [row for row in rows if row["mode"] == EXACT]
+    assert {row["engine"] for row in exact} == {"lsr", "scipy"}
+    assert {row["recall_at_10"] for row in exact} == {1.0}
+    assert all(row["recall_at_10"] > 0.6 for row in rows)
+
+
+def test_filters_are_searched_as_well(rows):
+    assert {row["recall_at_10"] for row in rows if row["passing"] == "half"} >= {1.0}
+
+
+def test_a_plot_is_drawn(rows, tmp_path):
+    pytest.importorskip("matplotlib")
+    plot(tmp_path / "engine.png", rows)
+    assert (tmp_path / "engine.png").stat().st_size > 10_000
+
+
+def test_the_best_row_is_the_fastest_with_enough_recall():
+    same = {"engine": "x", "queries": "made", "documents": 1, "passing": "all"}
+    rows = [
+        same | {"us_per_query": microseconds, "recall_at_10": recall}
+        for microseconds, recall in [(1, 0.9), (2, 0.98), (3, 0.97), (4, 1.0)]
+    ]
+    mark_best(rows)
+    assert [row["best"] for row in rows] == [False, True, False, False]
+    assert [row["pareto"] for row in rows] == [True, True, False, True]
+
+
+def test_ties_with_the_last_place_count_as_found():
+    documents = SparseBatch.from_rows([SparseVector.from_mapping({1: 1.0})] * 4, TERMS)
+    query = SparseBatch.from_rows([SparseVector.from_mapping({1: 2.0})], TERMS)
+    truth = Truth(documents, query, 2)
+    assert truth.recall([[3, 2]]) == 1.0
+    assert truth.recall([[3, 3]]) == 0.5
+    assert truth.recall([[]]) == 0.0
+
+
+@pytest.mark.parametrize("count", [100, 600, 1500])
+def test_other_sizes_are_subsets_or_hold_the_documents_and_crosses_of_them(count):
+    documents = random_batch(600, 40, 1)
+    resized = resize(documents, count)
+    rows = {(row.indices.tobytes(), row.values.tobytes()) for row in resized}
+    originals = {(row.indices.tobytes(), row.values.tobytes()) for row in documents}
+    assert len(resized) == len(rows) == count
+    assert len(rows & originals) == min(count, 600)
+    assert 0.8 < resized.nnz / len(resized) / (documents.nnz / 600) < 1.2
+
+
+@pytest.mark.parametrize("name", ["0", "x", "-1", "1.5k", "k"])
+def test_a_size_that_is_none_is_refused(name):
+    with pytest.raises(UsageError, match="10k or 1M"):
+        engine.size_of(name)
+
+
+def test_a_missing_folder_and_an_unknown_engine_are_told_in_one_sentence(tmp_path):
+    for arguments, expected in (
+        (["--data", str(tmp_path), "--engines", "lsr"], "--data"),
+        (["--engines", "wand"], "allowed are lsr, bmp"),
+    ):
+        command = [sys.executable, str(ROOT / "benches" / "engine.py"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert expected in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_an_order_must_name_each_document_once(tmp_path):
+    documents = random_batch(10, 5, 1)
+    np.save(tmp_path / "order.npy", np.arange(10)[::-1])
+    turned, name = engine.arrange(documents, tmp_path / "order.npy")
+    assert name == "order.npy"
+    np.testing.assert_array_equal(turned[0].indices, documents[9].indices)
+    np.save(tmp_path / "short.npy", np.arange(9))
+    with pytest.raises(UsageError, match="once"):
+        engine.arrange(documents, tmp_path / "short.npy")

@@ -1,0 +1,82 @@
+import json
+
+import pytest
+
+from tests.service.conftest import sentence
+
+
+@pytest.fixture
+def fruit(lsr, corpus, tmp_path):
+    assert lsr("index", corpus, "--into", "fruit").returncode == 0
+    return tmp_path / "fruit"
+
+
+def hits(lsr, collection):
+    found = json.loads(lsr("search", collection, "banana cherry", "--json").stdout)
+    return [(hit["id"], hit["score"]) for hit in found["hits"]]
+
+
+def test_snapshot_then_restore_gives_the_same_answers(lsr, fruit):
+    assert "3 documents and 1 segment" in lsr("snapshot", "fruit", "taken").stdout.decode()
+    report = json.loads(lsr("restore", "taken", "again", "--json").stdout)
+    assert (report["collection"], report["documents"], report["segments"]) == ("again", 3, 1)
+    assert hits(lsr, "again") == hits(lsr, "fruit")
+    taken = json.loads(lsr("snapshot", "again", "second", "--json").stdout)
+    assert taken["snapshot"] == "second"
+
+
+def test_check_names_each_problem_and_repairs(lsr, fruit):
+    sound = lsr("check", "fruit")
+    assert sound.returncode == 0
+    assert "no problem in 3 documents and 1 segment" in sound.stdout.decode()
+    (segment,) = (fruit / "segments").iterdir()
+    data = bytearray(segment.read_bytes())
+    data[-70] ^= 0xFF
+    segment.write_bytes(data)
+    damaged = lsr("check", "fruit")
+    assert damaged.returncode == 1
+    first, last = damaged.stdout.decode().splitlines()
+    assert first.startswith("the section")
+    assert first.endswith("rebuild it with: lsr check fruit --repair")
+    assert last.startswith("1 problem in 3 documents")
+    repaired = lsr("check", "fruit", "--repair", "--json")
+    report = json.loads(repaired.stdout)
+    assert repaired.returncode == 0
+    assert (len(report["found"]), report["repaired"], report["problems"]) == (1, 1, [])
+    assert lsr("check", "fruit", "--repair").returncode == 0
+
+
+def test_what_cannot_be_repaired_stays_a_problem(lsr, fruit):
+    import sqlite3
+
+    with sqlite3.connect(fruit / "collection.sqlite") as connection:
+        connection.execute("UPDATE documents SET text = 'other' WHERE sequence = 1")
+    result = lsr("check", "fruit", "--repair")
+    assert result.returncode == 1
+    assert "differs from its digest; the store is damaged; restore a snapshot" in (
+        result.stdout.decode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason", "code"),
+    [
+        (["snapshot", "nowhere", "taken"], "no collection at nowhere", 2),
+        (["snapshot", "fruit", "fruit"], "fruit exists already", 2),
+        (["restore", "nowhere", "again"], "no snapshot at nowhere", 2),
+        (["restore", "fruit", "again"], "no snapshot at fruit", 2),
+        (["restore", "taken", "fruit"], "fruit exists already", 2),
+        (["restore", "damaged", "again"], "nothing was restored", 1),
+        (["check", "nowhere"], "no collection at nowhere", 2),
+        (["check", "taken"], "no collection at taken", 2),
+        (["snapshot", "fruit", "corpus.jsonl/taken"], "can't be written", 1),
+    ],
+)
+def test_bad_input_is_one_clear_sentence(lsr, tmp_path, fruit, arguments, reason, code):
+    lsr("snapshot", "fruit", "taken")
+    lsr("snapshot", "fruit", "damaged")
+    (tmp_path / "damaged" / "snapshot.json").write_text("{}")
+    result = lsr(*arguments)
+    assert reason in sentence(result)
+    assert result.returncode == code
+    assert not (tmp_path / "again").exists()
