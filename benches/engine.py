@@ -123,8 +123,6 @@ def size_of(name: str) -> int:
 def arrange(documents: SparseBatch, path: Path | None) -> tuple[SparseBatch, str]:
     """The documents in the order of a file, or of our index, and what that order is called."""
     order = np.load(path) if path is not None else native_order(documents)
-    if order is None:
-        return documents, "given"
     if not np.array_equal(np.sort(order), np.arange(len(documents))):
         raise UsageError(
             f"the order has {len(order):,} row numbers and the collection {len(documents):,} "

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-import resource
 import time
 import traceback
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import peak_memory_mb
 from numpy.typing import NDArray
 from peers.engine import Engine, Setting, load_engine
 
@@ -144,7 +144,7 @@ class _Index:
         start = time.perf_counter()
         number = self._engine.build(vectors, self._folder, **self._build)
         seconds = time.perf_counter() - start
-        peak = _peak_memory_mb()
+        peak = peak_memory_mb()
         self._engine.open()
         return Built(seconds, number, peak)
 
@@ -181,12 +181,3 @@ class _Index:
             call()
             together = time.process_time_ns() - start
         return Round(nanoseconds, [self._engine.documents(each) for each in found], together)
-
-
-def _peak_memory_mb() -> float:
-    """Most memory this process has held. Its ru_maxrss would start at that of its parent."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.document_mask import DocumentMask
-from index.posting_list import PostingLists
-from index.searcher import Pruning, TopK, open_searcher
+from index.inverted_index import InvertedIndex
+from index.native import NativeSearcher
+from index.searcher import Pruning, TopK
 from lsr.sparse import SparseBatch, SparseVector
 from peers.engine import APPROXIMATE, EXACT, Engine, Setting
 
 Prepared = tuple[SparseBatch, DocumentMask | None]
-FACTORS = (0.9, 0.8, 0.7, 0.6)
-QUERY_MASSES = (1.0, 0.9, 0.8)
+FACTORS = (0.98, 0.96, 0.94, 0.92, 0.9, 0.85, 0.8)
 
 
 class OurEngine(Engine):
@@ -26,17 +27,12 @@ class OurEngine(Engine):
 
     def build(self, vectors: SparseBatch, folder: Path, **build: Any) -> int:
         self._size = vectors.vocabulary_size
-        lists = PostingLists.invert(vectors)
-        self._searcher = open_searcher("native", lists)
-        return lists.offsets.nbytes + lists.documents.nbytes + lists.weights.nbytes
+        index = InvertedIndex.build(vectors)
+        self._searcher = NativeSearcher(index, threads=1)
+        return index.nbytes
 
     def settings(self, build: Mapping[str, Any]) -> list[Setting]:
-        pruned = [
-            Setting(APPROXIMATE, {"factor": factor, "query_mass": mass})
-            for factor in FACTORS
-            for mass in QUERY_MASSES
-        ]
-        return [Setting(EXACT), *pruned]
+        return [Setting(EXACT), *(Setting(APPROXIMATE, {"factor": factor}) for factor in FACTORS)]
 
     def prepare(self, query: SparseVector, alive: DocumentMask | None = None) -> Prepared:
         return SparseBatch.from_rows([query], self._size), alive
@@ -55,9 +51,10 @@ class OurEngine(Engine):
         return lambda: self._searcher.search(queries, k, alive, pruning)
 
 
-def native_order(vectors: SparseBatch) -> np.ndarray[Any, np.dtype[np.int64]] | None:
-    """The order in which our engine lays documents out; None where it keeps the given order.
+def native_order(vectors: SparseBatch) -> NDArray[np.int64]:
+    """Row numbers in the order in which our engine lays documents out.
 
     The bench gives it to the peers too, so that all of them search the same layout.
     """
-    return None
+    order: NDArray[np.int64] = InvertedIndex.build(vectors).arrays["order"].astype(np.int64)
+    return order
