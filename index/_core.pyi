@@ -49,6 +49,7 @@ class BlockIndex:
         weights: NDArray[np.float32],
         k: int,
         mask: NDArray[np.uint16] | None = None,
+        floor: NDArray[np.float32] | None = None,
         factor: float = 1.0,
         blocks: int = 0,
         budget_us: int = 0,
@@ -63,7 +64,7 @@ class BlockIndex:
         NDArray[np.int64],
         NDArray[np.int64],
     ]:
-        """Rankings and what they cost.
+        """Rankings of documents that score at least ``floor``, by query, and what they cost.
 
         ``choice`` 0 takes the faster plan, 1 and 2 that plan of the list below wherever it can
         give the answer.

@@ -66,6 +66,7 @@ class LuceneSearcher:
         k: int,
         alive: DocumentMask | None = None,
         pruning: Pruning = EXACT,
+        floor: NDArray[np.float32] | None = None,
     ) -> TopK:
         """See ``Searcher.search``; scores are approximations, and nothing is pruned."""
         width = min(k, self._count)

@@ -42,6 +42,7 @@ class NativeSearcher:
         k: int,
         alive: DocumentMask | None = None,
         pruning: Pruning = EXACT,
+        floor: NDArray[np.float32] | None = None,
     ) -> TopK:
         """See ``Searcher.search``."""
         documents, scores, unseen, plans, _, _ = self._index.search(
@@ -50,6 +51,7 @@ class NativeSearcher:
             queries.values,
             k,
             None if alive is None else alive.prepared(self._index, self._mask),
+            floor,
             pruning.factor,
             pruning.blocks,
             pruning.budget_us,

@@ -23,6 +23,7 @@ class ReferenceSearcher:
         k: int,
         alive: DocumentMask | None = None,
         pruning: Pruning = EXACT,
+        floor: NDArray[np.float32] | None = None,
     ) -> TopK:
         """See ``Searcher.search``."""
         width = min(k, self._lists.document_count)

@@ -108,12 +108,14 @@ class Searcher(Protocol):
         k: int,
         alive: DocumentMask | None = None,
         pruning: Pruning = EXACT,
+        floor: NDArray[np.float32] | None = None,
     ) -> TopK:
         """The documents of highest score above 0.
 
         A score is the float32 sum, in ascending term order, of float32 products of query weight
         and float16 document weight, so all engines agree to the bit. ``alive`` names the documents
-        that may be returned; None means all. An engine may leave out less than ``pruning`` allows.
+        that may be returned; None means all. An engine may leave out less than ``pruning`` allows,
+        and documents that score below ``floor``, float32 (n_queries,).
         """
         ...
 

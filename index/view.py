@@ -65,8 +65,8 @@ class View:
         check_engine(engine)
         documents = sum(map(len, self.segments))
         return self._search(
-            lambda segment, alive: segment.searcher(field.name, engine).search(
-                queries, k, alive, for_part(pruning, len(segment), documents)
+            lambda segment, alive, floor: segment.searcher(field.name, engine).search(
+                queries, k, alive, for_part(pruning, len(segment), documents), floor
             ),
             len(queries),
             k,
@@ -78,7 +78,7 @@ class View:
     ) -> TopK:
         """Exact top k of a dense field over all segments; ``masks`` as for ``search_sparse``."""
         return self._search(
-            lambda segment, alive: segment.dense_searcher(field.name).search(queries, k, alive),
+            lambda segment, alive, _: segment.dense_searcher(field.name).search(queries, k, alive),
             len(queries),
             k,
             masks,
@@ -105,17 +105,23 @@ class View:
 
     def _search(
         self,
-        search: Callable[[Segment, DocumentMask | None], TopK],
+        search: Callable[[Segment, DocumentMask | None, NDArray[np.float32] | None], TopK],
         queries: int,
         k: int,
         masks: Masks | None,
     ) -> TopK:
         parts = []
-        for segment, alive in zip(self.segments, masks or self.alive, strict=True):
-            found = search(segment, alive)
+        floor: NDArray[np.float32] | None = None
+        allowed = zip(self.segments, masks or self.alive, strict=True)
+        # The largest first: its k-th score spares the others most.
+        for segment, alive in sorted(allowed, key=lambda part: len(part[0]), reverse=True):
+            found = search(segment, alive, floor)
             if len(segment) == 0:
                 parts.append(found)
                 continue
+            if 0 < k <= found.scores.shape[1] and len(self.segments) > 1:
+                last = found.scores[:, k - 1]
+                floor = np.maximum(last, 0 if floor is None else floor)
             missing = found.documents < 0
             numbers = segment.sequence[np.where(missing, 0, found.documents)]
             parts.append(found._replace(documents=np.where(missing, -1, numbers)))

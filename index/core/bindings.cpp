@@ -205,13 +205,17 @@ public:
 
     nb::tuple search(const Array<std::int64_t>& indptr, const Array<std::int32_t>& terms,
                      const Array<float>& weights, std::size_t k,
-                     std::optional<Array<std::uint16_t>> mask, double factor, std::size_t blocks,
+                     std::optional<Array<std::uint16_t>> mask,
+                     std::optional<Array<float>> floor, double factor, std::size_t blocks,
                      std::int64_t budget_us, unsigned threads,
                      const std::string& kernels, int choice) const {
         const Queries queries{indptr, terms, weights};
         queries.check();
         if (mask && mask->shape(0) != index_.block_count()) {
             throw std::invalid_argument("mask needs a number for each block");
+        }
+        if (floor && floor->shape(0) != queries.size()) {
+            throw std::invalid_argument("floor needs a score for each query");
         }
         const auto* chosen =
             kernels.empty() ? &lsr::best_kernels() : lsr::kernels_named(kernels);
@@ -230,7 +234,7 @@ public:
         Results results(queries.size(), std::min(k, index_.document_count()));
         {
             nb::gil_scoped_release released;
-            search_all(queries, allowed, pruning, static_cast<lsr::Choice>(choice), *chosen,
+            search_all(queries, allowed, floor ? span_of(*floor) : std::span<const float>{}, pruning, static_cast<lsr::Choice>(choice), *chosen,
                        threads, results);
         }
         const auto rows = queries.size();
@@ -244,6 +248,7 @@ public:
 
 private:
     void search_all(const Queries& queries, std::span<const lsr::BlockMask> allowed,
+                    std::span<const float> floor,
                     const lsr::Pruning& pruning, lsr::Choice choice, const lsr::Kernels& kernels,
                     unsigned threads, Results& results) const {
         std::atomic<std::size_t> next{0};
@@ -252,7 +257,8 @@ private:
             thread_local lsr::Scratch scratch;
             for (auto q = next++; q < queries.size(); q = next++) {
                 lsr::SearchTrace trace;
-                const auto ranked = lsr::search(index_, queries[q], results.k, 0, allowed, pruning,
+                const auto ranked = lsr::search(index_, queries[q], results.k,
+                                                floor.empty() ? 0 : floor[q], allowed, pruning,
                                                 choice, kernels, scratch, results.unseen[q], trace);
                 results.set(q, ranked, trace);
             }
@@ -304,6 +310,7 @@ NB_MODULE(_core, m) {
         .def("mask", &BlockIndex::mask, nb::arg("allowed"))
         .def("search", &BlockIndex::search, nb::arg("indptr"), nb::arg("terms"),
              nb::arg("weights"), nb::arg("k"), nb::arg("mask") = nb::none(),
+             nb::arg("floor") = nb::none(),
              nb::arg("factor") = 1.0, nb::arg("blocks") = 0, nb::arg("budget_us") = 0,
              nb::arg("threads") = 1, nb::arg("kernels") = "",
              nb::arg("choice") = 0);

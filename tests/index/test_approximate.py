@@ -36,7 +36,7 @@ class LossySearcher(ReferenceSearcher):
     left_out = frozenset()
     asked = ()
 
-    def search(self, queries, k, alive=None, pruning=EXACT):
+    def search(self, queries, k, alive=None, pruning=EXACT, floor=None):
         type(self).asked = (*self.asked, pruning)
         whole = super().search(queries, self._lists.document_count, alive)
         if pruning.factor == 1:

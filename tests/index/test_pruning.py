@@ -56,6 +56,19 @@ def test_exact_answers_equal_the_reference(index, reference, queries, kernels, k
         assert not found.unseen.any()
 
 
+@pytest.mark.parametrize("plan", ["block pruning", "exhaustive"])
+@pytest.mark.parametrize("rank", [0, 7, 30])
+def test_documents_below_the_floor_are_left_out_and_no_others(
+    index, reference, queries, plan, rank
+):
+    exact = reference.search(queries, 20)
+    floor = reference.search(queries, 40).scores[:, rank].copy()
+    found = NativeSearcher(index, plan=plan).search(queries, 20, floor=floor)
+    for row in range(len(queries)):
+        expected = [(doc, score) for doc, score in exact.ranking(row) if score >= floor[row]]
+        assert found.ranking(row) == expected
+
+
 def test_the_planner_prunes_for_few_results_and_scores_all_for_many(index, queries):
     searcher = NativeSearcher(index)
     assert set(searcher.search(queries, 10).plans) == {"block pruning"}
