@@ -60,8 +60,6 @@ class BlockIndex:
         NDArray[np.int64],
         NDArray[np.float32],
         NDArray[np.float32],
-        NDArray[np.uint8],
-        NDArray[np.int64],
         NDArray[np.int64],
     ]:
         """Rankings of documents that score at least ``floor``, by query, and what they cost.
@@ -70,6 +68,7 @@ class BlockIndex:
         give the answer.
 
         Ordinals int64 and scores float32, both (queries, min(k, documents)), -1 and 0 where a
-        ranking is shorter; then for each query what no unseen document's score exceeds, the plan
-        (0 nothing, 1 exhaustive, 2 block pruning), blocks looked into and documents scored.
+        ranking is shorter; then for each query what no unseen document's score exceeds; and int64
+        (queries, 3): the plan (0 nothing, 1 exhaustive, 2 block pruning), blocks looked into and
+        documents scored.
         """

@@ -17,7 +17,7 @@ from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch
 
 LARGEST_DOCUMENT_COUNT: int = _core.LARGEST_DOCUMENT_COUNT
-BLOCK_SIZE, GROUP_SIZE = 16, 64
+BLOCK_SIZE, ROW_UNIT = 16, 64
 DTYPES: dict[str, type[Any]] = {
     "order": np.uint32,
     "terms": np.int32,
@@ -32,7 +32,7 @@ DTYPES: dict[str, type[Any]] = {
     "block_max": np.uint8,
     "groups": np.uint64,
     "mask_starts": np.int64,
-    "masks": np.uint32,
+    "masks": np.uint16,
 }
 
 
@@ -143,11 +143,11 @@ class InvertedIndex:
         return documents
 
     def _wide(self, row: int) -> NDArray[np.int64]:
-        stride = -(-self.document_count // (BLOCK_SIZE * GROUP_SIZE)) * GROUP_SIZE
+        stride = -(-self.document_count // (BLOCK_SIZE * ROW_UNIT)) * ROW_UNIT
         blocks = np.flatnonzero(self.arrays["block_max"][row * stride : (row + 1) * stride])
         starts = self.arrays["mask_starts"]
-        masks = self.arrays["masks"][starts[row] : starts[row + 1]] & np.uint32(0xFFFF)
-        places, lanes = np.nonzero(masks[:, None] >> np.arange(BLOCK_SIZE, dtype=np.uint32) & 1)
+        masks = self.arrays["masks"][starts[row] : starts[row + 1]]
+        places, lanes = np.nonzero(masks[:, None] >> np.arange(BLOCK_SIZE, dtype=np.uint16) & 1)
         documents: NDArray[np.int64] = blocks[places] * BLOCK_SIZE + lanes
         return documents
 

@@ -45,7 +45,7 @@ class NativeSearcher:
         floor: NDArray[np.float32] | None = None,
     ) -> TopK:
         """See ``Searcher.search``."""
-        documents, scores, unseen, plans, _, _ = self._index.search(
+        documents, scores, unseen, traces = self._index.search(
             queries.indptr,
             queries.indices,
             queries.values,
@@ -59,7 +59,7 @@ class NativeSearcher:
             self._kernels,
             self._choice,
         )
-        return TopK(documents, scores, unseen, tuple(PLANS[plan] for plan in plans))
+        return TopK(documents, scores, unseen, tuple(PLANS[plan] for plan in traces[:, 0].tolist()))
 
     def _mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:
         return self._index.mask(allowed)

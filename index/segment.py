@@ -29,7 +29,7 @@ from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 
 MAGIC = b"LSRSEG\r\n"
-VERSION = 2
+VERSION = 3
 HEADER = struct.Struct("<8sIII")
 ALIGNMENT = 64
 SECTIONS: dict[str, type[Any]] = {"sequence": np.int64, "vectors": np.float32}

@@ -50,10 +50,6 @@ template <>
 struct Plain<lsr::Group> {
     using type = std::uint64_t;
 };
-template <>
-struct Plain<lsr::Mask> {
-    using type = std::uint32_t;
-};
 template <typename T>
 using PlainOf = typename Plain<T>::type;
 
@@ -139,15 +135,15 @@ struct Queries {
 
 // What a search of several queries fills, a row of k for each.
 struct Results {
+    static constexpr std::size_t columns = 3;  // of `traces`: plan, blocks, documents
     std::size_t k;
     std::vector<std::int64_t> ordinals;
     std::vector<float> scores, unseen;
-    std::vector<std::uint8_t> plans;
-    std::vector<std::int64_t> blocks, documents;
+    std::vector<std::int64_t> traces;
 
     Results(std::size_t queries, std::size_t wanted)
         : k(wanted), ordinals(queries * k, -1), scores(queries * k), unseen(queries),
-          plans(queries), blocks(queries), documents(queries) {}
+          traces(queries * columns) {}
 
     void set(std::size_t q, const std::vector<lsr::ScoredDocument>& ranked,
              const lsr::SearchTrace& trace) {
@@ -155,9 +151,9 @@ struct Results {
             ordinals[q * k + rank] = ranked[rank].document;
             scores[q * k + rank] = ranked[rank].score;
         }
-        plans[q] = static_cast<std::uint8_t>(trace.plan);
-        blocks[q] = static_cast<std::int64_t>(trace.blocks_refined);
-        documents[q] = static_cast<std::int64_t>(trace.documents_scored);
+        traces[q * columns] = static_cast<std::int64_t>(trace.plan);
+        traces[q * columns + 1] = static_cast<std::int64_t>(trace.blocks_refined);
+        traces[q * columns + 2] = static_cast<std::int64_t>(trace.documents_scored);
     }
 };
 
@@ -241,9 +237,7 @@ public:
         return nb::make_tuple(array_of(std::move(results.ordinals), {rows, results.k}),
                               array_of(std::move(results.scores), {rows, results.k}),
                               array_of(std::move(results.unseen), {rows}),
-                              array_of(std::move(results.plans), {rows}),
-                              array_of(std::move(results.blocks), {rows}),
-                              array_of(std::move(results.documents), {rows}));
+                              array_of(std::move(results.traces), {rows, Results::columns}));
     }
 
 private:

@@ -22,17 +22,15 @@ constexpr DocId block_size = 16;
 constexpr std::size_t largest_block_count = std::size_t{1} << 16;
 constexpr std::size_t largest_document_count = largest_block_count * block_size;
 // Blocks whose masks and weights are found from one entry of `groups`.
-constexpr std::size_t group_size = 64;
+constexpr std::size_t group_size = 32;
+// Rows have a multiple of so many blocks, and `masks` as many entries more than are used as a group
+// has blocks, so that kernels read whole vectors.
+constexpr std::size_t row_unit = 64;
 constexpr std::size_t largest_impact = 255;
 
 struct Group {
     std::uint32_t mask;    // place of its first mask in the list
     std::uint32_t weight;  // place of its first weight in the list
-};
-
-struct Mask {
-    BlockMask documents;
-    std::uint16_t weight;  // place of its first weight, from the group's
 };
 
 struct BlockIndex {
@@ -49,16 +47,16 @@ struct BlockIndex {
     std::span<const Impact> block_max;      // (rows, row_stride())
     std::span<const Group> groups;          // (rows, group_count())
     std::span<const std::int64_t> mask_starts;    // (rows + 1)
-    std::span<const Mask> masks;            // one more than are used, so that a miss reads in range
+    std::span<const BlockMask> masks;       // (masks + group_size)
 
     [[nodiscard]] std::size_t document_count() const noexcept { return order.size(); }
     [[nodiscard]] std::size_t block_count() const noexcept {
         return (order.size() + block_size - 1) / block_size;
     }
-    [[nodiscard]] std::size_t group_count() const noexcept {
-        return (block_count() + group_size - 1) / group_size;
+    [[nodiscard]] std::size_t row_stride() const noexcept {
+        return (block_count() + row_unit - 1) / row_unit * row_unit;
     }
-    [[nodiscard]] std::size_t row_stride() const noexcept { return group_count() * group_size; }
+    [[nodiscard]] std::size_t group_count() const noexcept { return row_stride() / group_size; }
 };
 
 }  // namespace lsr

@@ -12,7 +12,7 @@ namespace {
 
 // A list is wide from this share of all blocks on: below, a row costs more memory than it saves
 // time.
-constexpr std::size_t wide_share = 8;
+constexpr std::size_t wide_share = 10;
 constexpr std::uint16_t infinity_bits = 0x7C00;  // larger bits: infinite, NaN or negative
 
 void check(const Documents& documents, std::size_t vocabulary_size) {
@@ -149,7 +149,7 @@ void pack_narrow(const List& list, std::size_t start, BlockIndexArrays& out) {
 }
 
 void pack_wide(const List& list, std::span<Impact> row, std::span<Group> groups,
-               std::span<Mask> masks) {
+               std::span<BlockMask> masks) {
     std::size_t used = 0;
     std::size_t next_group = 0;
     for_each_block(list.documents, [&](std::size_t block, std::size_t begin, std::size_t end) {
@@ -157,15 +157,18 @@ void pack_wide(const List& list, std::span<Impact> row, std::span<Group> groups,
             groups[next_group] = {static_cast<std::uint32_t>(used),
                                   static_cast<std::uint32_t>(begin)};
         }
-        const auto& group = groups[block / group_size];
         BlockMask documents = 0;
         for (auto i = begin; i < end; ++i) {
             documents = static_cast<BlockMask>(documents |
                                                (1U << (list.documents[i] % block_size)));
         }
-        masks[used++] = {documents, static_cast<std::uint16_t>(begin - group.weight)};
+        masks[used++] = documents;
         row[block] = block_maximum(list, begin, end);
     });
+    for (; next_group < groups.size(); ++next_group) {
+        groups[next_group] = {static_cast<std::uint32_t>(used),
+                              static_cast<std::uint32_t>(list.documents.size())};
+    }
 }
 
 }  // namespace
@@ -225,7 +228,7 @@ BlockIndexArrays build(const Documents& documents, std::size_t vocabulary_size,
     out.narrow_impacts.resize(narrow);
     out.block_max.resize(row_count * stride);
     out.groups.resize(row_count * group_count);
-    out.masks.resize(static_cast<std::size_t>(out.mask_starts.back()) + 1);
+    out.masks.resize(static_cast<std::size_t>(out.mask_starts.back()) + group_size);
     in_parallel(terms, config.threads, [&](std::size_t begin, std::size_t end) {
         for (auto place = begin; place < end; ++place) {
             const auto list = list_of(place);

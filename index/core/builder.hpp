@@ -29,7 +29,7 @@ struct BlockIndexArrays {
     std::vector<Impact> block_max;
     std::vector<Group> groups;
     std::vector<std::int64_t> mask_starts;
-    std::vector<Mask> masks;
+    std::vector<BlockMask> masks;
 
     [[nodiscard]] BlockIndex view() const;
 };

@@ -9,7 +9,6 @@ namespace {
 
 // 64 KiB of accumulators: they stay in the second-level cache while the postings stream by.
 constexpr std::size_t window_blocks = 1024;
-constexpr std::size_t window_groups = window_blocks / group_size;
 static_assert(window_blocks % group_size == 0);
 
 struct NarrowCursor {
@@ -77,20 +76,16 @@ private:
             index_.masks.data() + static_cast<std::size_t>(index_.mask_starts[row]);
         const auto* weights =
             index_.weights.data() + static_cast<std::size_t>(index_.weight_starts[term.place]);
-        const auto first_group = first_block / group_size;
-        const auto end = std::min(first_group + window_groups, index_.group_count());
-        for (auto g = first_group; g < end; ++g) {
-            const auto* mask = masks + groups[g].mask;
-            const auto* weight = weights + groups[g].weight;
-            const auto* impacts = index_.block_max.data() + row * index_.row_stride() + g * group_size;
-            for (std::size_t b = 0; b < group_size; ++b) {
-                if (impacts[b] == 0) continue;
-                auto* block =
-                    scores_.data() + ((g - first_group) * group_size + b) * block_size;
-                std::uint32_t documents = (mask++)->documents;
-                for (; documents != 0; documents &= documents - 1) {
-                    block[std::countr_zero(documents)] += term.weight * (weight++)->value();
-                }
+        const auto& group = groups[first_block / group_size];
+        const auto* impacts = index_.block_max.data() + row * index_.row_stride();
+        const auto* mask = masks + group.mask;
+        const auto* weight = weights + group.weight;
+        const auto end = std::min(first_block + window_blocks, index_.block_count());
+        for (auto b = first_block; b < end; ++b) {
+            if (impacts[b] == 0) continue;
+            auto* scores = scores_.data() + (b - first_block) * block_size;
+            for (std::uint32_t documents = *mask++; documents != 0; documents &= documents - 1) {
+                scores[std::countr_zero(documents)] += term.weight * (weight++)->value();
             }
         }
     }

@@ -54,7 +54,7 @@ std::size_t refine(const WideTerm& term, const WideTerm& /*next*/, const Candida
                           static_cast<std::uint32_t>(block - first - held);
         found[place] = mask;
         const auto part = part_of_bound(term.weight, term.row[block]);
-        const auto documents = term.masks[mask].documents;
+        const std::uint32_t documents = term.masks[mask];
         auto& lanes = candidates.lanes[place];
         for (std::size_t lane = 0; lane < block_size; ++lane) {
             const bool holds = (documents >> lane & 1U) != 0;
@@ -70,13 +70,17 @@ void locate(const WideTerm& term, const Candidate* candidates, const std::uint32
             std::size_t count, const std::uint32_t* found, std::int32_t* places) {
     for (std::size_t i = 0; i < count; ++i) {
         const auto& candidate = candidates[chosen[i]];
-        const auto mask = term.masks[found[candidate.slot]];
-        const std::uint32_t documents = mask.documents;
-        const auto before = documents & ((1U << candidate.lane) - 1);
+        const auto& group = term.groups[candidate.block / group_size];
+        const auto mask = found[candidate.slot];
+        const std::uint32_t documents = term.masks[mask];
+        auto place = group.weight;
+        for (auto m = group.mask; m < mask; ++m) {
+            place += static_cast<std::uint32_t>(std::popcount(term.masks[m]));
+        }
+        place += static_cast<std::uint32_t>(
+            std::popcount(documents & ((1U << candidate.lane) - 1)));
         const bool holds =
             (documents >> candidate.lane & 1U) != 0 && term.row[candidate.block] != 0;
-        const auto place = term.groups[candidate.block / group_size].weight + mask.weight +
-                           static_cast<std::uint32_t>(std::popcount(before));
         places[chosen[i]] = holds ? static_cast<std::int32_t>(place) : -1;
     }
 }

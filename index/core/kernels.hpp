@@ -14,7 +14,7 @@ using Bound = std::uint16_t;  // an upper bound of a score, in units of the quer
 
 // Blocks whose bounds are computed, and summed up in one maximum, together.
 constexpr std::size_t chunk_size = 64;
-static_assert(chunk_size == group_size);
+static_assert(row_unit % chunk_size == 0);
 
 // A term's part of a bound: weight is its query weight times step, in units of 1/256.
 [[nodiscard]] constexpr Bound part_of_bound(std::uint16_t weight, Impact impact) noexcept {
@@ -24,7 +24,7 @@ static_assert(chunk_size == group_size);
 struct WideTerm {
     const Impact* row;
     const Group* groups;
-    const Mask* masks;
+    const BlockMask* masks;
     const HalfWeight* weights;
     std::uint16_t weight;
 };

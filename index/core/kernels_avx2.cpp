@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "kernels.hpp"
@@ -53,12 +54,37 @@ void sweep(const WideTerm* terms, std::size_t term_count, Bound* bounds, std::si
 }
 
 // A bit for each impact of a group that is zero.
-std::uint64_t zero_bytes(const Impact* group) {
-    const auto zero = _mm256_setzero_si256();
-    const auto low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(load(group), zero));
-    const auto high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(load(group + group_size / 2), zero));
-    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(high)) << 32 |
-           static_cast<std::uint32_t>(low);
+std::uint32_t zero_bytes(const Impact* group) {
+    static_assert(group_size == 32);
+    const auto zeros = _mm256_cmpeq_epi8(load(group), _mm256_setzero_si256());
+    return static_cast<std::uint32_t>(_mm256_movemask_epi8(zeros));
+}
+
+__m256i ones_in_bytes(__m256i bytes) {
+    const auto ones = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2,
+                                       1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+    const auto low_half = _mm256_set1_epi8(0x0F);
+    return _mm256_add_epi8(
+        _mm256_shuffle_epi8(ones, _mm256_and_si256(bytes, low_half)),
+        _mm256_shuffle_epi8(ones, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), low_half)));
+}
+
+// Bits set in the first `count` masks, fewer than a group's. Reads a group's.
+std::uint32_t ones_in(const BlockMask* masks, std::size_t count) {
+    alignas(64) static constexpr auto kept = [] {
+        std::array<std::uint16_t, 2 * group_size> lanes{};
+        for (std::size_t i = 0; i < group_size; ++i) lanes[i] = 0xFFFF;
+        return lanes;
+    }();
+    const auto* keep = kept.data() + group_size - count;
+    const auto low = _mm256_and_si256(load(masks), load(keep));
+    const auto high =
+        _mm256_and_si256(load(masks + lanes_in_vector), load(keep + lanes_in_vector));
+    const auto bytes = _mm256_add_epi8(ones_in_bytes(low), ones_in_bytes(high));
+    const auto sums = _mm256_sad_epu8(bytes, _mm256_setzero_si256());
+    const auto half =
+        _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    return static_cast<std::uint32_t>(_mm_cvtsi128_si32(half) + _mm_extract_epi32(half, 2));
 }
 
 // A bit for each 16-bit lane that is all ones.
@@ -106,9 +132,9 @@ std::size_t refine(const WideTerm& term, const WideTerm& next, const Candidates&
             const auto place = active[i];
             const std::size_t block = candidates.blocks[place];
             const auto lacks = zero_bytes(term.row + block / group_size * group_size);
-            const auto below = _bzhi_u64(~lacks, static_cast<unsigned>(block % group_size));
+            const auto below = _bzhi_u32(~lacks, static_cast<unsigned>(block % group_size));
             const auto mask = term.groups[block / group_size].mask +
-                              static_cast<std::uint32_t>(_mm_popcnt_u64(below));
+                              static_cast<std::uint32_t>(_mm_popcnt_u32(below));
             found[place] = mask;
             _mm_prefetch(reinterpret_cast<const char*>(term.masks + mask), _MM_HINT_T0);
         }
@@ -118,7 +144,7 @@ std::size_t refine(const WideTerm& term, const WideTerm& next, const Candidates&
             const auto part = _mm256_set1_epi16(
                 static_cast<short>(part_of_bound(term.weight, term.row[block])));
             const auto documents =
-                _mm256_set1_epi16(static_cast<short>(term.masks[found[place]].documents));
+                _mm256_set1_epi16(static_cast<short>(term.masks[found[place]]));
             const auto holds = _mm256_cmpeq_epi16(_mm256_and_si256(documents, lane_bit), lane_bit);
             auto* lanes = reinterpret_cast<__m256i*>(candidates.lanes[place].data());
             const auto left =
@@ -138,10 +164,11 @@ void locate(const WideTerm& term, const Candidate* candidates, const std::uint32
             std::size_t count, const std::uint32_t* found, std::int32_t* places) {
     for (std::size_t i = 0; i < count; ++i) {
         const auto& candidate = candidates[chosen[i]];
-        const auto mask = term.masks[found[candidate.slot]];
-        const std::uint32_t documents = mask.documents;
+        const auto& group = term.groups[candidate.block / group_size];
+        const auto mask = found[candidate.slot];
+        const std::uint32_t documents = term.masks[mask];
         const auto before = _bzhi_u32(documents, candidate.lane);
-        const auto place = term.groups[candidate.block / group_size].weight + mask.weight +
+        const auto place = group.weight + ones_in(term.masks + group.mask, mask - group.mask) +
                            static_cast<std::uint32_t>(_mm_popcnt_u32(before));
         const auto lacks = ((documents >> candidate.lane & 1U) - 1U) |
                            (term.row[candidate.block] == 0 ? ~0U : 0U);

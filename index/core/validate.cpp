@@ -68,15 +68,18 @@ void validate_wide(const BlockIndex& index, std::size_t term) {
     std::size_t mask = 0;
     std::size_t posting = 0;
     for (std::size_t block = 0; block < index.row_stride(); ++block) {
-        const auto& group = groups[block / group_size];
+        if (block % group_size == 0) {
+            const auto& group = groups[block / group_size];
+            require(group.mask == mask && group.weight == posting, "a group's place");
+        }
         if (impacts[block] == 0) continue;
         require(first_mask + mask < mask_end && block < index.block_count(), "a row's masks");
-        const auto entry = index.masks[first_mask + mask++];
-        require(group.weight + entry.weight == posting && entry.documents != 0, "a mask");
-        const auto last = block * block_size +
-                          static_cast<std::size_t>(std::bit_width(entry.documents)) - 1;
+        const auto documents = index.masks[first_mask + mask++];
+        require(documents != 0, "a mask");
+        const auto last =
+            block * block_size + static_cast<std::size_t>(std::bit_width(documents)) - 1;
         require(last < index.document_count(), "a mask's documents");
-        const auto count = static_cast<std::size_t>(std::popcount(entry.documents));
+        const auto count = static_cast<std::size_t>(std::popcount(documents));
         require(posting + count <= postings, "a wide list's length");
         for (std::size_t i = 0; i < count; ++i) {
             require(bounded_by(index.weights[weights + posting + i], index.steps[term],
@@ -86,21 +89,6 @@ void validate_wide(const BlockIndex& index, std::size_t term) {
         posting += count;
     }
     require(first_mask + mask == mask_end && posting == postings, "a wide list's length");
-}
-
-// Each group's place is the number of masks and weights before it.
-void validate_groups(const BlockIndex& index, std::size_t term) {
-    const auto row = static_cast<std::size_t>(index.rows[term]);
-    const auto* impacts = index.block_max.data() + row * index.row_stride();
-    const auto* groups = index.groups.data() + row * index.group_count();
-    std::uint32_t mask = 0;
-    for (std::size_t g = 0; g < index.group_count(); ++g) {
-        const auto* first = impacts + g * group_size;
-        const auto held =
-            group_size - static_cast<std::size_t>(std::count(first, first + group_size, 0));
-        require(held == 0 || groups[g].mask == mask, "a group's place");
-        mask += static_cast<std::uint32_t>(held);
-    }
 }
 
 }  // namespace
@@ -118,9 +106,9 @@ void validate_shape(const BlockIndex& index) {
                 index.narrow_lanes.size() == index.narrow_blocks.size() &&
                 index.narrow_impacts.size() == index.narrow_blocks.size(),
             "the narrow lists");
-    require(!index.masks.empty() && !index.mask_starts.empty(), "the masks");
+    require(index.masks.size() >= group_size && !index.mask_starts.empty(), "the masks");
     const auto row_count = index.mask_starts.size() - 1;
-    require(spans_all(index.mask_starts, row_count, index.masks.size() - 1), "the masks");
+    require(spans_all(index.mask_starts, row_count, index.masks.size() - group_size), "the masks");
     require(index.block_max.size() == row_count * index.row_stride() &&
                 index.groups.size() == row_count * index.group_count(),
             "the rows");
@@ -147,7 +135,6 @@ void validate(const BlockIndex& index) {
         if (index.rows[term] < 0) {
             validate_narrow(index, term);
         } else {
-            validate_groups(index, term);
             validate_wide(index, term);
         }
     }
