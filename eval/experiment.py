@@ -19,6 +19,7 @@ from eval.run import Run, write_run
 from index.collection import Collection
 from index.field import DENSE, Field
 from index.pipeline import HYBRID, LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
+from index.store import VERSION
 from lsr.encoder import short_name
 from lsr.errors import UsageError
 
@@ -148,8 +149,13 @@ def experiment_folder(dataset: Dataset, fields: Sequence[Field]) -> Path:
 
 
 def cache_folder() -> Path:
-    """``LSR_CACHE``, or else ``lsr`` in the user's cache folder."""
-    return Path(os.environ.get("LSR_CACHE") or Path.home() / ".cache" / "lsr")
+    """Where collections are kept that can be made again.
+
+    In ``LSR_CACHE``, or else ``lsr`` in the user's cache folder; a folder for each format of
+    collections, so that a new release makes its own.
+    """
+    base = Path(os.environ.get("LSR_CACHE") or Path.home() / ".cache" / "lsr")
+    return base / f"format-{VERSION}"
 
 
 def check_same_documents(dataset: Dataset, collection: Collection, read: int) -> None:

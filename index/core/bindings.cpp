@@ -230,8 +230,8 @@ public:
         Results results(queries.size(), std::min(k, index_.document_count()));
         {
             nb::gil_scoped_release released;
-            search_all(queries, allowed, floor ? span_of(*floor) : std::span<const float>{}, pruning, static_cast<lsr::Choice>(choice), *chosen,
-                       threads, results);
+            search_all(queries, allowed, floor ? span_of(*floor) : std::span<const float>{},
+                       pruning, static_cast<lsr::Choice>(choice), *chosen, threads, results);
         }
         const auto rows = queries.size();
         return nb::make_tuple(array_of(std::move(results.ordinals), {rows, results.k}),

@@ -80,10 +80,11 @@ Inverted invert(const Documents& documents, std::size_t vocabulary_size, BlockIn
     out.weights.resize(postings);
     for (std::size_t d = 0; d < out.order.size(); ++d) {
         const auto from = out.order[d];
-        for (auto p = documents.offsets[from]; p < documents.offsets[from + std::size_t{1}]; ++p) {
-            const auto weight = documents.weights[static_cast<std::size_t>(p)];
+        const auto end = static_cast<std::size_t>(documents.offsets[from + std::size_t{1}]);
+        for (auto p = static_cast<std::size_t>(documents.offsets[from]); p < end; ++p) {
+            const auto weight = documents.weights[p];
             if (weight.bits == 0) continue;
-            const auto term = static_cast<std::size_t>(documents.terms[static_cast<std::size_t>(p)]);
+            const auto term = static_cast<std::size_t>(documents.terms[p]);
             const auto place = static_cast<std::size_t>(cursors[term]++);
             inverted.documents[place] = static_cast<DocId>(d);
             out.weights[place] = weight;

@@ -41,8 +41,9 @@ std::uint32_t reaching(const std::array<Bound, block_size>& lanes, Bound needed)
     return bits;
 }
 
-std::size_t refine(const WideTerm& term, const WideTerm& /*next*/, const Candidates& candidates, std::uint16_t* active,
-                   std::size_t active_count, Bound needed, std::uint32_t* found) {
+std::size_t refine(const WideTerm& term, const WideTerm& /*next*/, const Candidates& candidates,
+                   std::uint16_t* active, std::size_t active_count, Bound needed,
+                   std::uint32_t* found) {
     std::size_t kept = 0;
     for (std::size_t i = 0; i < active_count; ++i) {
         const auto place = active[i];
@@ -58,7 +59,8 @@ std::size_t refine(const WideTerm& term, const WideTerm& /*next*/, const Candida
         auto& lanes = candidates.lanes[place];
         for (std::size_t lane = 0; lane < block_size; ++lane) {
             const bool holds = (documents >> lane & 1U) != 0;
-            lanes[lane] = static_cast<Bound>(lanes[lane] - (holds ? 0 : std::min(part, lanes[lane])));
+            const auto off = holds ? Bound{0} : std::min(part, lanes[lane]);
+            lanes[lane] = static_cast<Bound>(lanes[lane] - off);
         }
         active[kept] = place;
         kept += reaching(lanes, needed) != 0 ? 1 : 0;

@@ -60,9 +60,9 @@ struct Kernels {
     // `candidates`; those with a lane of at least `needed` stay in it, in order; returns how many.
     // `found` gets the place of each one's mask in the list.
     // `next` is the term whose turn is next.
-    std::size_t (*refine)(const WideTerm& term, const WideTerm& next, const Candidates& candidates,
-                          std::uint16_t* active, std::size_t active_count, Bound needed,
-                          std::uint32_t* found);
+    std::size_t (*refine)(const WideTerm& term, const WideTerm& next,
+                          const Candidates& candidates, std::uint16_t* active,
+                          std::size_t active_count, Bound needed, std::uint32_t* found);
 
     // For each candidate in `chosen` the place of its weight among the term's, -1 where it lacks
     // the term; `found` is what `refine` left, by slot. `places` is by candidate.

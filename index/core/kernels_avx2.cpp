@@ -119,8 +119,9 @@ std::uint32_t reaching(const std::array<Bound, block_size>& lanes, Bound needed)
     return at_least(load(lanes.data()), _mm256_set1_epi16(static_cast<short>(needed)));
 }
 
-std::size_t refine(const WideTerm& term, const WideTerm& next, const Candidates& candidates, std::uint16_t* active,
-                   std::size_t active_count, Bound needed, std::uint32_t* found) {
+std::size_t refine(const WideTerm& term, const WideTerm& next, const Candidates& candidates,
+                   std::uint16_t* active, std::size_t active_count, Bound needed,
+                   std::uint32_t* found) {
     const auto lane_bit = _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096,
                                             8192, 16384, static_cast<short>(0x8000));
     const auto almost = _mm256_set1_epi16(static_cast<short>(needed - 1));

@@ -26,7 +26,8 @@ PlannedQuery::PlannedQuery(const BlockIndex& index, const SparseQuery& query) {
         if (from == index.terms.end()) break;
         if (*from != query.terms[i]) continue;
         const auto place = static_cast<std::size_t>(from - index.terms.begin());
-        const auto unit = static_cast<double>(query.weights[i]) * static_cast<double>(index.steps[place]);
+        const auto weight = static_cast<double>(query.weights[i]);
+        const auto unit = weight * static_cast<double>(index.steps[place]);
         const auto most = unit * static_cast<double>(largest_impact);
         terms.push_back({place, query.weights[i], most, index.rows[place], 0});
         postings += static_cast<std::size_t>(index.weight_starts[place + 1] -

@@ -215,7 +215,8 @@ TermSets heaviest(const Documents& documents, std::size_t vocabulary_size) {
         }
         if (row.size() > heaviest_terms) {
             // Halves that are not negative order as their bits do.
-            std::nth_element(row.begin(), row.begin() + heaviest_terms, row.end(), std::greater<>{});
+            const auto middle = row.begin() + heaviest_terms;
+            std::nth_element(row.begin(), middle, row.end(), std::greater<>{});
             row.resize(heaviest_terms);
         }
         for (const auto& entry : row) sets.terms.push_back(entry.second);
