@@ -1,6 +1,8 @@
 // Searches against a loop that scores every document; run under sanitizers. Exits with 1 and the
 // first difference.
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -223,6 +225,108 @@ void check_damage(std::mt19937& random) {
     }
 }
 
+// Everything that the inner loops of one kind make of the same input.
+struct KernelResults {
+    std::vector<lsr::Bound> bounds, chunk_max;
+    std::vector<lsr::BlockId> selected;
+    std::vector<std::uint16_t> active;
+    std::vector<std::uint32_t> found, reaching, chosen;
+    std::vector<std::array<lsr::Bound, lsr::block_size>> lanes;
+    std::vector<std::int32_t> places;
+    std::vector<lsr::Bound> tightened;
+
+    bool operator==(const KernelResults&) const = default;
+};
+
+KernelResults run_kernels(const lsr::Kernels& kernels, const lsr::BlockIndex& index,
+                          const std::vector<lsr::WideTerm>& terms, lsr::Bound needed,
+                          lsr::Bound needed_of_document) {
+    KernelResults r;
+    const auto blocks = index.row_stride();
+    r.bounds.assign(blocks, 7);
+    r.chunk_max.resize(blocks / lsr::chunk_size);
+    kernels.sweep(terms.data(), terms.size(), r.bounds.data(), blocks, r.chunk_max.data());
+    r.selected.resize(blocks);
+    r.selected.resize(kernels.select(r.bounds.data(), blocks, r.chunk_max.data(), needed,
+                                     r.selected.data()));
+    std::erase_if(r.selected, [&](auto block) { return block >= index.block_count(); });
+    const auto count = r.selected.size();
+    r.lanes.resize(count);
+    r.found.resize(count * terms.size());
+    for (std::size_t i = 0; i < count; ++i) {
+        r.lanes[i].fill(r.bounds[r.selected[i]]);
+        r.active.push_back(static_cast<std::uint16_t>(i));
+        r.reaching.push_back(kernels.reaching(r.lanes[i], needed));
+    }
+    const lsr::Candidates candidates{r.selected.data(), r.lanes.data()};
+    auto active = count;
+    for (std::size_t t = 0; t < terms.size(); ++t) {
+        active = kernels.refine(terms[t], terms[t], candidates, r.active.data(), active,
+                                needed_of_document, r.found.data() + t * count);
+    }
+    r.active.resize(active);
+    std::vector<lsr::Candidate> documents;
+    for (const auto slot : r.active) {
+        for (auto lanes = kernels.reaching(r.lanes[slot], needed_of_document); lanes != 0;
+             lanes &= lanes - 1) {
+            const auto lane = static_cast<std::uint16_t>(std::countr_zero(lanes));
+            documents.push_back({slot, r.selected[slot], lane, r.lanes[slot][lane]});
+            r.chosen.push_back(static_cast<std::uint32_t>(r.chosen.size()));
+        }
+    }
+    r.places.resize(documents.size() * terms.size());
+    auto chosen = r.chosen.size();
+    for (std::size_t t = 0; t < terms.size(); ++t) {
+        auto* places = r.places.data() + t * documents.size();
+        kernels.locate(terms[t], documents.data(), r.chosen.data(), chosen,
+                       r.found.data() + t * count, places);
+        chosen = kernels.tighten(terms[t], 900, documents.data(), r.chosen.data(), chosen, places,
+                                 needed_of_document);
+    }
+    r.chosen.resize(chosen);
+    for (const auto& document : documents) r.tightened.push_back(document.bound);
+    return r;
+}
+
+// Every kernel of every kind equals the scalar one, at bounds that are met exactly too.
+void check_kernels(std::mt19937& random) {
+    const auto corpus = random_corpus(random, 5000, 60, 25, true);
+    const auto arrays = lsr::build(corpus.view(), 60, {true, 1});
+    const auto index = arrays.view();
+    std::size_t reached = 0;
+    for (int round = 0; round < 300; ++round) {
+        std::vector<lsr::WideTerm> terms;
+        for (std::size_t place = 0; place < index.terms.size(); ++place) {
+            if (index.rows[place] < 0 || random() % 5 != 0 || terms.size() == 12) continue;
+            const auto row = static_cast<std::size_t>(index.rows[place]);
+            terms.push_back({index.block_max.data() + row * index.row_stride(),
+                             index.groups.data() + row * index.group_count(),
+                             index.masks.data() + index.mask_starts[row],
+                             index.weights.data() + index.weight_starts[place],
+                             static_cast<std::uint16_t>(random() % 4000)});
+        }
+        // Bounds of few distinct values, so that many are exactly what is needed.
+        const auto all = run_kernels(lsr::scalar_kernels(), index, terms, 1, 1);
+        if (all.selected.empty()) continue;
+        const auto needed = all.bounds[all.selected[random() % all.selected.size()]];
+        const auto needed_of_document =
+            all.tightened.empty() ? needed : all.tightened[random() % all.tightened.size()];
+        for (const auto of_document : {std::max<lsr::Bound>(needed_of_document, 1), needed}) {
+            const auto expected =
+                run_kernels(lsr::scalar_kernels(), index, terms, needed, of_document);
+            reached += expected.chosen.size();
+            for (const auto* name : {"avx2"}) {
+                const auto* kernels = lsr::kernels_named(name);
+                if (kernels != nullptr &&
+                    !(run_kernels(*kernels, index, terms, needed, of_document) == expected)) {
+                    fail(std::string("kernels differ from the scalar ones: ") + name);
+                }
+            }
+        }
+    }
+    if (reached == 0) fail("the kernels were tested on nothing");
+}
+
 void check_checksums(std::mt19937& random) {
     for (std::size_t size = 0; size < 300; ++size) {
         std::vector<std::uint8_t> bytes(size);
@@ -251,6 +355,7 @@ int main() {
     check_corpus(random, 9000, 200, 25, true, 12);
     check_corpus(random, 40, 70000, 6000, false, 12);
     check_corpus(random, 20000, 3, 3, true, 4);
+    check_kernels(random);
     check_damage(random);
     check_checksums(random);
     std::puts("all searches equal exhaustive scoring");
