@@ -3,7 +3,7 @@
 File layout, little-endian: magic (8 bytes), format version (u32), length of the table of contents
 (u32), its CRC-32 (u32), zeros to byte 64; the table (JSON) with name, shape, offset and
 checksum (index/core/checksum.hpp) of each section; then the sections, each at a multiple of 64
-bytes.
+bytes, with zeros between.
 """
 
 from __future__ import annotations
@@ -168,9 +168,11 @@ def _read_table(path: Path, raw: NDArray[np.uint8]) -> tuple[dict[str, Any], int
             "use the release that wrote it, or index again"
         )
     encoded = raw[ALIGNMENT : ALIGNMENT + length].tobytes()
-    if raw[HEADER.size : ALIGNMENT].any() or zlib.crc32(encoded) != table_crc:
+    start = _align(ALIGNMENT + length)
+    between = raw[HEADER.size : ALIGNMENT].any() or raw[ALIGNMENT + length : start].any()
+    if between or zlib.crc32(encoded) != table_crc:
         raise CorruptionError(f"the table of contents of the segment {path} is damaged")
-    return json.loads(encoded), _align(ALIGNMENT + length)
+    return json.loads(encoded), start
 
 
 def _read_section(
@@ -179,8 +181,9 @@ def _read_section(
     kind, _, rest = name.partition("/")
     dtype = np.dtype(SECTIONS[kind] if kind in SECTIONS else DTYPES[rest.rpartition("/")[2]])
     begin = start + entry["offset"]
-    data = raw[begin : begin + int(np.prod(entry["shape"])) * dtype.itemsize]
-    if checksum(data) != entry["checksum"]:
+    end = begin + int(np.prod(entry["shape"])) * dtype.itemsize
+    data = raw[begin:end]
+    if checksum(data) != entry["checksum"] or raw[end : _align(end)].any():
         raise CorruptionError(f"the section {name!r} of the segment {path} is damaged")
     section: NDArray[Any] = data.view(dtype).reshape(entry["shape"])
     return section

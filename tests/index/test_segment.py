@@ -1,5 +1,3 @@
-from contextlib import suppress
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,15 +49,15 @@ def written(tmp_path):
     return path, segment
 
 
-def test_every_flipped_byte_is_detected_or_harmless(written):
-    path, segment = written
+def test_every_flipped_byte_is_detected(written):
+    path, _ = written
     intact = path.read_bytes()
     for place in range(len(intact)):
         damaged = bytearray(intact)
         damaged[place] ^= 0x41
         path.write_bytes(damaged)
-        with suppress(CorruptionError):
-            assert same(read_segment(path), segment), f"byte {place}"
+        with pytest.raises(CorruptionError):
+            read_segment(path)
 
 
 def test_every_truncation_is_detected(written):

@@ -238,6 +238,8 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, masked_lm):
         env=environment(tmp_path),
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Processes that a shell put into the background ignore it, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for number in range(CHUNK):
         process.stdin.write(f'{{"id": "{number}", "text": "apple"}}\n'.encode())
