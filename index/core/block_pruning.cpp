@@ -79,11 +79,15 @@ private:
     }
 
     void restrict_to_allowed() {
-        std::fill(s_.chunk_max.begin(), s_.chunk_max.end(), Bound{0});
-        for (std::size_t block = 0; block < index_.block_count(); ++block) {
-            if (allowed_[block] == 0) s_.bounds[block] = 0;
-            auto& largest = s_.chunk_max[block / chunk_size];
-            largest = std::max(largest, s_.bounds[block]);
+        for (std::size_t begin = 0; begin < allowed_.size(); begin += chunk_size) {
+            const auto end = std::min(begin + chunk_size, allowed_.size());
+            Bound largest = 0;
+            for (auto block = begin; block < end; ++block) {
+                const auto bound = allowed_[block] == 0 ? Bound{0} : s_.bounds[block];
+                s_.bounds[block] = bound;
+                largest = std::max(largest, bound);
+            }
+            s_.chunk_max[begin / chunk_size] = largest;
         }
     }
 
@@ -194,7 +198,9 @@ private:
         s_.active.resize(slots);
         s_.found.resize(s_.wide.size() * slots);
         for (std::size_t slot = 0; slot < slots; ++slot) {
-            s_.lanes[slot].fill(s_.bounds[s_.survivors[slot]]);
+            const auto block = s_.survivors[slot];
+            s_.lanes[slot].fill(s_.bounds[block]);
+            if (!allowed_.empty()) keep_allowed(s_.lanes[slot], allowed_[block]);
             s_.active[slot] = static_cast<std::uint16_t>(slot);
         }
         const Candidates candidates{s_.survivors.data(), s_.lanes.data()};
@@ -205,6 +211,12 @@ private:
                                      s_.found.data() + w * slots);
         }
         s_.active.resize(active);
+    }
+
+    static void keep_allowed(std::array<Bound, block_size>& lanes, std::uint32_t allowed) {
+        for (std::size_t lane = 0; lane < block_size; ++lane) {
+            lanes[lane] = (allowed >> lane & 1U) != 0 ? lanes[lane] : Bound{0};
+        }
     }
 
     // Leaves in `later` the documents of active blocks that reach the threshold.
@@ -239,7 +251,7 @@ private:
             auto& lanes = s_.lanes[slot];
             if (index_.narrow_impacts[p] != 0) {
                 part = part_of_bound(term.scaled, index_.narrow_impacts[p]);
-                for (auto& lane : lanes) lane = static_cast<Bound>(lane - part);
+                for (auto& lane : lanes) lane = static_cast<Bound>(lane - std::min(lane, part));
             }
             const auto lane = index_.narrow_lanes[p];
             lanes[lane] = static_cast<Bound>(lanes[lane] + part);
