@@ -16,6 +16,8 @@ from lsr.errors import InputError
 from lsr.sparse import SparseBatch
 
 EFFORTS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+# Medians whose ratio is no larger are a matter of chance.
+ALIKE = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,16 @@ def recall(exact: Sequence[tuple[int, float]], found: Sequence[tuple[int, float]
 
 
 def cheapest(results: Sequence[EffortResult], wanted: float) -> EffortResult | None:
-    """The lowest effort that has the recall; None where none has."""
+    """The fastest effort that has the recall; None where none has.
+
+    Of those that take about as long (median within a twentieth), the highest.
+    """
     enough = [result for result in results if result.recall >= wanted]
-    return min(enough, key=lambda result: result.effort, default=None)
+    if not enough:
+        return None
+    fastest = min(result.median_ms for result in enough)
+    alike = [result for result in enough if result.median_ms <= ALIKE * fastest]
+    return max(alike, key=lambda result: result.effort)
 
 
 def _timed(

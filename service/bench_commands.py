@@ -49,7 +49,7 @@ def recall_command(
 ) -> None:
     """Measure what approximate search of COLLECTION finds of the exact answers, and how fast.
 
-    Prints recall and latency of several efforts, and the lowest that has the recall wanted. A
+    Prints recall and latency of several efforts, and the fastest that has the recall wanted. A
     result that ties with the last exact one counts as found. Queries are encoded once, and the
     times are of the search alone.
     """
@@ -138,7 +138,7 @@ def _suggestion(
 ) -> str:
     exact = results[-1]
     if best is None or best.effort == exact.effort:
-        return f"no effort below 1 reaches recall@{k} {wanted:g}: search exactly"
+        return f"no effort below 1 reaches recall@{k} {wanted:g} in less time: search exactly"
     return (
         f"--effort {best.effort:g} reaches recall@{k} {wanted:g}, with {best.recall:.4f} at "
         f"{best.median_ms:.3g} ms a query; effort 1 takes {exact.median_ms:.3g} ms"
