@@ -105,7 +105,8 @@ def test_the_readme_names_only_options_that_exist():
     from service.cli import cli
 
     shown = set(re.findall(r"--[a-z][a-z0-9-]+", README))
-    known = {"--constraint", "--rm", "--data-binary", "--rounds"}  # of pip, docker, curl, benches
+    benches = {"--rounds", "--sizes", "--engines"}
+    known = {"--constraint", "--rm", "--data-binary"} | benches  # of pip, docker and curl
     for _, command in commands(cli):
         for option in command.params:
             known |= {*option.opts, *option.secondary_opts}
