@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
+
+EMPTY = SparseVector.from_mapping({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,11 +23,21 @@ class TokenBatch:
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
 
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each text's tokens begin when the padding is left out, int64 (b + 1,)."""
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.mask.sum(axis=1))])
+
 
 class Batcher:
-    """Tokenises with special tokens, truncates, and yields padded batches, longest first."""
+    """Tokenises with special tokens, truncates, and yields padded batches, longest first.
+
+    ``tokens`` counts the tokens of all batches so far, padding left out.
+    """
 
     def __init__(self, vocabulary: Vocabulary, max_length: int, token_budget: int) -> None:
+        self.tokens = 0
+        self._size = vocabulary.size
         self._tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())
         self._tokenizer.enable_truncation(max_length)
         self._token_budget = token_budget
@@ -46,4 +59,23 @@ class Batcher:
             for line, place in enumerate(members):
                 ids[line, : len(tokens[place])] = tokens[place]
                 mask[line, : len(tokens[place])] = 1
+            self.tokens += int(mask.sum())
             yield TokenBatch(np.array([rows[place] for place in members]), ids, mask)
+
+    def encode(
+        self, texts: Sequence[str], weigh: Callable[[TokenBatch], SparseBatch]
+    ) -> SparseBatch:
+        """One row of term weights a text, in the order of the texts; a blank text gets none.
+
+        ``weigh`` turns a batch into a row for each of its texts.
+        """
+        parts: list[SparseBatch] = []
+        rows: list[int] = []
+        for batch in self(texts):
+            parts.append(weigh(batch))
+            rows.extend(batch.rows.tolist())
+        blank = sorted(set(range(len(texts))) - set(rows))
+        empty = SparseBatch.from_rows([EMPTY] * len(blank), self._size)
+        places = np.empty(len(texts), dtype=np.int64)
+        places[np.array(rows + blank, dtype=np.int64)] = np.arange(len(texts))
+        return SparseBatch.concatenate([*parts, empty], self._size).reorder(places)

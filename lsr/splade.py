@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lsr.batching import Batcher
+from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import SparseEncoder, canonical_name, fingerprint
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
+
+if TYPE_CHECKING:
+    from lsr.backbone import Backbone
 
 # Tokens a batch: on a CPU the states and a tile of logits should stay in the cache.
 TOKEN_BUDGET = {"cpu": 1024, "cuda": 65_536}
@@ -57,53 +60,30 @@ class TermWeights:
 
     def encode(self, texts: Sequence[str]) -> SparseBatch:
         """Term weights of each text, in the order of the texts."""
-        model, projection = self._model
+        backbone, batcher = self._loaded
         import torch
 
-        from lsr.head import max_over_positions
+        def weigh(batch: TokenBatch) -> SparseBatch:
+            with torch.inference_mode():
+                pooled = backbone.projection.largest(*backbone.states(batch))
+            for _ in range(self.logs):
+                np.log1p(pooled.values, out=pooled.values)
+            return pooled
 
-        size = self.checkpoint.vocabulary.size
-        weight, bias = projection.weight[:size], projection.bias
-        lines: list[SparseBatch] = []
-        rows: list[int] = []
-        with torch.inference_mode():
-            for batch in self._batcher(texts):
-                ids = torch.from_numpy(batch.ids).to(model.device)
-                mask = torch.from_numpy(batch.mask).to(model.device)
-                hidden = model(input_ids=ids, attention_mask=mask).logits
-                pooled = max_over_positions(
-                    hidden, mask, weight, None if bias is None else bias[:size]
-                ).relu_()
-                for _ in range(self.logs):
-                    pooled.log1p_()
-                lines.append(_compress(pooled.cpu().numpy(), size))
-                rows.extend(batch.rows.tolist())
-        blank = sorted(set(range(len(texts))) - set(rows))
-        stacked = SparseBatch.concatenate(lines, size)
-        return _in_input_order(stacked, rows, blank)
+        return batcher.encode(texts, weigh)
 
     @cached_property
-    def _model(self) -> tuple[Any, Any]:
-        from lsr.torch_runtime import load_model
+    def _loaded(self) -> tuple[Backbone, Batcher]:
+        from lsr.torch_runtime import transformers
 
-        model = load_model(self.checkpoint, "AutoModelForMaskedLM")
-        projection = model.get_output_embeddings()
-        if projection is None or projection.weight.shape[0] < self.checkpoint.vocabulary.size:
-            raise InputError(
-                f"the checkpoint {self.checkpoint.name!r} has no vocabulary projection over its "
-                f"{self.checkpoint.vocabulary.size} terms; SPLADE needs a masked language model"
-            )
-        # The model then returns what enters its projection, and the head projects tile by tile.
-        projection.forward = lambda states: states
-        return model, projection
+        transformers()
+        from lsr.backbone import MaskedLanguageModel
 
-    @cached_property
-    def _batcher(self) -> Batcher:
-        from lsr.torch_runtime import longest_input
-
-        model = self._model[0]
-        length = longest_input(model, self.max_length)
-        return Batcher(self.checkpoint.vocabulary, length, TOKEN_BUDGET[model.device.type])
+        backbone = MaskedLanguageModel(self.checkpoint)
+        length = backbone.longest(self.max_length)
+        return backbone, Batcher(
+            self.checkpoint.vocabulary, length, TOKEN_BUDGET[backbone.device.type]
+        )
 
 
 class SpladeEncoder(SparseEncoder):
@@ -144,22 +124,3 @@ def _declared_logs(checkpoint: Checkpoint) -> int:
         if settings.get("activation_function") == "log1p_relu":
             return 2
     return 1
-
-
-def _compress(dense: np.ndarray[Any, np.dtype[np.float32]], size: int) -> SparseBatch:
-    rows, terms = np.nonzero(dense)
-    indptr = np.zeros(len(dense) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(rows, minlength=len(dense)), out=indptr[1:])
-    return SparseBatch(indptr, terms.astype(np.int32), dense[rows, terms], size)
-
-
-def _in_input_order(stacked: SparseBatch, rows: list[int], blank: list[int]) -> SparseBatch:
-    places = np.empty(len(rows) + len(blank), dtype=np.int64)
-    places[np.array(rows + blank, dtype=np.int64)] = np.arange(len(places))
-    empty = SparseBatch(
-        np.zeros(len(blank) + 1, np.int64),
-        np.empty(0, np.int32),
-        np.empty(0, np.float32),
-        stacked.vocabulary_size,
-    )
-    return SparseBatch.concatenate([stacked, empty], stacked.vocabulary_size).reorder(places)
