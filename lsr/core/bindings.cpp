@@ -1,0 +1,98 @@
+// The only file here that knows Python: checks arrays, releases the GIL, calls, returns arrays.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "projection.hpp"
+
+namespace nb = nanobind;
+
+namespace {
+
+template <typename T, std::size_t Rank>
+using Array = nb::ndarray<const T, nb::ndim<Rank>, nb::c_contig, nb::device::cpu, nb::ro>;
+
+template <typename A>
+auto span_of(const A& array) {
+    return std::span(array.data(), array.size());
+}
+
+template <typename T>
+nb::object array_of(std::vector<T>&& values) {
+    auto* owned = new std::vector<T>(std::move(values));
+    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    const std::size_t size = owned->size();
+    return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(owned->data(), {size}, owner));
+}
+
+class Projection {
+public:
+    Projection(Array<float, 2> weight, std::optional<Array<float, 1>> bias,
+               const Array<float, 1>& center, const std::string& kernels)
+        : weight_(std::move(weight)),
+          bias_(std::move(bias)),
+          projection_(checked(weight_, center), bias_ ? span_of(*bias_) : std::span<const float>{},
+                      span_of(center), kernels_named(kernels)) {}
+
+    nb::tuple largest(const Array<float, 2>& states, const Array<std::int64_t, 1>& offsets,
+                      float floor) const {
+        if (states.shape(1) != projection_.width()) {
+            throw std::invalid_argument("the states are not as wide as the projection");
+        }
+        lsr::head::Pooled pooled;
+        pooled.ends.push_back(0);
+        std::int64_t screened = 0;
+        {
+            nb::gil_scoped_release released;
+            projection_.largest(span_of(states), span_of(offsets), floor, pooled, screened);
+        }
+        return nb::make_tuple(array_of(std::move(pooled.ends)), array_of(std::move(pooled.terms)),
+                              array_of(std::move(pooled.values)), screened);
+    }
+
+private:
+    static std::span<const float> checked(const Array<float, 2>& weight,
+                                          const Array<float, 1>& center) {
+        if (weight.shape(1) != center.shape(0)) {
+            throw std::invalid_argument("the center is not as wide as the projection");
+        }
+        return span_of(weight);
+    }
+
+    static const lsr::head::Kernels& kernels_named(const std::string& name) {
+        const auto* found = name.empty() ? &lsr::head::best_kernels()
+                                         : lsr::head::kernels_named(name);
+        if (found == nullptr) {
+            throw std::invalid_argument("this machine has no kernels called " + name);
+        }
+        return *found;
+    }
+
+    Array<float, 2> weight_;
+    std::optional<Array<float, 1>> bias_;
+    lsr::head::Projection projection_;
+};
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+    m.def("kernels", [] {
+        nb::list names;
+        for (const auto* name : {"scalar", "avx2", "avx512"}) {
+            if (lsr::head::kernels_named(name) != nullptr) names.append(name);
+        }
+        return names;
+    });
+    nb::class_<Projection>(m, "Projection")
+        .def(nb::init<Array<float, 2>, std::optional<Array<float, 1>>, const Array<float, 1>&,
+                      const std::string&>(),
+             nb::arg("weight"), nb::arg("bias").none(), nb::arg("center"),
+             nb::arg("kernels") = "")
+        .def("largest", &Projection::largest, nb::arg("states"), nb::arg("offsets"),
+             nb::arg("floor") = 0.0F);
+}
