@@ -79,7 +79,9 @@ class EncoderName:
         Raises:
             UsageError: the name is empty, or an option is not ``key=value`` or stands twice.
         """
-        head, *settings = name.strip().split(",")
+        # The end of the last option stays as it is: it may be a prefix that ends in a blank.
+        head, *settings = name.lstrip().split(",")
+        head = head.rstrip()
         options = dict(setting.partition("=")[::2] for setting in settings)
         whole = all(options) and all(options.values()) and len(options) == len(settings)
         if not head or not whole:
@@ -128,6 +130,8 @@ def load_encoder(name: str) -> SparseEncoder:
         return FAMILIES["bm25"](None, parsed.options)
     if not parsed.model:
         raise UsageError(f"{name!r} names no model; write {parsed.family}:MODEL")
+    if parsed.family == "decoder":
+        return FAMILIES["decoder"](parsed.model, parsed.options)
     checkpoint = Checkpoint.resolve(parsed.model)
     family = parsed.family
     if family is None:
@@ -172,8 +176,15 @@ def _inference_free(checkpoint: Checkpoint, options: Mapping[str, str]) -> Spars
     return InferenceFreeEncoder(checkpoint, configure(InferenceFreeConfig, options))
 
 
+def _decoder(model: str, options: Mapping[str, str]) -> SparseEncoder:
+    from lsr.decoder import DecoderConfig, DecoderEncoder
+
+    return DecoderEncoder.load(model, configure(DecoderConfig, options))
+
+
 FAMILIES: dict[str, Callable[..., SparseEncoder]] = {
     "bm25": _bm25,
     "splade": _splade,
     "inference-free": _inference_free,
+    "decoder": _decoder,
 }
