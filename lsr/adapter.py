@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,9 +100,12 @@ class Adapter:
             settings = peft.LoraConfig.from_pretrained(self.folder)
             if not getattr(settings, "ensure_weight_tying", False):
                 _untie(model, weights)
-            adapted = peft.PeftModel(model, settings)
-            loaded = peft.set_peft_model_state_dict(adapted, weights)
-            merged = adapted.merge_and_unload()
+            with warnings.catch_warnings():
+                # peft warns of tied weights, which are untied above.
+                warnings.simplefilter("ignore")
+                adapted = peft.PeftModel(model, settings)
+                loaded = peft.set_peft_model_state_dict(adapted, weights)
+                merged = adapted.merge_and_unload()
         except Exception as error:  # what peft and safetensors raise has no common base
             raise self._does_not_fit(str(error).strip().split("\n")[0]) from error
         if unknown := sorted(loaded.unexpected_keys):

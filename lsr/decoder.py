@@ -98,6 +98,11 @@ class DecoderEncoder(SparseEncoder):
             holding = ["tokenizer.json", TOKENIZER_SETTINGS]
             tokenizer = Checkpoint.resolve(config.tokenizer, holding, TOKENIZER_FILES)
             config = replace(config, tokenizer=tokenizer.name)
+        elif not any(map(checkpoint.path, ["tokenizer.json", TOKENIZER_SETTINGS])):
+            raise InputError(
+                f"the checkpoint {checkpoint.name!r} has no tokenizer; name the model that it "
+                "was trained from with tokenizer=MODEL"
+            )
         if self._adapter:
             config = replace(config, lora=self._adapter.name)
         self.config = config

@@ -79,10 +79,11 @@ class EncoderName:
         Raises:
             UsageError: the name is empty, or an option is not ``key=value`` or stands twice.
         """
-        # The end of the last option stays as it is: it may be a prefix that ends in a blank.
-        head, *settings = name.lstrip().split(",")
-        head = head.rstrip()
-        options = dict(setting.partition("=")[::2] for setting in settings)
+        head, *settings = name.split(",")
+        head = head.strip()
+        pairs = [setting.partition("=")[::2] for setting in settings]
+        # A prefix of texts may end in a blank.
+        options = {key: value if key.endswith("_prefix") else value.strip() for key, value in pairs}
         whole = all(options) and all(options.values()) and len(options) == len(settings)
         if not head or not whole:
             raise UsageError(
