@@ -100,6 +100,7 @@ class CausalLanguageModel(Backbone):
 
     def _attend(self, bidirectional: bool, name: str) -> None:
         """Switch the causal mask off or on, and see that the model obeys."""
+        # The configuration decides about masks, the modules about attention without one.
         self._model.config.is_causal = not bidirectional
         for module in self._model.modules():
             if hasattr(module, "is_causal"):

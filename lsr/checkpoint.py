@@ -59,8 +59,7 @@ class Checkpoint:
                 "give an existing folder, a Hugging Face hub id, or 'bm25'"
             )
         else:
-            owner_and_model, inside = name.split("/")[:2], name.split("/")[2:]
-            folder = _fetch("/".join(owner_and_model), fetched).joinpath(*inside)
+            folder = _fetch(name, fetched)
         if not any((folder / file).is_file() for file in holding):
             raise NotFoundError(
                 f"the folder {name!r} holds no {' or '.join(holding)}; "
@@ -142,13 +141,15 @@ def read_json(path: Path) -> Any:
 
 
 def _fetch(name: str, files: Sequence[str]) -> Path:
+    """The folder of ``owner/model`` or ``owner/model/folder`` in the local cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    repository, inside = "/".join(name.split("/")[:2]), "/".join(name.split("/")[2:])
+    wanted = [f"{inside}/{pattern}" if inside else pattern for pattern in files]
     try:
-        return Path(
-            snapshot_download(name, allow_patterns=list(files), ignore_patterns=NOT_FETCHED)
-        )
+        found = snapshot_download(repository, allow_patterns=wanted, ignore_patterns=NOT_FETCHED)
+        return Path(found) / inside
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
         raise NotFoundError(

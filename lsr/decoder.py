@@ -86,26 +86,22 @@ class DecoderEncoder(SparseEncoder):
     """Documents and queries through one decoder-only language model.
 
     w_j = log1p(relu(max over positions i of z_ij - shift)), with two logarithms where asked for,
-    z being the logits of the language model's own head (Doshi et al. 2024, section 3; Xu et al.
-    2026). A blank text gets no terms.
+    z being the logits of the language model's own head: Echo-Mistral-SPLADE (Doshi et al. 2024,
+    arXiv 2408.11119) where the text is echoed, LACONIC (Xu et al. 2026, arXiv 2601.01684) where
+    the attention is bidirectional. A blank text gets no terms.
     """
 
     def __init__(self, checkpoint: Checkpoint, config: DecoderConfig | None = None) -> None:
         config = config or DecoderConfig()
+        self._checkpoint = checkpoint
         self._adapter = Adapter.resolve(config.lora) if config.lora else None
-        self._checkpoint = tokenizer = checkpoint
-        if config.tokenizer:
-            holding = ["tokenizer.json", TOKENIZER_SETTINGS]
-            tokenizer = Checkpoint.resolve(config.tokenizer, holding, TOKENIZER_FILES)
-            config = replace(config, tokenizer=tokenizer.name)
-        elif not any(map(checkpoint.path, ["tokenizer.json", TOKENIZER_SETTINGS])):
-            raise InputError(
-                f"the checkpoint {checkpoint.name!r} has no tokenizer; name the model that it "
-                "was trained from with tokenizer=MODEL"
-            )
-        if self._adapter:
-            config = replace(config, lora=self._adapter.name)
-        self.config = config
+        tokenizer = _tokenizer(checkpoint, config)
+        # A relative folder becomes absolute.
+        self.config = config = replace(
+            config,
+            lora=self._adapter.name if self._adapter else "",
+            tokenizer=tokenizer.name if config.tokenizer else "",
+        )
         self.vocabulary = tokenizer.vocabulary
         self._frame = _frame(tokenizer, config)
         causal = (checkpoint.json("config.json") or {}).get("is_causal", True)
@@ -188,6 +184,19 @@ class DecoderEncoder(SparseEncoder):
             model.longest(self.config.max_length),
             budget // 2 if self.config.echo == "yes" else budget,
         )
+
+
+def _tokenizer(checkpoint: Checkpoint, config: DecoderConfig) -> Checkpoint:
+    """Where the tokenizer is; LACONIC's checkpoints, for one, come without."""
+    files = ["tokenizer.json", TOKENIZER_SETTINGS]
+    if config.tokenizer:
+        return Checkpoint.resolve(config.tokenizer, files, TOKENIZER_FILES)
+    if not any(map(checkpoint.path, files)):
+        raise InputError(
+            f"the checkpoint {checkpoint.name!r} has no tokenizer; name the model that it was "
+            "trained from with tokenizer=MODEL"
+        )
+    return checkpoint
 
 
 class Frame(NamedTuple):
