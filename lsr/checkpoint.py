@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +15,14 @@ from lsr.errors import InputError, NotFoundError
 from lsr.readers import user_path
 from lsr.vocabulary import Vocabulary
 
-FETCHED = ["*.json", "*.txt", "*.model", "*.safetensors"]
+TOKENIZER_FILES = ["*.json", "*.txt", "*.model"]
+FETCHED = [*TOKENIZER_FILES, "*.safetensors"]
 NOT_FETCHED = ["onnx/*", "openvino/*"]
 # Members of config.json that say where a model came from, not what it computes.
 NOT_ARCHITECTURE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
 LARGEST_JSON = 256 << 20
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# A repository, or a folder inside one, whose names don't begin with a dot.
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 
 
 @dataclass(frozen=True)
@@ -30,26 +33,39 @@ class Checkpoint:
     folder: Path
 
     @classmethod
-    def resolve(cls, name: str) -> Checkpoint:
-        """Find a folder, or fetch a hub id.
+    def resolve(
+        cls,
+        name: str,
+        holding: Sequence[str] = ("config.json",),
+        fetched: Sequence[str] = FETCHED,
+    ) -> Checkpoint:
+        """Find a folder, or fetch a hub id: ``owner/model`` or ``owner/model/folder``.
+
+        Args:
+            name: the folder or the hub id.
+            holding: files of which the folder must have one.
+            fetched: patterns of the files that are fetched from the hub.
 
         Raises:
-            NotFoundError: ``name`` is neither.
+            NotFoundError: ``name`` is neither, or holds none of those files.
         """
         folder = user_path(name)
-        if folder.is_dir():
-            if not (folder / "config.json").is_file():
-                raise NotFoundError(
-                    f"the folder {name!r} holds no config.json; "
-                    "give a model folder in Hugging Face layout"
-                )
-            return cls(str(folder.resolve()), folder.resolve())
-        if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
+        local = folder.is_dir()
+        if local:
+            folder = folder.resolve()
+        elif name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
             raise NotFoundError(
                 f"the model folder {name!r} does not exist; "
                 "give an existing folder, a Hugging Face hub id, or 'bm25'"
             )
-        return cls(name, _fetch(name))
+        else:
+            folder = _fetch(name, fetched)
+        if not any((folder / file).is_file() for file in holding):
+            raise NotFoundError(
+                f"the folder {name!r} holds no {' or '.join(holding)}; "
+                "give a model folder in Hugging Face layout"
+            )
+        return cls(str(folder) if local else name, folder)
 
     def path(self, filename: str) -> Path | None:
         """A file of the checkpoint, or None where it has no such file."""
@@ -124,12 +140,16 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not valid JSON: {error}") from error
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, files: Sequence[str]) -> Path:
+    """The folder of ``owner/model`` or ``owner/model/folder`` in the local cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    repository, inside = "/".join(name.split("/")[:2]), "/".join(name.split("/")[2:])
+    wanted = [f"{inside}/{pattern}" if inside else pattern for pattern in files]
     try:
-        return Path(snapshot_download(name, allow_patterns=FETCHED, ignore_patterns=NOT_FETCHED))
+        found = snapshot_download(repository, allow_patterns=wanted, ignore_patterns=NOT_FETCHED)
+        return Path(found) / inside
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
         raise NotFoundError(

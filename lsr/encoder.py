@@ -79,8 +79,11 @@ class EncoderName:
         Raises:
             UsageError: the name is empty, or an option is not ``key=value`` or stands twice.
         """
-        head, *settings = name.strip().split(",")
-        options = dict(setting.partition("=")[::2] for setting in settings)
+        head, *settings = name.split(",")
+        head = head.strip()
+        pairs = [setting.partition("=")[::2] for setting in settings]
+        # A prefix of texts may end in a blank.
+        options = {key: value if key.endswith("_prefix") else value.strip() for key, value in pairs}
         whole = all(options) and all(options.values()) and len(options) == len(settings)
         if not head or not whole:
             raise UsageError(
@@ -128,6 +131,8 @@ def load_encoder(name: str) -> SparseEncoder:
         return FAMILIES["bm25"](None, parsed.options)
     if not parsed.model:
         raise UsageError(f"{name!r} names no model; write {parsed.family}:MODEL")
+    if parsed.family == "decoder":
+        return FAMILIES["decoder"](parsed.model, parsed.options)
     checkpoint = Checkpoint.resolve(parsed.model)
     family = parsed.family
     if family is None:
@@ -172,8 +177,15 @@ def _inference_free(checkpoint: Checkpoint, options: Mapping[str, str]) -> Spars
     return InferenceFreeEncoder(checkpoint, configure(InferenceFreeConfig, options))
 
 
+def _decoder(model: str, options: Mapping[str, str]) -> SparseEncoder:
+    from lsr.decoder import DecoderConfig, DecoderEncoder
+
+    return DecoderEncoder.load(model, configure(DecoderConfig, options))
+
+
 FAMILIES: dict[str, Callable[..., SparseEncoder]] = {
     "bm25": _bm25,
     "splade": _splade,
     "inference-free": _inference_free,
+    "decoder": _decoder,
 }

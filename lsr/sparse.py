@@ -166,6 +166,19 @@ class SparseBatch:
             self.vocabulary_size,
         )
 
+    def strongest(self, count: int) -> SparseBatch:
+        """The ``count`` largest weights of each row; of equal ones, those of the lower terms."""
+        rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))
+        order = np.lexsort((self.indices, -self.values, rows))
+        kept = np.zeros(self.nnz, dtype=np.bool_)
+        kept[order[np.arange(self.nnz) - self.indptr[rows] < count]] = True
+        return SparseBatch(
+            np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[self.indptr].astype(np.int64),
+            self.indices[kept],
+            self.values[kept],
+            self.vocabulary_size,
+        )
+
     def reorder(self, order: NDArray[np.int64]) -> SparseBatch:
         """The rows ``order``, in that order."""
         return SparseBatch.from_rows((self[int(row)] for row in order), self.vocabulary_size)

@@ -56,7 +56,7 @@ class TermWeights:
     def __init__(self, checkpoint: Checkpoint, max_length: int, logs: int) -> None:
         self.checkpoint = checkpoint
         self.max_length = max_length
-        self.logs = logs or _declared_logs(checkpoint)
+        self.logs = logs or declared_logs(checkpoint)
 
     def encode(self, texts: Sequence[str]) -> SparseBatch:
         """Term weights of each text, in the order of the texts."""
@@ -112,7 +112,7 @@ class SpladeEncoder(SparseEncoder):
         return self._weights.encode(texts)
 
 
-def _declared_logs(checkpoint: Checkpoint) -> int:
+def declared_logs(checkpoint: Checkpoint) -> int:
     """Logarithms that a sentence-transformers SpladePooling module declares, else 1."""
     for path in sorted(checkpoint.folder.glob("*SpladePooling/config.json")):
         settings = checkpoint.json(str(path.relative_to(checkpoint.folder)))

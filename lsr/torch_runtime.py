@@ -62,12 +62,14 @@ def longest_input(model: Any, wanted: int) -> int:
     return min(wanted, limit)
 
 
-def load_model(checkpoint: Checkpoint, auto_class: str) -> Any:
-    """A checkpoint as a float32 module in inference mode, on the GPU where there is one.
+def load_model(checkpoint: Checkpoint, auto_class: str, dtype: str = "float32") -> Any:
+    """A checkpoint as a module in inference mode, on the GPU where there is one.
 
     Args:
         checkpoint: where the configuration and the safetensors weights are.
         auto_class: name of a transformers class such as ``AutoModelForMaskedLM``.
+        dtype: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is bfloat16 on a GPU, else
+            float32.
 
     Raises:
         InputError: transformers can't load it as that class, or it lacks weights of that class.
@@ -75,10 +77,13 @@ def load_model(checkpoint: Checkpoint, auto_class: str) -> Any:
     loader = getattr(transformers(), auto_class)
     import torch
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto":
+        dtype = "bfloat16" if device == "cuda" else "float32"
     try:
         model, info = loader.from_pretrained(
             checkpoint.folder,
-            dtype=torch.float32,
+            dtype=getattr(torch, dtype),
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -94,7 +99,7 @@ def load_model(checkpoint: Checkpoint, auto_class: str) -> Any:
             f"the checkpoint {checkpoint.name!r} lacks {len(missing)} weights of an {auto_class}, "
             f"such as {missing[0]}; give a checkpoint that was trained as one"
         )
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    return model.eval().to(device)
 
 
 def _first_line(error: Exception) -> str:
