@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from lsr.batch_threads import map_batches
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 
@@ -67,13 +68,17 @@ class Batcher:
     ) -> SparseBatch:
         """One row of term weights a text, in the order of the texts; a blank text gets none.
 
-        ``weigh`` turns a batch into a row for each of its texts.
+        ``weigh`` turns a batch into a row for each of its texts; it is called in several
+        threads at once.
         """
-        parts: list[SparseBatch] = []
         rows: list[int] = []
-        for batch in self(texts):
-            parts.append(weigh(batch))
-            rows.extend(batch.rows.tolist())
+
+        def counted() -> Iterator[TokenBatch]:
+            for batch in self(texts):
+                rows.extend(batch.rows.tolist())
+                yield batch
+
+        parts = map_batches(weigh, counted())
         blank = sorted(set(range(len(texts))) - set(rows))
         empty = SparseBatch.from_rows([EMPTY] * len(blank), self._size)
         places = np.empty(len(texts), dtype=np.int64)

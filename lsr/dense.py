@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.batching import Batcher
+from lsr.batch_threads import map_batches
+from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import fingerprint
 from lsr.errors import InputError
@@ -59,15 +60,18 @@ class DenseEncoder:
         model = self._model
         import torch
 
-        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        with torch.inference_mode():
-            for batch in self._batcher(texts):
+        def embed(batch: TokenBatch) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+            with torch.inference_mode():
                 ids = torch.from_numpy(batch.ids).to(model.device)
                 mask = torch.from_numpy(batch.mask).to(model.device)
                 states = model(input_ids=ids, attention_mask=mask).last_hidden_state
                 real = mask.unsqueeze(-1).to(states.dtype)
                 mean = (states * real).sum(dim=1) / real.sum(dim=1)
-                vectors[batch.rows] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
+                return batch.rows, torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
+
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for rows, part in map_batches(embed, self._batcher(texts)):
+            vectors[rows] = part
         return vectors
 
     @cached_property

@@ -93,7 +93,8 @@ class VocabularyProjection:
             if self._native is None:
                 weight = self.weight.float().contiguous().numpy()
                 bias = None if self.bias is None else self.bias.float().contiguous().numpy()
-                self._native = _core.Projection(weight, bias, states.mean(dim=0).numpy())
+                center = np.nan_to_num(states.mean(dim=0).numpy(), posinf=0, neginf=0)
+                self._native = _core.Projection(weight, bias, center)
             return self._native
 
     def _pooled(

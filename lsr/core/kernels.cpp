@@ -40,7 +40,7 @@ std::uint32_t screen(const std::uint8_t* weights, std::size_t groups, const Scre
                                     (terms.scale[term] * document.scale) +
                                 terms.norm[term] * document.alpha +
                                 terms.error[term] * document.beta;
-            passing |= static_cast<std::uint32_t>(bound > floor) << term;
+            passing |= static_cast<std::uint32_t>(!(bound <= floor)) << term;
         }
     }
     return passing;

@@ -45,8 +45,8 @@ struct Kernels {
     // What is added to a weight's integer to have it positive.
     [[nodiscard]] constexpr std::int32_t weight_zero() const noexcept { return weight_limit + 1; }
 
-    // Which of `block_terms` terms have a logit above `floor` at some token, as far as integers
-    // tell: a bit each. `weights` holds two times [group][lane][coordinate], each plus
+    // Which of `block_terms` terms may have a logit above `floor` at some token: a bit each, set
+    // where the bound is above it or, by overflow, no number. `weights` holds two times [group][lane][coordinate], each plus
     // weight_zero().
     std::uint32_t (*screen)(const std::uint8_t* weights, std::size_t groups,
                             const ScreenTokens& tokens, const TermBounds& terms,

@@ -44,7 +44,7 @@ unsigned passing(__m256i largest, const TermBounds& terms, std::size_t first,
     bound = _mm256_add_ps(
         bound, _mm256_mul_ps(load(terms.error + first), _mm256_set1_ps(document.beta)));
     return static_cast<unsigned>(
-        _mm256_movemask_ps(_mm256_cmp_ps(bound, floor, _CMP_GT_OQ)));
+        _mm256_movemask_ps(_mm256_cmp_ps(bound, floor, _CMP_NLE_UQ)));
 }
 
 std::uint32_t screen(const std::uint8_t* weights, std::size_t groups, const ScreenTokens& tokens,

@@ -40,7 +40,7 @@ std::uint32_t passing(__m512i largest, const TermBounds& terms, std::size_t firs
                           _mm512_mul_ps(load(terms.norm), _mm512_set1_ps(document.alpha)));
     bound = _mm512_add_ps(bound,
                           _mm512_mul_ps(load(terms.error), _mm512_set1_ps(document.beta)));
-    return _mm512_cmp_ps_mask(bound, _mm512_set1_ps(floor), _CMP_GT_OQ);
+    return _mm512_cmp_ps_mask(bound, _mm512_set1_ps(floor), _CMP_NLE_UQ);
 }
 
 std::uint32_t screen(const std::uint8_t* weights, std::size_t groups, const ScreenTokens& tokens,

@@ -83,6 +83,9 @@ Projection::Projection(std::span<const float> weight, std::span<const float> bia
         scale_[term] = scale;
         norm_[term] = up(norm);
         error_[term] = up(std::sqrt(error));
+        if (!std::isfinite(norm) || !std::isfinite(constant)) {
+            throw std::invalid_argument("weight, bias and center must be finite");
+        }
         constant_[term] = up(constant + rounding * (bias_size + std::abs(constant) +
                                                     norm * center_norm));
     }
@@ -116,15 +119,15 @@ public:
         Document document{states, offsets_.size() / tile, round_up(tokens, tile) / tile, {}, {}};
         const auto& center = projection_.center_;
         float largest = 0;
+        bool finite = true;
         for (std::size_t token = 0; token < tokens; ++token) {
             for (std::size_t k = 0; k < width_; ++k) {
                 const float value = std::abs(states[token * width_ + k] - center[k]);
-                // Comparing this way round lets a NaN through.
-                if (!(value <= largest)) largest = value;
+                finite = finite && std::isfinite(value);
+                largest = std::max(largest, value);
             }
-            if (!std::isfinite(largest)) break;
         }
-        if (!std::isfinite(largest)) {
+        if (!finite) {
             document.tiles = 0;
             documents_.push_back(std::move(document));
             return;
@@ -151,7 +154,9 @@ public:
                 for (; bits != 0; bits &= bits - 1) {
                     const auto term = block * block_terms +
                                       static_cast<std::size_t>(__builtin_ctz(bits));
-                    document.passing.push_back(static_cast<std::int32_t>(term));
+                    if (term < projection_.terms()) {
+                        document.passing.push_back(static_cast<std::int32_t>(term));
+                    }
                 }
             }
         }
