@@ -39,14 +39,14 @@ class Backbone(Protocol):
 
 
 class MaskedLanguageModel(Backbone):
-    """A checkpoint that transformers loads as ``AutoModelForMaskedLM``.
+    """A checkpoint that transformers loads as ``AutoModelForMaskedLM``; bfloat16 on a GPU.
 
     Raises:
         InputError: it can't be loaded as one, or its projection has too few rows.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self._model: Any = load_model(checkpoint, "AutoModelForMaskedLM")
+        self._model: Any = load_model(checkpoint, "AutoModelForMaskedLM", "auto")
         self.device = self._model.device
         projection = self._model.get_output_embeddings()
         terms = checkpoint.vocabulary.size

@@ -40,11 +40,39 @@ def test_tiles_give_the_maximum_of_the_full_tensor(seed, lengths, terms, with_bi
     logits = logits_of(states, weight, bias, terms)
     expected = torch.stack([part.amax(0) for part in logits.split(lengths)]).numpy()
     expected = np.where(expected > floor, expected, 0)
+    head = VocabularyProjection(weight, bias, terms)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lsr.head, "VOCABULARY_TILE", tile)
-        found = VocabularyProjection(weight, bias, terms).largest(states, offsets, floor)
-    np.testing.assert_allclose(found.to_scipy().toarray(), expected, rtol=1e-5, atol=1e-6)
-    assert all((np.diff(row.indices) > 0).all() for row in found)
+        for found in ways(head, states, offsets, floor):
+            np.testing.assert_allclose(found.to_scipy().toarray(), expected, rtol=1e-5, atol=1e-6)
+            assert all((np.diff(row.indices) > 0).all() for row in found)
+
+
+def ways(head, states, offsets, floor):
+    """What ``largest`` does with this processor, without fast kernels, and on a GPU."""
+    yield head.largest(states, offsets, floor)
+    for maximum in (lsr.head._maximum_of_parts, lsr.head._scattered_maximum):
+        yield head._tiled_largest(states, offsets, floor, maximum)
+
+
+def test_bfloat16_gives_nearly_the_same_weights():
+    states, offsets, weight, bias = problem(3, [5, 9, 1], 700, True, width=64)
+    expected = VocabularyProjection(weight, bias, 700).largest(states, offsets, 1.0)
+    half = VocabularyProjection(weight.bfloat16(), bias.bfloat16(), 700)
+    for found in ways(half, states.bfloat16(), offsets, 1.0):
+        assert found.values.dtype == np.float32
+        difference = found.to_scipy() - expected.to_scipy()
+        # Bfloat16 keeps 8 bits; a logit near the floor may fall to either side of it.
+        assert (abs(difference) > 0.3).nnz <= 0.01 * expected.nnz
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_states_that_are_not_finite_never_pass_for_an_empty_text(value):
+    states, offsets, weight, bias = problem(4, [2, 3], 40, True)
+    states[1, 0] = value
+    for found in ways(VocabularyProjection(weight, bias, 40), states, offsets, 0.0):
+        assert not np.isfinite(found[0].values).all()
+        assert np.isfinite(found[1].values).all()
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,5 +1,7 @@
 """The native projection, with each set of kernels, against plain loops over all logits."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,7 +31,7 @@ def every_logit(states, weight, bias):
 def pooled(states, offsets, weight, bias, floor):
     logits = every_logit(states, weight, bias)
     largest = np.stack(
-        [logits[start:end].max(axis=0) for start, end in zip(offsets, offsets[1:], strict=False)]
+        [logits[start:end].max(axis=0) for start, end in itertools.pairwise(offsets)]
     )
     return np.where(largest > floor, largest, 0)
 
