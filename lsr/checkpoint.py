@@ -7,10 +7,11 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lsr.errors import InputError, NotFoundError
+from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.readers import user_path
 from lsr.vocabulary import Vocabulary
 
@@ -24,32 +25,52 @@ HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model in Hugging Face layout, on this machine."""
+    """A model in Hugging Face layout, on this machine.
+
+    ``folder`` holds the model; ``within`` what was named, where that is another folder: the root
+    of a sentence-transformers Router, whose document model lies in a folder of its own.
+    """
 
     name: str
     folder: Path
+    within: Path | None = None
 
     @classmethod
-    def resolve(cls, name: str) -> Checkpoint:
-        """Find a folder, or fetch a hub id.
+    def resolve(cls, name: str, code: bool = False) -> Checkpoint:
+        """Find a folder, or fetch a hub id, with its Python code if ``code``.
 
         Raises:
             NotFoundError: ``name`` is neither.
         """
         folder = user_path(name)
         if folder.is_dir():
-            if not (folder / "config.json").is_file():
-                raise NotFoundError(
-                    f"the folder {name!r} holds no config.json; "
-                    "give a model folder in Hugging Face layout"
-                )
-            return cls(str(folder.resolve()), folder.resolve())
+            return cls._at(str(folder.resolve()), folder.resolve(), f"the folder {name!r}")
         if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
             raise NotFoundError(
                 f"the model folder {name!r} does not exist; "
                 "give an existing folder, a Hugging Face hub id, or 'bm25'"
             )
-        return cls(name, _fetch(name))
+        return cls._at(name, _fetch(name, code), f"the hub's {name!r}")
+
+    @classmethod
+    def _at(cls, name: str, folder: Path, where: str) -> Checkpoint:
+        if (folder / "config.json").is_file():
+            return cls(name, folder)
+        for path in sorted(folder.glob("document_*Transformer/config.json")):
+            return cls(name, path.parent, within=folder)
+        raise NotFoundError(
+            f"{where} holds no config.json; give a model folder in Hugging Face layout"
+        )
+
+    @property
+    def root(self) -> Path:
+        """The folder that was named."""
+        return self.within or self.folder
+
+    def root_path(self, filename: str) -> Path | None:
+        """A file of the folder that was named, or None where it has no such file."""
+        path = self.root / filename
+        return path if path.is_file() else None
 
     def path(self, filename: str) -> Path | None:
         """A file of the checkpoint, or None where it has no such file."""
@@ -62,7 +83,7 @@ class Checkpoint:
         Raises:
             InputError: the file is too large, or holds no JSON object.
         """
-        path = self.path(filename)
+        path = self.path(filename) or self.root_path(filename)
         if path is None:
             return None
         value = read_json(path)
@@ -109,6 +130,31 @@ class Checkpoint:
                 total.update(hashlib.file_digest(stream, "sha256").digest())
         return total.hexdigest()
 
+    @property
+    def code(self) -> str | None:
+        """The code of its own that this checkpoint asks to run, or None.
+
+        It is what ``auto_map`` of config.json names, where transformers has no such architecture.
+        """
+        config = self.json("config.json") or {}
+        named, kind = config.get("auto_map"), config.get("model_type")
+        if not isinstance(named, dict) or not named or not isinstance(kind, str):
+            return None
+        try:
+            known = find_spec(f"transformers.models.{kind.replace('-', '_')}") is not None
+        except ImportError:
+            known = True
+        first = next(iter(named.values()))
+        return None if known else str(named.get("AutoModelForMaskedLM", first))
+
+    def check_code(self, trust: bool) -> None:
+        """Raise UsageError if the checkpoint asks to run code of its own without ``trust``."""
+        if not trust and (code := self.code):
+            raise UsageError(
+                f"the checkpoint {self.name!r} runs Python code of its own ({code}); read it, and "
+                "if you trust it add ,trust_remote_code=yes to the encoder's name"
+            )
+
 
 def read_json(path: Path) -> Any:
     """Parse a JSON file of bounded size.
@@ -124,12 +170,13 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not valid JSON: {error}") from error
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, code: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    wanted = [*FETCHED, "*.py"] if code else FETCHED
     try:
-        return Path(snapshot_download(name, allow_patterns=FETCHED, ignore_patterns=NOT_FETCHED))
+        return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=NOT_FETCHED))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().split("\n")[0]
         raise NotFoundError(

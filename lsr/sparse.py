@@ -166,6 +166,20 @@ class SparseBatch:
             self.vocabulary_size,
         )
 
+    def keep(self, kept: NDArray[np.bool_]) -> SparseBatch:
+        """The stored weights where ``kept``, bool (nnz,), is true."""
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)])
+        return SparseBatch(
+            before[self.indptr], self.indices[kept], self.values[kept], self.vocabulary_size
+        )
+
+    def expand(self, filled: NDArray[np.bool_]) -> SparseBatch:
+        """The rows at the places where ``filled``, bool (m,), is true; empty rows elsewhere."""
+        lengths = np.zeros(len(filled), dtype=np.int64)
+        lengths[filled] = np.diff(self.indptr)
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        return SparseBatch(indptr, self.indices, self.values, self.vocabulary_size)
+
     def reorder(self, order: NDArray[np.int64]) -> SparseBatch:
         """The rows ``order``, in that order."""
         return SparseBatch.from_rows((self[int(row)] for row in order), self.vocabulary_size)

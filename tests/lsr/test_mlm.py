@@ -10,10 +10,9 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.checkpoint import Checkpoint
 from lsr.encoder import load_encoder
 from lsr.errors import InputError, UsageError
-from lsr.splade import SpladeConfig, SpladeEncoder
+from lsr.mlm import MlmConfig
 from lsr.vocabulary import Vocabulary
 from tests.strategies import texts
 
@@ -70,20 +69,20 @@ def plain(masked_lm):
 
 @pytest.fixture(scope="module", params=[1, 2])
 def encoder(request, masked_lm):
-    return SpladeEncoder(Checkpoint.resolve(str(masked_lm)), SpladeConfig(logs=request.param))
+    return load_encoder(f"splade:{masked_lm},logs={request.param}")
 
 
 @settings(deadline=None, max_examples=12)
 @given(st.lists(texts, max_size=5))
 def test_vectors_are_those_of_the_plain_model(encoder, plain, texts):
-    expected = plain(texts, encoder.config.logs)
+    expected = plain(texts, encoder.document.config.logs)
     assert_close(encoder.encode_documents(texts), expected)
     assert_close(encoder.encode_queries(texts), expected)
 
 
 def test_rows_keep_the_order_of_the_texts_over_many_batches(encoder, plain):
     many = ["wing flow " * (number * 37 % 41) for number in range(90)]
-    assert_close(encoder.encode_documents(many), plain(many, encoder.config.logs))
+    assert_close(encoder.encode_documents(many), plain(many, encoder.document.config.logs))
 
 
 @pytest.mark.parametrize("blank", [[], [""], ["", "  \n\t", "\u3000"], ["", "wing", " "]])
@@ -115,14 +114,6 @@ def test_the_logs_asked_for_win_over_the_checkpoint(tmp_path, masked_lm, plain):
     (folder / "1_SpladePooling/config.json").write_text('{"activation_function": "log1p_relu"}')
     encoder = load_encoder(f"splade:{folder},logs=1")
     assert_close(encoder.encode_documents(["a wing"]), plain(["a wing"], logs=1))
-
-
-def test_sum_pooling_is_refused(tmp_path, masked_lm):
-    folder = shutil.copytree(masked_lm, tmp_path / "model")
-    (folder / "1_SpladePooling").mkdir()
-    (folder / "1_SpladePooling/config.json").write_text('{"pooling_strategy": "sum"}')
-    with pytest.raises(InputError, match="does not pool by maximum"):
-        load_encoder(str(folder))
 
 
 def roberta():
@@ -182,4 +173,4 @@ def test_checkpoint_without_a_trained_head_is_refused(dense_model):
 )
 def test_settings_out_of_range_are_refused(settings, complaint):
     with pytest.raises(UsageError, match=complaint):
-        SpladeConfig(**settings)
+        MlmConfig(**settings)
