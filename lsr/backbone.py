@@ -162,8 +162,9 @@ class TermHead:
     """A linear layer from a hidden state to one number.
 
     Args:
-        checkpoint: whose safetensors hold ``NAME.weight`` (1, width) and ``NAME.bias`` (1,).
-        names: what the layer may be called, under any prefix; the first that is there counts.
+        checkpoint: whose safetensors hold ``NAME.weight`` (1, width); ``NAME.bias`` (1,) may be
+            missing.
+        names: what the layer may be called; the first that is there counts.
         device: where it computes.
 
     Raises:
@@ -173,12 +174,12 @@ class TermHead:
     def __init__(self, checkpoint: Checkpoint, names: Sequence[str], device: torch.device) -> None:
         tensors = read_tensors(checkpoint)
         for name in names:
-            for key in sorted(tensors, key=len):
-                if f".{key}".endswith(f".{name}.weight") and tensors[key].shape[0] == 1:
-                    bias = tensors.get(f"{key.removesuffix('weight')}bias", torch.zeros(1))
-                    self._weight = tensors[key].float().to(device)
-                    self._bias = bias.float().to(device)
-                    return
+            weight = tensors.get(f"{name}.weight")
+            if weight is not None and weight.ndim == 2 and weight.shape[0] == 1:
+                bias = tensors.get(f"{name}.bias", torch.zeros(1))
+                self._weight = weight.float().to(device)
+                self._bias = bias.float().to(device)
+                return
         raise InputError(
             f"the checkpoint {checkpoint.name!r} has no layer from hidden states to one number; "
             f"looked for {', '.join(names)}"

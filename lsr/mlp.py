@@ -30,9 +30,10 @@ from lsr.statistics import CollectionStatistics
 if TYPE_CHECKING:
     from lsr.backbone import LastHiddenStates, TermHead
 
-# What published checkpoints call the head, under any prefix.
+# What published checkpoints call the head.
 HEADS = (
-    "tok_proj",  # uniCOIL (castorini/pyserini, encode/_unicoil.py), TILDEv2 (ielab/TILDE)
+    "coil_encoder.tok_proj",  # uniCOIL (castorini/pyserini, encode/_unicoil.py)
+    "tok_proj",  # uniCOIL and TILDEv2 (ielab/TILDE, modelingv2.py)
     "impact_score_encoder.0",  # DeepImpact (DI4IR, basnetsoyuj/improving-learned-index)
     "classifier",  # DeepCT (macavaney/deepct, a BertForTokenClassification of one label)
     "linear",  # the unified LSR framework (thongnt99/learned-sparse-retrieval, models/mlp.py)
