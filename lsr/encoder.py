@@ -69,7 +69,7 @@ class EncoderName:
     ``bm25``, ``bm25,k1=1.2``, ``naver/splade-v3``, ``splade:./folder,max_length=512`` and
     ``inference-free:./folder,idf=collection`` are names. A preset may stand for the family, as in
     ``splade-v3`` and ``splade-v3:./folder``. A value may stand in double quotes, so that it can
-    begin or end with a space.
+    be empty, or begin or end with a space.
     """
 
     family: str | None
@@ -86,16 +86,14 @@ class EncoderName:
         from lsr.presets import PRESETS
 
         head, *settings = name.strip().split(",")
-        options = {
-            key: _unquoted(value)
-            for key, _, value in (setting.partition("=") for setting in settings)
-        }
+        options = dict(setting.partition("=")[::2] for setting in settings)
         whole = all(options) and all(options.values()) and len(options) == len(settings)
         if not head or not whole:
             raise UsageError(
                 f"{name!r} is not an encoder name; write NAME or NAME,key=value, "
                 "for example bm25, bm25,k1=1.2, splade:MODEL or MODEL,max_length=512"
             )
+        options = {key: _unquoted(value) for key, value in options.items()}
         if head in FAMILIES or head in PRESETS:
             return cls(head, "", options)
         family, colon, model = head.partition(":")
@@ -140,7 +138,7 @@ def spell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = str(value)
-    return f'"{text}"' if text != text.strip() else text
+    return f'"{text}"' if not text or text != text.strip() else text
 
 
 def _unquoted(text: str) -> str:

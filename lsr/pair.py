@@ -185,6 +185,18 @@ def _changes(base: Pair, pair: Pair) -> list[str]:
     return settings
 
 
+def spell_side(config: Any) -> str:
+    """Kind and settings of one side, as ``mlm,max_length=512,special=drop``."""
+    names = [name for name, base in KINDS.items() if type(base) is type(config)]
+    fitting = [name for name in names if getattr(KINDS[name], "pool", "") == "cls"]
+    name = fitting[0] if fitting and config.pool == "cls" else names[0]
+    base = _fields(KINDS[name])
+    settings = [
+        f"{key}={spell(value)}" for key, value in _fields(config).items() if value != base[key]
+    ]
+    return ",".join([name, *settings])
+
+
 def _fields(config: Any) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
 

@@ -12,7 +12,7 @@ from lsr.errors import UsageError
 from lsr.lookup import BinaryConfig, TableConfig
 from lsr.mlm import MlmConfig
 from lsr.mlp import MlpConfig
-from lsr.pair import Pair, PairEncoder, load_pair
+from lsr.pair import SIDES, Pair, PairEncoder, load_pair, spell_side
 from lsr.router import side_checkpoint
 
 NON_COMMERCIAL = "CC-BY-NC-SA-4.0"
@@ -60,6 +60,10 @@ class Preset:
             "paper": self.paper,
             "handling": self.handling,
         }
+
+    def settings(self) -> dict[str, str]:
+        """Kind and settings of each side, as ``pair:MODEL,document=KIND,...`` takes them."""
+        return {side: spell_side(getattr(self.pair, side)) for side in SIDES}
 
 
 def _both(config: object) -> Pair:
