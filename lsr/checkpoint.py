@@ -140,10 +140,10 @@ class Checkpoint:
         named, kind = config.get("auto_map"), config.get("model_type")
         if not isinstance(named, dict) or not named or not isinstance(kind, str):
             return None
-        try:
-            known = find_spec(f"transformers.models.{kind.replace('-', '_')}") is not None
-        except ImportError:
-            known = True
+        if find_spec("transformers") is None:
+            return None
+        module = kind.replace("-", "_")
+        known = module.isidentifier() and find_spec(f"transformers.models.{module}") is not None
         first = next(iter(named.values()))
         return None if known else str(named.get("AutoModelForMaskedLM", first))
 

@@ -105,8 +105,8 @@ def _term_weighting() -> Iterable[Preset]:
         "Lin and Ma 2021, arXiv:2106.14807",
         "castorini/unicoil-msmarco-passage",
         UNSTATED,
-        "Expects passages that are already expanded with docT5query; [CLS] gets no weight, [SEP] "
-        "does; a query's repeated terms add up.",
+        "Expects passages that are already expanded, as PASSAGE [SEP] TERMS, with docT5query; "
+        "[CLS] gets no weight, [SEP] does; a query's repeated terms add up.",
     )
     yield Preset(
         "unicoil-noexp",
@@ -177,7 +177,9 @@ def _projections() -> Iterable[Preset]:
 
 
 def _splade() -> Iterable[Preset]:
-    plain = "Nothing special; special tokens keep their weights, as in naver/splade."
+    plain = "Special tokens keep their weights, as in naver/splade."
+    convert = " Published without safetensors: convert it first."
+    gated = convert + " The hub asks to agree to the licence."
     free = "Queries are the set of their terms, each of weight 1; no special tokens."
     yield Preset(
         "splade-v1",
@@ -187,7 +189,9 @@ def _splade() -> Iterable[Preset]:
         NON_COMMERCIAL,
         "Logits are saturated before they are summed over positions.",
     )
-    yield Preset("splade-v2-max", _both(_mlm()), V2, "naver/splade_v2_max", NON_COMMERCIAL, plain)
+    yield Preset(
+        "splade-v2-max", _both(_mlm()), V2, "naver/splade_v2_max", NON_COMMERCIAL, plain + convert
+    )
     yield Preset(
         "splade-v2-distil", _both(_mlm()), V2, "naver/splade_v2_distil", NON_COMMERCIAL, plain
     )
@@ -208,14 +212,14 @@ def _splade() -> Iterable[Preset]:
             f"Queries go through {small}; with a local folder give query.checkpoint=FOLDER.",
             f"{hub}-query",
         )
-    yield Preset("splade-v3", _both(_mlm()), V3, "naver/splade-v3", NON_COMMERCIAL, plain)
+    yield Preset("splade-v3", _both(_mlm()), V3, "naver/splade-v3", NON_COMMERCIAL, plain + gated)
     yield Preset(
         "splade-v3-distilbert",
         _both(_mlm()),
         V3,
         "naver/splade-v3-distilbert",
         NON_COMMERCIAL,
-        plain,
+        plain + gated,
     )
     yield Preset(
         "splade-v3-lexical",
@@ -223,9 +227,9 @@ def _splade() -> Iterable[Preset]:
         V3,
         "naver/splade-v3-lexical",
         NON_COMMERCIAL,
-        "Queries keep only their own terms, weighed by the model; no special tokens.",
+        "Queries keep only their own terms, weighed by the model; no special tokens." + gated,
     )
-    yield Preset("splade-v3-doc", document, V3, "naver/splade-v3-doc", NON_COMMERCIAL, free)
+    yield Preset("splade-v3-doc", document, V3, "naver/splade-v3-doc", NON_COMMERCIAL, free + gated)
 
 
 def _open_models() -> Iterable[Preset]:
@@ -259,11 +263,13 @@ def _open_models() -> Iterable[Preset]:
             PLUS_PLUS,
             f"prithivida/Splade_PP_en_{version}",
             APACHE,
-            "Nothing special; published without safetensors: convert it first.",
+            "Special tokens keep their weights. Published without safetensors: convert it first.",
         )
     for size in ("tiny", "mini", "small"):
         hub = f"rasyosef/splade-{size}"
-        yield Preset(f"splade-{size}", _both(_mlm()), V2, hub, UNSTATED, "Nothing special.")
+        yield Preset(
+            f"splade-{size}", _both(_mlm()), V2, hub, UNSTATED, "Special tokens keep their weights."
+        )
     sparse_up = _mlm(512, shift=15.0, position_top_k=12, positions="no-prefix", fold="case-space")
     yield Preset(
         "sparseup",
@@ -272,7 +278,8 @@ def _open_models() -> Iterable[Preset]:
         "Linkup-Platform/linkup-sparseup-embed-v1",
         APACHE,
         "Logits less 15, the 12 largest of each position, spellings joined that differ by case or "
-        "leading space; prefixes [D] and [Q] are read but not pooled.",
+        "leading space, by the larger weight; prefixes [D] and [Q] are read but not pooled. Runs "
+        "in transformers' own ModernBERT, not in the model's code.",
     )
 
 

@@ -401,6 +401,55 @@ def test_a_preset_that_is_nothing_special_has_the_plain_familys_fingerprint(load
     assert load("opensearch-doc-v1").fingerprint == table.fingerprint
 
 
+@pytest.mark.parametrize(
+    ("name", "override"),
+    [
+        ("deepct", "pieces=all"),
+        ("deepct", "counts=no"),
+        ("unicoil", "document.special=drop"),
+        ("unicoil", "query.pool=max"),
+        ("unicoil", "document.max_length=511"),
+        ("unicoil", "query.max_length=129"),
+        ("deepimpact", "pool=max"),
+        ("deepimpact", "pieces=all"),
+        ("deepimpact", "leave_out=none"),
+        ("tildev2", "leave_out=punctuation"),
+        ("tildev2", "max_length=193"),
+        ("tilde", "pool=max"),
+        ("sparta", "top_k=0"),
+        ("sparta", "special=keep"),
+        ("epic", "document.positions=all"),
+        ("epic", "query.logs=0"),
+        ("epic", "activation=relu"),
+        ("splade-v1", "pool=max"),
+        ("splade-v3", "special=drop"),
+        ("splade-v3", "max_length=257"),
+        ("splade-v3-lexical", "query.own_terms=no"),
+        ("opensearch-doc-v2-mini", "missing=1"),
+        ("opensearch-doc-v3-distill", "logs=1"),
+        ("opensearch-v1", "special=keep"),
+        ("granite-30m-sparse", "special=drop"),
+        ("sparseup", "shift=14"),
+        ("sparseup", "position_top_k=11"),
+        ("sparseup", "fold=none"),
+        ("sparseup", "positions=all"),
+        ("sparseup", "document.prefix="),
+    ],
+)
+def test_the_texts_here_feel_each_handling(name, override, load):
+    override = override if not override.endswith("=") else f'{override}""'
+    preset, other = load(name), load(name, f",{override}")
+    same = [
+        np.array_equal(before.to_scipy().toarray(), after.to_scipy().toarray())
+        for before, after in (
+            (preset.encode_documents(TEXTS), other.encode_documents(TEXTS)),
+            (preset.encode_queries(TEXTS), other.encode_queries(TEXTS)),
+        )
+    ]
+    assert not all(same)
+    assert other.fingerprint != preset.fingerprint
+
+
 def test_options_go_over_a_presets_settings(load, folders):
     short = load("splade-v3", ",max_length=16,document.top_k=5")
     assert short.encode_documents(TEXTS).document_frequency().sum() == 20
@@ -464,3 +513,11 @@ def test_what_can_not_be_fetched_asks_for_a_folder(name):
 def test_a_presets_missing_folder_is_named():
     with pytest.raises(NotFoundError, match=r"'\./nothing' does not exist"):
         load_encoder("splade-v3:./nothing")
+
+
+@pytest.mark.parametrize("name", ["splade-v3", "unicoil", "opensearch-doc-v2-mini"])
+def test_a_published_pickle_is_refused_when_it_is_named(name, folders, tmp_path):
+    folder = shutil.copytree(folders(name), tmp_path / "model")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(NotFoundError, match=r"no \.safetensors weights, and pickled weights are"):
+        load_encoder(f"{name}:{folder}")
