@@ -48,7 +48,7 @@ class CausalLanguageModel(Backbone):
         echo: bool = False,
         dtype: str = "auto",
     ) -> None:
-        self._model: Any = load_model(checkpoint, "AutoModelForCausalLM", dtype)
+        self._model: Any = load_model(checkpoint, "AutoModelForCausalLM", dtype=dtype)
         if adapter is not None:
             self._model = adapter.merge_into(self._model)
         if getattr(self._model.config, "final_logit_softcapping", None):

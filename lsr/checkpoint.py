@@ -8,10 +8,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lsr.errors import InputError, NotFoundError
+from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.readers import user_path
 from lsr.vocabulary import Vocabulary
 
@@ -27,15 +28,21 @@ HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model in Hugging Face layout, on this machine."""
+    """A model in Hugging Face layout, on this machine.
+
+    ``folder`` holds the model; ``within`` what was named, where that is another folder: the root
+    of a sentence-transformers Router, whose document model lies in a folder of its own.
+    """
 
     name: str
     folder: Path
+    within: Path | None = None
 
     @classmethod
     def resolve(
         cls,
         name: str,
+        code: bool = False,
         holding: Sequence[str] = ("config.json",),
         fetched: Sequence[str] = FETCHED,
     ) -> Checkpoint:
@@ -43,6 +50,7 @@ class Checkpoint:
 
         Args:
             name: the folder or the hub id.
+            code: whether the model's Python code is fetched too.
             holding: files of which the folder must have one.
             fetched: patterns of the files that are fetched from the hub.
 
@@ -50,22 +58,36 @@ class Checkpoint:
             NotFoundError: ``name`` is neither, or holds none of those files.
         """
         folder = user_path(name)
-        local = folder.is_dir()
-        if local:
+        if folder.is_dir():
             folder = folder.resolve()
-        elif name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
+            return cls._at(str(folder), folder, f"the folder {name!r}", holding)
+        if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
             raise NotFoundError(
                 f"the model folder {name!r} does not exist; "
                 "give an existing folder, a Hugging Face hub id, or 'bm25'"
             )
-        else:
-            folder = _fetch(name, fetched)
-        if not any((folder / file).is_file() for file in holding):
-            raise NotFoundError(
-                f"the folder {name!r} holds no {' or '.join(holding)}; "
-                "give a model folder in Hugging Face layout"
-            )
-        return cls(str(folder) if local else name, folder)
+        wanted = [*fetched, "*.py"] if code else fetched
+        return cls._at(name, _fetch(name, wanted), f"the hub's {name!r}", holding)
+
+    @classmethod
+    def _at(cls, name: str, folder: Path, where: str, holding: Sequence[str]) -> Checkpoint:
+        if any((folder / file).is_file() for file in holding):
+            return cls(name, folder)
+        for path in sorted(folder.glob("document_*Transformer/config.json")):
+            return cls(name, path.parent, within=folder)
+        raise NotFoundError(
+            f"{where} holds no {' or '.join(holding)}; give a model folder in Hugging Face layout"
+        )
+
+    @property
+    def root(self) -> Path:
+        """The folder that was named."""
+        return self.within or self.folder
+
+    def root_path(self, filename: str) -> Path | None:
+        """A file of the folder that was named, or None where it has no such file."""
+        path = self.root / filename
+        return path if path.is_file() else None
 
     def path(self, filename: str) -> Path | None:
         """A file of the checkpoint, or None where it has no such file."""
@@ -78,7 +100,7 @@ class Checkpoint:
         Raises:
             InputError: the file is too large, or holds no JSON object.
         """
-        path = self.path(filename)
+        path = self.path(filename) or self.root_path(filename)
         if path is None:
             return None
         value = read_json(path)
@@ -124,6 +146,31 @@ class Checkpoint:
             with path.open("rb") as stream:
                 total.update(hashlib.file_digest(stream, "sha256").digest())
         return total.hexdigest()
+
+    @property
+    def code(self) -> str | None:
+        """The code of its own that this checkpoint asks to run, or None.
+
+        It is what ``auto_map`` of config.json names, where transformers has no such architecture.
+        """
+        config = self.json("config.json") or {}
+        named, kind = config.get("auto_map"), config.get("model_type")
+        if not isinstance(named, dict) or not named or not isinstance(kind, str):
+            return None
+        if find_spec("transformers") is None:
+            return None
+        module = kind.replace("-", "_")
+        known = module.isidentifier() and find_spec(f"transformers.models.{module}") is not None
+        first = next(iter(named.values()))
+        return None if known else str(named.get("AutoModelForMaskedLM", first))
+
+    def check_code(self, trust: bool) -> None:
+        """Raise UsageError if the checkpoint asks to run code of its own without ``trust``."""
+        if not trust and (code := self.code):
+            raise UsageError(
+                f"the checkpoint {self.name!r} runs Python code of its own ({code}); read it, and "
+                "if you trust it add ,trust_remote_code=yes to the encoder's name"
+            )
 
 
 def read_json(path: Path) -> Any:

@@ -15,10 +15,12 @@ from tokenizers.processors import TemplateProcessing
 from lsr.adapter import SETTINGS, WEIGHTS, Adapter
 from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import TOKENIZER_FILES, Checkpoint
+from lsr.component import check_length, check_logs
 from lsr.encoder import SparseEncoder, canonical_name, fingerprint
 from lsr.errors import InputError, UsageError
+from lsr.pruning import Pruning
+from lsr.router import declared_logs
 from lsr.sparse import SparseBatch
-from lsr.splade import check_length_and_logs, declared_logs
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
 
@@ -42,7 +44,7 @@ class DecoderConfig:
     """How a decoder-only language model makes term weights of a text.
 
     ``max_length`` tokens of a text, counting prefix, BOS and EOS, and one reading where the text
-    is echoed. ``logs`` as in ``SpladeConfig``. ``shift`` is taken from each logit. ``top_k``
+    is echoed. ``logs`` as in ``MlmConfig``. ``shift`` is taken from each logit. ``top_k``
     weights of a text are kept, all where it is 0. ``echo=yes`` reads each text twice and pools
     the second reading. ``bidirectional=auto`` is what the model's config.json says with
     ``is_causal``. ``bos`` and ``eos`` put the model's tokens around each text, or leave them
@@ -67,14 +69,14 @@ class DecoderConfig:
     dtype: str = "auto"
 
     def __post_init__(self) -> None:
-        check_length_and_logs(self.max_length, self.logs)
+        check_length(self.max_length)
+        check_logs(self.logs)
         for field, allowed in ALLOWED.items():
             if (given := getattr(self, field)) not in allowed:
                 raise UsageError(f"{field} is {given!r}; allowed are {', '.join(allowed)}")
         if not 0 <= self.shift < float("inf"):
             raise UsageError(f"shift is {self.shift}; allowed are finite numbers from 0")
-        if self.top_k < 0:
-            raise UsageError(f"top_k is {self.top_k}; allowed are whole numbers from 0")
+        Pruning(top_k=self.top_k)
         if "," in self.query_prefix + self.document_prefix:
             raise UsageError(
                 f"the prefixes are {self.query_prefix!r} and {self.document_prefix!r}; "
@@ -106,7 +108,7 @@ class DecoderEncoder(SparseEncoder):
         self._frame = _frame(tokenizer, config)
         causal = (checkpoint.json("config.json") or {}).get("is_causal", True)
         self._bidirectional = {"yes": True, "no": False, "auto": not causal}[config.bidirectional]
-        self._logs = config.logs or declared_logs(checkpoint)
+        self._logs = config.logs or declared_logs(checkpoint, "document")
         self.name = canonical_name("decoder", checkpoint, config)
         self.fingerprint = fingerprint(
             "decoder",
@@ -158,7 +160,7 @@ class DecoderEncoder(SparseEncoder):
             pooled.values[:] -= self.config.shift
             for _ in range(self._logs):
                 np.log1p(pooled.values, out=pooled.values)
-            return pooled.strongest(self.config.top_k) if self.config.top_k else pooled
+            return Pruning(top_k=self.config.top_k)(pooled)
 
         weights = batcher.encode([text.strip() and prefix + text for text in texts], weigh)
         return replace(weights, vocabulary_size=self.vocabulary.size)
@@ -190,7 +192,7 @@ def _tokenizer(checkpoint: Checkpoint, config: DecoderConfig) -> Checkpoint:
     """Where the tokenizer is; LACONIC's checkpoints, for one, come without."""
     files = ["tokenizer.json", TOKENIZER_SETTINGS]
     if config.tokenizer:
-        return Checkpoint.resolve(config.tokenizer, files, TOKENIZER_FILES)
+        return Checkpoint.resolve(config.tokenizer, holding=files, fetched=TOKENIZER_FILES)
     if not any(map(checkpoint.path, files)):
         raise InputError(
             f"the checkpoint {checkpoint.name!r} has no tokenizer; name the model that it was "

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from lsr.checkpoint import Checkpoint
+from lsr.component import changed
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
 
 ConfigT = TypeVar("ConfigT")
+SWITCH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 class SparseEncoder(Protocol):
@@ -65,7 +67,9 @@ class EncoderName:
     """A parsed encoder name: ``[FAMILY:][MODEL][,key=value...]``.
 
     ``bm25``, ``bm25,k1=1.2``, ``naver/splade-v3``, ``splade:./folder,max_length=512`` and
-    ``inference-free:./folder,idf=collection`` are names.
+    ``inference-free:./folder,idf=collection`` are names. A preset may stand for the family, as in
+    ``splade-v3`` and ``splade-v3:./folder``. A value may stand in double quotes, so that it can
+    be empty, or begin or end with a space.
     """
 
     family: str | None
@@ -79,27 +83,29 @@ class EncoderName:
         Raises:
             UsageError: the name is empty, or an option is not ``key=value`` or stands twice.
         """
-        head, *settings = name.split(",")
-        head = head.strip()
-        pairs = [setting.partition("=")[::2] for setting in settings]
-        # A prefix of texts may end in a blank.
-        options = {key: value if key.endswith("_prefix") else value.strip() for key, value in pairs}
+        from lsr.presets import PRESETS
+
+        head, *settings = name.strip().split(",")
+        options = dict(setting.partition("=")[::2] for setting in settings)
         whole = all(options) and all(options.values()) and len(options) == len(settings)
         if not head or not whole:
             raise UsageError(
                 f"{name!r} is not an encoder name; write NAME or NAME,key=value, "
                 "for example bm25, bm25,k1=1.2, splade:MODEL or MODEL,max_length=512"
             )
-        if head in FAMILIES:
+        options = {key: _unquoted(value) for key, value in options.items()}
+        if head in FAMILIES or head in PRESETS:
             return cls(head, "", options)
         family, colon, model = head.partition(":")
-        if colon and family in FAMILIES:
+        if colon and (family in FAMILIES or family in PRESETS):
             return cls(family, model, options)
         return cls(None, head, options)
 
 
-def configure(config: type[ConfigT], options: Mapping[str, str]) -> ConfigT:
-    """Fill a settings dataclass from ``key=value`` strings.
+def configure(
+    config: type[ConfigT], options: Mapping[str, str], default: ConfigT | None = None
+) -> ConfigT:
+    """Fill a settings dataclass from ``key=value`` strings; ``default`` gives the rest.
 
     Raises:
         UsageError: an unknown key, or a value that its field can't hold.
@@ -111,44 +117,78 @@ def configure(config: type[ConfigT], options: Mapping[str, str]) -> ConfigT:
             raise UsageError(
                 f"{key!r} is not an option of this encoder; allowed are {', '.join(fields)}"
             )
-        kind: Callable[[str], Any] = type(fields[key].default)
-        try:
-            values[key] = kind(text)
-        except ValueError:
-            raise UsageError(f"the encoder option {key}={text} is not a valid number") from None
-    return config(**values)
+        values[key] = _value(key, text, type(fields[key].default))
+    base = config() if default is None else default
+    return dataclasses.replace(base, **values)  # type: ignore[type-var]
+
+
+def _value(key: str, text: str, kind: Callable[[str], Any]) -> Any:
+    if kind is bool:
+        if text not in SWITCH:
+            raise UsageError(f"the encoder option {key}={text} is not allowed; give yes or no")
+        return SWITCH[text]
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(f"the encoder option {key}={text} is not a valid number") from None
+
+
+def spell(value: object) -> str:
+    """A setting as it stands in an encoder's name."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value)
+    return f'"{text}"' if not text or text != text.strip() else text
+
+
+def _unquoted(text: str) -> str:
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    return text[1:-1] if quoted else text
 
 
 def load_encoder(name: str) -> SparseEncoder:
     """The encoder of that name; its weights are read when something is first encoded.
 
+    A preset's handling applies where the preset is named, and where its hub id is given alone.
+
     Raises:
         NotFoundError: no such checkpoint.
-        UsageError: the name or one of its options is malformed.
+        UsageError: the name or one of its options is malformed, or the checkpoint runs code of
+            its own, which was not allowed.
     """
+    from lsr.presets import PRESETS, load_preset, preset_of_hub_id
+    from lsr.router import side_checkpoint, static_weights
+
     parsed = EncoderName.parse(name)
-    if parsed.family == "bm25" and not parsed.model:
-        return FAMILIES["bm25"](None, parsed.options)
-    if not parsed.model:
-        raise UsageError(f"{name!r} names no model; write {parsed.family}:MODEL")
-    if parsed.family == "decoder":
-        return FAMILIES["decoder"](parsed.model, parsed.options)
-    checkpoint = Checkpoint.resolve(parsed.model)
     family = parsed.family
+    if family == "bm25" and not parsed.model:
+        return FAMILIES["bm25"](None, parsed.options)
+    preset = PRESETS.get(family) if family else preset_of_hub_id(parsed.model)
+    if preset:
+        return load_preset(preset, parsed.model, parsed.options)
+    if not parsed.model:
+        raise UsageError(f"{name!r} names no model; write {family}:MODEL")
+    if family == "decoder":
+        return FAMILIES["decoder"](parsed.model, parsed.options)
+    checkpoint = Checkpoint.resolve(parsed.model, trusts_code(parsed.options))
     if family is None:
-        family = "inference-free" if checkpoint.path("idf.json") else "splade"
+        table = checkpoint.root_path("idf.json") or static_weights(checkpoint)
+        tabled = table is not None and side_checkpoint(checkpoint, "query") is None
+        family = "inference-free" if tabled else "splade"
     return FAMILIES[family](checkpoint, parsed.options)
+
+
+def trusts_code(options: Mapping[str, str]) -> bool:
+    """Whether the options let the checkpoint's own Python code run."""
+    given = (value for key, value in options.items() if key.endswith("trust_remote_code"))
+    return any(SWITCH.get(value, False) for value in given)
 
 
 def canonical_name(family: str, checkpoint: Checkpoint | None, options: object) -> str:
     """The name that loads the same encoder again: family, model, and each non-default option."""
     head = family if checkpoint is None else f"{family}:{checkpoint.name}"
-    changed = [
-        f"{field.name}={getattr(options, field.name)}"
-        for field in dataclasses.fields(options)  # type: ignore[arg-type]
-        if getattr(options, field.name) != field.default
-    ]
-    return ",".join([head, *changed])
+    settings = [f"{key}={spell(value)}" for key, value in changed(options).items()]
+    return ",".join([head, *settings])
 
 
 def short_name(encoder: str) -> str:
@@ -165,16 +205,13 @@ def _bm25(checkpoint: Checkpoint | None, options: Mapping[str, str]) -> SparseEn
     return Bm25Encoder(configure(Bm25Config, options), checkpoint)
 
 
-def _splade(checkpoint: Checkpoint, options: Mapping[str, str]) -> SparseEncoder:
-    from lsr.splade import SpladeConfig, SpladeEncoder
+def _pair(family: str) -> Callable[..., SparseEncoder]:
+    def load(checkpoint: Checkpoint, options: Mapping[str, str]) -> SparseEncoder:
+        from lsr.pair import PAIRS, load_pair
 
-    return SpladeEncoder(checkpoint, configure(SpladeConfig, options))
+        return load_pair(family, PAIRS[family], checkpoint, options)
 
-
-def _inference_free(checkpoint: Checkpoint, options: Mapping[str, str]) -> SparseEncoder:
-    from lsr.inference_free import InferenceFreeConfig, InferenceFreeEncoder
-
-    return InferenceFreeEncoder(checkpoint, configure(InferenceFreeConfig, options))
+    return load
 
 
 def _decoder(model: str, options: Mapping[str, str]) -> SparseEncoder:
@@ -185,7 +222,8 @@ def _decoder(model: str, options: Mapping[str, str]) -> SparseEncoder:
 
 FAMILIES: dict[str, Callable[..., SparseEncoder]] = {
     "bm25": _bm25,
-    "splade": _splade,
-    "inference-free": _inference_free,
+    "splade": _pair("splade"),
+    "inference-free": _pair("inference-free"),
+    "pair": _pair("pair"),
     "decoder": _decoder,
 }

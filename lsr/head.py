@@ -95,6 +95,27 @@ class VocabularyProjection:
                 self._native = _core.Projection(weight, bias, center)
             return self._native
 
+    def top_of_positions(
+        self, states: torch.Tensor, k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The k largest logits of each position, or all if there are fewer, and their terms.
+
+        Returns:
+            float32 and int64 (tokens, k), largest first.
+        """
+        best: torch.Tensor | None = None
+        terms: torch.Tensor | None = None
+        for start, logits in self._tiles(states):
+            places = torch.arange(start, start + logits.shape[1], device=logits.device)
+            places = places.expand_as(logits)
+            if best is not None and terms is not None:
+                logits, places = torch.cat([best, logits], 1), torch.cat([terms, places], 1)
+            best, chosen = logits.topk(min(k, logits.shape[1]), dim=1)
+            terms = places.gather(1, chosen)
+        assert best is not None
+        assert terms is not None
+        return best.float().cpu().numpy(), terms.cpu().numpy()
+
     def _pooled(
         self,
         states: torch.Tensor,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import SparseEncoder, canonical_name, fingerprint
 from lsr.errors import UsageError
+from lsr.pooling import pool_terms
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
@@ -65,7 +66,7 @@ class Bm25Encoder(SparseEncoder):
         self.fingerprint = fingerprint(
             "bm25", vocabulary=self.vocabulary.digest, config=asdict(self.config)
         )
-        self._weak = _weak_terms(
+        self._weak = weak_terms(
             self.vocabulary, STOP_WORDS if self.config.stopwords == "english" else frozenset()
         )
 
@@ -113,22 +114,21 @@ class Bm25Encoder(SparseEncoder):
         return lengths
 
     def _count(self, texts: Sequence[str]) -> SparseBatch:
-        size = self.vocabulary.size
-        tokens = self.vocabulary.tokenize(texts)
-        lengths = [len(terms) for terms in tokens]
-        keys = np.repeat(np.arange(len(texts), dtype=np.int64) * size, lengths)
-        keys += np.fromiter((term for terms in tokens for term in terms), np.int64, sum(lengths))
-        unique, counts = np.unique(keys, return_counts=True)
-        indptr = np.searchsorted(unique, np.arange(len(texts) + 1, dtype=np.int64) * size)
-        return SparseBatch(
-            indptr.astype(np.int64),
-            (unique % size).astype(np.int32),
-            counts.astype(np.float32),
-            size,
-        )
+        return count_terms(self.vocabulary, texts)
 
 
-def _weak_terms(vocabulary: Vocabulary, stop_words: frozenset[str]) -> NDArray[np.bool_]:
+def count_terms(vocabulary: Vocabulary, texts: Sequence[str]) -> SparseBatch:
+    """How often each term occurs in each text, special tokens left out."""
+    tokens = vocabulary.tokenize(texts)
+    lengths = [len(terms) for terms in tokens]
+    total = sum(lengths)
+    terms = np.fromiter((term for terms in tokens for term in terms), np.int64, total)
+    rows = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
+    shape = len(texts), vocabulary.size
+    return pool_terms(rows, terms, np.ones(total, dtype=np.float32), shape, "sum")
+
+
+def weak_terms(vocabulary: Vocabulary, stop_words: frozenset[str]) -> NDArray[np.bool_]:
     """bool (V,): true for punctuation and stop words."""
     weak = np.zeros(vocabulary.size, dtype=np.bool_)
     for token, term in vocabulary.tokenizer.get_vocab(with_added_tokens=True).items():

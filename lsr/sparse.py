@@ -166,18 +166,19 @@ class SparseBatch:
             self.vocabulary_size,
         )
 
-    def strongest(self, count: int) -> SparseBatch:
-        """The ``count`` largest weights of each row; of equal ones, those of the lower terms."""
-        rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))
-        order = np.lexsort((self.indices, -self.values, rows))
-        kept = np.zeros(self.nnz, dtype=np.bool_)
-        kept[order[np.arange(self.nnz) - self.indptr[rows] < count]] = True
+    def keep(self, kept: NDArray[np.bool_]) -> SparseBatch:
+        """The stored weights where ``kept``, bool (nnz,), is true."""
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)])
         return SparseBatch(
-            np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[self.indptr].astype(np.int64),
-            self.indices[kept],
-            self.values[kept],
-            self.vocabulary_size,
+            before[self.indptr], self.indices[kept], self.values[kept], self.vocabulary_size
         )
+
+    def expand(self, filled: NDArray[np.bool_]) -> SparseBatch:
+        """The rows at the places where ``filled``, bool (m,), is true; empty rows elsewhere."""
+        lengths = np.zeros(len(filled), dtype=np.int64)
+        lengths[filled] = np.diff(self.indptr)
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        return SparseBatch(indptr, self.indices, self.values, self.vocabulary_size)
 
     def reorder(self, order: NDArray[np.int64]) -> SparseBatch:
         """The rows ``order``, in that order."""

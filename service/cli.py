@@ -16,6 +16,7 @@ import click
 from lsr.errors import InputError, LsrError, UsageError
 from service.bench_commands import bench_command
 from service.maintenance_commands import COMMANDS
+from service.model_commands import models_command
 from service.options import (
     bm25_option,
     dense_option,
@@ -46,7 +47,7 @@ def cli() -> None:
     """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""
 
 
-for command in (search_command, *COMMANDS, bench_command):
+for command in (search_command, *COMMANDS, models_command, bench_command):
     cli.add_command(command)
 
 

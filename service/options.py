@@ -7,8 +7,9 @@ import click
 encoder_option = click.option(
     "--encoder",
     metavar="NAME",
-    help="bm25, a hub id or folder of a masked-language model, or FAMILY:MODEL with FAMILY splade, "
-    "inference-free or decoder; settings follow as ,key=value.  [default: bm25]",
+    help="bm25, a model that `lsr models` lists, a hub id or folder of a masked-language model, or "
+    "FAMILY:MODEL with FAMILY splade, inference-free, pair or decoder; settings follow as "
+    ",key=value.  [default: bm25]",
 )
 dense_option = click.option(
     "--dense", metavar="MODEL", help="Add a dense encoder: a hub id or folder, mean pooling."

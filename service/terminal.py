@@ -115,13 +115,19 @@ def print_result(result: SearchResult) -> None:
     out.print(Text(line, style="dim"))
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
-    """A table; ``columns`` maps the key in a row to its heading. Numbers stand right."""
+def print_table(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], whole: Sequence[str] = ()
+) -> None:
+    """A table; ``columns`` maps the key in a row to its heading. Numbers stand right.
+
+    Where the output is no terminal, the columns ``whole`` are never broken into lines.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for key, heading in columns.items():
         numeric = bool(rows) and not isinstance(rows[0][key], str)
         justify: Literal["left", "right"] = "right" if numeric else "left"
-        table.add_column(heading, justify=justify, no_wrap=numeric, overflow="fold")
+        unbroken = numeric or (key in whole and not out.is_terminal)
+        table.add_column(heading, justify=justify, no_wrap=unbroken, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row[key]) for key in columns))
     out.print(table)

@@ -5,8 +5,8 @@ from index.collection import Collection
 from index.field import encoder_fields
 from index.indexing import index_documents
 from lsr.documents import Document
+from lsr.mlm import PooledLogits
 from lsr.readers import Item
-from lsr.splade import TermWeights
 from tests.index.conftest import items
 
 TEXTS = {f"d{n}": "apple " * (n % 7) + f"banana number {n}" for n in range(50)}
@@ -24,13 +24,13 @@ def splade(tmp_path, masked_lm):
 def encoded_texts(monkeypatch):
     """Every text that goes through the model, in order."""
     seen = []
-    encode = TermWeights.encode
+    encode = PooledLogits.encode
 
-    def record(self, texts):
+    def record(self, texts, statistics=None):
         seen.extend(texts)
-        return encode(self, texts)
+        return encode(self, texts, statistics)
 
-    monkeypatch.setattr(TermWeights, "encode", record)
+    monkeypatch.setattr(PooledLogits, "encode", record)
     return seen
 
 

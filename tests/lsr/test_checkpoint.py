@@ -1,5 +1,6 @@
 """Which files of a checkpoint are used, and which are refused."""
 
+import json
 import shutil
 import sys
 from importlib import resources
@@ -92,6 +93,38 @@ def test_files_that_are_not_there_are_none(masked_lm):
     assert found.path("idf.json") is None
     assert found.json("idf.json") is None
     assert found.json("config.json")["model_type"] == "bert"
+
+
+def test_code_that_transformers_has_itself_is_not_asked_for(folder):
+    settings = json.loads((folder / "config.json").read_text())
+    settings["auto_map"] = {"AutoModelForMaskedLM": "modeling.Own"}
+    (folder / "config.json").write_text(json.dumps(settings))
+    assert Checkpoint.resolve(str(folder)).code is None
+    assert load_encoder(str(folder)).encode_documents(["wing"]).nnz
+    for kind in ("own", "own-kind", "../own", ""):
+        (folder / "config.json").write_text(json.dumps(settings | {"model_type": kind}))
+        assert Checkpoint.resolve(str(folder)).code == "modeling.Own"
+
+
+@pytest.mark.parametrize("auto_map", [None, [], {}, "modeling.Own"])
+def test_an_odd_auto_map_asks_for_nothing(folder, auto_map):
+    settings = {"model_type": "own", "auto_map": auto_map}
+    (folder / "config.json").write_text(json.dumps(settings))
+    assert Checkpoint.resolve(str(folder)).code is None
+
+
+@pytest.mark.parametrize("code", [True, False])
+def test_python_files_are_fetched_only_if_they_may_run(masked_lm, monkeypatch, code):
+    asked = []
+
+    def download(name, allow_patterns, ignore_patterns):
+        asked.append((name, allow_patterns))
+        return str(masked_lm)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    load_encoder(f"owner/model{',trust_remote_code=yes' if code else ''}")
+    ((name, patterns),) = asked
+    assert (name, "*.py" in patterns, "*.bin" in patterns) == ("owner/model", code, False)
 
 
 def test_weights_in_several_files_all_count(folder):

@@ -293,7 +293,7 @@ def test_a_name_loads_the_same_encoder(folders, options):
 
 
 def test_a_prefix_keeps_its_blank():
-    assert EncoderName.parse(" decoder:m,query_prefix=q: ").options == {"query_prefix": "q: "}
+    assert EncoderName.parse('decoder:m,query_prefix="q: "').options == {"query_prefix": "q: "}
     assert EncoderName.parse("bm25 ").family == "bm25"
 
 

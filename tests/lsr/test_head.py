@@ -89,3 +89,25 @@ def test_tiles_give_the_sum_of_the_full_tensor(seed, lengths, terms, with_bias, 
         patch.setattr(lsr.head, "VOCABULARY_TILE", tile)
         found = VocabularyProjection(weight, bias, terms).summed(states, offsets, saturate)
     np.testing.assert_allclose(found.to_scipy().toarray(), expected, rtol=1e-5, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32),
+    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=6),
+    terms=st.integers(1, 20),
+    with_bias=st.booleans(),
+    tile=st.integers(1, 30),
+    k=st.integers(1, 25),
+)
+def test_tiles_give_the_top_of_each_row_of_the_full_tensor(
+    seed, lengths, terms, with_bias, tile, k
+):
+    states, _, weight, bias = problem(seed, lengths, terms, with_bias)
+    logits = logits_of(states, weight, bias, terms)
+    values, places = logits.topk(min(k, terms), dim=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lsr.head, "VOCABULARY_TILE", tile)
+        found = VocabularyProjection(weight, bias, terms).top_of_positions(states, k)
+    np.testing.assert_allclose(found[0], values.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found[1], places.numpy())

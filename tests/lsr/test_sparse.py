@@ -43,18 +43,6 @@ def test_to_scipy_is_the_same_matrix(rows):
 
 
 @modest
-@given(row_lists, st.integers(1, VOCABULARY + 1))
-def test_strongest_keeps_the_largest_weights_of_each_row(rows, count):
-    expected = []
-    for row in rows:
-        order = sorted(row, key=lambda term: (-np.float32(row[term]), term))
-        expected.append({term: row[term] for term in order[:count]})
-    kept = batch(rows).strongest(count)
-    assert np.array_equal(kept.to_scipy().toarray(), dense(expected))
-    assert [vector.indices.tolist() for vector in kept] == [sorted(row) for row in expected]
-
-
-@modest
 @given(row_lists)
 def test_document_frequency_counts_rows(rows):
     expected = [sum(term in row for row in rows) for term in range(VOCABULARY)]

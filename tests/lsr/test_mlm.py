@@ -10,14 +10,15 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.checkpoint import Checkpoint
 from lsr.encoder import load_encoder
 from lsr.errors import InputError, UsageError
-from lsr.splade import SpladeConfig, SpladeEncoder
+from lsr.mlm import MlmConfig
 from lsr.vocabulary import Vocabulary
+from tests.lsr.published import byte_level_bpe
 from tests.strategies import texts
 
 POSITIONS = 64
+SPECIAL_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 SIZES = {"vocab_size": 30522, "max_position_embeddings": POSITIONS, "initializer_range": 0.5}
 BERT_SIZES = SIZES | {
     "hidden_size": 16,
@@ -70,20 +71,20 @@ def plain(masked_lm):
 
 @pytest.fixture(scope="module", params=[1, 2])
 def encoder(request, masked_lm):
-    return SpladeEncoder(Checkpoint.resolve(str(masked_lm)), SpladeConfig(logs=request.param))
+    return load_encoder(f"splade:{masked_lm},logs={request.param}")
 
 
 @settings(deadline=None, max_examples=12)
 @given(st.lists(texts, max_size=5))
 def test_vectors_are_those_of_the_plain_model(encoder, plain, texts):
-    expected = plain(texts, encoder.config.logs)
+    expected = plain(texts, encoder.document.config.logs)
     assert_close(encoder.encode_documents(texts), expected)
     assert_close(encoder.encode_queries(texts), expected)
 
 
 def test_rows_keep_the_order_of_the_texts_over_many_batches(encoder, plain):
     many = ["wing flow " * (number * 37 % 41) for number in range(90)]
-    assert_close(encoder.encode_documents(many), plain(many, encoder.config.logs))
+    assert_close(encoder.encode_documents(many), plain(many, encoder.document.config.logs))
 
 
 @pytest.mark.parametrize("blank", [[], [""], ["", "  \n\t", "\u3000"], ["", "wing", " "]])
@@ -115,14 +116,6 @@ def test_the_logs_asked_for_win_over_the_checkpoint(tmp_path, masked_lm, plain):
     (folder / "1_SpladePooling/config.json").write_text('{"activation_function": "log1p_relu"}')
     encoder = load_encoder(f"splade:{folder},logs=1")
     assert_close(encoder.encode_documents(["a wing"]), plain(["a wing"], logs=1))
-
-
-def test_sum_pooling_is_refused(tmp_path, masked_lm):
-    folder = shutil.copytree(masked_lm, tmp_path / "model")
-    (folder / "1_SpladePooling").mkdir()
-    (folder / "1_SpladePooling/config.json").write_text('{"pooling_strategy": "sum"}')
-    with pytest.raises(InputError, match="does not pool by maximum"):
-        load_encoder(str(folder))
 
 
 def roberta():
@@ -182,4 +175,95 @@ def test_checkpoint_without_a_trained_head_is_refused(dense_model):
 )
 def test_settings_out_of_range_are_refused(settings, complaint):
     with pytest.raises(UsageError, match=complaint):
-        SpladeConfig(**settings)
+        MlmConfig(**settings)
+
+
+def plain_weights(logits, kept, config):
+    """The weights of one text of which the positions ``kept`` count, by the definition."""
+    activated = (logits[kept] - config["shift"]).relu()
+    if config["position_top_k"]:
+        for position in activated:
+            best = set(position.topk(min(config["position_top_k"], len(position))).indices.tolist())
+            for term in range(len(position)):
+                if term not in best:
+                    position[term] = 0
+    for _ in range(config["logs"]):
+        activated = activated.log1p()
+    return activated.sum(dim=0) if config["pool"] == "sum" else activated.amax(dim=0)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A model over few terms, so that every position can be looked at."""
+    folder = tmp_path_factory.mktemp("small") / "model"
+    tokenizer = byte_level_bpe("<s>", "</s>")
+    torch.manual_seed(5)
+    config = transformers.BertConfig(**BERT_SIZES | {"vocab_size": tokenizer.get_vocab_size()})
+    transformers.BertForMaskedLM(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    texts=st.lists(texts, max_size=4),
+    config=st.fixed_dictionaries(
+        {
+            "logs": st.sampled_from([1, 2]),
+            "pool": st.sampled_from(["max", "sum", "cls"]),
+            "shift": st.sampled_from([0.0, 0.5, 2.0]),
+            "position_top_k": st.sampled_from([0, 1, 4, 1000]),
+            "positions": st.sampled_from(["all", "no-prefix", "text"]),
+            "prefix": st.sampled_from(["", "the wing: ", "Q"]),
+        }
+    ),
+)
+def test_any_settings_give_what_the_definition_gives(small, texts, config):
+    spelled = ",".join(f'{key}="{value}"' for key, value in config.items())
+    found = load_encoder(f"splade:{small},{spelled}").encode_documents(texts)
+    plain = Plain(small)
+    special = {plain.tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
+    expected = np.zeros((len(texts), plain.model.config.vocab_size), dtype=np.float32)
+    for row, text in enumerate(texts):
+        if not text.strip():
+            continue
+        whole = config["prefix"] + text
+        ids = plain.tokenizer(
+            whole, truncation=True, max_length=POSITIONS, return_offsets_mapping=True
+        )
+        with torch.inference_mode():
+            logits = plain.model(torch.tensor([ids["input_ids"]])).logits[0].clone()
+        kept = []
+        for place, (term, (start, end)) in enumerate(
+            zip(ids["input_ids"], ids["offset_mapping"], strict=True)
+        ):
+            of_prefix = end > start and start < len(config["prefix"].rstrip())
+            outside = of_prefix or (config["positions"] == "text" and term in special)
+            if config["positions"] == "all" or not outside:
+                kept.append(place)
+        kept = [0] if config["pool"] == "cls" else kept
+        if kept:
+            expected[row] = plain_weights(logits, kept, config).numpy()
+    np.testing.assert_allclose(found.to_scipy().toarray(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_sum_pooling_is_taken_from_the_checkpoint(tmp_path, masked_lm, plain):
+    folder = shutil.copytree(masked_lm, tmp_path / "model")
+    (folder / "1_SpladePooling").mkdir()
+    (folder / "1_SpladePooling/config.json").write_text('{"pooling_strategy": "sum"}')
+    encoder = load_encoder(str(folder))
+    ids = plain.tokenizer("a wing", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        summed = plain.model(ids).logits[0].relu().log1p().sum(dim=0)
+    assert_close(encoder.encode_documents(["a wing"]), summed.numpy()[None])
+    assert encoder.fingerprint == load_encoder(f"{masked_lm},pool=sum").fingerprint
+    assert encoder.fingerprint != load_encoder(f"{folder},pool=max").fingerprint
+
+
+def test_an_unknown_pooling_is_refused(tmp_path, masked_lm):
+    folder = shutil.copytree(masked_lm, tmp_path / "model")
+    (folder / "1_SpladePooling").mkdir()
+    (folder / "1_SpladePooling/config.json").write_text('{"pooling_strategy": "mean"}')
+    with pytest.raises(InputError, match="asks for the pooling 'mean'; known are max and sum"):
+        load_encoder(str(folder))
+    assert load_encoder(f"{folder},pool=max").document.config.pool == "max"

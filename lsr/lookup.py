@@ -1,0 +1,125 @@
+"""Term weights from a table: no model, no forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.checkpoint import Checkpoint
+from lsr.component import Component, changed
+from lsr.errors import InputError, UsageError
+from lsr.lexical import count_terms
+from lsr.pooling import check_choice
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+from lsr.term_table import read_term_table
+from lsr.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryConfig:
+    """``weight`` for each term that occurs; with ``counts`` times how often it occurs.
+
+    The unified LSR framework learns one weight for all terms; SPLADE-doc's is 1.
+    """
+
+    weight: float = 1.0
+    counts: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.weight > 0 and np.isfinite(self.weight)):
+            raise UsageError(f"weight is {self.weight}; allowed is more than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class TableConfig:
+    """``idf`` is ``checkpoint`` (its table), ``collection`` (estimated), or ``auto``.
+
+    ``auto`` takes the checkpoint's table where there is one: idf.json, else the query module of a
+    sentence-transformers Router, else query_token_weights.txt. ``missing`` is the weight of a term
+    that the table leaves out; ``auto`` is 0, as in sentence-transformers, but 1 for
+    query_token_weights.txt, which lists only what differs from 1.
+    """
+
+    idf: str = "auto"
+    missing: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_choice("idf", self.idf, ("auto", "checkpoint", "collection"))
+        if self.missing != "auto":
+            try:
+                weight = float(self.missing)
+            except ValueError:
+                weight = -1.0
+            if not (weight >= 0 and np.isfinite(weight)):
+                raise UsageError(f"missing is {self.missing}; allowed are auto, and 0 or more")
+
+
+class TermLookup(Component):
+    """The table's weight of each term that occurs in a text, once or as often as it occurs.
+
+    q_j = relu(table_j) if term j occurs in the text, else 0 (Geng et al. 2024, eq. 3). Special
+    tokens get no weight. Texts are not truncated.
+
+    Args:
+        table: float32 (V,), or None where the collection's IDF is the table.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        table: NDArray[np.float32] | None,
+        identity: Mapping[str, Any],
+        counts: bool = False,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.needs_statistics = table is None
+        self.identity = identity
+        self._table = table
+        self._counts = counts
+
+    @classmethod
+    def binary(cls, vocabulary: Vocabulary, config: BinaryConfig) -> TermLookup:
+        """The same weight for all terms."""
+        table = np.full(vocabulary.size, config.weight, dtype=np.float32)
+        return cls(vocabulary, table, {"kind": "binary"} | changed(config), config.counts)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, config: TableConfig) -> TermLookup:
+        """The table of a checkpoint, or of the collection.
+
+        Raises:
+            InputError: the table is malformed, or asked for and not there.
+        """
+        vocabulary = checkpoint.vocabulary
+        table = None
+        if config.idf != "collection":
+            table = read_term_table(checkpoint, config.missing)
+        if table is None and config.idf == "checkpoint":
+            raise InputError(
+                f"the checkpoint {checkpoint.name!r} has no idf.json, no SparseStaticEmbedding and "
+                "no query_token_weights.txt; use idf=collection to estimate the table from the "
+                "documents"
+            )
+        idf = "collection" if table is None else table.tobytes().hex()
+        return cls(vocabulary, table, {"kind": "table", "idf": idf})
+
+    def encode(
+        self, texts: Sequence[str], statistics: CollectionStatistics | None = None
+    ) -> SparseBatch:
+        """The weight of each distinct term of each text; no forward pass."""
+        table = self._table
+        if table is None:
+            if statistics is None:
+                raise UsageError("this encoder estimates IDF and needs a collection's statistics")
+            table = statistics.idf
+        batch = count_terms(self.vocabulary, texts)
+        weights = table[batch.indices]
+        if self._counts:
+            weights = weights * batch.values
+        weighted = SparseBatch(batch.indptr, batch.indices, weights, batch.vocabulary_size)
+        return weighted.keep(weights > 0)

@@ -1,0 +1,73 @@
+"""What a sentence-transformers folder declares of the document side and of the query side.
+
+A Router saves the modules of a side as ``SIDE_NUMBER_CLASS``, such as
+``document_0_MLMTransformer``, ``document_1_SpladePooling``, ``query_0_SparseStaticEmbedding``;
+a module that reads text may lie in the root instead. One that is not routed saves
+``1_SpladePooling``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from lsr.checkpoint import Checkpoint
+from lsr.errors import InputError
+
+Side = Literal["document", "query"]
+
+
+def side_checkpoint(checkpoint: Checkpoint, side: Side) -> Checkpoint | None:
+    """The language model of a side's own, where its folder has one."""
+    for path in sorted(checkpoint.root.glob(f"{side}_*Transformer/config.json")):
+        return Checkpoint(f"{checkpoint.name}/{path.parent.name}", path.parent)
+    return None
+
+
+def static_weights(checkpoint: Checkpoint) -> Path | None:
+    """The file of the query side's static term weights, where there is one.
+
+    It is the module's safetensors, or the JSON file that its configuration names.
+    """
+    modules = [
+        *checkpoint.root.glob("query_*SparseStaticEmbedding"),
+        *checkpoint.root.glob("query_*IDF"),
+    ]
+    for module in sorted(modules):
+        if (path := module / "model.safetensors").is_file():
+            return path
+        settings = checkpoint.json(f"{module.name}/config.json") or {}
+        named = settings.get("path")
+        if isinstance(named, str) and (path := checkpoint.root / Path(named).name).is_file():
+            return path
+    return None
+
+
+def declared_logs(checkpoint: Checkpoint, side: Side) -> int:
+    """Logarithms that a SpladePooling module declares, else 1."""
+    return 2 if _pooling(checkpoint, side).get("activation_function") == "log1p_relu" else 1
+
+
+def declared_pool(checkpoint: Checkpoint, side: Side) -> str:
+    """Pooling that a SpladePooling module declares, else ``max``.
+
+    Raises:
+        InputError: it is neither ``max`` nor ``sum``.
+    """
+    pool = _pooling(checkpoint, side).get("pooling_strategy", "max")
+    if pool not in ("max", "sum"):
+        raise InputError(
+            f"the checkpoint {checkpoint.name!r} asks for the pooling {pool!r}; known are max and "
+            "sum; name one with pool="
+        )
+    return str(pool)
+
+
+def _pooling(checkpoint: Checkpoint, side: Side) -> Mapping[str, Any]:
+    """The side's SpladePooling settings; those of the other side stand for it."""
+    own = sorted(checkpoint.root.glob(f"{side}_*SpladePooling/config.json"))
+    for path in own or sorted(checkpoint.root.glob("*SpladePooling/config.json")):
+        settings: Mapping[str, Any] = checkpoint.json(f"{path.parent.name}/config.json")
+        return settings
+    return {}

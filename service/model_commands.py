@@ -1,0 +1,70 @@
+"""``lsr models``: the published models that an encoder name stands for."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from lsr.errors import NotFoundError
+from service.options import json_option
+
+
+@click.command("models")
+@click.argument("name", required=False)
+@json_option
+def models_command(name: str | None, as_json: bool) -> None:
+    """List the published models that --encoder knows by name, or show all about NAME.
+
+    A name fetches its model, NAME:FOLDER takes weights of your own, and ,key=value changes a
+    setting. Length is the number of tokens of a document that count.
+    """
+    from lsr.presets import PRESETS
+    from service import terminal
+
+    if name is not None:
+        if name not in PRESETS:
+            near = get_close_matches(name, PRESETS, n=1)
+            hint = f"did you mean {near[0]}?" if near else "lsr models lists all"
+            raise NotFoundError(f"no model is named {name!r}; {hint}")
+        card = PRESETS[name].card() | {"settings": PRESETS[name].settings()}
+        if as_json:
+            terminal.print_json(card)
+        else:
+            _print_card(card)
+        return
+    cards = [preset.card() for preset in PRESETS.values()]
+    if as_json:
+        terminal.print_json(cards)
+        return
+    columns = {
+        "name": "name",
+        "hub": "model",
+        "max_length": "length",
+        "licence": "licence",
+        "paper": "paper",
+        "handling": "handling",
+    }
+    terminal.print_table(
+        [card | {"hub": card["hub"] or "-"} for card in cards], columns, ("name", "hub")
+    )
+
+
+def _print_card(card: dict[str, Any]) -> None:
+    from service import terminal
+
+    lines = {
+        "name": card["name"],
+        "model": card["hub"] or f"none to fetch; write {card['name']}:FOLDER",
+        "query model": card["query_hub"],
+        "licence": card["licence"],
+        "paper": card["paper"],
+        "length": f"{card['max_length']:,} tokens",
+        "handling": card["handling"],
+    }
+    lines |= {f"{side}s" if side == "document" else "queries": text
+              for side, text in card["settings"].items()}  # fmt: skip
+    for label, text in lines.items():
+        if text is not None:
+            terminal.out.print(f"{label:12}{text}", markup=False)
