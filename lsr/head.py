@@ -86,7 +86,8 @@ class VocabularyProjection:
         rows, terms, values = [], [], []
         for start, logits in self._tiles(states):
             pooled = pool(logits)
-            row, term = torch.nonzero(pooled > floor, as_tuple=True)
+            # What is not a number stays, so that it is found and refused.
+            row, term = torch.nonzero(~(pooled <= floor), as_tuple=True)
             values.append(pooled[row, term].float().cpu().numpy())
             rows.append(row.cpu().numpy())
             terms.append((term + start).cpu().numpy())

@@ -62,6 +62,11 @@ class InferenceFreeEncoder(SparseEncoder):
             config=asdict(self.config) | {"logs": self._weights.logs, "idf": table},
         )
 
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through the model so far."""
+        return self._weights.tokens_encoded
+
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """SPLADE weights of each text, special tokens left out."""
         batch = self._weights.encode(texts)

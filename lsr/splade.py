@@ -72,6 +72,11 @@ class TermWeights:
 
         return batcher.encode(texts, weigh)
 
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through the model so far."""
+        return self._loaded[1].tokens if "_loaded" in vars(self) else 0
+
     @cached_property
     def _loaded(self) -> tuple[Backbone, Batcher]:
         from lsr.torch_runtime import transformers
@@ -100,6 +105,11 @@ class SpladeEncoder(SparseEncoder):
             checkpoint=checkpoint.digest,
             config=asdict(self.config) | {"logs": self._weights.logs},
         )
+
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through the model so far."""
+        return self._weights.tokens_encoded
 
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """SPLADE weights of each text."""
