@@ -66,9 +66,10 @@ class DocumentEncoders:
         """Each chunk's context and vectors, in the order of the chunks.
 
         With several processes, each has encoders of its own, and they work ahead by at most two
-        chunks each; a chunk is encoded as a whole, so its vectors are those of one process. Close
-        the iterator to end the processes before all is read. An empty chunk is not encoded, and
-        has no fields.
+        chunks each. A chunk is encoded as a whole, so its vectors are bit for bit those of one
+        process with as many threads as each has; torch rounds small matrix products by the number
+        of threads. Close the iterator to end the processes before all is read. An empty chunk is
+        not encoded, and has no fields.
 
         Raises:
             UsageError: ``processes`` is not 1 to 512.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Generic, Self, TypeVar
 
@@ -216,6 +217,8 @@ def _interrupts_held() -> Iterator[None]:
 
     A blocked signal stays blocked in a spawned process; here it arrives after the block.
     """
+    # Else the first spawn starts the tracker, which unblocks the signal.
+    resource_tracker.ensure_running()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -194,7 +194,7 @@ def test_no_process_outlives_an_interrupted_or_killed_program(tmp_path, how):
         program.send_signal(how)
     _, errors = program.communicate(timeout=60)
     if how == signal.SIGINT:
-        assert errors.count("KeyboardInterrupt\n") == 1
+        assert errors.count("KeyboardInterrupt\n") == 1, errors
         assert "_serve" not in errors
     for _ in range(3000):
         if not any(map(running, workers)):
