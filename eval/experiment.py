@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +18,7 @@ from eval.datasets import Dataset
 from eval.measures import STANDARD, measure
 from eval.run import Run, write_run
 from index.collection import Collection
-from index.field import DENSE, Field
+from index.field import DENSE, SPARSE, Field
 from index.pipeline import HYBRID, LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
 from index.store import VERSION
 from lsr.encoder import short_name
@@ -83,14 +84,14 @@ def evaluate(
         config = replace(config, limit=min(limit + 1, LARGEST_LIMIT))
     run: dict[str, list[tuple[str, float]]] = {}
     seconds = 0.0
-    using, searched = config.using or "", set[str]()
+    using, searched, query_encoder = config.using or "", set[str](), dict[str, str]()
     for start in range(0, len(dataset.queries), QUERIES_AT_A_TIME):
         part = dataset.queries[start : start + QUERIES_AT_A_TIME]
         started = time.perf_counter()
         results = search_batch(collection, [SearchQuery(text=query.text) for query in part], config)
         seconds += time.perf_counter() - started
         for query, result in zip(part, results, strict=True):
-            using, searched = result.using, set(result.encoder)
+            using, searched, query_encoder = result.using, set(result.encoder), result.query_encoder
             run[query.id] = [
                 (hit.id, hit.score)
                 for hit in result.hits
@@ -100,16 +101,23 @@ def evaluate(
     fields = [item for item in collection.fields if item.name in searched]
     return Result(
         dataset=dataset.name,
-        encoder="+".join(short_name(item.encoder) for item in fields),
+        encoder="+".join(_label(item, config) for item in fields),
         using=using,
         engine=config.engine,
         documents=len(collection),
         queries=len(dataset.queries),
         measures=measure(dataset.qrels, run, measures),
         ms_per_query=1000 * seconds / max(len(dataset.queries), 1),
-        provenance=provenance(dataset, collection, config.engine),
+        provenance=provenance(dataset, collection, config.engine, query_encoder),
         run=run,
     )
+
+
+def _label(item: Field, config: SearchConfig) -> str:
+    """A field's encoder, and that of its queries after ``<-`` where it is another."""
+    if item.name == SPARSE and config.query_encoder is not None:
+        return f"{short_name(item.encoder)}<-{short_name(config.query_encoder)}"
+    return short_name(item.encoder)
 
 
 def every_search(collection: Collection) -> list[str]:
@@ -121,19 +129,28 @@ def every_search(collection: Collection) -> list[str]:
 def save_runs(path: Path, results: Sequence[Result]) -> None:
     """Write a TREC run; of several, each to a file with encoder and search before the suffix."""
     for result in results:
-        kind = f"{result.encoder}.{result.using}".replace("/", "-").replace(":", "-")
+        kind = re.sub(r"[/:<]+", "-", f"{result.encoder}.{result.using}")
         several = path.with_name(f"{path.stem}.{kind}{path.suffix}")
         write_run(path if len(results) == 1 else several, result.run, f"lsr-{result.using}")
 
 
-def provenance(dataset: Dataset, collection: Collection, engine: str) -> Provenance:
-    """Fingerprints of the encoders and of the data, and the versions installed."""
+def provenance(
+    dataset: Dataset,
+    collection: Collection,
+    engine: str,
+    query_encoder: Mapping[str, str] | None = None,
+) -> Provenance:
+    """Fingerprints of the encoders and of the data, and the versions installed.
+
+    ``query_encoder`` as in ``SearchResult``.
+    """
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         with suppress(PackageNotFoundError):
             versions[package] = version(package)
     return Provenance(
-        {item.name: item.fingerprint for item in collection.fields},
+        {item.name: item.fingerprint for item in collection.fields}
+        | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()},
         f"{collection.digest()}/{dataset.digest()}",
         engine,
         versions,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from index.builder import Builder
 from index.document_mask import DocumentMask
-from index.field import Field, check_encoder
+from index.field import Field, check_encoder, check_vocabulary
 from index.file_lock import FileLock
 from index.filter_masks import FilterMasks, Masks
 from index.filters import Filter
@@ -115,6 +115,20 @@ class Collection:
         """The encoder of a sparse field; raises EncoderMismatchError if it has changed."""
         encoder = _sparse_encoder(field.encoder)
         check_encoder(field, encoder.fingerprint)
+        return encoder
+
+    def query_encoder(self, field: Field, name: str | None) -> SparseEncoder:
+        """The encoder of that name for queries to a sparse field; None: the field's own.
+
+        Raises:
+            EncoderMismatchError: its vocabulary is not the field's.
+            NotFoundError: there is no such encoder.
+        """
+        own = self.encoder(field)
+        if name is None:
+            return own
+        encoder = _sparse_encoder(name)
+        check_vocabulary(field, own.vocabulary, encoder)
         return encoder
 
     def dense_encoder(self, field: Field) -> DenseEncoder:

@@ -13,6 +13,7 @@ from lsr.dense import DenseEncoder
 from lsr.encoder import SparseEncoder, load_encoder
 from lsr.errors import EncoderMismatchError
 from lsr.lexical import Bm25Config, Bm25Encoder
+from lsr.vocabulary import Vocabulary
 
 SPARSE, DENSE, BM25 = "sparse", "dense", "bm25"
 
@@ -22,7 +23,8 @@ class Field:
     """One field: its name, its kind, and the encoder that filled it.
 
     ``size`` is the vocabulary size of a sparse field and the dimension of a dense one;
-    ``counts`` tells that the field stores term counts, not weights.
+    ``counts`` tells that the field stores term counts, not weights. ``vocabulary`` is the digest
+    of a sparse field's vocabulary, "" where an earlier release made the field.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Field:
     fingerprint: str
     size: int
     counts: bool = False
+    vocabulary: str = ""
 
 
 def encoder_fields(encoder: str, dense: str | None = None, bm25: bool = False) -> list[Field]:
@@ -58,6 +61,7 @@ def sparse_field(name: str, encoder: SparseEncoder) -> Field:
         encoder.fingerprint,
         encoder.vocabulary.size,
         encoder.stores_counts,
+        encoder.vocabulary.digest,
     )
 
 
@@ -68,6 +72,25 @@ def check_encoder(field: Field, fingerprint: str) -> None:
             f"the field {field.name!r} was built with the encoder {field.fingerprint} "
             f"({field.encoder}), but {fingerprint} was given; use the encoder it was built with, "
             "or index into a new directory"
+        )
+
+
+def check_vocabulary(field: Field, built: Vocabulary, encoder: SparseEncoder) -> None:
+    """Raise EncoderMismatchError unless the terms of a query encoder are those of the field.
+
+    Args:
+        field: the field that is searched.
+        built: the vocabulary of the encoder that filled it.
+        encoder: what is to encode the queries.
+    """
+    expected = field.vocabulary or built.digest
+    given = encoder.vocabulary
+    if (given.digest, given.size) != (expected, field.size):
+        raise EncoderMismatchError(
+            f"the query encoder {encoder.name} has the vocabulary {given.digest} of {given.size} "
+            f"terms, but the field {field.name!r} was filled over the vocabulary {expected} of "
+            f"{field.size} terms ({field.encoder}); give a query encoder with the same vocabulary, "
+            "or none to use the field's own"
         )
 
 

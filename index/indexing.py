@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from index.collection import Collection, Vectors
 from lsr.documents import Document
+from lsr.encoding import DocumentEncoders
+from lsr.health import Health, VectorHealth, finite_rows
 from lsr.readers import Item
+from lsr.sparse import SparseBatch
 
 CHUNK = 256
 
@@ -19,27 +26,36 @@ class Outcome(NamedTuple):
     """What became of one item."""
 
     id: str
-    status: Literal["created", "updated", "unchanged"]
+    status: Literal["created", "updated", "unchanged", "rejected"]
+    reason: str = ""
 
 
 @dataclass(slots=True)
 class IndexReport:
-    """Running totals of one indexing run."""
+    """Running totals of one indexing run.
+
+    ``taken`` items were read from the source, and of these ``read`` are done with. ``tokens`` is
+    how many the encoders went through. ``health`` is of each sparse field that an encoder model
+    fills, once a thousand documents have been encoded or the run has ended.
+    """
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     rejected: int = 0
+    taken: int = 0
+    tokens: int = 0
+    health: dict[str, Health] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
     @property
     def encoded(self) -> int:
-        """Documents that went through the encoders."""
+        """Documents that went through the encoders and were written."""
         return self.created + self.updated
 
     @property
     def read(self) -> int:
-        """Items seen."""
+        """Items seen, and done with."""
         return self.encoded + self.unchanged + self.rejected
 
     @property
@@ -53,74 +69,213 @@ class IndexReport:
             setattr(self, outcome.status, getattr(self, outcome.status) + 1)
 
 
+@dataclass(slots=True)
+class Update:
+    """Documents of distinct ids on their way into a collection.
+
+    ``stored`` has the digest of each that is there already, ``changed`` are those to encode and
+    write. ``places`` says where each stands in its source, ``rejected`` how many items beside
+    them were not fit to be documents.
+    """
+
+    documents: list[Document]
+    stored: Mapping[str, bytes]
+    changed: list[Document]
+    places: Mapping[str, str] = field(default_factory=dict)
+    rejected: int = 0
+
+    @classmethod
+    def of(cls, collection: Collection, documents: list[Document]) -> Update:
+        """What these documents mean for a collection as it is now."""
+        stored = collection.digests([document.id for document in documents])
+        changed = [item for item in documents if stored.get(item.id) != item.digest()]
+        return cls(documents, stored, changed)
+
+    @property
+    def texts(self) -> list[str]:
+        """What is encoded."""
+        return [document.contents for document in self.changed]
+
+
 def index_documents(
     collection: Collection,
     items: Iterable[Item],
     on_chunk: Callable[[IndexReport], None] = lambda report: None,
     on_rejected: Callable[[str], None] = lambda sentence: None,
     chunk_size: int = CHUNK,
+    processes: int = 1,
+    on_health: Callable[[str, Health], None] = lambda field, health: None,
 ) -> IndexReport:
     """Bring a collection up to date with a stream of documents, then build its segment.
 
     Each chunk is one transaction, and chunks begin at fixed places of the stream: a run that was
     interrupted and is repeated skips what is stored, encodes the rest in the very same batches,
     and so ends with the same collection as an uninterrupted one. A document whose contents have
-    not changed is never encoded again.
+    not changed is never encoded again. A document that an encoder gives a vector with numbers
+    that are not finite is rejected.
+
+    Args:
+        collection: where to.
+        items: the documents, and the items of their source that are none.
+        on_chunk: called after each chunk.
+        on_rejected: takes a sentence for each item that is rejected, with its place.
+        chunk_size: documents of a chunk.
+        processes: how many encode, see ``DocumentEncoders.stream``; the collection is the same.
+        on_health: takes a field and its health, as soon as ``IndexReport.health`` has it.
 
     Raises:
         LockedError: another process is writing.
+        UsageError: ``processes`` is not 1 to 512.
+        LsrError: an encoding process failed or died; the chunks before stay written.
     """
     report = IndexReport()
+    encoders = document_encoders(collection)
+    checks = _Checks(collection, report.health, on_health)
     with collection.writing(), _SeenIds() as seen:
-        for chunk in _chunks(items, chunk_size):
-            documents: list[Document] = []
-            for item in chunk:
-                if item.document is None:
-                    on_rejected(f"{item.place}: {item.reason}")
-                elif first := seen.add(item.document.id, item.place):
-                    on_rejected(
-                        f"{item.place}: the id {item.document.id!r} was given before, at "
-                        f"{first}; the first is kept"
-                    )
-                else:
-                    documents.append(item.document)
-            report.rejected += len(chunk) - len(documents)
-            report.count(upsert_documents(collection, documents))
-            on_chunk(report)
+        updates = _updates(collection, items, chunk_size, report, seen, on_rejected)
+        chunks = ((update, update.texts) for update in updates)
+        with closing(encoders.stream(chunks, processes)) as stream:
+            for update, encoded in stream:
+                outcomes = write_update(collection, update, encoded.vectors)
+                for outcome in outcomes:
+                    if outcome.reason:
+                        on_rejected(f"{update.places[outcome.id]}: {outcome.reason}")
+                report.count(outcomes)
+                report.rejected += update.rejected
+                report.tokens += encoded.tokens
+                checks.add(update.texts, encoded.vectors)
+                on_chunk(report)
+        checks.finish()
         if not collection.flushed():
             collection.flush()
     return report
 
 
+def _updates(
+    collection: Collection,
+    items: Iterable[Item],
+    chunk_size: int,
+    report: IndexReport,
+    seen: _SeenIds,
+    on_rejected: Callable[[str], None],
+) -> Iterator[Update]:
+    """What each chunk of items means for the collection."""
+    for chunk in _chunks(items, chunk_size):
+        report.taken += len(chunk)
+        places: dict[str, str] = {}
+        documents: list[Document] = []
+        for item in chunk:
+            if item.document is None:
+                on_rejected(f"{item.place}: {item.reason}")
+            elif first := seen.add(item.document.id, item.place):
+                on_rejected(
+                    f"{item.place}: the id {item.document.id!r} was given before, at "
+                    f"{first}; the first is kept"
+                )
+            else:
+                documents.append(item.document)
+                places[item.document.id] = item.place
+        update = Update.of(collection, documents)
+        update.places, update.rejected = places, len(chunk) - len(documents)
+        yield update
+
+
 def upsert_documents(collection: Collection, documents: list[Document]) -> list[Outcome]:
     """Encode and write those of the documents, of distinct ids, that are new or have changed."""
-    stored = collection.digests([document.id for document in documents])
-    changed = [document for document in documents if stored.get(document.id) != document.digest()]
+    update = Update.of(collection, documents)
+    vectors = encode(collection, update.changed) if update.changed else {}
+    return write_update(collection, update, vectors)
+
+
+def write_update(collection: Collection, update: Update, vectors: Vectors) -> list[Outcome]:
+    """Write the documents that have changed, with their vectors, in one transaction.
+
+    Documents with a vector that is not finite are rejected; what is stored of them stays.
+    """
+    reasons: dict[str, str] = {}
+    kept = np.ones(len(update.changed), dtype=np.bool_)
+    for name, rows in vectors.items():
+        finite = finite_rows(rows)
+        kept &= finite
+        for place in np.flatnonzero(~finite):
+            reasons[update.changed[place].id] = (
+                f"the encoder of the field {name!r} gave a vector with numbers that are not "
+                "finite; check the encoder's weights, or leave the document out"
+            )
+    changed = [document for document, good in zip(update.changed, kept, strict=True) if good]
     if changed:
-        collection.upsert(changed, encode(collection, changed))
-    changed_ids = {document.id for document in changed}
-    return [
-        Outcome(
-            document.id,
-            "unchanged"
-            if document.id not in changed_ids
-            else "updated"
-            if document.id in stored
-            else "created",
-        )
-        for document in documents
-    ]
+        good = {name: _select(rows, kept) for name, rows in vectors.items()}
+        collection.upsert(changed, vectors if kept.all() else good)
+    written = {document.id for document in changed}
+    return [_outcome(document.id, written, update.stored, reasons) for document in update.documents]
+
+
+def _outcome(
+    identifier: str, written: set[str], stored: Mapping[str, bytes], reasons: Mapping[str, str]
+) -> Outcome:
+    if identifier in reasons:
+        return Outcome(identifier, "rejected", reasons[identifier])
+    if identifier not in written:
+        return Outcome(identifier, "unchanged")
+    return Outcome(identifier, "updated" if identifier in stored else "created")
 
 
 def encode(collection: Collection, documents: list[Document]) -> Vectors:
     """A row of each field's vectors for each document."""
     texts = [document.contents for document in documents]
-    return {
-        field.name: collection.encoder(field).encode_documents(texts)
-        if field.kind == "sparse"
-        else collection.dense_encoder(field).encode(texts)
-        for field in collection.fields
-    }
+    return document_encoders(collection).encode(texts).vectors
+
+
+def document_encoders(collection: Collection) -> DocumentEncoders:
+    """The encoders of all fields; raises EncoderMismatchError where one has changed."""
+    fields = collection.fields
+    return DocumentEncoders(
+        {item.name: collection.encoder(item) for item in fields if item.kind == "sparse"},
+        {item.name: collection.dense_encoder(item) for item in fields if item.kind == "dense"},
+    )
+
+
+def _select(
+    rows: SparseBatch | NDArray[np.float32], kept: NDArray[np.bool_]
+) -> SparseBatch | NDArray[np.float32]:
+    return rows.select(kept) if isinstance(rows, SparseBatch) else rows[kept]
+
+
+class _Checks:
+    """The health of each field that a model fills; counts of terms come from none."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        found: dict[str, Health],
+        on_health: Callable[[str, Health], None],
+    ) -> None:
+        self._found = found
+        self._on_health = on_health
+        self._open = {
+            item.name: VectorHealth(item.size)
+            for item in collection.fields
+            if item.kind == "sparse" and not item.counts
+        }
+
+    def add(self, texts: Sequence[str], vectors: Vectors) -> None:
+        """Take a chunk of vectors."""
+        for name, health in list(self._open.items()):
+            rows = vectors.get(name)
+            if isinstance(rows, SparseBatch):
+                health.add(texts, rows)
+            if health.complete:
+                self._tell(name)
+
+    def finish(self) -> None:
+        """Tell of the fields with fewer than a thousand vectors, but at least one."""
+        for name, health in list(self._open.items()):
+            if health.report().documents:
+                self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        self._found[name] = self._open.pop(name).report()
+        self._on_health(name, self._found[name])
 
 
 class _SeenIds:

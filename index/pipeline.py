@@ -58,6 +58,10 @@ class SearchConfig:
     less, the nearer ``effort`` is to 1 (exact), and what a query has not reached after
     ``time_budget_ms`` in all its engines together. Without a budget ``effort`` is 0.5 where it is
     not given; with one it is 1. Dense fields are always searched exactly.
+
+    ``query_encoder`` names an encoder that turns the text of queries to the field ``sparse`` into
+    vectors in place of the field's own, such as an inference-free one; its vocabulary must be the
+    same.
     """
 
     limit: int = 10
@@ -73,6 +77,7 @@ class SearchConfig:
     mode: Literal["exact", "approximate"] = "exact"
     effort: float | None = None
     time_budget_ms: float | None = None
+    query_encoder: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LARGEST_LIMIT:
@@ -142,6 +147,9 @@ class SearchResult:
     result of its ranking (in a fusion: the largest, each in the scores of its own field); where it
     is 0 and ``exact`` false, only a tie with that result can be missing.
 
+    ``encoder`` has the fingerprint of each field's encoder, ``query_encoder`` that of what encoded
+    the queries to a field where it is another.
+
     ``plans`` says how each field was searched. ``query_terms`` is filled on ``explain``.
     """
 
@@ -151,6 +159,7 @@ class SearchResult:
     generation: int
     documents: int
     encoder: dict[str, str]
+    query_encoder: dict[str, str]
     exact: bool
     bound_gap: float
     plans: dict[str, str]
@@ -190,7 +199,11 @@ def _search_view(
 ) -> list[SearchResult]:
     using, parts = _plan(collection, config)
     fields = [collection.field(part.using) for part in parts]
-    encoded = {item.name: encode_query(collection, view, item, queries) for item in fields}
+    encoders = _query_encoders(fields, config)
+    encoded = {
+        item.name: encode_query(collection, view, item, queries, encoders.get(item.name))
+        for item in fields
+    }
     masks = None if config.filter is None else collection.masks(view, config.filter)
     sparse = sum(item.kind == "sparse" for item in fields)
     rankings = {
@@ -201,6 +214,10 @@ def _search_view(
         for part, item in zip(parts, fields, strict=True)
     }  # fmt: skip
     exact, gaps = _certificates(parts, rankings)
+    query_encoders = {
+        name: collection.query_encoder(collection.field(name), encoder).fingerprint
+        for name, encoder in encoders.items()
+    }
     documents = len(view) if masks is None else sum(mask.count for mask in masks)
     results = []
     for place, query in enumerate(queries):
@@ -218,6 +235,7 @@ def _search_view(
                 view.generation,
                 documents,
                 {item.name: item.fingerprint for item in fields},
+                query_encoders,
                 bool(exact[place]),
                 float(gaps[place]),
                 {name: top.plans[place] for name, top in rankings.items()},
@@ -248,6 +266,18 @@ def _plan(collection: Collection, config: SearchConfig) -> tuple[str, list[Prefe
         )
     depth = config.depth if len(names) == 1 else max(SMALLEST_PREFETCH, config.depth)
     return using, _distinct([Prefetch(name, depth) for name in names])
+
+
+def _query_encoders(fields: Sequence[Field], config: SearchConfig) -> dict[str, str]:
+    """Name of the encoder for queries to a field, where it isn't the field's own."""
+    if config.query_encoder is None:
+        return {}
+    if SPARSE not in (item.name for item in fields):
+        raise UsageError(
+            f"a query encoder goes with the field {SPARSE!r}, and searched are "
+            f"{', '.join(item.name for item in fields)}; search that field too, or give none"
+        )
+    return {SPARSE: config.query_encoder}
 
 
 def _distinct(parts: Sequence[Prefetch]) -> list[Prefetch]:

@@ -12,6 +12,7 @@ from index.collection import Collection
 from index.field import Field
 from index.view import View
 from lsr.documents import check_unicode
+from lsr.encoder import SparseEncoder
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch, SparseVector
 
@@ -33,9 +34,15 @@ class SearchQuery:
 
 
 def encode_query(
-    collection: Collection, view: View, item: Field, queries: Sequence[SearchQuery]
+    collection: Collection,
+    view: View,
+    item: Field,
+    queries: Sequence[SearchQuery],
+    encoder: str | None = None,
 ) -> SparseBatch | NDArray[np.float32]:
     """A row of one field for each query, from its given vector or its text.
+
+    ``encoder`` names what encodes the text for a sparse field; None: the encoder of the field.
 
     Returns:
         A SparseBatch, or float32 (n_queries, dimension) for a dense field.
@@ -43,15 +50,31 @@ def encode_query(
     Raises:
         InputError: a query is empty or malformed.
         UsageError: a query has neither text nor what the field needs in its place.
+        EncoderMismatchError: the encoder has another vocabulary than the field.
     """
     if item.kind == "dense":
         return _encode_dense(collection, item, queries)
-    encoder = collection.encoder(item)
+    model = collection.query_encoder(item, encoder)
+    if model.needs_statistics:
+        _check_statistics(view, model)
     given = [_given_sparse(query, collection, item) for query in queries]
     texts = [_text(query, item) for query, row in zip(queries, given, strict=True) if row is None]
-    encoded = iter(encoder.encode_queries(texts, view.statistics) if texts else ())
+    encoded = iter(model.encode_queries(texts, view.statistics) if texts else ())
     rows = [next(encoded) if row is None else row for row in given]
     return SparseBatch.from_rows(rows, item.size)
+
+
+def _check_statistics(view: View, encoder: SparseEncoder) -> None:
+    """Raise UsageError where a collection has no counts of an encoder's terms to give it IDF."""
+    counts = view.counts
+    if counts is None or (counts.vocabulary or encoder.vocabulary.digest) != (
+        encoder.vocabulary.digest
+    ):
+        raise UsageError(
+            f"the query encoder {encoder.name} takes its IDF from counts of terms, which this "
+            "collection doesn't have; index into a new directory with --bm25, or give a query "
+            "encoder with an IDF table of its own"
+        )
 
 
 def _encode_dense(

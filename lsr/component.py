@@ -27,6 +27,11 @@ class Component(Protocol):
     needs_statistics: bool
     identity: Mapping[str, Any]
 
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through a model so far, for progress; 0 where there is none."""
+        return 0
+
     def encode(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseBatch:

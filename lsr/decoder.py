@@ -139,6 +139,11 @@ class DecoderEncoder(SparseEncoder):
         base = Checkpoint.resolve(Adapter.resolve(model).base)
         return cls(base, replace(config, lora=found.name))
 
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through the model so far, each reading counted once."""
+        return self._loaded[1].tokens if "_loaded" in vars(self) else 0
+
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """Term weights of each text after the prefix of documents."""
         return self._encode(self.config.document_prefix, texts)

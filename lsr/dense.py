@@ -55,6 +55,11 @@ class DenseEncoder:
         """The dense encoder of a hub id or folder; weights are read at first use."""
         return cls(Checkpoint.resolve(name))
 
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through the model so far."""
+        return self._batcher.tokens if "_batcher" in vars(self) else 0
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 (n, dimension), one row a text, for documents and queries alike."""
         model = self._model

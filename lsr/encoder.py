@@ -37,6 +37,11 @@ class SparseEncoder(Protocol):
     stores_counts: bool = False
     needs_statistics: bool = False
 
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that were encoded so far, for progress; 0 where none are counted."""
+        return 0
+
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """One row a text, as it is stored."""
         ...

@@ -51,3 +51,7 @@ class MissingDependencyError(LsrError):
             f"{feature} needs the package {package!r}, which is not installed; "
             f"install it with: pip install 'lsr[{extra}]'"
         )
+        self._parts = feature, package, extra
+
+    def __reduce__(self) -> tuple[type[MissingDependencyError], tuple[str, str, str]]:
+        return type(self), self._parts

@@ -36,6 +36,7 @@ class VocabularyProjection:
         self.bias = None if bias is None else bias.detach()[:terms]
         self.terms = terms
         self._lock = threading.Lock()
+        self._prepared = False
         self._native: _core.Projection | None = None
 
     def largest(
@@ -49,8 +50,7 @@ class VocabularyProjection:
         reach the floor, with the same result; elsewhere torch computes all. A document with
         states that are not finite has a weight that is not a number.
         """
-        if states.device.type == "cpu" and states.dtype == torch.float32 and HAS_FAST_KERNELS:
-            native = self._screening(states)
+        if native := self._screening(states):
             return SparseBatch(*native.largest(states.numpy(), offsets, floor)[:3], self.terms)
         maximum = _maximum_of_parts if states.device.type == "cpu" else _scattered_maximum
         return self._tiled_largest(states, offsets, floor, maximum)
@@ -85,14 +85,25 @@ class VocabularyProjection:
 
         return self._pooled(states, len(lengths), pool, 0.0)
 
-    def _screening(self, states: torch.Tensor) -> _core.Projection:
-        """The native projection, its integers centred on the first states seen."""
+    def _screening(self, states: torch.Tensor) -> _core.Projection | None:
+        """The native projection where it can be used; its integers are centred on these states.
+
+        A damaged checkpoint's weights, which are not all finite, are for torch, whose results
+        then are no numbers either.
+        """
+        if states.device.type != "cpu" or states.dtype != torch.float32 or not HAS_FAST_KERNELS:
+            return None
         with self._lock:
-            if self._native is None:
-                weight = self.weight.float().contiguous().numpy()
-                bias = None if self.bias is None else self.bias.float().contiguous().numpy()
-                center = np.nan_to_num(states.mean(dim=0).numpy(), posinf=0, neginf=0)
-                self._native = _core.Projection(weight, bias, center)
+            if not self._prepared:
+                self._prepared = True
+                weight = self.weight.float().contiguous()
+                bias = None if self.bias is None else self.bias.float().contiguous()
+                center = torch.nan_to_num(states.mean(dim=0), posinf=0, neginf=0)
+                finite = [part.isfinite().all() for part in (weight, bias) if part is not None]
+                if all(finite):
+                    self._native = _core.Projection(
+                        weight.numpy(), None if bias is None else bias.numpy(), center.numpy()
+                    )
             return self._native
 
     def top_of_positions(
@@ -126,6 +137,7 @@ class VocabularyProjection:
         rows, terms, values = [], [], []
         for start, logits in self._tiles(states):
             pooled = pool(logits)
+            # What is not a number stays, so that it is found and refused.
             row, term = torch.nonzero(~(pooled <= floor), as_tuple=True)
             values.append(pooled[row, term].float().cpu().numpy())
             rows.append(row.cpu().numpy())

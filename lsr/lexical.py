@@ -66,13 +66,21 @@ class Bm25Encoder(SparseEncoder):
         self.fingerprint = fingerprint(
             "bm25", vocabulary=self.vocabulary.digest, config=asdict(self.config)
         )
+        self._tokens = 0
         self._weak = weak_terms(
             self.vocabulary, STOP_WORDS if self.config.stopwords == "english" else frozenset()
         )
 
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens of the documents that were encoded so far."""
+        return self._tokens
+
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """Term counts of each text."""
-        return self._count(texts)
+        counts = self._count(texts)
+        self._tokens += int(counts.values.sum(dtype=np.float64))
+        return counts
 
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None

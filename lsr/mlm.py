@@ -112,6 +112,11 @@ class PooledLogits(Component):
         self._model = model
         self._prune = Pruning(config.threshold, config.top_k, config.prune)
 
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through the model so far."""
+        return self._batcher.tokens if "_batcher" in vars(self) else 0
+
     def encode(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseBatch:

@@ -106,6 +106,11 @@ class TermWeighting(Component):
         if self.config.pieces == "first":
             self._left_out |= continuing_terms(self.vocabulary)
 
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through the model so far."""
+        return self._batcher.tokens if "_batcher" in vars(self) else 0
+
     def encode(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseBatch:

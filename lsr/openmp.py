@@ -15,3 +15,14 @@ def wait_passively() -> None:
     ``OMP_WAIT_POLICY`` in the environment has precedence.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def limit_threads(threads: int) -> None:
+    """Give this process so many threads to compute with, which sleep when idle.
+
+    Call before torch, tokenizers or faiss is first imported. It has precedence over what the
+    environment says: that is meant for a process that has the machine to itself.
+    """
+    wait_passively()
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[name] = str(threads)

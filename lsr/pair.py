@@ -87,6 +87,11 @@ class PairEncoder(SparseEncoder):
         self.document = document
         self.query = query
 
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens of documents that went through a model so far."""
+        return self.document.tokens_encoded
+
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """What the document component makes of each text."""
         return self.document.encode(texts)

@@ -46,6 +46,9 @@ def bulk_upsert(collection: Collection, body: bytes) -> dict[str, Any]:
         part = good[start : start + CHUNK]
         outcomes = upsert_documents(collection, [document for _, document in part])
         for (place, _), outcome in zip(part, outcomes, strict=True):
+            if outcome.status == "rejected":
+                results[place] = _failure(outcome.id, place, outcome.reason)
+                continue
             results[place] = {
                 "id": outcome.id,
                 "status": STATUS[outcome.status],

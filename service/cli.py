@@ -23,6 +23,8 @@ from service.options import (
     encoder_option,
     engine_option,
     json_option,
+    processes_option,
+    query_encoder_option,
     using_option,
 )
 from service.search_command import search_command
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from eval.datasets import Dataset
     from index.collection import Collection
     from index.indexing import IndexReport
+    from index.pipeline import SearchConfig
     from lsr.readers import Item
 
 DEFAULT_ENCODER = "bm25"
@@ -57,6 +60,7 @@ for command in (search_command, *COMMANDS, models_command, bench_command):
 @encoder_option
 @dense_option
 @bm25_option
+@processes_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @json_option
 def index_command(
@@ -65,6 +69,7 @@ def index_command(
     encoder: str | None,
     dense: str | None,
     bm25: bool,
+    processes: int,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -77,13 +82,9 @@ def index_command(
     """
     from service import terminal
 
-    report, collection = _index(corpus, into, encoder, dense, bm25, quiet or as_json)
+    report, collection = _index(corpus, into, encoder, dense, bm25, quiet or as_json, processes)
     if as_json:
-        counts = {name: getattr(report, name) for name in ("created", "updated", "unchanged")}
-        terminal.print_json(
-            {"collection": str(into), "documents": len(collection), **counts,
-             "rejected": report.rejected, "seconds": round(report.seconds, 3)}
-        )  # fmt: skip
+        terminal.print_json(terminal.index_json(report, len(collection), str(into)))
     else:
         terminal.print_index_report(report, len(collection), str(into))
     collection.close()
@@ -132,6 +133,7 @@ def serve_command(paths: Sequence[Path], host: str, port: int) -> None:
     "--index", "into", type=click.Path(path_type=Path), help="The collection to build or reuse."
 )
 @using_option
+@query_encoder_option
 @engine_option
 @click.option("--split", default="test", show_default=True, help="Qrels of a BEIR folder.")
 @click.option("--measure", "measures", multiple=True, metavar="NAME", help="Such as nDCG@10.")
@@ -147,6 +149,7 @@ def eval_command(
     bm25: bool,
     into: Path | None,
     using: str | None,
+    query_encoder: str | None,
     engine: str,
     split: str,
     measures: Sequence[str],
@@ -179,7 +182,8 @@ def eval_command(
     rows: list[Any] = []
     for encoder in encoders or (None,):
         collection = _experiment_collection(loaded, encoder, dense, bm25, into, as_json)
-        rows += _evaluate(loaded, collection, using, engine, depth, names, as_json)
+        searches = _searches(collection, using, query_encoder, engine, depth)
+        rows += _evaluate(loaded, collection, searches, names, as_json)
     if save_run is not None:
         save_runs(save_run, rows)
     _print_results(rows, names, as_json)
@@ -236,18 +240,24 @@ def _fail(sentence: str, code: int) -> None:
 
 
 def _index(
-    corpus: str, into: Path, encoder: str | None, dense: str | None, bm25: bool, quiet: bool
+    corpus: str,
+    into: Path,
+    encoder: str | None,
+    dense: str | None,
+    bm25: bool,
+    quiet: bool,
+    processes: int = 1,
 ) -> tuple[IndexReport, Collection]:
     from eval.datasets import DEMO, demo_corpus
     from lsr.readers import Corpus
 
     items = demo_corpus() if corpus == DEMO else Corpus(corpus)
     collection = _collection(into, encoder, dense, bm25)
-    return _bring_up_to_date(collection, items, "indexing", quiet), collection
+    return _bring_up_to_date(collection, items, "indexing", quiet, processes), collection
 
 
 def _bring_up_to_date(
-    collection: Collection, items: Iterable[Item], label: str, quiet: bool
+    collection: Collection, items: Iterable[Item], label: str, quiet: bool, processes: int = 1
 ) -> IndexReport:
     """Index with a progress bar, naming on standard error each item that is rejected."""
     from index.indexing import index_documents
@@ -260,7 +270,10 @@ def _bring_up_to_date(
         terminal.err.print(sentence, markup=False)
 
     with terminal.indexing_progress(fraction, label, quiet) as on_chunk:
-        return index_documents(collection, items, on_chunk, on_rejected)
+        return index_documents(
+            collection, items, on_chunk, on_rejected,
+            processes=processes, on_health=terminal.print_health,
+        )  # fmt: skip
 
 
 def _collection(into: Path, encoder: str | None, dense: str | None, bm25: bool) -> Collection:
@@ -299,23 +312,42 @@ def _experiment_collection(
     return collection
 
 
+def _searches(
+    collection: Collection, using: str | None, query_encoder: str | None, engine: str, depth: int
+) -> list[SearchConfig]:
+    """Every search of a collection, or the one that is asked for.
+
+    With a query encoder and nothing said, those that it has a part in.
+    """
+    from eval.experiment import every_search
+    from index.field import SPARSE
+    from index.pipeline import HYBRID, SearchConfig
+
+    choices = [using] if using else every_search(collection)
+    if query_encoder and not using:
+        choices = [choice for choice in choices if choice in (SPARSE, HYBRID)]
+    return [
+        SearchConfig(
+            limit=depth, using=choice, engine=engine, payload=False, query_encoder=query_encoder
+        )
+        for choice in choices
+    ]
+
+
 def _evaluate(
     dataset: Dataset,
     collection: Collection,
-    using: str | None,
-    engine: str,
-    depth: int,
+    searches: Sequence[SearchConfig],
     names: Sequence[str],
     quiet: bool,
 ) -> list[Any]:
-    from eval.experiment import evaluate, every_search
-    from index.pipeline import SearchConfig
+    from eval.experiment import evaluate
     from service import terminal
 
     rows = []
-    for choice in [using] if using else every_search(collection):
-        config = SearchConfig(limit=depth, using=choice, engine=engine, payload=False)
-        with terminal.query_progress(len(dataset.queries), f"searching {choice}", quiet) as on_done:
+    for config in searches:
+        label = f"searching {config.using}"
+        with terminal.query_progress(len(dataset.queries), label, quiet) as on_done:
             rows.append(evaluate(dataset, collection, config, names, on_done))
     return rows
 

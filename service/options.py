@@ -23,4 +23,16 @@ using_option = click.option(
 engine_option = click.option(
     "--engine", default="native", show_default=True, help="native, reference or lucene."
 )
+query_encoder_option = click.option(
+    "--query-encoder",
+    metavar="NAME",
+    help="Encode queries to the sparse field with this instead; it must have the same vocabulary.",
+)
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that encode, each with its share of the cores and the model in memory.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

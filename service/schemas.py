@@ -165,6 +165,7 @@ def search_json(result: SearchResult, explain: bool) -> dict[str, Any]:
             "bound_gap": result.bound_gap,
             "generation": result.generation,
             "encoder": result.encoder,
+            **({"query_encoder": result.query_encoder} if result.query_encoder else {}),
             "documents": result.documents,
         },
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from service.options import engine_option, json_option, using_option
+from service.options import engine_option, json_option, query_encoder_option, using_option
 
 
 @click.command("search")
@@ -16,6 +16,7 @@ from service.options import engine_option, json_option, using_option
 @click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
 @click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
 @using_option
+@query_encoder_option
 @click.option(
     "--filter",
     "filter_text",
@@ -46,6 +47,7 @@ def search_command(
     limit: int,
     offset: int,
     using: str | None,
+    query_encoder: str | None,
     filter_text: str | None,
     approximate: bool,
     effort: float | None,
@@ -71,6 +73,7 @@ def search_command(
         mode="approximate" if approximate or implied else "exact",
         effort=effort,
         time_budget_ms=time_budget,
+        query_encoder=query_encoder,
     )
     result = search(opened, SearchQuery(text=" ".join(query)), config)
     if as_json:

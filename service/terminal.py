@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from index.indexing import IndexReport
     from index.pipeline import Hit, SearchResult
+    from lsr.health import Health
 
 TERMS_SHOWN = 6
 PIPE_WIDTH = 200
@@ -32,12 +34,16 @@ def print_json(value: object) -> None:
 def indexing_progress(
     fraction: Callable[[], float | None], label: str, quiet: bool
 ) -> Iterator[Callable[[IndexReport], None]]:
-    """A bar with documents per second and time left; yields what takes the running totals."""
+    """A bar with documents and tokens per second, and time left; yields what takes the totals.
+
+    ``fraction`` tells how much of the source is read.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[documents]:,} documents"),
         TextColumn("{task.fields[rate]:,.0f}/s"),
+        TextColumn("{task.fields[tokens]:,.0f} tokens/s"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -45,16 +51,19 @@ def indexing_progress(
     with Progress(
         *columns, console=err, disable=quiet or not err.is_terminal, transient=True
     ) as progress:
-        task = progress.add_task(label, total=None, documents=0, rate=0.0)
+        task = progress.add_task(label, total=None, documents=0, rate=0.0, tokens=0.0)
 
         def update(report: IndexReport) -> None:
-            done = fraction()
+            taken = fraction()
+            # Some of what was taken is still being encoded.
+            done = None if taken is None else taken * report.read / max(report.taken, 1)
             progress.update(
                 task,
                 total=None if done is None else 1.0,
                 completed=done or 0.0,
                 documents=report.read,
                 rate=report.read / max(report.seconds, 1e-9),
+                tokens=report.tokens / max(report.seconds, 1e-9),
             )
 
         yield update
@@ -100,6 +109,27 @@ def print_index_report(report: IndexReport, total: int, target: str) -> None:
         f"{', '.join(parts)} in {report.seconds:.1f} s; {target} holds {total:,} documents",
         markup=False,
     )
+
+
+def index_json(report: IndexReport, total: int, target: str) -> dict[str, Any]:
+    """What an indexing run did, as JSON."""
+    counts = {name: getattr(report, name) for name in ("created", "updated", "unchanged")}
+    return {
+        "collection": target,
+        "documents": total,
+        **counts,
+        "rejected": report.rejected,
+        "seconds": round(report.seconds, 3),
+        "tokens": report.tokens,
+        "health": {name: asdict(health) for name, health in report.health.items()},
+    }
+
+
+def print_health(field: str, health: Health) -> None:
+    """What an encoder's first vectors look like, on standard error, and what looks wrong there."""
+    err.print(f"{field}: {health.sentence()}", markup=False)
+    if health.warning:
+        err.print(f"Warning: {health.warning}", markup=False)
 
 
 def print_result(result: SearchResult) -> None:

@@ -1,12 +1,18 @@
+import multiprocessing
+import os
+import signal
+
 import numpy as np
 import pytest
 
 from index.collection import Collection
 from index.field import encoder_fields
-from index.indexing import index_documents
+from index.indexing import index_documents, upsert_documents
 from lsr.documents import Document
+from lsr.errors import LsrError, UsageError
 from lsr.mlm import PooledLogits
 from lsr.readers import Item
+from lsr.sparse import SparseBatch, SparseVector
 from tests.index.conftest import items
 
 TEXTS = {f"d{n}": "apple " * (n % 7) + f"banana number {n}" for n in range(50)}
@@ -101,6 +107,138 @@ def test_nothing_to_index_makes_an_empty_searchable_collection(splade):
     collection = splade("empty")
     assert index_documents(collection, []).read == 0
     assert collection.view().statistics is None
+    assert len(collection) == 0
+
+
+def test_tokens_and_what_is_taken_are_told(splade):
+    seen = []
+    report = index_documents(
+        splade("tokens"), items(TEXTS), chunk_size=20,
+        on_chunk=lambda report: seen.append((report.taken, report.read, report.tokens)),
+    )  # fmt: skip
+    assert [(taken, read) for taken, read, _ in seen] == [(20, 20), (40, 40), (50, 50)]
+    # "[CLS] apple ... banana number n [SEP]"
+    assert report.tokens == sum(2 + n % 7 + 3 for n in range(len(TEXTS)))
+
+
+@pytest.fixture
+def broken_texts(monkeypatch):
+    """Texts whose weights come out infinite."""
+    broken = set()
+    encode = PooledLogits.encode
+
+    def spoil(self, texts):
+        vectors = encode(self, texts)
+        for row, text in enumerate(texts):
+            if text in broken:
+                vectors.values[vectors.indptr[row]] = np.inf
+        return vectors
+
+    monkeypatch.setattr(PooledLogits, "encode", spoil)
+    return broken
+
+
+def test_documents_without_finite_vectors_are_rejected_by_place(splade, broken_texts):
+    collection, said = splade("infinite"), []
+    index_documents(collection, items({"a": "apple", "b": "banana"}))
+    broken_texts |= {"cherry", "plum"}
+    report = index_documents(
+        collection, items({"a": "cherry", "b": "banana", "c": "cherry", "d": "lemon"}),
+        on_rejected=said.append, chunk_size=3,
+    )  # fmt: skip
+    assert (report.rejected, report.created, report.updated, report.unchanged) == (2, 1, 0, 1)
+    assert (report.read, report.taken) == (4, 4)
+    assert [sentence.partition(": ")[0] for sentence in said] == ["memory:1", "memory:3"]
+    assert "the encoder of the field 'sparse' gave a vector with numbers that are not f" in said[0]
+    assert {name: collection.get(name).text for name in collection.ids()} == {
+        "a": "apple", "b": "banana", "d": "lemon",
+    }  # fmt: skip
+    outcomes = upsert_documents(collection, [Document("e", "plum"), Document("f", "fig")])
+    assert [(item.id, item.status) for item in outcomes] == [("e", "rejected"), ("f", "created")]
+    # Weights of ones that were rejected don't count for the encoder's health.
+    assert report.health["sparse"].documents == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "written_before"), [(0, 30, 31), (7, 1003, 993), (1000, 2, 3)]
+)
+def test_health_is_told_once_after_a_thousand_or_at_the_end(
+    splade, monkeypatch, known, new, written_before
+):
+    monkeypatch.setattr(PooledLogits, "encode", one_term_each)
+    collection, told = splade("health"), []
+    texts = {f"d{n}": f"banana number {n}" for n in range(known + new)} | {"blank": " "}
+    index_documents(collection, items(texts)[:known])
+    written = []
+    report = index_documents(
+        collection, items(texts), chunk_size=100,
+        on_chunk=lambda report: written.append(report.encoded),
+        on_health=lambda field, health: told.append((field, health, sum(written[-1:]))),
+    )  # fmt: skip
+    ((field, health, after),) = told
+    assert (field, health.documents) == ("sparse", min(new, 1000))
+    assert after == written_before
+    assert report.health == {"sparse": health}
+    assert health.warning.startswith("the encoder looks collapsed" if new >= 10 else "")
+
+
+def one_term_each(self, texts):
+    return SparseBatch.from_rows(
+        [SparseVector.from_mapping({5: 1.0} if text.strip() else {}) for text in texts], 30522
+    )
+
+
+def test_counts_and_runs_that_encode_nothing_have_no_health(bm25_collection, splade):
+    assert index_documents(bm25_collection({}), items(TEXTS)).health == {}
+    collection = splade("again")
+    index_documents(collection, items(TEXTS))
+    assert index_documents(collection, items(TEXTS)).health == {}
+
+
+def test_several_processes_make_the_same_collection(tmp_path):
+    """Unchanged, changed, rejected and new documents, several chunks, more than one at a time."""
+    made, reports, said = [], [], []
+    for processes in (1, 2):
+        collection = Collection.create(tmp_path / str(processes), encoder_fields("bm25"))
+        index_documents(collection, items(TEXTS), chunk_size=8)
+        source = items(TEXTS | {"d3": "cherry", "d20": "plum"} | {f"n{n}": "fig" for n in range(9)})
+        source.insert(10, Item("file", 9, None, "not valid JSON"))
+        sentences = []
+        report = index_documents(
+            collection, source, on_rejected=sentences.append, chunk_size=4, processes=processes
+        )
+        made.append((collection.ids(), collection.digest()))
+        reports.append((report.created, report.updated, report.unchanged, report.rejected))
+        reports[-1] += (report.taken, report.read, report.tokens)
+        said.append(sentences)
+    assert made[0] == made[1]
+    assert reports[0] == reports[1]
+    assert reports[0][:4] == (9, 2, 48, 1)
+    assert said[0] == said[1] == ["file:9: not valid JSON"]
+
+
+def test_a_process_that_dies_loses_no_chunk_that_was_written(tmp_path):
+    collection = Collection.create(tmp_path / "dies", encoder_fields("bm25"))
+
+    def kill(report):
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGKILL)
+            child.join()
+
+    with pytest.raises(LsrError, match="a worker process was ended by SIGKILL"):
+        index_documents(collection, items(TEXTS), kill, chunk_size=4, processes=2)
+    stored = len(collection)
+    assert stored in range(4, 20, 4)
+    assert multiprocessing.active_children() == []
+    report = index_documents(collection, items(TEXTS), chunk_size=4, processes=2)
+    assert (report.unchanged, report.created) == (stored, len(TEXTS) - stored)
+    assert collection.ids() == list(TEXTS)
+
+
+def test_what_is_refused_before_encoding(tmp_path):
+    collection = Collection.create(tmp_path / "c", encoder_fields("bm25"))
+    with pytest.raises(UsageError, match="allowed are 1 to 512"):
+        index_documents(collection, items(TEXTS), processes=0)
     assert len(collection) == 0
 
 

@@ -11,6 +11,7 @@ from index.collection import Collection
 from index.field import encoder_fields
 from index.indexing import index_documents
 from index.pipeline import SearchConfig, SearchQuery, search
+from lsr.lexical import Bm25Encoder
 from lsr.readers import Corpus
 from service.app import create_app
 
@@ -355,3 +356,23 @@ def test_no_body_makes_the_server_fail(client, body, document):
     assert client.post("/v1/indexes/fruit/search", content=content).status_code < 500
     sent = client.post("/v1/indexes/fruit/documents", content=json.dumps([document]).encode())
     assert sent.status_code < 500
+
+
+def test_a_document_without_a_finite_vector_gets_its_own_status(client, collection, monkeypatch):
+    encode = Bm25Encoder.encode_documents
+
+    def spoil(self, texts):
+        vectors = encode(self, texts)
+        for row, text in enumerate(texts):
+            if text == "plum":
+                vectors.values[vectors.indptr[row]] = math.nan
+        return vectors
+
+    monkeypatch.setattr(Bm25Encoder, "encode_documents", spoil)
+    lines = [{"id": "x", "text": "fig"}, {"id": "y", "text": "plum"}, {"id": "z", "text": "lime"}]
+    answer = client.post("/v1/indexes/fruit/documents", json=lines).json()
+    assert answer["errors"] is True
+    assert [item["status"] for item in answer["items"]] == [201, 422, 201]
+    assert answer["items"][1]["error"]["message"].startswith("item 2: the encoder of the field")
+    assert {"x", "z"} <= set(collection.ids())
+    assert "y" not in collection.ids()
