@@ -20,7 +20,7 @@ from encode_bench.comparison import Comparison, compare, rows, say, tune
 from encode_bench.effectiveness import Collection, effectiveness
 from encode_bench.encoders import ENCODERS, NEEDS
 from encode_bench.parts import COLUMNS as PART_COLUMNS
-from encode_bench.parts import highest, in_units
+from encode_bench.parts import Anatomy, highest, in_units
 from encode_bench.parts import rows as part_rows
 from encode_bench.subjects import Place
 from encode_bench.texts import KINDS, Texts, load_texts, scifact
@@ -37,7 +37,7 @@ ASSETS = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared"))
 PACKAGES = ["numpy", "tokenizers", "torch", "transformers", "sentence-transformers"]
 # The kind of texts beside which nDCG@10 stands.
 JUDGED = "abstracts"
-QUICK_TEXTS = {"abstracts": 32, "passages": 64, "queries": 128}
+QUICK_TEXTS = {"abstracts": 24, "passages": 48, "queries": 128}
 QUICK_ROUNDS = 3
 COLUMNS = {
     "encoder": "encoder",
@@ -105,15 +105,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.quick:
         # Tuning takes longer than that.
         names = [name for name in names if not ENCODERS[name].tuned]
-    with tempfile.TemporaryDirectory(prefix="lsr-bench-") as name:
-        folder = Path(name)
-        compared, settings = [], {}
-        for texts in every_kind(options, place):
-            settings = {
-                name: tune(name, texts, place, folder) for name in names if ENCODERS[name].tuned
-            }
-            found = compare(names, texts, settings, place, rounds, folder / texts.kind)
-            compared.append(found)
+    with tempfile.TemporaryDirectory(prefix="lsr-bench-") as temporary:
+        folder = Path(temporary)
+        compared = compare_all(names, every_kind(options, place), place, rounds, folder)
         table = [row for each in compared for row in rows(each, place)]
         if options.ndcg or (options.ndcg is None and not options.quick):
             add_ndcg(table, compared, options.data, place, folder)
@@ -153,6 +147,24 @@ def every_kind(options: argparse.Namespace, place: Place) -> list[Texts]:
             count = min(count, QUICK_TEXTS.get(kind, count))
         found.append(load_texts(options.data, kind, count, place.checkpoint, place.max_length))
     return found
+
+
+def compare_all(
+    names: Sequence[str], kinds: Sequence[Texts], place: Place, rounds: int, folder: Path
+) -> list[Comparison]:
+    """One kind of texts after the other."""
+    compared = []
+    anatomy = place.child("the parts of lsr", folder / "parts.txt", Anatomy)
+    try:
+        for texts in kinds:
+            settings = {
+                name: tune(name, texts, place, folder) for name in names if ENCODERS[name].tuned
+            }
+            target = folder / texts.kind
+            compared.append(compare(names, texts, settings, place, anatomy, rounds, target))
+    finally:
+        anatomy.close()
+    return compared
 
 
 def add_ndcg(

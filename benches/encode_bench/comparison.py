@@ -14,7 +14,7 @@ from engine_bench.vectors import map_batch
 
 from encode_bench.difference import Difference
 from encode_bench.encoders import ENCODERS
-from encode_bench.parts import Anatomy, Parts, Peaks
+from encode_bench.parts import Parts, Peaks
 from encode_bench.subjects import Place, Subject
 from encode_bench.texts import Texts
 from lsr.encoder import short_name
@@ -50,22 +50,20 @@ def compare(
     texts: Texts,
     settings: Mapping[str, Mapping[str, Any]],
     place: Place,
+    anatomy: Child,
     rounds: int,
     folder: Path,
 ) -> Comparison:
     """An untimed round, then rounds in which all take their turns, each time in a new order.
 
-    ``settings`` of an encoder that are not its library's own, by its name.
+    ``settings`` of an encoder that are not its library's own, by its name; ``anatomy`` takes its
+    turn among them. The processes of the encoders are fresh, so that memory is of these texts.
     """
     folder.mkdir()
-    children: list[Child] = []
+    runners: list[Runner] = []
     try:
-        anatomy = place.child("the parts of lsr", folder / "parts.txt", Anatomy)
-        children.append(anatomy)
-        runners = []
         for name in names:
             child = place.child(name, folder / f"{name}.txt", Subject, name)
-            children.append(child)
             runners.append(Runner(name, child))
         _load(runners, anatomy, texts, settings)
         random, turns = np.random.default_rng(SEED), []
@@ -81,8 +79,8 @@ def compare(
             _finish(runner, folder / runner.name)
             del runner.seconds[0]
     finally:
-        for child in children:
-            child.close()
+        for runner in runners:
+            runner.child.close()
     return Comparison(texts, runners, turns[1:])
 
 
@@ -99,7 +97,10 @@ def tune(name: str, texts: Texts, place: Place, folder: Path) -> dict[str, Any]:
 
 
 def rows(comparison: Comparison, place: Place) -> list[dict[str, Any]]:
-    """Rows of the table; ``speedup`` and ``memory_ratio`` are to the fastest peer."""
+    """Rows of the table.
+
+    ``speedup`` and ``memory_ratio`` are to the fastest peer, the differences to the first.
+    """
     peers = [runner for runner in comparison.runners if ENCODERS[runner.name].peer]
     fastest = min(peers, key=lambda runner: np.median(runner.seconds), default=None)
     return [
@@ -168,7 +169,7 @@ def _beside(runner: Runner, peer: Runner | None) -> dict[str, float | None]:
 
 
 def _apart(runner: Runner, peer: Runner | None) -> dict[str, Any]:
-    if runner.vectors is None or peer is None or peer.vectors is None:
+    if runner is peer or runner.vectors is None or peer is None or peer.vectors is None:
         keys = ("max_abs_diff", "only_here", "only_there", "largest_alone")
         return dict.fromkeys(keys)
     difference = Difference.between(runner.vectors, peer.vectors)

@@ -6,7 +6,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,10 @@ class Place:
         environment = dict.fromkeys(threads, str(self.threads))
         # Nothing is fetched, and all encode on the CPU.
         environment |= {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-        return Child(name, log, environment, make, self, *arguments)
+        # A checkpoint keeps what was read of it; the child gets it without.
+        bare = Checkpoint(self.checkpoint.name, self.checkpoint.folder)
+        place = replace(self, checkpoint=bare)
+        return Child(name, log, environment, make, place, *arguments)
 
     def settle(self) -> None:
         """Keep this process, and every thread that it will start, to as many cores as threads."""

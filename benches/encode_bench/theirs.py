@@ -13,7 +13,8 @@ from encode_bench.encoders import TextEncoder
 from lsr.checkpoint import Checkpoint
 from lsr.sparse import SparseBatch
 
-SPARSE, DENSE = "sparse", "dense, then CSR"
+# What the call returns: COO rows, or a dense matrix that one more call makes CSR.
+SPARSE, DENSE = "sparse", "dense"
 
 
 class SentenceTransformersEncoder(TextEncoder):
