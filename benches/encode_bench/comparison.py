@@ -69,11 +69,11 @@ def compare(
         random, turns = np.random.default_rng(SEED), []
         for turn in range(rounds + 1):
             say(f"{texts.kind}: round {turn} of {rounds}")
-            for place_in_round in random.permutation(len(runners) + 1):
-                if place_in_round == len(runners):
+            for which in random.permutation(len(runners) + 1):
+                if which == len(runners):
                     turns.append(anatomy.ask("turn"))
                 else:
-                    runner = runners[place_in_round]
+                    runner = runners[which]
                     runner.seconds.append(runner.child.ask("turn", runner.settings))
         for runner in runners:
             _finish(runner, folder / runner.name)
