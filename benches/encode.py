@@ -37,7 +37,8 @@ ASSETS = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared"))
 PACKAGES = ["numpy", "tokenizers", "torch", "transformers", "sentence-transformers"]
 # The kind of texts beside which nDCG@10 stands.
 JUDGED = "abstracts"
-QUICK_TEXTS = {"abstracts": 24, "passages": 48, "queries": 128}
+# No fewer than a batch of sentence-transformers has, which its memory follows.
+QUICK_TEXTS = {"abstracts": 32, "passages": 32, "queries": 64}
 QUICK_ROUNDS = 3
 COLUMNS = {
     "encoder": "encoder",
