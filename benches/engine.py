@@ -20,7 +20,8 @@ from engine_bench.comparison import Plan, compare
 from engine_bench.report import plot, print_table, write_json
 from engine_bench.vectors import QUERIES, load_documents, load_queries, resize, take
 from machine import describe_machine, describe_versions
-from peers.engine import ENGINES, why_missing
+from packages import installed
+from peers.engine import ENGINES, NEEDS
 from peers.ours import native_order
 
 from lsr.errors import LsrError, UsageError
@@ -82,7 +83,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """The report: machine, versions, rows."""
-    engines = installed(options.engines.split(","))
+    engines = installed(options.engines.split(","), NEEDS)
     sizes = [QUICK_SIZE] if options.quick else [size_of(name) for name in options.sizes.split(",")]
     count = min(options.queries, QUICK_QUERIES) if options.quick else options.queries
     probe = min(QUICK_PROBE, count) if options.quick else count
@@ -98,17 +99,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             plan = Plan(rounds=rounds, probe=probe, order=order)
             rows += compare(engines, arranged, queries, Path(folder), plan)
     return {"machine": describe_machine(), "versions": describe_versions(PACKAGES), "rows": rows}
-
-
-def installed(names: list[str]) -> list[str]:
-    """Those of the engines that are there; says of each other one how to install it."""
-    unknown = [name for name in names if name not in ENGINES]
-    if unknown:
-        raise UsageError(f"there is no engine {unknown[0]!r}; allowed are {', '.join(ENGINES)}")
-    missing = {name: why_missing(name) for name in names}
-    for sentence in filter(None, missing.values()):
-        print(sentence, file=sys.stderr)
-    return [name for name, sentence in missing.items() if sentence is None]
 
 
 def size_of(name: str) -> int:

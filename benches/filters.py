@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine import COLUMNS, DATA, PACKAGES, installed, size_of
+from engine import COLUMNS, DATA, PACKAGES, size_of
 from engine_bench.comparison import ALL, Plan, compare
 from engine_bench.report import print_table, write_json
 from engine_bench.vectors import QUERIES, SEED, load_documents, load_queries, resize
 from machine import describe_machine, describe_versions
+from packages import installed
+from peers.engine import NEEDS
 
 from lsr.errors import LsrError
 
@@ -52,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """The report: machine, versions, rows."""
-    engines = installed(FILTERING)
+    engines = installed(FILTERING, NEEDS)
     count = min(options.queries, QUICK_QUERIES) if options.quick else options.queries
     documents = load_documents(options.data)
     size = QUICK_SIZE if options.quick else size_of(options.size)

@@ -47,10 +47,26 @@ def _commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def peak_memory_mb() -> float:
     """Most memory this process has held. Its ru_maxrss would start at that of its parent."""
+    return _memory_mb("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def resident_memory_mb() -> float:
+    """Memory this process holds; its peak where the system doesn't tell."""
+    return _memory_mb("VmRSS") or peak_memory_mb()
+
+
+def _memory_mb(name: str) -> float | None:
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+        return None
+    return int(status.split(f"{name}:")[1].split()[0]) / 1024

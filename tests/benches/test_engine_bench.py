@@ -12,13 +12,14 @@ from engine_bench.comparison import Plan, compare, mark_best
 from engine_bench.report import plot
 from engine_bench.truth import Truth
 from engine_bench.vectors import resize
-from peers.engine import ENGINES, EXACT, why_missing
+from packages import why_missing
+from peers.engine import EXACT, NEEDS
 
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch, SparseVector
 
 ROOT = Path(__file__).parents[2]
-INSTALLED = [name for name in ENGINES if why_missing(name) is None]
+INSTALLED = [name for name, packages in NEEDS.items() if why_missing(name, packages) is None]
 KEYS = {
     "engine",
     "build",

@@ -1,0 +1,1 @@
+"""The encode bench: texts, encoders, children, comparison, parts, effectiveness."""

@@ -1,0 +1,35 @@
+"""Which of the things a bench compares are installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+
+from lsr.errors import UsageError
+
+
+def why_missing(name: str, packages: Sequence[str]) -> str | None:
+    """One sentence that says how to install the package that is not there; None if all are."""
+    for package in packages:
+        if find_spec(package) is None:
+            return (
+                f"{name} is left out because the package {package!r} is not installed; "
+                "install it with: pip install 'lsr[bench]'"
+            )
+    return None
+
+
+def installed(names: Sequence[str], packages: Mapping[str, Sequence[str]]) -> list[str]:
+    """Those whose packages are there; says of each other one how to install it.
+
+    Raises:
+        UsageError: a name is none of ``packages``.
+    """
+    unknown = [name for name in names if name not in packages]
+    if unknown:
+        raise UsageError(f"there is no engine {unknown[0]!r}; allowed are {', '.join(packages)}")
+    missing = {name: why_missing(name, packages[name]) for name in names}
+    for sentence in filter(None, missing.values()):
+        print(sentence, file=sys.stderr)
+    return [name for name, sentence in missing.items() if sentence is None]
