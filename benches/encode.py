@@ -29,8 +29,8 @@ from machine import describe_machine, describe_versions, usable_cores
 from packages import installed
 
 from lsr.checkpoint import Checkpoint
+from lsr.component import check_length
 from lsr.errors import LsrError, UsageError
-from lsr.splade import check_length_and_logs
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared"))
@@ -134,7 +134,7 @@ def check_place(options: argparse.Namespace) -> Place:
         raise UsageError(
             f"--threads is {options.threads}; this process may use 1 to {usable_cores()} cores"
         )
-    check_length_and_logs(options.max_length, logs=0)
+    check_length(options.max_length)
     checkpoint = Checkpoint.resolve(options.model)
     return Place(checkpoint, options.max_length, options.threads)
 

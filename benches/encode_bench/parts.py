@@ -49,13 +49,19 @@ class Peaks:
 
 
 class Anatomy:
-    """Our encoder taken apart: each part runs alone, one after the other."""
+    """Our encoder taken apart: each part runs alone, one after the other.
+
+    All on one thread, the machine's peaks too: the encoder gives each batch one thread.
+    """
 
     def __init__(self, place: Place) -> None:
         place.settle()
+        import torch
+
+        torch.set_num_threads(1)
         from lsr.backbone import MaskedLanguageModel
         from lsr.batching import Batcher
-        from lsr.splade import TOKEN_BUDGET
+        from lsr.mlm import TOKEN_BUDGET
 
         self._backbone = MaskedLanguageModel(place.checkpoint)
         self._batcher = Batcher(
