@@ -166,6 +166,13 @@ class SparseBatch:
             self.vocabulary_size,
         )
 
+    def keep(self, entries: NDArray[np.bool_]) -> SparseBatch:
+        """All rows, with only those weights for which ``entries``, bool (nnz,), is true."""
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(entries)])
+        return SparseBatch(
+            before[self.indptr], self.indices[entries], self.values[entries], self.vocabulary_size
+        )
+
     def reorder(self, order: NDArray[np.int64]) -> SparseBatch:
         """The rows ``order``, in that order."""
         return SparseBatch.from_rows((self[int(row)] for row in order), self.vocabulary_size)
