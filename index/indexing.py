@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from index.collection import Collection, Vectors
+from index.posting_list import half
+from lsr.chunks import CHUNK as CHUNK
+from lsr.chunks import Chunk, ItemT, distinct_chunks
 from lsr.documents import Document
 from lsr.readers import Item
-
-CHUNK = 256
+from lsr.sparse import SparseBatch
 
 
 class Outcome(NamedTuple):
@@ -70,88 +74,101 @@ def index_documents(
     Raises:
         LockedError: another process is writing.
     """
+    chunks = distinct_chunks(items, on_rejected, chunk_size)
+    return write_chunks(
+        collection, chunks, lambda chunk: upsert_documents(collection, chunk.documents), on_chunk
+    )
+
+
+def write_chunks(
+    collection: Collection,
+    chunks: Iterable[Chunk[ItemT]],
+    upsert: Callable[[Chunk[ItemT]], list[Outcome]],
+    on_chunk: Callable[[IndexReport], None],
+) -> IndexReport:
+    """Write chunks, each by ``upsert``, then bring them into segments.
+
+    Raises:
+        LockedError: another process is writing.
+    """
     report = IndexReport()
-    with collection.writing(), _SeenIds() as seen:
-        for chunk in _chunks(items, chunk_size):
-            documents: list[Document] = []
-            for item in chunk:
-                if item.document is None:
-                    on_rejected(f"{item.place}: {item.reason}")
-                elif first := seen.add(item.document.id, item.place):
-                    on_rejected(
-                        f"{item.place}: the id {item.document.id!r} was given before, at "
-                        f"{first}; the first is kept"
-                    )
-                else:
-                    documents.append(item.document)
-            report.rejected += len(chunk) - len(documents)
-            report.count(upsert_documents(collection, documents))
+    with collection.writing():
+        for chunk in chunks:
+            report.rejected += chunk.rejected
+            report.count(upsert(chunk))
             on_chunk(report)
         if not collection.flushed():
             collection.flush()
     return report
 
 
-def upsert_documents(collection: Collection, documents: list[Document]) -> list[Outcome]:
-    """Encode and write those of the documents, of distinct ids, that are new or have changed."""
+def upsert_documents(
+    collection: Collection,
+    documents: list[Document],
+    given: Mapping[str, SparseBatch] | None = None,
+) -> list[Outcome]:
+    """Encode and write those of the documents, of distinct ids, that are new or have changed.
+
+    The vectors of the fields that are ``given``, a row a document, are written instead of encoded;
+    a document whose row differs has changed.
+    """
+    given = given or {}
     stored = collection.digests([document.id for document in documents])
-    changed = [document for document in documents if stored.get(document.id) != document.digest()]
-    if changed:
-        collection.upsert(changed, encode(collection, changed))
-    changed_ids = {document.id for document in changed}
+    differing = _differing(collection, documents, given)
+    places = [
+        place
+        for place, document in enumerate(documents)
+        if stored.get(document.id) != document.digest() or document.id in differing
+    ]
+    if places:
+        changed = [documents[place] for place in places]
+        rows = {name: batch.reorder(np.array(places)) for name, batch in given.items()}
+        collection.upsert(changed, encode(collection, changed, rows))
+    changed_places = set(places)
     return [
         Outcome(
             document.id,
             "unchanged"
-            if document.id not in changed_ids
+            if place not in changed_places
             else "updated"
             if document.id in stored
             else "created",
         )
-        for document in documents
+        for place, document in enumerate(documents)
     ]
 
 
-def encode(collection: Collection, documents: list[Document]) -> Vectors:
-    """A row of each field's vectors for each document."""
+def encode(
+    collection: Collection,
+    documents: list[Document],
+    given: Mapping[str, SparseBatch] | None = None,
+) -> Vectors:
+    """A row of each field's vectors for each document; those ``given`` are not encoded."""
+    vectors: dict[str, SparseBatch | NDArray[np.float32]] = dict(given or {})
     texts = [document.contents for document in documents]
-    return {
-        field.name: collection.encoder(field).encode_documents(texts)
-        if field.kind == "sparse"
-        else collection.dense_encoder(field).encode(texts)
-        for field in collection.fields
-    }
+    for item in collection.fields:
+        if item.name not in vectors:
+            vectors[item.name] = (
+                collection.encoder(item).encode_documents(texts)
+                if item.kind == "sparse"
+                else collection.dense_encoder(item).encode(texts)
+            )
+    return vectors
 
 
-class _SeenIds:
-    """Ids of the run so far, in a temporary file once there are many."""
-
-    def __enter__(self) -> _SeenIds:
-        self._connection = sqlite3.connect("", isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = OFF")
-        self._connection.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, place) WITHOUT ROWID")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def add(self, identifier: str, place: str) -> str | None:
-        """Remember an id; returns the place where it was seen before, if it was."""
-        row = self._connection.execute(
-            "SELECT place FROM seen WHERE id = ?", (identifier,)
-        ).fetchone()
-        if row is None:
-            self._connection.execute("INSERT INTO seen VALUES (?, ?)", (identifier, place))
-            return None
-        return str(row[0])
-
-
-def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    chunk: list[Item] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _differing(
+    collection: Collection, documents: list[Document], vectors: Mapping[str, SparseBatch]
+) -> set[str]:
+    """Ids of those documents that the collection holds with other vectors than these."""
+    numbers = collection.store.sequences([document.id for document in documents] if vectors else [])
+    found = set()
+    for name, batch in vectors.items():
+        held = collection.store.sparse_rows(collection.field(name), list(numbers.values()))
+        for document, row in zip(documents, batch, strict=True):
+            stored = held.get(numbers.get(document.id, 0))
+            if stored is not None and not (
+                np.array_equal(stored.indices, row.indices)
+                and np.array_equal(stored.values, half(row.values).astype(np.float32))
+            ):
+                found.add(document.id)
+    return found

@@ -15,6 +15,7 @@ import click
 
 from lsr.errors import InputError, LsrError, UsageError
 from service.bench_commands import bench_command
+from service.encode_commands import COMMANDS as ENCODE_COMMANDS
 from service.maintenance_commands import COMMANDS
 from service.options import (
     bm25_option,
@@ -46,7 +47,7 @@ def cli() -> None:
     """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""
 
 
-for command in (search_command, *COMMANDS, bench_command):
+for command in (search_command, *ENCODE_COMMANDS, *COMMANDS, bench_command):
     cli.add_command(command)
 
 
@@ -237,12 +238,17 @@ def _fail(sentence: str, code: int) -> None:
 def _index(
     corpus: str, into: Path, encoder: str | None, dense: str | None, bm25: bool, quiet: bool
 ) -> tuple[IndexReport, Collection]:
+    items = corpus_items(corpus)
+    collection = _collection(into, encoder, dense, bm25)
+    return _bring_up_to_date(collection, items, "indexing", quiet), collection
+
+
+def corpus_items(source: str) -> Iterable[Item]:
+    """The documents of a corpus by the name that commands take."""
     from eval.datasets import DEMO, demo_corpus
     from lsr.readers import Corpus
 
-    items = demo_corpus() if corpus == DEMO else Corpus(corpus)
-    collection = _collection(into, encoder, dense, bm25)
-    return _bring_up_to_date(collection, items, "indexing", quiet), collection
+    return demo_corpus() if source == DEMO else Corpus(source)
 
 
 def _bring_up_to_date(

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from lsr.documents import Document, parse_document
 from lsr.errors import CorruptionError, InputError
 from lsr.sparse import SparseBatch, SparseVector
+from lsr.vectors.quantisation import quantise
 from lsr.vectors.row_files import ENDS, ID_ENDS, IDS, INDICES, VALUES, RowFiles
 from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem
 from lsr.vectors.working_files import WorkingFiles
@@ -56,16 +57,24 @@ class Maker:
 
 
 class CsrWriter:
-    """Collects rows in working files, then writes them as one file."""
+    """Collects rows in working files, then writes them as one file; ``scale`` quantises them."""
 
-    def __init__(self, files: WorkingFiles, vocabulary: Vocabulary, maker: Maker) -> None:
+    def __init__(
+        self,
+        files: WorkingFiles,
+        vocabulary: Vocabulary,
+        maker: Maker,
+        scale: float | None = None,
+    ) -> None:
         self.files = files
+        self._scale = scale
         self._rows = RowFiles(files)
         self._vocabulary = vocabulary
         self._maker = maker
 
     def write(self, documents: Sequence[Document], batch: SparseBatch) -> None:
         """Append a row a document."""
+        batch = batch if self._scale is None else quantise(batch, self._scale)
         self._rows.append(documents, batch)
 
     def finish(self, target: BinaryIO) -> list[str]:

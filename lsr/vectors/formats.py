@@ -90,7 +90,7 @@ def vector_writer(
         files: where vectors are kept until the file is whole.
         vocabulary: what the vectors are over.
         maker: the encoder that made them.
-        scale: by which CIFF quantises weights; see ``CiffWriter``.
+        scale: by which weights are quantised; without one, CIFF chooses (see ``CiffWriter``).
         contents: whether the texts are written, where the format has them.
         zipped: whether JSON lines are compressed.
 
@@ -98,9 +98,10 @@ def vector_writer(
         UsageError: there is no such format.
     """
     if kind in TEXT_KEYS:
-        return JsonLinesWriter(files, vocabulary, TEXT_KEYS[kind] if contents else None, zipped)
+        text_key = TEXT_KEYS[kind] if contents else None
+        return JsonLinesWriter(files, vocabulary, text_key, scale, zipped)
     if kind == "csr":
-        return CsrWriter(files, vocabulary, maker)
+        return CsrWriter(files, vocabulary, maker, scale)
     if kind == "ciff":
         return CiffWriter(files, vocabulary, maker, scale)
     raise UsageError(f"{kind!r} is no format of vectors; allowed are {', '.join(FORMATS)}")

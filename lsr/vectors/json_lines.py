@@ -22,6 +22,7 @@ from lsr.documents import Document, parse_document
 from lsr.errors import InputError, UsageError
 from lsr.readers import Item, lines, open_counted, parse_json
 from lsr.sparse import SparseBatch
+from lsr.vectors.quantisation import quantise
 from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem, check_token, vector_of
 from lsr.vectors.working_files import WorkingFiles
 from lsr.vocabulary import Vocabulary
@@ -109,20 +110,26 @@ class JsonLinesVectors:
 class JsonLinesWriter:
     """Writes a line a document; a .gz file gets a gzip member with each call.
 
-    ``text_key`` names the text in a line, None leaves texts out.
+    ``text_key`` names the text in a line, None leaves texts out; ``scale`` quantises the weights.
     """
 
     def __init__(
-        self, files: WorkingFiles, vocabulary: Vocabulary, text_key: str | None, zipped: bool
+        self,
+        files: WorkingFiles,
+        vocabulary: Vocabulary,
+        text_key: str | None = "contents",
+        scale: float | None = None,
+        zipped: bool = False,
     ) -> None:
         self.files = files
+        self._scale = scale
         self._vocabulary = vocabulary
         self._text_key = text_key
         self._zipped = zipped
 
     def write(self, documents: Sequence[Document], batch: SparseBatch) -> None:
         """Append a row a document."""
-        data = json_lines(documents, batch, self._vocabulary, self._text_key)
+        data = json_lines(documents, batch, self._vocabulary, self._text_key, self._scale)
         self.files.append(LINES, gzip.compress(data, mtime=0) if self._zipped else data)
 
     def finish(self, target: BinaryIO) -> list[str]:
@@ -136,8 +143,13 @@ def json_lines(
     batch: SparseBatch,
     vocabulary: Vocabulary,
     text_key: str | None = "contents",
+    scale: float | None = None,
 ) -> bytes:
-    """Lines of JSON in UTF-8. Reading them gives every weight back, to the last bit."""
+    """Lines of JSON in UTF-8, weights quantised by ``scale`` where it is given.
+
+    Reading them gives every weight back, to the last bit.
+    """
+    batch = batch if scale is None else quantise(batch, scale)
     tokens, weights = vocabulary.tokens, numbers(batch.values)
     made = []
     for row, document in enumerate(documents):

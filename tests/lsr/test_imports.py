@@ -25,6 +25,7 @@ LIGHT = {
     "service.search_command",
     "service.maintenance_commands",
     "service.bench_commands",
+    "service.encode_commands",
 }
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
