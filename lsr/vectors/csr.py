@@ -37,6 +37,7 @@ from lsr.vocabulary import Vocabulary
 FORMAT, VERSION = "lsr-csr", "1"
 LARGEST_HEADER = 1 << 20
 ROWS_AT_A_TIME = 4096
+OFFSETS_AT_A_TIME = 1 << 20
 DTYPES: dict[str, tuple[str, type[np.generic]]] = {
     "indptr": ("I64", np.int64),
     "id_offsets": ("I64", np.int64),
@@ -102,8 +103,26 @@ class CsrWriter:
         return []
 
 
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """An array of a file, read part by part: all of a mapped file would count as memory."""
+
+    path: Path
+    kind: type[np.generic]
+    begin: int
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def read(self, start: int, end: int) -> NDArray[Any]:
+        """Numbers ``start`` to ``end``."""
+        offset = self.begin + start * np.dtype(self.kind).itemsize
+        return np.fromfile(self.path, self.kind, end - start, offset=offset)
+
+
 class CsrVectors:
-    """Vectors of such a file, which is mapped; its header is checked before anything is used.
+    """Vectors of such a file, whose header is checked before anything is used.
 
     Raises:
         CorruptionError: it is cut off, or its header doesn't describe it.
@@ -123,9 +142,10 @@ class CsrVectors:
 
     def tokens(self) -> list[str]:
         """See ``VectorSource``: the whole vocabulary that the vectors are over."""
-        data = self._arrays["tokens"].tobytes()
+        data = self._all("tokens").tobytes()
+        offsets = self._all("token_offsets").tolist()
         try:
-            tokens = [data[a:b].decode() for a, b in pairwise(self._arrays["token_offsets"])]
+            tokens = [data[a:b].decode() for a, b in pairwise(offsets)]
         except UnicodeDecodeError as error:
             raise _corrupt(self._path, f"a token is not UTF-8: {error}") from None
         if len(set(tokens)) < len(tokens):
@@ -138,10 +158,10 @@ class CsrVectors:
         rows = len(self._arrays["indptr"]) - 1
         for first in range(0, rows, ROWS_AT_A_TIME):
             last = min(first + ROWS_AT_A_TIME, rows)
-            indptr = np.array(self._arrays["indptr"][first : last + 1])
+            indptr = self._arrays["indptr"].read(first, last + 1)
             ids = self._ids(first, last)
-            indices = np.array(self._arrays["indices"][indptr[0] : indptr[-1]])
-            values = np.array(self._arrays["values"][indptr[0] : indptr[-1]])
+            indices = self._arrays["indices"].read(int(indptr[0]), int(indptr[-1]))
+            values = self._arrays["values"].read(int(indptr[0]), int(indptr[-1]))
             for row, (a, b) in enumerate(pairwise((indptr - indptr[0]).tolist())):
                 self._row = first + row + 1
                 yield self._item(ids[row], indices[a:b], values[a:b], terms, vocabulary)
@@ -172,9 +192,12 @@ class CsrVectors:
             return VectorItem(*place, None, str(error))
         return VectorItem(*place, document, vector=vector)
 
+    def _all(self, name: str) -> NDArray[Any]:
+        return self._arrays[name].read(0, len(self._arrays[name]))
+
     def _ids(self, first: int, last: int) -> list[bytes]:
-        offsets = np.array(self._arrays["id_offsets"][first : last + 1])
-        data = self._arrays["ids"][offsets[0] : offsets[-1]].tobytes()
+        offsets = self._arrays["id_offsets"].read(first, last + 1)
+        data = self._arrays["ids"].read(int(offsets[0]), int(offsets[-1])).tobytes()
         return [data[a:b] for a, b in pairwise((offsets - offsets[0]).tolist())]
 
 
@@ -206,8 +229,8 @@ def _header(lengths: dict[str, int], vocabulary: Vocabulary, maker: Maker) -> by
     return len(text).to_bytes(8, "little") + text
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
-    """Metadata and mapped arrays, whose offsets are ascending and end where they should."""
+def _read(path: Path) -> tuple[dict[str, str], dict[str, _Array]]:
+    """Metadata and arrays, whose offsets are ascending and end where they should."""
     header, begin, size = _read_header(path)
     metadata = header.pop("__metadata__", None)
     known = isinstance(metadata, dict) and metadata.get("format") == FORMAT
@@ -254,7 +277,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:
     return header, 8 + length, size - 8 - length
 
 
-def _array(path: Path, name: str, entry: Any, begin: int, size: int) -> NDArray[Any]:
+def _array(path: Path, name: str, entry: Any, begin: int, size: int) -> _Array:
     dtype, kind = DTYPES[name]
     try:
         (length,) = entry["shape"]
@@ -266,17 +289,18 @@ def _array(path: Path, name: str, entry: Any, begin: int, size: int) -> NDArray[
         fits = False
     if not fits:
         raise _corrupt(path, f"the array {name!r} doesn't fit: the file may be cut off")
-    if length == 0:
-        return np.empty(0, kind)
-    return np.memmap(path, kind, "r", offset=begin + start, shape=(length,))
+    return _Array(path, kind, begin + start, length)
 
 
-def _check_offsets(path: Path, name: str, offsets: NDArray[np.int64], end: int) -> None:
-    if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != end:
-        raise _corrupt(path, f"{name!r} doesn't begin at 0 and end at {end}")
-    for first in range(0, len(offsets), 1 << 20):
-        if (np.diff(offsets[first : first + (1 << 20) + 1]) < 0).any():
-            raise _corrupt(path, f"{name!r} is not ascending")
+def _check_offsets(path: Path, name: str, offsets: _Array, end: int) -> None:
+    last = 0
+    for first in range(0, len(offsets), OFFSETS_AT_A_TIME):
+        part = offsets.read(first, min(first + OFFSETS_AT_A_TIME, len(offsets)))
+        if (first == 0 and part[0] != 0) or part[0] < last or (np.diff(part) < 0).any():
+            raise _corrupt(path, f"{name!r} is not ascending from 0")
+        last = int(part[-1])
+    if len(offsets) == 0 or last != end:
+        raise _corrupt(path, f"{name!r} doesn't end at {end}")
 
 
 def _corrupt(path: Path, reason: str) -> CorruptionError:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lsr.vectors.working_files import WorkingFiles
 
-ENTRIES_AT_A_TIME = 1 << 21
+ENTRIES_AT_A_TIME = 1 << 20
 NAMES = ("rows", "columns", "values")
 
 

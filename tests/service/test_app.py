@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from index.collection import Collection
 from index.field import encoder_fields
+from index.importing import import_vectors, open_for_import
 from index.indexing import index_documents
 from index.pipeline import SearchConfig, SearchQuery, search
 from lsr.readers import Corpus
+from lsr.vectors.formats import open_vectors
 from service.app import create_app
 
 
@@ -355,3 +357,18 @@ def test_no_body_makes_the_server_fail(client, body, document):
     assert client.post("/v1/indexes/fruit/search", content=content).status_code < 500
     sent = client.post("/v1/indexes/fruit/documents", content=json.dumps([document]).encode())
     assert sent.status_code < 500
+
+
+def test_an_index_of_imported_vectors_is_searched_by_tokens(tmp_path, caplog):
+    path = tmp_path / "v.jsonl"
+    path.write_text('{"id": "a", "contents": "Plum pie", "vector": {"plum": 2.5, "x y": 1}}\n')
+    source = open_vectors(str(path))
+    import_vectors(open_for_import(tmp_path / "fruit", source), source)
+    with TestClient(create_app([tmp_path / "fruit"])) as client:
+        found = client.post("/v1/indexes/fruit/search", json={"query": {"tokens": {"plum": 2}}})
+        assert [(hit["id"], hit["score"]) for hit in found.json()["hits"]] == [("a", 5.0)]
+        refused = client.post("/v1/indexes/fruit/search", json={"query": {"text": "plum"}})
+        assert "give tokens and weights" in error(refused, 400, "bad_request")
+        refused = client.post("/v1/indexes/fruit/documents", json=[{"id": "b", "text": "plum"}])
+        assert "no text can be indexed into it" in error(refused, 400, "bad_request")
+    assert not caplog.records

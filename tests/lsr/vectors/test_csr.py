@@ -149,11 +149,11 @@ def test_an_id_that_is_no_text_is_named(path):
         (lambda h: h["__metadata__"].update(version="2"), InputError, "format version 2"),
         (lambda h: h["__metadata__"].update(vocabulary_size="7"), CorruptionError, "11 tokens"),
         (lambda h: h["__metadata__"].pop("vocabulary_digest"), CorruptionError, "lacks"),
-        (lambda h: h["indptr"].update(h["id_offsets"]), CorruptionError, "'indptr' doesn't begin"),
+        (lambda h: h["indptr"].update(h["id_offsets"]), CorruptionError, "'indptr' "),
         (
             lambda h: h.update(id_offsets={"dtype": "I64", "shape": [0], "data_offsets": [0, 0]}),
             CorruptionError,
-            "'id_offsets' doesn't begin",
+            "'id_offsets' doesn't end at 4",
         ),
     ],
 )  # fmt: skip
@@ -176,7 +176,7 @@ def test_descending_offsets_and_repeated_tokens_are_refused(path):
     header, body = parts(path)
     begin, end = header["indptr"]["data_offsets"]
     rewrite(path, header, body[:begin] + np.int64([0, 3, 2, 3]).tobytes() + body[end:])
-    with pytest.raises(CorruptionError, match="'indptr' is not ascending"):
+    with pytest.raises(CorruptionError, match="'indptr' is not ascending from 0"):
         CsrVectors(path)
     begin = header["tokens"]["data_offsets"][0]
     for token, reason in ((b"\xff", "not UTF-8"), (b"", "stands twice")):
