@@ -128,10 +128,26 @@ def import_vectors(
             report.cut += int((batch.values > LARGEST_WEIGHT).sum())
             return upsert_documents(collection, documents, {item.name: batch})
 
-        vectors = source.items(collection.encoder(item).vocabulary)
+        encoder = collection.encoder(item)
+        vectors = source.items(encoder.vocabulary)
+        if encoder.stores_counts:
+            vectors = _counts(vectors, encoder.name)
         chunks = distinct_chunks(vectors, on_rejected, chunk_size)
         report.index = write_chunks(collection, chunks, upsert, on_chunk)
     return report
+
+
+def _counts(items: Iterator[VectorItem], encoder: str) -> Iterator[VectorItem]:
+    """The items, those left out whose weights are no term counts."""
+    for item in items:
+        if item.vector is not None and (item.vector.values % 1 != 0).any():
+            reason = (
+                f"its weights are no whole numbers, but {encoder} weighs term counts; give the "
+                "encoder that made the vectors, or none"
+            )
+            yield VectorItem(item.source, item.line, None, reason)
+        else:
+            yield item
 
 
 def stored_vectors(
