@@ -203,14 +203,9 @@ def _differences(
 def _differing_rows(held: SparseBatch, stored: SparseBatch) -> NDArray[np.int64]:
     """Places where rows differ, after rounding to float16 as segments do."""
     rounded = half(stored.values)
-    kept = rounded > 0
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
     wanted = SparseBatch(
-        before[stored.indptr],
-        stored.indices[kept],
-        rounded[kept].astype(np.float32),
-        stored.vocabulary_size,
-    )
+        stored.indptr, stored.indices, rounded.astype(np.float32), stored.vocabulary_size
+    ).keep(rounded > 0)
     lengths = np.diff(wanted.indptr)
     wrong = np.diff(held.indptr) != lengths
     if wrong.any():

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,9 @@ from lsr.dense import DenseEncoder
 from lsr.documents import Document
 from lsr.encoder import SparseEncoder, load_encoder
 from lsr.errors import CorruptionError, InputError, LockedError, UsageError
+from lsr.imported import IMPORTED, ImportedEncoder
 from lsr.sparse import SparseBatch
+from lsr.vocabulary import Vocabulary
 
 STORE_FILE = "collection.sqlite"
 Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
@@ -66,9 +68,13 @@ class Collection:
 
     @classmethod
     def create(
-        cls, path: Path, fields: Sequence[Field], config: MaintenanceConfig | None = None
+        cls,
+        path: Path,
+        fields: Sequence[Field],
+        config: MaintenanceConfig | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> Collection:
-        """A new, empty collection.
+        """A new, empty collection; ``vocabulary`` is that of a field of imported vectors.
 
         Raises:
             UsageError: there is one already, or the path is in use.
@@ -77,7 +83,7 @@ class Collection:
             raise UsageError(f"{path} holds a collection already; open it or give another path")
         try:
             (path / "segments").mkdir(parents=True, exist_ok=True)
-            return cls(path, Store.create(path / STORE_FILE, fields), config)
+            return cls(path, Store.create(path / STORE_FILE, fields, vocabulary), config)
         except (OSError, sqlite3.OperationalError) as error:
             raise UsageError(f"no collection can be created at {path}: {error}") from error
 
@@ -113,7 +119,8 @@ class Collection:
 
     def encoder(self, field: Field) -> SparseEncoder:
         """The encoder of a sparse field; raises EncoderMismatchError if it has changed."""
-        encoder = _sparse_encoder(field.encoder)
+        imported = field.encoder == IMPORTED
+        encoder = self._imported_encoder if imported else _sparse_encoder(field.encoder)
         check_encoder(field, encoder.fingerprint)
         return encoder
 
@@ -130,6 +137,10 @@ class Collection:
         encoder = _sparse_encoder(name)
         check_vocabulary(field, own.vocabulary, encoder)
         return encoder
+
+    @cached_property
+    def _imported_encoder(self) -> SparseEncoder:
+        return ImportedEncoder(Vocabulary.from_tokens(self._store.tokens()))
 
     def dense_encoder(self, field: Field) -> DenseEncoder:
         """The encoder of a dense field; raises EncoderMismatchError if it has changed."""

@@ -42,7 +42,13 @@ def encoder_fields(encoder: str, dense: str | None = None, bm25: bool = False) -
     An encoder that estimates IDF from the collection brings a ``bm25`` field over its own
     vocabulary, for the counts.
     """
-    sparse = load_encoder(encoder)
+    return fields_beside(load_encoder(encoder), dense, bm25)
+
+
+def fields_beside(
+    sparse: SparseEncoder, dense: str | None = None, bm25: bool = False
+) -> list[Field]:
+    """``encoder_fields`` of an encoder that is loaded."""
     fields = [sparse_field(SPARSE, sparse)]
     if not sparse.stores_counts and (bm25 or sparse.needs_statistics):
         fields.append(sparse_field(BM25, _lexical_companion(sparse)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection import Collection, Vectors
+from index.posting_list import half
+from lsr.chunks import CHUNK as CHUNK
+from lsr.chunks import Chunk, ItemT, distinct_chunks
 from lsr.documents import Document
 from lsr.encoding import DocumentEncoders
-from lsr.health import Health, VectorHealth, finite_rows
+from lsr.health import NOT_FINITE, Health, VectorHealth, finite_rows
 from lsr.readers import Item
 from lsr.sparse import SparseBatch
-
-CHUNK = 256
 
 
 class Outcome(NamedTuple):
@@ -74,22 +74,39 @@ class Update:
     """Documents of distinct ids on their way into a collection.
 
     ``stored`` has the digest of each that is there already, ``changed`` are those to encode and
-    write. ``places`` says where each stands in its source, ``rejected`` how many items beside
-    them were not fit to be documents.
+    write, and ``given`` their rows of the fields that are not encoded. ``places`` says where each
+    document stands in its source, ``rejected`` how many items beside them were not fit to be
+    documents.
     """
 
     documents: list[Document]
     stored: Mapping[str, bytes]
     changed: list[Document]
+    given: Mapping[str, SparseBatch]
     places: Mapping[str, str] = field(default_factory=dict)
     rejected: int = 0
 
     @classmethod
-    def of(cls, collection: Collection, documents: list[Document]) -> Update:
-        """What these documents mean for a collection as it is now."""
+    def of(
+        cls,
+        collection: Collection,
+        documents: list[Document],
+        given: Mapping[str, SparseBatch] | None = None,
+    ) -> Update:
+        """What these documents mean for a collection as it is now.
+
+        A document whose row of a ``given`` field differs from the stored one has changed.
+        """
+        given = given or {}
         stored = collection.digests([document.id for document in documents])
-        changed = [item for item in documents if stored.get(item.id) != item.digest()]
-        return cls(documents, stored, changed)
+        differing = _differing(collection, documents, given)
+        places = [
+            place
+            for place, document in enumerate(documents)
+            if stored.get(document.id) != document.digest() or document.id in differing
+        ]
+        rows = {name: batch.reorder(np.array(places)) for name, batch in given.items()}
+        return cls(documents, stored, [documents[place] for place in places], rows)
 
     @property
     def texts(self) -> list[str]:
@@ -128,13 +145,56 @@ def index_documents(
         UsageError: ``processes`` is not 1 to 512.
         LsrError: an encoding process failed or died; the chunks before stay written.
     """
+    return write_chunks(
+        collection,
+        distinct_chunks(items, on_rejected, chunk_size),
+        lambda chunk: Update.of(collection, chunk.documents),
+        document_encoders(collection),
+        on_chunk,
+        on_rejected,
+        processes,
+        on_health,
+    )
+
+
+def write_chunks(
+    collection: Collection,
+    chunks: Iterable[Chunk[ItemT]],
+    update_of: Callable[[Chunk[ItemT]], Update],
+    encoders: DocumentEncoders,
+    on_chunk: Callable[[IndexReport], None],
+    on_rejected: Callable[[str], None],
+    processes: int = 1,
+    on_health: Callable[[str, Health], None] = lambda field, health: None,
+) -> IndexReport:
+    """Encode and write chunks, then bring them into segments; as ``index_documents``.
+
+    Args:
+        collection: where to.
+        chunks: items of distinct ids.
+        update_of: what a chunk means for the collection.
+        encoders: of the fields that the updates are not given.
+        on_chunk: called after each chunk.
+        on_rejected: takes a sentence for each document that is rejected here.
+        processes: how many encode.
+        on_health: takes a field and its health.
+    """
     report = IndexReport()
-    encoders = document_encoders(collection)
     checks = _Checks(collection, report.health, on_health)
-    with collection.writing(), _SeenIds() as seen:
-        updates = _updates(collection, items, chunk_size, report, seen, on_rejected)
-        chunks = ((update, update.texts) for update in updates)
-        with closing(encoders.stream(chunks, processes)) as stream:
+
+    def updates() -> Iterator[tuple[Update, list[str]]]:
+        for chunk in chunks:
+            report.taken += len(chunk.items) + chunk.rejected
+            update = update_of(chunk)
+            update.rejected = chunk.rejected
+            update.places = {
+                document.id: item.place
+                for document, item in zip(chunk.documents, chunk.items, strict=True)
+            }
+            yield update, update.texts
+
+    with collection.writing():
+        with closing(encoders.stream(updates(), processes)) as stream:
             for update, encoded in stream:
                 outcomes = write_update(collection, update, encoded.vectors)
                 for outcome in outcomes:
@@ -151,35 +211,6 @@ def index_documents(
     return report
 
 
-def _updates(
-    collection: Collection,
-    items: Iterable[Item],
-    chunk_size: int,
-    report: IndexReport,
-    seen: _SeenIds,
-    on_rejected: Callable[[str], None],
-) -> Iterator[Update]:
-    """What each chunk of items means for the collection."""
-    for chunk in _chunks(items, chunk_size):
-        report.taken += len(chunk)
-        places: dict[str, str] = {}
-        documents: list[Document] = []
-        for item in chunk:
-            if item.document is None:
-                on_rejected(f"{item.place}: {item.reason}")
-            elif first := seen.add(item.document.id, item.place):
-                on_rejected(
-                    f"{item.place}: the id {item.document.id!r} was given before, at "
-                    f"{first}; the first is kept"
-                )
-            else:
-                documents.append(item.document)
-                places[item.document.id] = item.place
-        update = Update.of(collection, documents)
-        update.places, update.rejected = places, len(chunk) - len(documents)
-        yield update
-
-
 def upsert_documents(collection: Collection, documents: list[Document]) -> list[Outcome]:
     """Encode and write those of the documents, of distinct ids, that are new or have changed."""
     update = Update.of(collection, documents)
@@ -190,22 +221,21 @@ def upsert_documents(collection: Collection, documents: list[Document]) -> list[
 def write_update(collection: Collection, update: Update, vectors: Vectors) -> list[Outcome]:
     """Write the documents that have changed, with their vectors, in one transaction.
 
-    Documents with a vector that is not finite are rejected; what is stored of them stays.
+    ``vectors`` are those of the fields that the update is not given. Documents with a vector that
+    is not finite are rejected; what is stored of them stays.
     """
     reasons: dict[str, str] = {}
     kept = np.ones(len(update.changed), dtype=np.bool_)
-    for name, rows in vectors.items():
+    rows_of = {**vectors, **update.given}
+    for name, rows in rows_of.items():
         finite = finite_rows(rows)
         kept &= finite
         for place in np.flatnonzero(~finite):
-            reasons[update.changed[place].id] = (
-                f"the encoder of the field {name!r} gave a vector with numbers that are not "
-                "finite; check the encoder's weights, or leave the document out"
-            )
+            reasons[update.changed[place].id] = NOT_FINITE.format(f"field {name!r}")
     changed = [document for document, good in zip(update.changed, kept, strict=True) if good]
     if changed:
-        good = {name: _select(rows, kept) for name, rows in vectors.items()}
-        collection.upsert(changed, vectors if kept.all() else good)
+        good = {name: _select(rows, kept) for name, rows in rows_of.items()}
+        collection.upsert(changed, rows_of if kept.all() else good)
     written = {document.id for document in changed}
     return [_outcome(document.id, written, update.stored, reasons) for document in update.documents]
 
@@ -226,9 +256,13 @@ def encode(collection: Collection, documents: list[Document]) -> Vectors:
     return document_encoders(collection).encode(texts).vectors
 
 
-def document_encoders(collection: Collection) -> DocumentEncoders:
-    """The encoders of all fields; raises EncoderMismatchError where one has changed."""
-    fields = collection.fields
+def document_encoders(collection: Collection, given: Sequence[str] = ()) -> DocumentEncoders:
+    """The encoders of all fields but those given.
+
+    Raises:
+        EncoderMismatchError: one has changed.
+    """
+    fields = [item for item in collection.fields if item.name not in given]
     return DocumentEncoders(
         {item.name: collection.encoder(item) for item in fields if item.kind == "sparse"},
         {item.name: collection.dense_encoder(item) for item in fields if item.kind == "dense"},
@@ -278,35 +312,19 @@ class _Checks:
         self._on_health(name, self._found[name])
 
 
-class _SeenIds:
-    """Ids of the run so far, in a temporary file once there are many."""
-
-    def __enter__(self) -> _SeenIds:
-        self._connection = sqlite3.connect("", isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = OFF")
-        self._connection.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, place) WITHOUT ROWID")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def add(self, identifier: str, place: str) -> str | None:
-        """Remember an id; returns the place where it was seen before, if it was."""
-        row = self._connection.execute(
-            "SELECT place FROM seen WHERE id = ?", (identifier,)
-        ).fetchone()
-        if row is None:
-            self._connection.execute("INSERT INTO seen VALUES (?, ?)", (identifier, place))
-            return None
-        return str(row[0])
-
-
-def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    chunk: list[Item] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _differing(
+    collection: Collection, documents: list[Document], vectors: Mapping[str, SparseBatch]
+) -> set[str]:
+    """Ids of those documents that the collection holds with other vectors than these."""
+    numbers = collection.store.sequences([document.id for document in documents] if vectors else [])
+    found = set()
+    for name, batch in vectors.items():
+        held = collection.store.sparse_rows(collection.field(name), list(numbers.values()))
+        for document, row in zip(documents, batch, strict=True):
+            stored = held.get(numbers.get(document.id, 0))
+            if stored is not None and not (
+                np.array_equal(stored.indices, row.indices)
+                and np.array_equal(stored.values, half(row.values).astype(np.float32))
+            ):
+                found.add(document.id)
+    return found

@@ -21,6 +21,7 @@ from index.segment import flush_folder
 from lsr.documents import Document
 from lsr.errors import CorruptionError, LsrError, NotFoundError
 from lsr.sparse import SparseBatch, SparseVector
+from lsr.vocabulary import Vocabulary
 
 APPLICATION_ID = 0x4C535231
 VERSION = 2
@@ -85,18 +86,23 @@ class Store:
         self.fields = load_fields(str(self.setting("fields")))
 
     @classmethod
-    def create(cls, path: Path, fields: Sequence[Field]) -> Store:
-        """Write an empty store; the file appears whole or not at all."""
+    def create(
+        cls, path: Path, fields: Sequence[Field], vocabulary: Vocabulary | None = None
+    ) -> Store:
+        """Write an empty store, with a vocabulary to keep where one is given.
+
+        The file appears whole or not at all.
+        """
+        settings: dict[str, int | str] = {"fields": dump_fields(fields), **SETTINGS}
+        if vocabulary is not None:
+            settings["vocabulary"] = json.dumps(vocabulary.tokens)
         temporary = path.with_suffix(".new")
         temporary.unlink(missing_ok=True)
         connection = sqlite3.connect(temporary, isolation_level=None)
         connection.executescript(SCHEMA + metadata.SCHEMA)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.executemany(
-            "INSERT INTO settings VALUES (?, ?)",
-            [("fields", dump_fields(fields)), *SETTINGS.items()],
-        )
+        connection.executemany("INSERT INTO settings VALUES (?, ?)", settings.items())
         connection.close()
         temporary.replace(path)
         flush_folder(path.parent)
@@ -361,6 +367,11 @@ class Store:
             "SELECT value FROM settings WHERE name = ?", (name,)
         ).fetchone()
         return row[0]
+
+    def tokens(self) -> list[str]:
+        """The tokens of the vocabulary that the store was created with."""
+        tokens: list[str] = json.loads(self.setting("vocabulary"))
+        return tokens
 
     def change(self, settings: Mapping[str, int | str]) -> None:
         """Change settings."""

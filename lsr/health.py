@@ -20,6 +20,10 @@ MOST_SATURATED = 0.1
 DENSEST = 0.1
 MOST_ALIKE = 0.9
 FEWEST_TO_COMPARE = 10
+NOT_FINITE = (
+    "the encoder of the {} gave a vector with numbers that are not finite; check the encoder's "
+    "weights, or leave the document out"
+)
 
 
 @dataclass(frozen=True, slots=True)

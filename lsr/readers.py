@@ -7,7 +7,8 @@ import io
 import json
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -96,22 +97,21 @@ class Corpus:
 
     def _file(self, path: Path, parse: Any) -> Iterator[Item]:
         self._bytes_total = path.stat().st_size
-        with path.open("rb") as raw:
-            counted = _CountingReader(raw, self)
-            stream: BinaryIO = io.BufferedReader(counted, 1 << 18)
-            if path.suffix == ".gz":
-                stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+        with open_counted(path, self._count) as stream:
             yield from parse(stream, str(path))
 
+    def _count(self, read: int) -> None:
+        self._bytes_read += read
+
     def _jsonl(self, stream: BinaryIO, name: str) -> Iterator[Item]:
-        for number, line in _lines(stream, name):
+        for number, line in lines(stream, name):
             if isinstance(line, Item):
                 yield line
             elif line.strip():
                 yield _item(name, number, partial(parse_json, line))
 
     def _tsv(self, stream: BinaryIO, name: str) -> Iterator[Item]:
-        for number, line in _lines(stream, name):
+        for number, line in lines(stream, name):
             if isinstance(line, Item):
                 yield line
                 continue
@@ -148,12 +148,20 @@ class Corpus:
             self._bytes_read = number
 
 
-class _CountingReader(io.RawIOBase):
-    """Passes bytes through and tells the corpus how many."""
+@contextmanager
+def open_counted(path: Path, on_read: Callable[[int], None]) -> Iterator[BinaryIO]:
+    """A file's bytes, of a .gz file those it was made of; tells how many are read from disk."""
+    with path.open("rb") as raw:
+        stream: BinaryIO = io.BufferedReader(_CountingReader(raw, on_read), 1 << 18)
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if path.suffix == ".gz" else stream
 
-    def __init__(self, raw: BinaryIO, corpus: Corpus) -> None:
+
+class _CountingReader(io.RawIOBase):
+    """Passes bytes through and tells how many."""
+
+    def __init__(self, raw: BinaryIO, on_read: Callable[[int], None]) -> None:
         self._raw = raw
-        self._corpus = corpus
+        self._on_read = on_read
 
     def readable(self) -> bool:
         return True
@@ -161,18 +169,20 @@ class _CountingReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         chunk = self._raw.read(len(buffer))
         buffer[: len(chunk)] = chunk
-        self._corpus._bytes_read += len(chunk)
+        self._on_read(len(chunk))
         return len(chunk)
 
 
-def parse_json(line: str) -> Any:
-    """One JSON value.
+def parse_json(line: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """One JSON value; ``pairs`` makes each object of its members.
 
     Raises:
         InputError: it is no JSON, or holds NaN or an infinite number.
     """
     try:
-        return json.loads(line, parse_constant=_no_constant, parse_float=_finite)
+        return json.loads(
+            line, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=pairs
+        )
     except RecursionError:
         raise InputError("the JSON is nested too deeply") from None
     except ValueError as error:
@@ -242,7 +252,8 @@ def ir_dataset(name: str, needs: str) -> Any:
     return dataset
 
 
-def _lines(stream: BinaryIO, name: str) -> Iterable[tuple[int, str | Item]]:
+def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str | Item]]:
+    """The lines of a stream, counted from 1; an Item in place of each that can't be read."""
     number = 0
     try:
         while line := stream.readline(LONGEST_LINE + 1):

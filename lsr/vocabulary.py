@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
+from tokenizers.models import BPE, WordPiece
+from tokenizers.normalizers import BertNormalizer, Lowercase
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
@@ -65,10 +65,30 @@ class Vocabulary:
         tokenizer.no_truncation()
         return cls(tokenizer)
 
+    @classmethod
+    def from_tokens(cls, tokens: Sequence[str]) -> Vocabulary:
+        """A vocabulary of exactly these tokens, term ids being their places.
+
+        In text it finds words that are a token as a whole, whatever their case where no token
+        has capital letters.
+
+        Raises:
+            InputError: a token is given twice.
+        """
+        ids = {token: term for term, token in enumerate(tokens)}
+        if len(ids) < len(tokens):
+            first = next(token for term, token in enumerate(tokens) if ids[token] != term)
+            raise InputError(f"the token {first!r} is given twice; give each token once")
+        tokenizer = Tokenizer(BPE(ids, [], ignore_merges=True))
+        if all(token == token.lower() for token in tokens):
+            tokenizer.normalizer = Lowercase()
+        tokenizer.pre_tokenizer = BertPreTokenizer()
+        return cls(tokenizer)
+
     @cached_property
     def size(self) -> int:
         """Number of term ids."""
-        return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values())
+        return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
     @cached_property
     def special(self) -> frozenset[int]:
@@ -83,9 +103,23 @@ class Vocabulary:
         canonical = "\n".join(f"{term}\t{token}" for token, term in terms)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    @cached_property
+    def tokens(self) -> list[str]:
+        """The spelling of each term id; ``[ID]`` where a tokenizer leaves an id without any."""
+        spelled: list[str | None] = [None] * self.size
+        for token, term in self.tokenizer.get_vocab(with_added_tokens=True).items():
+            spelled[term] = token
+        return [f"[{term}]" if token is None else token for term, token in enumerate(spelled)]
+
+    @cached_property
+    def terms(self) -> dict[str, int]:
+        """The id of each of ``tokens``."""
+        unspelled = {token: term for term, token in enumerate(self.tokens)}
+        return unspelled | self.tokenizer.get_vocab(with_added_tokens=True)
+
     def token(self, term: int) -> str:
         """The spelling of a term id."""
-        return self.tokenizer.id_to_token(term) or f"[{term}]"
+        return self.tokens[term]
 
     def term(self, token: str) -> int:
         """The id of a spelling.
@@ -93,13 +127,13 @@ class Vocabulary:
         Raises:
             InputError: the vocabulary has no such token.
         """
-        term = self.tokenizer.token_to_id(token)
+        term = self.terms.get(token)
         if term is None:
             raise InputError(
                 f"the token {token!r} is not in the vocabulary of {self.size} terms; "
                 "give tokens as the encoder spells them, or query by text"
             )
-        return int(term)
+        return term
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Term ids of each text in reading order, without special tokens and truncation."""

@@ -17,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 
 from index.pipeline import SearchQuery, search
 from lsr.errors import LsrError, NotFoundError
+from lsr.imported import IMPORTED
 from service.bulk import bulk_upsert
 from service.errors import add_error_handlers, error_response, request_id
 from service.indexes import Indexes
@@ -90,7 +91,9 @@ def _warm_up(indexes: Indexes) -> None:
     """Search every collection once, so that the first query finds its models loaded."""
     for name in indexes.names():
         try:
-            search(indexes[name], SearchQuery(text="warm up"))
+            collection = indexes[name]
+            imported = any(item.encoder == IMPORTED for item in collection.fields)
+            search(collection, SearchQuery("warm up", sparse=([], []) if imported else None))
         except LsrError as error:
             log.warning("the index %r can't be searched: %s", name, error)
 

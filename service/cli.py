@@ -15,6 +15,7 @@ import click
 
 from lsr.errors import InputError, LsrError, UsageError
 from service.bench_commands import bench_command
+from service.encode_commands import COMMANDS as ENCODE_COMMANDS
 from service.maintenance_commands import COMMANDS
 from service.model_commands import models_command
 from service.options import (
@@ -50,7 +51,7 @@ def cli() -> None:
     """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""
 
 
-for command in (search_command, *COMMANDS, models_command, bench_command):
+for command in (search_command, *ENCODE_COMMANDS, *COMMANDS, models_command, bench_command):
     cli.add_command(command)
 
 
@@ -248,12 +249,17 @@ def _index(
     quiet: bool,
     processes: int = 1,
 ) -> tuple[IndexReport, Collection]:
+    items = corpus_items(corpus)
+    collection = _collection(into, encoder, dense, bm25)
+    return _bring_up_to_date(collection, items, "indexing", quiet, processes), collection
+
+
+def corpus_items(source: str) -> Iterable[Item]:
+    """The documents of a corpus by the name that commands take."""
     from eval.datasets import DEMO, demo_corpus
     from lsr.readers import Corpus
 
-    items = demo_corpus() if corpus == DEMO else Corpus(corpus)
-    collection = _collection(into, encoder, dense, bm25)
-    return _bring_up_to_date(collection, items, "indexing", quiet, processes), collection
+    return demo_corpus() if source == DEMO else Corpus(source)
 
 
 def _bring_up_to_date(

@@ -7,12 +7,20 @@ from pathlib import Path
 
 import click
 
+from lsr.errors import UsageError
 from service.options import engine_option, json_option, query_encoder_option, using_option
+
+EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
 
 
 @click.command("search")
 @click.argument("collection", type=click.Path(path_type=Path))
-@click.argument("query", nargs=-1, required=True)
+@click.argument("query", nargs=-1)
+@click.option(
+    "--tokens",
+    metavar="JSON",
+    help="Search by tokens with weights in place of encoding a text, as in '{\"apple\": 1.5}'.",
+)
 @click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
 @click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
 @using_option
@@ -44,6 +52,7 @@ from service.options import engine_option, json_option, query_encoder_option, us
 def search_command(
     collection: Path,
     query: Sequence[str],
+    tokens: str | None,
     limit: int,
     offset: int,
     using: str | None,
@@ -56,6 +65,8 @@ def search_command(
     as_json: bool,
 ) -> None:
     """Search COLLECTION for QUERY."""
+    if not query and tokens is None:
+        raise click.UsageError("there is no query; give words, or --tokens")
     from index.collection import Collection
     from index.filter_text import parse_filter_text
     from index.pipeline import SearchConfig, SearchQuery, search
@@ -75,10 +86,23 @@ def search_command(
         time_budget_ms=time_budget,
         query_encoder=query_encoder,
     )
-    result = search(opened, SearchQuery(text=" ".join(query)), config)
+    asked = SearchQuery(
+        text=" ".join(query) if query else None,
+        tokens=None if tokens is None else _tokens(tokens),
+    )
+    result = search(opened, asked, config)
     if as_json:
         from service.schemas import search_json
 
         terminal.print_json(search_json(result, explain=True))
     else:
         terminal.print_result(result)
+
+
+def _tokens(text: str) -> dict[str, float]:
+    from lsr.readers import parse_json
+
+    tokens = parse_json(text)
+    if not isinstance(tokens, dict) or not all(type(w) in (int, float) for w in tokens.values()):
+        raise UsageError(f"--tokens is {text!r}; give an object of numbers, as {EXAMPLE}")
+    return tokens

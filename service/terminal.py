@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -15,8 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from index.importing import ImportReport
     from index.indexing import IndexReport
     from index.pipeline import Hit, SearchResult
+    from lsr.encode_run import EncodeReport
     from lsr.health import Health
 
 TERMS_SHOWN = 6
@@ -30,10 +32,23 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+class Totals(Protocol):
+    """Running totals: items taken and done with, tokens encoded, seconds since the start."""
+
+    taken: int
+    tokens: int
+
+    @property
+    def read(self) -> int: ...  # noqa: D102
+
+    @property
+    def seconds(self) -> float: ...  # noqa: D102
+
+
 @contextmanager
 def indexing_progress(
     fraction: Callable[[], float | None], label: str, quiet: bool
-) -> Iterator[Callable[[IndexReport], None]]:
+) -> Iterator[Callable[[Totals], None]]:
     """A bar with documents and tokens per second, and time left; yields what takes the totals.
 
     ``fraction`` tells how much of the source is read.
@@ -53,7 +68,7 @@ def indexing_progress(
     ) as progress:
         task = progress.add_task(label, total=None, documents=0, rate=0.0, tokens=0.0)
 
-        def update(report: IndexReport) -> None:
+        def update(report: Totals) -> None:
             taken = fraction()
             # Some of what was taken is still being encoded.
             done = None if taken is None else taken * report.read / max(report.taken, 1)
@@ -130,6 +145,37 @@ def print_health(field: str, health: Health) -> None:
     err.print(f"{field}: {health.sentence()}", markup=False)
     if health.warning:
         err.print(f"Warning: {health.warning}", markup=False)
+
+
+def print_encode_report(report: EncodeReport, target: str, notes: Sequence[str]) -> None:
+    """What a run that wrote vectors did, in one line, and one for each note on the file."""
+    written = report.encoded + report.kept
+    rate = report.encoded / max(report.seconds, 1e-9)
+    parts = [f"{report.encoded:,} vectors written ({rate:,.0f}/s)"]
+    if report.kept:
+        parts.append(f"{report.kept:,} kept")
+    if report.rejected:
+        parts.append(f"{report.rejected:,} rejected")
+    line = f"{', '.join(parts)} in {report.seconds:.1f} s; {target} holds {written:,}"
+    for text in (line, *notes):
+        out.print(text, markup=False)
+
+
+def print_import_report(report: ImportReport, total: int, target: str) -> None:
+    """What an import did, in one line, and one for each thing that a user should know."""
+    counts = [
+        f"{getattr(report.index, name):,} {name}"
+        for name in ("created", "updated", "unchanged", "rejected")
+        if getattr(report.index, name) or name == "created"
+    ]
+    out.print(
+        f"{', '.join(counts)} in {report.index.seconds:.1f} s; {target} holds {total:,} documents",
+        markup=False,
+    )
+    if report.without_text:
+        out.print(f"{report.without_text:,} vectors have no document in the corpus of --documents")
+    if report.cut:
+        out.print(f"{report.cut:,} weights were above 65,504 and are cut to that")
 
 
 def print_result(result: SearchResult) -> None:

@@ -26,6 +26,7 @@ LIGHT = {
     "service.maintenance_commands",
     "service.bench_commands",
     "service.model_commands",
+    "service.encode_commands",
 }
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 

@@ -71,6 +71,14 @@ def test_reorder_takes_rows_as_numpy_does(rows, random):
     assert np.array_equal(batch(rows).reorder(order).to_scipy().toarray(), dense(rows)[order])
 
 
+@modest
+@given(row_lists, st.integers(0, 9))
+def test_keep_drops_weights_and_no_row(rows, least):
+    made = batch(rows)
+    expected = [{t: w for t, w in row.items() if t >= least} for row in rows]
+    assert np.array_equal(made.keep(made.indices >= least).to_scipy().toarray(), dense(expected))
+
+
 with_zeros = st.dictionaries(
     st.integers(0, VOCABULARY - 1), st.sampled_from([0.0, -0.0, 1e-60, 0.5, 2.7182817, 3e38])
 )

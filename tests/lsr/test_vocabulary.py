@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from lsr.errors import InputError
 from lsr.vocabulary import Vocabulary
@@ -120,3 +121,34 @@ def test_digest_changes_with_a_spelling(vocabulary):
         vocabulary.tokenizer.to_str().replace('"retrieval"', '"retrieva1"')
     )
     assert Vocabulary(changed).digest != vocabulary.digest
+
+
+token = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+@modest
+@given(st.lists(token, unique=True, max_size=20))
+def test_a_vocabulary_of_given_tokens(tokens):
+    made = Vocabulary.from_tokens(tokens)
+    assert (made.size, made.tokens, made.special) == (len(tokens), tokens, frozenset())
+    assert [made.term(token) for token in tokens] == list(range(len(tokens)))
+    assert [made.token(term) for term in range(len(tokens))] == tokens
+    assert made.digest == Vocabulary.from_tokens(tokens).digest
+    if len(tokens) > 1:
+        assert made.digest != Vocabulary.from_tokens(tokens[::-1]).digest
+
+
+def test_given_tokens_are_found_in_text_as_whole_words():
+    made = Vocabulary.from_tokens(["apple", "pie", "é"])
+    assert made.tokenize(["Apple-PIE applepie É", ""]) == [[0, 1, 2], []]
+    cased = Vocabulary.from_tokens(["Apple", "apple"])
+    assert cased.tokenize(["apple Apple APPLE"]) == [[1, 0]]
+    with pytest.raises(InputError, match="'apple' is given twice"):
+        Vocabulary.from_tokens(["apple", "pie", "apple"])
+
+
+def test_ids_without_a_spelling_have_one_that_leads_back():
+    gaps = Tokenizer(BPE({"apple": 0, "[2]": 1, "pie": 4}, []))
+    made = Vocabulary(gaps)
+    assert made.tokens == ["apple", "[2]", "[2]", "[3]", "pie"]
+    assert [made.term(spelled) for spelled in ("apple", "[2]", "[3]", "pie")] == [0, 1, 3, 4]

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from index.collection import Collection
 from index.field import encoder_fields
+from index.importing import import_vectors, open_for_import
 from index.indexing import index_documents
 from index.pipeline import SearchConfig, SearchQuery, search
 from lsr.lexical import Bm25Encoder
 from lsr.readers import Corpus
+from lsr.vectors.formats import open_vectors
 from service.app import create_app
 
 
@@ -376,3 +378,18 @@ def test_a_document_without_a_finite_vector_gets_its_own_status(client, collecti
     assert answer["items"][1]["error"]["message"].startswith("item 2: the encoder of the field")
     assert {"x", "z"} <= set(collection.ids())
     assert "y" not in collection.ids()
+
+
+def test_an_index_of_imported_vectors_is_searched_by_tokens(tmp_path, caplog):
+    path = tmp_path / "v.jsonl"
+    path.write_text('{"id": "a", "contents": "Plum pie", "vector": {"plum": 2.5, "x y": 1}}\n')
+    source = open_vectors(str(path))
+    import_vectors(open_for_import(tmp_path / "fruit", source), source)
+    with TestClient(create_app([tmp_path / "fruit"])) as client:
+        found = client.post("/v1/indexes/fruit/search", json={"query": {"tokens": {"plum": 2}}})
+        assert [(hit["id"], hit["score"]) for hit in found.json()["hits"]] == [("a", 5.0)]
+        refused = client.post("/v1/indexes/fruit/search", json={"query": {"text": "plum"}})
+        assert "give tokens and weights" in error(refused, 400, "bad_request")
+        refused = client.post("/v1/indexes/fruit/documents", json=[{"id": "b", "text": "plum"}])
+        assert "no text can be indexed into it" in error(refused, 400, "bad_request")
+    assert not caplog.records

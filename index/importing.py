@@ -1,0 +1,226 @@
+"""Collections of vectors that were encoded elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from index.collection import Collection, is_collection
+from index.field import SPARSE, Field, check_fields, fields_beside
+from index.indexing import IndexReport, Update, document_encoders, write_chunks
+from index.posting_list import LARGEST_WEIGHT
+from lsr.chunks import CHUNK, Chunk, distinct_chunks
+from lsr.documents import Document
+from lsr.encoder import SparseEncoder, load_encoder
+from lsr.errors import EncoderMismatchError
+from lsr.imported import IMPORTED, ImportedEncoder
+from lsr.readers import Item
+from lsr.sparse import SparseBatch, SparseVector
+from lsr.vectors.source import VectorItem, VectorSource
+from lsr.vocabulary import Vocabulary
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What a user should know of an import beside its counts.
+
+    ``cut`` weights were above 65,504, the largest that a collection holds; ``without_text``
+    vectors have no document in the corpus that was to bring their texts.
+    """
+
+    index: IndexReport
+    cut: int = 0
+    without_text: int = 0
+
+
+def open_for_import(
+    into: Path,
+    source: VectorSource,
+    encoder: str | None = None,
+    dense: str | None = None,
+    bm25: bool = False,
+) -> Collection:
+    """The collection there, or a new one for the vectors of a file.
+
+    Args:
+        into: its path.
+        source: the file; without an encoder, a new collection has the vocabulary of its tokens.
+        encoder: encodes queries; its vocabulary is the one the vectors are over.
+        dense: a dense encoder whose vectors are added.
+        bm25: whether a BM25 field is added.
+
+    Raises:
+        EncoderMismatchError: the collection there has other encoders than are asked for, or the
+            file's vectors are over another vocabulary.
+    """
+    if is_collection(into):
+        collection = Collection.open(into)
+        first = collection.encoder(collection.field(SPARSE))
+        if encoder or dense or bm25:
+            wanted = fields_beside(load_encoder(encoder) if encoder else first, dense, bm25)
+            check_fields(into, collection.fields, wanted, exactly=bool(encoder))
+        check_vocabulary(source, first)
+        return collection
+    if encoder is not None:
+        queries = load_encoder(encoder)
+        check_vocabulary(source, queries)
+        return Collection.create(into, fields_beside(queries, dense, bm25))
+    vocabulary = Vocabulary.from_tokens(source.tokens())
+    fields: list[Field] = fields_beside(ImportedEncoder(vocabulary), dense, bm25)
+    return Collection.create(into, fields, vocabulary=vocabulary)
+
+
+def check_vocabulary(source: VectorSource, encoder: SparseEncoder) -> None:
+    """Raise EncoderMismatchError where a file states another vocabulary than the encoder's.
+
+    Imported vectors are matched by their tokens, whatever the numbers of these.
+    """
+    stated, known = source.vocabulary_digest, encoder.vocabulary.digest
+    if encoder.name != IMPORTED and stated is not None and stated != known:
+        raise EncoderMismatchError(
+            f"the vectors are over the vocabulary {stated} of {source.encoder or 'their encoder'}, "
+            f"but {encoder.name} has the vocabulary {known}; give the encoder that made them, or "
+            "none"
+        )
+
+
+def import_vectors(
+    collection: Collection,
+    source: VectorSource,
+    texts: Iterable[Item] | None = None,
+    on_chunk: Callable[[IndexReport], None] = lambda report: None,
+    on_rejected: Callable[[str], None] = lambda sentence: None,
+    chunk_size: int = CHUNK,
+) -> ImportReport:
+    """Bring a collection up to date with the vectors of a file, then build its segment.
+
+    Each chunk is one transaction; a document that is there with the same text and vector is left
+    as it is, so a run that was interrupted and is repeated goes on where it stopped. Fields beside
+    the sparse one are encoded from the texts.
+
+    Args:
+        collection: of ``open_for_import``.
+        source: the file of vectors.
+        texts: documents whose title, text and metadata take the place of the file's, by id.
+        on_chunk: takes the running totals.
+        on_rejected: takes a sentence on each item that is left out.
+        chunk_size: documents in a transaction.
+
+    Raises:
+        LockedError: another process is writing.
+    """
+    item = collection.field(SPARSE)
+    report = ImportReport(IndexReport())
+    with _stored_texts(texts, on_rejected) as joined:
+
+        def update_of(chunk: Chunk[VectorItem]) -> Update:
+            documents = chunk.documents
+            if joined is not None:
+                found = joined.find([document.id for document in documents])
+                report.without_text += len(documents) - len(found)
+                documents = [found.get(document.id, document) for document in documents]
+            rows = [row.vector for row in chunk.items if row.vector is not None]
+            batch = SparseBatch.from_rows(rows, item.size)
+            report.cut += int((batch.values > LARGEST_WEIGHT).sum())
+            return Update.of(collection, documents, {item.name: batch})
+
+        encoder = collection.encoder(item)
+        vectors = source.items(encoder.vocabulary)
+        if encoder.stores_counts:
+            vectors = _counts(vectors, encoder.name)
+        chunks = distinct_chunks(vectors, on_rejected, chunk_size)
+        encoders = document_encoders(collection, given=[item.name])
+        report.index = write_chunks(collection, chunks, update_of, encoders, on_chunk, on_rejected)
+    return report
+
+
+def _counts(items: Iterator[VectorItem], encoder: str) -> Iterator[VectorItem]:
+    """The items, those left out whose weights are no term counts."""
+    for item in items:
+        if item.vector is not None and (item.vector.values % 1 != 0).any():
+            reason = (
+                f"its weights are no whole numbers, but {encoder} weighs term counts; give the "
+                "encoder that made the vectors, or none"
+            )
+            yield VectorItem(item.source, item.line, None, reason)
+        else:
+            yield item
+
+
+def stored_vectors(
+    collection: Collection, item: Field
+) -> Iterator[tuple[list[Document], SparseBatch]]:
+    """The documents of a collection with their vectors in a sparse field, some at a time.
+
+    All of one state of the collection, in the order of writing.
+    """
+    store = collection.store
+    with store.reading():
+        numbers = store.live()
+        for start in range(0, len(numbers), CHUNK):
+            part = numbers[start : start + CHUNK].tolist()
+            documents, rows = store.documents(part), store.sparse_rows(item, part)
+            batch = SparseBatch.from_rows((_positive(rows[number]) for number in part), item.size)
+            yield [documents[number] for number in part], batch
+
+
+def _positive(row: SparseVector) -> SparseVector:
+    """A row without the weights that float16 made 0."""
+    kept = row.values > 0
+    return SparseVector(row.indices[kept], row.values[kept])
+
+
+class _Texts:
+    """Documents by id, in a temporary file once there are many."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode = OFF")
+        self._connection.execute(
+            "CREATE TABLE texts (id TEXT PRIMARY KEY, title, text, metadata) WITHOUT ROWID"
+        )
+
+    def add(self, documents: Sequence[Document]) -> None:
+        """Keep documents of distinct ids."""
+        self._connection.executemany(
+            "INSERT INTO texts VALUES (?, ?, ?, ?)",
+            [
+                (each.id, each.title, each.text, json.dumps(dict(each.metadata)))
+                for each in documents
+            ],
+        )
+
+    def find(self, ids: Sequence[str]) -> dict[str, Document]:
+        """Those of the documents that are there."""
+        found = {}
+        for identifier in ids:
+            row = self._connection.execute(
+                "SELECT title, text, metadata FROM texts WHERE id = ?", (identifier,)
+            ).fetchone()
+            if row is not None:
+                found[identifier] = Document(identifier, row[1], row[0], json.loads(row[2]))
+        return found
+
+    def close(self) -> None:
+        """Forget all."""
+        self._connection.close()
+
+
+@contextmanager
+def _stored_texts(
+    items: Iterable[Item] | None, on_rejected: Callable[[str], None]
+) -> Iterator[_Texts | None]:
+    if items is None:
+        yield None
+        return
+    texts = _Texts()
+    try:
+        for chunk in distinct_chunks(items, on_rejected):
+            texts.add(chunk.documents)
+        yield texts
+    finally:
+        texts.close()

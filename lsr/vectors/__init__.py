@@ -1,0 +1,1 @@
+"""Files of term weights that other tools read and write, one module a format."""

@@ -1,0 +1,319 @@
+"""The commands that move vectors between files and collections: encode, import, export.
+
+Everything heavier than click is imported inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lsr.errors import UsageError
+from service.options import (
+    bm25_option,
+    dense_option,
+    encoder_option,
+    json_option,
+    processes_option,
+)
+
+if TYPE_CHECKING:
+    from lsr.encode_run import EncodeReport
+    from lsr.readers import Item
+    from lsr.vectors.csr import Maker
+    from lsr.vectors.formats import VectorWriter
+    from lsr.vectors.output import VectorOutput
+    from lsr.vectors.working_files import WorkingFiles
+    from lsr.vocabulary import Vocabulary
+
+FORMAT_NAMES = "jsonl, seismic, csr or ciff"
+format_option = click.option(
+    "--format",
+    "kind",
+    metavar="NAME",
+    help=f"{FORMAT_NAMES}.  [default: by the name of the file: .jsonl, .safetensors or .ciff]",
+)
+quantise_option = click.option(
+    "--quantise",
+    "scale",
+    type=float,
+    metavar="N",
+    help="Write round(weight * N), as Anserini needs it (100 is usual).  [default: weights as they "
+    "are; CIFF, which holds integers only: 100, or 1 where all are integers]",
+)
+contents_option = click.option(
+    "--contents/--no-contents", default=True, help="Write the texts, where the format has them."
+)
+quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
+
+
+@click.command("encode")
+@click.argument("corpus")
+@encoder_option
+@click.option(
+    "--out", required=True, help="The file to write; - for JSON lines on standard output."
+)
+@format_option
+@quantise_option
+@contents_option
+@click.option("--queries", is_flag=True, help="CORPUS holds queries: .jsonl, .tsv or .txt.")
+@processes_option
+@quiet_option
+@json_option
+def encode_command(
+    corpus: str,
+    encoder: str | None,
+    out: str,
+    kind: str | None,
+    scale: float | None,
+    contents: bool,
+    queries: bool,
+    processes: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Write the vectors of CORPUS, which is what lsr index takes, to a file.
+
+    Run the same command again after an interruption: it goes on where it stopped. Items that can't
+    be read are reported and skipped, and the exit code is then 1. bm25 writes term counts: they
+    become weights with the statistics of the collection they are imported into.
+    """
+    from lsr.encode_run import encode_items
+    from lsr.encoder import load_encoder
+    from lsr.vectors.csr import Maker
+    from lsr.vectors.output import StreamOutput
+    from service import terminal
+
+    loaded = load_encoder(encoder or "bm25")
+    items = _query_items(corpus) if queries else _corpus(corpus)
+    settings = {"encoder": loaded.fingerprint, "queries": queries}
+    output: VectorOutput | StreamOutput
+    if out == "-":
+        if as_json:
+            raise UsageError("--out - writes the vectors to standard output; leave out --json")
+        output = _stream(kind, loaded.vocabulary, scale, contents)
+    else:
+        maker = Maker(loaded.name, loaded.fingerprint)
+        output = _file(Path(out), kind, loaded.vocabulary, maker, scale, contents, settings)
+    with terminal.indexing_progress(_fraction(items), "encoding", quiet or as_json) as on_chunk:
+        report = encode_items(
+            loaded,
+            items,
+            output,
+            queries,
+            on_chunk,
+            _say,
+            processes=processes,
+            on_health=lambda health: terminal.print_health("vectors", health),
+        )
+    notes = [] if isinstance(output, StreamOutput) else output.finish()
+    if as_json:
+        terminal.print_json(_encode_json(report, out, notes))
+    elif out != "-":
+        terminal.print_encode_report(report, out, notes)
+    sys.exit(1 if report.rejected else 0)
+
+
+@click.command("import")
+@click.argument("vectors")
+@click.option("--into", type=click.Path(path_type=Path), required=True, help="The collection.")
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    help="What encodes queries, and whose vocabulary the vectors are over.  [default: none; "
+    "queries are given as tokens with weights]",
+)
+@click.option(
+    "--documents", metavar="CORPUS", help="Take title, text and metadata from here, by id."
+)
+@dense_option
+@bm25_option
+@quiet_option
+@json_option
+def import_command(
+    vectors: str,
+    into: Path,
+    encoder: str | None,
+    documents: str | None,
+    dense: str | None,
+    bm25: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Build a collection from VECTORS that were encoded elsewhere: JSON lines as of Anserini or
+    Seismic (.jsonl, .gz too, a folder of them, or - for standard input), our .safetensors, or CIFF.
+
+    Run the same command again after an interruption: documents that have not changed are left as
+    they are. Items that can't be read are reported and skipped, and the exit code is then 1.
+    """
+    from index.importing import import_vectors, open_for_import
+    from lsr.vectors.formats import open_vectors
+    from service import terminal
+
+    source = open_vectors(vectors)
+    texts = None if documents is None else _corpus(documents)
+    said = 0
+
+    def on_rejected(sentence: str) -> None:
+        nonlocal said
+        said += 1
+        _say(sentence)
+
+    collection = open_for_import(into, source, encoder, dense, bm25)
+    with terminal.indexing_progress(
+        lambda: source.fraction, "importing", quiet or as_json
+    ) as on_chunk:
+        report = import_vectors(collection, source, texts, on_chunk, on_rejected)
+    if as_json:
+        names = ("created", "updated", "unchanged", "rejected")
+        counts: dict[str, Any] = {name: getattr(report.index, name) for name in names}
+        counts |= {"without_text": report.without_text, "cut": report.cut}
+        terminal.print_json(
+            {"collection": str(into), "documents": len(collection), **counts,
+             "seconds": round(report.index.seconds, 3)}
+        )  # fmt: skip
+    else:
+        terminal.print_import_report(report, len(collection), str(into))
+    collection.close()
+    sys.exit(1 if said else 0)
+
+
+@click.command("export")
+@click.argument("collection", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option("--field", metavar="NAME", help="A sparse field.  [default: the first]")
+@format_option
+@quantise_option
+@contents_option
+@quiet_option
+@json_option
+def export_command(
+    collection: Path,
+    out: Path,
+    field: str | None,
+    kind: str | None,
+    scale: float | None,
+    contents: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Write the vectors that COLLECTION stores to a file, as lsr encode does."""
+    from index.collection import Collection
+    from index.importing import stored_vectors
+    from lsr.encode_run import EncodeReport
+    from lsr.vectors.csr import Maker
+    from service import terminal
+
+    opened = Collection.open(collection)
+    item = opened.field(field) if field else opened.fields[0]
+    if item.kind != "sparse":
+        raise UsageError(f"the field {item.name!r} is dense; only sparse vectors can be exported")
+    encoder = opened.encoder(item)
+    settings = {"encoder": encoder.fingerprint, "revision": opened.store.revision()}
+    maker = Maker(encoder.name, encoder.fingerprint)
+    output = _file(out, kind, encoder.vocabulary, maker, scale, contents, settings)
+    report, total = EncodeReport(), len(opened)
+    with terminal.indexing_progress(
+        lambda: report.read / max(total, 1), "exporting", quiet or as_json
+    ) as on_chunk:
+        for documents, batch in stored_vectors(opened, item):
+            report.taken += len(documents)
+            if report.read < output.items:
+                report.kept += len(documents)
+            else:
+                report.encoded += len(documents)
+                report.weights += batch.nnz
+                output.append(documents, batch, report.read, "")
+            on_chunk(report)
+    notes = output.finish()
+    if as_json:
+        terminal.print_json(_encode_json(report, str(out), notes))
+    else:
+        terminal.print_encode_report(report, str(out), notes)
+    opened.close()
+
+
+def _file(
+    out: Path,
+    kind: str | None,
+    vocabulary: Vocabulary,
+    maker: Maker,
+    scale: float | None,
+    contents: bool,
+    settings: dict[str, Any],
+) -> VectorOutput:
+    from lsr.vectors.formats import format_of, vector_writer
+    from lsr.vectors.output import VectorOutput
+    from lsr.vectors.quantisation import check_scale
+
+    chosen = kind or format_of(out)
+    if scale is not None:
+        check_scale(scale)
+
+    def writer(files: WorkingFiles) -> VectorWriter:
+        zipped = out.suffix == ".gz"
+        return vector_writer(chosen, files, vocabulary, maker, scale, contents, zipped)
+
+    settings = settings | {"format": chosen, "quantise": scale, "contents": contents}
+    return VectorOutput(out, settings, writer)
+
+
+def _stream(kind: str | None, vocabulary: Vocabulary, scale: float | None, contents: bool) -> Any:
+    from lsr.vectors.formats import TEXT_KEYS
+    from lsr.vectors.json_lines import json_lines
+    from lsr.vectors.output import StreamOutput
+    from lsr.vectors.quantisation import check_scale
+
+    if (kind or "jsonl") not in TEXT_KEYS:
+        raise UsageError(
+            f"the format {kind!r} can't be written to standard output; allowed are "
+            f"{' and '.join(TEXT_KEYS)}, or give a file"
+        )
+    key = TEXT_KEYS[kind or "jsonl"] if contents else None
+    if scale is not None:
+        check_scale(scale)
+
+    def write(documents: Any, batch: Any) -> None:
+        sys.stdout.buffer.write(json_lines(documents, batch, vocabulary, key, scale))
+
+    return StreamOutput(write)
+
+
+def _corpus(source: str) -> Iterable[Item]:
+    from service.cli import corpus_items
+
+    return corpus_items(source)
+
+
+def _query_items(source: str) -> Iterable[Item]:
+    from lsr.documents import Document
+    from lsr.queries import read_queries
+    from lsr.readers import Item
+
+    return [Item(source, 0, Document(query.id, query.text)) for query in read_queries(source)]
+
+
+def _fraction(items: Iterable[Item]) -> Callable[[], float | None]:
+    return lambda: getattr(items, "fraction", None)
+
+
+def _say(sentence: str) -> None:
+    from service import terminal
+
+    terminal.err.print(sentence, markup=False)
+
+
+def _encode_json(report: EncodeReport, out: str, notes: list[str]) -> dict[str, Any]:
+    names = ("encoded", "kept", "rejected", "weights", "tokens")
+    counts = {name: getattr(report, name) for name in names}
+    health = report.health and asdict(report.health)
+    seconds = round(report.seconds, 3)
+    return {"out": out, **counts, "health": health, "notes": notes, "seconds": seconds}
+
+
+COMMANDS = (encode_command, import_command, export_command)
