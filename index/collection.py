@@ -9,7 +9,6 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from index.builder import Builder
 from index.document_mask import DocumentMask
-from index.field import Field, check_encoder, check_vocabulary
+from index.field import Field
+from index.field_encoders import FieldEncoders
 from index.file_lock import FileLock
 from index.filter_masks import FilterMasks, Masks
 from index.filters import Filter
@@ -29,9 +29,8 @@ from index.tail import Tail, living
 from index.view import View
 from lsr.dense import DenseEncoder
 from lsr.documents import Document
-from lsr.encoder import SparseEncoder, load_encoder
+from lsr.encoder import SparseEncoder
 from lsr.errors import CorruptionError, InputError, LockedError, UsageError
-from lsr.imported import IMPORTED, ImportedEncoder
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
 
@@ -50,6 +49,7 @@ class Collection:
 
     def __init__(self, path: Path, store: Store, config: MaintenanceConfig | None = None) -> None:
         self.path = path
+        self._encoders = FieldEncoders(store)
         self.builder = Builder(store, self.encoder)
         self.segments = SegmentTable(store)
         self.maintenance = Maintenance(
@@ -119,34 +119,15 @@ class Collection:
 
     def encoder(self, field: Field) -> SparseEncoder:
         """The encoder of a sparse field; raises EncoderMismatchError if it has changed."""
-        imported = field.encoder == IMPORTED
-        encoder = self._imported_encoder if imported else _sparse_encoder(field.encoder)
-        check_encoder(field, encoder.fingerprint)
-        return encoder
+        return self._encoders.sparse(field)
 
     def query_encoder(self, field: Field, name: str | None) -> SparseEncoder:
-        """The encoder of that name for queries to a sparse field; None: the field's own.
-
-        Raises:
-            EncoderMismatchError: its vocabulary is not the field's.
-            NotFoundError: there is no such encoder.
-        """
-        own = self.encoder(field)
-        if name is None:
-            return own
-        encoder = _sparse_encoder(name)
-        check_vocabulary(field, own.vocabulary, encoder)
-        return encoder
-
-    @cached_property
-    def _imported_encoder(self) -> SparseEncoder:
-        return ImportedEncoder(Vocabulary.from_tokens(self._store.tokens()))
+        """As ``FieldEncoders.of_queries``."""
+        return self._encoders.of_queries(field, name)
 
     def dense_encoder(self, field: Field) -> DenseEncoder:
         """The encoder of a dense field; raises EncoderMismatchError if it has changed."""
-        encoder = _dense_encoder(field.encoder)
-        check_encoder(field, encoder.fingerprint)
-        return encoder
+        return self._encoders.dense(field)
 
     def __len__(self) -> int:
         return self._store.count()
@@ -398,13 +379,3 @@ class _UnreadableSegment(Exception):  # noqa: N818
 def is_collection(path: Path) -> bool:
     """Whether a directory holds a collection."""
     return (path / STORE_FILE).is_file()
-
-
-@lru_cache(maxsize=8)
-def _sparse_encoder(name: str) -> SparseEncoder:
-    return load_encoder(name)
-
-
-@lru_cache(maxsize=8)
-def _dense_encoder(name: str) -> DenseEncoder:
-    return DenseEncoder.load(name)

@@ -187,3 +187,56 @@ def test_each_chunk_is_a_member_of_a_zipped_file(tmp_path, encoder, output):
     encode(encoder, items(TEXTS), output(path))
     lines = gzip.decompress(path.read_bytes()).splitlines()
     assert [json.loads(line)["id"] for line in lines] == list(TEXTS)
+
+
+def output_of(encoder, path):
+    def writer(files):
+        return vector_writer("csr", files, encoder.vocabulary, Maker(encoder.name, "f"))
+
+    return VectorOutput(path, {}, writer)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_models_vectors_are_looked_at_whatever_the_number_of_processes(
+    tmp_path, masked_lm, processes
+):
+    encoder = load_encoder(str(masked_lm))
+    path, looked_at = tmp_path / "a.safetensors", []
+    target = output_of(encoder, path)
+    report, _ = encode(
+        encoder, items(TEXTS), target, processes=processes, on_health=looked_at.append
+    )
+    expected = [
+        row
+        for start in range(0, len(TEXTS), 8)
+        for row in encoder.encode_documents(list(TEXTS.values())[start : start + 8])
+    ]
+    found = list(open_vectors(str(path)).items(encoder.vocabulary))
+    for item, row in zip(found, expected, strict=True):
+        assert item.vector.indices.tolist() == row.indices.tolist()
+        np.testing.assert_allclose(item.vector.values, row.values, rtol=1e-5)
+    # The text that is empty has no vector, and says nothing about the model.
+    mean = np.mean([len(row) for row in expected[:-1]])
+    assert looked_at == [report.health]
+    assert (report.health.documents, report.health.non_zeros) == (50, pytest.approx(mean))
+    assert report.tokens > 5 * 50
+
+
+def test_a_vector_that_is_not_finite_is_rejected_by_name(tmp_path, encoder, output, monkeypatch):
+    plain = type(encoder).encode_documents
+
+    def spoil(self, texts):
+        batch = plain(self, texts)
+        for row, text in enumerate(texts):
+            if "number 9" in text:
+                batch.values[batch.indptr[row]] = np.inf
+        return batch
+
+    monkeypatch.setattr(type(encoder), "encode_documents", spoil)
+    said, path = [], tmp_path / "a.jsonl"
+    report, _ = encode(encoder, items(TEXTS), output(path), on_rejected=said.append)
+    assert (report.encoded, report.rejected) == (len(TEXTS) - 1, 1)
+    assert len(said) == 1
+    assert said[0].startswith("memory:10: the encoder of the documents gave a vector with numbers")
+    written = [json.loads(line)["id"] for line in path.read_text().splitlines()]
+    assert written == [name for name in TEXTS if name != "d9"]
