@@ -214,7 +214,7 @@ def test_a_models_vectors_are_looked_at_whatever_the_number_of_processes(
     found = list(open_vectors(str(path)).items(encoder.vocabulary))
     for item, row in zip(found, expected, strict=True):
         assert item.vector.indices.tolist() == row.indices.tolist()
-        np.testing.assert_allclose(item.vector.values, row.values, rtol=1e-5)
+        np.testing.assert_allclose(item.vector.values, row.values, rtol=1e-4, atol=1e-5)
     # The text that is empty has no vector, and says nothing about the model.
     mean = np.mean([len(row) for row in expected[:-1]])
     assert looked_at == [report.health]
