@@ -5,7 +5,7 @@ PYTHON ?= python3
 SERVE ?= 1
 BIN := .venv/bin
 READY := .venv/.ready
-CORE := CMakeLists.txt $(wildcard index/core/*.cpp index/core/*.hpp)
+CORE := CMakeLists.txt $(wildcard index/core/*.cpp index/core/*.hpp lsr/core/*.cpp lsr/core/*.hpp)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
