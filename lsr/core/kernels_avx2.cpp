@@ -1,10 +1,10 @@
 #include <immintrin.h>
 
 #include <limits>
-#include <type_traits>
 #include <utility>
 
 #include "kernels.hpp"
+#include "unrolled.hpp"
 
 namespace lsr::head {
 namespace {
@@ -17,13 +17,6 @@ constexpr std::int32_t state_limit = 63;
 constexpr std::int32_t weight_limit = 63;
 static_assert(4 * (2 * weight_limit + 1) * state_limit <= std::numeric_limits<std::int16_t>::max());
 static_assert(group_unit == 2);
-
-// Calls step with 0, 1, ... as compile-time constants. A loop would be unrolled too late for the
-// compiler to keep an array of sums in registers.
-template <std::size_t... I>
-[[gnu::always_inline]] inline void unrolled(std::index_sequence<I...>, auto&& step) {
-    (step(std::integral_constant<std::size_t, I>{}), ...);
-}
 
 __m256i broadcast(const std::int8_t* four) {
     std::int32_t bits;

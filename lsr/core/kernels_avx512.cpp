@@ -1,23 +1,16 @@
 #include <immintrin.h>
 
 #include <limits>
-#include <type_traits>
 #include <utility>
 
 #include "kernels.hpp"
+#include "unrolled.hpp"
 
 namespace lsr::head {
 namespace {
 
 constexpr std::size_t tile = 12;
 constexpr std::make_index_sequence<tile> each_token;
-
-// Calls step with 0, 1, ... as compile-time constants. A loop would be unrolled too late for the
-// compiler to keep an array of sums in registers.
-template <std::size_t... I>
-[[gnu::always_inline]] inline void unrolled(std::index_sequence<I...>, auto&& step) {
-    (step(std::integral_constant<std::size_t, I>{}), ...);
-}
 
 __m512i broadcast(const std::int8_t* four) {
     std::int32_t bits;
