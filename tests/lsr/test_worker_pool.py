@@ -184,6 +184,8 @@ def test_no_process_outlives_an_interrupted_or_killed_program(tmp_path, how):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Processes that a shell put into the background ignore it, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     workers = [int(pid) for pid in program.stdout.readline().split()]
     assert workers
