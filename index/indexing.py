@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from lsr.chunks import CHUNK as CHUNK
 from lsr.chunks import Chunk, ItemT, distinct_chunks
 from lsr.documents import Document
 from lsr.encoding import DocumentEncoders
-from lsr.health import NOT_FINITE, Health, VectorHealth, finite_rows
+from lsr.health import NOT_FINITE, Health, HealthWatch, finite_rows
 from lsr.readers import Item
 from lsr.sparse import SparseBatch
 
@@ -180,7 +181,7 @@ def write_chunks(
         on_health: takes a field and its health.
     """
     report = IndexReport()
-    checks = _Checks(collection, report.health, on_health)
+    watches = _health_watches(collection, report.health, on_health)
 
     def updates() -> Iterator[tuple[Update, list[str]]]:
         for chunk in chunks:
@@ -203,9 +204,12 @@ def write_chunks(
                 report.count(outcomes)
                 report.rejected += update.rejected
                 report.tokens += encoded.tokens
-                checks.add(update.texts, encoded.vectors)
+                for name, watch in watches.items():
+                    if isinstance(rows := encoded.vectors.get(name), SparseBatch):
+                        watch.add(update.texts, rows)
                 on_chunk(report)
-        checks.finish()
+        for watch in watches.values():
+            watch.finish()
         if not collection.flushed():
             collection.flush()
     return report
@@ -233,9 +237,10 @@ def write_update(collection: Collection, update: Update, vectors: Vectors) -> li
         for place in np.flatnonzero(~finite):
             reasons[update.changed[place].id] = NOT_FINITE.format(f"field {name!r}")
     changed = [document for document, good in zip(update.changed, kept, strict=True) if good]
+    if not kept.all():
+        rows_of = {name: _select(rows, kept) for name, rows in rows_of.items()}
     if changed:
-        good = {name: _select(rows, kept) for name, rows in rows_of.items()}
-        collection.upsert(changed, rows_of if kept.all() else good)
+        collection.upsert(changed, rows_of)
     written = {document.id for document in changed}
     return [_outcome(document.id, written, update.stored, reasons) for document in update.documents]
 
@@ -275,41 +280,20 @@ def _select(
     return rows.select(kept) if isinstance(rows, SparseBatch) else rows[kept]
 
 
-class _Checks:
-    """The health of each field that a model fills; counts of terms come from none."""
+def _health_watches(
+    collection: Collection, found: dict[str, Health], on_health: Callable[[str, Health], None]
+) -> dict[str, HealthWatch]:
+    """One for each field that a model fills; counts of terms come from none."""
 
-    def __init__(
-        self,
-        collection: Collection,
-        found: dict[str, Health],
-        on_health: Callable[[str, Health], None],
-    ) -> None:
-        self._found = found
-        self._on_health = on_health
-        self._open = {
-            item.name: VectorHealth(item.size)
-            for item in collection.fields
-            if item.kind == "sparse" and not item.counts
-        }
+    def tell(name: str, health: Health) -> None:
+        found[name] = health
+        on_health(name, health)
 
-    def add(self, texts: Sequence[str], vectors: Vectors) -> None:
-        """Take a chunk of vectors."""
-        for name, health in list(self._open.items()):
-            rows = vectors.get(name)
-            if isinstance(rows, SparseBatch):
-                health.add(texts, rows)
-            if health.complete:
-                self._tell(name)
-
-    def finish(self) -> None:
-        """Tell of the fields with fewer than a thousand vectors, but at least one."""
-        for name, health in list(self._open.items()):
-            if health.report().documents:
-                self._tell(name)
-
-    def _tell(self, name: str) -> None:
-        self._found[name] = self._open.pop(name).report()
-        self._on_health(name, self._found[name])
+    return {
+        item.name: HealthWatch(item.size, partial(tell, item.name))
+        for item in collection.fields
+        if item.kind == "sparse" and not item.counts
+    }
 
 
 def _differing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from lsr.chunks import CHUNK, Chunk, distinct_chunks
 from lsr.encoder import SparseEncoder
 from lsr.encoding import DocumentEncoders
 from lsr.errors import UsageError
-from lsr.health import NOT_FINITE, Health, VectorHealth, finite_rows
+from lsr.health import NOT_FINITE, Health, HealthWatch, finite_rows
 from lsr.readers import Item
 from lsr.sparse import SparseBatch
 from lsr.vectors.output import Output
@@ -97,11 +97,18 @@ def encode_items(
             "by text instead"
         )
     report = EncodeReport()
-    health = _Health(encoder, report, on_health, switched_on=not queries)
+
+    def tell(health: Health) -> None:
+        report.health = health
+        on_health(health)
+
+    looks = not queries and not encoder.stores_counts
+    watch = HealthWatch(encoder.vocabulary.size, tell) if looks else None
     waiting = _fresh(distinct_chunks(items, on_rejected, chunk_size), output, report, on_chunk)
     with closing(_encoded(encoder, waiting, queries, processes)) as rows:
         for (chunk, position, digest), batch, tokens in rows:
-            health.add([document.contents for document in chunk.documents], batch)
+            if watch:
+                watch.add([document.contents for document in chunk.documents], batch)
             finite = finite_rows(batch)
             documents = []
             for item, document, good in zip(chunk.items, chunk.documents, finite, strict=True):
@@ -116,7 +123,8 @@ def encode_items(
             report.tokens += tokens
             output.append(documents, batch, position, digest)
             on_chunk(report)
-    health.finish()
+    if watch:
+        watch.finish()
     return report
 
 
@@ -163,34 +171,6 @@ def _encoded(
             if not isinstance(batch, SparseBatch):
                 batch = SparseBatch.from_rows([], encoder.vocabulary.size)
             yield each, batch, encoded.tokens
-
-
-class _Health:
-    """Looks at the first thousand vectors, where they are weights of documents."""
-
-    def __init__(
-        self,
-        encoder: SparseEncoder,
-        report: EncodeReport,
-        on_health: Callable[[Health], None],
-        switched_on: bool,
-    ) -> None:
-        looks = switched_on and not encoder.stores_counts
-        self._open = VectorHealth(encoder.vocabulary.size) if looks else None
-        self._report = report
-        self._on_health = on_health
-
-    def add(self, texts: Sequence[str], batch: SparseBatch) -> None:
-        if self._open is not None:
-            self._open.add(texts, batch)
-            if self._open.complete:
-                self.finish()
-
-    def finish(self) -> None:
-        if self._open is not None and self._open.report().documents:
-            self._report.health = self._open.report()
-            self._on_health(self._report.health)
-        self._open = None
 
 
 def _changed() -> UsageError:

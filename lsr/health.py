@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.pooling import owners
 from lsr.sparse import SparseBatch
 
 CHECKED = 1_000
@@ -125,11 +126,36 @@ class VectorHealth:
         return ""
 
 
+class HealthWatch:
+    """Takes vectors as they come, and tells once what the first thousand of them look like."""
+
+    def __init__(self, vocabulary_size: int, tell: Callable[[Health], None]) -> None:
+        self._seen = VectorHealth(vocabulary_size)
+        self._tell = tell
+        self._told = False
+
+    def add(self, texts: Sequence[str], vectors: SparseBatch) -> None:
+        """Take the vector of each text."""
+        if self._told:
+            return
+        self._seen.add(texts, vectors)
+        if self._seen.complete:
+            self.finish()
+
+    def finish(self) -> None:
+        """Tell now, if it was not told and there was a vector."""
+        if self._told:
+            return
+        health = self._seen.report()
+        if health.documents:
+            self._told = True
+            self._tell(health)
+
+
 def finite_rows(vectors: SparseBatch | NDArray[np.float32]) -> NDArray[np.bool_]:
     """bool (n,): whether all numbers of a row are finite."""
     if isinstance(vectors, SparseBatch):
-        rows = np.repeat(np.arange(len(vectors)), np.diff(vectors.indptr))
-        bad = rows[~np.isfinite(vectors.values)]
+        bad = owners(vectors)[~np.isfinite(vectors.values)]
     else:
         bad = np.nonzero(~np.isfinite(vectors))[0]
     finite = np.ones(len(vectors), dtype=np.bool_)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import SparseEncoder, canonical_name, fingerprint
 from lsr.errors import UsageError
-from lsr.pooling import pool_terms
+from lsr.pooling import owners, pool_terms
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
@@ -107,14 +107,14 @@ class Bm25Encoder(SparseEncoder):
         if statistics is None:
             raise UsageError("BM25 impacts need the statistics of a collection")
         tf = stored.values.astype(np.float64)
-        rows = np.repeat(np.arange(len(stored)), np.diff(stored.indptr))
+        rows = owners(stored)
         relative = self._lengths(stored) / (statistics.average_length or 1.0)
         norms = self.config.k1 * (1 - self.config.b + self.config.b * relative)
         weights = (tf / (tf + norms[rows])).astype(np.float32)
         return SparseBatch(stored.indptr, stored.indices, weights, stored.vocabulary_size)
 
     def _lengths(self, stored: SparseBatch) -> NDArray[np.float64]:
-        rows = np.repeat(np.arange(len(stored)), np.diff(stored.indptr))
+        rows = owners(stored)
         counted = np.where(self._weak[stored.indices], 0.0, stored.values.astype(np.float64))
         lengths: NDArray[np.float64] = np.bincount(
             rows, weights=counted, minlength=len(stored)
