@@ -34,10 +34,28 @@ double norm_of(std::span<const float> values) {
     return std::sqrt(sum);
 }
 
+double sum_of(const std::array<double, lanes>& parts) {
+    double sum = 0;
+    for (const auto part : parts) sum += part;
+    return sum;
+}
+
+// The nearest integer, even where two are equally near, of what is far below 2^22.
+float nearest(float value) {
+    constexpr float whole = 12'582'912.0F;  // 1.5 * 2^23: no room for a fraction
+    return (value + whole) - whole;
+}
+
 float largest_magnitude(std::span<const float> values) {
-    float largest = 0;
-    for (const auto value : values) largest = std::max(largest, std::abs(value));
-    return largest;
+    std::array<float, lanes> largest{};
+    const auto whole = values.size() / lanes * lanes;
+    for (std::size_t begin = 0; begin < whole; begin += lanes) {
+        for (std::size_t lane = 0; lane < lanes; ++lane) {
+            largest[lane] = std::max(largest[lane], std::abs(values[begin + lane]));
+        }
+    }
+    for (const auto value : values.subspan(whole)) largest[0] = std::max(largest[0], std::abs(value));
+    return *std::max_element(largest.begin(), largest.end());
 }
 
 }  // namespace
@@ -62,24 +80,35 @@ Projection::Projection(std::span<const float> weight, std::span<const float> bia
     const auto limit = static_cast<float>(kernels.weight_limit);
     const auto rounding = double{rounding_of(width())};
     const auto center_norm = norm_of(center);
+    std::vector<std::int32_t> levels(width());
     for (std::size_t term = 0; term < terms(); ++term) {
         const auto row = weight.subspan(term * width(), width());
         const auto largest = largest_magnitude(row);
         const float scale = largest > 0 ? largest / limit : 1.0F;
         auto* packed = packed_.data() + term / lanes * groups_ * lanes * depth +
                        term % lanes * depth;
-        double constant = bias.empty() ? 0.0 : double{bias[term]};
-        const double bias_size = std::abs(constant);
-        double error = 0;
-        for (std::size_t k = 0; k < width(); ++k) {
-            const auto level = std::clamp(std::nearbyint(row[k] / scale), -limit, limit);
-            packed[k / depth * lanes * depth + k % depth] =
-                static_cast<std::uint8_t>(static_cast<std::int32_t>(level) + kernels.weight_zero());
-            const double rest = double{row[k]} - double{level} * scale;
-            error += rest * rest;
-            constant += double{row[k]} * center[k];
+        const double bias_size = bias.empty() ? 0.0 : std::abs(double{bias[term]});
+        std::array<double, lanes> errors{};
+        std::array<double, lanes> products{};
+        std::array<double, lanes> squares{};
+        for (std::size_t begin = 0; begin < width(); begin += lanes) {
+            const auto count = std::min(lanes, width() - begin);
+            for (std::size_t lane = 0; lane < count; ++lane) {
+                const auto k = begin + lane;
+                const auto level = std::clamp(nearest(row[k] / scale), -limit, limit);
+                levels[k] = static_cast<std::int32_t>(level) + kernels.weight_zero();
+                const double rest = double{row[k]} - double{level} * scale;
+                errors[lane] += rest * rest;
+                products[lane] += double{row[k]} * center[k];
+                squares[lane] += double{row[k]} * row[k];
+            }
         }
-        const auto norm = norm_of(row);
+        for (std::size_t k = 0; k < width(); ++k) {
+            packed[k / depth * lanes * depth + k % depth] = static_cast<std::uint8_t>(levels[k]);
+        }
+        const double error = sum_of(errors);
+        const double constant = (bias.empty() ? 0.0 : double{bias[term]}) + sum_of(products);
+        const double norm = std::sqrt(sum_of(squares));
         scale_[term] = scale;
         norm_[term] = up(norm);
         error_[term] = up(std::sqrt(error));
