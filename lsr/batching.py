@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -45,23 +46,41 @@ class Batcher:
 
     def __call__(self, texts: Sequence[str]) -> Iterator[TokenBatch]:
         """Batches over the texts that have tokens; blank ones are in no batch."""
+        rows, tokens = self._tokenize(texts)
+        start = 0
+        while start < len(rows):
+            end = start + max(1, self._token_budget // len(tokens[start]))
+            yield self._batch(rows[start:end], tokens[start:end])
+            start = end
+
+    def split(self, texts: Sequence[str], parts: int) -> list[TokenBatch]:
+        """At most so many batches, of about the same number of tokens each."""
+        rows, tokens = self._tokenize(texts)
+        ends = np.cumsum([len(ids) for ids in tokens])
+        total = ends[-1] if len(ends) else 0
+        cuts = np.searchsorted(ends, total * np.arange(1, parts) / parts, side="left") + 1
+        bounds = np.unique([0, *np.minimum(cuts, len(rows)).tolist(), len(rows)])
+        return [
+            self._batch(rows[start:end], tokens[start:end])
+            for start, end in itertools.pairwise(bounds.tolist())
+        ]
+
+    def _tokenize(self, texts: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+        """The places of the texts that have tokens, and these tokens; longest first."""
         rows = [row for row, text in enumerate(texts) if text.strip()]
         encodings = self._tokenizer.encode_batch_fast([texts[row] for row in rows])
-        tokens = [encoding.ids for encoding in encodings]
-        order = [place for place, ids in enumerate(tokens) if ids]
-        order.sort(key=lambda place: -len(tokens[place]))
-        start = 0
-        while start < len(order):
-            width = len(tokens[order[start]])
-            members = order[start : start + max(1, self._token_budget // width)]
-            start += len(members)
-            ids = np.zeros((len(members), width), dtype=np.int64)
-            mask = np.zeros_like(ids)
-            for line, place in enumerate(members):
-                ids[line, : len(tokens[place])] = tokens[place]
-                mask[line, : len(tokens[place])] = 1
-            self.tokens += int(mask.sum())
-            yield TokenBatch(np.array([rows[place] for place in members]), ids, mask)
+        found = [(row, encoding.ids) for row, encoding in zip(rows, encodings, strict=True)]
+        found = sorted((pair for pair in found if pair[1]), key=lambda pair: -len(pair[1]))
+        return [row for row, _ in found], [ids for _, ids in found]
+
+    def _batch(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> TokenBatch:
+        ids = np.zeros((len(rows), len(tokens[0])), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for line, text in enumerate(tokens):
+            ids[line, : len(text)] = text
+            mask[line, : len(text)] = 1
+        self.tokens += int(mask.sum())
+        return TokenBatch(np.array(rows), ids, mask)
 
     def encode(
         self, texts: Sequence[str], weigh: Callable[[TokenBatch], SparseBatch]

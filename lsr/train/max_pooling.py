@@ -90,6 +90,17 @@ class _Logits(torch.autograd.Function):
         return of_states, of_weight, of_bias, None, None
 
 
+def saturate(logits: torch.Tensor, logs: int) -> torch.Tensor:
+    """``logs`` times log1p of relu(logit): 1 in SPLADE, 2 is the l0 activation of Shen et al. 2025.
+
+    "Exploring l0 Sparsification for Inference-free Sparse Retrievers", section 3.2.
+    """
+    weights = logits.relu()
+    for _ in range(logs):
+        weights = weights.log1p()
+    return weights
+
+
 def winning_positions(
     states: torch.Tensor,
     weight: torch.Tensor,

@@ -1,0 +1,160 @@
+"""Many texts through the student in chunks: one thread each, or one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+
+from lsr.batch_threads import map_batches
+from lsr.batching import Batcher, TokenBatch
+from lsr.head import VocabularyProjection
+from lsr.pruning import Pruning, special_terms
+from lsr.sparse import SparseBatch
+from lsr.train.max_pooling import PooledMaxima, saturate
+from lsr.train.student import Student
+
+Gradients = list[torch.Tensor | None]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How the student's logits become term weights.
+
+    ``logs`` logarithms, 1 or 2; ``max_length`` tokens of a text count; ``top_k`` weights of a text
+    are kept (0: all); ``drop_special`` leaves out special tokens.
+    """
+
+    logs: int = 1
+    max_length: int = 256
+    top_k: int = 0
+    drop_special: bool = False
+
+
+@dataclass
+class Encoded:
+    """Term weights of texts, whose gradient is carried back on demand.
+
+    ``weights`` float (texts, V) is a leaf: a loss is computed from it and its backward pass run,
+    then ``backward`` adds to the ``grad`` of the student's parameters.
+    """
+
+    weights: torch.Tensor
+    _carry_back: Callable[[torch.Tensor], None] = field(repr=False)
+
+    @property
+    def nnz(self) -> torch.Tensor:
+        """Non-zero weights of each text, int64 (texts,)."""
+        return (self.weights.detach() > 0).sum(dim=1)
+
+    def backward(self) -> None:
+        """Carry the gradient of ``weights`` back to the parameters."""
+        if self.weights.grad is not None:
+            self._carry_back(self.weights.grad)
+
+
+class ChunkedEncoder:
+    """Encodes texts with the student, and carries gradients back, a chunk of texts at a time.
+
+    On a CPU each chunk is computed by one thread, so the results do not depend on how threads
+    share an operation, and gradients are added in the order of the chunks. With ``cached``,
+    forward passes keep nothing and are repeated when the gradient is known (Gao et al. 2021,
+    "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"): memory is that of
+    one chunk a thread, however many texts share a loss.
+
+    Args:
+        student: the model.
+        weighing: how logits become weights.
+        chunk_tokens: padded tokens in a chunk; 0 for as many chunks as threads.
+        cached: repeat the forward pass.
+    """
+
+    def __init__(
+        self, student: Student, weighing: Weighing, chunk_tokens: int = 0, cached: bool = False
+    ) -> None:
+        self.student = student
+        self.weighing = weighing
+        self.cached = cached
+        self.chunk_tokens = chunk_tokens
+        length = student.longest(weighing.max_length)
+        self._tokens = Batcher(student.vocabulary, length, chunk_tokens)
+        special = special_terms(student.vocabulary, "drop" if weighing.drop_special else "keep")
+        self._special = special if special.any() else None
+        self._prune = Pruning(top_k=weighing.top_k)
+        self._parameters = [p for p in student.parameters().values() if p.requires_grad]
+
+    def __call__(self, texts: Sequence[str]) -> Encoded:
+        """Term weights of each text, in their order; a blank text has none."""
+        student = self.student
+        batches = list(self._tokens(texts) if self.chunk_tokens else self._split(texts))
+        projection = VocabularyProjection(*student.projection(), student.vocabulary.size)
+        before: list[torch.Tensor] = []
+
+        def forward(batch: TokenBatch) -> torch.Tensor:
+            if student.random:
+                before.append(torch.get_rng_state())
+            with torch.set_grad_enabled(not self.cached):
+                return self._weigh(batch, projection)
+
+        parts = self._each(forward, batches)
+        weights = torch.zeros(len(texts), student.vocabulary.size, device=student.device)
+        for batch, part in zip(batches, parts, strict=True):
+            weights[torch.from_numpy(batch.rows)] = part.detach()
+
+        def again(place: int) -> torch.Tensor:
+            if not self.cached:
+                return parts[place]
+            if not student.random:
+                return self._weigh(batches[place], projection)
+            with torch.random.fork_rng():
+                torch.set_rng_state(before[place])
+                return self._weigh(batches[place], projection)
+
+        def carry_back(gradient: torch.Tensor) -> None:
+            def gradients(place: int) -> Gradients:
+                rows = torch.from_numpy(batches[place].rows)
+                return self._gradients(again(place), gradient[rows])
+
+            for found in self._each(gradients, range(len(batches))):
+                self._add(found)
+
+        return Encoded(weights.requires_grad_(), carry_back)
+
+    def _split(self, texts: Sequence[str]) -> list[TokenBatch]:
+        return self._tokens.split(texts, torch.get_num_threads())
+
+    def _each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Random numbers are drawn in order, so then no two chunks go at the same time."""
+        return list(map(work, items)) if self.student.random else map_batches(work, items)
+
+    def _weigh(self, batch: TokenBatch, projection: VocabularyProjection) -> torch.Tensor:
+        """float (texts of the batch, V)."""
+        states, offsets = self.student.states(batch)
+        weight, bias = self.student.projection()
+        maxima = PooledMaxima(states, weight, bias, offsets, projection, self._keep)
+        shape = len(batch.rows), self.student.vocabulary.size
+        weights = states.new_zeros(shape)
+        values = saturate(maxima.values, self.weighing.logs)
+        return weights.index_put((maxima.rows, maxima.terms), values)
+
+    def _keep(self, pooled: SparseBatch) -> SparseBatch:
+        if self._special is not None:
+            pooled = pooled.keep(~self._special[pooled.indices])
+        return self._prune(pooled)
+
+    def _gradients(self, part: torch.Tensor, gradient: torch.Tensor) -> Gradients:
+        found = torch.autograd.grad(part, self._parameters, gradient, allow_unused=True)
+        return list(found)
+
+    def _add(self, gradients: Gradients) -> None:
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            if gradient is None:
+                continue
+            if parameter.grad is None:
+                parameter.grad = gradient
+            else:
+                parameter.grad.add_(gradient)

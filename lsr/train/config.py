@@ -1,0 +1,337 @@
+"""The configuration of a training run: one TOML file, validated as a whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from lsr.component import check_length
+from lsr.errors import InputError, NotFoundError, UsageError
+from lsr.pooling import check_choice
+
+ConfigT = TypeVar("ConfigT")
+LARGEST_CONFIG = 1 << 20
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def check_range(option: str, value: float, least: float, most: float = math.inf) -> None:
+    """Raise UsageError unless least <= value <= most and value is finite."""
+    if not (least <= value <= most and math.isfinite(value)):
+        allowed = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+        raise UsageError(f"{option} is {value:g}; allowed is {allowed}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is trained.
+
+    ``base`` is the checkpoint that training begins with: a folder or a hub id. ``queries`` says
+    how queries are encoded: ``model`` (bi-encoder, by the same model), ``idf`` (inference-free: a
+    fixed table), ``learned`` (the table is trained too), ``binary`` (weight 1). ``idf`` is where
+    the table begins: ``training`` estimates it from the training documents, else a checkpoint
+    with a table. ``logs`` is 1, or 2 for the l0 activation. ``max_length`` and ``query_length``
+    are tokens; ``top_k`` keeps the k largest weights of a document (0: all), in training and in
+    the exported model. ``dropout`` is the probability of all dropout layers.
+    """
+
+    base: str
+    queries: str = "idf"
+    idf: str = "training"
+    logs: int = 1
+    max_length: int = 128
+    query_length: int = 64
+    top_k: int = 0
+    dropout: float = 0.0
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_choice("queries", self.queries, ("model", "idf", "learned", "binary"))
+        if self.logs not in (1, 2):
+            raise UsageError(f"logs is {self.logs}; allowed are 1 and 2")
+        check_length(self.max_length)
+        check_length(self.query_length)
+        check_range("top_k", self.top_k, 0)
+        check_range("dropout", self.dropout, 0, 0.9)
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """A file of training pairs (JSONL: query, positive), or a BEIR folder with train qrels.
+
+    ``limit`` pairs are taken (0: all), drawn by ``seed`` of the run. ``licence`` goes into the
+    model card.
+    """
+
+    path: str
+    limit: int = 0
+    licence: str = "not stated"
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_range("limit", self.limit, 0)
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """What a step sees.
+
+    ``queries`` of them, each with its positive and ``negatives`` mined ones. ``order`` is
+    ``random``, or ``topics``: queries whose mined documents are each other's positives come
+    together, so that a batch is its own hard negatives (Hofstätter et al. 2021, "Efficiently
+    Teaching an Effective Dense Retriever with Balanced Topic Aware Sampling").
+    """
+
+    queries: int = 32
+    negatives: int = 0
+    order: str = "random"
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_range("queries", self.queries, 1)
+        check_range("negatives", self.negatives, 0)
+        check_choice("order", self.order, ("random", "topics"))
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """A teacher: ``bm25``, ``dense:MODEL``, ``cross-encoder:MODEL``, or a sparse encoder's name."""
+
+    name: str
+    weight: float = 1.0
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_range("weight", self.weight, 0)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """A loss: ``kl``, ``margin-mse`` or ``info-nce``, and its weight in the sum.
+
+    ``candidates`` are a query's own ``list`` (positive and negatives), or every document of the
+    ``batch``. ``temperature`` divides scores: those of student and teacher in ``kl``, the
+    student's in ``info-nce``; ``margin-mse`` has none.
+    """
+
+    name: str
+    weight: float = 1.0
+    temperature: float = 1.0
+    candidates: str = "batch"
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_choice("loss", self.name, ("kl", "margin-mse", "info-nce"))
+        check_range("weight", self.weight, 0)
+        check_range("temperature", self.temperature, 1e-6)
+        check_choice("candidates", self.candidates, ("list", "batch"))
+
+
+@dataclass(frozen=True)
+class SparsityConfig:
+    """How one side is made sparse.
+
+    ``regularizer`` is one of ``lsr.train.regularizers``, or ``none``; ``strength`` its factor,
+    reached quadratically over the share ``warm_up`` of all steps. ``target_nnz`` takes the place
+    of ``strength``: a controller then finds it. ``threshold`` is that of ``l0-flops``.
+    """
+
+    regularizer: str = "none"
+    strength: float = 0.0
+    target_nnz: float = 0.0
+    warm_up: float = 0.33
+    threshold: int = 0
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_range("strength", self.strength, 0)
+        check_range("target_nnz", self.target_nnz, 0)
+        check_range("warm_up", self.warm_up, 0, 1)
+        check_range("threshold", self.threshold, 0)
+        if self.regularizer != "none" and bool(self.strength) == bool(self.target_nnz):
+            raise UsageError("a regularizer needs one of strength and target_nnz, above 0")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW (Loshchilov and Hutter 2019); the rate rises over ``warm_up``, then falls to 0.
+
+    ``warm_up`` is a share of ``steps``. ``table_rate`` is that of a learned query table.
+    ``max_norm`` clips the gradient (0: not).
+    """
+
+    steps: int
+    learning_rate: float = 2e-5
+    table_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warm_up: float = 0.06
+    max_norm: float = 1.0
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_range("steps", self.steps, 1)
+        check_range("learning_rate", self.learning_rate, 0)
+        check_range("table_rate", self.table_rate, 0)
+        check_range("weight_decay", self.weight_decay, 0)
+        check_range("warm_up", self.warm_up, 0, 1)
+        check_range("max_norm", self.max_norm, 0)
+
+
+@dataclass(frozen=True)
+class MiningConfig:
+    """Where negatives and topic batches come from.
+
+    ``retriever`` is an encoder's name, or ``student`` for the model in training. Of its first
+    ``depth`` documents, those from rank ``first`` on are candidates; what a teacher scores above
+    ``margin`` times the positive is left out as a likely positive (0: nothing is). ``rounds`` is
+    how often it is done, evenly over the training; later rounds ask the student.
+    """
+
+    retriever: str = "bm25"
+    depth: int = 50
+    first: int = 0
+    margin: float = 0.0
+    rounds: int = 1
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_range("depth", self.depth, 1, 10_000)
+        check_range("first", self.first, 0, self.depth - 1)
+        check_range("margin", self.margin, 0)
+        check_range("rounds", self.rounds, 1, 100)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Scoring during training: every ``every`` steps (0: never) and at the end.
+
+    ``dataset`` is a BEIR folder or ir_datasets id and ``split`` its qrels; without one, the judged
+    set are the pairs of the share ``held_out`` of the queries, which are never trained on.
+    """
+
+    every: int = 500
+    dataset: str = ""
+    split: str = "test"
+    held_out: float = 0.005
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_range("every", self.every, 0)
+        check_range("held_out", self.held_out, 0, 0.5)
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """How a batch is computed.
+
+    ``gradient_cache`` repeats forward passes instead of keeping them, so that a batch of any size
+    needs the memory of ``chunk_tokens`` a thread. 0 tokens make one chunk a thread.
+    """
+
+    gradient_cache: bool = False
+    chunk_tokens: int = 0
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_range("chunk_tokens", self.chunk_tokens, 0)
+        if self.gradient_cache and not self.chunk_tokens:
+            raise UsageError("gradient_cache needs chunk_tokens; 4096 is a good start")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A whole run; each table of the TOML file is a field.
+
+    ``output`` is the folder of the model, its checkpoints and its log; ``seed`` decides samples,
+    order and initial values; ``checkpoint_every`` is in steps; teachers' normalised scores are
+    multiplied by ``teacher_scale``.
+    """
+
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    sources: tuple[SourceConfig, ...]
+    losses: tuple[LossConfig, ...]
+    teachers: tuple[TeacherConfig, ...] = ()
+    teacher_scale: float = 30.0
+    documents: SparsityConfig = field(default_factory=SparsityConfig)
+    queries: SparsityConfig = field(default_factory=SparsityConfig)
+    anti_zero: float = 0.0
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    mining: MiningConfig = field(default_factory=MiningConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    output: str = "model"
+    seed: int = 1
+    checkpoint_every: int = 500
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise UsageError("a training needs at least one table [[sources]]")
+        if not any(loss.weight for loss in self.losses):
+            raise UsageError("a training needs at least one table [[losses]] of weight above 0")
+        taught = {loss.name for loss in self.losses} & {"kl", "margin-mse"}
+        if taught and not any(teacher.weight for teacher in self.teachers):
+            raise UsageError(f"the loss {min(taught)} needs at least one table [[teachers]]")
+        listed = any(loss.candidates == "list" for loss in self.losses)
+        if listed and not self.batches.negatives:
+            raise UsageError("a loss over the list needs [batches] negatives = 1 or more")
+        if self.model.queries != "model" and self.queries.regularizer != "none":
+            raise UsageError(
+                f"queries = {self.model.queries!r} has no query model whose weights [queries] "
+                "could make sparse; use queries = 'model', or leave out [queries]"
+            )
+        if self.anti_zero and self.model.queries != "model":
+            raise UsageError("anti_zero needs queries = 'model'")
+        check_range("teacher_scale", self.teacher_scale, 1e-6)
+        check_range("anti_zero", self.anti_zero, 0)
+        check_range("seed", self.seed, 0, 2**32 - 1)
+        check_range("checkpoint_every", self.checkpoint_every, 1)
+
+
+def read_config(path: Path, config: type[ConfigT]) -> ConfigT:
+    """A settings dataclass from a TOML file.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InputError: it is larger than 1 MiB or no TOML.
+        UsageError: an unknown or missing key, or a value of the wrong type or range.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"the configuration {str(path)!r} does not exist; give a TOML file")
+    if path.stat().st_size > LARGEST_CONFIG:
+        raise InputError(f"{path} is larger than 1 MiB; no such configuration is read")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from error
+    return parse_config(table, config)
+
+
+def parse_config(table: Mapping[str, Any], config: type[ConfigT]) -> ConfigT:
+    """A settings dataclass from TOML's tables; what is not given keeps its default.
+
+    Raises:
+        UsageError: an unknown or missing key, or a value of the wrong type or range.
+    """
+    try:
+        return TypeAdapter(config).validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"the configuration's {place} is wrong: {first['msg'].lower()}"
+        ) from None
+
+
+def to_toml(config: Any) -> str:
+    """The whole configuration, defaults included, as TOML."""
+    import tomli_w
+
+    return tomli_w.dumps(asdict(config))

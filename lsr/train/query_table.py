@@ -1,0 +1,82 @@
+"""The query side without a model: a table of term weights, fixed or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsr.checkpoint import Checkpoint
+from lsr.errors import UsageError
+from lsr.lexical import count_terms
+from lsr.statistics import CollectionStatistics
+from lsr.term_table import read_term_table
+from lsr.vocabulary import Vocabulary
+
+
+class QueryTable:
+    """q_j = relu(table_j) if term j occurs in the query, else 0 (Geng et al. 2024, eq. 3).
+
+    ``weights`` float32 (V,) is a parameter, and trained where ``learned``. Special tokens have no
+    part.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        table: NDArray[np.float32],
+        queries: Sequence[str],
+        learned: bool,
+        device: torch.device,
+    ) -> None:
+        weights = torch.from_numpy(table.copy()).to(device)
+        self.weights = torch.nn.Parameter(weights, requires_grad=learned)
+        self._terms = count_terms(vocabulary, queries)
+
+    def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """float32 (B, V): the weights of the queries at these rows."""
+        table = self.weights.relu()
+        found = [self._terms[int(row)].indices for row in rows]
+        device = table.device
+        terms = torch.from_numpy(np.concatenate(found).astype(np.int64)).to(device)
+        owners = np.repeat(np.arange(len(rows)), [len(part) for part in found])
+        places = torch.from_numpy(owners).to(device), terms
+        return table.new_zeros(len(rows), len(table)).index_put(places, table[terms])
+
+    def table(self) -> NDArray[np.float32]:
+        """float32 (V,), as it is exported."""
+        weights: NDArray[np.float32] = self.weights.detach().relu().cpu().numpy()
+        return weights
+
+
+def initial_table(
+    vocabulary: Vocabulary, queries: str, idf: str, documents: Sequence[str]
+) -> NDArray[np.float32]:
+    """float32 (V,): where the table begins, 0 for special tokens.
+
+    Args:
+        vocabulary: the student's.
+        queries: ``binary`` for 1 everywhere, else IDF.
+        idf: ``training`` estimates it from ``documents``; else a checkpoint that has a table.
+        documents: the training documents.
+
+    Raises:
+        UsageError: the checkpoint has no table.
+    """
+    if queries == "binary":
+        table = np.ones(vocabulary.size, dtype=np.float32)
+    elif idf == "training":
+        frequency = count_terms(vocabulary, documents).document_frequency()
+        table = CollectionStatistics(len(documents), frequency, 0.0).idf
+    else:
+        read = read_term_table(Checkpoint.resolve(idf))
+        if read is None or len(read) != vocabulary.size:
+            raise UsageError(
+                f"idf is {idf!r}, which holds no table over the {vocabulary.size} terms of the "
+                "model; give a checkpoint with an idf.json, or 'training'"
+            )
+        table = read
+    table[list(vocabulary.special)] = 0
+    return table

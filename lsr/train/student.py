@@ -1,0 +1,94 @@
+"""The model that is trained: from texts to dense rows of term weights, with gradients."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsr.batching import TokenBatch
+from lsr.checkpoint import Checkpoint
+from lsr.errors import InputError
+from lsr.torch_runtime import load_model, longest_input
+from lsr.vocabulary import Vocabulary
+
+
+class Student(Protocol):
+    """A language model, cut before its vocabulary projection.
+
+    ``random`` is true where its states depend on random numbers, as with dropout.
+    """
+
+    vocabulary: Vocabulary
+    model: Any
+    device: torch.device
+    random: bool
+
+    def longest(self, wanted: int) -> int:
+        """``wanted`` tokens, or as many as the model can take."""
+        ...
+
+    def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """What enters the projection, float (tokens, width), and int64 (texts + 1,) offsets."""
+        ...
+
+    def projection(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Weight (at least V, width), and bias or None."""
+        ...
+
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
+        """What is trained, by name."""
+        ...
+
+
+class MaskedLanguageStudent(Student):
+    """A masked language model that transformers loads, all of it trained.
+
+    Args:
+        checkpoint: where training begins.
+        dropout: probability for all of the model's dropout layers.
+
+    Raises:
+        InputError: the checkpoint is no masked language model.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, dropout: float = 0.0) -> None:
+        self.vocabulary = checkpoint.vocabulary
+        self.model = load_model(checkpoint, "AutoModelForMaskedLM")
+        self.random = dropout > 0
+        self.model.train(self.random)
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = dropout
+        self.device = self.model.device
+        projection = self.model.get_output_embeddings()
+        terms = self.vocabulary.size
+        if projection is None or projection.weight.shape[0] < terms:
+            raise InputError(
+                f"the checkpoint {checkpoint.name!r} has no vocabulary projection over its "
+                f"{terms} terms; give a masked language model as base"
+            )
+        self._projection = projection
+        # The model then returns what enters its projection.
+        projection.forward = lambda states: states
+
+    def longest(self, wanted: int) -> int:
+        """``wanted`` tokens, or as many as the model has positions for."""
+        return longest_input(self.model, wanted)
+
+    def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """States at the real tokens."""
+        ids = torch.from_numpy(batch.ids).to(self.device)
+        mask = torch.from_numpy(batch.mask).to(self.device)
+        states = self.model(input_ids=ids, attention_mask=mask).logits
+        return states[mask.bool()], batch.offsets
+
+    def projection(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The masked language model's own."""
+        return self._projection.weight, self._projection.bias
+
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
+        """All parameters."""
+        return dict(self.model.named_parameters())
