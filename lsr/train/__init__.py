@@ -1,1 +1,1 @@
-"""Training of sparse encoders."""
+"""Training of sparse encoders: losses, regularisers, teachers, batches, trainer."""

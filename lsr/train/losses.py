@@ -1,0 +1,187 @@
+"""Ranking losses over the scores of each query's candidates.
+
+Scores are float (B, C): a row for each of B queries, a column for each of C candidates.
+``allowed``, bool (B, C), marks the candidates that count; one that doesn't (padding, a duplicate of
+the positive, a likely false negative) has no influence and no gradient, whatever its score, NaN
+included. None lets all count. A query with fewer than two candidates that count has nothing to rank
+and adds zero. Every loss is the sum over queries divided by B.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from lsr.errors import UsageError
+
+Pairs = Literal["positive", "all"]
+
+
+def match(queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
+    """Score of each document for each query, the inner product: (B, V), (N, V) -> (B, N)."""
+    return queries @ documents.T
+
+
+def info_nce(
+    scores: torch.Tensor,
+    positives: torch.Tensor,
+    temperature: float = 1.0,
+    allowed: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """-log softmax(scores / temperature) of each query's positive.
+
+    van den Oord et al. 2018 ("Representation Learning with Contrastive Predictive Coding"), eq. 4;
+    SPLADE's ranking loss with in-batch and mined negatives (Formal et al. 2021a, eq. 4). A query
+    whose positive doesn't count adds zero.
+
+    Args:
+        scores: float (B, C).
+        positives: int64 (B,), the column of each query's positive.
+        temperature: above 0; inner products of sparse vectors are usually left at 1.
+        allowed: bool (B, C) or None.
+
+    Raises:
+        UsageError: shapes differ, or the temperature isn't above 0.
+    """
+    _check_temperature(temperature)
+    allowed = _allowed(scores, allowed)
+    counts = (allowed.sum(1) >= 2) & allowed.gather(1, positives.unsqueeze(1)).squeeze(1)
+    logits = (scores[counts] / temperature).masked_fill(~allowed[counts], -math.inf)
+    total = torch.nn.functional.cross_entropy(logits, positives[counts], reduction="sum")
+    return total / max(len(scores), 1)
+
+
+def margin_mse(
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    allowed: torch.Tensor | None = None,
+    pairs: Pairs = "positive",
+) -> torch.Tensor:
+    """Squared difference between the student's and the teacher's margin, averaged over pairs.
+
+    ``pairs="positive"``: margins of column 0, the positive, over each other candidate, averaged
+    over those (Hofstätter et al. 2020, "Improving Efficient Neural Ranking Models with
+    Cross-Architecture Knowledge Distillation", eq. 3, one negative there). A query whose positive
+    doesn't count adds zero. ``pairs="all"``: the mean over all n² ordered pairs of the n candidates
+    that count, a candidate with itself included, as in naver/splade's ``hf/trainers.py``; it equals
+    twice the variance of student - teacher, which is how it is computed.
+
+    Args:
+        student: float (B, C), the positive in column 0.
+        teacher: (B, C), scores of the same candidates.
+        allowed: bool (B, C) or None.
+        pairs: which pairs of candidates have a margin.
+
+    Raises:
+        UsageError: shapes differ, or ``pairs`` is unknown.
+    """
+    if pairs not in ("positive", "all"):
+        raise UsageError(f"pairs is {pairs!r}; allowed is 'positive' or 'all'")
+    allowed = _allowed(student, allowed, teacher)
+    size = allowed.sum(1)
+    counts = size >= 2
+    if pairs == "positive":
+        counts = counts & allowed[:, 0]
+    difference = (student[counts] - teacher[counts]).masked_fill(~allowed[counts], 0)
+    size = size[counts]
+    if pairs == "positive":
+        errors, number = difference[:, :1] - difference, size - 1
+    else:
+        mean = difference.sum(1, keepdim=True) / size.unsqueeze(1)
+        errors, number = difference - mean, size / 2
+    errors = errors.masked_fill(~allowed[counts], 0)
+    return (errors.square().sum(1) / number).sum() / max(len(student), 1)
+
+
+def kl_divergence(
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    temperature: float = 1.0,
+    allowed: torch.Tensor | None = None,
+    rescale: bool = False,
+) -> torch.Tensor:
+    """KL(p_teacher ‖ p_student) with p = softmax(scores / temperature), for each query.
+
+    Gradients shrink with 1/temperature²; ``rescale`` multiplies the loss by temperature² against
+    it (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2).
+    sentence-transformers' SparseDistillKLDivLoss has temperature 2 and rescales; naver/splade and
+    OpenSearch's training code have temperature 1, where both are the same.
+
+    Args:
+        student: float (B, C).
+        teacher: (B, C), scores of the same candidates.
+        temperature: above 0.
+        allowed: bool (B, C) or None.
+        rescale: multiply by temperature².
+
+    Raises:
+        UsageError: shapes differ, or the temperature isn't above 0.
+    """
+    _check_temperature(temperature)
+    allowed = _allowed(student, allowed, teacher)
+    counts = allowed.sum(1) >= 2
+    kept = allowed[counts]
+    ours, theirs = (
+        (scores[counts] / temperature).masked_fill(~kept, -math.inf).log_softmax(1)
+        for scores in (student, teacher.to(student.dtype))
+    )
+    surprise = torch.where(theirs > -math.inf, theirs - ours, 0)
+    total = (theirs.exp() * surprise).sum() * (temperature**2 if rescale else 1)
+    return total / max(len(student), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedLosses:
+    """Sum of named losses, each times its weight.
+
+    Raises:
+        UsageError: there is no weight, or one isn't finite and 0 or more.
+    """
+
+    weights: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise UsageError("no loss has a weight; give at least one")
+        for name, weight in self.weights.items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise UsageError(f"the weight of {name} is {weight}; allowed is 0 or more")
+
+    def __call__(self, parts: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
+        """The weighted sum of scalar losses, and the value of each before its weight.
+
+        Raises:
+            UsageError: ``parts`` isn't exactly the losses that have a weight.
+        """
+        if parts.keys() != self.weights.keys():
+            raise UsageError(
+                f"losses {', '.join(sorted(parts))} were given, weights are there for "
+                f"{', '.join(sorted(self.weights))}; they must be the same"
+            )
+        stacked = torch.stack([parts[name] for name in self.weights])
+        total = (stacked * stacked.new_tensor(list(self.weights.values()))).sum()
+        return total, dict(zip(self.weights, stacked.tolist(), strict=True))
+
+
+def _allowed(
+    scores: torch.Tensor, allowed: torch.Tensor | None, teacher: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The mask, after a check that all shapes are those of ``scores``."""
+    for name, other in (("teacher's scores", teacher), ("mask", allowed)):
+        if other is not None and other.shape != scores.shape:
+            raise UsageError(
+                f"scores are {tuple(scores.shape)} and the {name} {tuple(other.shape)}; "
+                f"both must be (queries, candidates)"
+            )
+    if allowed is None:
+        return torch.ones_like(scores, dtype=torch.bool)
+    return allowed
+
+
+def _check_temperature(temperature: float) -> None:
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise UsageError(f"temperature is {temperature}; allowed is a number above 0")

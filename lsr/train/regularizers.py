@@ -1,0 +1,311 @@
+"""Penalties on sparse vectors that keep them sparse, and the operations that cut them.
+
+Vectors are float (N, V): N texts, V terms. Those of an encoder are 0 or above; the formulas take
+absolute values as the papers do. A penalty is a scalar before its strength, which queries and
+documents have each their own of (``lsr.train.sparsity``: ``warm_up``, ``SparsityController``).
+
+``groups`` is the number of documents per query G in the FLOPS family: OpenSearch's training code
+reshapes documents (B·G, V), a query's documents one after the other, to (B, G, V), takes the
+penalty of each place in the group on its own, and adds the G results. Where the places look alike
+that is G times the value over all N = B·G documents (groups=1: naver/splade,
+sentence-transformers), so a strength from one code doesn't suit the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from lsr.errors import InputError, UsageError
+
+Regularizer = Callable[[torch.Tensor], torch.Tensor]
+
+# The least sum that anti-zero sees, so that its value stays finite where every weight is 0.
+SMALLEST_SUM = 1e-3
+
+
+def flops(weights: torch.Tensor, groups: int = 1) -> torch.Tensor:
+    """FLOPS: Σ_j (1/N Σ_i |w_ij|)², a smooth stand-in for the multiplications of a search.
+
+    Paria et al. 2020 ("Minimizing FLOPs to Learn Efficient Sparse Representations"), section 4.1;
+    SPLADE (Formal et al. 2021a), eq. 5.
+
+    Raises:
+        UsageError: N isn't a multiple of ``groups``.
+    """
+    return _mean_weights(weights, groups).square().sum()
+
+
+def l1(weights: torch.Tensor) -> torch.Tensor:
+    """L1: 1/N Σ_i Σ_j |w_ij|, on queries in "Efficient SPLADE" (Lassance and Clinchant 2022)."""
+    return weights.abs().sum(1).mean()
+
+
+def l0_flops(weights: torch.Tensor, threshold: int, groups: int = 1) -> torch.Tensor:
+    """FLOPS of the vectors with more than ``threshold`` non-zero weights; the others are let be.
+
+    Σ_j (1/N Σ_i M_i |w_ij|)² with M_i = 1[‖w_i‖₀ > t] and the divisor still N, from Shen et al.
+    2025 ("Exploring l0 Sparsification for Inference-free Sparse Retrievers"; the l0 mask).
+
+    Raises:
+        UsageError: N isn't a multiple of ``groups``.
+    """
+    long = weights.count_nonzero(1) > threshold
+    return flops(torch.where(long.unsqueeze(1), weights, 0), groups)
+
+
+def idf_flops(weights: torch.Tensor, idf: torch.Tensor, groups: int = 1) -> torch.Tensor:
+    """FLOPS with each term's weight times its IDF: Σ_j (idf_j/N Σ_i |w_ij|)².
+
+    This is the literal reading of "IDF-aware FLOPS loss" in the abstract of the first version of
+    Geng et al. 2024 ("Towards Competitive Search Relevance for Inference-Free Learned Sparse
+    Retrievers"), and it isn't what made their models: the second version speaks of an IDF-aware
+    penalty for the matching function, and the released training code has no IDF in FLOPS. There
+    IDF is in the query vector only, s(q, d) = Σ_{j in q} idf_j w_j(d), so that rare terms get
+    larger gradients of the ranking loss against a penalty that is the same for all. For their
+    recipe use ``flops`` with IDF queries. This variant presses rare terms hardest; it is here to
+    be compared.
+
+    Args:
+        weights: (N, V).
+        idf: (V,), 0 or above.
+        groups: see the module.
+
+    Raises:
+        UsageError: ``idf`` isn't (V,), or N isn't a multiple of ``groups``.
+    """
+    if idf.shape != weights.shape[1:]:
+        raise UsageError(
+            f"IDF has shape {tuple(idf.shape)} and vectors have {weights.shape[1]} terms; "
+            "both must have the same vocabulary"
+        )
+    return (_mean_weights(weights, groups) * idf).square().sum()
+
+
+class DocumentFrequencies:
+    """Weight of each term by how many documents it is active in, for DF-FLOPS.
+
+    w_j = 1 / (1 + (x_j^(log_α 2) - 1)^β) with x_j = DF_j/|C|: 0 for a term in no document, 1/2 for
+    one in a share α of them, 1 for one in all; β is how steep the way is (Porco et al. 2025, "An
+    Alternative to FLOPS Regularization to Effectively Productionize SPLADE-Doc").
+
+    The paper estimates DF every 100 steps on validation documents; here it comes from the training
+    documents of the last ``every`` calls of ``observe``. Until the first estimate all weights
+    are 1, which is FLOPS. Not verified against the paper's body: α = 0.1 and β = 10, which are
+    those of public re-implementations.
+
+    Args:
+        terms: V.
+        alpha: above 0 and below 1.
+        beta: above 0.
+        every: calls of ``observe`` per estimate.
+
+    Raises:
+        UsageError: a value is outside what is allowed.
+    """
+
+    def __init__(
+        self, terms: int, alpha: float = 0.1, beta: float = 10.0, every: int = 100
+    ) -> None:
+        if terms < 1 or every < 1:
+            raise UsageError(f"terms is {terms} and every {every}; allowed is 1 or more")
+        if not (0 < alpha < 1 and beta > 0):
+            raise UsageError(
+                f"alpha is {alpha} and beta {beta}; allowed is alpha between 0 and 1, beta above 0"
+            )
+        self._exponent = math.log(2) / math.log(alpha)
+        self._beta = beta
+        self._every = every
+        self._counts = torch.zeros(terms, dtype=torch.int64)
+        self._documents = torch.zeros((), dtype=torch.int64)
+        self._calls = torch.zeros((), dtype=torch.int64)
+        self.weights = torch.ones(terms)
+
+    def observe(self, documents: torch.Tensor) -> None:
+        """Count the active terms of documents (N, V); each ``every``th call is a new estimate."""
+        with torch.no_grad():
+            self._counts += documents.count_nonzero(0).to(self._counts.device)
+        self._documents += len(documents)
+        self._calls += 1
+        if self._calls < self._every:
+            return
+        share = self._counts.double() / self._documents.clamp(min=1)
+        base = (share**self._exponent - 1).clamp(min=0)
+        self.weights = (1 / (1 + base**self._beta)).float()
+        for count in (self._counts, self._documents, self._calls):
+            count.zero_()
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Counts so far and the weights, as tensors."""
+        names = ("counts", "documents", "calls", "weights")
+        values = (self._counts, self._documents, self._calls, self.weights)
+        return {name: value.clone() for name, value in zip(names, values, strict=True)}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Continue where ``state_dict`` was taken.
+
+        Raises:
+            InputError: names, shapes or types aren't those of ``state_dict``.
+        """
+        own = self.state_dict()
+        for name, value in own.items():
+            other = state.get(name)
+            if other is None or other.shape != value.shape or other.dtype != value.dtype:
+                raise InputError(
+                    f"the saved document frequencies need {name} of shape {tuple(value.shape)} and "
+                    f"type {value.dtype}; resume from another checkpoint"
+                )
+        self._counts, self._documents, self._calls, self.weights = (
+            state[name].clone() for name in own
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DfFlops:
+    """DF-FLOPS: Σ_j (w_j/N Σ_i |w_ij|)² with w_j from the document frequencies seen so far.
+
+    Porco et al. 2025. The weight stands inside the square; one summary of the paper puts it
+    outside. A call takes its documents into the frequencies: call it once per training step.
+    """
+
+    frequencies: DocumentFrequencies
+    groups: int = 1
+
+    def __call__(self, weights: torch.Tensor) -> torch.Tensor:
+        """The penalty of vectors (N, V)."""
+        self.frequencies.observe(weights)
+        terms = self.frequencies.weights.to(weights)
+        return (_mean_weights(weights, self.groups) * terms).square().sum()
+
+
+def anti_zero(*sides: torch.Tensor) -> torch.Tensor:
+    """Σ over sides of 1 / (Σ of all weights)², which keeps vectors from becoming all 0.
+
+    naver/splade's ``hf/trainers.py`` gives it queries and documents of the whole batch; give it
+    documents only where queries are a table. Sums below 0.001 count as 0.001, without gradient, so
+    that value and gradient are finite where everything is 0.
+    """
+    sums = torch.stack([side.sum() for side in sides])
+    return sums.clamp(min=SMALLEST_SUM).pow(-2).sum()
+
+
+def top_k(weights: torch.Tensor, k: int) -> torch.Tensor:
+    """The k largest weights of each row, the others 0; of equal weights the smaller term ids stay.
+
+    As ``lsr.pruning`` does at inference. The gradient passes to those kept only.
+
+    Raises:
+        UsageError: k is below 1.
+    """
+    if k < 1:
+        raise UsageError(f"k is {k}; allowed is 1 or more")
+    if k >= weights.shape[1]:
+        return weights
+    with torch.no_grad():
+        least = weights.topk(k, dim=1).values[:, -1:]
+        above, equal = weights > least, weights == least
+        room = k - above.sum(1, keepdim=True)
+        kept = above | (equal & (equal.cumsum(1) <= room))
+    return torch.where(kept, weights, 0)
+
+
+def saturate(logits: torch.Tensor, logs: int) -> torch.Tensor:
+    """ReLU and then ``logs`` times log(1 + .): 1 is SPLADE's, 2 the l0 activation.
+
+    Formal et al. 2021b ("SPLADE v2"), eq. 1; Shen et al. 2025. Of logits z > 0 the gradient is
+    1/(1+z) with one logarithm and 1/((1+z)(1+log(1+z))) with two; of others it is 0.
+
+    Raises:
+        UsageError: ``logs`` is below 0.
+    """
+    if logs < 0:
+        raise UsageError(f"logs is {logs}; allowed is 0 or more")
+    saturated = logits.relu()
+    for _ in range(logs):
+        saturated = saturated.log1p()
+    return saturated
+
+
+@dataclass(frozen=True, slots=True)
+class RegularizerOptions:
+    """What a named regulariser may need; None is not given.
+
+    Args:
+        groups: documents per query in the FLOPS family, see the module.
+        threshold: t of l0-flops, non-zero weights a document may have for free.
+        idf: (V,), of idf-flops.
+        frequencies: of df-flops; its state belongs into checkpoints.
+    """
+
+    groups: int = 1
+    threshold: int | None = None
+    idf: torch.Tensor | None = None
+    frequencies: DocumentFrequencies | None = None
+
+
+def _flops(options: RegularizerOptions) -> Regularizer:
+    return lambda weights: flops(weights, options.groups)
+
+
+def _l1(options: RegularizerOptions) -> Regularizer:
+    if options.groups != 1:
+        raise UsageError(f"groups is {options.groups}; l1 knows no groups, leave it at 1")
+    return l1
+
+
+def _l0_flops(options: RegularizerOptions) -> Regularizer:
+    threshold = options.threshold
+    if threshold is None or threshold < 0:
+        raise UsageError(f"the threshold of l0-flops is {threshold}; give a number from 0, as 150")
+    return lambda weights: l0_flops(weights, threshold, options.groups)
+
+
+def _idf_flops(options: RegularizerOptions) -> Regularizer:
+    idf = options.idf
+    if idf is None:
+        raise UsageError("idf-flops needs the IDF of each term; give it, or use flops")
+    return lambda weights: idf_flops(weights, idf.to(weights), options.groups)
+
+
+def _df_flops(options: RegularizerOptions) -> Regularizer:
+    if options.frequencies is None:
+        raise UsageError("df-flops needs document frequencies; give them, or use flops")
+    return DfFlops(options.frequencies, options.groups)
+
+
+# Name in a config: its factory, and the options that only it reads.
+REGULARIZERS: dict[str, tuple[Callable[[RegularizerOptions], Regularizer], frozenset[str]]] = {
+    "flops": (_flops, frozenset()),
+    "l1": (_l1, frozenset()),
+    "l0-flops": (_l0_flops, frozenset({"threshold"})),
+    "idf-flops": (_idf_flops, frozenset({"idf"})),
+    "df-flops": (_df_flops, frozenset({"frequencies"})),
+}
+
+
+def regularizer(name: str, options: RegularizerOptions) -> Regularizer:
+    """The regulariser of that name.
+
+    Raises:
+        UsageError: the name is unknown, what it needs isn't given, or what it ignores is.
+    """
+    if name not in REGULARIZERS:
+        raise UsageError(f"regulariser is {name!r}; allowed is {', '.join(REGULARIZERS)}")
+    factory, reads = REGULARIZERS[name]
+    for option in ("threshold", "idf", "frequencies"):
+        if getattr(options, option) is not None and option not in reads:
+            raise UsageError(f"{name} has no {option}; leave it out")
+    return factory(options)
+
+
+def _mean_weights(weights: torch.Tensor, groups: int) -> torch.Tensor:
+    """Mean absolute weight of each term at each place of the group: (N, V) -> (groups, V)."""
+    if groups < 1 or len(weights) % groups:
+        raise UsageError(
+            f"{len(weights)} vectors aren't a multiple of groups={groups}; "
+            "groups is the number of documents per query"
+        )
+    return weights.abs().reshape(len(weights) // groups, groups, -1).mean(0)

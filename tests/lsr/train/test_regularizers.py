@@ -1,0 +1,350 @@
+"""Regularisers against loops over Python floats, gradients against finite differences."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsr.errors import InputError, UsageError
+from lsr.pruning import Pruning
+from lsr.sparse import SparseBatch
+from lsr.train.regularizers import (
+    REGULARIZERS,
+    SMALLEST_SUM,
+    DfFlops,
+    DocumentFrequencies,
+    RegularizerOptions,
+    anti_zero,
+    flops,
+    idf_flops,
+    l0_flops,
+    l1,
+    regularizer,
+    saturate,
+    top_k,
+)
+from tests.lsr.train.finite_differences import (
+    assert_like_loop,
+    central_differences,
+    value_and_gradient,
+)
+
+WEIGHTS = st.sampled_from([0.0, 0.0, 0.5, 0.5, 1.25, 3.0])
+
+
+@st.composite
+def vectors(draw, values=WEIGHTS):
+    """Weights (B·G, V) with zeros and ties, and G."""
+    queries, groups, terms = (draw(st.integers(1, 3)) for _ in range(3))
+    row = st.lists(values, min_size=terms, max_size=terms)
+    rows = draw(st.lists(row, min_size=queries * groups, max_size=queries * groups))
+    return torch.tensor(rows, dtype=torch.float64), groups
+
+
+def flops_loop(weights, groups, scale=None, counts=None):
+    """Σ over places g and terms j of (scale_j / B Σ_b counts_bg |w_bgj|)²."""
+    rows = weights.tolist()
+    queries = len(rows) // groups
+    total = 0.0
+    for place in range(groups):
+        for term in range(len(rows[0])):
+            mean = 0.0
+            for query in range(queries):
+                row = query * groups + place
+                if counts is None or counts[row]:
+                    mean += abs(rows[row][term]) / queries
+            total += (mean * (1 if scale is None else scale[term])) ** 2
+    return total
+
+
+def l1_loop(weights):
+    rows = weights.tolist()
+    return sum(abs(value) for row in rows for value in row) / len(rows)
+
+
+@settings(deadline=None, max_examples=50)
+@given(vectors())
+def test_flops_equals_its_loop(problem):
+    weights, groups = problem
+    assert_like_loop(lambda w: flops(w, groups), lambda w: flops_loop(w, groups), weights)
+
+
+@settings(deadline=None, max_examples=50)
+@given(vectors())
+def test_l1_equals_its_loop(problem):
+    assert_like_loop(l1, l1_loop, problem[0])
+
+
+@settings(deadline=None, max_examples=50)
+@given(vectors(), st.integers(0, 3))
+def test_l0_flops_equals_its_loop(problem, threshold):
+    weights, groups = problem
+    # The mask is a constant of the gradient, as it is of autograd.
+    counts = [sum(value != 0 for value in row) > threshold for row in weights.tolist()]
+    assert_like_loop(
+        lambda w: l0_flops(w, threshold, groups),
+        lambda w: flops_loop(w, groups, counts=counts),
+        weights,
+    )
+
+
+@settings(deadline=None, max_examples=50)
+@given(vectors(), st.lists(st.sampled_from([0.0, 0.1, 1.0, 15.6]), min_size=3, max_size=3))
+def test_idf_flops_equals_its_loop(problem, idf):
+    weights, groups = problem
+    idf = idf[: weights.shape[1]]
+    assert_like_loop(
+        lambda w: idf_flops(w, torch.tensor(idf, dtype=torch.float64), groups),
+        lambda w: flops_loop(w, groups, idf),
+        weights,
+    )
+
+
+@settings(deadline=None, max_examples=50)
+@given(vectors(), st.sampled_from([0.05, 0.1, 0.5]), st.sampled_from([1.0, 2.5, 10.0]))
+def test_df_flops_equals_its_loop(problem, alpha, beta):
+    weights, groups = problem
+    share = [
+        sum(row[j] != 0 for row in weights.tolist()) / len(weights) for j in range(len(weights[0]))
+    ]
+    exponent = math.log(2, alpha)
+    scale = [1 / (1 + (max(x**exponent, 1) - 1) ** beta) if x else 0.0 for x in share]
+
+    def penalty(w):
+        return DfFlops(DocumentFrequencies(weights.shape[1], alpha, beta, every=1), groups)(w)
+
+    frequencies = DocumentFrequencies(weights.shape[1], alpha, beta, every=1)
+    frequencies.observe(weights)
+    np.testing.assert_allclose(frequencies.weights, scale, rtol=1e-5)
+    assert_like_loop(
+        penalty,
+        lambda w: flops_loop(w, groups, frequencies.weights.double().tolist()),
+        weights,
+    )
+
+
+def test_groups_of_like_vectors_cost_g_times_the_flattened_penalty():
+    generator = torch.Generator().manual_seed(3)
+    queries, groups = 5, 4
+    once = torch.rand(queries, 7, generator=generator, dtype=torch.float64)
+    documents = once.repeat_interleave(groups, dim=0)
+    assert flops(documents, groups).item() == pytest.approx(groups * flops(documents).item())
+
+
+def test_autograd_of_every_regularizer_passes_torchs_own_check():
+    generator = torch.Generator().manual_seed(4)
+    weights = torch.rand(6, 5, generator=generator, dtype=torch.float64) + 0.1
+    weights.requires_grad_()
+    frequencies = DocumentFrequencies(5, every=1_000_000)
+    options = {
+        "l0-flops": RegularizerOptions(threshold=2),
+        "idf-flops": RegularizerOptions(idf=torch.arange(5.0).double()),
+        "df-flops": RegularizerOptions(frequencies=frequencies),
+    }
+    for name in REGULARIZERS:
+        penalty = regularizer(name, options.get(name, RegularizerOptions()))
+        assert torch.autograd.gradcheck(penalty, (weights,)), name
+    assert torch.autograd.gradcheck(anti_zero, (weights, 2 * weights.detach()))
+    for logs in range(4):
+        assert torch.autograd.gradcheck(lambda z, logs=logs: saturate(z - 0.5, logs), (weights,))
+
+
+# Anti-zero
+
+
+@settings(deadline=None, max_examples=50)
+@given(vectors(), vectors())
+def test_anti_zero_equals_its_formula(queries, documents):
+    sides = [weights + 0.01 for weights, _ in (queries, documents)]
+
+    def loop(moved):
+        sums = [sum(sum(row) for row in side.tolist()) for side in (moved, sides[1])]
+        return sum(1 / (total * total) for total in sums)
+
+    value, gradient = value_and_gradient(lambda w: anti_zero(w, sides[1]), sides[0])
+    assert value == pytest.approx(loop(sides[0]))
+    torch.testing.assert_close(gradient, central_differences(loop, sides[0]), rtol=1e-4, atol=1e-6)
+
+
+def test_anti_zero_stays_finite_where_all_weights_are_zero():
+    value, gradient = value_and_gradient(anti_zero, torch.zeros(3, 4))
+    assert value == pytest.approx(1 / SMALLEST_SUM**2)
+    assert gradient.isfinite().all()
+    some = torch.full((1, 1), 0.5)
+    assert anti_zero(some).item() == pytest.approx(4)
+    assert anti_zero(some, some).item() == pytest.approx(8)
+
+
+# Top-k
+
+
+@settings(deadline=None, max_examples=100)
+@given(vectors(), st.integers(1, 4))
+def test_top_k_keeps_the_largest_and_of_equals_the_first(problem, k):
+    weights, _ = problem
+    value = torch.arange(1.0, weights.numel() + 1).double().view_as(weights)
+    found, gradient = value_and_gradient(lambda w: (top_k(w, k) * value).sum(), weights)
+    expected = torch.zeros_like(weights)
+    passed = torch.zeros_like(weights)
+    for i, row in enumerate(weights.tolist()):
+        for j in sorted(range(len(row)), key=lambda j: (-row[j], j))[:k]:
+            expected[i, j], passed[i, j] = row[j], value[i, j]
+    assert torch.equal(top_k(weights, k), expected)
+    assert torch.equal(gradient, passed)
+    assert found == pytest.approx((expected * value).sum().item())
+
+
+@settings(deadline=None, max_examples=50)
+@given(vectors(), st.integers(1, 4))
+def test_top_k_in_training_is_that_of_inference(problem, k):
+    dense = problem[0].float()
+    rows, terms = dense.numpy().nonzero()
+    indptr = np.searchsorted(rows, np.arange(len(dense) + 1)).astype(np.int64)
+    batch = SparseBatch(indptr, terms.astype(np.int32), dense.numpy()[rows, terms], dense.shape[1])
+    pruned = Pruning(top_k=k)(batch).to_scipy().toarray()
+    np.testing.assert_array_equal(top_k(dense, k).numpy(), pruned)
+
+
+def test_top_k_refuses_no_terms():
+    with pytest.raises(UsageError, match="k is 0"):
+        top_k(torch.ones(1, 2), 0)
+
+
+# Saturation
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.sampled_from([-3.0, -0.5, 0.25, 1.0, 40.0]), min_size=1, max_size=5))
+def test_saturation_equals_its_formula(logits):
+    logits = torch.tensor(logits, dtype=torch.float64)
+    for logs in range(4):
+
+        def loop(moved, logs=logs):
+            total = 0.0
+            for value in moved.tolist():
+                value = max(value, 0.0)
+                for _ in range(logs):
+                    value = math.log(1 + value)
+                total += value
+            return total
+
+        assert_like_loop(lambda z, logs=logs: saturate(z, logs).sum(), loop, logits)
+    z = logits[logits > 0]
+    _, one = value_and_gradient(lambda z: saturate(z, 1).sum(), z)
+    _, two = value_and_gradient(lambda z: saturate(z, 2).sum(), z)
+    torch.testing.assert_close(one, 1 / (1 + z))
+    torch.testing.assert_close(two, 1 / ((1 + z) * (1 + z.log1p())))
+
+
+def test_saturation_refuses_fewer_than_no_logarithms():
+    with pytest.raises(UsageError, match="logs is -1"):
+        saturate(torch.ones(1), -1)
+
+
+# Document frequencies
+
+
+def test_document_frequency_weights_rise_from_0_over_a_half_to_1():
+    frequencies = DocumentFrequencies(5, alpha=0.1, beta=10.0, every=1)
+    documents = torch.zeros(100, 5)
+    for term, count in enumerate((0, 1, 10, 30, 100)):
+        documents[:count, term] = 1.0
+    frequencies.observe(documents)
+    none, rare, at_alpha, common, everywhere = frequencies.weights.tolist()
+    assert none == 0
+    assert 0 <= rare < 1e-3
+    assert at_alpha == pytest.approx(0.5, abs=1e-6)
+    assert 0.99 < common <= everywhere == 1
+
+
+def test_document_frequencies_are_those_of_the_last_full_window():
+    frequencies = DocumentFrequencies(2, every=2)
+    frequencies.observe(torch.tensor([[1.0, 0.0]]))
+    assert frequencies.weights.tolist() == [1, 1]
+    frequencies.observe(torch.tensor([[2.0, 0.0], [1.0, 0.0]]))
+    assert frequencies.weights.tolist() == [1, 0]
+    for _ in range(2):
+        frequencies.observe(torch.tensor([[0.0, 1.0]]))
+    assert frequencies.weights.tolist() == [0, 1]
+
+
+def test_document_frequencies_go_on_from_their_state_bit_for_bit():
+    generator = torch.Generator().manual_seed(7)
+    batches = [(torch.rand(4, 6, generator=generator) - 0.6).relu() for _ in range(9)]
+    whole, first = (DocumentFrequencies(6, every=4) for _ in range(2))
+    for batch in batches:
+        whole.observe(batch)
+    for batch in batches[:5]:
+        first.observe(batch)
+    second = DocumentFrequencies(6, every=4)
+    second.load_state_dict(first.state_dict())
+    for batch in batches[5:]:
+        second.observe(batch)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name])
+    assert set(whole.weights.tolist()) != {1.0}
+
+
+def test_document_frequencies_refuse_another_vocabularys_state():
+    frequencies = DocumentFrequencies(6)
+    with pytest.raises(InputError, match="counts of shape"):
+        frequencies.load_state_dict(DocumentFrequencies(5).state_dict())
+    with pytest.raises(InputError, match="counts of shape"):
+        frequencies.load_state_dict({})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"terms": 0}, {"every": 0}, {"alpha": 1.0}, {"alpha": 0.0}, {"beta": 0.0}]
+)
+def test_document_frequencies_refuse_impossible_settings(wrong):
+    with pytest.raises(UsageError, match="allowed is"):
+        DocumentFrequencies(**{"terms": 3, **wrong})
+
+
+# By name
+
+
+def test_a_name_gives_its_regularizer():
+    weights = torch.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]], dtype=torch.float64)
+    idf = torch.tensor([1.0, 2.0, 3.0])
+    expected = {
+        "flops": (RegularizerOptions(groups=2), flops(weights, 2)),
+        "l1": (RegularizerOptions(), l1(weights)),
+        "l0-flops": (RegularizerOptions(threshold=1), l0_flops(weights, 1)),
+        "idf-flops": (RegularizerOptions(idf=idf), idf_flops(weights, idf.double())),
+        "df-flops": (
+            RegularizerOptions(frequencies=DocumentFrequencies(3)),
+            DfFlops(DocumentFrequencies(3))(weights),
+        ),
+    }
+    assert expected.keys() == REGULARIZERS.keys()
+    for name, (options, value) in expected.items():
+        assert torch.equal(regularizer(name, options)(weights), value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("l2", RegularizerOptions(), "allowed is flops, l1, l0-flops, idf-flops, df-flops"),
+        ("l1", RegularizerOptions(groups=2), "no groups"),
+        ("l0-flops", RegularizerOptions(), "threshold of l0-flops is None"),
+        ("l0-flops", RegularizerOptions(threshold=-1), "threshold of l0-flops is -1"),
+        ("flops", RegularizerOptions(threshold=5), "flops has no threshold"),
+        ("idf-flops", RegularizerOptions(), "needs the IDF"),
+        ("df-flops", RegularizerOptions(), "needs document frequencies"),
+        ("flops", RegularizerOptions(idf=torch.ones(2)), "flops has no idf"),
+    ],
+)
+def test_a_name_without_what_it_needs_is_refused(name, options, message):
+    with pytest.raises(UsageError, match=message):
+        regularizer(name, options)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(UsageError, match="3 vectors aren't a multiple of groups=2"):
+        flops(torch.ones(3, 4), 2)
+    with pytest.raises(UsageError, match="same vocabulary"):
+        idf_flops(torch.ones(3, 4), torch.ones(3))
