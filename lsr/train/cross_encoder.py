@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -108,6 +109,11 @@ class CrossEncoder:
         from lsr.torch_runtime import longest_input
 
         tokenizer = Tokenizer.from_str(self._checkpoint.vocabulary.tokenizer.to_str())
+        if tokenizer.num_special_tokens_to_add(is_pair=True) == 0:
+            raise InputError(
+                f"the tokenizer of {self.name} puts nothing between query and document; give a "
+                "cross-encoder, whose tokenizer.json has a template for pairs"
+            )
         length = longest_input(self._model, self._config.max_length)
         tokenizer.enable_truncation(length, strategy="longest_first")
         return tokenizer
@@ -161,7 +167,7 @@ class CrossEncoderTeacher:
 class ScoreFile:
     """Scores by key, in a file of records that only grows: int64 key, float32 score.
 
-    A record that was cut off by an interruption is dropped; the next one takes its place.
+    A record that was cut off by an interruption is dropped.
     """
 
     RECORD = np.dtype([("key", "<i8"), ("score", "<f4")])
@@ -171,8 +177,8 @@ class ScoreFile:
         path.touch()
         whole = path.stat().st_size // self.RECORD.itemsize
         records = np.fromfile(path, self.RECORD, whole)
+        os.truncate(path, whole * self.RECORD.itemsize)
         self._path = path
-        self._size = whole * self.RECORD.itemsize
         finite = records[np.isfinite(records["score"])]
         self.scores: dict[int, float] = dict(
             zip(finite["key"].tolist(), finite["score"].tolist(), strict=True)
@@ -182,8 +188,6 @@ class ScoreFile:
         """Keep some scores; they are in the file when this returns."""
         records = np.empty(len(keys), self.RECORD)
         records["key"], records["score"] = keys, scores
-        with self._path.open("r+b") as file:
-            file.seek(self._size)
+        with self._path.open("ab") as file:
             file.write(records.tobytes())
-        self._size += records.nbytes
         self.scores.update(zip(keys, scores.tolist(), strict=True))
