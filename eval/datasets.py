@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.demo import demo_qrels, demo_queries, stdlib_documents
-from eval.qrels import Qrels, read_qrels
 from lsr.documents import Query
 from lsr.errors import InputError, NotFoundError
+from lsr.qrels import Qrels, read_qrels
 from lsr.queries import jsonl_queries
 from lsr.readers import Corpus, Item, beir_file, ir_dataset, user_path
 

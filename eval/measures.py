@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from eval.qrels import Qrels
 from eval.run import Run, descending
 from lsr.errors import UsageError
+from lsr.qrels import Qrels
 
 STANDARD = ("nDCG@10", "Recall@100", "MRR@10", "MAP@100")
 # Names that papers on retrieval use, as ir_measures spells them.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from lsr.batch_threads import map_batches
 from lsr.sparse import SparseBatch, SparseVector
@@ -19,11 +19,16 @@ EMPTY = SparseVector.from_mapping({})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenBatch:
-    """``rows`` int64 (b,) are places in the input; ``ids`` and ``mask`` int64 (b, length)."""
+    """Some texts, padded to the longest of them.
+
+    ``rows`` int64 (b,) are places in the input; ``ids``, ``mask`` and ``types`` int64 (b, length).
+    Types tell the two texts of a pair apart.
+    """
 
     rows: NDArray[np.int64]
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
+    types: NDArray[np.int64]
 
     @property
     def offsets(self) -> NDArray[np.int64]:
@@ -69,6 +74,7 @@ class Batcher:
         """The places of the texts that have tokens, and these tokens; longest first."""
         rows = [row for row, text in enumerate(texts) if text.strip()]
         encodings = self._tokenizer.encode_batch_fast([texts[row] for row in rows])
+<<<<<<< HEAD
         found = [(row, encoding.ids) for row, encoding in zip(rows, encodings, strict=True)]
         found = sorted((pair for pair in found if pair[1]), key=lambda pair: -len(pair[1]))
         return [row for row, _ in found], [ids for _, ids in found]
@@ -81,6 +87,11 @@ class Batcher:
             mask[line, : len(text)] = 1
         self.tokens += int(mask.sum())
         return TokenBatch(np.array(rows), ids, mask)
+=======
+        for batch in padded(encodings, self._token_budget):
+            self.tokens += int(batch.mask.sum())
+            yield replace(batch, rows=np.array(rows)[batch.rows])
+>>>>>>> data
 
     def encode(
         self, texts: Sequence[str], weigh: Callable[[TokenBatch], SparseBatch]
@@ -103,3 +114,26 @@ class Batcher:
         places = np.empty(len(texts), dtype=np.int64)
         places[np.array(rows + blank, dtype=np.int64)] = np.arange(len(texts))
         return SparseBatch.concatenate([*parts, empty], self._size).reorder(places)
+
+
+def padded(encodings: Sequence[Encoding], token_budget: int) -> Iterator[TokenBatch]:
+    """Batches of at most that many tokens, padding included, longest texts first.
+
+    A text of more is a batch of its own; one without tokens is in no batch.
+    """
+    tokens = [encoding.ids for encoding in encodings]
+    order = [place for place, ids in enumerate(tokens) if ids]
+    order.sort(key=lambda place: -len(tokens[place]))
+    start = 0
+    while start < len(order):
+        width = len(tokens[order[start]])
+        members = order[start : start + max(1, token_budget // width)]
+        start += len(members)
+        ids = np.zeros((len(members), width), dtype=np.int64)
+        mask, types = np.zeros_like(ids), np.zeros_like(ids)
+        for line, place in enumerate(members):
+            length = len(tokens[place])
+            ids[line, :length] = tokens[place]
+            mask[line, :length] = 1
+            types[line, :length] = encodings[place].type_ids
+        yield TokenBatch(np.array(members), ids, mask, types)

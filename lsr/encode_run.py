@@ -16,6 +16,7 @@ from lsr.errors import UsageError
 from lsr.health import NOT_FINITE, Health, HealthWatch, finite_rows
 from lsr.readers import Item
 from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
 from lsr.vectors.output import Output
 
 FIELD = "vectors"
@@ -67,6 +68,7 @@ def encode_items(
     chunk_size: int = CHUNK,
     processes: int = 1,
     on_health: Callable[[Health], None] = lambda health: None,
+    statistics: CollectionStatistics | None = None,
 ) -> EncodeReport:
     """Encode a stream of documents, chunk by chunk, into an output.
 
@@ -85,13 +87,14 @@ def encode_items(
         processes: how many encode documents, see ``DocumentEncoders.stream``; queries take one.
         on_health: takes what the first thousand vectors of documents look like, unless they are
             counts.
+        statistics: of the collection, for queries whose encoder needs them.
 
     Raises:
         UsageError: the items differ from those of the run that is gone on with, or queries are to
-            be encoded whose encoder needs the statistics of a collection.
+            be encoded whose encoder needs the statistics of a collection, which are not given.
         LsrError: an encoding process failed or died; run the same again.
     """
-    if queries and encoder.needs_statistics:
+    if queries and encoder.needs_statistics and statistics is None:
         raise UsageError(
             f"queries of {encoder.name} are weighed by the statistics of a collection; search one "
             "by text instead"
@@ -105,7 +108,7 @@ def encode_items(
     looks = not queries and not encoder.stores_counts
     watch = HealthWatch(encoder.vocabulary.size, tell) if looks else None
     waiting = _fresh(distinct_chunks(items, on_rejected, chunk_size), output, report, on_chunk)
-    with closing(_encoded(encoder, waiting, queries, processes)) as rows:
+    with closing(_encoded(encoder, waiting, queries, processes, statistics)) as rows:
         for (chunk, position, digest), batch, tokens in rows:
             if watch:
                 watch.add([document.contents for document in chunk.documents], batch)
@@ -156,14 +159,19 @@ def _fresh(
 
 
 def _encoded(
-    encoder: SparseEncoder, waiting: Iterable[_Waiting], queries: bool, processes: int
+    encoder: SparseEncoder,
+    waiting: Iterable[_Waiting],
+    queries: bool,
+    processes: int,
+    statistics: CollectionStatistics | None,
 ) -> Generator[tuple[_Waiting, SparseBatch, int], None, None]:
     """Each chunk with its rows, and how many tokens they took."""
     texts = ((each, [document.contents for document in each.chunk.documents]) for each in waiting)
     if queries:
         for each, asked in texts:
             before = encoder.tokens_encoded
-            yield each, encoder.encode_queries(asked), encoder.tokens_encoded - before
+            rows = encoder.encode_queries(asked, statistics)
+            yield each, rows, encoder.tokens_encoded - before
         return
     with closing(DocumentEncoders({FIELD: encoder}).stream(texts, processes)) as stream:
         for each, encoded in stream:

@@ -125,6 +125,25 @@ class Bm25Encoder(SparseEncoder):
         return count_terms(self.vocabulary, texts)
 
 
+def collection_statistics(
+    encoder: SparseEncoder, documents: Sequence[str], stored: SparseBatch
+) -> CollectionStatistics | None:
+    """What an encoder weighs queries and counts by, of documents outside any collection.
+
+    Args:
+        encoder: any.
+        documents: their texts.
+        stored: what the encoder makes of them.
+    """
+    if not encoder.needs_statistics:
+        return None
+    if encoder.stores_counts:
+        return encoder.statistics(stored)
+    counts = count_terms(encoder.vocabulary, documents)
+    average = float(counts.values.sum(dtype=np.float64)) / max(len(documents), 1)
+    return CollectionStatistics(len(documents), counts.document_frequency(), average)
+
+
 def count_terms(vocabulary: Vocabulary, texts: Sequence[str]) -> SparseBatch:
     """How often each term occurs in each text, special tokens left out."""
     tokens = vocabulary.tokenize(texts)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from lsr.documents import Query, check_unicode
 from lsr.errors import InputError, NotFoundError
-from lsr.readers import beir_file, numbered_lines, parse_json, user_path
+from lsr.readers import beir_file, numbered_lines, parse_json, suffix_within, user_path
 
 KINDS = (".jsonl", ".tsv", ".txt")
 
 
 def read_queries(source: str) -> list[Query]:
-    """The queries of a file or a BEIR folder, plain or .gz.
+    """The queries of a file or a BEIR folder, plain, .gz or .xz.
 
     .jsonl holds objects with ``_id`` and ``text``, .tsv id and text, .txt a text a line, whose id
     is its line. A line that is blank is no query.
@@ -35,7 +35,7 @@ def read_queries(source: str) -> list[Query]:
             f"there is no file or folder {source!r}; give a file of queries ({', '.join(KINDS)}) "
             "or a BEIR folder"
         )
-    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    suffix = suffix_within(path)
     if suffix not in KINDS:
         raise InputError(f"{source!r} is of no known kind; files of queries are {', '.join(KINDS)}")
     queries = list(jsonl_queries(path) if suffix == ".jsonl" else _line_queries(path, suffix))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import lzma
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,7 +20,8 @@ from lsr.documents import Document, parse_document
 from lsr.errors import InputError, MissingDependencyError, NotFoundError
 
 LONGEST_LINE = 64 << 20
-UNREADABLE = (EOFError, OSError, zlib.error)
+UNPACK: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
+UNREADABLE = (EOFError, OSError, zlib.error, lzma.LZMAError)
 TEXT_SUFFIXES = {".txt", ".md", ".rst", ".text"}
 
 
@@ -45,8 +47,8 @@ class Corpus:
     """The documents of one source, in order, with the items that could not be read among them.
 
     Args:
-        source: a BEIR folder, a .jsonl or .tsv file (plain or .gz), a folder of text files,
-            ``irds:DATASET``, or ``-`` for JSONL on standard input.
+        source: a BEIR folder, a .jsonl or .tsv file (plain, .gz or .xz), a folder of text
+            files, ``irds:DATASET``, or ``-`` for JSONL on standard input.
 
     Raises:
         NotFoundError: there is no such source.
@@ -84,7 +86,7 @@ class Corpus:
             if corpus := beir_file(path, "corpus.jsonl"):
                 return lambda: self._file(corpus, self._jsonl)
             return lambda: self._text_folder(path)
-        suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+        suffix = suffix_within(path)
         if suffix in (".jsonl", ".json", ".ndjson"):
             return lambda: self._file(path, self._jsonl)
         if suffix == ".tsv":
@@ -92,7 +94,7 @@ class Corpus:
         if suffix in TEXT_SUFFIXES:
             return lambda: iter([_text_file(path, path.name)])
         raise InputError(
-            f"{source!r} is of no known kind; files end in .jsonl, .tsv or .txt, plain or .gz"
+            f"{source!r} is of no known kind; files end in .jsonl, .tsv or .txt, plain, .gz or .xz"
         )
 
     def _file(self, path: Path, parse: Any) -> Iterator[Item]:
@@ -124,8 +126,7 @@ class Corpus:
         files = sorted(
             path
             for path in folder.rglob("*")
-            if path.is_file()
-            and (path.with_suffix("") if path.suffix == ".gz" else path).suffix in TEXT_SUFFIXES
+            if path.is_file() and suffix_within(path) in TEXT_SUFFIXES
         )
         if not files:
             raise InputError(
@@ -150,10 +151,11 @@ class Corpus:
 
 @contextmanager
 def open_counted(path: Path, on_read: Callable[[int], None]) -> Iterator[BinaryIO]:
-    """A file's bytes, of a .gz file those it was made of; tells how many are read from disk."""
+    """A file's bytes, of a .gz or .xz those it was made of; tells how many are read from disk."""
     with path.open("rb") as raw:
         stream: BinaryIO = io.BufferedReader(_CountingReader(raw, on_read), 1 << 18)
-        yield cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if path.suffix == ".gz" else stream
+        unpack = UNPACK.get(path.suffix)
+        yield cast(BinaryIO, unpack(stream)) if unpack else stream
 
 
 class _CountingReader(io.RawIOBase):
@@ -197,23 +199,28 @@ def user_path(name: str) -> Path:
         return Path(name)
 
 
+def suffix_within(path: Path) -> str:
+    """The ending of a file's name that tells its kind: the one before .gz or .xz, where it has."""
+    return path.with_suffix("").suffix if path.suffix in UNPACK else path.suffix
+
+
 def beir_file(folder: Path, name: str) -> Path | None:
-    """``name`` or ``name.gz`` in a BEIR folder."""
-    for path in (folder / name, folder / f"{name}.gz"):
+    """``name``, ``name.gz`` or ``name.xz`` in a BEIR folder."""
+    for path in (folder / f"{name}{ending}" for ending in ("", *UNPACK)):
         if path.is_file():
             return path
     return None
 
 
 def open_text(path: Path) -> IO[str]:
-    """A text file, plain or .gz, as UTF-8."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    """A text file, plain, .gz or .xz, as UTF-8."""
+    if unpack := UNPACK.get(path.suffix):
+        return cast(IO[str], unpack(path, "rt", encoding="utf-8", newline=""))
     return path.open(encoding="utf-8", newline="")
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file, plain or .gz, counted from 1.
+    """The lines of a text file, plain, .gz or .xz, counted from 1.
 
     Raises:
         InputError: the file is not UTF-8, or is damaged.

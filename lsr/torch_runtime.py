@@ -10,6 +10,8 @@ from typing import Any
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError, MissingDependencyError
 
+CLASSIFIER = "AutoModelForSequenceClassification"
+
 
 def transformers() -> ModuleType:
     """The transformers package, with torch present.
@@ -169,8 +171,9 @@ def _load(
             f"the checkpoint {checkpoint.name!r} can't be loaded as {auto_class} "
             f"({_first_line(error)})"
         ) from error
-    # transformers fills what is missing with random numbers; a pooler is not used here.
-    if missing := sorted(key for key in info["missing_keys"] if "pooler" not in key):
+    # transformers fills what is missing with random numbers; only a classifier uses the pooler.
+    pooled = auto_class == CLASSIFIER
+    if missing := sorted(key for key in info["missing_keys"] if pooled or "pooler" not in key):
         raise InputError(
             f"the checkpoint {checkpoint.name!r} lacks {len(missing)} weights of an {auto_class}, "
             f"such as {missing[0]}; give a checkpoint that was trained as one"

@@ -152,6 +152,21 @@ class CsrVectors:
             raise _corrupt(self._path, "a token stands twice")
         return tokens
 
+    def batch(self) -> SparseBatch:
+        """All vectors at once, over the vocabulary of the file.
+
+        Raises:
+            CorruptionError: a row is not one of ascending terms and finite weights above 0.
+        """
+        indptr, indices, values = map(self._all, ("indptr", "indices", "values"))
+        size = len(self._arrays["token_offsets"]) - 1
+        follows = np.diff(indices, prepend=-1) > 0
+        follows[indptr[:-1][np.diff(indptr) > 0]] = True
+        inside = (indices >= 0) & (indices < size)
+        if not (follows & inside & (values > 0) & np.isfinite(values)).all():
+            raise _corrupt(self._path, "a row has terms or weights that are not allowed")
+        return SparseBatch(indptr, indices, values, size)
+
     def items(self, vocabulary: Vocabulary) -> Iterator[VectorItem]:
         """See ``VectorSource``."""
         terms = np.array([vocabulary.terms.get(token, -1) for token in self.tokens()], np.int64)

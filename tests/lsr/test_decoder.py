@@ -164,7 +164,7 @@ def states_of(model, ids, padding):
     padded = np.array([[*ids, *[0] * padding], [*reversed(ids), *[0] * padding]], dtype=np.int64)
     mask = np.array([[1] * len(ids) + [0] * padding] * 2, dtype=np.int64)
     with torch.inference_mode():
-        states, offsets = model.states(TokenBatch(np.arange(2), padded, mask))
+        states, offsets = model.states(TokenBatch(np.arange(2), padded, mask, np.zeros_like(mask)))
     return states[offsets[0] : offsets[1]]
 
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import lzma
 import sys
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from lsr.documents import Document
 from lsr.errors import InputError, LsrError, MissingDependencyError, NotFoundError
 from lsr.readers import Corpus, numbered_lines, parse_json
 
+PACK = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}
 DOCUMENTS = [
     Document("1", "naïve café", "Título", {"year": 1999}),
     Document("2", ""),
@@ -29,9 +31,9 @@ def jsonl(documents=DOCUMENTS):
     ).encode()
 
 
-def write(path, content, zipped=False):
+def write(path, content, zipped=""):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(content) if zipped else content)
+    path.write_bytes(PACK[zipped](content))
     return path
 
 
@@ -47,13 +49,13 @@ def reasons(source):
     return [(item.line, item.reason) for item in read(source) if item.document is None]
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "gz"])
+@pytest.fixture(params=PACK)
 def zipped(request):
     return request.param
 
 
 def gz(name, zipped):
-    return f"{name}.gz" if zipped else name
+    return name + zipped
 
 
 def test_beir_folder(tmp_path, zipped):
@@ -326,7 +328,9 @@ def test_fraction_rises_to_one_on_every_pass(tmp_path, kind):
             write(tmp_path / f"{number}.txt", b"text")
         corpus = Corpus(str(tmp_path))
     else:
-        corpus = Corpus(str(write(tmp_path / f"a.{kind}", jsonl(MANY), kind.endswith("gz"))))
+        corpus = Corpus(
+            str(write(tmp_path / f"a.{kind}", jsonl(MANY), ".gz" if kind.endswith("gz") else ""))
+        )
     for _ in range(2):
         seen = fractions(corpus)
         assert seen == sorted(seen)

@@ -1,0 +1,343 @@
+"""Training pairs of a query and a document that answers it: files, samples, held-out queries."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.documents import check_unicode
+from lsr.errors import InputError, NotFoundError, UsageError
+from lsr.qrels import read_qrels
+from lsr.queries import jsonl_queries
+from lsr.readers import (
+    Corpus,
+    Item,
+    beir_file,
+    lines,
+    open_counted,
+    parse_json,
+    suffix_within,
+    user_path,
+)
+
+SUFFIXES = (".jsonl", ".ndjson")
+OnRejected = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A query and a document that answers it."""
+
+    query: str
+    positive: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairSource:
+    """Where pairs come from, and how many of them are taken.
+
+    ``path`` is a .jsonl file (plain, .gz or .xz) or a BEIR folder, of which the judgements
+    ``split`` are read; ``limit`` is how many pairs are sampled, None for all.
+    """
+
+    path: str
+    limit: int | None = None
+    split: str = "train"
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(
+                f"the limit of {self.path!r} is {self.limit}; allowed is 1 or more, or none"
+            )
+
+
+def read_pairs(
+    source: str, on_rejected: OnRejected = lambda sentence: None, split: str = "train"
+) -> Iterator[Pair]:
+    """The pairs of a source, in order.
+
+    A line of a .jsonl file is an object with ``query`` and ``positive``, both strings; others of
+    its members are left alone. Of a BEIR folder, a pair is a query and the contents of a document
+    that the split judges above 0.
+
+    Args:
+        source: a .jsonl file, plain, .gz or .xz, or a BEIR folder.
+        on_rejected: takes a sentence on each item that is no pair.
+        split: which judgements of a BEIR folder.
+
+    Raises:
+        NotFoundError: there is no such file or folder, or it lacks a file of BEIR's.
+        InputError: it is of no known kind, or the queries or judgements are malformed.
+    """
+    path = user_path(source)
+    if not source or not path.exists():
+        raise NotFoundError(
+            f"there is no file or folder {source!r}; give a .jsonl file of pairs or a BEIR folder"
+        )
+    if path.is_dir():
+        return _judged_pairs(path, split, on_rejected)
+    if suffix_within(path) not in SUFFIXES:
+        raise InputError(
+            f"{source!r} is of no known kind; files of pairs end in {' or '.join(SUFFIXES)}, "
+            "plain, .gz or .xz"
+        )
+    return _json_pairs(path, on_rejected)
+
+
+def _json_pairs(path: Path, on_rejected: OnRejected) -> Iterator[Pair]:
+    with open_counted(path, lambda read: None) as stream:
+        for number, line in lines(stream, str(path)):
+            if isinstance(line, Item):
+                on_rejected(f"{line.place}: {line.reason}")
+            elif line.strip():
+                try:
+                    pair = _pair(parse_json(line))
+                except InputError as error:
+                    on_rejected(f"{path}:{number}: {error}")
+                else:
+                    yield pair
+
+
+def _pair(record: object) -> Pair:
+    texts = [record.get(name) for name in ("query", "positive")] if isinstance(record, dict) else []
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InputError("no pair; give an object whose 'query' and 'positive' are strings")
+    query, positive = map(str, texts)
+    return Pair(check_unicode(query, "query"), check_unicode(positive, "positive"))
+
+
+def _judged_pairs(folder: Path, split: str, on_rejected: OnRejected) -> Iterator[Pair]:
+    queries = beir_file(folder, "queries.jsonl")
+    judgements = beir_file(folder / "qrels", f"{split}.tsv")
+    if queries is None or judgements is None or beir_file(folder, "corpus.jsonl") is None:
+        raise NotFoundError(
+            f"{str(folder)!r} is no BEIR folder with the split {split!r}; it needs corpus.jsonl, "
+            f"queries.jsonl and qrels/{split}.tsv, plain, .gz or .xz"
+        )
+    qrels = read_qrels(judgements)
+    asked: dict[str, list[str]] = {}
+    known = set()
+    for query in jsonl_queries(queries):
+        known.add(query.id)
+        for document, grade in qrels.get(query.id, {}).items():
+            if grade > 0:
+                asked.setdefault(document, []).append(query.text)
+    for identifier in sorted(qrels.keys() - known):
+        on_rejected(f"{judgements}: the query {identifier!r} is not in {queries}")
+    for item in Corpus(str(folder)):
+        if item.document is None:
+            on_rejected(f"{item.place}: {item.reason}")
+        else:
+            for text in asked.pop(item.document.id, ()):
+                yield Pair(text, item.document.contents)
+    for identifier in sorted(asked):
+        on_rejected(f"{judgements}: the document {identifier!r} is not in the corpus")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Judged queries that are not trained on, in an order that is as good as random.
+
+    ``queries`` and ``documents`` map an id to its text, ``qrels`` a query id to document id to 1.
+    The documents are the positives of the queries, nothing else.
+    """
+
+    queries: dict[str, str]
+    documents: dict[str, str]
+    qrels: dict[str, dict[str, int]]
+
+    def head(self, queries: int) -> HeldOut:
+        """The first so many queries and their documents: a smaller set that is easier."""
+        names = list(self.queries)[:queries]
+        qrels = {name: self.qrels[name] for name in names}
+        kept = {document for judged in qrels.values() for document in judged}
+        return HeldOut(
+            {name: self.queries[name] for name in names},
+            {name: text for name, text in self.documents.items() if name in kept},
+            qrels,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCorpus:
+    """Pairs as rows: query i is answered by document ``positives[i]``, int64 (queries,).
+
+    ``query_groups`` int64 (queries,) has the same number for the same query text, letter case and
+    white space left aside: a document of one is right for all of them. Equal documents are one
+    row. ``held_out`` is what was kept aside.
+    """
+
+    queries: Sequence[str]
+    documents: Sequence[str]
+    positives: NDArray[np.int64]
+    held_out: HeldOut = field(default_factory=lambda: HeldOut({}, {}, {}), repr=False)
+
+    @classmethod
+    def build(
+        cls,
+        sources: Iterable[PairSource],
+        seed: int = 0,
+        held_out: float = 0.0,
+        on_rejected: OnRejected = lambda sentence: None,
+    ) -> TrainingCorpus:
+        """Sample pairs of each source and keep some queries aside.
+
+        What is sampled, and the order of rows, depend on the texts, the limits and the seed, not
+        on the order of a file. What is held out depends on the texts alone. A pair is left out
+        that is there already, whose query or document is blank, or whose two texts are the same;
+        and a pair of a query that is not held out with a document that is.
+
+        Args:
+            sources: where pairs are, and how many are taken of each.
+            seed: chooses the sample.
+            held_out: share of the queries that are held out, 0 to below 1.
+            on_rejected: takes a sentence on each line that is no pair, and on how many pairs of a
+                source were left out.
+
+        Raises:
+            UsageError: the share is not in the range, or no pair is left to train on.
+            NotFoundError: a source is not there.
+            InputError: a source is of no known kind.
+        """
+        if not 0 <= held_out < 1:
+            raise UsageError(f"held_out is {held_out}; allowed is 0 to below 1")
+        kept: dict[Pair, int] = {}
+        aside: dict[Pair, int] = {}
+        for source in sources:
+            sample = _Sample(source.limit)
+            left_out = 0
+            for pair in read_pairs(source.path, on_rejected, source.split):
+                query = normal(pair.query)
+                if not query or not pair.positive.strip() or query == normal(pair.positive):
+                    left_out += 1
+                elif (place := _hash(query)) < held_out * HASHES:
+                    aside[pair] = place
+                else:
+                    sample.add(pair, _hash(str(seed), pair.query, pair.positive))
+            kept |= sample.pairs()
+            if left_out:
+                on_rejected(
+                    f"{source.path}: {left_out} pairs are left out, whose query or document is "
+                    "blank, or whose texts are the same"
+                )
+        judged = _held_out(sorted(aside, key=lambda pair: (aside[pair], pair.positive)))
+        unseen = set(judged.documents.values())
+        order = sorted(kept, key=lambda pair: (kept[pair], pair.query, pair.positive))
+        return cls._of([pair for pair in order if pair.positive not in unseen], judged)
+
+    @classmethod
+    def _of(cls, pairs: Sequence[Pair], held_out: HeldOut) -> TrainingCorpus:
+        if not pairs:
+            raise UsageError("there is no pair to train on; give sources that hold some")
+        rows: dict[str, int] = {}
+        positives = [rows.setdefault(pair.positive, len(rows)) for pair in pairs]
+        queries = [pair.query for pair in pairs]
+        return cls(queries, list(rows), np.array(positives, dtype=np.int64), held_out)
+
+    @cached_property
+    def query_groups(self) -> NDArray[np.int64]:
+        """See the class."""
+        groups: dict[str, int] = {}
+        numbers = [groups.setdefault(normal(query), len(groups)) for query in self.queries]
+        return np.array(numbers, dtype=np.int64)
+
+    def relevant(self, query: int) -> set[int]:
+        """The documents that some pair with this query's text names."""
+        same = self.query_groups == self.query_groups[query]
+        return set(self.positives[same].tolist())
+
+    def is_relevant(
+        self, queries: NDArray[np.int64], documents: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Whether each candidate is among ``relevant`` of its query.
+
+        ``queries`` (B,) and ``documents`` (B, C) are rows, bool (B, C) is returned; -1 is none.
+        """
+        keys = self.query_groups[queries][:, None] * len(self.documents) + documents
+        found = np.minimum(np.searchsorted(self._judged, keys), len(self._judged) - 1)
+        answer: NDArray[np.bool_] = (self._judged[found] == keys) & (documents >= 0)
+        return answer
+
+    @cached_property
+    def _judged(self) -> NDArray[np.int64]:
+        """Group times the number of documents, plus document, of all pairs, ascending."""
+        return np.unique(self.query_groups * len(self.documents) + self.positives)
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hexadecimal digits over all texts and which answers which, held-out ones aside."""
+        total = hashlib.blake2b(digest_size=16)
+        for texts in (self.queries, self.documents):
+            total.update(len(texts).to_bytes(8, "little"))
+            for text in texts:
+                data = text.encode()
+                total.update(len(data).to_bytes(8, "little") + data)
+        total.update(self.positives.tobytes())
+        return total.hexdigest()
+
+
+class _Sample:
+    """The pairs of the smallest hashes, at most ``limit``, each once."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._hashes: dict[Pair, int] = {}
+        self._largest: list[tuple[int, str, str]] = []
+
+    def add(self, pair: Pair, number: int) -> None:
+        if pair in self._hashes:
+            return
+        if self._limit is None:
+            self._hashes[pair] = number
+            return
+        if len(self._hashes) < self._limit:
+            heapq.heappush(self._largest, (-number, pair.query, pair.positive))
+        elif number < -self._largest[0][0]:
+            _, query, positive = heapq.heapreplace(
+                self._largest, (-number, pair.query, pair.positive)
+            )
+            del self._hashes[Pair(query, positive)]
+        else:
+            return
+        self._hashes[pair] = number
+
+    def pairs(self) -> dict[Pair, int]:
+        return self._hashes
+
+
+def _held_out(pairs: Sequence[Pair]) -> HeldOut:
+    """The judged set of pairs in order; queries of the same normal text are one."""
+    names: dict[str, str] = {}
+    rows: dict[str, str] = {}
+    held = HeldOut({}, {}, {})
+    for pair in pairs:
+        name = names.setdefault(normal(pair.query), f"q{len(names)}")
+        row = rows.setdefault(pair.positive, f"d{len(rows)}")
+        held.queries.setdefault(name, pair.query)
+        held.documents[row] = pair.positive
+        held.qrels.setdefault(name, {})[row] = 1
+    return held
+
+
+HASHES = 1 << 64
+
+
+def _hash(*texts: str) -> int:
+    """A number below ``HASHES``, as good as random."""
+    total = hashlib.blake2b(digest_size=8)
+    for text in texts:
+        data = text.encode()
+        total.update(len(data).to_bytes(8, "little") + data)
+    return int.from_bytes(total.digest(), "little")
+
+
+def normal(text: str) -> str:
+    """A text in lower case with single spaces, by which queries are compared."""
+    return " ".join(text.casefold().split())

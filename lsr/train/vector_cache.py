@@ -1,0 +1,143 @@
+"""Vectors of the texts of a training corpus, computed once and kept in files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.dense import DenseEncoder
+from lsr.documents import Document
+from lsr.encode_run import encode_items
+from lsr.encoder import SparseEncoder
+from lsr.errors import CorruptionError, InputError
+from lsr.health import NOT_FINITE, finite_rows
+from lsr.readers import Item
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+from lsr.vectors.csr import CsrVectors, CsrWriter, Maker
+from lsr.vectors.output import VectorOutput
+
+CHUNK = 512
+OnProgress = Callable[[str, int, int], None]
+"""Takes what is computed, how many of it are done, and how many there are."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Tell no one."""
+
+
+def sparse_vectors(
+    path: Path,
+    encoder: SparseEncoder,
+    texts: Sequence[str],
+    queries: bool = False,
+    statistics: CollectionStatistics | None = None,
+    on_progress: OnProgress = no_progress,
+) -> SparseBatch:
+    """One row a text, as ``encoder`` stores documents or weighs queries.
+
+    They are read from ``path``, a file of vectors as ``lsr encode --format csr`` writes it, where
+    that is whole, and else computed; an interrupted run is gone on with.
+
+    Raises:
+        InputError: the encoder gives a vector that is not finite.
+        CorruptionError: the file is damaged, or holds other vectors.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        maker = Maker(encoder.name, encoder.fingerprint)
+        output = VectorOutput(
+            path,
+            {"encoder": encoder.fingerprint, "queries": queries, "texts": len(texts)},
+            lambda files: CsrWriter(files, encoder.vocabulary, maker),
+        )
+        encode_items(
+            encoder,
+            (Item(encoder.name, row, Document(str(row), text)) for row, text in enumerate(texts)),
+            output,
+            queries,
+            lambda report: on_progress(_what(encoder.name, queries), report.read, len(texts)),
+            _refuse,
+            CHUNK,
+            statistics=statistics,
+        )
+        output.finish()
+    vectors = CsrVectors(path)
+    batch = vectors.batch()
+    if len(batch) != len(texts) or vectors.vocabulary_digest != encoder.vocabulary.digest:
+        raise CorruptionError(f"{path} holds other vectors than those asked for; delete it")
+    return batch
+
+
+def dense_vectors(
+    path: Path,
+    encoder: DenseEncoder,
+    texts: Sequence[str],
+    queries: bool = False,
+    on_progress: OnProgress = no_progress,
+) -> NDArray[np.float16]:
+    """float16 (n, dimension), one row a text, mapped from the file ``path`` in NumPy's format.
+
+    They are computed where the file is not whole yet; an interrupted run is gone on with.
+
+    Raises:
+        InputError: the encoder gives a vector that is not finite.
+        CorruptionError: the file is damaged, or holds other vectors.
+    """
+    shape = len(texts), encoder.dimension
+    if not path.exists():
+        part = path.with_name(f"{path.name}.part")
+        for done in _append_dense(part, encoder, texts):
+            on_progress(_what(encoder.name, queries), done, len(texts))
+        part.replace(path)
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise CorruptionError(f"{path} can't be read ({error}); delete it") from error
+    if vectors.shape != shape or vectors.dtype != np.float16:
+        raise CorruptionError(f"{path} holds other vectors than those asked for; delete it")
+    return cast("NDArray[np.float16]", vectors)
+
+
+def _append_dense(part: Path, encoder: DenseEncoder, texts: Sequence[str]) -> Iterator[int]:
+    """Write the vectors that a file lacks behind those it has; yields how many it has."""
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("ab") as file:
+        header = _npy_header(len(texts), encoder.dimension)
+        width = 2 * encoder.dimension
+        # After a power cut the last chunk may be there in length only, so it is done again.
+        chunks = max((file.tell() - len(header)) // (width * CHUNK) - 1, 0)
+        done = min(chunks * CHUNK, len(texts))
+        file.truncate(len(header) + done * width if done else 0)
+        if not done:
+            file.write(header)
+        while done < len(texts):
+            yield done
+            vectors = encoder.encode(texts[done : done + CHUNK])
+            if not finite_rows(vectors).all():
+                _refuse(f"{encoder.name}: {NOT_FINITE.format('texts')}")
+            file.write(vectors.astype(np.float16).tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+            done += len(vectors)
+        yield done
+
+
+def _npy_header(rows: int, width: int) -> bytes:
+    """The header of a float16 array of that shape, format version 1.0."""
+    text = f"{{'descr': '<f2', 'fortran_order': False, 'shape': ({rows}, {width}), }}"
+    text += " " * (-(len(text) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def _what(name: str, queries: bool) -> str:
+    return f"{'queries' if queries else 'documents'} by {name}"
+
+
+def _refuse(sentence: str) -> None:
+    raise InputError(f"{sentence}; leave this model out of the training")
