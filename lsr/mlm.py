@@ -274,9 +274,9 @@ def pooled_logits(
         pool=declared_pool(checkpoint, side) if config.pool == "auto" else config.pool,
     )
     settings = changed(resolved, "max_length", "logs", "trust_remote_code")
-    for key, usual in {"pool": "max", "top_k": 0}.items():
-        if settings.get(key) == usual:
-            del settings[key]
+    for name, usual in {"pool": "max", "top_k": 0}.items():
+        if settings.get(name) == usual:
+            del settings[name]
     settings |= {"max_length": resolved.max_length, "logs": resolved.logs}
     identity: dict[str, Any] = {"checkpoint": checkpoint.digest, "config": settings}
     if config.trust_remote_code and (code := _code_digest(checkpoint)):

@@ -164,20 +164,21 @@ def _inference_copy(
     transformers()
     import torch
 
-    projection: Any = model.get_output_embeddings()
+    trained: Any = model
+    projection = trained.get_output_embeddings()
     rows = 0 if projection is None else projection.weight.shape[0]
     if rows < vocabulary.size:
         raise InputError(
             f"the model projects onto {rows} terms, fewer than the {vocabulary.size} of its "
             "tokenizer; give the masked language model that goes with the tokenizer"
         )
-    config = copy.deepcopy(model.config)
+    config = copy.deepcopy(trained.config)
     config.vocab_size = vocabulary.size
     with torch.device("meta"):  # takes no random numbers
-        copied: Any = type(model)(config)
+        copied = type(trained)(config)
     wanted = copied.state_dict()
     state = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in trained.state_dict().items():
         if tensor.is_floating_point():
             tensor = tensor.to(getattr(torch, dtype))
             if not tensor.isfinite().all():

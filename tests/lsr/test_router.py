@@ -132,13 +132,13 @@ def test_length_and_cap_are_those_that_the_folder_declares(tmp_path, family):
 @pytest.mark.parametrize("family", ["splade", "inference-free"])
 def test_the_cap_counts_for_queries_too(tmp_path, family):
     folder = published.bert_mlm(tmp_path / "model")
-    table = {token: 1 + place / 8 for place, token in enumerate("wing flow over a the".split())}
+    table = {token: 1 + place / 8 for place, token in enumerate(["wing", "flow", "over", "the"])}
     declare(folder, {"idf.json": table})
-    whole = rows(load_encoder(f"{family}:{folder}").encode_queries(TEXTS + [LONG]))
+    whole = rows(load_encoder(f"{family}:{folder}").encode_queries([*TEXTS, LONG]))
     without = load_encoder(f"{family}:{folder}").fingerprint
     cap = {"config_sentence_transformers.json": {"max_active_dims": 2}}
     encoder = load_encoder(f"{family}:{declare(folder, cap)}")
-    found = rows(encoder.encode_queries(TEXTS + [LONG]))
+    found = rows(encoder.encode_queries([*TEXTS, LONG]))
     for full, cut in zip(whole, found, strict=True):
         kept = np.argsort(-full, kind="stable")[:2]
         np.testing.assert_array_equal(cut, np.where(np.isin(np.arange(len(full)), kept), full, 0))

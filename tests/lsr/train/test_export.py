@@ -21,7 +21,7 @@ TEXTS = [
     "Wing flow over a boundary layer; the Wing!",
     "naïve café ☕ unknownish [SEP] the [MASK] <s> of",
     "flow over the wings of a boundary layer " * 30,
-    " ".join("the wing flow over a boundary layer and wings of".split()[::-1] * 12),
+    "wings and layer, of the flow: Boundary a over " * 12,
 ]
 
 
