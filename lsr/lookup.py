@@ -14,6 +14,8 @@ from lsr.component import Component, changed
 from lsr.errors import InputError, UsageError
 from lsr.lexical import count_terms
 from lsr.pooling import check_choice
+from lsr.pruning import Pruning
+from lsr.router import declared_top_k
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.term_table import read_term_table
@@ -67,6 +69,7 @@ class TermLookup(Component):
 
     Args:
         table: float32 (V,), or None where the collection's IDF is the table.
+        top_k: terms of a text that stay, those of the largest weights; 0 is all.
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class TermLookup(Component):
         table: NDArray[np.float32] | None,
         identity: Mapping[str, Any],
         counts: bool = False,
+        top_k: int = 0,
     ) -> None:
         self.vocabulary = vocabulary
         self.needs_statistics = table is None
         self.identity = identity
         self._table = table
         self._counts = counts
+        self._prune = Pruning(top_k=top_k)
 
     @classmethod
     def binary(cls, vocabulary: Vocabulary, config: BinaryConfig) -> TermLookup:
@@ -90,7 +95,7 @@ class TermLookup(Component):
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, config: TableConfig) -> TermLookup:
-        """The table of a checkpoint, or of the collection.
+        """The table of a checkpoint, or of the collection, with the checkpoint's cap on terms.
 
         Raises:
             InputError: the table is malformed, or asked for and not there.
@@ -106,7 +111,9 @@ class TermLookup(Component):
                 "documents"
             )
         idf = "collection" if table is None else table.tobytes().hex()
-        return cls(vocabulary, table, {"kind": "table", "idf": idf})
+        top_k = declared_top_k(checkpoint)
+        identity = {"kind": "table", "idf": idf} | ({"top_k": top_k} if top_k else {})
+        return cls(vocabulary, table, identity, top_k=top_k)
 
     def encode(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
@@ -122,4 +129,4 @@ class TermLookup(Component):
         if self._counts:
             weights = weights * batch.values
         weighted = SparseBatch(batch.indptr, batch.indices, weights, batch.vocabulary_size)
-        return weighted.keep(weights > 0)
+        return self._prune(weighted.keep(weights > 0))

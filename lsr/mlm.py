@@ -18,7 +18,7 @@ from lsr.errors import UsageError
 from lsr.lexical import count_terms
 from lsr.pooling import check_choice, owners, pool_terms
 from lsr.pruning import SPECIAL, Pruning, folded_terms, special_terms
-from lsr.router import Side, declared_logs, declared_pool
+from lsr.router import Side, declared_length, declared_logs, declared_pool, declared_top_k
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
@@ -35,8 +35,9 @@ class MlmConfig:
     """How logits become term weights.
 
     ``max_length`` tokens of a text count, prefix and special tokens included. ``logs`` is 1 or 2
-    logarithms and ``pool`` is ``max``, ``sum``, or ``cls`` for the first position alone; 0 and
-    ``auto`` take what the checkpoint's sentence-transformers settings say, else 1 and ``max``.
+    logarithms and ``pool`` is ``max``, ``sum``, or ``cls`` for the first position alone.
+    ``max_length=0``, ``logs=0``, ``pool=auto`` and ``top_k=-1`` take what the checkpoint's
+    sentence-transformers settings say, else 256, 1, ``max`` and 0.
     ``shift`` is subtracted from each logit, and each position keeps its ``position_top_k`` largest
     (0: all). ``threshold``, ``top_k`` and ``prune`` are those of ``Pruning``, ``special`` that of
     ``special_terms``. ``positions=text`` pools no special tokens and no prefix, ``no-prefix`` no
@@ -46,13 +47,13 @@ class MlmConfig:
     documents as EPIC does. ``trust_remote_code`` lets the checkpoint's own code run.
     """
 
-    max_length: int = 256
+    max_length: int = 0
     logs: int = 0
     pool: str = "auto"
     shift: float = 0.0
     position_top_k: int = 0
     threshold: float = 0.0
-    top_k: int = 0
+    top_k: int = -1
     prune: float = 0.0
     special: str = "keep"
     positions: str = "all"
@@ -64,7 +65,8 @@ class MlmConfig:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
-        check_length(self.max_length)
+        if self.max_length:
+            check_length(self.max_length)
         check_logs(self.logs)
         if not (self.shift >= 0 and np.isfinite(self.shift)):
             raise UsageError(f"shift is {self.shift}; allowed is 0 or more")
@@ -78,7 +80,7 @@ class MlmConfig:
         check_choice("importance", self.importance, ("none", "epic"))
         if self.importance == "epic" and (self.head != "mlm" or self.position_top_k):
             raise UsageError("importance=epic goes with head=mlm, and without position_top_k")
-        Pruning(self.threshold, self.top_k, self.prune)
+        Pruning(self.threshold, 0 if self.top_k == -1 else self.top_k, self.prune)
 
 
 class PooledLogits(Component):
@@ -93,7 +95,7 @@ class PooledLogits(Component):
     Args:
         vocabulary: the terms, and the tokenizer.
         model: gives states, whatever stands behind it.
-        config: settings, ``logs`` and ``pool`` resolved.
+        config: settings, with nothing left to the checkpoint.
         identity: what of the model changes vectors.
     """
 
@@ -266,12 +268,15 @@ def pooled_logits(
     checkpoint.check_code(config.trust_remote_code)
     resolved = replace(
         config,
+        max_length=config.max_length or declared_length(checkpoint),
         logs=config.logs or declared_logs(checkpoint, side),
+        top_k=declared_top_k(checkpoint) if config.top_k == -1 else config.top_k,
         pool=declared_pool(checkpoint, side) if config.pool == "auto" else config.pool,
     )
     settings = changed(resolved, "max_length", "logs", "trust_remote_code")
-    if settings.get("pool") == "max":
-        del settings["pool"]
+    for name, usual in {"pool": "max", "top_k": 0}.items():
+        if settings.get(name) == usual:
+            del settings[name]
     settings |= {"max_length": resolved.max_length, "logs": resolved.logs}
     identity: dict[str, Any] = {"checkpoint": checkpoint.digest, "config": settings}
     if config.trust_remote_code and (code := _code_digest(checkpoint)):

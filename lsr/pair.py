@@ -219,7 +219,10 @@ def _fingerprint(document: Component, query: Component) -> str:
         config = dict(document.identity["config"])
         special = config.pop("special", "keep")
         config |= {"special": special} if special != "drop" else {}
-        parts = {**document.identity, "config": config | {"idf": query.identity["idf"]}}
+        config["idf"] = query.identity["idf"]
+        if "top_k" in query.identity:
+            config["query_top_k"] = query.identity["top_k"]
+        parts = {**document.identity, "config": config}
         return fingerprint("inference-free", vocabulary=vocabulary, **parts)
     return fingerprint(
         "pair", vocabulary=vocabulary, document=document.identity, query=query.identity

@@ -153,7 +153,7 @@ def _term_weighting() -> Iterable[Preset]:
 def _projections() -> Iterable[Preset]:
     yield Preset(
         "tilde",
-        Pair(MlmConfig(pool="cls", logs=1, special="drop"), BinaryConfig(counts=True)),
+        Pair(_mlm(pool="cls", special="drop"), BinaryConfig(counts=True)),
         "Zhuang and Zuccon 2021, doi:10.1145/3404835.3462922",
         None,
         UNSTATED,

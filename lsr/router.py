@@ -16,12 +16,15 @@ from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
 
 Side = Literal["document", "query"]
+# Tokens of a text that count where a checkpoint says nothing, as in SPLADE's own evaluation.
+LENGTH = 256
 
 
 def side_checkpoint(checkpoint: Checkpoint, side: Side) -> Checkpoint | None:
     """The language model of a side's own, where its folder has one."""
     for path in sorted(checkpoint.root.glob(f"{side}_*Transformer/config.json")):
-        return Checkpoint(f"{checkpoint.name}/{path.parent.name}", path.parent)
+        name = f"{checkpoint.name}/{path.parent.name}"
+        return Checkpoint(name, path.parent, within=checkpoint.root)
     return None
 
 
@@ -62,6 +65,40 @@ def declared_pool(checkpoint: Checkpoint, side: Side) -> str:
             "sum; name one with pool="
         )
     return str(pool)
+
+
+def declared_length(checkpoint: Checkpoint) -> int:
+    """Tokens of a text that the checkpoint's ``max_seq_length`` lets count, else 256.
+
+    Raises:
+        InputError: it is no length.
+    """
+    length = _number(checkpoint, "sentence_bert_config.json", "max_seq_length", least=3)
+    return LENGTH if length is None else length
+
+
+def declared_top_k(checkpoint: Checkpoint) -> int:
+    """Terms of a vector that the checkpoint's ``max_active_dims`` lets stay, else 0 for all.
+
+    sentence-transformers cuts vectors of documents and of queries alike.
+
+    Raises:
+        InputError: it is no number of terms.
+    """
+    return _number(checkpoint, "config_sentence_transformers.json", "max_active_dims", 1) or 0
+
+
+def _number(checkpoint: Checkpoint, file: str, key: str, least: int) -> int | None:
+    """A whole number that the checkpoint may give; null and a missing one are None."""
+    value = (checkpoint.json(file) or {}).get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 1_000_000:
+        raise InputError(
+            f"{file} of the checkpoint {checkpoint.name!r} gives {key} as {value!r}; allowed is "
+            f"{least} to 1000000"
+        )
+    return value
 
 
 def _pooling(checkpoint: Checkpoint, side: Side) -> Mapping[str, Any]:

@@ -9,9 +9,15 @@ from safetensors.numpy import save_file
 
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import load_encoder
-from lsr.errors import NotFoundError
+from lsr.errors import InputError, NotFoundError
 from lsr.lexical import Bm25Encoder
-from lsr.router import declared_logs, declared_pool, side_checkpoint
+from lsr.router import (
+    declared_length,
+    declared_logs,
+    declared_pool,
+    declared_top_k,
+    side_checkpoint,
+)
 from tests.lsr import published
 
 TEXTS = ["the wing flow", "", "layer of layers"]
@@ -87,3 +93,85 @@ def test_a_folder_without_any_model_is_refused(tmp_path):
     (tmp_path / "router_config.json").write_text("{}")
     with pytest.raises(NotFoundError, match=r"holds no config\.json"):
         load_encoder(str(tmp_path))
+
+
+LONG = "the wing flow over a boundary layer " * 12
+DECLARED = {"sentence_bert_config.json": {"max_seq_length": 16}}
+CAPPED = {"config_sentence_transformers.json": {"max_active_dims": 5}}
+
+
+def declare(folder, files):
+    for name, settings in files.items():
+        (folder / name).write_text(json.dumps(settings))
+    return str(folder)
+
+
+def rows(batch):
+    return batch.to_scipy().toarray()
+
+
+@pytest.mark.parametrize("family", ["splade", "inference-free"])
+def test_length_and_cap_are_those_that_the_folder_declares(tmp_path, family):
+    folder = published.with_idf(published.bert_mlm)(tmp_path / "model")
+    plain = load_encoder(f"{family}:{folder}")
+    explicit = load_encoder(f"{family}:{folder},max_length=256,document.top_k=0")
+    assert plain.fingerprint == explicit.fingerprint
+    asked = "max_length=16," * (family == "splade") + "document.max_length=16,document.top_k=5"
+    same = load_encoder(f"{family}:{folder},{asked}").encode_documents([LONG])
+    declared = load_encoder(f"{family}:{declare(folder, DECLARED | CAPPED)}")
+    np.testing.assert_array_equal(rows(declared.encode_documents([LONG])), rows(same))
+    assert declared.fingerprint != plain.fingerprint
+    assert declared.name == f"{family}:{folder}"
+    freed = load_encoder(f"{family}:{folder},document.max_length=256,document.top_k=0")
+    np.testing.assert_array_equal(
+        rows(freed.encode_documents([LONG])), rows(plain.encode_documents([LONG]))
+    )
+    assert load_encoder(freed.name).fingerprint == freed.fingerprint
+
+
+@pytest.mark.parametrize("family", ["splade", "inference-free"])
+def test_the_cap_counts_for_queries_too(tmp_path, family):
+    folder = published.bert_mlm(tmp_path / "model")
+    table = {token: 1 + place / 8 for place, token in enumerate(["wing", "flow", "over", "the"])}
+    declare(folder, {"idf.json": table})
+    whole = rows(load_encoder(f"{family}:{folder}").encode_queries([*TEXTS, LONG]))
+    without = load_encoder(f"{family}:{folder}").fingerprint
+    cap = {"config_sentence_transformers.json": {"max_active_dims": 2}}
+    encoder = load_encoder(f"{family}:{declare(folder, cap)}")
+    found = rows(encoder.encode_queries([*TEXTS, LONG]))
+    for full, cut in zip(whole, found, strict=True):
+        kept = np.argsort(-full, kind="stable")[:2]
+        np.testing.assert_array_equal(cut, np.where(np.isin(np.arange(len(full)), kept), full, 0))
+    assert encoder.fingerprint != without
+    # Documents cut by hand, queries left whole: another encoder.
+    declare(folder, {"config_sentence_transformers.json": {}})
+    assert load_encoder(f"{family}:{folder},document.top_k=2").fingerprint != encoder.fingerprint
+
+
+def test_a_query_model_of_its_own_follows_the_folder_too(tmp_path):
+    folder = published.efficient(tmp_path / "model")
+    declare(folder / "query_0_MLMTransformer", DECLARED)
+    declare(
+        folder / "query_1_SpladePooling", {"config.json": {"activation_function": "log1p_relu"}}
+    )
+    plain = load_encoder(f"splade:{folder / 'query_0_MLMTransformer'},max_length=16,logs=2,top_k=5")
+    found = load_encoder(f"splade:{declare(folder, CAPPED)}").encode_queries([LONG])
+    np.testing.assert_array_equal(rows(found), rows(plain.encode_queries([LONG])))
+
+
+@pytest.mark.parametrize("value", [0, 2, -1, True, 1.5, "512", [512], 10**7])
+def test_a_declared_number_that_is_none_is_refused(tmp_path, value):
+    (tmp_path / "config.json").write_text("{}")
+    checkpoint = Checkpoint.resolve(str(tmp_path))
+    assert (declared_length(checkpoint), declared_top_k(checkpoint)) == (256, 0)
+    declare(tmp_path, {"sentence_bert_config.json": {"max_seq_length": value}})
+    with pytest.raises(InputError, match="gives max_seq_length as"):
+        declared_length(checkpoint)
+    declare(tmp_path, {"config_sentence_transformers.json": {"max_active_dims": value}})
+    if value == 2 and value is not True:
+        assert declared_top_k(checkpoint) == 2
+    else:
+        with pytest.raises(InputError, match="gives max_active_dims as"):
+            declared_top_k(checkpoint)
+    declare(tmp_path, {"sentence_bert_config.json": {"max_seq_length": None}})
+    assert declared_length(checkpoint) == 256

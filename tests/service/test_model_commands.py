@@ -42,7 +42,7 @@ def test_a_card_shows_all_of_one_model(name):
 
 def test_settings_are_those_that_the_family_pair_takes():
     assert PRESETS["tilde"].settings() == {
-        "document": "cls-mlm,logs=1,special=drop",
+        "document": "cls-mlm,max_length=256,logs=1,special=drop",
         "query": "binary,counts=yes",
     }
     assert PRESETS["opensearch-doc-v3-distill"].settings() == {

@@ -1,0 +1,331 @@
+"""A trained encoder as one folder that lsr, transformers and sentence-transformers load alike.
+
+The root holds the masked language model and the tokenizer, in Hugging Face layout, and what
+sentence-transformers reads to make a SparseEncoder of them:
+
+    config.json, model.safetensors, tokenizer.json, tokenizer_config.json   transformers
+    modules.json, config_sentence_transformers.json, sentence_bert_config.json
+    1_SpladePooling/config.json             queries through the model
+    router_config.json                      queries through a table, with the next three
+    document_1_SpladePooling/config.json
+    query_0_SparseStaticEmbedding/          the table, and the tokenizer once more
+    idf.json                                the table by token, as OpenSearch reads it
+    README.md                               the model card
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from lsr.component import check_length
+from lsr.errors import InputError, UsageError
+from lsr.pooling import check_choice
+from lsr.torch_runtime import longest_input, transformers
+from lsr.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# The release of sentence-transformers that brought sparse encoders. It and later ones know these
+# names of the modules.
+RELEASE = "5.0.0"
+TRANSFORMER = "sentence_transformers.sparse_encoder.models.MLMTransformer"
+POOLING = "sentence_transformers.sparse_encoder.models.SpladePooling"
+STATIC = "sentence_transformers.sparse_encoder.models.SparseStaticEmbedding"
+ROUTER = "sentence_transformers.models.Router"
+QUERY_FOLDER = "query_0_SparseStaticEmbedding"
+UNBOUNDED = 10**30  # transformers' mark of a tokenizer that truncates nothing
+# No logit outweighs it, and float16 holds it.
+NEVER = -1e4
+
+DType = Literal["float32", "float16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """How the encoder weighs texts.
+
+    ``queries`` go through the ``model`` as documents do, or through a ``table`` of term weights.
+    Weights are max-pooled logits under ``logs`` logarithms, 1 or 2. ``max_length`` tokens of a text
+    count, special tokens included. ``top_k`` terms of a vector stay, of documents and queries
+    alike, for sentence-transformers knows only one cap; 0 is all.
+    """
+
+    queries: Literal["model", "table"] = "model"
+    logs: int = 1
+    max_length: int = 256
+    top_k: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("queries", self.queries, ("model", "table"))
+        if self.logs not in (1, 2):
+            raise UsageError(f"logs is {self.logs}; sentence-transformers knows 1 and 2")
+        check_length(self.max_length)
+        if self.top_k < 0:
+            raise UsageError(f"top_k is {self.top_k}; allowed is 1 or more, and 0 for all terms")
+
+
+def export_encoder(
+    folder: Path,
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    settings: Exported,
+    table: NDArray[np.float32] | None,
+    card: str,
+    dtype: DType = "float32",
+) -> None:
+    """Write the folder; it appears whole or not at all, in place of an earlier export.
+
+    All readers compute in float32, also from weights stored as float16. Rows of the projection
+    behind the vocabulary are left out. With a table, documents get no weight for special tokens,
+    which no query has: their bias is so low that they never become active, where the projection
+    has a bias. ``model`` stays as it is, and so does the state of torch's random numbers.
+
+    Args:
+        folder: where; its parent exists.
+        model: the masked language model, on any device.
+        vocabulary: the terms, and the tokenizer.
+        settings: how it weighs texts.
+        table: float32 (V,), the weight of each term of a query, or None where queries go through
+            the model. Negative weights and those of special tokens become 0.
+        card: text of README.md.
+        dtype: how weights are stored.
+
+    Raises:
+        UsageError: the folder holds something other than an earlier export, or table and settings
+            don't go together.
+        InputError: a weight is not finite in that type, the table does not fit the vocabulary, or
+            the model or the tokenizer lacks what the formats need.
+    """
+    check_choice("dtype", dtype, ("float32", "float16"))
+    if (table is not None) != (settings.queries == "table"):
+        raise UsageError(
+            f"queries={settings.queries} and {'a' if table is not None else 'no'} table were "
+            "given; give a table with queries=table, and only then"
+        )
+    weights = None if table is None else _checked(table, vocabulary)
+    copied = _inference_copy(model, vocabulary, dtype, drop_special=table is not None)
+    length = longest_input(copied, settings.max_length)
+    with _appearing(folder) as new:
+        _write_model(new, copied, vocabulary, length)
+        if weights is None:
+            _write_pooling(new / "1_SpladePooling", settings)
+            modules = {"": TRANSFORMER, "1_SpladePooling": POOLING}
+        else:
+            _write_pooling(new / "document_1_SpladePooling", settings)
+            _write_table(new, vocabulary, weights, _padding(copied, vocabulary))
+            modules = {"": ROUTER}
+        _write_json(
+            new / "modules.json",
+            [
+                {"idx": place, "name": str(place), "path": path, "type": kind}
+                for place, (path, kind) in enumerate(modules.items())
+            ],
+        )
+        _write_json(new / "config_sentence_transformers.json", _sentence_transformers(settings))
+        (new / "README.md").write_text(card, encoding="utf-8")
+
+
+def _checked(table: NDArray[np.float32], vocabulary: Vocabulary) -> NDArray[np.float32]:
+    """The table as every reader takes it: nothing negative, nothing for special tokens."""
+    size = vocabulary.size
+    if table.shape != (size,) or not np.isfinite(table).all():
+        raise InputError(
+            f"the table of query weights has the shape {table.shape}; allowed is one finite weight "
+            f"for each of the {size} terms"
+        )
+    named = len(vocabulary.tokenizer.get_vocab(with_added_tokens=True))
+    if named != size:
+        raise InputError(
+            f"the tokenizer names {named} of its {size} term ids, and a table in "
+            "sentence-transformers' format has no place for the others; export with queries=model"
+        )
+    weights = np.maximum(table, 0).astype(np.float32)
+    weights[list(vocabulary.special)] = 0
+    return weights
+
+
+def _inference_copy(
+    model: PreTrainedModel, vocabulary: Vocabulary, dtype: DType, drop_special: bool
+) -> Any:
+    """The model on the CPU, for saving only, with a row of the projection for each term."""
+    transformers()
+    import torch
+
+    trained: Any = model
+    projection = trained.get_output_embeddings()
+    rows = 0 if projection is None else projection.weight.shape[0]
+    if rows < vocabulary.size:
+        raise InputError(
+            f"the model projects onto {rows} terms, fewer than the {vocabulary.size} of its "
+            "tokenizer; give the masked language model that goes with the tokenizer"
+        )
+    config = copy.deepcopy(trained.config)
+    config.vocab_size = vocabulary.size
+    with torch.device("meta"):  # takes no random numbers
+        copied = type(trained)(config)
+    wanted = copied.state_dict()
+    state = {}
+    for name, tensor in trained.state_dict().items():
+        if tensor.is_floating_point():
+            tensor = tensor.to(getattr(torch, dtype))
+            if not tensor.isfinite().all():
+                raise InputError(
+                    f"the weights {name} are not all finite as {dtype}; store them as float32, and "
+                    "if they are not finite there either, train with a lower learning rate"
+                )
+        # resize_token_embeddings forgets one of the two biases of models whose weights aren't tied.
+        few = tensor if tensor.shape == wanted[name].shape else tensor[: vocabulary.size]
+        state[name] = few.cpu().clone()
+    copied.load_state_dict(state, assign=True)
+    copied.tie_weights()
+    bias = copied.get_output_embeddings().bias
+    if drop_special and bias is not None:
+        with torch.no_grad():
+            bias[sorted(vocabulary.special)] = NEVER
+    return copied
+
+
+def _write_model(folder: Path, model: Any, vocabulary: Vocabulary, length: int) -> None:
+    model.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)  # a place on the machine that trained it
+    # What readers compute in: transformers takes it from here where it is not told.
+    config.pop("torch_dtype", None)
+    config["dtype"] = "float32"
+    _write_json(folder / "config.json", config)
+    _write_json(
+        folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False}
+    )
+    _write_tokenizer(folder, vocabulary, length, _padding(model, vocabulary))
+
+
+def _padding(model: Any, vocabulary: Vocabulary) -> str:
+    """The token that fills batches up: the model's own, else any special one."""
+    if not vocabulary.special:
+        raise InputError(
+            "the tokenizer has no special token that could fill batches up; mark its padding "
+            "token as special"
+        )
+    own = model.config.pad_token_id
+    return vocabulary.token(own if own in vocabulary.special else min(vocabulary.special))
+
+
+def _write_tokenizer(folder: Path, vocabulary: Vocabulary, length: int, padding: str) -> None:
+    """The tokenizer as it is, for a class of transformers that changes nothing about it."""
+    tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())
+    tokenizer.save(str(folder / "tokenizer.json"))
+    around = [term for term in tokenizer.encode("").ids if term in vocabulary.special]
+    roles = {"pad_token": padding}
+    if around:
+        roles |= {
+            "cls_token": vocabulary.token(around[0]),
+            "sep_token": vocabulary.token(around[-1]),
+        }
+    for role in ("mask", "unk"):
+        spellings = (f"[{role.upper()}]", f"<{role}>")
+        known = [token for token in map(vocabulary.token, vocabulary.special) if token in spellings]
+        roles |= {f"{role}_token": token for token in known}
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": length,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
+    }
+    _write_json(folder / "tokenizer_config.json", settings | roles)
+
+
+def _write_pooling(folder: Path, settings: Exported) -> None:
+    folder.mkdir()
+    activation = {1: "relu", 2: "log1p_relu"}[settings.logs]
+    _write_json(
+        folder / "config.json", {"pooling_strategy": "max", "activation_function": activation}
+    )
+
+
+def _write_table(
+    folder: Path, vocabulary: Vocabulary, weights: NDArray[np.float32], padding: str
+) -> None:
+    """The query side, in the formats of sentence-transformers and of OpenSearch."""
+    from safetensors.numpy import save_file
+
+    module = folder / QUERY_FOLDER
+    module.mkdir()
+    save_file({"weight": weights}, module / "model.safetensors", metadata={"format": "pt"})
+    _write_json(module / "config.json", {"frozen": True})
+    _write_tokenizer(module, vocabulary, UNBOUNDED, padding)
+    # OpenSearch takes 1 for a token that is not listed. str() gives the shortest number that
+    # float32 reads back as the same.
+    listed = {
+        token: float(str(weight)) for token, weight in zip(vocabulary.tokens, weights, strict=True)
+    }
+    _write_json(folder / "idf.json", listed)
+    document = {"": TRANSFORMER, "document_1_SpladePooling": POOLING}
+    _write_json(
+        folder / "router_config.json",
+        {
+            "types": {QUERY_FOLDER: STATIC} | document,
+            "structure": {"query": [QUERY_FOLDER], "document": list(document)},
+            "parameters": {"default_route": "document", "allow_empty_key": True},
+        },
+    )
+
+
+def _sentence_transformers(settings: Exported) -> Mapping[str, Any]:
+    import torch
+
+    versions = {
+        "sentence_transformers": RELEASE,
+        "transformers": str(transformers().__version__),
+        "pytorch": torch.__version__,
+    }
+    config: dict[str, Any] = {
+        "model_type": "SparseEncoder",
+        "__version__": versions,
+        "prompts": {},
+        "default_prompt_name": None,
+        "similarity_fn_name": "dot",
+    }
+    return config | ({"max_active_dims": settings.top_k} if settings.top_k else {})
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which gets its name when the block ends without an error."""
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not empty and not (folder / "modules.json").is_file():
+        raise UsageError(
+            f"{folder} holds something other than an exported encoder; give a folder that does not "
+            "exist, or one that was exported before"
+        )
+    if not folder.parent.is_dir():
+        raise UsageError(f"the folder {folder.parent} does not exist; create it first")
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
+        new, old = Path(place, "new"), Path(place, "old")
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,214 @@
+"""The model card of a trained encoder, as the Hugging Face hub shows it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lsr.train.export import Exported
+
+ROOT = r"(?:(?:file://)?(?:~[\w.-]*)?/(?!/)|[A-Za-z]:(?:\\{1,2}|/(?!/)))"
+QUOTED_PATH = re.compile(
+    rf"""(?P<before>(?P<quote>["'`])(?:[\w-]{{2,}}:)?){ROOT}[^"'`\n]+(?=(?P=quote))"""
+)
+# A URL is matched so that nothing in it is taken for a path; a closing tag's slash follows a "<".
+PATH = re.compile(
+    r"""(?P<url>\b(?!file:)\w{2,}://[^\s"'`]+)|"""
+    rf"""(?P<before>^|[\s"'`=:(\[{{,;|>]){ROOT}[^\s"'`:,;|)\]}}<>]+""",
+    re.MULTILINE,
+)
+
+READ_WITH_LSR = """\
+```python
+from lsr.encoder import load_encoder
+
+encoder = load_encoder("{name}")
+documents = encoder.encode_documents(["Cats sleep most of the day and hunt at night."])
+queries = encoder.encode_queries(["animals that hunt at night"])
+scores = queries.to_scipy() @ documents.to_scipy().T
+```"""
+READ_WITH_SENTENCE_TRANSFORMERS = """\
+```python
+from sentence_transformers import SparseEncoder
+
+encoder = SparseEncoder("{name}")
+documents = encoder.encode_document(["Cats sleep most of the day and hunt at night."])
+queries = encoder.encode_query(["animals that hunt at night"])
+scores = encoder.similarity(queries, documents)
+```"""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Data that the encoder was trained on: ``pairs`` of a query and a document."""
+
+    name: str
+    pairs: int
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """``value`` of a ``measure``, spelt as in papers (``nDCG@10``), on a ``dataset``'s test set."""
+
+    dataset: str
+    measure: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """Everything the card says.
+
+    Licences are SPDX names, such as ``Apache-2.0``. ``config`` is the training's TOML, word for
+    word. ``nnz`` is the mean number of non-zeros of a vector by side, ``flops`` the mean number of
+    terms that a query and a document share; None where they were not measured. ``seconds`` is
+    the time of training on ``hardware``, ``versions`` that of each package by its name, and
+    ``command`` what makes the model again.
+    """
+
+    name: str
+    settings: Exported
+    licence: str
+    base_model: str
+    base_licence: str
+    sources: Sequence[Source]
+    config: str
+    command: str
+    results: Sequence[Result] = ()
+    languages: Sequence[str] = ("en",)
+    nnz: Mapping[str, float] = field(default_factory=dict)
+    flops: float | None = None
+    seconds: float | None = None
+    hardware: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def markdown(self) -> str:
+        """The text of README.md; paths are cut to the names of their files and folders."""
+        parts = [self._heading(), self._usage(), self._numbers(), self._training()]
+        return f"---\n{self._metadata()}\n---\n\n" + "\n\n".join(map(without_paths, parts)) + "\n"
+
+    def _metadata(self) -> str:
+        from huggingface_hub import EvalResult, ModelCardData
+
+        name = without_paths(self.name)
+        results = [
+            EvalResult(
+                task_type="information-retrieval",
+                task_name="Information Retrieval",
+                dataset_type=re.sub(r"[^a-z0-9]+", "-", without_paths(result.dataset).lower()),
+                dataset_name=without_paths(result.dataset),
+                metric_type=result.measure.lower().replace("@", "_at_"),
+                metric_name=result.measure,
+                metric_value=result.value,
+            )
+            for result in self.results
+            if math.isfinite(result.value)
+        ]
+        tags = ["sentence-transformers", "sparse-encoder", "sparse", "splade"]
+        tags += ["learned-sparse-retrieval"] + ["inference-free"] * self._inference_free
+        data = ModelCardData(
+            language=list(self.languages),
+            license=self.licence.lower(),
+            library_name="sentence-transformers",
+            pipeline_tag="feature-extraction",
+            tags=tags,
+            base_model=without_paths(self.base_model),
+            model_name=name if results else None,
+            eval_results=results or None,
+        )
+        return str(data.to_yaml()).rstrip()
+
+    @property
+    def _inference_free(self) -> bool:
+        return self.settings.queries == "table"
+
+    def _heading(self) -> str:
+        settings = self.settings
+        queries = (
+            "Queries are weighed by a table of their tokens, without a model; documents go through "
+            "a masked language model"
+            if self._inference_free
+            else "Queries and documents go through a masked language model"
+        )
+        logs = {1: "log(1 + relu(z))", 2: "log(1 + log(1 + relu(z)))"}[settings.logs]
+        cap = f" The {settings.top_k:,} largest weights of a vector stay." if settings.top_k else ""
+        return (
+            f"# {self.name}\n\n"
+            "A learned sparse retrieval encoder: texts become term weights over the model's "
+            f"vocabulary, and scores are inner products. {queries}, {settings.max_length:,} tokens "
+            f"of a text count, and a term weighs {logs} of its largest logit z.{cap}\n\n"
+            f"It was trained from {self.base_model} ({self.base_licence}) and is licensed under "
+            f"{self.licence}."
+        )
+
+    def _usage(self) -> str:
+        called = {"name": self.name}
+        return (
+            "## Usage\n\nWith lsr, in Python or as `lsr index FILES --encoder "
+            f"{self.name}`:\n\n{READ_WITH_LSR.format(**called)}\n\n"
+            f"With sentence-transformers:\n\n{READ_WITH_SENTENCE_TRANSFORMERS.format(**called)}"
+        )
+
+    def _numbers(self) -> str:
+        rows = [(result.dataset, result.measure, f"{result.value:.4f}") for result in self.results]
+        parts = ["## Numbers"]
+        if rows:
+            parts.append(_table(("dataset", "measure", "value"), rows))
+        sparsity = [f"{value:,.1f} non-zeros a {side}" for side, value in self.nnz.items()]
+        if self.flops is not None:
+            sparsity.append(f"{self.flops:,.2f} terms shared by a query and a document (FLOPS)")
+        if sparsity:
+            parts.append("On average " + ", ".join(sparsity) + ".")
+        return "\n\n".join(parts if len(parts) > 1 else [*parts, "Not evaluated."])
+
+    def _training(self) -> str:
+        sources = [(source.name, f"{source.pairs:,}", source.licence) for source in self.sources]
+        time = "" if self.seconds is None else f" It took {_duration(self.seconds)}"
+        time += f" on {self.hardware}." if time and self.hardware else "." if time else ""
+        versions = [f"{package} {version}" for package, version in self.versions.items()]
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", self.config)), default=0))
+        parts = [
+            "## Training",
+            _table(("data", "pairs", "licence"), sources),
+            f"Made by `{self.command}`.{time}",
+            f"Versions: {', '.join(versions)}." if versions else "",
+            f"{fence}toml\n{self.config.rstrip()}\n{fence}",
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+
+def without_paths(text: str) -> str:
+    """The text with each absolute path cut to its last part; URLs stay.
+
+    A card is published, and where a file lay on the machine that trained is nobody's business.
+    """
+    for pattern in (QUOTED_PATH, PATH):
+        text = pattern.sub(_last_part, text)
+    return text
+
+
+def _last_part(found: re.Match[str]) -> str:
+    before = found["before"]
+    if before is None:
+        return found[0]
+    parts = re.split(r"[\\/]+", found[0][len(before) :])
+    return before + next((part for part in reversed(parts) if part), "")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = round(seconds / 60), seconds / 3600
+    if minutes >= 90:
+        return f"{hours:.1f} hours"
+    return f"{minutes} minutes" if minutes > 1 else "about a minute"
