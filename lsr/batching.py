@@ -51,47 +51,32 @@ class Batcher:
 
     def __call__(self, texts: Sequence[str]) -> Iterator[TokenBatch]:
         """Batches over the texts that have tokens; blank ones are in no batch."""
-        rows, tokens = self._tokenize(texts)
-        start = 0
-        while start < len(rows):
-            end = start + max(1, self._token_budget // len(tokens[start]))
-            yield self._batch(rows[start:end], tokens[start:end])
-            start = end
+        rows, encodings = self._tokenize(texts)
+        for batch in padded(encodings, self._token_budget):
+            yield self._counted(batch, rows)
 
     def split(self, texts: Sequence[str], parts: int) -> list[TokenBatch]:
         """At most so many batches, of about the same number of tokens each."""
-        rows, tokens = self._tokenize(texts)
-        ends = np.cumsum([len(ids) for ids in tokens])
+        rows, encodings = self._tokenize(texts)
+        order = longest_first(encodings)
+        ends = np.cumsum([len(encodings[place].ids) for place in order])
         total = ends[-1] if len(ends) else 0
-        cuts = np.searchsorted(ends, total * np.arange(1, parts) / parts, side="left") + 1
-        bounds = np.unique([0, *np.minimum(cuts, len(rows)).tolist(), len(rows)])
+        cuts = np.searchsorted(ends, total * np.arange(1, parts) / parts) + 1
+        bounds = np.unique([0, *np.minimum(cuts, len(order)).tolist(), len(order)]).tolist()
         return [
-            self._batch(rows[start:end], tokens[start:end])
-            for start, end in itertools.pairwise(bounds.tolist())
+            self._counted(pad(encodings, order[start:end]), rows)
+            for start, end in itertools.pairwise(bounds)
         ]
 
-    def _tokenize(self, texts: Sequence[str]) -> tuple[list[int], list[list[int]]]:
-        """The places of the texts that have tokens, and these tokens; longest first."""
+    def _tokenize(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], list[Encoding]]:
+        """The places of the texts that are not blank, and their tokens."""
         rows = [row for row, text in enumerate(texts) if text.strip()]
         encodings = self._tokenizer.encode_batch_fast([texts[row] for row in rows])
-<<<<<<< HEAD
-        found = [(row, encoding.ids) for row, encoding in zip(rows, encodings, strict=True)]
-        found = sorted((pair for pair in found if pair[1]), key=lambda pair: -len(pair[1]))
-        return [row for row, _ in found], [ids for _, ids in found]
+        return np.array(rows, dtype=np.int64), encodings
 
-    def _batch(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> TokenBatch:
-        ids = np.zeros((len(rows), len(tokens[0])), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for line, text in enumerate(tokens):
-            ids[line, : len(text)] = text
-            mask[line, : len(text)] = 1
-        self.tokens += int(mask.sum())
-        return TokenBatch(np.array(rows), ids, mask)
-=======
-        for batch in padded(encodings, self._token_budget):
-            self.tokens += int(batch.mask.sum())
-            yield replace(batch, rows=np.array(rows)[batch.rows])
->>>>>>> data
+    def _counted(self, batch: TokenBatch, rows: NDArray[np.int64]) -> TokenBatch:
+        self.tokens += int(batch.mask.sum())
+        return replace(batch, rows=rows[batch.rows])
 
     def encode(
         self, texts: Sequence[str], weigh: Callable[[TokenBatch], SparseBatch]
@@ -121,19 +106,30 @@ def padded(encodings: Sequence[Encoding], token_budget: int) -> Iterator[TokenBa
 
     A text of more is a batch of its own; one without tokens is in no batch.
     """
-    tokens = [encoding.ids for encoding in encodings]
-    order = [place for place, ids in enumerate(tokens) if ids]
-    order.sort(key=lambda place: -len(tokens[place]))
+    order = longest_first(encodings)
     start = 0
     while start < len(order):
-        width = len(tokens[order[start]])
-        members = order[start : start + max(1, token_budget // width)]
-        start += len(members)
-        ids = np.zeros((len(members), width), dtype=np.int64)
-        mask, types = np.zeros_like(ids), np.zeros_like(ids)
-        for line, place in enumerate(members):
-            length = len(tokens[place])
-            ids[line, :length] = tokens[place]
-            mask[line, :length] = 1
-            types[line, :length] = encodings[place].type_ids
-        yield TokenBatch(np.array(members), ids, mask, types)
+        end = start + max(1, token_budget // len(encodings[order[start]].ids))
+        yield pad(encodings, order[start:end])
+        start = end
+
+
+def longest_first(encodings: Sequence[Encoding]) -> list[int]:
+    """The places of those that have tokens."""
+    lengths = [len(encoding.ids) for encoding in encodings]
+    return sorted(
+        (place for place, n in enumerate(lengths) if n), key=lambda place: -lengths[place]
+    )
+
+
+def pad(encodings: Sequence[Encoding], places: Sequence[int]) -> TokenBatch:
+    """The batch of these places, of which the first is the longest."""
+    ids = np.zeros((len(places), len(encodings[places[0]].ids)), dtype=np.int64)
+    mask, types = np.zeros_like(ids), np.zeros_like(ids)
+    for line, place in enumerate(places):
+        encoding = encodings[place]
+        length = len(encoding.ids)
+        ids[line, :length] = encoding.ids
+        mask[line, :length] = 1
+        types[line, :length] = encoding.type_ids
+    return TokenBatch(np.array(places), ids, mask, types)

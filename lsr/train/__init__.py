@@ -1,1 +1,1 @@
-"""Training of sparse encoders: losses, regularisers, teachers, batches, trainer."""
+"""Training of sparse encoders."""

@@ -13,7 +13,8 @@ from lsr.batching import Batcher, TokenBatch
 from lsr.head import VocabularyProjection
 from lsr.pruning import Pruning, special_terms
 from lsr.sparse import SparseBatch
-from lsr.train.max_pooling import PooledMaxima, saturate
+from lsr.train.max_pooling import PooledMaxima
+from lsr.train.regularizers import saturate
 from lsr.train.student import Student
 
 Gradients = list[torch.Tensor | None]

@@ -18,6 +18,7 @@ from lsr.pooling import check_choice
 
 ConfigT = TypeVar("ConfigT")
 LARGEST_CONFIG = 1 << 20
+REGULARIZERS = ("flops", "l1", "l0-flops", "idf-flops", "df-flops")
 STRICT = ConfigDict(extra="forbid", strict=True)
 
 
@@ -139,14 +140,18 @@ class SparsityConfig:
 
     ``regularizer`` is one of ``lsr.train.regularizers``, or ``none``; ``strength`` its factor,
     reached quadratically over the share ``warm_up`` of all steps. ``target_nnz`` takes the place
-    of ``strength``: a controller then finds it. ``threshold`` is that of ``l0-flops``.
+    of ``strength``: a controller then finds it, beginning at ``initial``. ``threshold`` is that of
+    ``l0-flops``. ``by_place`` penalises each place of the list (the positives, the first
+    negatives, ...) on its own, as OpenSearch's code does.
     """
 
     regularizer: str = "none"
     strength: float = 0.0
     target_nnz: float = 0.0
     warm_up: float = 0.33
+    initial: float = 0.01
     threshold: int = 0
+    by_place: bool = False
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
@@ -154,6 +159,10 @@ class SparsityConfig:
         check_range("target_nnz", self.target_nnz, 0)
         check_range("warm_up", self.warm_up, 0, 1)
         check_range("threshold", self.threshold, 0)
+        check_range("initial", self.initial, 1e-9)
+        check_choice("regularizer", self.regularizer, ("none", *REGULARIZERS))
+        if self.regularizer == "none" and (self.strength or self.target_nnz):
+            raise UsageError("strength and target_nnz need a regularizer, such as flops")
         if self.regularizer != "none" and bool(self.strength) == bool(self.target_nnz):
             raise UsageError("a regularizer needs one of strength and target_nnz, above 0")
 
@@ -187,22 +196,24 @@ class OptimizerConfig:
 class MiningConfig:
     """Where negatives and topic batches come from.
 
-    ``retriever`` is an encoder's name, or ``student`` for the model in training. Of its first
-    ``depth`` documents, those from rank ``first`` on are candidates; what a teacher scores above
-    ``margin`` times the positive is left out as a likely positive (0: nothing is). ``rounds`` is
-    how often it is done, evenly over the training; later rounds ask the student.
+    ``retriever`` is the encoder that ranks the training documents. ``pool`` of the ranks ``first``
+    to ``depth`` are drawn for each query; with ``margin`` above 0, only of those that the teachers
+    score at most that share of the positive, as others may well be answers too. ``rounds`` is how
+    often this is done, evenly over the training: every round but the first asks the student.
     """
 
     retriever: str = "bm25"
-    depth: int = 50
-    first: int = 0
+    depth: int = 100
+    first: int = 1
+    pool: int = 30
     margin: float = 0.0
     rounds: int = 1
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
         check_range("depth", self.depth, 1, 10_000)
-        check_range("first", self.first, 0, self.depth - 1)
+        check_range("first", self.first, 1, self.depth)
+        check_range("pool", self.pool, 1)
         check_range("margin", self.margin, 0)
         check_range("rounds", self.rounds, 1, 100)
 
@@ -325,9 +336,7 @@ def parse_config(table: Mapping[str, Any], config: type[ConfigT]) -> ConfigT:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise UsageError(
-            f"the configuration's {place} is wrong: {first['msg'].lower()}"
-        ) from None
+        raise UsageError(f"the configuration's {place} is wrong: {first['msg'].lower()}") from None
 
 
 def to_toml(config: Any) -> str:

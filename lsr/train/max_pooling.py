@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -90,17 +91,6 @@ class _Logits(torch.autograd.Function):
         return of_states, of_weight, of_bias, None, None
 
 
-def saturate(logits: torch.Tensor, logs: int) -> torch.Tensor:
-    """``logs`` times log1p of relu(logit): 1 in SPLADE, 2 is the l0 activation of Shen et al. 2025.
-
-    "Exploring l0 Sparsification for Inference-free Sparse Retrievers", section 3.2.
-    """
-    weights = logits.relu()
-    for _ in range(logs):
-        weights = weights.log1p()
-    return weights
-
-
 def winning_positions(
     states: torch.Tensor,
     weight: torch.Tensor,
@@ -112,7 +102,7 @@ def winning_positions(
     Of equal ones the first. The bias, which is equal at all positions, does not matter.
     """
     winners = torch.empty(pooled.nnz, dtype=torch.int64, device=states.device)
-    for text, (first, last) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for text, (first, last) in enumerate(itertools.pairwise(offsets)):
         own = states[first:last]
         for start in range(int(pooled.indptr[text]), int(pooled.indptr[text + 1]), VOCABULARY_TILE):
             end = min(start + VOCABULARY_TILE, int(pooled.indptr[text + 1]))

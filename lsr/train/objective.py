@@ -1,24 +1,163 @@
-"""The loss of a batch: ranking losses, and what makes weights sparse."""
+"""The loss of a batch: ranking losses, and the penalties that make weights sparse."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from lsr.train import losses
 from lsr.train.batches import TrainingBatch
-from lsr.train.config import LossConfig, TrainingConfig
-from lsr.train.regularizers import Regularizer, anti_zero, warm_up
-from lsr.train.sparsity import SparsityController
+from lsr.train.config import LossConfig, SparsityConfig, TrainingConfig
+from lsr.train.losses import WeightedLosses, info_nce, kl_divergence, margin_mse, match
+from lsr.train.regularizers import (
+    DocumentFrequencies,
+    RegularizerOptions,
+    anti_zero,
+    regularizer,
+)
+from lsr.train.sparsity import SparsityController, SparsityTarget, warm_up
 
 
-@dataclass
-class Objective:
-    """Weighted sum of the losses of a batch, plus each side's penalty times its strength."""
+class Penalty:
+    """One side's regulariser times its strength, which is given or steered to a target.
 
-    config: TrainingConfig
-    documents: Penalty
-    queries: Penalty
-    parts: dict[str, float] = field(default_factory=dict)
+    Args:
+        config: of the side.
+        steps: of the whole training.
+        idf: float32 (V,), for ``idf-flops``.
+    """
+
+    def __init__(self, config: SparsityConfig, steps: int, idf: NDArray[np.float32]) -> None:
+        self.config = config
+        self._warm_up = round(config.warm_up * steps)
+        self._step = 0
+        self.frequencies = (
+            DocumentFrequencies(len(idf)) if config.regularizer == "df-flops" else None
+        )
+        self.controller = None
+        if config.target_nnz:
+            target = SparsityTarget(
+                config.target_nnz, initial=config.initial, warm_up_steps=self._warm_up
+            )
+            self.controller = SparsityController(target)
+        options = RegularizerOptions(
+            threshold=config.threshold if config.regularizer == "l0-flops" else None,
+            idf=torch.from_numpy(idf) if config.regularizer == "idf-flops" else None,
+            frequencies=self.frequencies,
+        )
+        self._penalty = None
+        if config.regularizer != "none":
+            self._penalty = regularizer(config.regularizer, options)
+
+    @property
+    def strength(self) -> float:
+        """The factor of the coming step."""
+        if self.controller:
+            return self.controller.strength
+        return warm_up(self._step + 1, self._warm_up, self.config.strength)
+
+    def __call__(self, weights: torch.Tensor, listed: NDArray[np.int64]) -> torch.Tensor | None:
+        """The penalty of the step's vectors (N, V), before its strength; None without one.
+
+        ``listed`` int64 (B, G): the rows of each place of the list, -1 for none.
+        """
+        if self._penalty is None:
+            return None
+        if not self.config.by_place:
+            return self._penalty(weights)
+        total = weights.new_zeros(())
+        for place in range(listed.shape[1]):
+            rows = listed[:, place]
+            of_place = weights[torch.from_numpy(rows[rows >= 0]).to(weights.device)]
+            # The divisor stays the number of queries.
+            missing = weights.new_zeros(len(rows) - len(of_place), weights.shape[1])
+            total = total + self._penalty(torch.cat([of_place, missing]))
+        return total
+
+    def observe(self, nnz: float) -> None:
+        """Tell the mean number of non-zeros of the step just done."""
+        self._step += 1
+        if self.controller:
+            self.controller.observe(nnz)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Step and controller, as plain JSON values."""
+        steering = self.controller.state_dict() if self.controller else None
+        return {"step": self._step, "controller": steering}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where ``state_dict`` was taken."""
+        self._step = int(state["step"])
+        if self.controller:
+            self.controller.load_state_dict(state["controller"])
+
+
+class RankingLoss:
+    """The configured losses of a batch, summed with their weights."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self._losses = {loss_name(loss): loss for loss in config.losses}
+        self._sum = WeightedLosses({name: loss.weight for name, loss in self._losses.items()})
+        self.needs_teacher = any(loss.name != "info-nce" for loss in config.losses)
+
+    def __call__(
+        self,
+        queries: torch.Tensor,
+        documents: torch.Tensor,
+        batch: TrainingBatch,
+        teacher: NDArray[np.float32] | None,
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """The sum, and each loss before its weight.
+
+        Args:
+            queries: float (B, V).
+            documents: float (N, V).
+            batch: of which they are the weights.
+            teacher: float32 (B, N), or None where no loss needs one.
+        """
+        scores = match(queries, documents)
+        device = scores.device
+        listed = torch.from_numpy(batch.listed).to(device)
+        allowed = torch.from_numpy(batch.allowed).to(device)
+        taught = None if teacher is None else torch.from_numpy(teacher).to(device)
+        candidates = {
+            "batch": (scores, taught, allowed, torch.from_numpy(batch.positives).to(device))
+        }
+        if any(loss.candidates == "list" for loss in self._losses.values()):
+            present, columns = listed >= 0, listed.clamp(min=0)
+            candidates["list"] = (
+                scores.gather(1, columns),
+                None if taught is None else taught.gather(1, columns),
+                present & allowed.gather(1, columns),
+                listed.new_zeros(len(listed)),
+            )
+        return self._sum(
+            {name: _loss(loss, *candidates[loss.candidates]) for name, loss in self._losses.items()}
+        )
+
+
+def loss_name(loss: LossConfig) -> str:
+    """How a loss is called in the log: two of a name differ by their candidates."""
+    return f"{loss.name}-{loss.candidates}"
+
+
+def _loss(
+    config: LossConfig,
+    scores: torch.Tensor,
+    teacher: torch.Tensor | None,
+    allowed: torch.Tensor,
+    positives: torch.Tensor,
+) -> torch.Tensor:
+    if config.name == "info-nce":
+        return info_nce(scores, positives, config.temperature, allowed)
+    assert teacher is not None
+    if config.name == "kl":
+        return kl_divergence(scores, teacher, config.temperature, allowed)
+    return margin_mse(scores, teacher, allowed, pairs="all")
+
+
+def zero_penalty(strength: float, *sides: torch.Tensor) -> torch.Tensor | None:
+    """Anti-zero of both sides times its strength, or None where that is 0."""
+    return strength * anti_zero(*sides) if strength else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from lsr.batching import TokenBatch
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
 from lsr.torch_runtime import load_model, longest_input
+from lsr.train.export import Exported, export_encoder
 from lsr.vocabulary import Vocabulary
 
 
@@ -40,6 +42,12 @@ class Student(Protocol):
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """What is trained, by name."""
+        ...
+
+    def export(
+        self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
+    ) -> None:
+        """Write an encoder that ``load_encoder`` loads; ``table`` float32 (V,) is for queries."""
         ...
 
 
@@ -92,3 +100,9 @@ class MaskedLanguageStudent(Student):
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """All parameters."""
         return dict(self.model.named_parameters())
+
+    def export(
+        self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
+    ) -> None:
+        """In the layouts of transformers and sentence-transformers."""
+        export_encoder(folder, self.model, self.vocabulary, settings, table, card)

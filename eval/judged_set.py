@@ -1,0 +1,92 @@
+"""A small judged set in memory, for scoring an encoder while it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.datasets import Dataset
+from eval.measures import measure
+from eval.run import Run
+from index.mining import Ranking, rank
+from lsr.encoder import SparseEncoder
+from lsr.qrels import Qrels
+from lsr.sparse import SparseBatch
+from lsr.train.pairs import HeldOut
+
+MEASURES = ("nDCG@10", "Recall@100")
+DEPTH = 100
+
+
+@dataclass(frozen=True)
+class JudgedScore:
+    """An encoder's score on a judged set.
+
+    ``measures`` by name; ``nnz`` mean number of non-zeros of a document; ``flops`` mean number of
+    terms that a query and a document share, the product of activation probabilities summed over
+    terms (Paria et al. 2020); ``run`` the rankings.
+    """
+
+    measures: dict[str, float]
+    nnz: float
+    flops: float
+    run: Run = field(repr=False)
+
+    def named(self) -> dict[str, float]:
+        """All numbers by name."""
+        return self.measures | {"nnz": self.nnz, "flops": self.flops}
+
+
+@dataclass(frozen=True)
+class JudgedSet:
+    """Documents and queries, texts by id, and their judgements."""
+
+    name: str
+    documents: dict[str, str]
+    queries: dict[str, str]
+    qrels: Qrels
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset) -> JudgedSet:
+        """All documents of a dataset that can be read."""
+        found = [item.document for item in dataset.corpus() if item.document is not None]
+        documents = {document.id: document.contents for document in found}
+        queries = {query.id: query.text for query in dataset.queries}
+        return cls(dataset.name, documents, queries, dataset.qrels)
+
+    @classmethod
+    def from_held_out(cls, held_out: HeldOut) -> JudgedSet:
+        """The pairs that a training keeps aside: each query's own document is to be found."""
+        return cls("held-out", held_out.documents, held_out.queries, held_out.qrels)
+
+    def score(self, encoder: SparseEncoder, names: Sequence[str] = MEASURES) -> JudgedScore:
+        """Rank all documents for each query by our exact engine, and measure the rankings."""
+        ranking = rank(encoder, list(self.documents.values()), list(self.queries.values()), DEPTH)
+        run = self._run(ranking)
+        return JudgedScore(
+            measure(self.qrels, run, names),
+            ranking.documents.nnz / max(len(self.documents), 1),
+            float(_active_share(ranking.queries) @ _active_share(ranking.documents)),
+            run,
+        )
+
+    def _run(self, ranking: Ranking) -> Run:
+        identifiers = list(self.documents)
+        return {
+            query: [
+                (identifiers[row], float(score))
+                for row, score in zip(rows, scores, strict=True)
+                if row >= 0
+            ]
+            for query, rows, scores in zip(
+                self.queries, ranking.best.documents, ranking.best.scores, strict=True
+            )
+        }
+
+
+def _active_share(vectors: SparseBatch) -> NDArray[np.float64]:
+    share: NDArray[np.float64] = vectors.document_frequency() / max(len(vectors), 1)
+    return share

@@ -1,0 +1,138 @@
+"""A whole training: pairs, teachers, steps, and the folder that comes out."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from lsr.train.config import TrainingConfig, to_toml
+from lsr.train.export import Exported
+from lsr.train.mining import Retrieve
+from lsr.train.model_card import ModelCard, Result, Source
+from lsr.train.pairs import HeldOut, OnRejected, PairSource, TrainingCorpus
+from lsr.train.trainer import LOG, Evaluate, OnStep, Surroundings, Trainer, load_ensemble
+from lsr.train.training_log import Entry, plot, read_log
+from lsr.train.vector_cache import OnProgress
+
+PLOT, CONFIG = "log.png", "training.toml"
+PACKAGES = ("lsr", "torch", "transformers", "tokenizers", "numpy")
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What other packages do for a training.
+
+    ``retrieve`` ranks documents; ``judge`` makes, from the configuration and the pairs that are
+    kept aside, what scores an encoder.
+    """
+
+    retrieve: Retrieve
+    judge: Callable[[TrainingConfig, HeldOut], Evaluate]
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Who is told what: each step, other long work, and pairs that can't be used."""
+
+    on_step: OnStep
+    on_progress: OnProgress
+    on_rejected: OnRejected
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """``student`` is the folder of the encoder; ``last`` what its last step measured."""
+
+    student: Path
+    plot: Path
+    steps: int
+    seconds: float
+    last: Entry
+
+
+def training_corpus(config: TrainingConfig, on_rejected: OnRejected) -> TrainingCorpus:
+    """The pairs of all sources, and those that are kept aside for evaluation."""
+    sources = [PairSource(one.path, one.limit or None) for one in config.sources]
+    share = 0.0 if config.evaluation.dataset else config.evaluation.held_out
+    return TrainingCorpus.build(sources, config.seed, share, on_rejected)
+
+
+def run_training(
+    config: TrainingConfig, output: Path, cache: Path, tools: Tools, watching: Watching
+) -> TrainingReport:
+    """Train as configured, or go on, and write student, card, configuration, log and plot.
+
+    Args:
+        config: of the training.
+        output: folder of everything that is written, made if need be.
+        cache: folder of the teachers' vectors, which trainings may share.
+        tools: see there.
+        watching: see there.
+    """
+    started = time.perf_counter()
+    output.mkdir(parents=True, exist_ok=True)
+    corpus = training_corpus(config, watching.on_rejected)
+    needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
+    teacher = load_ensemble(config, corpus, cache, watching.on_progress) if needed else None
+    evaluate = tools.judge(config, corpus.held_out) if config.evaluation.every else None
+    around = Surroundings(teacher, tools.retrieve, evaluate, watching.on_step)
+    trainer = Trainer(config, corpus, output, around)
+    begun = trainer.step
+    trainer.run()
+    seconds = time.perf_counter() - started
+    entries = read_log(output / LOG)
+    plot(output / LOG, output / PLOT)
+    (output / CONFIG).write_text(to_toml(config), encoding="utf-8")
+    card = model_card(config, corpus, entries, output.resolve().name)
+    student = trainer.export(card=card.markdown())
+    return TrainingReport(
+        student, output / PLOT, config.optimizer.steps - begun, seconds, entries[-1]
+    )
+
+
+def model_card(
+    config: TrainingConfig, corpus: TrainingCorpus, entries: list[Entry], name: str
+) -> ModelCard:
+    """The card of a finished training; its licence is for its owner to state."""
+    last = entries[-1]
+    settings = Exported(
+        "model" if config.model.queries == "model" else "table",
+        config.model.logs,
+        config.model.max_length,
+        config.model.top_k,
+    )
+    dataset = Path(config.evaluation.dataset).name or "held-out pairs"
+    documents = sum(entry.docs_per_s is not None for entry in entries)
+    return ModelCard(
+        name=name,
+        settings=settings,
+        licence=config.licence,
+        base_model=config.model.base,
+        base_licence=config.model.base_licence,
+        sources=[
+            Source(Path(one.path).name, one.limit or documents, one.licence)
+            for one in config.sources
+        ],
+        config=to_toml(config),
+        command=f"lsr train {CONFIG}",
+        results=[Result(dataset, key, value) for key, value in last.measures.items()],
+        nnz=last.nnz,
+        flops=last.flops.get("document-query"),
+        seconds=None,
+        hardware=platform.processor() or platform.machine(),
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,389 @@
+"""The training loop: batches, losses, updates, checkpoints, evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsr.checkpoint import Checkpoint
+from lsr.encoder import SparseEncoder, load_encoder
+from lsr.errors import InputError, UsageError
+from lsr.train.batches import BatchOrder, TrainingBatch
+from lsr.train.checkpoints import load_state, save_state
+from lsr.train.chunks import ChunkedEncoder, Encoded, Weighing
+from lsr.train.config import EvaluationConfig, TrainingConfig, to_toml
+from lsr.train.export import Exported
+from lsr.train.mining import Mining, Retrieve, mine
+from lsr.train.objective import Penalty, RankingLoss, zero_penalty
+from lsr.train.pairs import TrainingCorpus
+from lsr.train.query_table import QueryTable, initial_table
+from lsr.train.sparsity import CollapseWatch
+from lsr.train.student import MaskedLanguageStudent, Student
+from lsr.train.teachers import Ensemble, Teacher, load_teacher
+from lsr.train.training_log import Entry, TrainingLog
+from lsr.train.vector_cache import OnProgress
+
+Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
+OnStep = Callable[[Entry, int], None]
+STATE, LOG, STUDENT = "state.safetensors", "log.jsonl", "student"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a training takes from outside of this package, and tells to it.
+
+    ``teacher`` scores the training corpus; ``retrieve`` ranks its documents for mining;
+    ``evaluate`` scores an encoder. Each may be None where the configuration has no use for it.
+    ``on_step`` takes what was measured at each step, and the number of all steps.
+    """
+
+    teacher: Teacher | None = None
+    retrieve: Retrieve | None = None
+    evaluate: Evaluate | None = None
+    on_step: OnStep = lambda entry, steps: None
+
+
+class Trainer:
+    """Trains a student as configured; goes on from the state in the output folder, if any.
+
+    A training that was killed and goes on gives the same weights, bit for bit, as one that was
+    not, on the same machine with the same number of threads.
+
+    Args:
+        config: everything about the training.
+        corpus: the pairs.
+        output: folder for state, log and student.
+        surroundings: see there.
+
+    Raises:
+        InputError: the state in the folder is of another training.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        corpus: TrainingCorpus,
+        output: Path,
+        surroundings: Surroundings,
+    ) -> None:
+        self.config = config
+        self.corpus = corpus
+        self.output = output
+        self.around = surroundings
+        torch.manual_seed(config.seed)
+        self.student = load_student(config)
+        vocabulary = self.student.vocabulary
+        model = config.model
+        table_free = model.queries == "model"
+        self.documents = self._encoder(model.max_length, model.top_k, drop_special=not table_free)
+        self.query_model = self._encoder(model.query_length, 0, False) if table_free else None
+        idf = initial_table(
+            vocabulary, "idf" if table_free else model.queries, model.idf, corpus.documents
+        )
+        self.table = QueryTable(
+            vocabulary, idf, corpus.queries, model.queries == "learned", self.student.device
+        )
+        steps = config.optimizer.steps
+        self.penalties = {
+            "document": Penalty(config.documents, steps, idf),
+            "query": Penalty(config.queries, steps, idf),
+        }
+        self.ranking = RankingLoss(config)
+        self.watch = CollapseWatch(vocabulary.size, grace=max(1000, round(0.5 * steps)))
+        self.optimizer = self._optimizer()
+        self.step = 0
+        self._round = -1
+        self._order: BatchOrder | None = None
+        self._restore()
+
+    def run(self) -> Path:
+        """Train to the last step and return the folder of the student.
+
+        Raises:
+            CollapseError: the vectors became empty or full, or the loss is no number.
+        """
+        config = self.config
+        resumed = self.step or None
+        with TrainingLog(self.output / LOG, resumed) as log:
+            while self.step < config.optimizer.steps:
+                entry = self._train_step()
+                entry = self._evaluated(entry)
+                log.write(entry)
+                self.around.on_step(entry, config.optimizer.steps)
+                if self.step % config.checkpoint_every == 0 or self._finished:
+                    self.save()
+        return self.export()
+
+    @property
+    def _finished(self) -> bool:
+        return self.step >= self.config.optimizer.steps
+
+    def _train_step(self) -> Entry:
+        started = time.perf_counter()
+        batch = self._batches(self.step)(self.step)
+        documents = self.documents([self.corpus.documents[row] for row in batch.documents])
+        queries = self._queries(batch)
+        weights = queries.weights if isinstance(queries, Encoded) else queries
+        loss, parts = self.ranking(weights, documents.weights, batch, self._taught(batch))
+        loss = loss + self._penalised(weights, documents.weights, batch)
+        value = float(loss)
+        nnz = {"document": float(documents.nnz.float().mean())}
+        if isinstance(queries, Encoded):
+            nnz["query"] = float(queries.nnz.float().mean())
+        self.watch.observe(self.step + 1, value, nnz["document"])
+        strength = {
+            side: penalty.strength
+            for side, penalty in self.penalties.items()
+            if penalty.config.regularizer != "none"
+        }
+        flops = float(active_share(weights) @ active_share(documents.weights))
+        loss.backward()  # type: ignore[no-untyped-call]
+        documents.backward()
+        if isinstance(queries, Encoded):
+            queries.backward()
+        rate = self._update()
+        for side, penalty in self.penalties.items():
+            penalty.observe(nnz.get(side, 0.0))
+        self.step += 1
+        return Entry(
+            step=self.step,
+            loss=value,
+            losses=parts,
+            nnz=nnz,
+            target_nnz={
+                side: penalty.config.target_nnz
+                for side, penalty in self.penalties.items()
+                if penalty.config.target_nnz
+            },
+            flops={"document-query": flops},
+            strength=strength,
+            lr=rate,
+            docs_per_s=len(batch.documents) / (time.perf_counter() - started),
+        )
+
+    def _queries(self, batch: TrainingBatch) -> Encoded | torch.Tensor:
+        if self.query_model is None:
+            return self.table(batch.queries)
+        return self.query_model([self.corpus.queries[row] for row in batch.queries])
+
+    def _taught(self, batch: TrainingBatch) -> NDArray[np.float32] | None:
+        if not self.ranking.needs_teacher or self.around.teacher is None:
+            return None
+        shape = len(batch.queries), len(batch.documents)
+        candidates = np.broadcast_to(batch.documents, shape)
+        return self.around.teacher.scores(batch.queries, candidates)
+
+    def _penalised(
+        self, queries: torch.Tensor, documents: torch.Tensor, batch: TrainingBatch
+    ) -> torch.Tensor:
+        own = np.arange(len(batch.queries))[:, None]
+        total = documents.new_zeros(())
+        for side, weights, rows in (
+            ("document", documents, batch.listed),
+            ("query", queries, own),
+        ):
+            penalty = self.penalties[side]
+            value = penalty(weights, rows)
+            if value is not None:
+                total = total + penalty.strength * value
+        anti = zero_penalty(self.config.anti_zero, queries, documents)
+        return total if anti is None else total + anti
+
+    def _update(self) -> float:
+        config = self.config.optimizer
+        share = self._rate_share()
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["full_rate"] * share
+        if config.max_norm:
+            for group in self.optimizer.param_groups:
+                torch.nn.utils.clip_grad_norm_(group["params"], config.max_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return config.learning_rate * share
+
+    def _rate_share(self) -> float:
+        """Linear warm-up, then linear decay to 0."""
+        config = self.config.optimizer
+        rising = (self.step + 1) / max(1.0, config.warm_up * config.steps)
+        falling = (config.steps - self.step) / max(1.0, (1 - config.warm_up) * config.steps)
+        return min(1.0, rising, falling)
+
+    def _evaluated(self, entry: Entry) -> Entry:
+        """The entry with the student's scores, where it is time for them."""
+        every = self.config.evaluation.every
+        due = every and (self.step % every == 0 or self._finished)
+        if not due or self.around.evaluate is None:
+            return entry
+        measures = dict(self.around.evaluate(load_encoder(str(self.export()))))
+        return dataclasses.replace(entry, measures=measures)
+
+    def _batches(self, step: int) -> BatchOrder:
+        """The order of the batches; documents are mined where a new round begins."""
+        config = self.config
+        needed = bool(config.batches.negatives) or config.batches.order == "topics"
+        number = step * config.mining.rounds // config.optimizer.steps if needed else 0
+        if self._order is None or number != self._round:
+            mined = self._mine(number) if needed else None
+            self._order = BatchOrder(self.corpus, config.batches, config.seed, mined)
+            self._round = number
+        return self._order
+
+    def _mine(self, number: int) -> NDArray[np.int64]:
+        """int64 (queries, pool): what the retriever, or in later rounds the student, ranks high.
+
+        The student of a round is kept, so that a resumed training mines with the same one.
+        """
+        config = self.config.mining
+        if self.around.retrieve is None:
+            raise UsageError("negatives and topics need a retriever, and none was given")
+        name = config.retriever
+        if number:
+            student = self.output / f"student-of-round-{number}"
+            if not student.is_dir():
+                self.export(student)
+            name = str(student)
+        settings = Mining(
+            config.depth, config.first, config.pool, config.rounds, config.margin or 1.0
+        )
+        judge = self.around.teacher if config.margin else None
+        return mine(
+            self.around.retrieve,
+            load_encoder(name),
+            self.corpus,
+            settings,
+            judge,
+            self.config.seed,
+            self.output / "rankings",
+        )
+
+    def _encoder(self, length: int, top_k: int, drop_special: bool) -> ChunkedEncoder:
+        memory = self.config.memory
+        weighing = Weighing(self.config.model.logs, length, top_k, drop_special)
+        return ChunkedEncoder(self.student, weighing, memory.chunk_tokens, memory.gradient_cache)
+
+    def _optimizer(self) -> torch.optim.AdamW:
+        config = self.config.optimizer
+        trained = [p for p in self.student.parameters().values() if p.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {
+                "params": [p for p in trained if p.ndim > 1],
+                "full_rate": config.learning_rate,
+                "weight_decay": config.weight_decay,
+            },
+            {
+                "params": [p for p in trained if p.ndim <= 1],
+                "full_rate": config.learning_rate,
+                "weight_decay": 0.0,
+            },
+        ]
+        if self.table.weights.requires_grad:
+            groups.append(
+                {
+                    "params": [self.table.weights],
+                    "full_rate": config.table_rate,
+                    "weight_decay": 0.0,
+                }
+            )
+        return torch.optim.AdamW([group for group in groups if group["params"]], fused=True)
+
+    def export(self, folder: Path | None = None, card: str = "") -> Path:
+        """Write the student as it is now, and return its folder."""
+        folder = folder or self.output / STUDENT
+        model = self.config.model
+        settings = Exported(
+            "model" if self.query_model else "table", model.logs, model.max_length, model.top_k
+        )
+        table = None if self.query_model else self.table.table()
+        self.student.export(folder, settings, table, card)
+        return folder
+
+    def save(self) -> None:
+        """Write everything that a resumed training needs, in one file."""
+        tensors = {f"model.{name}": p for name, p in self.student.parameters().items()}
+        tensors["table"] = self.table.weights
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+        for side, penalty in self.penalties.items():
+            if penalty.frequencies:
+                found = penalty.frequencies.state_dict()
+                tensors |= {f"{side}.{name}": value for name, value in found.items()}
+        tensors["random"] = torch.get_rng_state()
+        values = {
+            "step": self.step,
+            "config": to_toml(self._identity),
+            "corpus": self.corpus.digest,
+            "watch": self.watch.state_dict(),
+            "penalties": {side: p.state_dict() for side, p in self.penalties.items()},
+        }
+        save_state(self.output / STATE, tensors, values)
+
+    @property
+    def _identity(self) -> TrainingConfig:
+        """The configuration but for what does not change the weights."""
+        return dataclasses.replace(
+            self.config, output="", checkpoint_every=1, evaluation=EvaluationConfig()
+        )
+
+    def _restore(self) -> None:
+        found = load_state(self.output / STATE)
+        if found is None:
+            return
+        tensors, values = found
+        if values["config"] != to_toml(self._identity) or values["corpus"] != self.corpus.digest:
+            raise InputError(
+                f"{self.output / STATE} is the state of another training, whose configuration or "
+                "pairs differ; give another output folder, or remove that file to begin anew"
+            )
+        with torch.no_grad():
+            for name, parameter in self.student.parameters().items():
+                parameter.copy_(tensors[f"model.{name}"])
+            self.table.weights.copy_(tensors["table"])
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind == "optimizer":
+                number, _, member = rest.partition(".")
+                state.setdefault(int(number), {})[member] = tensor
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+        for side, penalty in self.penalties.items():
+            penalty.load_state_dict(values["penalties"][side])
+            if penalty.frequencies:
+                penalty.frequencies.load_state_dict(
+                    {
+                        name.removeprefix(f"{side}."): tensor
+                        for name, tensor in tensors.items()
+                        if name.startswith(f"{side}.")
+                    }
+                )
+        self.watch.load_state_dict(values["watch"])
+        torch.set_rng_state(tensors["random"])
+        self.step = int(values["step"])
+
+
+def load_student(config: TrainingConfig) -> Student:
+    """The model that training begins with."""
+    return MaskedLanguageStudent(Checkpoint.resolve(config.model.base), config.model.dropout)
+
+
+def load_teacher_of(
+    config: TrainingConfig, corpus: TrainingCorpus, cache: Path, on_progress: OnProgress
+) -> Teacher | None:
+    """The configured ensemble, or None where no loss needs one."""
+    if not config.teachers:
+        return None
+    teachers = [load_teacher(one.name, corpus, cache, on_progress) for one in config.teachers]
+    weights = [one.weight for one in config.teachers]
+    return Ensemble(teachers, weights, config.teacher_scale)
+
+
+def active_share(weights: torch.Tensor) -> torch.Tensor:
+    """float (V,): the share of the texts (N, V) in which each term is active."""
+    return (weights.detach() > 0).float().mean(dim=0)
