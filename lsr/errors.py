@@ -7,6 +7,7 @@
     ├── EncoderMismatchError   a collection was opened with another encoder than it was built with
     ├── LockedError            another process is writing to the collection
     ├── CorruptionError        stored bytes fail their checksum or name an unknown format
+    ├── CollapseError          training went to vectors without terms, with all terms, or to NaN
     └── MissingDependencyError an optional package is needed; the message names the install line
 
 Each message is one sentence that states what was given, what is allowed and what to do.
@@ -41,6 +42,10 @@ class LockedError(LsrError):
 
 class CorruptionError(LsrError):
     """Stored bytes fail their checksum, or their format version is unknown."""
+
+
+class CollapseError(LsrError):
+    """Training went to vectors without terms, to vectors of all terms, or to a loss of NaN."""
 
 
 class MissingDependencyError(LsrError):
