@@ -34,7 +34,8 @@ def save(folder, kind="Bert", labels=1):
             "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
             "intermediate_size": 32, "initializer_range": 0.5,
         },
-        "DistilBert": {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32, "initializer_range": 0.5},
+        "DistilBert": {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32,
+                       "initializer_range": 0.5},
     }  # fmt: skip
     config = getattr(transformers, f"{kind}Config")(
         vocab_size=vocabulary.size, max_position_embeddings=64, num_labels=labels, **sizes[kind]
