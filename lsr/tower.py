@@ -117,30 +117,26 @@ class Tower:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 (n, dimension), one row a text; a blank text gets zeros."""
-        model = self.model
+        # Loads the model, before there are threads.
+        batches = self.batches
         import torch
 
         def embed(batch: TokenBatch) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
             with torch.inference_mode():
-                return batch.rows, self.embed(model, batch).cpu().numpy()
+                return batch.rows, self.embed(batch).cpu().numpy()
 
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for rows, part in map_batches(embed, self.batches(texts)):
+        for rows, part in map_batches(embed, batches(texts)):
             vectors[rows] = part
         return vectors
 
-    def embed(self, model: Any, batch: TokenBatch) -> torch.Tensor:
-        """float32 (b, dimension) on the model's device, with a gradient to its weights.
-
-        Args:
-            model: ``self.model``, or one of its architecture.
-            batch: one of ``self.batches``.
-        """
+    def embed(self, batch: TokenBatch) -> torch.Tensor:
+        """float32 (b, dimension) of a batch, on the model's device, with its gradient."""
         import torch
 
-        ids = torch.from_numpy(batch.ids).to(model.device)
-        mask = torch.from_numpy(batch.mask).to(model.device)
-        states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        ids = torch.from_numpy(batch.ids).to(self.model.device)
+        mask = torch.from_numpy(batch.mask).to(self.model.device)
+        states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
         if self.pooling == "cls":
             vectors: torch.Tensor = states[:, 0]
         else:
@@ -150,7 +146,7 @@ class Tower:
 
     @cached_property
     def model(self) -> Any:
-        """The transformer in inference mode, on the GPU where there is one."""
+        """The transformer without dropout, on the GPU where there is one."""
         from lsr.torch_runtime import load_model
 
         return load_model(self.checkpoint, "AutoModel")

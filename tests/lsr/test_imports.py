@@ -16,7 +16,13 @@ MAY_IMPORT = {
 }
 OURS = set(MAY_IMPORT)
 HEAVY = ["torch", "transformers", "faiss", "jnius", "pyserini"]
-NEEDS_TORCH = {"lsr.head", "lsr.backbone", "lsr.causal"}
+NEEDS_TORCH = {
+    "lsr.head",
+    "lsr.backbone",
+    "lsr.causal",
+    "lsr.train.lexical_model",
+    "lsr.train.training_state",
+}
 COMPOSITION_ROOT = ROOT / "service/cli.py"
 # Commands and options, which import ours inside functions too.
 LIGHT = {
