@@ -84,7 +84,7 @@ def _encode_dense(
     places = [place for place, query in enumerate(queries) if query.dense is None]
     texts = [_text(queries[place], item) for place in places]
     if texts:
-        vectors[places] = collection.dense_encoder(item).encode(texts)
+        vectors[places] = collection.dense_encoder(item).encode_queries(texts)
     for place, query in enumerate(queries):
         if query.dense is not None:
             vectors[place] = _given_dense(query.dense, item)

@@ -1,93 +1,181 @@
-"""Dense encoders: one normalised vector a text, by mean pooling over a transformer."""
+"""Dense encoders: one vector a text, compared by inner product."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
+from math import isfinite
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.batch_threads import map_batches
-from lsr.batching import Batcher, TokenBatch
-from lsr.checkpoint import Checkpoint
-from lsr.encoder import fingerprint
-from lsr.errors import InputError
-
-TOKEN_BUDGET = {"cpu": 2048, "cuda": 65_536}
-DEFAULT_LENGTH = 256
+from lsr.checkpoint import HUB_ID, Checkpoint
+from lsr.encoder import configure, fingerprint
+from lsr.errors import InputError, UsageError
+from lsr.readers import user_path
+from lsr.tower import Tower
 
 
-class DenseEncoder:
-    """Mean of the last hidden states over a text's tokens, scaled to length 1.
+class DenseEncoder(Protocol):
+    """Turns documents and queries into vectors whose inner product scores them.
 
-    Inner product is then the cosine. The checkpoint's sentence-transformers settings, where it
-    has them, give the length limit and must ask for mean pooling. A blank text gets zeros.
+    ``name`` loads the same encoder again; ``fingerprint`` changes with anything that changes a
+    vector and not with where the checkpoint lies; ``dimension`` is the vectors' length.
+    """
+
+    name: str
+    fingerprint: str
+    dimension: int
+
+    @staticmethod
+    def load(name: str) -> DenseEncoder:
+        """The dense encoder of a name; weights are read at first use.
+
+        ``MODEL`` is a hub id or folder, ``MODEL+LAMBDA,weight=0.5`` two of them, joined as
+        ``ConcatenatedEncoder`` says.
+
+        Raises:
+            InputError: a checkpoint can't be used as a dense encoder.
+            NotFoundError: no such checkpoint.
+            UsageError: an option is malformed.
+        """
+        if user_path(name).is_dir():
+            return TransformerEncoder(Checkpoint.resolve(name))
+        models, *options = name.split(",")
+        first, plus, second = _parted(models)
+        if not plus:
+            return TransformerEncoder(Checkpoint.resolve(name))
+        given = dict(option.partition("=")[::2] for option in options)
+        return ConcatenatedEncoder(
+            TransformerEncoder(Checkpoint.resolve(first)),
+            TransformerEncoder(Checkpoint.resolve(second)),
+            configure(ConcatenationConfig, given),
+        )
+
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through a model so far."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 (n, dimension), one row a text; a blank text gets zeros."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As ``encode_documents``, for queries."""
+        ...
+
+
+class TransformerEncoder(DenseEncoder):
+    """A transformer with pooling, or one for documents and one for queries.
+
+    Two come as a sentence-transformers Router. The folder says whether vectors are scaled to
+    length 1, so that the inner product is the cosine; see ``Tower.of_side``.
+
+    Raises:
+        InputError: the checkpoint asks for another pooling than mean or the first token, for
+            further modules, or its two sides differ in dimension.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
-        pooling = checkpoint.json("1_Pooling/config.json") or {"pooling_mode_mean_tokens": True}
-        if not pooling.get("pooling_mode_mean_tokens", pooling.get("pooling_mode") == "mean"):
+        self._documents = Tower.of_side(checkpoint, "document")
+        queries = Tower.of_side(checkpoint, "query")
+        self._queries = queries if _differ(queries, self._documents) else self._documents
+        self.dimension = self._documents.dimension
+        if queries.dimension != self.dimension:
             raise InputError(
-                f"the checkpoint {checkpoint.name!r} does not pool by mean; "
-                "give a dense encoder with mean pooling, such as all-MiniLM-L6-v2"
+                f"the two sides of {checkpoint.name!r} make vectors of {self.dimension} and "
+                f"{queries.dimension} values; they must have the same dimension"
             )
-        settings = checkpoint.json("sentence_bert_config.json") or {}
-        config = checkpoint.json("config.json")
-        longest = config.get("max_position_embeddings") or DEFAULT_LENGTH
-        self.max_length = min(settings.get("max_seq_length") or DEFAULT_LENGTH, longest)
-        width = config.get("hidden_size") or config.get("dim") or config.get("d_model")
-        if not width:
-            raise InputError(f"the config.json of {checkpoint.name!r} has no hidden_size; add it")
-        self.dimension = int(width)
         self.name = checkpoint.name
-        self.fingerprint = fingerprint(
-            "dense",
-            vocabulary=checkpoint.vocabulary.digest,
-            checkpoint=checkpoint.digest,
-            max_length=self.max_length,
-        )
-
-    @classmethod
-    def load(cls, name: str) -> DenseEncoder:
-        """The dense encoder of a hub id or folder; weights are read at first use."""
-        return cls(Checkpoint.resolve(name))
+        parts = self._documents.identity
+        if self._queries is not self._documents:
+            parts = {"document": parts, "query": self._queries.identity}
+        self.fingerprint = fingerprint("dense", **parts)
 
     @property
     def tokens_encoded(self) -> int:
         """Tokens that went through the model so far."""
-        return self._batcher.tokens if "_batcher" in vars(self) else 0
+        return sum(tower.tokens_encoded for tower in {self._documents, self._queries})
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 (n, dimension), one row a text, for documents and queries alike."""
-        model = self._model
-        import torch
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 (n, dimension), one row a text; a blank text gets zeros."""
+        return self._documents.encode(texts)
 
-        def embed(batch: TokenBatch) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-            with torch.inference_mode():
-                ids = torch.from_numpy(batch.ids).to(model.device)
-                mask = torch.from_numpy(batch.mask).to(model.device)
-                states = model(input_ids=ids, attention_mask=mask).last_hidden_state
-                real = mask.unsqueeze(-1).to(states.dtype)
-                mean = (states * real).sum(dim=1) / real.sum(dim=1)
-                return batch.rows, torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The same, by the model of queries where they have their own."""
+        return self._queries.encode(texts)
 
-        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for rows, part in map_batches(embed, self._batcher(texts)):
-            vectors[rows] = part
-        return vectors
 
-    @cached_property
-    def _model(self) -> Any:
-        from lsr.torch_runtime import load_model
+@dataclass(frozen=True, slots=True)
+class ConcatenationConfig:
+    """``weight`` multiplies the second encoder's part of a query; it is tuned on held-out queries.
 
-        return load_model(self.checkpoint, "AutoModel")
+    SPAR's published weights go from 0.001 to 1.43, by the lengths of the two encoders' vectors.
+    """
 
-    @cached_property
-    def _batcher(self) -> Batcher:
-        from lsr.torch_runtime import longest_input
+    weight: float = 1.0
 
-        length = longest_input(self._model, self.max_length)
-        return Batcher(self.checkpoint.vocabulary, length, TOKEN_BUDGET[self._model.device.type])
+    def __post_init__(self) -> None:
+        if not (isfinite(self.weight) and self.weight > 0):
+            raise UsageError(f"weight is {self.weight}; allowed are finite numbers above 0")
+
+
+class ConcatenatedEncoder(DenseEncoder):
+    """Two dense encoders as one, whose inner product is s1 + weight s2.
+
+    Queries are [q1; weight q2], documents [d1; d2]: SPAR (Chen et al. 2022, "Salient Phrase Aware
+    Dense Retrieval", section 3.2), where the second encoder is the lexical model Lambda.
+    """
+
+    def __init__(
+        self,
+        first: DenseEncoder,
+        second: DenseEncoder,
+        config: ConcatenationConfig | None = None,
+    ) -> None:
+        self._parts = first, second
+        self.weight = (config or ConcatenationConfig()).weight
+        self.dimension = first.dimension + second.dimension
+        self.name = f"{first.name}+{second.name},weight={self.weight}"
+        self.fingerprint = fingerprint(
+            "dense", concatenated=[first.fingerprint, second.fingerprint], weight=self.weight
+        )
+
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through both models so far."""
+        return sum(part.tokens_encoded for part in self._parts)
+
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 (n, dimension): the first encoder's vector, then the second's."""
+        return np.hstack([part.encode_documents(texts) for part in self._parts])
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The same for queries, the second part times the weight."""
+        first, second = (part.encode_queries(texts) for part in self._parts)
+        return np.hstack([first, np.float32(self.weight) * second])
+
+
+def _differ(queries: Tower, documents: Tower) -> bool:
+    """Whether two towers of one checkpoint make different vectors of a text."""
+
+    def parts(tower: Tower) -> tuple[object, ...]:
+        return tower.checkpoint.folder, tower.max_length, tower.pooling, tower.normalise
+
+    return parts(queries) != parts(documents)
+
+
+def _parted(models: str) -> tuple[str, str, str]:
+    """Two models and the plus between them, as ``str.partition``; a folder's name may hold one."""
+    places = [place for place, character in enumerate(models) if character == "+"]
+    if not places:
+        return models, "", ""
+
+    def found(place: int) -> int:
+        sides = models[:place], models[place + 1 :]
+        return sum(user_path(side).is_dir() or bool(HUB_ID.fullmatch(side)) for side in sides)
+
+    place = max(places, key=found)
+    return models[:place], "+", models[place + 1 :]

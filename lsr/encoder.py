@@ -200,8 +200,10 @@ def short_name(encoder: str) -> str:
     """An encoder's name without the path to its folder, for display."""
     head, *options = encoder.split(",")
     family, colon, model = head.rpartition(":")
-    name = Path(model).name if Path(model).is_absolute() else model
-    return ",".join([family + colon + name, *options])
+    # A concatenated dense encoder has two models.
+    parts = model.split("+")
+    names = [Path(part).name if Path(part).is_absolute() else part for part in parts]
+    return ",".join([family + colon + "+".join(names), *options])
 
 
 def _bm25(checkpoint: Checkpoint | None, options: Mapping[str, str]) -> SparseEncoder:

@@ -57,7 +57,7 @@ class DocumentEncoders:
         for field, encoder in self.sparse.items():
             vectors[field] = encoder.encode_documents(texts)
         for field, model in self.dense.items():
-            vectors[field] = model.encode(texts)
+            vectors[field] = model.encode_documents(texts)
         return Encoded(vectors, self._tokens() - before)
 
     def stream(

@@ -12,7 +12,9 @@ encoder_option = click.option(
     ",key=value.  [default: bm25]",
 )
 dense_option = click.option(
-    "--dense", metavar="MODEL", help="Add a dense encoder: a hub id or folder, mean pooling."
+    "--dense",
+    metavar="MODEL",
+    help="Add a dense encoder: a hub id or folder, or two as MODEL+LAMBDA,weight=0.5.",
 )
 bm25_option = click.option("--bm25", is_flag=True, help="Add BM25 beside a learned encoder.")
 using_option = click.option(

@@ -255,5 +255,5 @@ def test_stored_vectors_are_the_encoders_in_half_precision(hybrid_collection):
     np.testing.assert_array_equal(stored.values, expected.values.astype(np.float16))
     vectors = collection.store.dense_vectors(dense)
     np.testing.assert_array_equal(
-        vectors, collection.dense_encoder(dense).encode(list(texts.values()))
+        vectors, collection.dense_encoder(dense).encode_documents(list(texts.values()))
     )

@@ -130,7 +130,7 @@ def test_given_vectors_take_the_place_of_the_text(hybrid):
     ]
     tokens = SearchQuery(tokens=dict(text.query_terms["sparse"]))
     assert ids(search(hybrid, tokens, config)) == ids(text)
-    dense = hybrid.dense_encoder(hybrid.field("dense")).encode(["apple plum"])[0]
+    dense = hybrid.dense_encoder(hybrid.field("dense")).encode_queries(["apple plum"])[0]
     assert ids(search(hybrid, SearchQuery(dense=dense.tolist()), SearchConfig(using="dense"))) == (
         ids(search(hybrid, SearchQuery("apple plum"), SearchConfig(using="dense")))
     )

@@ -222,6 +222,9 @@ def test_damaged_weights_are_refused(masked_lm, tmp_path):
         ("splade:/models/tiny,logs=2", "splade:tiny,logs=2"),
         ("splade:naver/splade-v3", "splade:naver/splade-v3"),
         ("/models/all-MiniLM-L6-v2", "all-MiniLM-L6-v2"),
+        ("/models/minilm+/models/lambda,weight=0.5", "minilm+lambda,weight=0.5"),
+        ("owner/minilm+/models/lambda,weight=0.5", "owner/minilm+lambda,weight=0.5"),
+        ("/models/minilm+owner/lambda,weight=0.5", "minilm+owner/lambda,weight=0.5"),
     ],
 )
 def test_short_names_leave_out_the_folder(name, shown):

@@ -20,8 +20,13 @@ NEEDS_TORCH = {
     "lsr.head",
     "lsr.backbone",
     "lsr.causal",
+<<<<<<< HEAD
     "lsr.train.losses",
     "lsr.train.regularizers",
+=======
+    "lsr.train.lexical_model",
+    "lsr.train.training_state",
+>>>>>>> spar
 }
 COMPOSITION_ROOT = ROOT / "service/cli.py"
 # Commands and options, which import ours inside functions too.

@@ -1,0 +1,143 @@
+"""SPAR's lexical model Lambda in training: its towers, a step, its state and its export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lsr.checkpoint import Checkpoint
+from lsr.errors import LsrError
+from lsr.router import Side, side_checkpoint
+from lsr.tower import Tower
+from lsr.train.dense_export import export_dense
+from lsr.train.spar import Batch, SparConfig, Texts
+from lsr.train.training_state import load_state, save_state
+
+# Settings that change no weight, and names of what is told apart by its digest.
+FREE = {"save_every", "model", "teacher"}
+
+
+class LexicalModel:
+    """Lambda: one transformer for queries and documents, or one each.
+
+    ``start`` is the digest of the weights that it begins with.
+
+    Raises:
+        InputError: the start can't be used.
+        NotFoundError: there is no such start.
+    """
+
+    def __init__(self, config: SparConfig) -> None:
+        self._config = config
+        found = Checkpoint.resolve(config.model)
+        sides: tuple[Side, ...] = ("document", "query")
+        bodies = [side_checkpoint(found, side) or found for side in sides]
+        if config.towers == "shared":
+            towers = [self._tower(bodies[0])] * 2
+        else:
+            towers = [self._tower(body) for body in bodies]
+        self.start = "+".join(dict.fromkeys(tower.checkpoint.digest for tower in towers))
+        self._towers = dict(zip(sides, towers, strict=True))
+        # What the start lacks, such as a pooler that is not used, is filled with random numbers.
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self._parameters = {
+                f"{side}/{name}": parameter
+                for side, tower in self._towers.items()
+                if side == "document" or config.towers == "two"
+                for name, parameter in tower.model.named_parameters()
+            }
+        self._optimizer = torch.optim.AdamW(
+            self._parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+
+    def _tower(self, body: Checkpoint) -> Tower:
+        return Tower(body, self._config.max_length, self._config.pooling, normalise=False)
+
+    def embed(self, side: Side, texts: Sequence[str]) -> torch.Tensor:
+        """float32 (n, dimension) with its gradient; a blank text has zeros and none."""
+        tower = self._towers[side]
+        rows, parts = [], []
+        for batch in tower.batches(texts):
+            rows.append(batch.rows)
+            parts.append(tower.embed(batch))
+        vectors = torch.zeros(len(texts), tower.dimension, device=tower.model.device)
+        if not parts:
+            return vectors
+        places = torch.from_numpy(np.concatenate(rows)).to(vectors.device)
+        return vectors.index_copy(0, places, torch.cat(parts))
+
+    def loss(self, batch: Batch, texts: Texts) -> tuple[torch.Tensor, torch.Tensor]:
+        """-log softmax of the drawn right documents' scores, averaged; and the accuracy."""
+        queries = self.embed("query", [texts.queries[row] for row in batch.queries])
+        documents = self.embed("document", [texts.documents[row] for row in batch.documents])
+        positives = torch.from_numpy(batch.positives).to(queries.device)
+        allowed = torch.from_numpy(batch.allowed).to(queries.device)
+        scores = queries @ documents.T / self._config.temperature
+        scores = scores.masked_fill(~allowed, -torch.inf)
+        loss = torch.nn.functional.cross_entropy(scores, positives)
+        return loss, (scores.argmax(dim=1) == positives).float().mean()
+
+    def step(self, number: int, batch: Batch, texts: Texts) -> dict[str, float]:
+        """Take a step, counted from 0, and say how it went.
+
+        Raises:
+            LsrError: the loss is not finite.
+        """
+        config = self._config
+        rate = config.rate(number)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        for tower in self._towers.values():
+            tower.model.train()
+        self._optimizer.zero_grad(set_to_none=True)
+        # Dropout depends on seed and step alone.
+        with torch.random.fork_rng():
+            torch.manual_seed(
+                int(np.random.SeedSequence([config.seed, 2, number]).generate_state(1)[0])
+            )
+            loss, accuracy = self.loss(batch, texts)
+            if not loss.isfinite():
+                raise LsrError(
+                    f"the loss of step {number + 1} is {loss.item()}; lower learning_rate, now "
+                    f"{config.learning_rate}, or raise temperature, now {config.temperature}"
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
+        if config.max_gradient_norm:
+            torch.nn.utils.clip_grad_norm_(self._parameters.values(), config.max_gradient_norm)
+        self._optimizer.step()
+        return {
+            "step": number + 1,
+            "loss": loss.item(),
+            "accuracy": accuracy.item(),
+            "learning_rate": rate,
+        }
+
+    def save_state(self, path: Path, step: int, facts: Mapping[str, Any]) -> None:
+        """Write what ``resume`` needs, after so many steps."""
+        save_state(path, self._parameters, self._optimizer, step, _binding(facts))
+
+    def resume(self, path: Path, facts: Mapping[str, Any]) -> int:
+        """Go back to a saved state, where there is one; returns the steps taken so far.
+
+        Raises:
+            InputError: the file is damaged.
+            UsageError: it was saved with other facts.
+        """
+        if not path.is_file():
+            return 0
+        return load_state(path, self._parameters, self._optimizer, _binding(facts))
+
+    def export(self, folder: Path, notes: Mapping[str, Any]) -> None:
+        """Write the model; see ``export_dense``."""
+        for tower in self._towers.values():
+            tower.model.eval()
+        export_dense(folder, self._towers["document"], self._towers["query"], notes)
+
+
+def _binding(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name not in FREE}

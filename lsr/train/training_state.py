@@ -1,0 +1,96 @@
+"""The state of a training run in one safetensors file: weights, optimizer, step, settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from lsr.errors import InputError, UsageError
+
+Parameters = Mapping[str, torch.nn.Parameter]
+
+
+def save_state(
+    path: Path,
+    parameters: Parameters,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write the state; the file appears whole or not at all.
+
+    Args:
+        path: where.
+        parameters: by name, all that are trained; each once.
+        optimizer: over these parameters, with a state of tensors.
+        step: steps taken so far.
+        facts: JSON of what must be the same when training is resumed.
+    """
+    tensors = {f"weight/{name}": parameter.detach() for name, parameter in parameters.items()}
+    for name, parameter in parameters.items():
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer/{key}/{name}"] = value
+    partial = path.with_suffix(".partial")
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        partial,
+        metadata={"step": str(step), "facts": json.dumps(dict(facts))},
+    )
+    with partial.open("rb") as stream:
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+def load_state(
+    path: Path,
+    parameters: Parameters,
+    optimizer: torch.optim.Optimizer,
+    facts: Mapping[str, Any],
+) -> int:
+    """Put weights and optimizer back as they were saved; arguments as for ``save_state``.
+
+    Returns:
+        Steps taken so far.
+
+    Raises:
+        InputError: the file is damaged, or of another model.
+        UsageError: it was saved with other facts.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            step, saved = int(metadata["step"]), json.loads(metadata["facts"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} is no training state ({error}); delete it to begin anew"
+        ) from error
+    for name in sorted({*facts, *saved}):
+        if facts.get(name) != saved.get(name):
+            raise UsageError(
+                f"{path} was saved with {name}={saved.get(name)!r}, but {name}={facts.get(name)!r} "
+                "is asked for; resume with the same, or give another folder"
+            )
+    if {name.removeprefix("weight/") for name in tensors if name.startswith("weight/")} != {
+        *parameters
+    }:
+        raise InputError(f"{path} holds the weights of another model; delete it to begin anew")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[f"weight/{name}"])
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition("/")
+        if kind == "optimizer":
+            key, _, owner = rest.partition("/")
+            parameter = parameters[owner]
+            # A count of steps is no matter for the GPU.
+            value = tensor if tensor.ndim == 0 else tensor.to(parameter.device)
+            optimizer.state[parameter][key] = value
+    return step
