@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The search service. Without models: BM25 and inference-free queries.
+# The search service, with the default model. Further models need torch:
 #   docker compose build --build-arg EXTRAS=[dense] --build-arg PIP_EXTRA_INDEX_URL=...
 # adds torch, transformers and FAISS; name PyTorch's CPU wheel index to leave CUDA out.
 FROM python:3.11-slim AS build

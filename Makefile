@@ -1,6 +1,7 @@
 # make demo   set up, index the demo collection, search it, serve it (SERVE=0: don't serve)
 # make test   set up, run the tests
 # make lint   set up, ruff and mypy --strict
+# make default-model FROM=FOLDER   put an exported encoder into the package, as its default
 PYTHON ?= python3
 SERVE ?= 1
 BIN := .venv/bin
@@ -10,7 +11,7 @@ CORE := CMakeLists.txt $(wildcard index/core/*.cpp index/core/*.hpp lsr/core/*.c
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: setup demo test test-slow lint clean
+.PHONY: setup demo test test-slow lint default-model clean
 
 setup: $(READY)
 
@@ -33,6 +34,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+default-model: setup
+	$(BIN)/python -m lsr.packaged "$(FROM)"
 
 clean:
 	rm -rf .venv build

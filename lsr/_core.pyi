@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,3 +16,22 @@ class Projection:
     def largest(
         self, states: NDArray[np.float32], offsets: NDArray[np.int64], floor: float = 0.0
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int]: ...
+
+class Bert:
+    """A BERT up to its vocabulary projection; ``rest`` are weight and bias of each part.
+
+    First the norm of the embeddings, then for each layer query, key, value, output and norm of
+    its attention, the two linear layers and the norm after it, then the linear layer and the norm
+    before the projection. Linear weights are (outputs, inputs).
+    """
+
+    def __init__(
+        self,
+        words: NDArray[np.float32],
+        places: NDArray[np.float32],
+        rest: Sequence[NDArray[np.float32]],
+        heads: int,
+        epsilon: float,
+        kernels: str = "",
+    ) -> None: ...
+    def states(self, ids: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.float32]: ...

@@ -54,11 +54,8 @@ class Lazy(Generic[T]):
         """The loaded model.
 
         Raises:
-            MissingDependencyError: torch or transformers is not installed.
+            MissingDependencyError: it needs torch or transformers, which is not installed.
         """
-        from lsr.torch_runtime import transformers
-
-        transformers()
         return self.load()
 
 

@@ -12,12 +12,14 @@ from typing import Any, Protocol, TypeVar
 
 from lsr.checkpoint import Checkpoint
 from lsr.component import changed
-from lsr.errors import UsageError
+from lsr.errors import NotFoundError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
 
 ConfigT = TypeVar("ConfigT")
+# The model that ships with this package. Its name has a version, which changes with its weights.
+DEFAULT_ENCODER = "lsr-tiny-v1"
 SWITCH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -171,6 +173,7 @@ def load_encoder(name: str) -> SparseEncoder:
     preset = PRESETS.get(family) if family else preset_of_hub_id(parsed.model)
     if preset:
         return load_preset(preset, parsed.model, parsed.options)
+    _check_version(parsed.model)
     if not parsed.model:
         raise UsageError(f"{name!r} names no model; write {family}:MODEL")
     if family == "decoder":
@@ -181,6 +184,15 @@ def load_encoder(name: str) -> SparseEncoder:
         tabled = table is not None and side_checkpoint(checkpoint, "query") is None
         family = "inference-free" if tabled else "splade"
     return FAMILIES[family](checkpoint, parsed.options)
+
+
+def _check_version(model: str) -> None:
+    stem = DEFAULT_ENCODER.rstrip("0123456789")
+    if model.removeprefix(stem).isdecimal() and not Path(model).exists():
+        raise NotFoundError(
+            f"the model {model!r} came with another version of lsr; this one has "
+            f"{DEFAULT_ENCODER}: index again with it, or install the version that has {model}"
+        )
 
 
 def trusts_code(options: Mapping[str, str]) -> bool:

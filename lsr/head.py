@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lsr import _core
+from lsr.screening import ScreenedProjection
 from lsr.sparse import SparseBatch
 
 VOCABULARY_TILE = 512
@@ -37,7 +38,7 @@ class VocabularyProjection:
         self.terms = terms
         self._lock = threading.Lock()
         self._prepared = False
-        self._native: _core.Projection | None = None
+        self._screened: ScreenedProjection | None = None
 
     def largest(
         self, states: torch.Tensor, offsets: NDArray[np.int64], floor: float = 0.0
@@ -50,8 +51,8 @@ class VocabularyProjection:
         reach the floor, with the same result; elsewhere torch computes all. A document with
         states that are not finite has a weight that is not a number.
         """
-        if native := self._screening(states):
-            return SparseBatch(*native.largest(states.numpy(), offsets, floor)[:3], self.terms)
+        if screened := self._screening(states):
+            return screened.largest(states.numpy(), offsets, floor)
         maximum = _maximum_of_parts if states.device.type == "cpu" else _scattered_maximum
         return self._tiled_largest(states, offsets, floor, maximum)
 
@@ -85,8 +86,8 @@ class VocabularyProjection:
 
         return self._pooled(states, len(lengths), pool, 0.0)
 
-    def _screening(self, states: torch.Tensor) -> _core.Projection | None:
-        """The native projection where it can be used; its integers are centred on these states.
+    def _screening(self, states: torch.Tensor) -> ScreenedProjection | None:
+        """The native projection where it can be used.
 
         A damaged checkpoint's weights, which are not all finite, are for torch, whose results
         then are no numbers either.
@@ -98,13 +99,12 @@ class VocabularyProjection:
                 self._prepared = True
                 weight = self.weight.float().contiguous()
                 bias = None if self.bias is None else self.bias.float().contiguous()
-                center = torch.nan_to_num(states.mean(dim=0), posinf=0, neginf=0)
                 finite = [part.isfinite().all() for part in (weight, bias) if part is not None]
                 if all(finite):
-                    self._native = _core.Projection(
-                        weight.numpy(), None if bias is None else bias.numpy(), center.numpy()
+                    self._screened = ScreenedProjection(
+                        weight.numpy(), None if bias is None else bias.numpy()
                     )
-            return self._native
+            return self._screened
 
     def top_of_positions(
         self, states: torch.Tensor, k: int

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.batching import Batcher, TokenBatch
+from lsr.bert import BertLanguageModel
 from lsr.checkpoint import Checkpoint
 from lsr.component import Component, Lazy, SharedModels, changed, check_length, check_logs
 from lsr.errors import UsageError
@@ -21,6 +22,7 @@ from lsr.pruning import SPECIAL, Pruning, folded_terms, special_terms
 from lsr.router import Side, declared_length, declared_logs, declared_pool, declared_top_k
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
+from lsr.torch_runtime import has_gpu, inference_mode, transformers
 from lsr.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -104,7 +106,7 @@ class PooledLogits(Component):
     def __init__(
         self,
         vocabulary: Vocabulary,
-        model: Lazy[Backbone],
+        model: Lazy[Backbone | BertLanguageModel],
         config: MlmConfig,
         identity: Mapping[str, Any],
     ) -> None:
@@ -135,9 +137,7 @@ class PooledLogits(Component):
 
     def _weigh(self, batch: TokenBatch) -> SparseBatch:
         """One row for each text of the batch."""
-        import torch
-
-        with torch.inference_mode():
+        with inference_mode():
             pooled = self._pooled(batch)
         if self._dropped is not None:
             pooled = pooled.keep(~self._dropped[pooled.indices])
@@ -148,33 +148,27 @@ class PooledLogits(Component):
         return pooled
 
     def _pooled(self, batch: TokenBatch) -> SparseBatch:
-        from lsr.backbone import EpicLanguageModel
-
-        backbone = self._model.value
+        backbone: Any = self._model.value
         quality = None
-        if isinstance(backbone, EpicLanguageModel):
+        if self.config.importance == "epic":
             states, offsets, quality = backbone.weighed_states(batch)
         else:
             states, offsets = backbone.states(batch)
         kept = self._pooled_positions(batch, offsets)
         if kept is not None:
-            import torch
-
-            states = states[torch.from_numpy(kept).to(states.device)]
+            states = states[kept]
             before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
             offsets = before[offsets]
         filled = np.diff(offsets) > 0
         bounds = np.concatenate([offsets[:-1][filled], offsets[-1:]])
-        pooled = self._saturated(backbone, states, bounds)
+        pooled = self._saturated(backbone.projection, states, bounds)
         if quality is not None:
             pooled.values[:] *= quality[filled][owners(pooled)]
         return pooled.expand(filled)
 
-    def _saturated(
-        self, backbone: Backbone, states: Any, offsets: NDArray[np.int64]
-    ) -> SparseBatch:
+    def _saturated(self, projection: Any, states: Any, offsets: NDArray[np.int64]) -> SparseBatch:
         """The pooled weights of documents that each have a position."""
-        config, projection = self.config, backbone.projection
+        config = self.config
         if len(offsets) == 1:
             return SparseBatch.from_rows([], self.vocabulary.size)
         if config.position_top_k:
@@ -185,8 +179,10 @@ class PooledLogits(Component):
             shape = len(offsets) - 1, self.vocabulary.size
             how = "sum" if config.pool == "sum" else "max"
             return pool_terms(rows, terms.ravel(), weights, shape, how)
+        pooled: SparseBatch
         if config.pool == "sum":
-            return projection.summed(states, offsets, self._saturate_logits)
+            pooled = projection.summed(states, offsets, self._saturate_logits)
+            return pooled
         pooled = projection.largest(states, offsets, config.shift)
         if config.shift:
             pooled.values[:] -= np.float32(config.shift)
@@ -254,13 +250,15 @@ class PooledLogits(Component):
     def _batcher(self) -> Batcher:
         backbone = self._model.value
         length = backbone.longest(self.config.max_length)
-        return Batcher(self.vocabulary, length, TOKEN_BUDGET[backbone.device.type])
+        on_cpu = isinstance(backbone, BertLanguageModel) or backbone.device.type == "cpu"
+        budget = TOKEN_BUDGET["cpu" if on_cpu else "cuda"]
+        return Batcher(self.vocabulary, length, budget)
 
 
 def pooled_logits(
     checkpoint: Checkpoint, config: MlmConfig, side: Side, models: SharedModels
 ) -> PooledLogits:
-    """The component of a checkpoint that transformers loads.
+    """The component of a checkpoint: in the native core where that has its kind, else in torch.
 
     Raises:
         UsageError: the checkpoint needs code of its own, which is not trusted.
@@ -282,7 +280,19 @@ def pooled_logits(
     if config.trust_remote_code and (code := _code_digest(checkpoint)):
         identity["code"] = code
 
-    def load() -> Backbone:
+    # What the native core computes: the largest logits, in transformers' own architecture.
+    native = (
+        resolved.head == "mlm"
+        and resolved.importance == "none"
+        and resolved.pool != "sum"
+        and not resolved.position_top_k
+        and not resolved.trust_remote_code
+    )
+
+    def load() -> Backbone | BertLanguageModel:
+        if native and not has_gpu() and (bert := BertLanguageModel.of(checkpoint)):
+            return bert
+        transformers()
         from lsr import backbone
 
         if config.importance == "epic":
@@ -291,7 +301,7 @@ def pooled_logits(
             return backbone.EmbeddingProjection(checkpoint)
         return backbone.MaskedLanguageModel(checkpoint, config.trust_remote_code)
 
-    key = checkpoint.folder, config.head, config.importance, config.trust_remote_code
+    key = checkpoint.folder, config.head, config.importance, config.trust_remote_code, native
     return PooledLogits(checkpoint.vocabulary, models.get(key, load), resolved, identity)
 
 

@@ -26,6 +26,7 @@ from lsr.pruning import (
 )
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
+from lsr.torch_runtime import transformers
 
 if TYPE_CHECKING:
     from lsr.backbone import LastHiddenStates, TermHead
@@ -94,6 +95,7 @@ class TermWeighting(Component):
         }
 
         def load() -> tuple[LastHiddenStates, TermHead]:
+            transformers()
             from lsr.backbone import LastHiddenStates, TermHead
 
             model = LastHiddenStates(checkpoint)

@@ -26,3 +26,16 @@ def limit_threads(threads: int) -> None:
     wait_passively()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = str(threads)
+
+
+def computing_threads() -> int:
+    """Threads that this process computes with: what ``OMP_NUM_THREADS`` says, else its cores."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else available_cores()
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

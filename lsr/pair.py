@@ -126,7 +126,8 @@ def load_pair(
     own = _query_model(pair, checkpoint, trusts_code(options))
     if pair.query_checkpoint and own:
         pair = dataclasses.replace(pair, query_checkpoint=own.name)
-    head = f"{family}:{checkpoint.name}"
+    # What ships with this package has the name of its preset.
+    head = family if checkpoint.name == family else f"{family}:{checkpoint.name}"
     settings = [f"{side}={kind}" for side, kind in kinds.items()] + _changes(base, pair)
     models = SharedModels()
     document = _component(checkpoint, pair.document, "document", models)

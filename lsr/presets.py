@@ -9,11 +9,12 @@ from typing import Any
 from lsr.checkpoint import Checkpoint
 from lsr.component import changed
 from lsr.decoder import DecoderConfig, DecoderEncoder
-from lsr.encoder import SparseEncoder, configure, spell, trusts_code
+from lsr.encoder import DEFAULT_ENCODER, SparseEncoder, configure, spell, trusts_code
 from lsr.errors import UsageError
 from lsr.lookup import BinaryConfig, TableConfig
 from lsr.mlm import MlmConfig
 from lsr.mlp import MlpConfig
+from lsr.packaged import packaged_checkpoint
 from lsr.pair import SIDES, Pair, load_pair, spell_side
 from lsr.router import side_checkpoint
 
@@ -34,7 +35,8 @@ class Preset:
     """One published model or family.
 
     ``hub`` is its Hugging Face id, or None where no checkpoint of it can be fetched; ``query_hub``
-    that of the query side, where it has a model of its own.
+    that of the query side, where it has a model of its own. ``packaged`` models come with this
+    package.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Preset:
     licence: str
     handling: str
     query_hub: str | None = None
+    packaged: bool = False
 
     @property
     def max_length(self) -> int:
@@ -58,6 +61,7 @@ class Preset:
             "name": self.name,
             "hub": self.hub,
             "query_hub": self.query_hub,
+            "packaged": self.packaged,
             "licence": self.licence,
             "max_length": self.max_length,
             "paper": self.paper,
@@ -88,6 +92,19 @@ def _free(length: int = 512, logs: int = 1) -> Pair:
 def _opensearch(name: str, pair: Pair, paper: str, handling: str) -> Preset:
     hub = f"opensearch-project/opensearch-neural-sparse-encoding-{name}"
     return Preset(f"opensearch-{name}", pair, paper, hub, APACHE, handling)
+
+
+def _packaged() -> Iterable[Preset]:
+    yield Preset(
+        DEFAULT_ENCODER,
+        Pair(MlmConfig(special="drop"), TableConfig()),
+        INFERENCE_FREE,
+        None,
+        "in its model card",
+        "Ships with this package and needs neither a network nor torch; queries are weighed by a "
+        "table, without a model; special tokens get no weight.",
+        packaged=True,
+    )
 
 
 def _term_weighting() -> Iterable[Preset]:
@@ -345,7 +362,7 @@ def _decoders() -> Iterable[Preset]:
 
 PRESETS: dict[str, Preset] = {
     preset.name: preset
-    for family in (_term_weighting, _projections, _splade, _open_models, _decoders)
+    for family in (_packaged, _term_weighting, _projections, _splade, _open_models, _decoders)
     for preset in family()
 }
 
@@ -364,14 +381,16 @@ def load_preset(preset: Preset, model: str, options: Mapping[str, str]) -> Spars
     Raises:
         UsageError: there is no hub id and no model, or the query side's own model is not there.
     """
-    named = model or preset.hub
+    named = model or (preset.name if preset.packaged else preset.hub)
     if not named:
         raise UsageError(
             f"no checkpoint of {preset.name!r} can be fetched; write {preset.name}:FOLDER"
         )
     if isinstance(preset.config, DecoderConfig):
         return DecoderEncoder.load(named, configure(DecoderConfig, options, preset.config))
-    checkpoint = Checkpoint.resolve(named, trusts_code(options))
+    packaged = preset.packaged and not model
+    code = trusts_code(options)
+    checkpoint = packaged_checkpoint(named) if packaged else Checkpoint.resolve(named, code)
     needs_own = preset.query_hub is not None and "query.checkpoint" not in options
     if needs_own and not side_checkpoint(checkpoint, "query"):
         if named != preset.hub:

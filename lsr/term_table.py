@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.checkpoint import LARGEST_JSON, Checkpoint, read_json
-from lsr.errors import InputError, MissingDependencyError
+from lsr.errors import InputError
 from lsr.router import static_weights
 from lsr.vocabulary import Vocabulary
 
@@ -85,12 +85,8 @@ def _lines(path: Path) -> Iterable[tuple[str, object]]:
 
 def _static_embedding(path: Path, size: int) -> NDArray[np.float32]:
     """The tensor ``weight`` of a SparseStaticEmbedding module, float32 (at most V,)."""
-    try:
-        from safetensors.numpy import load_file
-    except ImportError as error:
-        raise MissingDependencyError(
-            "reading a table of term weights", "safetensors", "models"
-        ) from error
+    from safetensors.numpy import load_file
+
     try:
         weights = load_file(path)["weight"].astype(np.float32)
     except Exception as error:  # what safetensors raises has no common base

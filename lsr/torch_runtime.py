@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError, MissingDependencyError
 
+<<<<<<< HEAD
 CLASSIFIER = "AutoModelForSequenceClassification"
+=======
+# Of NVIDIA, the same under Windows' Linux, and of AMD.
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+>>>>>>> default
 
 
 def transformers() -> ModuleType:
@@ -27,6 +36,30 @@ def transformers() -> ModuleType:
     module.logging.set_verbosity_error()
     module.logging.disable_progress_bar()
     return module
+
+
+def has_gpu() -> bool:
+    """Whether torch is installed and computes on a GPU here.
+
+    torch, whose import takes seconds, is asked only where there is a device to ask for.
+    """
+    if find_spec("torch") is None or not any(Path(device).exists() for device in GPU_DEVICES):
+        return False
+    torch = importlib.import_module("torch")
+    return bool(torch.cuda.is_available())
+
+
+def imported_torch() -> ModuleType | None:
+    """torch, where something has imported it to the end; it is not imported."""
+    torch = sys.modules.get("torch")
+    unfinished = torch is None or getattr(torch.__spec__, "_initializing", False)
+    return None if unfinished else torch
+
+
+def inference_mode() -> AbstractContextManager[Any]:
+    """torch's, where something has imported it; else there is nothing to switch."""
+    torch = imported_torch()
+    return nullcontext() if torch is None else torch.inference_mode()
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Any:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Generic, Self, TypeVar
 
 from lsr.errors import LsrError, UsageError
-from lsr.openmp import limit_threads
+from lsr.openmp import available_cores, limit_threads
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -108,13 +108,6 @@ def check_processes(processes: int) -> None:
     """Raise UsageError unless 1 <= processes <= 512."""
     if not 1 <= processes <= MOST_PROCESSES:
         raise UsageError(f"{processes} processes were asked for; allowed are 1 to {MOST_PROCESSES}")
-
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

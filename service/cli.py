@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from index.pipeline import SearchConfig
     from lsr.readers import Item
 
-DEFAULT_ENCODER = "bm25"
 DEMO_SEARCHES = (
     "open a page in the default browser",
     "copy a file with its metadata",
@@ -200,7 +199,7 @@ def demo_command(into: Path | None, encoder: str | None, serve: bool, host: str,
     """Index what the Python standard library says about itself, search it, and serve it."""
     from eval.experiment import cache_folder
     from index.pipeline import SearchConfig, SearchQuery, search
-    from lsr.encoder import load_encoder
+    from lsr.encoder import DEFAULT_ENCODER, load_encoder
     from service import terminal
 
     into = into or cache_folder() / load_encoder(encoder or DEFAULT_ENCODER).fingerprint / "demo"
@@ -286,6 +285,7 @@ def _collection(into: Path, encoder: str | None, dense: str | None, bm25: bool) 
     """The collection there with the encoders it was built with, or a new one."""
     from index.collection import Collection, is_collection
     from index.field import check_fields, encoder_fields
+    from lsr.encoder import DEFAULT_ENCODER
 
     if not is_collection(into):
         return Collection.create(into, encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
@@ -307,6 +307,7 @@ def _experiment_collection(
 ) -> Collection:
     from eval.experiment import check_same_documents, experiment_folder
     from index.field import encoder_fields
+    from lsr.encoder import DEFAULT_ENCODER
 
     if into is None:
         fields = encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25)

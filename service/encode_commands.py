@@ -84,12 +84,12 @@ def encode_command(
     become weights with the statistics of the collection they are imported into.
     """
     from lsr.encode_run import encode_items
-    from lsr.encoder import load_encoder
+    from lsr.encoder import DEFAULT_ENCODER, load_encoder
     from lsr.vectors.csr import Maker
     from lsr.vectors.output import StreamOutput
     from service import terminal
 
-    loaded = load_encoder(encoder or "bm25")
+    loaded = load_encoder(encoder or DEFAULT_ENCODER)
     items = _query_items(corpus) if queries else _corpus(corpus)
     settings = {"encoder": loaded.fingerprint, "queries": queries}
     output: VectorOutput | StreamOutput

@@ -46,9 +46,8 @@ def models_command(name: str | None, as_json: bool) -> None:
         "paper": "paper",
         "handling": "handling",
     }
-    terminal.print_table(
-        [card | {"hub": card["hub"] or "-"} for card in cards], columns, ("name", "hub")
-    )
+    table = [card | {"hub": _place(card) or "-"} for card in cards]
+    terminal.print_table(table, columns, ("name", "hub"))
 
 
 def _print_card(card: dict[str, Any]) -> None:
@@ -56,7 +55,7 @@ def _print_card(card: dict[str, Any]) -> None:
 
     lines = {
         "name": card["name"],
-        "model": card["hub"] or f"none to fetch; write {card['name']}:FOLDER",
+        "model": _place(card) or f"none to fetch; write {card['name']}:FOLDER",
         "query model": card["query_hub"],
         "licence": card["licence"],
         "paper": card["paper"],
@@ -68,3 +67,7 @@ def _print_card(card: dict[str, Any]) -> None:
     for label, text in lines.items():
         if text is not None:
             terminal.out.print(f"{label:12}{text}", markup=False)
+
+
+def _place(card: dict[str, Any]) -> str | None:
+    return "ships with lsr" if card["packaged"] else card["hub"]

@@ -9,7 +9,7 @@ encoder_option = click.option(
     metavar="NAME",
     help="bm25, a model that `lsr models` lists, a hub id or folder of a masked-language model, or "
     "FAMILY:MODEL with FAMILY splade, inference-free, pair or decoder; settings follow as "
-    ",key=value.  [default: bm25]",
+    ",key=value.  [default: the model that ships with lsr]",
 )
 dense_option = click.option(
     "--dense",

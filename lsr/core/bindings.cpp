@@ -3,12 +3,14 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <optional>
 #include <stdexcept>
 #include <string>
 
 #include "projection.hpp"
+#include "transformer.hpp"
 
 namespace nb = nanobind;
 
@@ -78,6 +80,67 @@ private:
     lsr::head::Projection projection_;
 };
 
+// The arrays of a BERT in the order of `_core.pyi`.
+class Bert {
+public:
+    Bert(Array<float, 2> words, const Array<float, 2>& places,
+         const std::vector<nb::ndarray<const float, nb::c_contig, nb::device::cpu, nb::ro>>& rest,
+         std::size_t heads, float epsilon, const std::string& kernels)
+        : words_(std::move(words)),
+          transformer_(weights_of(words_, places, rest), {words_.shape(1), heads, epsilon},
+                       kernels_named(kernels)) {}
+
+    nb::object states(const Array<std::int64_t, 1>& ids,
+                      const Array<std::int64_t, 1>& offsets) const {
+        std::vector<float> states(ids.size() * transformer_.width());
+        {
+            nb::gil_scoped_release released;
+            transformer_.states(span_of(ids), span_of(offsets), states);
+        }
+        auto* owned = new std::vector<float>(std::move(states));
+        nb::capsule owner(owned, [](void* p) noexcept {
+            delete static_cast<std::vector<float>*>(p);
+        });
+        return nb::cast(nb::ndarray<nb::numpy, float, nb::ndim<2>>(
+            owned->data(), {ids.size(), transformer_.width()}, owner));
+    }
+
+private:
+    template <typename Arrays>
+    static lsr::head::Weights weights_of(const Array<float, 2>& words,
+                                         const Array<float, 2>& places, const Arrays& rest) {
+        constexpr std::size_t ends = 6;  // two arrays before the layers, four after
+        constexpr std::size_t layer = 16;
+        if (rest.size() < ends || (rest.size() - ends) % layer != 0) {
+            throw std::invalid_argument("a layer has 16 arrays");
+        }
+        std::size_t place = 0;
+        const auto next = [&] { return span_of(rest[place++]); };
+        const auto linear = [&] { return lsr::head::Linear{next(), next()}; };
+        const auto norm = [&] { return lsr::head::Norm{next(), next()}; };
+        lsr::head::Weights weights{span_of(words), span_of(places), norm(), {}, {}, {}};
+        for (std::size_t count = (rest.size() - ends) / layer; count > 0; --count) {
+            weights.layers.push_back({linear(), linear(), linear(), linear(), norm(), linear(),
+                                      linear(), norm()});
+        }
+        weights.transform = linear();
+        weights.transform_norm = norm();
+        return weights;
+    }
+
+    static const lsr::head::LayerKernels& kernels_named(const std::string& name) {
+        const auto* found = lsr::head::layer_kernels_named(
+            name.empty() ? lsr::head::best_kernels().name : std::string_view(name));
+        if (found == nullptr) {
+            throw std::invalid_argument("this machine has no kernels called " + name);
+        }
+        return *found;
+    }
+
+    Array<float, 2> words_;
+    lsr::head::Transformer transformer_;
+};
+
 }  // namespace
 
 NB_MODULE(_core, m) {
@@ -95,4 +158,12 @@ NB_MODULE(_core, m) {
              nb::arg("kernels") = "")
         .def("largest", &Projection::largest, nb::arg("states"), nb::arg("offsets"),
              nb::arg("floor") = 0.0F);
+    nb::class_<Bert>(m, "Bert")
+        .def(nb::init<Array<float, 2>, const Array<float, 2>&,
+                      const std::vector<nb::ndarray<const float, nb::c_contig, nb::device::cpu,
+                                                    nb::ro>>&,
+                      std::size_t, float, const std::string&>(),
+             nb::arg("words"), nb::arg("places"), nb::arg("rest"), nb::arg("heads"),
+             nb::arg("epsilon"), nb::arg("kernels") = "")
+        .def("states", &Bert::states, nb::arg("ids"), nb::arg("offsets"));
 }

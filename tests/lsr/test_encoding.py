@@ -8,7 +8,7 @@ from lsr.dense import DenseEncoder
 from lsr.encoder import load_encoder
 from lsr.encoding import DocumentEncoders
 from lsr.errors import EncoderMismatchError, InputError, UsageError
-from lsr.worker_pool import available_cores
+from lsr.openmp import available_cores
 
 CHUNKS = [
     (n, [f"apple {'banana ' * (n * 7 % 40)} number {k}" for k in range(n % 4)] + ["", "naïve 中文"])

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lsr.errors import InputError, LsrError, MissingDependencyError, UsageError
-from lsr.worker_pool import WorkerPool, available_cores
+from lsr.openmp import available_cores
+from lsr.worker_pool import WorkerPool
 
 ROOT = Path(__file__).parents[2]
 
