@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,18 @@ from lsr.sparse import SparseBatch
 from lsr.train.vector_cache import OnProgress, no_progress
 
 DOCUMENTS_AT_A_TIME, QUERIES_AT_A_TIME = 1024, 1024
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """``documents`` and ``queries`` as they are scored, and the ``best`` documents of each query.
+
+    The rows of ``best.documents`` are those of the documents, -1 where fewer score above 0.
+    """
+
+    documents: SparseBatch
+    queries: SparseBatch
+    best: TopK
 
 
 def retrieve(
@@ -36,6 +49,17 @@ def retrieve(
     Raises:
         InputError: the encoder gives a weight that is not finite.
     """
+    return rank(encoder, documents, queries, depth, on_progress).best.documents
+
+
+def rank(
+    encoder: SparseEncoder,
+    documents: Sequence[str],
+    queries: Sequence[str],
+    depth: int,
+    on_progress: OnProgress = no_progress,
+) -> Ranking:
+    """As ``retrieve``, with scores and vectors."""
     parts = []
     for start in range(0, len(documents), DOCUMENTS_AT_A_TIME):
         parts.append(encoder.encode_documents(documents[start : start + DOCUMENTS_AT_A_TIME]))
@@ -43,17 +67,27 @@ def retrieve(
     stored = SparseBatch.concatenate(parts, encoder.vocabulary.size)
     _check(stored, "documents")
     statistics = collection_statistics(encoder, documents, stored)
-    segments = _segments(encoder.impacts(stored, statistics))
+    impacts = encoder.impacts(stored, statistics)
+    segments = _segments(impacts)
     found = np.full((len(queries), depth), -1, dtype=np.int64)
+    scores = np.zeros((len(queries), depth), dtype=np.float32)
+    asked: list[SparseBatch] = []
     for start in range(0, len(queries), QUERIES_AT_A_TIME):
-        asked = encoder.encode_queries(queries[start : start + QUERIES_AT_A_TIME], statistics)
-        _check(asked, "queries")
-        rankings = [_offset(searcher.search(asked, depth), first) for first, searcher in segments]
+        part = encoder.encode_queries(queries[start : start + QUERIES_AT_A_TIME], statistics)
+        _check(part, "queries")
+        asked.append(part)
+        rankings = [_offset(searcher.search(part, depth), first) for first, searcher in segments]
         if rankings:
-            best = merge(rankings, depth).documents
-            found[start : start + len(asked), : best.shape[1]] = best
-        on_progress(f"negatives by {encoder.name}", start + len(asked), len(queries))
-    return found
+            best = merge(rankings, depth)
+            width = best.documents.shape[1]
+            found[start : start + len(part), :width] = best.documents
+            scores[start : start + len(part), :width] = best.scores
+        on_progress(f"queries by {encoder.name}", start + len(part), len(queries))
+    return Ranking(
+        impacts,
+        SparseBatch.concatenate(asked, encoder.vocabulary.size),
+        TopK.exhaustive(found, scores, "native"),
+    )
 
 
 def _segments(impacts: SparseBatch) -> list[tuple[int, NativeSearcher]]:

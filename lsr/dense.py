@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.checkpoint import HUB_ID, Checkpoint
+from lsr.component import changed
 from lsr.encoder import configure, fingerprint
 from lsr.errors import InputError, UsageError
 from lsr.readers import user_path
-from lsr.tower import Tower
+from lsr.tower import DenseConfig, Tower
 
 
 class DenseEncoder(Protocol):
@@ -32,8 +33,8 @@ class DenseEncoder(Protocol):
     def load(name: str) -> DenseEncoder:
         """The dense encoder of a name; weights are read at first use.
 
-        ``MODEL`` is a hub id or folder, ``MODEL+LAMBDA,weight=0.5`` two of them, joined as
-        ``ConcatenatedEncoder`` says.
+        ``MODEL`` is a hub id or folder, with ``,max_length=N`` and ``,dtype=bfloat16`` where wanted;
+        ``MODEL+LAMBDA,weight=0.5`` two of them, joined as ``ConcatenatedEncoder`` says.
 
         Raises:
             InputError: a checkpoint can't be used as a dense encoder.
@@ -44,9 +45,9 @@ class DenseEncoder(Protocol):
             return TransformerEncoder(Checkpoint.resolve(name))
         models, *options = name.split(",")
         first, plus, second = _parted(models)
-        if not plus:
-            return TransformerEncoder(Checkpoint.resolve(name))
         given = dict(option.partition("=")[::2] for option in options)
+        if not plus:
+            return TransformerEncoder(Checkpoint.resolve(models), configure(DenseConfig, given))
         return ConcatenatedEncoder(
             TransformerEncoder(Checkpoint.resolve(first)),
             TransformerEncoder(Checkpoint.resolve(second)),
@@ -78,9 +79,9 @@ class TransformerEncoder(DenseEncoder):
             further modules, or its two sides differ in dimension.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._documents = Tower.of_side(checkpoint, "document")
-        queries = Tower.of_side(checkpoint, "query")
+    def __init__(self, checkpoint: Checkpoint, config: DenseConfig | None = None) -> None:
+        self._documents = Tower.of_side(checkpoint, "document", config)
+        queries = Tower.of_side(checkpoint, "query", config)
         self._queries = queries if _differ(queries, self._documents) else self._documents
         self.dimension = self._documents.dimension
         if queries.dimension != self.dimension:
@@ -88,7 +89,8 @@ class TransformerEncoder(DenseEncoder):
                 f"the two sides of {checkpoint.name!r} make vectors of {self.dimension} and "
                 f"{queries.dimension} values; they must have the same dimension"
             )
-        self.name = checkpoint.name
+        settings = changed(config or DenseConfig())
+        self.name = ",".join([checkpoint.name, *(f"{k}={v}" for k, v in settings.items())])
         parts = self._documents.identity
         if self._queries is not self._documents:
             parts = {"document": parts, "query": self._queries.identity}

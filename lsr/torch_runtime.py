@@ -14,12 +14,9 @@ from typing import Any
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError, MissingDependencyError
 
-<<<<<<< HEAD
 CLASSIFIER = "AutoModelForSequenceClassification"
-=======
 # Of NVIDIA, the same under Windows' Linux, and of AMD.
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
->>>>>>> default
 
 
 def transformers() -> ModuleType:

@@ -29,6 +29,7 @@ from service.options import (
     using_option,
 )
 from service.search_command import search_command
+from service.train_commands import train_command
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
@@ -50,7 +51,14 @@ def cli() -> None:
     """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""
 
 
-for command in (search_command, *ENCODE_COMMANDS, *COMMANDS, models_command, bench_command):
+for command in (
+    search_command,
+    *ENCODE_COMMANDS,
+    *COMMANDS,
+    models_command,
+    train_command,
+    bench_command,
+):
     cli.add_command(command)
 
 
@@ -271,12 +279,9 @@ def _bring_up_to_date(
     def fraction() -> float | None:
         return getattr(items, "fraction", None)
 
-    def on_rejected(sentence: str) -> None:
-        terminal.err.print(sentence, markup=False)
-
     with terminal.indexing_progress(fraction, label, quiet) as on_chunk:
         return index_documents(
-            collection, items, on_chunk, on_rejected,
+            collection, items, on_chunk, terminal.print_rejected,
             processes=processes, on_health=terminal.print_health,
         )  # fmt: skip
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from index.pipeline import Hit, SearchResult
     from lsr.encode_run import EncodeReport
     from lsr.health import Health
+    from lsr.train.run import TrainingReport
+    from lsr.train.training_log import Entry
 
 TERMS_SHOWN = 6
 PIPE_WIDTH = 200
@@ -110,6 +112,56 @@ def step_progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None
     ) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def training_progress(
+    quiet: bool,
+) -> Iterator[tuple[Callable[[Entry, int], None], Callable[[str, int, int], None]]]:
+    """A bar for the steps, and one for what goes before; yields what takes their progress."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        TextColumn("{task.fields[numbers]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=err, disable=quiet or not err.is_terminal, transient=True
+    ) as progress:
+        tasks: dict[str, Any] = {}
+
+        def on_progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total, numbers="")
+            progress.update(tasks[what], completed=done, total=total, visible=done < total)
+
+        def on_step(entry: Entry, steps: int) -> None:
+            measured = {"loss": entry.loss, "nnz": entry.nnz.get("document")} | dict(entry.measures)
+            numbers = ", ".join(f"{name} {value:.4g}" for name, value in measured.items() if value)
+            on_progress("training", entry.step, steps)
+            progress.update(tasks["training"], numbers=numbers)
+            if entry.measures and not quiet:
+                err.print(f"step {entry.step}: {numbers}", markup=False)
+
+        yield on_step, on_progress
+
+
+def print_rejected(sentence: str) -> None:
+    """An item that can't be used, on standard error."""
+    err.print(sentence, markup=False)
+
+
+def print_training_report(report: TrainingReport) -> None:
+    """What a training did, in one line, and how to use the result."""
+    nnz = report.last.nnz.get("document", 0.0)
+    out.print(
+        f"{report.steps:,} steps in {report.seconds:,.0f} s; {nnz:.0f} terms a document; the plot "
+        f"is {report.plot}; use the encoder with --encoder {report.student}",
+        markup=False,
+    )
 
 
 def print_index_report(report: IndexReport, total: int, target: str) -> None:

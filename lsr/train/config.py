@@ -39,10 +39,12 @@ class ModelConfig:
     the table begins: ``training`` estimates it from the training documents, else a checkpoint
     with a table. ``logs`` is 1, or 2 for the l0 activation. ``max_length`` and ``query_length``
     are tokens; ``top_k`` keeps the k largest weights of a document (0: all), in training and in
-    the exported model. ``dropout`` is the probability of all dropout layers.
+    the exported model. ``dropout`` is the probability of all dropout layers. ``base_licence``
+    goes into the model card.
     """
 
     base: str
+    base_licence: str = "not stated"
     queries: str = "idf"
     idf: str = "training"
     logs: int = 1
@@ -259,9 +261,10 @@ class MemoryConfig:
 class TrainingConfig:
     """A whole run; each table of the TOML file is a field.
 
-    ``output`` is the folder of the model, its checkpoints and its log; ``seed`` decides samples,
-    order and initial values; ``checkpoint_every`` is in steps; teachers' normalised scores are
-    multiplied by ``teacher_scale``.
+    ``output`` is the folder of the model, its checkpoints and its log; ``seed`` decides samples
+    and order; ``checkpoint_every`` is in steps; teachers' normalised scores are multiplied by
+    ``teacher_scale``; ``anti_zero`` is the strength of that penalty; ``licence`` is the model's,
+    for its card.
     """
 
     model: ModelConfig
@@ -273,6 +276,7 @@ class TrainingConfig:
     documents: SparsityConfig = field(default_factory=SparsityConfig)
     queries: SparsityConfig = field(default_factory=SparsityConfig)
     anti_zero: float = 0.0
+    licence: str = "not stated"
     batches: BatchConfig = field(default_factory=BatchConfig)
     mining: MiningConfig = field(default_factory=MiningConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

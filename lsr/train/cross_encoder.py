@@ -17,9 +17,9 @@ from lsr.batch_threads import map_batches
 from lsr.batching import TokenBatch, padded
 from lsr.checkpoint import Checkpoint
 from lsr.component import check_length
-from lsr.dense import TOKEN_BUDGET
 from lsr.encoder import canonical_name, fingerprint
 from lsr.errors import InputError
+from lsr.tower import TOKEN_BUDGET
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.vector_cache import OnProgress, no_progress
 

@@ -130,7 +130,7 @@ class LexicalModel:
         """
         if not path.is_file():
             return 0
-        return load_state(path, self._parameters, self._optimizer, _binding(facts))
+        return load_state(path, self._parameters, self._optimizer, _binding(facts)).step
 
     def export(self, folder: Path, notes: Mapping[str, Any]) -> None:
         """Write the model; see ``export_dense``."""

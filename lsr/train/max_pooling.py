@@ -54,7 +54,9 @@ class PooledMaxima:
         device = states.device
         self.rows = torch.from_numpy(owners(pooled)).to(device)
         self.terms = torch.from_numpy(pooled.indices.astype(np.int64)).to(device)
-        self.values: torch.Tensor = _Logits.apply(states, weight, bias, winners, self.terms)
+        self.values: torch.Tensor = _Logits.apply(  # type: ignore[no-untyped-call]
+            states, weight, bias, winners, self.terms
+        )
 
 
 class _Logits(torch.autograd.Function):

@@ -93,6 +93,15 @@ class Penalty:
         if self.controller:
             self.controller.load_state_dict(state["controller"])
 
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What DF-FLOPS counted so far."""
+        return self.frequencies.state_dict() if self.frequencies else {}
+
+    def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Continue where ``tensors`` were taken."""
+        if self.frequencies:
+            self.frequencies.load_state_dict(tensors)
+
 
 class RankingLoss:
     """The configured losses of a batch, summed with their weights."""

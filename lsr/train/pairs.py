@@ -171,13 +171,14 @@ class TrainingCorpus:
 
     ``query_groups`` int64 (queries,) has the same number for the same query text, letter case and
     white space left aside: a document of one is right for all of them. Equal documents are one
-    row. ``held_out`` is what was kept aside.
+    row. ``held_out`` is what was kept aside. ``sampled`` is how many pairs each source gave.
     """
 
     queries: Sequence[str]
     documents: Sequence[str]
     positives: NDArray[np.int64]
     held_out: HeldOut = field(default_factory=lambda: HeldOut({}, {}, {}), repr=False)
+    sampled: tuple[int, ...] = ()
 
     @classmethod
     def build(
@@ -210,6 +211,7 @@ class TrainingCorpus:
             raise UsageError(f"held_out is {held_out}; allowed is 0 to below 1")
         kept: dict[Pair, int] = {}
         aside: dict[Pair, int] = {}
+        sampled: list[int] = []
         for source in sources:
             sample = _Sample(source.limit)
             left_out = 0
@@ -222,6 +224,7 @@ class TrainingCorpus:
                 else:
                     sample.add(pair, _hash(str(seed), pair.query, pair.positive))
             kept |= sample.pairs()
+            sampled.append(len(sample.pairs()))
             if left_out:
                 on_rejected(
                     f"{source.path}: {left_out} pairs are left out, whose query or document is "
@@ -230,16 +233,19 @@ class TrainingCorpus:
         judged = _held_out(sorted(aside, key=lambda pair: (aside[pair], pair.positive)))
         unseen = set(judged.documents.values())
         order = sorted(kept, key=lambda pair: (kept[pair], pair.query, pair.positive))
-        return cls._of([pair for pair in order if pair.positive not in unseen], judged)
+        pairs = [pair for pair in order if pair.positive not in unseen]
+        return cls._of(pairs, judged, tuple(sampled))
 
     @classmethod
-    def _of(cls, pairs: Sequence[Pair], held_out: HeldOut) -> TrainingCorpus:
+    def _of(
+        cls, pairs: Sequence[Pair], held_out: HeldOut, sampled: tuple[int, ...]
+    ) -> TrainingCorpus:
         if not pairs:
             raise UsageError("there is no pair to train on; give sources that hold some")
         rows: dict[str, int] = {}
         positives = [rows.setdefault(pair.positive, len(rows)) for pair in pairs]
         queries = [pair.query for pair in pairs]
-        return cls(queries, list(rows), np.array(positives, dtype=np.int64), held_out)
+        return cls(queries, list(rows), np.array(positives, dtype=np.int64), held_out, sampled)
 
     @cached_property
     def query_groups(self) -> NDArray[np.int64]:

@@ -106,7 +106,6 @@ def model_card(
         config.model.top_k,
     )
     dataset = Path(config.evaluation.dataset).name or "held-out pairs"
-    documents = sum(entry.docs_per_s is not None for entry in entries)
     return ModelCard(
         name=name,
         settings=settings,
@@ -114,8 +113,8 @@ def model_card(
         base_model=config.model.base,
         base_licence=config.model.base_licence,
         sources=[
-            Source(Path(one.path).name, one.limit or documents, one.licence)
-            for one in config.sources
+            Source(Path(one.path).name, pairs, one.licence)
+            for one, pairs in zip(config.sources, corpus.sampled, strict=True)
         ],
         config=to_toml(config),
         command=f"lsr train {CONFIG}",

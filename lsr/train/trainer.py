@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,11 +16,10 @@ from numpy.typing import NDArray
 
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import SparseEncoder, load_encoder
-from lsr.errors import InputError, UsageError
+from lsr.errors import UsageError
 from lsr.train.batches import BatchOrder, TrainingBatch
-from lsr.train.checkpoints import load_state, save_state
 from lsr.train.chunks import ChunkedEncoder, Encoded, Weighing
-from lsr.train.config import EvaluationConfig, TrainingConfig, to_toml
+from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.export import Exported
 from lsr.train.mining import Mining, Retrieve, mine
 from lsr.train.objective import Penalty, RankingLoss, zero_penalty
@@ -29,6 +29,7 @@ from lsr.train.sparsity import CollapseWatch
 from lsr.train.student import MaskedLanguageStudent, Student
 from lsr.train.teachers import Ensemble, Teacher, load_teacher
 from lsr.train.training_log import Entry, TrainingLog
+from lsr.train.training_state import load_state, save_state
 from lsr.train.vector_cache import OnProgress
 
 Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
@@ -64,7 +65,8 @@ class Trainer:
         surroundings: see there.
 
     Raises:
-        InputError: the state in the folder is of another training.
+        UsageError: the state in the folder is of another training.
+        InputError: it is damaged.
     """
 
     def __init__(
@@ -307,65 +309,58 @@ class Trainer:
 
     def save(self) -> None:
         """Write everything that a resumed training needs, in one file."""
-        tensors = {f"model.{name}": p for name, p in self.student.parameters().items()}
-        tensors["table"] = self.table.weights
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+        others = {"random": torch.get_rng_state()}
         for side, penalty in self.penalties.items():
-            if penalty.frequencies:
-                found = penalty.frequencies.state_dict()
-                tensors |= {f"{side}.{name}": value for name, value in found.items()}
-        tensors["random"] = torch.get_rng_state()
+            others |= {f"{side}.{name}": value for name, value in penalty.tensors().items()}
         values = {
-            "step": self.step,
-            "config": to_toml(self._identity),
-            "corpus": self.corpus.digest,
             "watch": self.watch.state_dict(),
             "penalties": {side: p.state_dict() for side, p in self.penalties.items()},
         }
-        save_state(self.output / STATE, tensors, values)
-
-    @property
-    def _identity(self) -> TrainingConfig:
-        """The configuration but for what does not change the weights."""
-        return dataclasses.replace(
-            self.config, output="", checkpoint_every=1, evaluation=EvaluationConfig()
+        save_state(
+            self.output / STATE,
+            self._trained,
+            self.optimizer,
+            self.step,
+            self._facts,
+            values,
+            others,
         )
 
+    @property
+    def _trained(self) -> dict[str, torch.nn.Parameter]:
+        found = {
+            f"model.{name}": parameter
+            for name, parameter in self.student.parameters().items()
+            if parameter.requires_grad
+        }
+        learned = self.table.weights.requires_grad
+        return found | ({"table": self.table.weights} if learned else {})
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        """What decides the weights: the pairs, and the configuration but for its reporting."""
+        config = dataclasses.replace(
+            self.config, output="", checkpoint_every=1, evaluation=EvaluationConfig()
+        )
+        facts = asdict(config) | {"pairs": self.corpus.digest}
+        return cast("dict[str, Any]", json.loads(json.dumps(facts)))
+
     def _restore(self) -> None:
-        found = load_state(self.output / STATE)
-        if found is None:
+        if not (self.output / STATE).is_file():
             return
-        tensors, values = found
-        if values["config"] != to_toml(self._identity) or values["corpus"] != self.corpus.digest:
-            raise InputError(
-                f"{self.output / STATE} is the state of another training, whose configuration or "
-                "pairs differ; give another output folder, or remove that file to begin anew"
-            )
-        with torch.no_grad():
-            for name, parameter in self.student.parameters().items():
-                parameter.copy_(tensors[f"model.{name}"])
-            self.table.weights.copy_(tensors["table"])
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in tensors.items():
-            kind, _, rest = name.partition(".")
-            if kind == "optimizer":
-                number, _, member = rest.partition(".")
-                state.setdefault(int(number), {})[member] = tensor
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+        state = load_state(self.output / STATE, self._trained, self.optimizer, self._facts)
         for side, penalty in self.penalties.items():
-            penalty.load_state_dict(values["penalties"][side])
-            if penalty.frequencies:
-                penalty.frequencies.load_state_dict(
-                    {
-                        name.removeprefix(f"{side}."): tensor
-                        for name, tensor in tensors.items()
-                        if name.startswith(f"{side}.")
-                    }
-                )
-        self.watch.load_state_dict(values["watch"])
-        torch.set_rng_state(tensors["random"])
-        self.step = int(values["step"])
+            penalty.load_state_dict(state.values["penalties"][side])
+            penalty.load_tensors(
+                {
+                    name.removeprefix(f"{side}."): tensor
+                    for name, tensor in state.others.items()
+                    if name.startswith(f"{side}.")
+                }
+            )
+        self.watch.load_state_dict(state.values["watch"])
+        torch.set_rng_state(state.others["random"])
+        self.step = state.step
 
 
 def load_student(config: TrainingConfig) -> Student:
@@ -373,7 +368,7 @@ def load_student(config: TrainingConfig) -> Student:
     return MaskedLanguageStudent(Checkpoint.resolve(config.model.base), config.model.dropout)
 
 
-def load_teacher_of(
+def load_ensemble(
     config: TrainingConfig, corpus: TrainingCorpus, cache: Path, on_progress: OnProgress
 ) -> Teacher | None:
     """The configured ensemble, or None where no loss needs one."""

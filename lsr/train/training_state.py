@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,23 @@ from lsr.errors import InputError, UsageError
 Parameters = Mapping[str, torch.nn.Parameter]
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """``step`` steps were taken; ``values`` and ``others`` as they were saved."""
+
+    step: int
+    values: dict[str, Any]
+    others: dict[str, torch.Tensor]
+
+
 def save_state(
     path: Path,
     parameters: Parameters,
     optimizer: torch.optim.Optimizer,
     step: int,
     facts: Mapping[str, Any],
+    values: Mapping[str, Any] | None = None,
+    others: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write the state; the file appears whole or not at all.
 
@@ -32,16 +44,24 @@ def save_state(
         optimizer: over these parameters, with a state of tensors.
         step: steps taken so far.
         facts: JSON of what must be the same when training is resumed.
+        values: JSON of what else changes from step to step.
+        others: tensors that do.
     """
     tensors = {f"weight/{name}": parameter.detach() for name, parameter in parameters.items()}
     for name, parameter in parameters.items():
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer/{key}/{name}"] = value
+    for name, tensor in (others or {}).items():
+        tensors[f"other/{name}"] = tensor
     partial = path.with_suffix(".partial")
     save_file(
         {name: tensor.contiguous() for name, tensor in tensors.items()},
         partial,
-        metadata={"step": str(step), "facts": json.dumps(dict(facts))},
+        metadata={
+            "step": str(step),
+            "facts": json.dumps(dict(facts)),
+            "values": json.dumps(dict(values or {})),
+        },
     )
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())
@@ -53,11 +73,8 @@ def load_state(
     parameters: Parameters,
     optimizer: torch.optim.Optimizer,
     facts: Mapping[str, Any],
-) -> int:
+) -> Resumed:
     """Put weights and optimizer back as they were saved; arguments as for ``save_state``.
-
-    Returns:
-        Steps taken so far.
 
     Raises:
         InputError: the file is damaged, or of another model.
@@ -67,6 +84,7 @@ def load_state(
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             step, saved = int(metadata["step"]), json.loads(metadata["facts"])
+            values = json.loads(metadata["values"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise InputError(
@@ -93,4 +111,9 @@ def load_state(
             # A count of steps is no matter for the GPU.
             value = tensor if tensor.ndim == 0 else tensor.to(parameter.device)
             optimizer.state[parameter][key] = value
-    return step
+    others = {
+        name.removeprefix("other/"): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("other/")
+    }
+    return Resumed(step, values, others)

@@ -92,7 +92,8 @@ def dense_vectors(
     shape = len(texts), encoder.dimension
     if not path.exists():
         part = path.with_name(f"{path.name}.part")
-        for done in _append_dense(part, encoder, texts):
+        encode = encoder.encode_queries if queries else encoder.encode_documents
+        for done in _append_dense(part, encoder, encode, texts):
             on_progress(_what(encoder.name, queries), done, len(texts))
         part.replace(path)
     try:
@@ -104,7 +105,12 @@ def dense_vectors(
     return cast("NDArray[np.float16]", vectors)
 
 
-def _append_dense(part: Path, encoder: DenseEncoder, texts: Sequence[str]) -> Iterator[int]:
+def _append_dense(
+    part: Path,
+    encoder: DenseEncoder,
+    encode: Callable[[Sequence[str]], NDArray[np.float32]],
+    texts: Sequence[str],
+) -> Iterator[int]:
     """Write the vectors that a file lacks behind those it has; yields how many it has."""
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab") as file:
@@ -118,7 +124,7 @@ def _append_dense(part: Path, encoder: DenseEncoder, texts: Sequence[str]) -> It
             file.write(header)
         while done < len(texts):
             yield done
-            vectors = encoder.encode(texts[done : done + CHUNK])
+            vectors = encode(texts[done : done + CHUNK])
             if not finite_rows(vectors).all():
                 _refuse(f"{encoder.name}: {NOT_FINITE.format('texts')}")
             file.write(vectors.astype(np.float16).tobytes())

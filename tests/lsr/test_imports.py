@@ -20,13 +20,16 @@ NEEDS_TORCH = {
     "lsr.head",
     "lsr.backbone",
     "lsr.causal",
-<<<<<<< HEAD
+    "lsr.train.chunks",
     "lsr.train.losses",
+    "lsr.train.max_pooling",
+    "lsr.train.objective",
+    "lsr.train.query_table",
+    "lsr.train.student",
+    "lsr.train.trainer",
     "lsr.train.regularizers",
-=======
     "lsr.train.lexical_model",
     "lsr.train.training_state",
->>>>>>> spar
 }
 COMPOSITION_ROOT = ROOT / "service/cli.py"
 # Commands and options, which import ours inside functions too.
@@ -38,6 +41,7 @@ LIGHT = {
     "service.bench_commands",
     "service.model_commands",
     "service.encode_commands",
+    "service.train_commands",
 }
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
