@@ -33,7 +33,7 @@ class DenseEncoder(Protocol):
     def load(name: str) -> DenseEncoder:
         """The dense encoder of a name; weights are read at first use.
 
-        ``MODEL`` is a hub id or folder, with ``,max_length=N`` and ``,dtype=bfloat16`` where wanted;
+        ``MODEL`` is a hub id or folder, with the options of ``DenseConfig`` behind it;
         ``MODEL+LAMBDA,weight=0.5`` two of them, joined as ``ConcatenatedEncoder`` says.
 
         Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,7 @@ def train_command(
             settings, folder, cache or folder / "teachers", Tools(retrieve, judge), watching
         )
     if as_json:
-        terminal.print_json(asdict(report) | {"student": str(report.student)})
+        terminal.print_json(report.to_json())
     else:
         terminal.print_training_report(report)
 

@@ -38,7 +38,8 @@ class ModelConfig:
     fixed table), ``learned`` (the table is trained too), ``binary`` (weight 1). ``idf`` is where
     the table begins: ``training`` estimates it from the training documents, else a checkpoint
     with a table. ``logs`` is 1, or 2 for the l0 activation. ``max_length`` and ``query_length``
-    are tokens; ``top_k`` keeps the k largest weights of a document (0: all), in training and in
+    are tokens of a text in training, ``export_length`` those that the exported encoder reads;
+    ``top_k`` keeps the k largest weights of a document (0: all), in training and in
     the exported model. ``dropout`` is the probability of all dropout layers. ``base_licence``
     goes into the model card.
     """
@@ -50,6 +51,7 @@ class ModelConfig:
     logs: int = 1
     max_length: int = 128
     query_length: int = 64
+    export_length: int = 256
     top_k: int = 0
     dropout: float = 0.0
     __pydantic_config__ = STRICT
@@ -60,6 +62,7 @@ class ModelConfig:
             raise UsageError(f"logs is {self.logs}; allowed are 1 and 2")
         check_length(self.max_length)
         check_length(self.query_length)
+        check_length(self.export_length)
         check_range("top_k", self.top_k, 0)
         check_range("dropout", self.dropout, 0, 0.9)
 

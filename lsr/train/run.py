@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from lsr.train.config import TrainingConfig, to_toml
 from lsr.train.export import Exported
@@ -52,6 +53,10 @@ class TrainingReport:
     steps: int
     seconds: float
     last: Entry
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON."""
+        return asdict(self) | {"student": str(self.student), "plot": str(self.plot)}
 
 
 def training_corpus(config: TrainingConfig, on_rejected: OnRejected) -> TrainingCorpus:
@@ -102,7 +107,7 @@ def model_card(
     settings = Exported(
         "model" if config.model.queries == "model" else "table",
         config.model.logs,
-        config.model.max_length,
+        config.model.export_length,
         config.model.top_k,
     )
     dataset = Path(config.evaluation.dataset).name or "held-out pairs"

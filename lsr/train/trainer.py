@@ -136,7 +136,7 @@ class Trainer:
         weights = queries.weights if isinstance(queries, Encoded) else queries
         loss, parts = self.ranking(weights, documents.weights, batch, self._taught(batch))
         loss = loss + self._penalised(weights, documents.weights, batch)
-        value = float(loss)
+        value = float(loss.detach())
         nnz = {"document": float(documents.nnz.float().mean())}
         if isinstance(queries, Encoded):
             nnz["query"] = float(queries.nnz.float().mean())
@@ -301,7 +301,7 @@ class Trainer:
         folder = folder or self.output / STUDENT
         model = self.config.model
         settings = Exported(
-            "model" if self.query_model else "table", model.logs, model.max_length, model.top_k
+            "model" if self.query_model else "table", model.logs, model.export_length, model.top_k
         )
         table = None if self.query_model else self.table.table()
         self.student.export(folder, settings, table, card)
