@@ -28,6 +28,7 @@ from service.options import (
     query_encoder_option,
     using_option,
 )
+from service.pairs_commands import pairs_command
 from service.search_command import search_command
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def cli() -> None:
     """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""
 
 
-for command in (search_command, *ENCODE_COMMANDS, *COMMANDS, models_command, bench_command):
+for command in (search_command, *ENCODE_COMMANDS, *COMMANDS, models_command, pairs_command, bench_command):
     cli.add_command(command)
 
 

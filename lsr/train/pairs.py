@@ -217,10 +217,10 @@ class TrainingCorpus:
                 query = normal(pair.query)
                 if not query or not pair.positive.strip() or query == normal(pair.positive):
                     left_out += 1
-                elif (place := _hash(query)) < held_out * HASHES:
+                elif (place := text_hash(query)) < held_out * HASHES:
                     aside[pair] = place
                 else:
-                    sample.add(pair, _hash(str(seed), pair.query, pair.positive))
+                    sample.add(pair, text_hash(str(seed), pair.query, pair.positive))
             kept |= sample.pairs()
             if left_out:
                 on_rejected(
@@ -329,7 +329,7 @@ def _held_out(pairs: Sequence[Pair]) -> HeldOut:
 HASHES = 1 << 64
 
 
-def _hash(*texts: str) -> int:
+def text_hash(*texts: str) -> int:
     """A number below ``HASHES``, as good as random."""
     total = hashlib.blake2b(digest_size=8)
     for text in texts:

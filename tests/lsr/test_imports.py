@@ -27,6 +27,7 @@ LIGHT = {
     "service.bench_commands",
     "service.model_commands",
     "service.encode_commands",
+    "service.pairs_commands",
 }
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
