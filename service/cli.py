@@ -52,7 +52,14 @@ def cli() -> None:
     """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""
 
 
-for command in (search_command, *ENCODE_COMMANDS, *COMMANDS, models_command, pairs_command, bench_command):
+for command in (
+    search_command,
+    *ENCODE_COMMANDS,
+    *COMMANDS,
+    models_command,
+    pairs_command,
+    bench_command,
+):
     cli.add_command(command)
 
 

@@ -92,7 +92,7 @@ def generate(
         seen = set()
         for kind in settings.kinds:
             parts = (str(seed), kind, document.title, document.text)
-            draw = random.Random(text_hash(*parts))
+            draw = random.Random(text_hash(*parts))  # noqa: S311
             for query, positive in KINDS[kind](document, settings, draw):
                 pair = query.strip(), positive.strip()
                 worded = all(WORD.search(text) for text in pair)
