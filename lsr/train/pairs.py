@@ -198,8 +198,8 @@ class TrainingCorpus:
             sources: where pairs are, and how many are taken of each.
             seed: chooses the sample.
             held_out: share of the queries that are held out, 0 to below 1.
-            on_rejected: takes a sentence on each line that is no pair, and on how many pairs of a
-                source were left out.
+            on_rejected: takes a sentence on each line that is no pair, and on how many pairs
+                were left out and why.
 
         Raises:
             UsageError: the share is not in the range, or no pair is left to train on.
@@ -230,7 +230,10 @@ class TrainingCorpus:
         judged = _held_out(sorted(aside, key=lambda pair: (aside[pair], pair.positive)))
         unseen = set(judged.documents.values())
         order = sorted(kept, key=lambda pair: (kept[pair], pair.query, pair.positive))
-        return cls._of([pair for pair in order if pair.positive not in unseen], judged)
+        pairs = [pair for pair in order if pair.positive not in unseen]
+        if len(pairs) < len(order):
+            on_rejected(f"{len(order) - len(pairs)} pairs are left out, whose document is held out")
+        return cls._of(pairs, judged)
 
     @classmethod
     def _of(cls, pairs: Sequence[Pair], held_out: HeldOut) -> TrainingCorpus:

@@ -113,7 +113,7 @@ def _headings(document: Document, settings: QueryGeneration, draw: random.Random
     """Each heading, answered by what stands between it and the next."""
     lines = document.text.splitlines()
     places = list(_heading_places(lines))
-    ends = [start for start, _, _ in places[1:]] + [len(lines)]
+    ends = [*(start for start, _, _ in places), len(lines)][1:]
     for (_, begin, heading), end in zip(places, ends, strict=True):
         yield heading, "\n".join(lines[begin:end])
 
