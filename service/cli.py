@@ -28,6 +28,7 @@ from service.options import (
     query_encoder_option,
     using_option,
 )
+from service.pairs_commands import pairs_command
 from service.search_command import search_command
 from service.train_commands import train_command
 
@@ -57,6 +58,7 @@ for command in (
     *COMMANDS,
     models_command,
     train_command,
+    pairs_command,
     bench_command,
 ):
     cli.add_command(command)

@@ -199,8 +199,8 @@ class TrainingCorpus:
             sources: where pairs are, and how many are taken of each.
             seed: chooses the sample.
             held_out: share of the queries that are held out, 0 to below 1.
-            on_rejected: takes a sentence on each line that is no pair, and on how many pairs of a
-                source were left out.
+            on_rejected: takes a sentence on each line that is no pair, and on how many pairs
+                were left out and why.
 
         Raises:
             UsageError: the share is not in the range, or no pair is left to train on.
@@ -219,10 +219,10 @@ class TrainingCorpus:
                 query = normal(pair.query)
                 if not query or not pair.positive.strip() or query == normal(pair.positive):
                     left_out += 1
-                elif (place := _hash(query)) < held_out * HASHES:
+                elif (place := text_hash(query)) < held_out * HASHES:
                     aside[pair] = place
                 else:
-                    sample.add(pair, _hash(str(seed), pair.query, pair.positive))
+                    sample.add(pair, text_hash(str(seed), pair.query, pair.positive))
             kept |= sample.pairs()
             sampled.append(len(sample.pairs()))
             if left_out:
@@ -234,6 +234,8 @@ class TrainingCorpus:
         unseen = set(judged.documents.values())
         order = sorted(kept, key=lambda pair: (kept[pair], pair.query, pair.positive))
         pairs = [pair for pair in order if pair.positive not in unseen]
+        if len(pairs) < len(order):
+            on_rejected(f"{len(order) - len(pairs)} pairs are left out, whose document is held out")
         return cls._of(pairs, judged, tuple(sampled))
 
     @classmethod
@@ -335,7 +337,7 @@ def _held_out(pairs: Sequence[Pair]) -> HeldOut:
 HASHES = 1 << 64
 
 
-def _hash(*texts: str) -> int:
+def text_hash(*texts: str) -> int:
     """A number below ``HASHES``, as good as random."""
     total = hashlib.blake2b(digest_size=8)
     for text in texts:

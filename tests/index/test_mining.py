@@ -22,6 +22,7 @@ DOCUMENTS = [
     "Apple pie is a pie of apples.", "cherry", "bananas and the apple", "", "é 中文", "cherry pie",
     "the the the", "an apple a day",
 ]  # fmt: skip
+BM25 = load_encoder("bm25")
 QUERIES = ["apple pie", "who sells cherries?", "", "中文 cherry the", "the"]
 
 
@@ -44,7 +45,7 @@ def by_hand(encoder, documents, queries, depth):
 @pytest.fixture(params=["bm25", "splade", "inference-free", "collection"])
 def encoder(request, tmp_path, masked_lm):
     if request.param == "bm25":
-        return load_encoder("bm25")
+        return BM25
     if request.param == "splade":
         return load_encoder(f"splade:{masked_lm}")
     if request.param == "collection":
@@ -77,9 +78,8 @@ def test_rankings_are_those_of_all_products(encoder, depth, monkeypatch):
 @settings(max_examples=25, deadline=None)
 @given(st.lists(texts, max_size=8), st.lists(texts, max_size=4), st.integers(1, 10))
 def test_any_texts(documents, queries, depth):
-    encoder = load_encoder("bm25")
-    found = retrieve(encoder, documents, queries, depth)
-    _, scores = by_hand(encoder, documents, queries, depth)
+    found = retrieve(BM25, documents, queries, depth)
+    _, scores = by_hand(BM25, documents, queries, depth)
     for query, row in enumerate(found.tolist()):
         real = [each for each in row if each >= 0]
         positive = int((scores[query] > 0).sum())

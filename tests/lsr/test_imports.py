@@ -42,6 +42,7 @@ LIGHT = {
     "service.model_commands",
     "service.encode_commands",
     "service.train_commands",
+    "service.pairs_commands",
 }
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
