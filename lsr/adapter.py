@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,17 +91,14 @@ class Adapter:
             InputError: the adapter is of another architecture.
             MissingDependencyError: peft is not installed.
         """
-        try:
-            peft = importlib.import_module("peft")
-        except ImportError as error:
-            raise MissingDependencyError("a LoRA adapter", "peft", "lora") from error
+        peft = load_peft()
         from safetensors.torch import load_file
 
         try:
             weights = load_file(self.folder / WEIGHTS)
             settings = peft.LoraConfig.from_pretrained(self.folder)
             if not getattr(settings, "ensure_weight_tying", False):
-                _untie(model, weights)
+                untie(model, weights)
             with warnings.catch_warnings():
                 # peft warns of tied weights, which are untied above.
                 warnings.simplefilter("ignore")
@@ -122,8 +120,23 @@ class Adapter:
         )
 
 
-def _untie(model: Any, weights: dict[str, Any]) -> None:
-    """Give the output projection a copy of its own where the adapter changes one of the two."""
+def load_peft() -> Any:
+    """The peft package.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        return importlib.import_module("peft")
+    except ImportError as error:
+        raise MissingDependencyError("a LoRA adapter", "peft", "lora") from error
+
+
+def untie(model: Any, weights: Iterable[str]) -> None:
+    """Give the output projection a copy of its own where an adapter changes one of the two.
+
+    ``weights`` are the names of what the adapter has.
+    """
     projection, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     changed = any("lm_head" in name or "embed_tokens" in name for name in weights)
     if changed and projection.weight is embeddings.weight:

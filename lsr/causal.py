@@ -21,7 +21,8 @@ class CausalLanguageModel(Backbone):
     """A checkpoint that transformers loads as ``AutoModelForCausalLM``.
 
     ``rows`` is the number of token ids that it knows; published models have fewer tokens than
-    rows, or more.
+    rows, or more. ``model`` is the transformers module, which returns what enters its vocabulary
+    projection as its logits.
 
     Args:
         checkpoint: the model.
@@ -48,18 +49,18 @@ class CausalLanguageModel(Backbone):
         echo: bool = False,
         dtype: str = "auto",
     ) -> None:
-        self._model: Any = load_model(checkpoint, "AutoModelForCausalLM", dtype=dtype)
+        self.model: Any = load_model(checkpoint, "AutoModelForCausalLM", dtype=dtype)
         if adapter is not None:
-            self._model = adapter.merge_into(self._model)
-        if getattr(self._model.config, "final_logit_softcapping", None):
+            self.model = adapter.merge_into(self.model)
+        if getattr(self.model.config, "final_logit_softcapping", None):
             raise InputError(
                 f"the checkpoint {checkpoint.name!r} caps its logits after the projection, "
                 "which is not supported; use a Llama, Mistral or Qwen model"
             )
-        self.device = self._model.device
+        self.device = self.model.device
         self._echo = echo
-        projection = self._model.get_output_embeddings()
-        embeddings = self._model.get_input_embeddings()
+        projection = self.model.get_output_embeddings()
+        embeddings = self.model.get_input_embeddings()
         self.rows = min(projection.weight.shape[0], embeddings.weight.shape[0])
         self.projection = VocabularyProjection(
             projection.weight, projection.bias, min(terms, self.rows)
@@ -75,10 +76,10 @@ class CausalLanguageModel(Backbone):
         model: the second reading then still sees all of the text.
         """
         if not self._echo:
-            return longest_input(self._model, wanted)
-        longest = longest_input(self._model, 2 * wanted) // 2
-        full = "full_attention" in (getattr(self._model.config, "layer_types", None) or [])
-        window = getattr(self._model.config, "sliding_window", None)
+            return longest_input(self.model, wanted)
+        longest = longest_input(self.model, 2 * wanted) // 2
+        full = "full_attention" in (getattr(self.model.config, "layer_types", None) or [])
+        window = getattr(self.model.config, "sliding_window", None)
         return longest if full or not window else min(longest, window)
 
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
@@ -91,7 +92,7 @@ class CausalLanguageModel(Backbone):
 
     def _read(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> torch.Tensor:
         """States, float (b, length, width); the padding is on the right."""
-        states: torch.Tensor = self._model(
+        states: torch.Tensor = self.model(
             input_ids=torch.from_numpy(ids).to(self.device),
             attention_mask=torch.from_numpy(mask).to(self.device),
             use_cache=False,
@@ -101,8 +102,8 @@ class CausalLanguageModel(Backbone):
     def _attend(self, bidirectional: bool, name: str) -> None:
         """Switch the causal mask off or on, and see that the model obeys."""
         # The configuration decides about masks, the modules about attention without one.
-        self._model.config.is_causal = not bidirectional
-        for module in self._model.modules():
+        self.model.config.is_causal = not bidirectional
+        for module in self.model.modules():
             if hasattr(module, "is_causal"):
                 module.is_causal = not bidirectional
         ids = np.array([[0, 1, 0], [0, 2, 0]], dtype=np.int64)

@@ -142,7 +142,7 @@ class DecoderEncoder(SparseEncoder):
     @property
     def tokens_encoded(self) -> int:
         """Tokens that went through the model so far, each reading counted once."""
-        return self._loaded[1].tokens if "_loaded" in vars(self) else 0
+        return self.loaded[1].tokens if "loaded" in vars(self) else 0
 
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """Term weights of each text after the prefix of documents."""
@@ -155,7 +155,7 @@ class DecoderEncoder(SparseEncoder):
         return self._encode(self.config.query_prefix, texts)
 
     def _encode(self, prefix: str, texts: Sequence[str]) -> SparseBatch:
-        model, batcher = self._loaded
+        model, batcher = self.loaded
         import torch
 
         def weigh(batch: TokenBatch) -> SparseBatch:
@@ -167,11 +167,12 @@ class DecoderEncoder(SparseEncoder):
                 np.log1p(pooled.values, out=pooled.values)
             return Pruning(top_k=self.config.top_k)(pooled)
 
-        weights = batcher.encode([text.strip() and prefix + text for text in texts], weigh)
+        weights = batcher.encode(prefixed(prefix, texts), weigh)
         return replace(weights, vocabulary_size=self.vocabulary.size)
 
     @cached_property
-    def _loaded(self) -> tuple[CausalLanguageModel, Batcher]:
+    def loaded(self) -> tuple[CausalLanguageModel, Batcher]:
+        """The model, and what cuts texts into batches of tokens for it."""
         from lsr.torch_runtime import transformers
 
         transformers()
@@ -191,6 +192,11 @@ class DecoderEncoder(SparseEncoder):
             model.longest(self.config.max_length),
             budget // 2 if self.config.echo == "yes" else budget,
         )
+
+
+def prefixed(prefix: str, texts: Sequence[str]) -> list[str]:
+    """The texts behind the prefix, but for blank ones, which stay blank."""
+    return [text.strip() and prefix + text for text in texts]
 
 
 def _tokenizer(checkpoint: Checkpoint, config: DecoderConfig) -> Checkpoint:
