@@ -66,7 +66,7 @@ def test_a_collection_without_an_encoder_is_searched_by_tokens(lsr, tmp_path):
         assert result.returncode == 2
         assert reason in sentence(result)
     assert json.loads(lsr("info", "fruit", "--json").stdout)["fields"][0]["encoder"] == "imported"
-    result = lsr("index", "a.jsonl", "--into", "fruit", "--encoder", "bm25")
+    result = lsr("index", "a.jsonl", "--into", "fruit")
     assert "no text can be indexed into it" in sentence(result)
 
 
