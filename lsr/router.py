@@ -105,7 +105,11 @@ def declared_literal(checkpoint: Checkpoint) -> DeclaredLiteral:
     """
     found = (checkpoint.json("config_sentence_transformers.json") or {}).get("lsr", {})
     values = [found.get(key, 0) if isinstance(found, dict) else None for key in LITERAL]
-    numbers = [float(v) for v in values if type(v) in (int, float) and 0 <= v <= 1e6]
+    numbers = [
+        float(value)
+        for value in values
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1e6
+    ]
     if len(numbers) < len(LITERAL):
         raise InputError(
             f"the config_sentence_transformers.json of {checkpoint.name!r} has lsr={found!r}; "
