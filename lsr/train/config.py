@@ -41,11 +41,12 @@ class ModelConfig:
     are tokens of a text in training, ``export_length`` those that the exported encoder reads;
     ``literal`` is the weight of documents' literal terms (``lsr.literal``; 0: none).
     ``top_k`` keeps the k largest weights of a document (0: all), in training and in
-    the exported model. ``dropout`` is the probability of all dropout layers. ``base_licence``
-    goes into the model card.
+    the exported model. ``dropout`` is the probability of all dropout layers. ``base_name``
+    and ``base_licence`` are for the model card, where ``base`` is a folder.
     """
 
     base: str
+    base_name: str = ""
     base_licence: str = "not stated"
     queries: str = "idf"
     idf: str = "training"

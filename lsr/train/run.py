@@ -108,7 +108,7 @@ def model_card(
         name=name,
         settings=exported(config),
         licence=config.licence,
-        base_model=config.model.base,
+        base_model=config.model.base_name or config.model.base,
         base_licence=config.model.base_licence,
         sources=[
             Source(Path(one.path).name, pairs, one.licence)
