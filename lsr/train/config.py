@@ -41,7 +41,9 @@ class ModelConfig:
     are tokens of a text in training, ``export_length`` those that the exported encoder reads;
     ``literal`` is the weight of documents' literal terms (``lsr.literal``; 0: none).
     ``top_k`` keeps the k largest weights of a document (0: all), in training and in
-    the exported model. ``dropout`` is the probability of all dropout layers. ``base_name``
+    the exported model. ``dropout`` is the probability of all dropout layers. ``base_share`` of
+    the weights of ``base`` go into the exported ones, the rest being trained: their average does
+    better away from the training data (Wortsman et al. 2022). ``base_name``
     and ``base_licence`` are for the model card, where ``base`` is a folder.
     """
 
@@ -57,6 +59,7 @@ class ModelConfig:
     export_length: int = 256
     top_k: int = 0
     dropout: float = 0.0
+    base_share: float = 0.0
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
@@ -71,6 +74,7 @@ class ModelConfig:
             raise UsageError("literal terms need queries without a model; leave literal out")
         check_range("top_k", self.top_k, 0)
         check_range("dropout", self.dropout, 0, 0.9)
+        check_range("base_share", self.base_share, 0, 0.99)
 
 
 @dataclass(frozen=True)

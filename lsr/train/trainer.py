@@ -385,7 +385,8 @@ def exported(config: TrainingConfig, literal_length: float = 0.0) -> Exported:
 
 def load_student(config: TrainingConfig) -> Student:
     """The model that training begins with."""
-    return MaskedLanguageStudent(Checkpoint.resolve(config.model.base), config.model.dropout)
+    model = config.model
+    return MaskedLanguageStudent(Checkpoint.resolve(model.base), model.dropout, model.base_share)
 
 
 def load_ensemble(
