@@ -1,5 +1,7 @@
 """The student is its checkpoint, cut before the projection."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ import transformers
 from lsr.batching import Batcher
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
+from lsr.train.export import Exported
 from lsr.train.student import MaskedLanguageStudent
 from tests.lsr.train.tiny_training import TERMS, tiny_checkpoint
 
@@ -27,7 +30,7 @@ def test_states_and_projection_give_the_logits_of_transformers(folder):
     assert offsets.tolist() == [0, 7, 12, 15]
     weight, bias = student.projection()
     assert weight.shape == (TERMS, 16)
-    for row, (first, last) in enumerate(zip(offsets, offsets[1:], strict=False)):
+    for row, (first, last) in enumerate(itertools.pairwise(offsets)):
         ids = torch.from_numpy(batch.ids[row : row + 1, : last - first])
         with torch.inference_mode():
             logits = plain(input_ids=ids).logits[0]
@@ -85,3 +88,16 @@ def test_training_it_moves_the_weights_that_are_exported(folder, tmp_path):
     for name, tensor in before.items():
         if tensor.is_floating_point():
             np.testing.assert_array_equal((tensor + 0.01).numpy(), after[name].numpy(), name)
+
+
+def test_exported_weights_are_averaged_with_the_bases(folder, tmp_path):
+    student = MaskedLanguageStudent(Checkpoint.resolve(str(folder)), base_share=0.25)
+    base = {name: p.detach().clone() for name, p in student.parameters().items()}
+    with torch.no_grad():
+        for parameter in student.parameters().values():
+            parameter.add_(1.0)
+    student.export(tmp_path / "out", Exported(), None, "")
+    plain = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out")
+    for name, weight in plain.named_parameters():
+        torch.testing.assert_close(weight.detach(), base[name] + 0.75, rtol=1e-6, atol=1e-6)
+        assert torch.equal(student.parameters()[name].detach(), base[name] + 1.0)
