@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from lsr.train.config import TrainingConfig, to_toml
-from lsr.train.export import Exported
 from lsr.train.mining import Retrieve
 from lsr.train.model_card import ModelCard, Result, Source
 from lsr.train.pairs import HeldOut, OnRejected, PairSource, TrainingCorpus
-from lsr.train.trainer import LOG, Evaluate, OnStep, Surroundings, Trainer, load_ensemble
+from lsr.train.trainer import (
+    LOG,
+    Evaluate,
+    OnStep,
+    Surroundings,
+    Trainer,
+    exported,
+    load_ensemble,
+)
 from lsr.train.training_log import Entry, plot, read_log
 from lsr.train.vector_cache import OnProgress
 
@@ -46,9 +53,13 @@ class Watching:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """``student`` is the folder of the encoder; ``last`` what its last step measured."""
+    """``student`` is the folder of the encoder, ``encoder`` the name that loads it.
+
+    ``last`` is what its last step measured.
+    """
 
     student: Path
+    encoder: str
     plot: Path
     steps: int
     seconds: float
@@ -92,28 +103,30 @@ def run_training(
     entries = read_log(output / LOG)
     plot(output / LOG, output / PLOT)
     (output / CONFIG).write_text(to_toml(config), encoding="utf-8")
-    card = model_card(config, corpus, entries, output.resolve().name)
+    name = output.resolve().name
+    encoder = trainer.student.encoder_name(name, exported(config))
+    card = model_card(config, corpus, entries, name, encoder)
     student = trainer.export(card=card.markdown())
     return TrainingReport(
-        student, output / PLOT, config.optimizer.steps - begun, seconds, entries[-1]
+        student,
+        trainer.encoder_name(student),
+        output / PLOT,
+        config.optimizer.steps - begun,
+        seconds,
+        entries[-1],
     )
 
 
 def model_card(
-    config: TrainingConfig, corpus: TrainingCorpus, entries: list[Entry], name: str
+    config: TrainingConfig, corpus: TrainingCorpus, entries: list[Entry], name: str, encoder: str
 ) -> ModelCard:
     """The card of a finished training; its licence is for its owner to state."""
     last = entries[-1]
-    settings = Exported(
-        "model" if config.model.queries == "model" else "table",
-        config.model.logs,
-        config.model.export_length,
-        config.model.top_k,
-    )
     dataset = Path(config.evaluation.dataset).name or "held-out pairs"
     return ModelCard(
         name=name,
-        settings=settings,
+        adapter=encoder if config.model.is_decoder else "",
+        settings=exported(config),
         licence=config.licence,
         base_model=config.model.base,
         base_licence=config.model.base_licence,
