@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -159,7 +160,7 @@ def print_training_report(report: TrainingReport) -> None:
     nnz = report.last.nnz.get("document", 0.0)
     out.print(
         f"{report.steps:,} steps in {report.seconds:,.0f} s; {nnz:.0f} terms a document; the plot "
-        f"is {report.plot}; use the encoder with --encoder {report.student}",
+        f"is {report.plot}; use the encoder with --encoder {shlex.quote(report.encoder)}",
         markup=False,
     )
 

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from lsr.batch_threads import map_batches
-from lsr.batching import Batcher, TokenBatch
+from lsr.batching import TokenBatch
 from lsr.head import VocabularyProjection
 from lsr.literal import LiteralTerms
 from lsr.pooling import owners
 from lsr.pruning import special_terms
+from lsr.router import Side
 from lsr.sparse import SparseBatch
 from lsr.train.max_pooling import PooledMaxima
 from lsr.train.regularizers import saturate, top_k
@@ -77,17 +78,22 @@ class ChunkedEncoder:
         weighing: how logits become weights.
         chunk_tokens: padded tokens in a chunk; 0 for as many chunks as threads.
         cached: repeat the forward pass.
+        side: whether the texts are documents or queries.
     """
 
     def __init__(
-        self, student: Student, weighing: Weighing, chunk_tokens: int = 0, cached: bool = False
+        self,
+        student: Student,
+        weighing: Weighing,
+        chunk_tokens: int = 0,
+        cached: bool = False,
+        side: Side = "document",
     ) -> None:
         self.student = student
         self.weighing = weighing
         self.cached = cached
         self.chunk_tokens = chunk_tokens
-        length = student.longest(weighing.max_length)
-        self._tokens = Batcher(student.vocabulary, length, chunk_tokens)
+        self._tokens = student.batcher(side, weighing.max_length, chunk_tokens)
         special = special_terms(student.vocabulary, "drop" if weighing.drop_special else "keep")
         self._special = special if special.any() else None
         self._parameters = [p for p in student.parameters().values() if p.requires_grad]
@@ -96,36 +102,35 @@ class ChunkedEncoder:
         """Term weights of each text, in their order; a blank text has none."""
         student = self.student
         batches = list(self._tokens(texts) if self.chunk_tokens else self._split(texts))
-        projection = VocabularyProjection(*student.projection(), student.vocabulary.size)
-        before: list[torch.Tensor] = []
+        weight, bias = student.projection()
+        terms = min(student.vocabulary.size, len(weight))
+        projection = VocabularyProjection(weight, bias, terms)
+        seeds = torch.randint(2**31, (len(batches),)).tolist() if student.random else None
 
-        def forward(batch: TokenBatch) -> torch.Tensor:
-            if student.random:
-                before.append(torch.get_rng_state())
+        def weigh(place: int) -> torch.Tensor:
+            if seeds is None:
+                return self._weigh(batches[place], projection)
+            with torch.random.fork_rng():
+                torch.manual_seed(seeds[place])
+                return self._weigh(batches[place], projection)
+
+        def forward(place: int) -> torch.Tensor:
             with torch.set_grad_enabled(not self.cached):
-                return self._weigh(batch, projection)
+                return weigh(place)
 
-        parts = self._each(forward, batches)
+        parts = self._each(forward, range(len(batches)))
         weights = torch.zeros(len(texts), student.vocabulary.size, device=student.device)
         for batch, part in zip(batches, parts, strict=True):
             weights[torch.from_numpy(batch.rows)] = part.detach()
         weights = self._finish(weights, texts)
-
-        def again(place: int) -> torch.Tensor:
-            if not self.cached:
-                return parts[place]
-            if not student.random:
-                return self._weigh(batches[place], projection)
-            with torch.random.fork_rng():
-                torch.set_rng_state(before[place])
-                return self._weigh(batches[place], projection)
 
         def carry_back(gradient: torch.Tensor) -> None:
             gradient = gradient.masked_fill(weights.detach() <= 0, 0)
 
             def gradients(place: int) -> Gradients:
                 rows = torch.from_numpy(batches[place].rows)
-                return self._gradients(again(place), gradient[rows])
+                part = weigh(place) if self.cached else parts[place]
+                return self._gradients(part, gradient[rows])
 
             for found in self._each(gradients, range(len(batches))):
                 self._add(found)
@@ -156,8 +161,9 @@ class ChunkedEncoder:
         weight, bias = self.student.projection()
         maxima = PooledMaxima(states, weight, bias, offsets, projection, self._keep)
         shape = len(batch.rows), self.student.vocabulary.size
-        weights = states.new_zeros(shape)
-        values = saturate(maxima.values, self.weighing.logs)
+        # A decoder's states may be shorter than float32.
+        weights = states.new_zeros(shape, dtype=torch.float32)
+        values = saturate(maxima.values.float(), self.weighing.logs)
         return weights.index_put((maxima.rows, maxima.terms), values)
 
     def _keep(self, pooled: SparseBatch) -> SparseBatch:

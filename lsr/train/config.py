@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from lsr.component import check_length
 from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.pooling import check_choice
+from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
 
 ConfigT = TypeVar("ConfigT")
 LARGEST_CONFIG = 1 << 20
@@ -44,7 +45,9 @@ class ModelConfig:
     the exported model. ``dropout`` is the probability of all dropout layers. ``base_share`` of
     the weights of ``base`` go into the exported ones, the rest being trained: their average does
     better away from the training data (Wortsman et al. 2022). ``base_name``
-    and ``base_licence`` are for the model card, where ``base`` is a folder.
+    and ``base_licence`` are for the model card, where ``base`` is a folder. With ``lora`` or
+    ``decoder`` the base is a decoder-only language model, of which an adapter is trained; what is
+    not given of the two keeps its defaults.
     """
 
     base: str
@@ -60,7 +63,14 @@ class ModelConfig:
     top_k: int = 0
     dropout: float = 0.0
     base_share: float = 0.0
+    lora: LoraConfig | None = None
+    decoder: DecoderStudentConfig | None = None
     __pydantic_config__ = STRICT
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether the base is a decoder-only language model."""
+        return self.lora is not None or self.decoder is not None
 
     def __post_init__(self) -> None:
         check_choice("queries", self.queries, ("model", "idf", "learned", "binary"))
@@ -75,6 +85,15 @@ class ModelConfig:
         check_range("top_k", self.top_k, 0)
         check_range("dropout", self.dropout, 0, 0.9)
         check_range("base_share", self.base_share, 0, 0.99)
+        if self.is_decoder and self.queries != "model":
+            raise UsageError(
+                f"queries is {self.queries!r}, but a decoder encodes them itself; write "
+                'queries = "model", or leave out [model.lora] and [model.decoder]'
+            )
+        if self.is_decoder and self.dropout:
+            raise UsageError("the dropout of a decoder is its adapter's; give it in [model.lora]")
+        if self.is_decoder and self.base_share:
+            raise UsageError("an adapter has no base_share; leave it out")
 
 
 @dataclass(frozen=True)
@@ -327,19 +346,27 @@ def read_config(path: Path, config: type[ConfigT]) -> ConfigT:
     """A settings dataclass from a TOML file.
 
     Raises:
+        NotFoundError, InputError: as ``read_toml``.
+        UsageError: as ``parse_config``.
+    """
+    return parse_config(read_toml(path), config)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
         NotFoundError: there is no such file.
         InputError: it is larger than 1 MiB or no TOML.
-        UsageError: an unknown or missing key, or a value of the wrong type or range.
     """
     if not path.is_file():
         raise NotFoundError(f"the configuration {str(path)!r} does not exist; give a TOML file")
     if path.stat().st_size > LARGEST_CONFIG:
         raise InputError(f"{path} is larger than 1 MiB; no such configuration is read")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
-    return parse_config(table, config)
 
 
 def parse_config(table: Mapping[str, Any], config: type[ConfigT]) -> ConfigT:
@@ -360,4 +387,9 @@ def to_toml(config: Any) -> str:
     """The whole configuration, defaults included, as TOML."""
     import tomli_w
 
-    return tomli_w.dumps(asdict(config))
+    return tomli_w.dumps(tables(config))
+
+
+def tables(config: Any) -> dict[str, Any]:
+    """The configuration as TOML's tables; there is no table for what is None."""
+    return asdict(config, dict_factory=lambda items: {k: v for k, v in items if v is not None})

@@ -14,7 +14,15 @@ from lsr.train.config import TrainingConfig, to_toml
 from lsr.train.mining import Retrieve
 from lsr.train.model_card import ModelCard, Result, Source
 from lsr.train.pairs import HeldOut, OnRejected, PairSource, TrainingCorpus
-from lsr.train.trainer import LOG, Evaluate, OnStep, Surroundings, Trainer, exported, load_ensemble
+from lsr.train.trainer import (
+    LOG,
+    Evaluate,
+    OnStep,
+    Surroundings,
+    Trainer,
+    exported,
+    load_ensemble,
+)
 from lsr.train.training_log import Entry, plot, read_log
 from lsr.train.vector_cache import OnProgress
 
@@ -45,9 +53,13 @@ class Watching:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """``student`` is the folder of the encoder; ``last`` what its last step measured."""
+    """``student`` is the folder of the encoder, ``encoder`` the name that loads it.
+
+    ``last`` is what its last step measured.
+    """
 
     student: Path
+    encoder: str
     plot: Path
     steps: int
     seconds: float
@@ -91,21 +103,29 @@ def run_training(
     entries = read_log(output / LOG)
     plot(output / LOG, output / PLOT)
     (output / CONFIG).write_text(to_toml(config), encoding="utf-8")
-    card = model_card(config, corpus, entries, output.resolve().name)
+    name = output.resolve().name
+    encoder = trainer.student.encoder_name(name, exported(config))
+    card = model_card(config, corpus, entries, name, encoder)
     student = trainer.export(card=card.markdown())
     return TrainingReport(
-        student, output / PLOT, config.optimizer.steps - begun, seconds, entries[-1]
+        student,
+        trainer.encoder_name(student),
+        output / PLOT,
+        config.optimizer.steps - begun,
+        seconds,
+        entries[-1],
     )
 
 
 def model_card(
-    config: TrainingConfig, corpus: TrainingCorpus, entries: list[Entry], name: str
+    config: TrainingConfig, corpus: TrainingCorpus, entries: list[Entry], name: str, encoder: str
 ) -> ModelCard:
     """The card of a finished training; its licence is for its owner to state."""
     last = entries[-1]
     dataset = Path(config.evaluation.dataset).name or "held-out pairs"
     return ModelCard(
         name=name,
+        adapter=encoder if config.model.is_decoder else "",
         settings=exported(config),
         licence=config.licence,
         base_model=config.model.base_name or config.model.base,

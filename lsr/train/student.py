@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.batching import TokenBatch
+from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
+from lsr.router import Side
 from lsr.torch_runtime import load_model, longest_input
 from lsr.train.export import Exported, export_encoder
 from lsr.vocabulary import Vocabulary
@@ -30,8 +31,12 @@ class Student(Protocol):
     device: torch.device
     random: bool
 
-    def longest(self, wanted: int) -> int:
-        """``wanted`` tokens, or as many as the model can take."""
+    def batcher(self, side: Side, max_length: int, token_budget: int) -> Batcher:
+        """What cuts texts of a side into batches.
+
+        ``max_length`` tokens of a text count, or as many as the model can take; ``token_budget``
+        padded tokens go through the model at a time.
+        """
         ...
 
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
@@ -49,7 +54,11 @@ class Student(Protocol):
     def export(
         self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
     ) -> None:
-        """Write an encoder that ``load_encoder`` loads; ``table`` float32 (V,) is for queries."""
+        """Write an encoder; ``table`` float32 (V,) is for queries."""
+        ...
+
+    def encoder_name(self, folder: str, settings: Exported) -> str:
+        """The name by which ``load_encoder`` loads what was exported with these settings."""
         ...
 
 
@@ -91,9 +100,9 @@ class MaskedLanguageStudent(Student):
         # The model then returns what enters its projection.
         projection.forward = lambda states: states
 
-    def longest(self, wanted: int) -> int:
-        """``wanted`` tokens, or as many as the model has positions for."""
-        return longest_input(self.model, wanted)
+    def batcher(self, side: Side, max_length: int, token_budget: int) -> Batcher:
+        """The same for both sides."""
+        return Batcher(self.vocabulary, longest_input(self.model, max_length), token_budget)
 
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """States at the real tokens."""
@@ -134,3 +143,7 @@ class MaskedLanguageStudent(Student):
             with torch.no_grad():
                 for name, weight in trained.items():
                     self.parameters()[name].copy_(weight)
+
+    def encoder_name(self, folder: str, settings: Exported) -> str:
+        """The folder, which says everything itself."""
+        return folder

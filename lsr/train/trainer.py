@@ -6,7 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,9 +18,11 @@ from lsr.checkpoint import Checkpoint
 from lsr.encoder import SparseEncoder, load_encoder
 from lsr.errors import UsageError
 from lsr.literal import LiteralTerms, mean_length
+from lsr.router import Side
 from lsr.train.batches import BatchOrder, TrainingBatch
 from lsr.train.chunks import ChunkedEncoder, Encoded, Weighing
-from lsr.train.config import EvaluationConfig, TrainingConfig
+from lsr.train.config import EvaluationConfig, TrainingConfig, tables
+from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
 from lsr.train.export import Exported
 from lsr.train.mining import Mining, Retrieve, mine
 from lsr.train.objective import Penalty, RankingLoss, zero_penalty
@@ -30,7 +32,7 @@ from lsr.train.sparsity import CollapseWatch
 from lsr.train.student import MaskedLanguageStudent, Student
 from lsr.train.teachers import Ensemble, Teacher, load_teacher
 from lsr.train.training_log import Entry, TrainingLog
-from lsr.train.training_state import load_state, save_state
+from lsr.train.training_state import load_state, save_state, step_seed
 from lsr.train.vector_cache import OnProgress
 
 Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
@@ -90,14 +92,12 @@ class Trainer:
         if model.literal:
             length = mean_length(vocabulary, corpus.documents)
             self.literal = LiteralTerms(vocabulary, model.literal, length)
-        self.documents = self._encoder(
-            Weighing(model.logs, model.max_length, self.literal, model.top_k, not table_free)
+        reading = Weighing(
+            model.logs, model.max_length, self.literal, model.top_k, drop_special=not table_free
         )
-        self.query_model = (
-            self._encoder(Weighing(model.logs, model.query_length, top_k=model.top_k))
-            if table_free
-            else None
-        )
+        asking = Weighing(model.logs, model.query_length, top_k=model.top_k)
+        self.documents = self._encoder("document", reading)
+        self.query_model = self._encoder("query", asking) if table_free else None
         idf = initial_table(
             vocabulary, "idf" if table_free else model.queries, model.idf, corpus.documents
         )
@@ -142,6 +142,7 @@ class Trainer:
     def _train_step(self) -> Entry:
         started = time.perf_counter()
         batch = self._batches(self.step)(self.step)
+        torch.manual_seed(step_seed(self.config.seed, self.step))
         documents = self.documents([self.corpus.documents[row] for row in batch.documents])
         queries = self._queries(batch)
         weights = queries.weights if isinstance(queries, Encoded) else queries
@@ -235,7 +236,8 @@ class Trainer:
         due = every and (self.step % every == 0 or self._finished)
         if not due or self.around.evaluate is None:
             return entry
-        measures = dict(self.around.evaluate(load_encoder(str(self.export()))))
+        encoder = load_encoder(self.encoder_name(self.export()))
+        measures = dict(self.around.evaluate(encoder))
         return dataclasses.replace(entry, measures=measures)
 
     def _batches(self, step: int) -> BatchOrder:
@@ -262,7 +264,7 @@ class Trainer:
             student = self.output / f"student-of-round-{number}"
             if not student.is_dir():
                 self.export(student)
-            name = str(student)
+            name = self.encoder_name(student)
         settings = Mining(
             config.depth, config.first, config.pool, config.rounds, config.margin or 1.0
         )
@@ -277,9 +279,11 @@ class Trainer:
             self.output / "rankings",
         )
 
-    def _encoder(self, weighing: Weighing) -> ChunkedEncoder:
+    def _encoder(self, side: Side, weighing: Weighing) -> ChunkedEncoder:
         memory = self.config.memory
-        return ChunkedEncoder(self.student, weighing, memory.chunk_tokens, memory.gradient_cache)
+        return ChunkedEncoder(
+            self.student, weighing, memory.chunk_tokens, memory.gradient_cache, side
+        )
 
     def _optimizer(self) -> torch.optim.AdamW:
         config = self.config.optimizer
@@ -309,14 +313,21 @@ class Trainer:
     def export(self, folder: Path | None = None, card: str = "") -> Path:
         """Write the student as it is now, and return its folder."""
         folder = folder or self.output / STUDENT
-        settings = exported(self.config, self.literal.length if self.literal else 0.0)
         table = None if self.query_model else self.table.table()
-        self.student.export(folder, settings, table, card)
+        self.student.export(folder, self._exported, table, card)
         return folder
+
+    def encoder_name(self, folder: Path) -> str:
+        """The name by which ``load_encoder`` loads what was exported to a folder."""
+        return self.student.encoder_name(str(folder), self._exported)
+
+    @property
+    def _exported(self) -> Exported:
+        return exported(self.config, self.literal.length if self.literal else 0.0)
 
     def save(self) -> None:
         """Write everything that a resumed training needs, in one file."""
-        others = {"random": torch.get_rng_state()}
+        others: dict[str, torch.Tensor] = {}
         for side, penalty in self.penalties.items():
             others |= {f"{side}.{name}": value for name, value in penalty.tensors().items()}
         values = {
@@ -349,7 +360,7 @@ class Trainer:
         config = dataclasses.replace(
             self.config, output="", checkpoint_every=1, evaluation=EvaluationConfig()
         )
-        facts = asdict(config) | {"pairs": self.corpus.digest}
+        facts = tables(config) | {"pairs": self.corpus.digest}
         return cast("dict[str, Any]", json.loads(json.dumps(facts)))
 
     def _restore(self) -> None:
@@ -366,7 +377,6 @@ class Trainer:
                 }
             )
         self.watch.load_state_dict(state.values["watch"])
-        torch.set_rng_state(state.others["random"])
         self.step = state.step
 
 
@@ -386,7 +396,11 @@ def exported(config: TrainingConfig, literal_length: float = 0.0) -> Exported:
 def load_student(config: TrainingConfig) -> Student:
     """The model that training begins with."""
     model = config.model
-    return MaskedLanguageStudent(Checkpoint.resolve(model.base), model.dropout, model.base_share)
+    checkpoint = Checkpoint.resolve(model.base)
+    if not model.is_decoder:
+        return MaskedLanguageStudent(checkpoint, model.dropout, model.base_share)
+    reading, lora = model.decoder or DecoderStudentConfig(), model.lora or LoraConfig()
+    return DecoderStudent(checkpoint, reading, lora, config.seed)
 
 
 def load_ensemble(
