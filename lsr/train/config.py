@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lsr.component import check_length
-from lsr.errors import InputError, NotFoundError, UsageError
+from lsr.errors import InputError, MissingDependencyError, NotFoundError, UsageError
 from lsr.pooling import check_choice
 from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
 
@@ -384,9 +384,15 @@ def parse_config(table: Mapping[str, Any], config: type[ConfigT]) -> ConfigT:
 
 
 def to_toml(config: Any) -> str:
-    """The whole configuration, defaults included, as TOML."""
-    import tomli_w
+    """The whole configuration, defaults included, as TOML.
 
+    Raises:
+        MissingDependencyError: tomli-w is not installed.
+    """
+    try:
+        import tomli_w
+    except ImportError as error:
+        raise MissingDependencyError("training", "tomli-w", "train") from error
     return tomli_w.dumps(tables(config))
 
 
