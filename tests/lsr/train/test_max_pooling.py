@@ -1,5 +1,7 @@
 """Max pooling without logits equals autograd through the dense logits, gradients included."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,7 @@ def dense_maxima(states, weight, bias, offsets):
     logits = states @ weight.T
     if bias is not None:
         logits = logits + bias
-    parts = [logits[first:last] for first, last in zip(offsets, offsets[1:], strict=False)]
+    parts = [logits[first:last] for first, last in itertools.pairwise(offsets)]
     return torch.stack([part.max(dim=0).values for part in parts]).relu()
 
 
@@ -56,9 +58,7 @@ def assert_like_dense(states, weight, bias, offsets, terms=None, **tolerance):
     )
     tensors = states, weight, bias
     found, ours = gradients(lambda *t: pooled(*t, offsets, terms), tensors, direction)
-    wanted, theirs = gradients(
-        lambda *t: dense_maxima(*t, offsets)[:, :terms], tensors, direction
-    )
+    wanted, theirs = gradients(lambda *t: dense_maxima(*t, offsets)[:, :terms], tensors, direction)
     torch.testing.assert_close(found, wanted, **tolerance)
     for own, other in zip(ours, theirs, strict=True):
         if other is not None:

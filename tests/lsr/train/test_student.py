@@ -1,5 +1,7 @@
 """The student is its checkpoint, cut before the projection."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +29,7 @@ def test_states_and_projection_give_the_logits_of_transformers(folder):
     assert offsets.tolist() == [0, 7, 12, 15]
     weight, bias = student.projection()
     assert weight.shape == (TERMS, 16)
-    for row, (first, last) in enumerate(zip(offsets, offsets[1:], strict=False)):
+    for row, (first, last) in enumerate(itertools.pairwise(offsets)):
         ids = torch.from_numpy(batch.ids[row : row + 1, : last - first])
         with torch.inference_mode():
             logits = plain(input_ids=ids).logits[0]
