@@ -81,10 +81,10 @@ def changed(config: object, *without: str) -> dict[str, Any]:
     }
 
 
-def check_length(max_length: int) -> None:
+def check_length(max_length: int, option: str = "max_length") -> None:
     """Raise UsageError unless 3 <= max_length <= 1,000,000."""
     if not 3 <= max_length <= 1_000_000:
-        raise UsageError(f"max_length is {max_length}; allowed is 3 to 1000000")
+        raise UsageError(f"{option} is {max_length}; allowed is 3 to 1000000")
 
 
 def check_logs(logs: int) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -21,13 +20,24 @@ ConfigT = TypeVar("ConfigT")
 LARGEST_CONFIG = 1 << 20
 REGULARIZERS = ("flops", "l1", "l0-flops", "idf-flops", "df-flops")
 STRICT = ConfigDict(extra="forbid", strict=True)
+# Floats hold every whole number up to here.
+LARGEST_NUMBER = 1 << 53
+ALLOWED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "tuple_type": "a list of tables",
+    "dataclass_type": "a table",
+}
 
 
-def check_range(option: str, value: float, least: float, most: float = math.inf) -> None:
-    """Raise UsageError unless least <= value <= most and value is finite."""
-    if not (least <= value <= most and math.isfinite(value)):
-        allowed = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
-        raise UsageError(f"{option} is {value:g}; allowed is {allowed}")
+def check_range(option: str, value: float, least: float, most: float = LARGEST_NUMBER) -> None:
+    """Raise UsageError unless least <= value <= most."""
+    if not least <= value <= most:
+        open_ended = most == LARGEST_NUMBER and not value > most
+        allowed = f"{least} or more" if open_ended else f"{least} to {most}"
+        raise UsageError(f"{option} is {value}; allowed is {allowed}")
 
 
 @dataclass(frozen=True)
@@ -76,9 +86,8 @@ class ModelConfig:
         check_choice("queries", self.queries, ("model", "idf", "learned", "binary"))
         if self.logs not in (1, 2):
             raise UsageError(f"logs is {self.logs}; allowed are 1 and 2")
-        check_length(self.max_length)
-        check_length(self.query_length)
-        check_length(self.export_length)
+        for option in ("max_length", "query_length", "export_length"):
+            check_length(getattr(self, option), option)
         check_range("literal", self.literal, 0)
         if self.literal and self.queries == "model":
             raise UsageError("literal terms need queries without a model; leave literal out")
@@ -162,10 +171,12 @@ class LossConfig:
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
-        check_choice("loss", self.name, ("kl", "margin-mse", "info-nce"))
+        check_choice("name", self.name, ("kl", "margin-mse", "info-nce"))
         check_range("weight", self.weight, 0)
         check_range("temperature", self.temperature, 1e-6)
         check_choice("candidates", self.candidates, ("list", "batch"))
+        if self.name == "margin-mse" and self.temperature != 1:
+            raise UsageError("margin-mse has no temperature; leave it out")
 
 
 @dataclass(frozen=True)
@@ -193,12 +204,18 @@ class SparsityConfig:
         check_range("target_nnz", self.target_nnz, 0)
         check_range("warm_up", self.warm_up, 0, 1)
         check_range("threshold", self.threshold, 0)
-        check_range("initial", self.initial, 1e-9)
+        check_range("initial", self.initial, 1e-9, 10_000)
         check_choice("regularizer", self.regularizer, ("none", *REGULARIZERS))
         if self.regularizer == "none" and (self.strength or self.target_nnz):
             raise UsageError("strength and target_nnz need a regularizer, such as flops")
         if self.regularizer != "none" and bool(self.strength) == bool(self.target_nnz):
             raise UsageError("a regularizer needs one of strength and target_nnz, above 0")
+        if self.target_nnz:
+            check_range("target_nnz", self.target_nnz, 1)
+        if self.threshold and self.regularizer != "l0-flops":
+            raise UsageError(f"threshold is for l0-flops, not for {self.regularizer}; leave it out")
+        if self.by_place and self.regularizer == "df-flops":
+            raise UsageError("df-flops counts all documents at once; leave out by_place")
 
 
 @dataclass(frozen=True)
@@ -323,12 +340,26 @@ class TrainingConfig:
             raise UsageError("a training needs at least one table [[sources]]")
         if not any(loss.weight for loss in self.losses):
             raise UsageError("a training needs at least one table [[losses]] of weight above 0")
-        taught = {loss.name for loss in self.losses} & {"kl", "margin-mse"}
+        named = [(loss.name, loss.candidates) for loss in self.losses]
+        if twice := [pair for pair in named if named.count(pair) > 1]:
+            name, candidates = twice[0]
+            raise UsageError(
+                f"the loss {name} over the {candidates} is there twice; give it once, with the sum "
+                "of the weights"
+            )
+        taught = [f"the loss {name}" for name, _ in named if name in ("kl", "margin-mse")]
+        if self.mining.margin:
+            taught.append("[mining] margin")
         if taught and not any(teacher.weight for teacher in self.teachers):
-            raise UsageError(f"the loss {min(taught)} needs at least one table [[teachers]]")
+            raise UsageError(f"{taught[0]} needs a table [[teachers]] of weight above 0")
         listed = any(loss.candidates == "list" for loss in self.losses)
         if listed and not self.batches.negatives:
             raise UsageError("a loss over the list needs [batches] negatives = 1 or more")
+        if self.batches.negatives > self.mining.pool:
+            raise UsageError(
+                f"[batches] negatives is {self.batches.negatives}, and [mining] pool only "
+                f"{self.mining.pool}; draw a larger pool or take fewer negatives"
+            )
         if self.model.queries != "model" and self.queries.regularizer != "none":
             raise UsageError(
                 f"queries = {self.model.queries!r} has no query model whose weights [queries] "
@@ -369,18 +400,40 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid TOML: {error}") from error
 
 
-def parse_config(table: Mapping[str, Any], config: type[ConfigT]) -> ConfigT:
+def parse_config(table: Mapping[str, Any], config: type[ConfigT], place: str = "") -> ConfigT:
     """A settings dataclass from TOML's tables; what is not given keeps its default.
+
+    ``place`` says in messages which table it is.
 
     Raises:
         UsageError: an unknown or missing key, or a value of the wrong type or range.
     """
+    for name, kind in get_type_hints(config).items():
+        value = table.get(name)
+        if is_dataclass(kind) and isinstance(value, Mapping):
+            parse_config(value, kind, f"[{name}] ")
+        elif isinstance(value, list) and get_args(kind):
+            for number, one in enumerate(value, start=1):
+                if isinstance(one, Mapping):
+                    parse_config(one, get_args(kind)[0], f"[[{name}]] number {number}: ")
     try:
         return TypeAdapter(config).validate_json(json.dumps(table, default=str))
+    except UsageError as error:
+        raise UsageError(f"{place}{error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UsageError(f"the configuration's {place} is wrong: {first['msg'].lower()}") from None
+        reason = _reason(first["type"], ".".join(map(str, first["loc"])), first["input"], config)
+        raise UsageError(f"{place or 'the configuration: '}{reason}") from None
+
+
+def _reason(kind: str, key: str, value: Any, config: type[Any]) -> str:
+    """What is wrong with a key, where pydantic has found a fault of that kind."""
+    if kind == "unexpected_keyword_argument":
+        known = ", ".join(each.name for each in fields(config))
+        return f"there is no {key!r}; allowed are {known}"
+    if kind == "missing":
+        return f"{key!r} is missing; give it"
+    return f"{key} is {value!r}; allowed is {ALLOWED[kind]}"
 
 
 def to_toml(config: Any) -> str:

@@ -63,7 +63,7 @@ def initial_table(
         documents: the training documents.
 
     Raises:
-        UsageError: the checkpoint has no table.
+        UsageError: the checkpoint has no table over this vocabulary.
     """
     if queries == "binary":
         table = np.ones(vocabulary.size, dtype=np.float32)
@@ -71,8 +71,9 @@ def initial_table(
         frequency = count_terms(vocabulary, documents).document_frequency()
         table = CollectionStatistics(len(documents), frequency, 0.0).idf
     else:
-        read = read_term_table(Checkpoint.resolve(idf))
-        if read is None or len(read) != vocabulary.size:
+        checkpoint = Checkpoint.resolve(idf)
+        read = read_term_table(checkpoint)
+        if read is None or checkpoint.vocabulary.tokens != vocabulary.tokens:
             raise UsageError(
                 f"idf is {idf!r}, which holds no table over the {vocabulary.size} terms of the "
                 "model; give a checkpoint with an idf.json, or 'training'"

@@ -406,12 +406,12 @@ def load_student(config: TrainingConfig) -> Student:
 def load_ensemble(
     config: TrainingConfig, corpus: TrainingCorpus, cache: Path, on_progress: OnProgress
 ) -> Teacher | None:
-    """The configured ensemble, or None where no loss needs one."""
-    if not config.teachers:
+    """The configured ensemble of the teachers that have a weight, or None without any."""
+    asked = [one for one in config.teachers if one.weight]
+    if not asked:
         return None
-    teachers = [load_teacher(one.name, corpus, cache, on_progress) for one in config.teachers]
-    weights = [one.weight for one in config.teachers]
-    return Ensemble(teachers, weights, config.teacher_scale)
+    teachers = [load_teacher(one.name, corpus, cache, on_progress) for one in asked]
+    return Ensemble(teachers, [one.weight for one in asked], config.teacher_scale)
 
 
 def active_share(weights: torch.Tensor) -> torch.Tensor:
