@@ -14,6 +14,7 @@ TARGET_NNZ = 120.0
 # The share of the target below which the l0 mask leaves a document alone.
 THRESHOLD = 100 / 120
 TEACHER_SCALE = 20.0
+LITERAL, BASE_SHARE = 1.0, 0.5
 BATCH = 32
 MAX_LENGTH, EXPORT_LENGTH, TEACHER_LENGTH = 128, 256, 192
 HELD_OUT = 0.005
@@ -83,7 +84,7 @@ class Budget:
         """Encoder names of the teachers."""
         return {
             "dense": f"dense:{self.dense},max_length={TEACHER_LENGTH},dtype=bfloat16",
-            "sparse": f"splade:{self.student}",
+            "sparse": f"splade:{self.student},max_length={TEACHER_LENGTH}",
             "bm25": "bm25",
         }
 
@@ -103,6 +104,8 @@ class Budget:
             },
             "+ l0 activation": {"model": {"logs": 2}},
             "+ mined negatives": {"batches": {"order": "topics"}},
+            "+ literal terms": {"model": {"literal": LITERAL}},
+            "+ half of the base": {"model": {"base_share": BASE_SHARE}},
         }
 
     def configs(self, target: float = TARGET_NNZ) -> dict[str, TrainingConfig]:

@@ -39,21 +39,27 @@ class ModelConfig:
     the table begins: ``training`` estimates it from the training documents, else a checkpoint
     with a table. ``logs`` is 1, or 2 for the l0 activation. ``max_length`` and ``query_length``
     are tokens of a text in training, ``export_length`` those that the exported encoder reads;
+    ``literal`` is the weight of documents' literal terms (``lsr.literal``; 0: none).
     ``top_k`` keeps the k largest weights of a document (0: all), in training and in
-    the exported model. ``dropout`` is the probability of all dropout layers. ``base_licence``
-    goes into the model card.
+    the exported model. ``dropout`` is the probability of all dropout layers. ``base_share`` of
+    the weights of ``base`` go into the exported ones, the rest being trained: their average does
+    better away from the training data (Wortsman et al. 2022). ``base_name``
+    and ``base_licence`` are for the model card, where ``base`` is a folder.
     """
 
     base: str
+    base_name: str = ""
     base_licence: str = "not stated"
     queries: str = "idf"
     idf: str = "training"
     logs: int = 1
+    literal: float = 0.0
     max_length: int = 128
     query_length: int = 64
     export_length: int = 256
     top_k: int = 0
     dropout: float = 0.0
+    base_share: float = 0.0
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
@@ -63,8 +69,12 @@ class ModelConfig:
         check_length(self.max_length)
         check_length(self.query_length)
         check_length(self.export_length)
+        check_range("literal", self.literal, 0)
+        if self.literal and self.queries == "model":
+            raise UsageError("literal terms need queries without a model; leave literal out")
         check_range("top_k", self.top_k, 0)
         check_range("dropout", self.dropout, 0, 0.9)
+        check_range("base_share", self.base_share, 0, 0.99)
 
 
 @dataclass(frozen=True)

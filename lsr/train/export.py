@@ -32,6 +32,7 @@ from tokenizers import Tokenizer
 from lsr.component import check_length
 from lsr.errors import InputError, UsageError
 from lsr.pooling import check_choice
+from lsr.router import LITERAL
 from lsr.torch_runtime import longest_input, transformers
 from lsr.vocabulary import Vocabulary
 
@@ -60,13 +61,17 @@ class Exported:
     ``queries`` go through the ``model`` as documents do, or through a ``table`` of term weights.
     Weights are max-pooled logits under ``logs`` logarithms, 1 or 2. ``max_length`` tokens of a text
     count, special tokens included. ``top_k`` terms of a vector stay, of documents and queries
-    alike, for sentence-transformers knows only one cap; 0 is all.
+    alike, for sentence-transformers knows only one cap; 0 is all. ``literal`` is the weight of the
+    literal terms of documents and ``literal_length`` their ``length`` (``lsr.literal``), of which
+    sentence-transformers knows nothing.
     """
 
     queries: Literal["model", "table"] = "model"
     logs: int = 1
     max_length: int = 256
     top_k: int = 0
+    literal: float = 0.0
+    literal_length: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("queries", self.queries, ("model", "table"))
@@ -298,7 +303,11 @@ def _sentence_transformers(settings: Exported) -> Mapping[str, Any]:
         "default_prompt_name": None,
         "similarity_fn_name": "dot",
     }
-    return config | ({"max_active_dims": settings.top_k} if settings.top_k else {})
+    if settings.top_k:
+        config["max_active_dims"] = settings.top_k
+    if settings.literal:
+        config["lsr"] = {key: getattr(settings, key) for key in LITERAL}
+    return config
 
 
 def _write_json(path: Path, value: object) -> None:

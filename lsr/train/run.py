@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lsr.train.config import TrainingConfig, to_toml
-from lsr.train.export import Exported
 from lsr.train.mining import Retrieve
 from lsr.train.model_card import ModelCard, Result, Source
 from lsr.train.pairs import HeldOut, OnRejected, PairSource, TrainingCorpus
-from lsr.train.trainer import LOG, Evaluate, OnStep, Surroundings, Trainer, load_ensemble
+from lsr.train.trainer import LOG, Evaluate, OnStep, Surroundings, Trainer, exported, load_ensemble
 from lsr.train.training_log import Entry, plot, read_log
 from lsr.train.vector_cache import OnProgress
 
@@ -104,18 +103,12 @@ def model_card(
 ) -> ModelCard:
     """The card of a finished training; its licence is for its owner to state."""
     last = entries[-1]
-    settings = Exported(
-        "model" if config.model.queries == "model" else "table",
-        config.model.logs,
-        config.model.export_length,
-        config.model.top_k,
-    )
     dataset = Path(config.evaluation.dataset).name or "held-out pairs"
     return ModelCard(
         name=name,
-        settings=settings,
+        settings=exported(config),
         licence=config.licence,
-        base_model=config.model.base,
+        base_model=config.model.base_name or config.model.base,
         base_licence=config.model.base_licence,
         sources=[
             Source(Path(one.path).name, pairs, one.licence)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,12 +59,15 @@ class MaskedLanguageStudent(Student):
     Args:
         checkpoint: where training begins.
         dropout: probability for all of the model's dropout layers.
+        base_share: share of the weights where training began in the exported ones.
 
     Raises:
         InputError: the checkpoint is no masked language model.
     """
 
-    def __init__(self, checkpoint: Checkpoint, dropout: float = 0.0) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, dropout: float = 0.0, base_share: float = 0.0
+    ) -> None:
         self.vocabulary = checkpoint.vocabulary
         self.model = load_model(checkpoint, "AutoModelForMaskedLM")
         self.random = dropout > 0
@@ -79,6 +84,10 @@ class MaskedLanguageStudent(Student):
                 f"{terms} terms; give a masked language model as base"
             )
         self._projection = projection
+        self._base_share = base_share
+        self._base: dict[str, torch.Tensor] = {}
+        if base_share:
+            self._base = {name: p.detach().clone() for name, p in self.parameters().items()}
         # The model then returns what enters its projection.
         projection.forward = lambda states: states
 
@@ -104,5 +113,24 @@ class MaskedLanguageStudent(Student):
     def export(
         self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
     ) -> None:
-        """In the layouts of transformers and sentence-transformers."""
-        export_encoder(folder, self.model, self.vocabulary, settings, table, card)
+        """In the layouts of transformers and sentence-transformers.
+
+        The weights are base_share theta_0 + (1 - base_share) theta (Wortsman et al. 2022, "Robust
+        fine-tuning of zero-shot models", eq. 1).
+        """
+        with self._averaged():
+            export_encoder(folder, self.model, self.vocabulary, settings, table, card)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The average in the place of the weights, for a while."""
+        trained = {name: self.parameters()[name].detach().clone() for name in self._base}
+        with torch.no_grad():
+            for name, base in self._base.items():
+                self.parameters()[name].lerp_(base, self._base_share)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, weight in trained.items():
+                    self.parameters()[name].copy_(weight)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import SparseEncoder, load_encoder
 from lsr.errors import UsageError
+from lsr.literal import LiteralTerms, mean_length
 from lsr.train.batches import BatchOrder, TrainingBatch
 from lsr.train.chunks import ChunkedEncoder, Encoded, Weighing
 from lsr.train.config import EvaluationConfig, TrainingConfig
@@ -85,8 +86,18 @@ class Trainer:
         vocabulary = self.student.vocabulary
         model = config.model
         table_free = model.queries == "model"
-        self.documents = self._encoder(model.max_length, model.top_k, drop_special=not table_free)
-        self.query_model = self._encoder(model.query_length, 0, False) if table_free else None
+        self.literal = None
+        if model.literal:
+            length = mean_length(vocabulary, corpus.documents)
+            self.literal = LiteralTerms(vocabulary, model.literal, length)
+        self.documents = self._encoder(
+            Weighing(model.logs, model.max_length, self.literal, model.top_k, not table_free)
+        )
+        self.query_model = (
+            self._encoder(Weighing(model.logs, model.query_length, top_k=model.top_k))
+            if table_free
+            else None
+        )
         idf = initial_table(
             vocabulary, "idf" if table_free else model.queries, model.idf, corpus.documents
         )
@@ -266,9 +277,8 @@ class Trainer:
             self.output / "rankings",
         )
 
-    def _encoder(self, length: int, top_k: int, drop_special: bool) -> ChunkedEncoder:
+    def _encoder(self, weighing: Weighing) -> ChunkedEncoder:
         memory = self.config.memory
-        weighing = Weighing(self.config.model.logs, length, top_k, drop_special)
         return ChunkedEncoder(self.student, weighing, memory.chunk_tokens, memory.gradient_cache)
 
     def _optimizer(self) -> torch.optim.AdamW:
@@ -299,10 +309,7 @@ class Trainer:
     def export(self, folder: Path | None = None, card: str = "") -> Path:
         """Write the student as it is now, and return its folder."""
         folder = folder or self.output / STUDENT
-        model = self.config.model
-        settings = Exported(
-            "model" if self.query_model else "table", model.logs, model.export_length, model.top_k
-        )
+        settings = exported(self.config, self.literal.length if self.literal else 0.0)
         table = None if self.query_model else self.table.table()
         self.student.export(folder, settings, table, card)
         return folder
@@ -363,9 +370,23 @@ class Trainer:
         self.step = state.step
 
 
+def exported(config: TrainingConfig, literal_length: float = 0.0) -> Exported:
+    """How the trained encoder weighs texts."""
+    model = config.model
+    return Exported(
+        "model" if model.queries == "model" else "table",
+        model.logs,
+        model.export_length,
+        model.top_k,
+        model.literal,
+        literal_length,
+    )
+
+
 def load_student(config: TrainingConfig) -> Student:
     """The model that training begins with."""
-    return MaskedLanguageStudent(Checkpoint.resolve(config.model.base), config.model.dropout)
+    model = config.model
+    return MaskedLanguageStudent(Checkpoint.resolve(model.base), model.dropout, model.base_share)
 
 
 def load_ensemble(

@@ -1,0 +1,103 @@
+"""The student is its checkpoint, cut before the projection."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from lsr.batching import Batcher
+from lsr.checkpoint import Checkpoint
+from lsr.errors import InputError
+from lsr.train.export import Exported
+from lsr.train.student import MaskedLanguageStudent
+from tests.lsr.train.tiny_training import TERMS, tiny_checkpoint
+
+TEXTS = ["ba be bi", "do", "ka ke ki ko ku"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+def test_states_and_projection_give_the_logits_of_transformers(folder):
+    student = MaskedLanguageStudent(Checkpoint.resolve(str(folder)))
+    plain = transformers.AutoModelForMaskedLM.from_pretrained(folder).eval()
+    (batch,) = Batcher(student.vocabulary, 40, 1000)(TEXTS)
+    states, offsets = student.states(batch)
+    assert offsets.tolist() == [0, 7, 12, 15]
+    weight, bias = student.projection()
+    assert weight.shape == (TERMS, 16)
+    for row, (first, last) in enumerate(itertools.pairwise(offsets)):
+        ids = torch.from_numpy(batch.ids[row : row + 1, : last - first])
+        with torch.inference_mode():
+            logits = plain(input_ids=ids).logits[0]
+        torch.testing.assert_close(
+            states[first:last] @ weight.T + bias, logits, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_all_parameters_are_trained_and_tied_ones_once(folder):
+    student = MaskedLanguageStudent(Checkpoint.resolve(str(folder)))
+    parameters = student.parameters()
+    assert all(parameter.requires_grad for parameter in parameters.values())
+    assert len({id(parameter) for parameter in parameters.values()}) == len(parameters)
+    assert any(p is student.projection()[0] for p in parameters.values())
+    plain = transformers.AutoModelForMaskedLM.from_pretrained(folder)
+    assert sum(p.numel() for p in parameters.values()) == plain.num_parameters()
+
+
+def test_dropout_is_the_one_that_is_asked_for(folder):
+    checkpoint = Checkpoint.resolve(str(folder))
+    for probability in (0.0, 0.25):
+        student = MaskedLanguageStudent(checkpoint, probability)
+        layers = [m for m in student.model.modules() if isinstance(m, torch.nn.Dropout)]
+        assert layers
+        assert {layer.p for layer in layers} == {probability}
+        assert student.random == student.model.training == (probability > 0)
+
+
+def test_length_is_bounded_by_positions(folder):
+    student = MaskedLanguageStudent(Checkpoint.resolve(str(folder)))
+    assert [student.longest(wanted) for wanted in (3, 40, 512)] == [3, 40, 40]
+
+
+def test_a_projection_over_fewer_terms_is_refused(tmp_path):
+    folder = tiny_checkpoint(tmp_path / "few", vocab_size=TERMS - 1)
+    with pytest.raises(InputError, match="no vocabulary projection over its"):
+        MaskedLanguageStudent(Checkpoint.resolve(str(folder)))
+
+
+def test_a_model_without_projection_is_refused(tmp_path, dense_model):
+    with pytest.raises(InputError):
+        MaskedLanguageStudent(Checkpoint.resolve(str(dense_model)))
+
+
+def test_training_it_moves_the_weights_that_are_exported(folder, tmp_path):
+    from lsr.train.export import Exported
+
+    student = MaskedLanguageStudent(Checkpoint.resolve(str(folder)))
+    with torch.no_grad():
+        for parameter in student.parameters().values():
+            parameter.add_(0.01)
+    student.export(tmp_path / "out", Exported(), None, "card")
+    before = transformers.AutoModelForMaskedLM.from_pretrained(folder).state_dict()
+    after = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out").state_dict()
+    for name, tensor in before.items():
+        if tensor.is_floating_point():
+            np.testing.assert_array_equal((tensor + 0.01).numpy(), after[name].numpy(), name)
+
+
+def test_exported_weights_are_averaged_with_the_bases(folder, tmp_path):
+    student = MaskedLanguageStudent(Checkpoint.resolve(str(folder)), base_share=0.25)
+    base = {name: p.detach().clone() for name, p in student.parameters().items()}
+    with torch.no_grad():
+        for parameter in student.parameters().values():
+            parameter.add_(1.0)
+    student.export(tmp_path / "out", Exported(), None, "")
+    plain = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out")
+    for name, weight in plain.named_parameters():
+        torch.testing.assert_close(weight.detach(), base[name] + 0.75, rtol=1e-6, atol=1e-6)
+        assert torch.equal(student.parameters()[name].detach(), base[name] + 1.0)
