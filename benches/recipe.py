@@ -39,7 +39,6 @@ from eval.experiment import cache_folder
 from eval.significance import PairedTest
 from lsr.encoder import DEFAULT_ENCODER, load_encoder
 from lsr.errors import LsrError, NotFoundError, UsageError
-from lsr.openmp import wait_passively
 from lsr.train.trainer import STUDENT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,7 +67,6 @@ TARGET_COLUMNS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the bench; 2 for wrong usage."""
-    wait_passively()
     options = parse(arguments)
     try:
         report, section = run(options)
