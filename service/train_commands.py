@@ -31,7 +31,8 @@ def train_command(
     `student`, which --encoder takes, and `log.jsonl` with its plot `log.png`.
     """
     from index.mining import retrieve
-    from lsr.train.config import TrainingConfig, read_config
+    from lsr.train.config import TrainingConfig
+    from lsr.train.config_file import read_config
     from lsr.train.run import Tools, Watching, run_training
     from service import terminal
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsr.train.config import TrainingConfig, parse_config
+from lsr.train.config import TrainingConfig
+from lsr.train.config_file import parse_config
 
 LEARNING_RATE = 1e-4
 TARGET_NNZ = 120.0

@@ -12,7 +12,8 @@ from statistics import mean
 from typing import Any
 
 from index.mining import retrieve
-from lsr.train.config import TrainingConfig, to_toml
+from lsr.train.config import TrainingConfig
+from lsr.train.config_file import to_toml
 from lsr.train.run import Tools, Watching, run_training, training_corpus
 from lsr.train.trainer import LOG, STUDENT, Surroundings, Trainer
 from lsr.train.training_log import Entry, read_log

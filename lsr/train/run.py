@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lsr.train.config import TrainingConfig, to_toml
+from lsr.train.config import TrainingConfig
+from lsr.train.config_file import to_toml
 from lsr.train.mining import Retrieve
 from lsr.train.model_card import ModelCard, Result, Source
 from lsr.train.pairs import HeldOut, OnRejected, PairSource, TrainingCorpus
@@ -23,7 +24,7 @@ from lsr.train.trainer import (
     exported,
     load_ensemble,
 )
-from lsr.train.training_log import Entry, plot, read_log
+from lsr.train.training_log import Entry, draw, plot, read_log
 from lsr.train.vector_cache import OnProgress
 
 PLOT, CONFIG = "log.png", "training.toml"
@@ -91,6 +92,9 @@ def run_training(
     """
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
+    # What the end needs is missed at the beginning.
+    (output / CONFIG).write_text(to_toml(config), encoding="utf-8")
+    draw([])
     corpus = training_corpus(config, watching.on_rejected)
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
     teacher = load_ensemble(config, corpus, cache, watching.on_progress) if needed else None
@@ -102,7 +106,6 @@ def run_training(
     seconds = time.perf_counter() - started
     entries = read_log(output / LOG)
     plot(output / LOG, output / PLOT)
-    (output / CONFIG).write_text(to_toml(config), encoding="utf-8")
     name = output.resolve().name
     encoder = trainer.student.encoder_name(name, exported(config))
     card = model_card(config, corpus, entries, name, encoder)

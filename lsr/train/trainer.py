@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import SparseEncoder, load_encoder
-from lsr.errors import UsageError
 from lsr.literal import LiteralTerms, mean_length
 from lsr.router import Side
-from lsr.train.batches import BatchOrder, TrainingBatch
+from lsr.train.batches import TrainingBatch
 from lsr.train.chunks import ChunkedEncoder, Encoded, Weighing
-from lsr.train.config import EvaluationConfig, TrainingConfig, tables
+from lsr.train.config import EvaluationConfig, TrainingConfig
+from lsr.train.config_file import tables
 from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
 from lsr.train.export import Exported
-from lsr.train.mining import Mining, Retrieve, mine
+from lsr.train.mining import Retrieve
+from lsr.train.mining_rounds import MiningRounds
 from lsr.train.objective import Penalty, RankingLoss, zero_penalty
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.query_table import QueryTable, initial_table
@@ -113,8 +114,9 @@ class Trainer:
         self.watch = CollapseWatch(vocabulary.size, grace=max(1000, round(0.5 * steps)))
         self.optimizer = self._optimizer()
         self.step = 0
-        self._round = -1
-        self._order: BatchOrder | None = None
+        self._batches = MiningRounds(
+            config, corpus, output, surroundings.retrieve, surroundings.teacher, self._named_export
+        )
         self._restore()
 
     def run(self) -> Path:
@@ -240,45 +242,6 @@ class Trainer:
         measures = dict(self.around.evaluate(encoder))
         return dataclasses.replace(entry, measures=measures)
 
-    def _batches(self, step: int) -> BatchOrder:
-        """The order of the batches; documents are mined where a new round begins."""
-        config = self.config
-        needed = bool(config.batches.negatives) or config.batches.order == "topics"
-        number = step * config.mining.rounds // config.optimizer.steps if needed else 0
-        if self._order is None or number != self._round:
-            mined = self._mine(number) if needed else None
-            self._order = BatchOrder(self.corpus, config.batches, config.seed, mined)
-            self._round = number
-        return self._order
-
-    def _mine(self, number: int) -> NDArray[np.int64]:
-        """int64 (queries, pool): what the retriever, or in later rounds the student, ranks high.
-
-        The student of a round is kept, so that a resumed training mines with the same one.
-        """
-        config = self.config.mining
-        if self.around.retrieve is None:
-            raise UsageError("negatives and topics need a retriever, and none was given")
-        name = config.retriever
-        if number:
-            student = self.output / f"student-of-round-{number}"
-            if not student.is_dir():
-                self.export(student)
-            name = self.encoder_name(student)
-        settings = Mining(
-            config.depth, config.first, config.pool, config.rounds, config.margin or 1.0
-        )
-        judge = self.around.teacher if config.margin else None
-        return mine(
-            self.around.retrieve,
-            load_encoder(name),
-            self.corpus,
-            settings,
-            judge,
-            self.config.seed,
-            self.output / "rankings",
-        )
-
     def _encoder(self, side: Side, weighing: Weighing) -> ChunkedEncoder:
         memory = self.config.memory
         return ChunkedEncoder(
@@ -316,6 +279,9 @@ class Trainer:
         table = None if self.query_model else self.table.table()
         self.student.export(folder, self._exported, table, card)
         return folder
+
+    def _named_export(self, folder: Path) -> str:
+        return self.encoder_name(folder if folder.is_dir() else self.export(folder))
 
     def encoder_name(self, folder: Path) -> str:
         """The name by which ``load_encoder`` loads what was exported to a folder."""

@@ -10,7 +10,8 @@ from safetensors.numpy import load_file
 from index.mining import retrieve
 from lsr.encoder import load_encoder
 from lsr.errors import UsageError
-from lsr.train.config import TrainingConfig, parse_config, read_config
+from lsr.train.config import TrainingConfig
+from lsr.train.config_file import parse_config, read_config
 from lsr.train.run import Tools, Watching, run_training
 from tests.lsr.decoders import byte_level, save
 
