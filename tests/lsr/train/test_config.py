@@ -94,7 +94,7 @@ def with_keys(changes):
 SPARSE = {"documents.regularizer": "flops", "documents.strength": 0.1}
 MISTAKES = [
     ({"colour": 1}, "the configuration: there is no 'colour'; allowed are model, optimizer,"),
-    ({"model.size": 1}, "[model] there is no 'size'; allowed are base, base_licence, queries,"),
+    ({"model.size": 1}, "[model] there is no 'size'; allowed are base, base_name, base_licence,"),
     ({"losses.0.t": 1}, "[[losses]] number 1: there is no 't'; allowed are name, weight,"),
     ({"model": None}, "the configuration: 'model' is missing; give it"),
     ({"model.base": None}, "[model] 'base' is missing; give it"),
