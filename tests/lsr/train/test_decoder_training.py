@@ -127,7 +127,7 @@ def test_the_prefix_of_queries_and_the_echo_are_trained_with(config, tmp_path):
         decoder = replace(model.decoder, **changes)
         changed = replace(
             config,
-            model=replace(model, decoder=decoder, lora=replace(model.lora, dropout=0.0)),
+            model=replace(model, decoder=decoder, lora=replace(model.lora, dropout=0.0), top_k=0),
             optimizer=replace(config.optimizer, steps=1),
             evaluation=replace(config.evaluation, every=0),
         )
