@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lsr.errors import UsageError
-from lsr.train.config import STRICT, SourceConfig, to_toml
+from lsr.train.config import STRICT, SourceConfig
+from lsr.train.config_file import to_toml
 from lsr.train.mining import Retrieve
 from lsr.train.pairs import PairSource, TrainingCorpus
 from lsr.train.run import CONFIG, PLOT, Watching
