@@ -22,6 +22,8 @@ PATH = re.compile(
     re.MULTILINE,
 )
 
+# The hub's name of a licence that it has no name for.
+OTHER = "other"
 READ_WITH_LSR = """\
 ```python
 from lsr.encoder import load_encoder
@@ -145,13 +147,24 @@ class ModelCard:
         )
         logs = {1: "log(1 + relu(z))", 2: "log(1 + log(1 + relu(z)))"}[settings.logs]
         cap = f" The {settings.top_k:,} largest weights of a vector stay." if settings.top_k else ""
+        literal = ""
+        if settings.literal:
+            literal = (
+                f" Terms of a document itself weigh {settings.literal:g} tf / (tf + k) more, k as "
+                "in BM25."
+            )
         return (
             f"# {self.name}\n\n"
             "A learned sparse retrieval encoder: texts become term weights over the model's "
             f"vocabulary, and scores are inner products. {queries}, {settings.max_length:,} tokens "
-            f"of a text count, and a term weighs {logs} of its largest logit z.{cap}\n\n"
-            f"It was trained from {self.base_model} ({self.base_licence}) and is licensed under "
-            f"{self.licence}."
+            f"of a text count, and a term weighs {logs} of its largest logit z."
+            f"{literal}{cap}\n\n"
+            f"It was trained from {self.base_model} (licence: {self.base_licence})"
+            + (
+                "; the licences of its base and of its data hold for it."
+                if self.licence == OTHER
+                else f" and is licensed under {self.licence}."
+            )
         )
 
     def _usage(self) -> str:
@@ -164,7 +177,9 @@ class ModelCard:
         if self.adapter:
             return usage
         peer = READ_WITH_SENTENCE_TRANSFORMERS.format(name=self.name)
-        return f"{usage}\n\nWith sentence-transformers:\n\n{peer}"
+        lacking = ", which leaves out what a document's own terms weigh more"
+        how = f"With sentence-transformers{lacking if self.settings.literal else ''}:"
+        return f"{usage}\n\n{how}\n\n{peer}"
 
     def _numbers(self) -> str:
         rows = [(result.dataset, result.measure, f"{result.value:.4f}") for result in self.results]

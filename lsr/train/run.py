@@ -139,7 +139,11 @@ def model_card(
         ],
         config=to_toml(config),
         command=f"lsr train {CONFIG}",
-        results=[Result(dataset, key, value) for key, value in last.measures.items()],
+        results=[
+            Result(dataset, measure, value)
+            for measure, value in last.measures.items()
+            if "@" in measure
+        ],
         nnz=last.nnz,
         flops=last.flops.get("document-query"),
         seconds=None,
