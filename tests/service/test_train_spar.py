@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from lsr.dense import DenseEncoder
+from lsr.errors import UsageError
+from lsr.train.config import read_config
+from lsr.train.spar_run import SparTrainingConfig
 from lsr.train.training_log import read_log
 from tests.service.conftest import sentence, write_jsonl
 
@@ -43,7 +46,7 @@ def recipe(dense_model, tmp_path):
 def test_lambda_is_trained_and_used(lsr, recipe, dense_model, tmp_path):
     result = lsr("train", recipe)
     assert result.returncode == 0, result.stderr
-    assert f"--dense MODEL+{'trained/model'},weight=1.0" in result.stdout.decode()
+    assert "--dense MODEL+trained/model,weight=1.0" in result.stdout.decode()
     entries = read_log(tmp_path / "trained/log.jsonl")
     assert [entry.step for entry in entries] == [1, 2, 3, 4]
     assert [sorted(entry.measures) for entry in entries] == [[], ["accuracy"]] * 2
@@ -66,21 +69,23 @@ def test_lambda_is_trained_and_used(lsr, recipe, dense_model, tmp_path):
 @pytest.mark.parametrize(
     ("before", "after", "complaint"),
     [
-        ('kind = "spar"', 'kind = "dense"', "kind is 'dense'; allowed are 'sparse' and 'spar'"),
         ("steps = 4", "step = 4", "spar.step is wrong"),
         ("depth = 6", "depth = 4", "together are more than depth=4"),
         ("[[sources]]", "evaluation = 3\n[[sources]]", "evaluation is wrong"),
         ("steps = 4", "steps = 4.5", "spar.steps is wrong"),
     ],
 )
-def test_a_wrong_recipe_is_refused(lsr, recipe, before, after, complaint):
+def test_a_wrong_recipe_is_refused(recipe, before, after, complaint):
     recipe.write_text(recipe.read_text().replace(before, after, 1))
-    result = lsr("train", recipe)
-    assert result.returncode == 2
-    assert complaint in sentence(result)
+    with pytest.raises(UsageError, match=complaint):
+        read_config(recipe, SparTrainingConfig)
 
 
-def test_a_cache_has_no_use(lsr, recipe):
+def test_another_kind_is_refused_and_a_cache_has_no_use(lsr, recipe):
     result = lsr("train", recipe, "--cache", "there")
     assert result.returncode == 2
     assert "--cache is given" in sentence(result)
+    recipe.write_text(recipe.read_text().replace('"spar"', '"dense"'))
+    result = lsr("train", recipe)
+    assert result.returncode == 2
+    assert "kind is 'dense'; allowed are 'sparse' and 'spar'" in sentence(result)

@@ -72,9 +72,18 @@ def learn(model, steps=8, rate=3e-2):
     return losses
 
 
-@pytest.mark.parametrize("name", ["llama", "mistral", "qwen3"])
-@pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("projection", [False, True])
+# Each two of model, reading and projection, once.
+@pytest.mark.parametrize(
+    ("name", "reading", "projection"),
+    [
+        ("llama", "plain", False),
+        ("llama", "echo", True),
+        ("mistral", "echo", False),
+        ("mistral", "bidirectional", True),
+        ("qwen3", "bidirectional", False),
+        ("qwen3", "plain", True),
+    ],
+)
 def test_what_was_learnt_is_loaded_again(folders, tmp_path, name, reading, projection):
     model = student(folders[name], READINGS[reading], train_projection=projection)
     losses = learn(model)
@@ -208,7 +217,7 @@ def test_the_terms_are_those_of_the_tokenizer(folders):
 @pytest.mark.parametrize(
     ("targets", "complaint"),
     [
-        (["lm_head"], "the target 'lm_head' is .*vocabulary projection or its input embeddings"),
+        (["lm_head"], "the target 'lm_head' is the vocabulary projection or the input"),
         (["q_proj", "embed_tokens"], "the target 'embed_tokens'"),
         (["query"], r"the targets query can't be adapted in .*; most models have q_proj"),
         (["norm"], r"the targets norm can't be adapted"),
