@@ -35,7 +35,7 @@ def test_the_order_holds_every_pair_once():
     assert task("x").steps == 4
 
 
-@pytest.mark.parametrize("queries", [TABLE, MODEL])
+@pytest.mark.parametrize("queries", [TABLE, pytest.param(MODEL, marks=pytest.mark.slow)])
 def test_both_trainers_have_the_same_losses(queries, masked_lm, tmp_path):
     pytest.importorskip("sentence_transformers")
     place = Place(Checkpoint.resolve(str(masked_lm)), 16, 1)
