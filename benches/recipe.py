@@ -22,7 +22,7 @@ from typing import Any
 
 from engine_bench.report import print_table, write_json
 from machine import describe_machine, describe_versions
-from recipe_bench.ingredients import COLLECTIONS, EXPORT_LENGTH, LIMITS, Budget
+from recipe_bench.ingredients import COLLECTIONS, EXPORT_LENGTH, LIMITS, TARGETED, Budget
 from recipe_bench.scores import DENSE, Scorer, load_collections
 from recipe_bench.section import (
     Scores,
@@ -100,7 +100,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--collections", default=",".join(COLLECTIONS))
     parser.add_argument("--shipped", default=DEFAULT_ENCODER, help="the encoder of the last row")
     parser.add_argument(
-        "--target-nnz", type=float, nargs="*", default=[], help="train the last row to each"
+        "--target-nnz", type=float, nargs="*", default=[], help=f"train {TARGETED!r} to each"
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the section into it")
     parser.add_argument("--quick", action="store_true", help="tiny trainings, under 50 seconds")
@@ -213,8 +213,8 @@ def section(
     if reached:
         rows = [[str(row[key]) for key in TARGET_COLUMNS] for row in report["targets"]]
         parts += [
-            "The last row trained to other numbers of non-zeros (mean of a document; the deviation "
-            "is that of the last steps):",
+            f'The row "{TARGETED}" trained to numbers of non-zeros (mean of a document; the '
+            "deviation is that of the last steps):",
             markdown(list(TARGET_COLUMNS.values()), rows),
         ]
     return "\n\n".join(parts)

@@ -164,6 +164,8 @@ def print_training_report(report: TrainingReport) -> None:
         f"is {report.plot}; use the encoder with --encoder {shlex.quote(report.encoder)}",
         markup=False,
     )
+    if report.missed:
+        err.print(f"Warning: {report.missed}", markup=False)
 
 
 def print_spar_report(report: SparReport) -> None:

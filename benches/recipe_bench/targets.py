@@ -1,4 +1,4 @@
-"""The last row of the recipe, trained to numbers of non-zeros that are asked for."""
+"""A row of the recipe, trained to numbers of non-zeros that are asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lsr.encoder import load_encoder
 from lsr.train.run import training_corpus
 from lsr.train.trainer import STUDENT
-from recipe_bench.ingredients import MAX_LENGTH, Budget
+from recipe_bench.ingredients import MAX_LENGTH, TARGETED, Budget
 from recipe_bench.trainings import Workshop, last_nnz, say
 
 
@@ -38,8 +38,8 @@ class Reached:
 
 def reach(workshop: Workshop, budget: Budget, target: float) -> Reached:
     """Train to a target, unless that was done before, and count."""
-    row, config = list(budget.configs(target).items())[-1]
-    output = workshop.train(f"{row}, target {target:g}", config)
+    config = budget.configs(target)[TARGETED]
+    output = workshop.train(f"{TARGETED}, target {target:g}", config)
     documents = list(training_corpus(config, say).held_out.documents.values())
     student = str(output / STUDENT)
     return Reached(

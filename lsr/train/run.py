@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from lsr.train.config import TrainingConfig
@@ -65,6 +66,7 @@ class TrainingReport:
     steps: int
     seconds: float
     last: Entry
+    missed: str
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
@@ -93,7 +95,7 @@ def run_training(
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
     # What the end needs is missed at the beginning.
-    (output / CONFIG).write_text(to_toml(config), encoding="utf-8")
+    toml = to_toml(config)
     draw([])
     corpus = training_corpus(config, watching.on_rejected)
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
@@ -101,6 +103,7 @@ def run_training(
     evaluate = tools.judge(config, corpus.held_out) if config.evaluation.every else None
     around = Surroundings(teacher, tools.retrieve, evaluate, watching.on_step)
     trainer = Trainer(config, corpus, output, around)
+    (output / CONFIG).write_text(toml, encoding="utf-8")
     begun = trainer.step
     trainer.run()
     seconds = time.perf_counter() - started
@@ -117,7 +120,22 @@ def run_training(
         config.optimizer.steps - begun,
         seconds,
         entries[-1],
+        missed_target(entries),
     )
+
+
+def missed_target(entries: Sequence[Entry]) -> str:
+    """A sentence where the last tenth of the steps is more than 10 % off a target, else nothing."""
+    last = entries[-max(1, len(entries) // 10) :]
+    for side, target in last[-1].target_nnz.items():
+        nnz = fmean(entry.nnz[side] for entry in last)
+        if abs(nnz - target) > 0.1 * target:
+            return (
+                f"a {side} has {nnz:.0f} non-zeros at the end, not the {target:g} of target_nnz; "
+                "train for more steps, or lower what holds it there: literal terms, "
+                "threshold or top_k"
+            )
+    return ""
 
 
 def model_card(

@@ -7,7 +7,7 @@ import pytest
 
 from lsr.dense import DenseEncoder
 from lsr.errors import UsageError
-from lsr.train.config import read_config
+from lsr.train.config_file import read_config
 from lsr.train.spar_run import SparTrainingConfig
 from lsr.train.training_log import read_log
 from tests.service.conftest import sentence, write_jsonl
