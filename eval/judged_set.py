@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.datasets import Dataset
+from eval.datasets import Dataset, load_dataset
 from eval.measures import measure
 from eval.run import Run
 from index.mining import rank
@@ -19,8 +20,23 @@ from lsr.qrels import Qrels
 from lsr.sparse import SparseBatch
 from lsr.train.pairs import HeldOut
 
+if TYPE_CHECKING:
+    from lsr.train.config import TrainingConfig
+    from lsr.train.trainer import Evaluate
+
 MEASURES = ("nDCG@10", "Recall@100")
 DEPTH = 100
+
+
+def training_judge(config: TrainingConfig, held_out: HeldOut) -> Evaluate:
+    """What scores a student in training: the configured dataset, or the held-out pairs."""
+    name, split = config.evaluation.dataset, config.evaluation.split
+    judged = (
+        JudgedSet.from_dataset(load_dataset(name, split))
+        if name
+        else JudgedSet.from_held_out(held_out)
+    )
+    return lambda encoder: judged.score(encoder).named()
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from index.indexing import IndexReport
     from index.pipeline import SearchConfig
     from lsr.readers import Item
+    from lsr.train.config import TrainingConfig
+    from lsr.train.pairs import HeldOut
+    from lsr.train.trainer import Evaluate
 
 DEMO_SEARCHES = (
     "open a page in the default browser",
@@ -48,8 +51,17 @@ DEMO_SEARCHES = (
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="lsr")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""
+    context.obj = judge
+
+
+def judge(config: TrainingConfig, held_out: HeldOut) -> Evaluate:
+    """What scores the students of ``lsr train``, which may not import it itself."""
+    from eval.judged_set import training_judge
+
+    return training_judge(config, held_out)
 
 
 for command in (

@@ -12,9 +12,8 @@ from service.options import json_option
 
 if TYPE_CHECKING:
     from lsr.train.config import TrainingConfig
-    from lsr.train.pairs import HeldOut
+    from lsr.train.run import Judge
     from lsr.train.spar_run import SparTrainingConfig
-    from lsr.train.trainer import Evaluate
 
 
 @click.command("train")
@@ -23,8 +22,14 @@ if TYPE_CHECKING:
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder of the teachers' vectors.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @json_option
+@click.pass_obj
 def train_command(
-    config: Path, output: Path | None, cache: Path | None, quiet: bool, as_json: bool
+    judge: Judge,
+    config: Path,
+    output: Path | None,
+    cache: Path | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Train an encoder as CONFIG, a TOML file, says.
 
@@ -42,7 +47,8 @@ def train_command(
     tables = read_toml(config)
     kind = tables.pop("kind", "sparse")
     if kind == "sparse":
-        _train_sparse(parse_config(tables, TrainingConfig), output, cache, quiet, as_json)
+        sparse = parse_config(tables, TrainingConfig)
+        _train_sparse(sparse, judge, output, cache, quiet, as_json)
     elif kind == "spar":
         if cache is not None:
             raise UsageError('--cache is given, but kind = "spar" has no vectors of teachers')
@@ -53,7 +59,12 @@ def train_command(
 
 
 def _train_sparse(
-    settings: TrainingConfig, output: Path | None, cache: Path | None, quiet: bool, as_json: bool
+    settings: TrainingConfig,
+    judge: Judge,
+    output: Path | None,
+    cache: Path | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     from index.mining import retrieve
     from lsr.train.run import Tools, Watching, run_training
@@ -87,17 +98,3 @@ def _train_spar(
         terminal.print_json(report.to_json())
     else:
         terminal.print_spar_report(report)
-
-
-def judge(config: TrainingConfig, held_out: HeldOut) -> Evaluate:
-    """What scores the student during training: the configured dataset, or the held-out pairs."""
-    from eval.datasets import load_dataset
-    from eval.judged_set import JudgedSet
-
-    name, split = config.evaluation.dataset, config.evaluation.split
-    judged = (
-        JudgedSet.from_dataset(load_dataset(name, split))
-        if name
-        else JudgedSet.from_held_out(held_out)
-    )
-    return lambda encoder: judged.score(encoder).named()

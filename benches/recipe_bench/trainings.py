@@ -11,13 +11,13 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from eval.judged_set import training_judge
 from index.mining import retrieve
 from lsr.train.config import TrainingConfig
 from lsr.train.config_file import to_toml
 from lsr.train.run import Tools, Watching, run_training, training_corpus
 from lsr.train.trainer import LOG, STUDENT, Surroundings, Trainer
 from lsr.train.training_log import Entry, read_log
-from service.train_commands import judge
 
 REPORT = "report.json"
 EVERY = 50
@@ -38,7 +38,7 @@ class Workshop:
             return output
         say(f"{row}: {config.optimizer.steps} steps in {output}")
         watching = Watching(_tell(row), lambda what, done, total: None, say)
-        report = run_training(config, output, self.cache, Tools(retrieve, judge), watching)
+        report = run_training(config, output, self.cache, Tools(retrieve, training_judge), watching)
         text = json.dumps(report.to_json() | {"config": asdict(config)}, indent=1)
         partial = output / f"{REPORT}.partial"
         partial.write_text(text, encoding="utf-8")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pydantic import ConfigDict
-
 from lsr.component import check_length
 from lsr.errors import UsageError
 from lsr.pooling import check_choice
+from lsr.train.config_file import STRICT
 from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
 
 REGULARIZERS = ("flops", "l1", "l0-flops", "idf-flops", "df-flops")
-STRICT = ConfigDict(extra="forbid", strict=True)
 # Floats hold every whole number up to here.
 LARGEST_NUMBER = 1 << 53
 

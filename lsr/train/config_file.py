@@ -7,20 +7,22 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lsr.errors import InputError, MissingDependencyError, NotFoundError, UsageError
 
 ConfigT = TypeVar("ConfigT")
 LARGEST_CONFIG = 1 << 20
+STRICT = ConfigDict(extra="forbid", strict=True)
 ALLOWED = {
     "int_type": "a whole number",
     "float_type": "a number",
     "string_type": "a text",
     "bool_type": "true or false",
     "tuple_type": "a list of tables",
+    "list_type": "a list",
     "dataclass_type": "a table",
 }
 
@@ -62,8 +64,11 @@ def parse_config(table: Mapping[str, Any], config: type[ConfigT], place: str = "
     """
     for name, kind in get_type_hints(config).items():
         value = table.get(name)
-        if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
-            parse_config(value, kind, f"[{name}] ")
+        # A table that may be left out is ``Config | None``.
+        parts = [part for part in get_args(kind) or [kind] if is_dataclass(part)]
+        if parts and isinstance(value, Mapping):
+            inside = f"{place[1:-2]}." if place else ""
+            parse_config(value, cast("type[Any]", parts[0]), f"[{inside}{name}] ")
         elif isinstance(value, list) and get_args(kind):
             for number, one in enumerate(value, start=1):
                 if isinstance(one, Mapping):

@@ -22,6 +22,7 @@ from lsr.decoder import DecoderConfig, DecoderEncoder
 from lsr.encoder import canonical_name
 from lsr.errors import UsageError
 from lsr.router import Side
+from lsr.train.config_file import STRICT
 from lsr.train.export import Exported
 from lsr.train.model_folder import appearing
 
@@ -46,6 +47,7 @@ class LoraConfig:
     alpha: int = 32
     dropout: float = 0.05
     targets: list[str] = field(default_factory=lambda: list(LINEAR))
+    __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
         for name in ("rank", "alpha"):
@@ -78,6 +80,7 @@ class DecoderStudentConfig:
     dtype: str = "auto"
     train_projection: bool = False
     gradient_checkpointing: bool = False
+    __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
         self.reading()

@@ -29,6 +29,7 @@ from lsr.train.training_log import Entry, draw, plot, read_log
 from lsr.train.vector_cache import OnProgress
 
 PLOT, CONFIG = "log.png", "training.toml"
+Judge = Callable[[TrainingConfig, HeldOut], Evaluate]
 PACKAGES = ("lsr", "torch", "transformers", "tokenizers", "numpy")
 
 
@@ -41,7 +42,7 @@ class Tools:
     """
 
     retrieve: Retrieve
-    judge: Callable[[TrainingConfig, HeldOut], Evaluate]
+    judge: Judge
 
 
 @dataclass(frozen=True)

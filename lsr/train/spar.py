@@ -22,6 +22,7 @@ from lsr.component import check_length
 from lsr.encoder import SparseEncoder, load_encoder
 from lsr.errors import InputError, UsageError
 from lsr.tower import POOLINGS
+from lsr.train.config_file import STRICT
 from lsr.train.mining import Retrieve
 
 OnStep = Callable[[dict[str, float]], None]
@@ -68,6 +69,7 @@ class SparConfig:
     max_gradient_norm: float = 2.0
     seed: int = 0
     save_every: int = 500
+    __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
         if not self.model:

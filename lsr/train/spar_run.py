@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lsr.errors import UsageError
-from lsr.train.config import STRICT, SourceConfig
-from lsr.train.config_file import to_toml
+from lsr.pooling import check_choice
+from lsr.train.config import SourceConfig
+from lsr.train.config_file import STRICT, to_toml
 from lsr.train.mining import Retrieve
 from lsr.train.pairs import PairSource, TrainingCorpus
 from lsr.train.run import CONFIG, PLOT, Watching
@@ -27,13 +28,14 @@ class SparTrainingConfig:
     model, its checkpoint and its log.
     """
 
-    kind: Literal["spar"]
+    kind: str
     sources: tuple[SourceConfig, ...]
     spar: SparConfig
     output: str = "lambda"
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
+        check_choice("kind", self.kind, ("spar",))
         if not self.sources:
             raise UsageError("a training needs at least one table [[sources]]")
 

@@ -128,7 +128,8 @@ def pairs(path):
 
 
 def test_a_row_is_trained_once(tmp_path, masked_lm, capsys):
-    from lsr.train.config import TrainingConfig, parse_config
+    from lsr.train.config import TrainingConfig
+    from lsr.train.config_file import parse_config
 
     pairs(tmp_path / "pairs.jsonl")
     config = parse_config(

@@ -69,10 +69,15 @@ def test_lambda_is_trained_and_used(lsr, recipe, dense_model, tmp_path):
 @pytest.mark.parametrize(
     ("before", "after", "complaint"),
     [
-        ("steps = 4", "step = 4", "spar.step is wrong"),
+        ("steps = 4", "step = 4", r"\[spar\] there is no 'step'; allowed are model, teacher,"),
+        ('kind = "spar"', 'kind = "sparse"', "kind is 'sparse'; allowed"),
         ("depth = 6", "depth = 4", "together are more than depth=4"),
-        ("[[sources]]", "evaluation = 3\n[[sources]]", "evaluation is wrong"),
-        ("steps = 4", "steps = 4.5", "spar.steps is wrong"),
+        (
+            "[[sources]]",
+            "evaluation = 3\n[[sources]]",
+            "no 'evaluation'; allowed are kind,",
+        ),
+        ("steps = 4", "steps = 4.5", r"\[spar\] steps is 4.5; allowed is a whole number"),
     ],
 )
 def test_a_wrong_recipe_is_refused(recipe, before, after, complaint):

@@ -144,9 +144,9 @@ def test_the_prefix_of_queries_and_the_echo_are_trained_with(config, tmp_path):
         ({"queries": "learned", "decoder": None}, "queries is 'learned'"),
         ({"dropout": 0.1}, "the dropout of a decoder is its adapter's"),
         ({"lora": {"rank": 0}}, "rank is 0"),
-        ({"lora": {"rank": 2.5}}, "model.lora.rank is wrong"),
+        ({"lora": {"rank": 2.5}}, r"\[model.lora\] rank is 2.5; allowed is a whole number"),
         ({"decoder": {"echo": "maybe"}}, "echo is 'maybe'"),
-        ({"decoder": {"shift": 0.1}}, "model.decoder.shift is wrong"),
+        ({"decoder": {"shift": 0.1}}, r"\[model.decoder\] there is no 'shift'; allowed are echo,"),
     ],
 )
 def test_what_a_decoder_can_not_be_is_refused(changes, complaint):
