@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -233,15 +233,17 @@ class Trainer:
         needed = bool(config.batches.negatives) or config.batches.order == "topics"
         number = step * config.mining.rounds // config.optimizer.steps if needed else 0
         if self._order is None or number != self._round:
-            mined = self._mine(number) if needed else None
+            first = -(-number * config.optimizer.steps // config.mining.rounds)
+            mined = self._mine(number, begins=step == first) if needed else None
             self._order = BatchOrder(self.corpus, config.batches, config.seed, mined)
             self._round = number
         return self._order
 
-    def _mine(self, number: int) -> NDArray[np.int64]:
+    def _mine(self, number: int, begins: bool) -> NDArray[np.int64]:
         """int64 (queries, pool): what the retriever, or in later rounds the student, ranks high.
 
-        The student of a round is kept, so that a resumed training mines with the same one.
+        The student with which a round ``begins`` is kept, so that a training that goes on within
+        the round mines with the same one.
         """
         config = self.config.mining
         if self.around.retrieve is None:
@@ -249,7 +251,7 @@ class Trainer:
         name = config.retriever
         if number:
             student = self.output / f"student-of-round-{number}"
-            if not student.is_dir():
+            if begins:
                 self.export(student)
             name = str(student)
         settings = Mining(
@@ -342,8 +344,13 @@ class Trainer:
         config = dataclasses.replace(
             self.config, output="", checkpoint_every=1, evaluation=EvaluationConfig()
         )
-        facts = asdict(config) | {"pairs": self.corpus.digest}
-        return cast("dict[str, Any]", json.loads(json.dumps(facts)))
+        facts: dict[str, Any] = {"pairs": self.corpus.digest}
+        for table, value in json.loads(json.dumps(asdict(config))).items():
+            if isinstance(value, dict):
+                facts |= {f"{table}.{name}": inner for name, inner in value.items()}
+            else:
+                facts[table] = value
+        return facts
 
     def _restore(self) -> None:
         if not (self.output / STATE).is_file():

@@ -96,10 +96,13 @@ def test_chunks_change_nothing(folder, weighing, cached, threads):
     reference = student(folder)
     weights = by_hand(reference, TEXTS, weighing, min(weighing.max_length, 40))
     loss_of(weights).backward()
-    wanted = weights.detach(), {
-        name: torch.zeros_like(p) if p.grad is None else p.grad
-        for name, p in reference.parameters().items()
-    }
+    wanted = (
+        weights.detach(),
+        {
+            name: torch.zeros_like(p) if p.grad is None else p.grad
+            for name, p in reference.parameters().items()
+        },
+    )
     for chunk_tokens in (0, 1, 60, 10_000):
         found = trained(student(folder), weighing, chunk_tokens, cached)
         assert_close(found, wanted)
