@@ -373,7 +373,7 @@ def parse_config(table: Mapping[str, Any], config: type[ConfigT], place: str = "
     """
     for name, kind in get_type_hints(config).items():
         value = table.get(name)
-        if is_dataclass(kind) and isinstance(value, Mapping):
+        if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
             parse_config(value, kind, f"[{name}] ")
         elif isinstance(value, list) and get_args(kind):
             for number, one in enumerate(value, start=1):
@@ -384,7 +384,8 @@ def parse_config(table: Mapping[str, Any], config: type[ConfigT], place: str = "
     except UsageError as error:
         raise UsageError(f"{place}{error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
+        # A name that is not known explains why another is missing.
+        first = min(error.errors(), key=lambda fault: fault["type"] == "missing")
         reason = _reason(first["type"], ".".join(map(str, first["loc"])), first["input"], config)
         raise UsageError(f"{place or 'the configuration: '}{reason}") from None
 
