@@ -78,7 +78,8 @@ def parse_config(table: Mapping[str, Any], config: type[ConfigT], place: str = "
     except UsageError as error:
         raise UsageError(f"{place}{error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
+        # A name that is not known explains why another is missing.
+        first = min(error.errors(), key=lambda fault: fault["type"] == "missing")
         reason = _reason(first["type"], ".".join(map(str, first["loc"])), first["input"], config)
         raise UsageError(f"{place or 'the configuration: '}{reason}") from None
 

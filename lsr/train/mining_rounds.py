@@ -27,7 +27,8 @@ class MiningRounds:
             a resumed training mines with the same ones.
         retrieve: ranks the documents.
         teacher: judges what is too good to be a negative, where ``margin`` asks for it.
-        export: writes the student into a folder, unless it is there, and gives its encoder's name.
+        export: gives the encoder's name of the student in a folder, which it writes there where
+            there is none, or, as its second argument says, anew.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class MiningRounds:
         output: Path,
         retrieve: Retrieve | None,
         teacher: Teacher | None,
-        export: Callable[[Path], str],
+        export: Callable[[Path, bool], str],
     ) -> None:
         self._config = config
         self._corpus = corpus
@@ -58,19 +59,23 @@ class MiningRounds:
         config = self._config
         number = step * config.mining.rounds // config.optimizer.steps if self._needed else 0
         if self._order is None or number != self._round:
-            mined = self._mine(number) if self._needed else None
+            first = -(-number * config.optimizer.steps // config.mining.rounds)
+            mined = self._mine(number, begins=step == first) if self._needed else None
             self._order = BatchOrder(self._corpus, config.batches, config.seed, mined)
             self._round = number
         return self._order
 
-    def _mine(self, number: int) -> NDArray[np.int64]:
-        """int64 (queries, pool): what the retriever, or in later rounds the student, ranks high."""
+    def _mine(self, number: int, begins: bool) -> NDArray[np.int64]:
+        """int64 (queries, pool): what the retriever, or in later rounds the student, ranks high.
+
+        The student with which a round begins is kept for a training that goes on within it.
+        """
         config = self._config.mining
         if self._retrieve is None:
             raise UsageError("negatives and topics need a retriever, and none was given")
         name = config.retriever
         if number:
-            name = self._export(self._output / f"student-of-round-{number}")
+            name = self._export(self._output / f"student-of-round-{number}", begins)
         settings = Mining(
             config.depth, config.first, config.pool, config.rounds, config.margin or 1.0
         )

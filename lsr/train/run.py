@@ -101,7 +101,7 @@ def run_training(
     corpus = training_corpus(config, watching.on_rejected)
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
     teacher = load_ensemble(config, corpus, cache, watching.on_progress) if needed else None
-    evaluate = tools.judge(config, corpus.held_out) if config.evaluation.every else None
+    evaluate = _evaluate(config, corpus.held_out, tools, watching)
     around = Surroundings(teacher, tools.retrieve, evaluate, watching.on_step)
     trainer = Trainer(config, corpus, output, around)
     (output / CONFIG).write_text(toml, encoding="utf-8")
@@ -137,6 +137,22 @@ def missed_target(entries: Sequence[Entry]) -> str:
                 "threshold or top_k"
             )
     return ""
+
+
+def _evaluate(
+    config: TrainingConfig, held_out: HeldOut, tools: Tools, watching: Watching
+) -> Evaluate | None:
+    """What scores the student, or None where that is not wanted, or there is nothing to find."""
+    wanted = config.evaluation
+    if not wanted.every:
+        return None
+    if not wanted.dataset and not held_out.queries:
+        watching.on_rejected(
+            "no query is held out, so the student is not scored; give a larger [evaluation] "
+            "held_out, or a dataset"
+        )
+        return None
+    return tools.judge(config, held_out)
 
 
 def model_card(

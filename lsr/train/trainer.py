@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from lsr.train.vector_cache import OnProgress
 
 Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]
+SHOWN = ("licence", "base_name", "base_licence")
 STATE, LOG, STUDENT = "state.safetensors", "log.jsonl", "student"
 
 
@@ -115,7 +116,7 @@ class Trainer:
         self.optimizer = self._optimizer()
         self.step = 0
         self._batches = MiningRounds(
-            config, corpus, output, surroundings.retrieve, surroundings.teacher, self._named_export
+            config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept
         )
         self._restore()
 
@@ -280,8 +281,9 @@ class Trainer:
         self.student.export(folder, self._exported, table, card)
         return folder
 
-    def _named_export(self, folder: Path) -> str:
-        return self.encoder_name(folder if folder.is_dir() else self.export(folder))
+    def _kept(self, folder: Path, anew: bool) -> str:
+        """The name of the student in a folder, written there if need be."""
+        return self.encoder_name(folder if folder.is_dir() and not anew else self.export(folder))
 
     def encoder_name(self, folder: Path) -> str:
         """The name by which ``load_encoder`` loads what was exported to a folder."""
@@ -326,8 +328,13 @@ class Trainer:
         config = dataclasses.replace(
             self.config, output="", checkpoint_every=1, evaluation=EvaluationConfig()
         )
-        facts = tables(config) | {"pairs": self.corpus.digest}
-        return cast("dict[str, Any]", json.loads(json.dumps(facts)))
+        facts: dict[str, Any] = {"pairs": self.corpus.digest}
+        for table, value in _deciding(json.loads(json.dumps(tables(config)))).items():
+            if isinstance(value, dict):
+                facts |= {f"{table}.{name}": inner for name, inner in value.items()}
+            else:
+                facts[table] = value
+        return facts
 
     def _restore(self) -> None:
         if not (self.output / STATE).is_file():
@@ -344,6 +351,13 @@ class Trainer:
             )
         self.watch.load_state_dict(state.values["watch"])
         self.step = state.step
+
+
+def _deciding(value: Any) -> Any:
+    """The settings without what only the model card shows."""
+    if isinstance(value, dict):
+        return {name: _deciding(inner) for name, inner in value.items() if name not in SHOWN}
+    return [_deciding(inner) for inner in value] if isinstance(value, list) else value
 
 
 def exported(config: TrainingConfig, literal_length: float = 0.0) -> Exported:

@@ -45,3 +45,25 @@ def test_a_text_without_tokens_is_in_no_batch(vocabulary):
 def test_the_vocabulary_keeps_its_own_length(vocabulary):
     list(Batcher(vocabulary, 3, 10)(["one two three four"]))
     assert len(vocabulary.tokenize(["one two three four"])[0]) == 4
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(texts, max_size=12), st.integers(3, 40), st.integers(1, 6))
+def test_parts_hold_each_text_once_and_are_of_like_size(vocabulary, texts, max_length, parts):
+    tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())
+    tokenizer.enable_truncation(max_length)
+    expected = {row: tokenizer.encode(t).ids for row, t in enumerate(texts) if t.strip()}
+    batches = Batcher(vocabulary, max_length, 1).split(texts, parts)
+    assert len(batches) <= parts
+    found = [
+        (row, ids[mask == 1].tolist())
+        for batch in batches
+        for row, ids, mask in zip(batch.rows, batch.ids, batch.mask, strict=True)
+    ]
+    assert len(found) == len(expected)
+    assert dict(found) == expected
+    if expected:
+        total, longest = sum(map(len, expected.values())), max(map(len, expected.values()))
+        assert len(batches) == 1 or all(len(batch.rows) for batch in batches)
+        for batch in batches:
+            assert batch.mask.sum() <= total / parts + longest

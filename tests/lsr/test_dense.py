@@ -350,3 +350,32 @@ def test_malformed_names_of_two_encoders_are_explained(dense_model, ending, comp
 def test_a_missing_half_is_named(dense_model, name):
     with pytest.raises(NotFoundError):
         DenseEncoder.load(name.format(dense_model))
+
+
+def test_options_of_a_dense_encoder(dense_model):
+    plain = DenseEncoder.load(str(dense_model))
+    short = DenseEncoder.load(f"{dense_model},max_length=4")
+    long_texts = ["wing flow over a boundary layer", "a flat plate and the wing"]
+    np.testing.assert_allclose(
+        short.encode_documents(long_texts),
+        mean_pooled(dense_model, long_texts, max_length=4),
+        atol=1e-5,
+    )
+    half = DenseEncoder.load(f"{dense_model},dtype=bfloat16")
+    found = half.encode_documents(TEXTS)
+    assert found.dtype == np.float32
+    difference = np.linalg.norm(found - plain.encode_documents(TEXTS), axis=1)
+    assert 0 < difference.max() < 0.1
+    assert len({encoder.fingerprint for encoder in (plain, short, half)}) == 3
+    for encoder in (plain, short, half):
+        again = DenseEncoder.load(encoder.name)
+        assert (again.name, again.fingerprint) == (encoder.name, encoder.fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [("max_length=2", "max_length is 2"), ("dtype=int8", "dtype is 'int8'"), ("a=1", "a")],
+)
+def test_malformed_options_are_explained(dense_model, option, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        DenseEncoder.load(f"{dense_model},{option}")

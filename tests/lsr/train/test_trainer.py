@@ -1,0 +1,316 @@
+"""Trainings on a tiny model: they learn, stop and go on, and what they export is what they had."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from eval.judged_set import JudgedSet
+from index.mining import retrieve
+from lsr.encoder import load_encoder
+from lsr.errors import CollapseError, UsageError
+from lsr.train.config import (
+    BatchConfig,
+    EvaluationConfig,
+    LossConfig,
+    MemoryConfig,
+    MiningConfig,
+    ModelConfig,
+    OptimizerConfig,
+    SourceConfig,
+    SparsityConfig,
+    TeacherConfig,
+    TrainingConfig,
+)
+from lsr.train.trainer import LOG, STATE, STUDENT, Surroundings, Trainer, load_ensemble
+from lsr.train.training_log import read_log
+from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_corpus
+
+CORPUS = tiny_corpus(40)
+SOURCES = (SourceConfig("in memory"),)
+KL, NCE = LossConfig("kl"), LossConfig("info-nce", temperature=2.0)
+
+
+class StoppedError(Exception):
+    """What a training is interrupted by."""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return str(tiny_checkpoint(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    config = recipe("unused", teachers=(TeacherConfig("bm25"), TeacherConfig("none", 0)))
+    return load_ensemble(config, CORPUS, tmp_path_factory.mktemp("teachers"), lambda *_: None)
+
+
+def recipe(base, steps=12, model=None, losses=(NCE,), **settings):
+    return TrainingConfig(
+        ModelConfig(base, max_length=20, query_length=20, **model or {}),
+        OptimizerConfig(steps=steps, learning_rate=5e-3, table_rate=1e-2),
+        SOURCES,
+        losses,
+        **{"batches": BatchConfig(8), "checkpoint_every": 4} | settings,
+    )
+
+
+def judge(encoder):
+    documents = {f"d{row}": text for row, text in enumerate(CORPUS.documents)}
+    queries = {f"q{row}": text for row, text in enumerate(CORPUS.queries[:10])}
+    qrels = {f"q{row}": {f"d{CORPUS.positives[row]}": 1} for row in range(10)}
+    return JudgedSet("tiny", documents, queries, qrels).score(encoder).named()
+
+
+def train(config, folder, teacher=None, stop=None, evaluate=None):
+    """The trainer at its end; with ``stop`` it is interrupted after that step."""
+    folder.mkdir(exist_ok=True)
+
+    def on_step(entry, steps):
+        if entry.step == stop:
+            raise StoppedError
+
+    trainer = Trainer(config, CORPUS, folder, Surroundings(teacher, retrieve, evaluate, on_step))
+    if stop is None:
+        trainer.run()
+    else:
+        with pytest.raises(StoppedError):
+            trainer.run()
+    return trainer
+
+
+def measured(folder):
+    """The log without how long each step took."""
+    return [dataclasses.replace(entry, docs_per_s=None) for entry in read_log(folder / LOG)]
+
+
+LEARNED = {
+    "model": {"queries": "learned", "dropout": 0.2},
+    "losses": (KL, LossConfig("info-nce", 0.5, candidates="list")),
+    "teachers": (TeacherConfig("bm25"),),
+    "documents": SparsityConfig("df-flops", strength=1e-2),
+    "batches": BatchConfig(8, 2),
+    "mining": MiningConfig(depth=20, pool=5, rounds=2, margin=0.99),
+    "memory": MemoryConfig(gradient_cache=True, chunk_tokens=40),
+}
+SYMMETRIC = {
+    "model": {"queries": "model", "dropout": 0.1, "top_k": 30},
+    "losses": (LossConfig("margin-mse"), NCE),
+    "teachers": (TeacherConfig("bm25"),),
+    "documents": SparsityConfig("flops", target_nnz=20),
+    "queries": SparsityConfig("l1", strength=1e-3),
+    "anti_zero": 1e-3,
+    "batches": BatchConfig(8, order="topics"),
+    "mining": MiningConfig(retriever="{base}", depth=20, pool=5),
+}
+FIXED = {
+    "model": {"queries": "idf", "logs": 2},
+    "documents": SparsityConfig("l0-flops", target_nnz=20, threshold=10, by_place=True),
+    "batches": BatchConfig(8, 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "stops"),
+    [(LEARNED, [2, 7, 9]), (SYMMETRIC, [3, 6]), (FIXED, [11, 12])],
+    ids=["learned", "symmetric", "fixed"],
+)
+def test_interrupted_and_resumed_is_uninterrupted(base, teacher, tmp_path, settings, stops):
+    config = recipe(base, **settings)
+    if "{base}" in config.mining.retriever:
+        # A retriever with random weights, which is loaded in one of the two runs alone.
+        config = dataclasses.replace(
+            config, mining=dataclasses.replace(config.mining, retriever=f"splade:{base}")
+        )
+    config = dataclasses.replace(config, evaluation=EvaluationConfig(every=5))
+    train(config, tmp_path / "whole", teacher, evaluate=judge)
+    for stop in stops:
+        train(config, tmp_path / "parts", teacher, stop, judge)
+    train(config, tmp_path / "parts", teacher, evaluate=judge)
+    whole, parts = (load_file(tmp_path / name / STATE) for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    for name, tensor in whole.items():
+        assert tensor.tobytes() == parts[name].tobytes(), name
+    assert measured(tmp_path / "whole") == measured(tmp_path / "parts")
+    exported = [
+        (tmp_path / name / STUDENT / "model.safetensors").read_bytes()
+        for name in ("whole", "parts")
+    ]
+    assert exported[0] == exported[1]
+
+
+def test_evaluation_does_not_change_the_weights(base, teacher, tmp_path):
+    config = recipe(base, model={"queries": "model", "dropout": 0.2})
+    often = dataclasses.replace(config, evaluation=EvaluationConfig(every=2))
+    train(config, tmp_path / "never")
+    train(often, tmp_path / "often", evaluate=judge)
+    never, often = (load_file(tmp_path / name / STATE) for name in ("never", "often"))
+    for name, tensor in never.items():
+        np.testing.assert_array_equal(tensor, often[name], name)
+
+
+def test_a_stale_student_of_another_training_is_not_mined_with(base, teacher, tmp_path):
+    config = dataclasses.replace(recipe(base, **LEARNED), checkpoint_every=100)
+    other = dataclasses.replace(config, seed=9)
+    train(other, tmp_path / "reused", teacher, stop=8)
+    assert (tmp_path / "reused" / "student-of-round-1").is_dir()
+    for name in ("reused", "fresh"):
+        train(config, tmp_path / name, teacher)
+    reused, fresh = (load_file(tmp_path / name / STATE) for name in ("reused", "fresh"))
+    for name, tensor in fresh.items():
+        np.testing.assert_array_equal(tensor, reused[name], name)
+
+
+@pytest.mark.parametrize(
+    ("loss", "queries", "share"),
+    [(KL, "learned", 0.6), (LossConfig("margin-mse"), "model", 0.85), (NCE, "idf", 0.8)],
+    ids=lambda value: str(getattr(value, "name", value)),
+)
+def test_a_few_steps_lower_the_loss(base, teacher, tmp_path, loss, queries, share):
+    teachers = (TeacherConfig("bm25"),)
+    config = recipe(base, 60, {"queries": queries}, (loss,), teachers=teachers)
+    train(config, tmp_path, teacher)
+    losses = [entry.loss for entry in read_log(tmp_path / LOG)]
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < share * np.mean(losses[:5])
+
+
+def test_the_log_is_what_the_vectors_say(base, tmp_path):
+    """Step 1 measures the untrained model; each number is computed from its exported vectors."""
+    config = recipe(
+        base, steps=2, model={"queries": "model"}, documents=SparsityConfig("flops", strength=1.0)
+    )
+    trainer = train(config, tmp_path)
+    (tmp_path / "before").mkdir()
+    before = Trainer(config, CORPUS, tmp_path / "before", Surroundings())
+    batch = before._batches(0)(0)
+    encoder = load_encoder(f"splade:{base},max_length=20")
+    documents = encoder.encode_documents([CORPUS.documents[row] for row in batch.documents])
+    queries = encoder.encode_queries([CORPUS.queries[row] for row in batch.queries])
+    documents, queries = (vectors.to_scipy().toarray() for vectors in (documents, queries))
+    entry = read_log(tmp_path / LOG)[0]
+    assert entry.nnz["document"] == pytest.approx((documents > 0).sum(axis=1).mean())
+    assert entry.nnz["query"] == pytest.approx((queries > 0).sum(axis=1).mean())
+    shares = (documents > 0).mean(axis=0), (queries > 0).mean(axis=0)
+    assert entry.flops["document-query"] == pytest.approx(shares[0] @ shares[1], rel=1e-5)
+    logits = torch.from_numpy(queries @ documents.T) / 2.0
+    logits = logits.masked_fill(~torch.from_numpy(batch.allowed), -torch.inf)
+    nce = torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.positives))
+    assert entry.losses["info-nce-batch"] == pytest.approx(float(nce), rel=1e-4)
+    flops = (documents.mean(axis=0) ** 2).sum()
+    # The warm-up has a third of two steps, which is one.
+    assert entry.strength == {"document": 1.0}
+    assert entry.loss == pytest.approx(float(nce) + flops, rel=1e-4)
+    assert trainer.step == 2
+
+
+def test_rates_rise_and_fall(base, tmp_path):
+    config = recipe(base, steps=20)
+    config = dataclasses.replace(
+        config, optimizer=dataclasses.replace(config.optimizer, warm_up=0.25)
+    )
+    train(config, tmp_path)
+    rates = [entry.lr for entry in read_log(tmp_path / LOG)]
+    expected = [5e-3 * min((s + 1) / 5, (20 - s) / 15, 1) for s in range(20)]
+    assert rates == pytest.approx(expected)
+
+
+def test_what_is_exported_is_what_was_trained(base, tmp_path):
+    texts, asked = CORPUS.documents[:6], CORPUS.queries[:6]
+    for queries in ("learned", "model"):
+        config = recipe(base, model={"queries": queries, "top_k": 12, "export_length": 20})
+        trainer = train(config, tmp_path / queries)
+        encoder = load_encoder(str(tmp_path / queries / STUDENT))
+        weights = trainer.documents(texts).weights.detach().numpy()
+        found = encoder.encode_documents(texts).to_scipy().toarray()
+        np.testing.assert_allclose(found, weights, rtol=1e-4, atol=1e-5)
+        if queries == "learned":
+            own = trainer.table(np.arange(6)).detach().numpy()
+            found = encoder.encode_queries(asked).to_scipy().toarray()
+            # The format has one cap of terms for both sides; no query reaches it here.
+            np.testing.assert_allclose(found, own, rtol=1e-6)
+
+
+def test_sentence_transformers_loads_the_student(base, tmp_path):
+    peer = pytest.importorskip("sentence_transformers").SparseEncoder
+    trainer = train(recipe(base, steps=3, model={"queries": "learned"}), tmp_path)
+    loaded = peer(str(tmp_path / STUDENT), device="cpu")
+    texts = CORPUS.documents[:5]
+    found = loaded.encode_document(texts, convert_to_sparse_tensor=False).numpy()
+    np.testing.assert_allclose(
+        found, trainer.documents(texts).weights.detach().numpy(), rtol=1e-4, atol=1e-5
+    )
+    found = loaded.encode_query(CORPUS.queries[:5], convert_to_sparse_tensor=False).numpy()
+    own = trainer.table(np.arange(5)).detach().numpy()
+    np.testing.assert_allclose(found, own, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seed": 2}, "seed=1, but seed=2"),
+        (
+            {"optimizer": OptimizerConfig(13, 5e-3, 1e-2)},
+            "optimizer.steps=12, but optimizer.steps=13",
+        ),
+        ({"losses": (KL,), "teachers": (TeacherConfig("bm25"),)}, "losses="),
+    ],
+)
+def test_another_training_in_the_folder_is_refused(base, tmp_path, change, named):
+    config = recipe(base)
+    train(config, tmp_path, stop=5)
+    with pytest.raises(UsageError, match="is asked for; resume with the same") as raised:
+        train(dataclasses.replace(config, **change), tmp_path)
+    assert named in str(raised.value)
+    # How it is reported is no part of it.
+    train(dataclasses.replace(config, output="elsewhere", checkpoint_every=3), tmp_path)
+
+
+def test_another_corpus_in_the_folder_is_refused(base, tmp_path):
+    train(recipe(base), tmp_path, stop=5)
+    with pytest.raises(UsageError, match="was saved with pairs="):
+        Trainer(recipe(base), tiny_corpus(41, seed=1), tmp_path, Surroundings())
+
+
+def test_collapse_stops_the_training(base, tmp_path):
+    sparse = SparsityConfig("flops", strength=1e6, warm_up=0.0)
+    config = recipe(base, steps=200, documents=sparse)
+    with pytest.raises(CollapseError, match="most likely the regulariser grew too strong"):
+        train(config, tmp_path)
+    entries = read_log(tmp_path / LOG)
+    assert len(entries) < 200
+    assert entries[-1].nnz["document"] < 1
+
+
+def test_a_loss_that_is_no_number_stops_the_training(base, tmp_path):
+    config = recipe(base, steps=50)
+    config = dataclasses.replace(
+        config, optimizer=dataclasses.replace(config.optimizer, learning_rate=1e15)
+    )
+    with pytest.raises(CollapseError, match="lower the learning rate"):
+        train(config, tmp_path)
+
+
+def test_negatives_need_a_retriever(base, tmp_path):
+    trainer = Trainer(recipe(base, batches=BatchConfig(8, 1)), CORPUS, tmp_path, Surroundings())
+    with pytest.raises(UsageError, match="need a retriever"):
+        trainer.run()
+
+
+@pytest.mark.parametrize(("target", "steps", "rate"), [(8, 800, 5e-3), (16, 600, 2e-3)])
+def test_target_nnz_is_reached(base, tmp_path, target, steps, rate):
+    sparse = SparsityConfig("flops", target_nnz=target, warm_up=0.1)
+    config = recipe(base, documents=sparse, checkpoint_every=steps)
+    train(dataclasses.replace(config, optimizer=OptimizerConfig(steps, rate)), tmp_path)
+    entries = read_log(tmp_path / LOG)
+    assert entries[0].nnz["document"] > 1.3 * target
+    assert np.mean([entry.nnz["document"] for entry in entries[-50:]]) == pytest.approx(
+        target, rel=0.1
+    )
+    assert {json.dumps(dict(entry.target_nnz)) for entry in entries} == {
+        json.dumps({"document": float(target)})
+    }

@@ -1,0 +1,169 @@
+"""lsr train: from a TOML file to an encoder, also when it is killed on the way."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.numpy import load_file
+
+from lsr.encoder import load_encoder
+from lsr.train.config import TrainingConfig, read_config
+from lsr.train.training_log import read_log
+from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_pairs, write_pairs
+from tests.service.conftest import environment, sentence
+
+CONFIG = """
+output = "trained"
+checkpoint_every = 5
+licence = "MIT"
+
+[model]
+base = "base"
+queries = "learned"
+dropout = 0.1
+max_length = 20
+
+[optimizer]
+steps = {steps}
+learning_rate = 1e-3
+
+[[sources]]
+path = "pairs.jsonl"
+licence = "CC0"
+
+[[teachers]]
+name = "bm25"
+
+[[losses]]
+name = "kl"
+
+[[losses]]
+name = "info-nce"
+candidates = "list"
+
+[documents]
+regularizer = "flops"
+target_nnz = 20
+
+[batches]
+queries = 8
+negatives = 2
+
+[mining]
+pool = 5
+rounds = 2
+
+[evaluation]
+every = 20
+held_out = 0.1
+"""
+
+
+@pytest.fixture
+def training(tmp_path):
+    tiny_checkpoint(tmp_path / "base")
+    write_pairs(tmp_path / "pairs.jsonl", tiny_pairs(80))
+    path = tmp_path / "training.toml"
+    path.write_text(CONFIG.format(steps=40))
+    return path
+
+
+def killed(folder, arguments, log, entries):
+    """Runs lsr, and kills it without warning when its log has so many entries."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "service.cli", *arguments],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        until = time.monotonic() + 200
+        while not (log.is_file() and log.read_bytes().count(b"\n") >= entries):
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < until
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+
+
+def test_killed_and_run_again_is_as_if_not_killed(lsr, training, tmp_path):
+    whole = lsr("train", training, "--json")
+    assert whole.returncode == 0, whole.stderr.decode()
+    arguments = ["train", "training.toml", "--output", "again", "--cache", "trained/teachers"]
+    killed(tmp_path, arguments, tmp_path / "again" / "log.jsonl", 27)
+    again = lsr(*arguments, "--json")
+    assert again.returncode == 0, again.stderr.decode()
+    states = [load_file(tmp_path / name / "state.safetensors") for name in ("trained", "again")]
+    assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        assert tensor.tobytes() == states[1][name].tobytes(), name
+    logs = [
+        [dataclasses.replace(entry, docs_per_s=None) for entry in read_log(path / "log.jsonl")]
+        for path in (tmp_path / "trained", tmp_path / "again")
+    ]
+    assert logs[0] == logs[1]
+
+    report, resumed = json.loads(whole.stdout), json.loads(again.stdout)
+    third = json.loads(lsr(*arguments, "--json").stdout)
+    assert report.keys() == resumed.keys() == third.keys()
+    assert (report["steps"], third["steps"]) == (40, 0)
+    assert 0 < resumed["steps"] < 40
+    assert third["last"] == resumed["last"]
+    assert report["last"]["step"] == 40
+    assert {"nDCG@10", "Recall@100", "nnz", "flops"} <= report["last"]["measures"].keys()
+
+    folder = tmp_path / "trained"
+    assert (folder / "log.png").read_bytes().startswith(b"\x89PNG")
+    written = read_config(folder / "training.toml", TrainingConfig)
+    assert written == read_config(training, TrainingConfig)
+    card = (folder / "student" / "README.md").read_text()
+    assert "CC0" in card
+    assert "license: mit" in card.lower()
+    encoder = load_encoder(str(folder / "student"))
+    assert encoder.encode_queries(["ba be"]).nnz <= 2
+    assert encoder.encode_documents(["ba be"]).nnz > 0
+
+
+def test_a_plain_report_says_how_to_use_the_encoder(lsr, training, tmp_path):
+    training.write_text(CONFIG.format(steps=2).replace("every = 20", "every = 0"))
+    result = lsr("train", training)
+    assert result.returncode == 0, result.stderr.decode()
+    text = result.stdout.decode()
+    assert text.startswith("2 steps in ")
+    assert "--encoder trained/student" in text
+
+
+def test_nothing_held_out_is_no_failure(lsr, training, tmp_path):
+    training.write_text(CONFIG.format(steps=2).replace("held_out = 0.1", "held_out = 0.0"))
+    result = lsr("train", training, "--json")
+    assert result.returncode == 0, result.stderr.decode()
+    assert "no query is held out, so the student is not scored" in result.stderr.decode()
+    assert json.loads(result.stdout)["last"]["measures"] == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "complaint"),
+    [
+        ("[optimizer]", "[optimiser]", 2, "there is no 'optimiser'"),
+        ("queries = 8", "queries = 800", 2, "[batches] queries is 800, and there are only"),
+        ("pairs.jsonl", "nowhere.jsonl", 2, "there is no file or folder"),
+        ('base = "base"', 'base = "./nowhere"', 2, "nowhere"),
+        ("[model]", "[model", 2, "is not valid TOML"),
+    ],
+)
+def test_mistakes_are_one_sentence(lsr, training, old, new, code, complaint):
+    training.write_text(CONFIG.format(steps=3).replace(old, new))
+    result = lsr("train", training)
+    assert complaint in sentence(result)
+    assert result.returncode == code
+
+
+def test_a_missing_configuration(lsr):
+    result = lsr("train", "nowhere.toml")
+    assert result.returncode == 2
+    assert "'nowhere.toml' does not exist; give a TOML file" in sentence(result)
