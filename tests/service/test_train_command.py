@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from lsr.encoder import load_encoder
-from lsr.train.config import TrainingConfig, read_config
+from lsr.train.config import TrainingConfig
+from lsr.train.config_file import read_config
 from lsr.train.training_log import read_log
 from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_pairs, write_pairs
 from tests.service.conftest import environment, sentence

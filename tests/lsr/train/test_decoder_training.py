@@ -57,7 +57,7 @@ def config(llama, pairs):
         "batches": {"queries": 4, "negatives": 1},
         "mining": {"depth": 5, "pool": 2, "rounds": 2},
         "documents": {"regularizer": "flops", "strength": 0.001},
-        "evaluation": {"every": 2},
+        "evaluation": {"every": 2, "held_out": 0.2},
         "checkpoint_every": 1,
     }
     return parse_config(tables, TrainingConfig)
