@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from eval.datasets import Dataset
 from eval.measures import measure
 from eval.run import Run
-from index.mining import Ranking, rank
+from index.mining import rank
+from index.searcher import TopK
 from lsr.encoder import SparseEncoder
 from lsr.qrels import Qrels
 from lsr.sparse import SparseBatch
@@ -62,10 +64,18 @@ class JudgedSet:
         """The pairs that a training keeps aside: each query's own document is to be found."""
         return cls("held-out", held_out.documents, held_out.queries, held_out.qrels)
 
+    def head(self, queries: int) -> JudgedSet:
+        """The first so many queries and the documents judged for them: a smaller, easier set."""
+        kept = dict(islice(self.queries.items(), queries))
+        qrels = {query: self.qrels[query] for query in kept}
+        judged = {document for grades in qrels.values() for document in grades}
+        documents = {name: text for name, text in self.documents.items() if name in judged}
+        return JudgedSet(self.name, documents, kept, qrels)
+
     def score(self, encoder: SparseEncoder, names: Sequence[str] = MEASURES) -> JudgedScore:
         """Rank all documents for each query by our exact engine, and measure the rankings."""
         ranking = rank(encoder, list(self.documents.values()), list(self.queries.values()), DEPTH)
-        run = self._run(ranking)
+        run = self.run(ranking.best)
         return JudgedScore(
             measure(self.qrels, run, names),
             ranking.documents.nnz / max(len(self.documents), 1),
@@ -73,7 +83,8 @@ class JudgedSet:
             run,
         )
 
-    def _run(self, ranking: Ranking) -> Run:
+    def run(self, best: TopK) -> Run:
+        """Rankings of the queries, from rows of the documents."""
         identifiers = list(self.documents)
         return {
             query: [
@@ -81,9 +92,7 @@ class JudgedSet:
                 for row, score in zip(rows, scores, strict=True)
                 if row >= 0
             ]
-            for query, rows, scores in zip(
-                self.queries, ranking.best.documents, ranking.best.scores, strict=True
-            )
+            for query, rows, scores in zip(self.queries, best.documents, best.scores, strict=True)
         }
 
 

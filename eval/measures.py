@@ -48,6 +48,35 @@ def measure(qrels: Qrels, run: Run, names: Sequence[str] = STANDARD) -> dict[str
     import ir_measures
 
     measures = parse_measures(names)
+    try:
+        values = ir_measures.calc_aggregate(list(measures.values()), *_judged(qrels, run))
+    except RuntimeError as error:
+        raise UsageError(f"a measure can't be computed here: {error}") from error
+    return {name: float(values[measure]) for name, measure in measures.items()}
+
+
+def measure_queries(qrels: Qrels, run: Run, name: str) -> dict[str, float]:
+    """The measure of each query of the qrels, 0 for one without results.
+
+    Raises:
+        UsageError: as for ``measure``.
+    """
+    import ir_measures
+
+    [wanted] = parse_measures([name]).values()
+    values = dict.fromkeys(qrels, 0.0)
+    try:
+        for metric in ir_measures.iter_calc([wanted], *_judged(qrels, run)):
+            values[metric.query_id] = float(metric.value)
+    except RuntimeError as error:
+        raise UsageError(f"a measure can't be computed here: {error}") from error
+    return values
+
+
+def _judged(qrels: Qrels, run: Run) -> tuple[list[Any], list[Any]]:
+    """What ir_measures takes."""
+    import ir_measures
+
     judged = [
         ir_measures.Qrel(query, document, grade)
         for query, judgements in qrels.items()
@@ -59,8 +88,4 @@ def measure(qrels: Qrels, run: Run, names: Sequence[str] = STANDARD) -> dict[str
         if query in qrels
         for document, score in descending(ranking)
     ]
-    try:
-        values = ir_measures.calc_aggregate(list(measures.values()), judged, scored)
-    except RuntimeError as error:
-        raise UsageError(f"a measure can't be computed here: {error}") from error
-    return {name: float(values[measure]) for name, measure in measures.items()}
+    return judged, scored

@@ -39,8 +39,8 @@ class Field:
 def encoder_fields(encoder: str, dense: str | None = None, bm25: bool = False) -> list[Field]:
     """The fields of a new collection: ``sparse``, and as asked for ``dense`` and ``bm25``.
 
-    An encoder that estimates IDF from the collection brings a ``bm25`` field over its own
-    vocabulary, for the counts.
+    An encoder whose queries are weighed by the collection's IDF brings a ``bm25`` field over its
+    own vocabulary, for the counts.
     """
     return fields_beside(load_encoder(encoder), dense, bm25)
 
@@ -50,7 +50,7 @@ def fields_beside(
 ) -> list[Field]:
     """``encoder_fields`` of an encoder that is loaded."""
     fields = [sparse_field(SPARSE, sparse)]
-    if not sparse.stores_counts and (bm25 or sparse.needs_statistics):
+    if not sparse.stores_counts and (bm25 or sparse.uses_statistics):
         fields.append(sparse_field(BM25, _lexical_companion(sparse)))
     if dense is not None:
         model = DenseEncoder.load(dense)

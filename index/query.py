@@ -15,6 +15,7 @@ from lsr.documents import check_unicode
 from lsr.encoder import SparseEncoder
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch, SparseVector
+from lsr.statistics import CollectionStatistics
 
 LONGEST_QUERY = 1 << 20
 
@@ -55,26 +56,32 @@ def encode_query(
     if item.kind == "dense":
         return _encode_dense(collection, item, queries)
     model = collection.query_encoder(item, encoder)
-    if model.needs_statistics:
-        _check_statistics(view, model)
+    statistics = _statistics(view, model)
     given = [_given_sparse(query, collection, item) for query in queries]
     texts = [_text(query, item) for query, row in zip(queries, given, strict=True) if row is None]
-    encoded = iter(model.encode_queries(texts, view.statistics) if texts else ())
+    encoded = iter(model.encode_queries(texts, statistics) if texts else ())
     rows = [next(encoded) if row is None else row for row in given]
     return SparseBatch.from_rows(rows, item.size)
 
 
-def _check_statistics(view: View, encoder: SparseEncoder) -> None:
-    """Raise UsageError where a collection has no counts of an encoder's terms to give it IDF."""
-    counts = view.counts
-    if counts is None or (counts.vocabulary or encoder.vocabulary.digest) != (
-        encoder.vocabulary.digest
-    ):
-        raise UsageError(
-            f"the query encoder {encoder.name} takes its IDF from counts of terms, which this "
-            "collection doesn't have; index into a new directory with --bm25, or give a query "
-            "encoder with an IDF table of its own"
-        )
+def _statistics(view: View, encoder: SparseEncoder) -> CollectionStatistics | None:
+    """Statistics of an encoder's terms, where it uses some and the collection counts them.
+
+    Raises:
+        UsageError: it needs them, and the collection doesn't count its terms.
+    """
+    if not encoder.uses_statistics:
+        return None
+    counts, vocabulary = view.counts, encoder.vocabulary.digest
+    if counts is not None and (counts.vocabulary or vocabulary) == vocabulary:
+        return view.statistics
+    if not encoder.needs_statistics:
+        return None
+    raise UsageError(
+        f"the query encoder {encoder.name} takes its IDF from counts of terms, which this "
+        "collection doesn't have; index into a new directory with --bm25, or give a query "
+        "encoder with an IDF table of its own"
+    )
 
 
 def _encode_dense(

@@ -39,11 +39,15 @@ class TokenBatch:
 class Batcher:
     """Tokenises with special tokens, truncates, and yields padded batches, longest first.
 
-    ``tokens`` counts the tokens of all batches so far, padding left out.
+    ``prefix`` goes before each text that is not blank. ``tokens`` counts the tokens of all batches
+    so far, padding left out.
     """
 
-    def __init__(self, vocabulary: Vocabulary, max_length: int, token_budget: int) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, max_length: int, token_budget: int, prefix: str = ""
+    ) -> None:
         self.tokens = 0
+        self._prefix = prefix
         self._size = vocabulary.size
         self._tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())
         self._tokenizer.enable_truncation(max_length)
@@ -71,7 +75,7 @@ class Batcher:
     def _tokenize(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], list[Encoding]]:
         """The places of the texts that are not blank, and their tokens."""
         rows = [row for row, text in enumerate(texts) if text.strip()]
-        encodings = self._tokenizer.encode_batch_fast([texts[row] for row in rows])
+        encodings = self._tokenizer.encode_batch_fast([self._prefix + texts[row] for row in rows])
         return np.array(rows, dtype=np.int64), encodings
 
     def _counted(self, batch: TokenBatch, rows: NDArray[np.int64]) -> TokenBatch:

@@ -121,14 +121,13 @@ def _projection(
     """Weight (terms, width) and bias (terms,) of the vocabulary projection.
 
     Raises:
-        ValueError: it is stored twice, and the two differ.
+        ValueError: it is tied, and stored a second time with other values.
     """
-    weight = arrays.get("cls.predictions.decoder.weight", words)
-    bias = arrays["cls.predictions.bias"]
-    if tied and weight is not words and not np.array_equal(weight, words):
-        raise ValueError("the projection is tied to embeddings that differ from it")
+    decoder = "cls.predictions.decoder"
     if not tied:
-        weight = arrays["cls.predictions.decoder.weight"]
-    if not np.array_equal(arrays.get("cls.predictions.decoder.bias", bias), bias):
-        raise ValueError("the projection has two biases")
-    return words if tied else weight, bias
+        return arrays[f"{decoder}.weight"], arrays[f"{decoder}.bias"]
+    bias = arrays["cls.predictions.bias"]
+    for kind, tensor in (("weight", words), ("bias", bias)):
+        if not np.array_equal(arrays.get(f"{decoder}.{kind}", tensor), tensor):
+            raise ValueError(f"the {kind} of the projection is stored twice and differs")
+    return words, bias

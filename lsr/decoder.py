@@ -19,7 +19,7 @@ from lsr.component import check_length, check_logs
 from lsr.encoder import SparseEncoder, canonical_name, fingerprint
 from lsr.errors import InputError, UsageError
 from lsr.pruning import Pruning
-from lsr.router import declared_logs
+from lsr.router import Side, declared_logs
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
@@ -142,20 +142,20 @@ class DecoderEncoder(SparseEncoder):
     @property
     def tokens_encoded(self) -> int:
         """Tokens that went through the model so far, each reading counted once."""
-        return self.loaded[1].tokens if "loaded" in vars(self) else 0
+        return sum(batcher.tokens for batcher in vars(self).get("_batchers", {}).values())
 
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """Term weights of each text after the prefix of documents."""
-        return self._encode(self.config.document_prefix, texts)
+        return self._encode("document", texts)
 
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseBatch:
         """Term weights of each text after the prefix of queries; the statistics are not used."""
-        return self._encode(self.config.query_prefix, texts)
+        return self._encode("query", texts)
 
-    def _encode(self, prefix: str, texts: Sequence[str]) -> SparseBatch:
-        model, batcher = self.loaded
+    def _encode(self, side: Side, texts: Sequence[str]) -> SparseBatch:
+        model, batcher = self.model, self._batchers[side]
         import torch
 
         def weigh(batch: TokenBatch) -> SparseBatch:
@@ -167,18 +167,18 @@ class DecoderEncoder(SparseEncoder):
                 np.log1p(pooled.values, out=pooled.values)
             return Pruning(top_k=self.config.top_k)(pooled)
 
-        weights = batcher.encode(prefixed(prefix, texts), weigh)
+        weights = batcher.encode(texts, weigh)
         return replace(weights, vocabulary_size=self.vocabulary.size)
 
     @cached_property
-    def loaded(self) -> tuple[CausalLanguageModel, Batcher]:
-        """The model, and what cuts texts into batches of tokens for it."""
+    def model(self) -> CausalLanguageModel:
+        """The model, with the adapter in its weights; loaded at first use."""
         from lsr.torch_runtime import transformers
 
         transformers()
         from lsr.causal import CausalLanguageModel
 
-        model = CausalLanguageModel(
+        return CausalLanguageModel(
             self._checkpoint,
             self.vocabulary.size,
             self._adapter,
@@ -186,17 +186,30 @@ class DecoderEncoder(SparseEncoder):
             echo=self.config.echo == "yes",
             dtype=self.config.dtype,
         )
-        budget = TOKEN_BUDGET[model.device.type]
-        return model, Batcher(
-            _known(self.vocabulary, model.rows, self._frame, self._checkpoint.name),
-            model.longest(self.config.max_length),
-            budget // 2 if self.config.echo == "yes" else budget,
+
+    def batcher(self, side: Side, max_length: int, token_budget: int) -> Batcher:
+        """What cuts texts of a side into batches of tokens for the model, behind their prefix.
+
+        ``max_length`` as in the settings; ``token_budget`` tokens are in a batch, both readings
+        counted.
+        """
+        prefixes = {"document": self.config.document_prefix, "query": self.config.query_prefix}
+        return Batcher(
+            self._known_vocabulary,
+            self.model.longest(max_length),
+            token_budget // 2 if self.config.echo == "yes" else token_budget,
+            prefixes[side],
         )
 
+    @cached_property
+    def _known_vocabulary(self) -> Vocabulary:
+        return _known(self.vocabulary, self.model.rows, self._frame, self._checkpoint.name)
 
-def prefixed(prefix: str, texts: Sequence[str]) -> list[str]:
-    """The texts behind the prefix, but for blank ones, which stay blank."""
-    return [text.strip() and prefix + text for text in texts]
+    @cached_property
+    def _batchers(self) -> dict[Side, Batcher]:
+        budget = TOKEN_BUDGET[self.model.device.type]
+        sides: tuple[Side, ...] = ("document", "query")
+        return {side: self.batcher(side, self.config.max_length, budget) for side in sides}
 
 
 def _tokenizer(checkpoint: Checkpoint, config: DecoderConfig) -> Checkpoint:

@@ -30,7 +30,8 @@ class SparseEncoder(Protocol):
     vector (family, weights, vocabulary, settings) and not with where the checkpoint lies.
     ``stores_counts`` is true where document vectors are raw term counts that become weights only
     with the statistics of the collection (BM25). ``needs_statistics`` is true where
-    ``encode_queries`` needs the statistics of the collection's term counts.
+    ``encode_queries`` needs the statistics of the collection's term counts, ``uses_statistics``
+    where it takes them into account if they are there.
     """
 
     name: str
@@ -38,6 +39,7 @@ class SparseEncoder(Protocol):
     fingerprint: str
     stores_counts: bool = False
     needs_statistics: bool = False
+    uses_statistics: bool = False
 
     @property
     def tokens_encoded(self) -> int:

@@ -56,6 +56,7 @@ class Bm25Encoder(SparseEncoder):
 
     stores_counts = True
     needs_statistics = True
+    uses_statistics = True
 
     def __init__(
         self, config: Bm25Config | None = None, checkpoint: Checkpoint | None = None
@@ -135,7 +136,7 @@ def collection_statistics(
         documents: their texts.
         stored: what the encoder makes of them.
     """
-    if not encoder.needs_statistics:
+    if not encoder.uses_statistics:
         return None
     if encoder.stores_counts:
         return encoder.statistics(stored)

@@ -39,19 +39,23 @@ class BinaryConfig:
 
 @dataclass(frozen=True, slots=True)
 class TableConfig:
-    """``idf`` is ``checkpoint`` (its table), ``collection`` (estimated), or ``auto``.
+    """``idf`` is ``checkpoint`` (its table), ``collection`` (estimated), ``both`` or ``auto``.
 
     ``auto`` takes the checkpoint's table where there is one: idf.json, else the query module of a
-    sentence-transformers Router, else query_token_weights.txt. ``missing`` is the weight of a term
-    that the table leaves out; ``auto`` is 0, as in sentence-transformers, but 1 for
-    query_token_weights.txt, which lists only what differs from 1.
+    sentence-transformers Router, else query_token_weights.txt. ``both`` reads the table as the IDF
+    of ``prior`` documents that every collection begins with, as ``informed_idf`` says. ``missing``
+    is the weight of a term that the table leaves out; ``auto`` is 0, as in sentence-transformers,
+    but 1 for query_token_weights.txt, which lists only what differs from 1.
     """
 
     idf: str = "auto"
     missing: str = "auto"
+    prior: int = 5000
 
     def __post_init__(self) -> None:
-        check_choice("idf", self.idf, ("auto", "checkpoint", "collection"))
+        check_choice("idf", self.idf, ("auto", "checkpoint", "collection", "both"))
+        if not 1 <= self.prior <= 1_000_000_000:
+            raise UsageError(f"prior is {self.prior}; allowed is 1 to 1000000000 documents")
         if self.missing != "auto":
             try:
                 weight = float(self.missing)
@@ -70,6 +74,8 @@ class TermLookup(Component):
     Args:
         table: float32 (V,), or None where the collection's IDF is the table.
         top_k: terms of a text that stay, those of the largest weights; 0 is all.
+        prior: documents that the table stands for beside those of the collection; 0 is the table
+            alone.
     """
 
     def __init__(
@@ -79,13 +85,16 @@ class TermLookup(Component):
         identity: Mapping[str, Any],
         counts: bool = False,
         top_k: int = 0,
+        prior: int = 0,
     ) -> None:
         self.vocabulary = vocabulary
         self.needs_statistics = table is None
+        self.uses_statistics = table is None or prior > 0
         self.identity = identity
         self._table = table
         self._counts = counts
         self._prune = Pruning(top_k=top_k)
+        self._prior = prior
 
     @classmethod
     def binary(cls, vocabulary: Vocabulary, config: BinaryConfig) -> TermLookup:
@@ -104,7 +113,7 @@ class TermLookup(Component):
         table = None
         if config.idf != "collection":
             table = read_term_table(checkpoint, config.missing)
-        if table is None and config.idf == "checkpoint":
+        if table is None and config.idf in ("checkpoint", "both"):
             raise InputError(
                 f"the checkpoint {checkpoint.name!r} has no idf.json, no SparseStaticEmbedding and "
                 "no query_token_weights.txt; use idf=collection to estimate the table from the "
@@ -112,8 +121,10 @@ class TermLookup(Component):
             )
         idf = "collection" if table is None else table.tobytes().hex()
         top_k = declared_top_k(checkpoint)
+        prior = config.prior if config.idf == "both" else 0
         identity = {"kind": "table", "idf": idf} | ({"top_k": top_k} if top_k else {})
-        return cls(vocabulary, table, identity, top_k=top_k)
+        identity |= {"prior": prior} if prior else {}
+        return cls(vocabulary, table, identity, top_k=top_k, prior=prior)
 
     def encode(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
@@ -124,9 +135,27 @@ class TermLookup(Component):
             if statistics is None:
                 raise UsageError("this encoder estimates IDF and needs a collection's statistics")
             table = statistics.idf
+        elif statistics is not None and self._prior:
+            table = informed_idf(statistics, table, self._prior)
         batch = count_terms(self.vocabulary, texts)
         weights = table[batch.indices]
         if self._counts:
             weights = weights * batch.values
         weighted = SparseBatch(batch.indptr, batch.indices, weights, batch.vocabulary_size)
         return self._prune(weighted.keep(weights > 0))
+
+
+def informed_idf(
+    statistics: CollectionStatistics, table: NDArray[np.float32], prior: int
+) -> NDArray[np.float32]:
+    """IDF of a collection that ``prior`` documents stand before, float32 (V,).
+
+    A term of the weight w in the table is in the share e^-w of those documents, which is what IDF
+    says of it. In a small collection the table then decides, in a large one its own counts. A term
+    without a weight in the table, such as a special token, keeps none.
+    """
+    shares = np.where(table > 0, np.exp(-table.astype(np.float64)), 0.0)
+    frequency = statistics.document_frequency + prior * shares
+    documents = statistics.documents + prior
+    idf = np.log1p((documents - frequency + 0.5) / (frequency + 0.5))
+    return np.where(table > 0, idf, 0.0).astype(np.float32)

@@ -17,9 +17,17 @@ from lsr.checkpoint import Checkpoint
 from lsr.component import Component, Lazy, SharedModels, changed, check_length, check_logs
 from lsr.errors import UsageError
 from lsr.lexical import count_terms
+from lsr.literal import LiteralTerms
 from lsr.pooling import check_choice, owners, pool_terms
 from lsr.pruning import SPECIAL, Pruning, folded_terms, special_terms
-from lsr.router import Side, declared_length, declared_logs, declared_pool, declared_top_k
+from lsr.router import (
+    Side,
+    declared_length,
+    declared_literal,
+    declared_logs,
+    declared_pool,
+    declared_top_k,
+)
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.torch_runtime import has_gpu, inference_mode, transformers
@@ -46,7 +54,9 @@ class MlmConfig:
     prefix. ``own_terms`` keeps only terms that occur in the text, ``fold=case-space`` joins terms
     that differ by case or leading space, by the larger weight. ``prefix`` stands before each text.
     ``head=embeddings`` projects onto the input embeddings. ``importance=epic`` weighs positions and
-    documents as EPIC does. ``trust_remote_code`` lets the checkpoint's own code run.
+    documents as EPIC does. ``literal`` adds ``LiteralTerms`` of that weight, ``literal_length``
+    being their ``length``; -1 and 0 take what the checkpoint says, else none and 100.
+    ``trust_remote_code`` lets the checkpoint's own code run.
     """
 
     max_length: int = 0
@@ -64,6 +74,8 @@ class MlmConfig:
     prefix: str = ""
     head: str = "mlm"
     importance: str = "none"
+    literal: float = -1.0
+    literal_length: float = 0.0
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
@@ -80,6 +92,10 @@ class MlmConfig:
         check_choice("fold", self.fold, ("none", "case-space"))
         check_choice("head", self.head, ("mlm", "embeddings"))
         check_choice("importance", self.importance, ("none", "epic"))
+        if self.literal != -1 and not (self.literal >= 0 and np.isfinite(self.literal)):
+            raise UsageError(f"literal is {self.literal}; allowed is 0 or more")
+        if not (self.literal_length >= 0 and np.isfinite(self.literal_length)):
+            raise UsageError(f"literal_length is {self.literal_length}; allowed is 0 or more")
         if self.importance == "epic" and (self.head != "mlm" or self.position_top_k):
             raise UsageError("importance=epic goes with head=mlm, and without position_top_k")
         Pruning(self.threshold, 0 if self.top_k == -1 else self.top_k, self.prune)
@@ -115,6 +131,9 @@ class PooledLogits(Component):
         self.identity = identity
         self._model = model
         self._prune = Pruning(config.threshold, config.top_k, config.prune)
+        self._literal = None
+        if config.literal > 0:
+            self._literal = LiteralTerms(vocabulary, config.literal, config.literal_length)
 
     @property
     def tokens_encoded(self) -> int:
@@ -133,6 +152,8 @@ class PooledLogits(Component):
             own = count_terms(self.vocabulary, texts)
             own_keys = owners(own) * own.vocabulary_size + own.indices
             weights = weights.keep(np.isin(keys, own_keys, assume_unique=True))
+        if self._literal:
+            weights = self._literal.add_to(weights, texts)
         return self._prune(weights)
 
     def _weigh(self, batch: TokenBatch) -> SparseBatch:
@@ -270,11 +291,15 @@ def pooled_logits(
         logs=config.logs or declared_logs(checkpoint, side),
         top_k=declared_top_k(checkpoint) if config.top_k == -1 else config.top_k,
         pool=declared_pool(checkpoint, side) if config.pool == "auto" else config.pool,
+        literal=declared_literal(checkpoint).weight if config.literal == -1 else config.literal,
+        literal_length=config.literal_length or declared_literal(checkpoint).length,
     )
     settings = changed(resolved, "max_length", "logs", "trust_remote_code")
-    for name, usual in {"pool": "max", "top_k": 0}.items():
+    for name, usual in {"pool": "max", "top_k": 0, "literal": 0.0}.items():
         if settings.get(name) == usual:
             del settings[name]
+    if "literal" not in settings:
+        del settings["literal_length"]
     settings |= {"max_length": resolved.max_length, "logs": resolved.logs}
     identity: dict[str, Any] = {"checkpoint": checkpoint.digest, "config": settings}
     if config.trust_remote_code and (code := _code_digest(checkpoint)):

@@ -75,7 +75,7 @@ class PairEncoder(SparseEncoder):
                 f"{document.vocabulary.size} and {query.vocabulary.size} terms; give a query "
                 "checkpoint that was trained with the document checkpoint"
             )
-        if document.needs_statistics:
+        if document.uses_statistics:
             raise UsageError(
                 "the document side can't estimate IDF from the collection that it makes; "
                 "give a checkpoint with a table, and document.idf=checkpoint"
@@ -83,6 +83,7 @@ class PairEncoder(SparseEncoder):
         self.name = name
         self.vocabulary = document.vocabulary
         self.needs_statistics = query.needs_statistics
+        self.uses_statistics = query.uses_statistics
         self.fingerprint = _fingerprint(document, query)
         self.document = document
         self.query = query

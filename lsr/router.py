@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
@@ -18,6 +18,8 @@ from lsr.errors import InputError
 Side = Literal["document", "query"]
 # Tokens of a text that count where a checkpoint says nothing, as in SPLADE's own evaluation.
 LENGTH = 256
+
+LITERAL = ("literal", "literal_length")
 
 
 def side_checkpoint(checkpoint: Checkpoint, side: Side) -> Checkpoint | None:
@@ -86,6 +88,35 @@ def declared_top_k(checkpoint: Checkpoint) -> int:
         InputError: it is no number of terms.
     """
     return _number(checkpoint, "config_sentence_transformers.json", "max_active_dims", 1) or 0
+
+
+class DeclaredLiteral(NamedTuple):
+    """``weight`` and ``length`` of ``lsr.literal.LiteralTerms``; weight 0 is none."""
+
+    weight: float
+    length: float
+
+
+def declared_literal(checkpoint: Checkpoint) -> DeclaredLiteral:
+    """What an encoder that ``lsr train`` wrote says of its literal terms.
+
+    Raises:
+        InputError: they are no numbers that are allowed.
+    """
+    found = (checkpoint.json("config_sentence_transformers.json") or {}).get("lsr", {})
+    values = [found.get(key, 0) if isinstance(found, dict) else None for key in LITERAL]
+    numbers = [
+        float(value)
+        for value in values
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1e6
+    ]
+    if len(numbers) < len(LITERAL):
+        raise InputError(
+            f"the config_sentence_transformers.json of {checkpoint.name!r} has lsr={found!r}; "
+            f"allowed are numbers from 0 for {' and '.join(LITERAL)}"
+        )
+    weight, length = numbers
+    return DeclaredLiteral(weight, length or 100.0)
 
 
 def _number(checkpoint: Checkpoint, file: str, key: str, least: int) -> int | None:

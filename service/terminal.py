@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lsr.encode_run import EncodeReport
     from lsr.health import Health
     from lsr.train.run import TrainingReport
+    from lsr.train.spar_run import SparReport
     from lsr.train.training_log import Entry
 
 TERMS_SHOWN = 6
@@ -159,7 +161,19 @@ def print_training_report(report: TrainingReport) -> None:
     nnz = report.last.nnz.get("document", 0.0)
     out.print(
         f"{report.steps:,} steps in {report.seconds:,.0f} s; {nnz:.0f} terms a document; the plot "
-        f"is {report.plot}; use the encoder with --encoder {report.student}",
+        f"is {report.plot}; use the encoder with --encoder {shlex.quote(report.encoder)}",
+        markup=False,
+    )
+    if report.missed:
+        err.print(f"Warning: {report.missed}", markup=False)
+
+
+def print_spar_report(report: SparReport) -> None:
+    """What a training of Lambda did, in one line, and how to use the result."""
+    out.print(
+        f"{report.steps:,} steps in {report.seconds:,.0f} s; the plot is {report.plot}; Lambda is "
+        f"{report.model}; use it beside a dense encoder with --dense "
+        f"{shlex.quote(f'MODEL+{report.model}')},weight=1.0, the weight tuned on queries of yours",
         markup=False,
     )
 

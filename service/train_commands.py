@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from service.options import json_option
 if TYPE_CHECKING:
     from lsr.train.config import TrainingConfig
     from lsr.train.pairs import HeldOut
+    from lsr.train.spar_run import SparTrainingConfig
     from lsr.train.trainer import Evaluate
 
 
@@ -24,28 +26,67 @@ if TYPE_CHECKING:
 def train_command(
     config: Path, output: Path | None, cache: Path | None, quiet: bool, as_json: bool
 ) -> None:
-    """Train a sparse encoder as CONFIG, a TOML file, says.
+    """Train an encoder as CONFIG, a TOML file, says.
+
+    It is a sparse encoder, or, with kind = "spar", a dense one that imitates a sparse one.
 
     Run the same command again after an interruption: it goes on from its last checkpoint, and
-    gives the weights that it would have given without. The folder then holds the encoder in
-    `student`, which --encoder takes, and `log.jsonl` with its plot `log.png`.
+    gives the weights that it would have given without. The folder then holds the encoder, which
+    --encoder or --dense takes, and `log.jsonl` with its plot `log.png`.
     """
+    from lsr.errors import UsageError
+    from lsr.train.config import TrainingConfig
+    from lsr.train.config_file import parse_config, read_toml
+    from lsr.train.spar_run import SparTrainingConfig
+
+    tables = read_toml(config)
+    kind = tables.pop("kind", "sparse")
+    if kind == "sparse":
+        _train_sparse(parse_config(tables, TrainingConfig), output, cache, quiet, as_json)
+    elif kind == "spar":
+        if cache is not None:
+            raise UsageError('--cache is given, but kind = "spar" has no vectors of teachers')
+        settings = parse_config({"kind": kind} | tables, SparTrainingConfig)
+        _train_spar(settings, output, quiet, as_json)
+    else:
+        raise UsageError(f"kind is {kind!r}; allowed are 'sparse' and 'spar'")
+
+
+def _train_sparse(
+    settings: TrainingConfig, output: Path | None, cache: Path | None, quiet: bool, as_json: bool
+) -> None:
     from index.mining import retrieve
-    from lsr.train.config import TrainingConfig, read_config
     from lsr.train.run import Tools, Watching, run_training
     from service import terminal
 
-    settings = read_config(config, TrainingConfig)
     folder = output or Path(settings.output)
     with terminal.training_progress(quiet or as_json) as (on_step, on_progress):
         watching = Watching(on_step, on_progress, terminal.print_rejected)
-        report = run_training(
-            settings, folder, cache or folder / "teachers", Tools(retrieve, judge), watching
-        )
+        tools = Tools(partial(retrieve, on_progress=on_progress), judge)
+        report = run_training(settings, folder, cache or folder / "teachers", tools, watching)
     if as_json:
         terminal.print_json(report.to_json())
     else:
         terminal.print_training_report(report)
+
+
+def _train_spar(
+    settings: SparTrainingConfig, output: Path | None, quiet: bool, as_json: bool
+) -> None:
+    from index.mining import retrieve
+    from lsr.train.run import Watching
+    from lsr.train.spar_run import run_spar
+    from service import terminal
+
+    folder = output or Path(settings.output)
+    with terminal.training_progress(quiet or as_json) as (on_step, on_progress):
+        watching = Watching(on_step, on_progress, terminal.print_rejected)
+        ranked = partial(retrieve, on_progress=on_progress)
+        report = run_spar(settings, folder, ranked, watching)
+    if as_json:
+        terminal.print_json(report.to_json())
+    else:
+        terminal.print_spar_report(report)
 
 
 def judge(config: TrainingConfig, held_out: HeldOut) -> Evaluate:

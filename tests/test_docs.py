@@ -128,3 +128,85 @@ def test_every_command_explains_itself():
 def test_the_readmes_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
+
+
+GUIDE = (ROOT / "docs" / "training.md").read_text()
+
+
+def test_the_training_guide_has_a_configuration_that_is_valid():
+    import tomllib
+
+    from lsr.train.config import TrainingConfig
+    from lsr.train.config_file import parse_config
+    from lsr.train.spar_run import SparTrainingConfig
+
+    sparse, dense = re.findall(r"^```toml\n(.*?)^```", GUIDE, re.M | re.S)
+    config = parse_config(tomllib.loads(sparse), TrainingConfig)
+    assert config.documents.target_nnz == 120
+    assert parse_config(tomllib.loads(dense), SparTrainingConfig).spar.teacher == "bm25"
+    for command in re.findall(r"^lsr (.*)$", GUIDE, re.M):
+        name, *words = command.split()
+        assert_options_exist(name, [word for word in words if word.startswith("--")])
+
+
+def assert_options_exist(name, options):
+    from service.cli import cli
+
+    known = {option for param in cli.commands[name].params for option in param.opts}
+    assert {*options} <= known
+
+
+def settings_of_the_guide():
+    """{table: {setting: default as written}} of the guide's tables."""
+    part = GUIDE.partition("## All settings")[2].partition("\n## The exported")[0]
+    found, tables = {}, [""]
+    for line in part.splitlines():
+        if line.startswith("`["):
+            tables = re.findall(
+                r"`\[+([\w.]+)\]+`", line.partition(" with ")[0].partition(" for ")[0]
+            )
+        row = re.match(r"\| `(\w+)` \|(.*?)\|", line)
+        if row:
+            for table in tables:
+                found.setdefault(table, {})[row[1]] = row[2].strip(" `")
+    return found
+
+
+def test_the_training_guide_names_every_setting_and_its_default():
+    import dataclasses
+    import json
+
+    from lsr.train import config, decoder_student, spar
+
+    tables = {
+        "": config.TrainingConfig,
+        "model": config.ModelConfig,
+        "model.lora": decoder_student.LoraConfig,
+        "model.decoder": decoder_student.DecoderStudentConfig,
+        "sources": config.SourceConfig,
+        "losses": config.LossConfig,
+        "teachers": config.TeacherConfig,
+        "documents": config.SparsityConfig,
+        "queries": config.SparsityConfig,
+        "batches": config.BatchConfig,
+        "mining": config.MiningConfig,
+        "optimizer": config.OptimizerConfig,
+        "evaluation": config.EvaluationConfig,
+        "memory": config.MemoryConfig,
+        "spar": spar.SparConfig,
+    }
+    written = settings_of_the_guide()
+    assert written.keys() == tables.keys()
+    for table, kind in tables.items():
+        fields = {
+            field.name: field.default
+            for field in dataclasses.fields(kind)
+            if f"{table}.{field.name}".strip(".") not in tables
+        }
+        assert written[table].keys() == fields.keys()
+        for name, value in fields.items():
+            shown = written[table][name]
+            if value is dataclasses.MISSING:
+                assert not shown or name == "targets"
+            else:
+                assert json.loads(shown) == value, (table, name)

@@ -103,9 +103,9 @@ class Anatomy:
         width = self._backbone.projection.weight.shape[1]
         shapes = [(side, side, side) for side in SIDES] + [(TILE[0], width, TILE[1])]
         with torch.inference_mode():
-            float32 = max(_operations_per_second(*shape, np.float32) for shape in shapes)
+            float32 = max(operations_per_second(*shape, np.float32) for shape in shapes)
             try:
-                int8 = max(_operations_per_second(*shape, np.int8) for shape in shapes)
+                int8 = max(operations_per_second(*shape, np.int8) for shape in shapes)
             except (AttributeError, RuntimeError):
                 int8 = None
         return Peaks(float32, int8)
@@ -124,7 +124,7 @@ class _Clock:
         return found
 
 
-def _operations_per_second(rows: int, width: int, columns: int, kind: type[np.generic]) -> float:
+def operations_per_second(rows: int, width: int, columns: int, kind: type[np.generic]) -> float:
     """Of ``rows`` x ``width`` times ``width`` x ``columns``, into memory that is there."""
     import torch
 

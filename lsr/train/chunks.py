@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from lsr.batch_threads import map_batches
-from lsr.batching import Batcher, TokenBatch
+from lsr.batching import TokenBatch
 from lsr.head import VocabularyProjection
-from lsr.pruning import Pruning, special_terms
+from lsr.literal import LiteralTerms
+from lsr.pooling import owners
+from lsr.pruning import special_terms
+from lsr.router import Side
 from lsr.sparse import SparseBatch
 from lsr.train.max_pooling import PooledMaxima
-from lsr.train.regularizers import saturate
+from lsr.train.regularizers import saturate, top_k
 from lsr.train.student import Student
 
 Gradients = list[torch.Tensor | None]
@@ -26,12 +30,14 @@ Result = TypeVar("Result")
 class Weighing:
     """How the student's logits become term weights.
 
-    ``logs`` logarithms, 1 or 2; ``max_length`` tokens of a text count; ``top_k`` weights of a text
-    are kept (0: all); ``drop_special`` leaves out special tokens.
+    ``logs`` logarithms, 1 or 2; ``max_length`` tokens of a text count; ``literal`` adds the text's
+    own terms; ``top_k`` weights of a text are kept (0: all); ``drop_special`` leaves out special
+    tokens.
     """
 
     logs: int = 1
     max_length: int = 256
+    literal: LiteralTerms | None = None
     top_k: int = 0
     drop_special: bool = False
 
@@ -72,58 +78,75 @@ class ChunkedEncoder:
         weighing: how logits become weights.
         chunk_tokens: padded tokens in a chunk; 0 for as many chunks as threads.
         cached: repeat the forward pass.
+        side: whether the texts are documents or queries.
     """
 
     def __init__(
-        self, student: Student, weighing: Weighing, chunk_tokens: int = 0, cached: bool = False
+        self,
+        student: Student,
+        weighing: Weighing,
+        chunk_tokens: int = 0,
+        cached: bool = False,
+        side: Side = "document",
     ) -> None:
         self.student = student
         self.weighing = weighing
         self.cached = cached
         self.chunk_tokens = chunk_tokens
-        length = student.longest(weighing.max_length)
-        self._tokens = Batcher(student.vocabulary, length, chunk_tokens)
+        self._tokens = student.batcher(side, weighing.max_length, chunk_tokens)
         special = special_terms(student.vocabulary, "drop" if weighing.drop_special else "keep")
         self._special = special if special.any() else None
-        self._prune = Pruning(top_k=weighing.top_k)
         self._parameters = [p for p in student.parameters().values() if p.requires_grad]
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
         """Term weights of each text, in their order; a blank text has none."""
         student = self.student
         batches = list(self._tokens(texts) if self.chunk_tokens else self._split(texts))
-        projection = VocabularyProjection(*student.projection(), student.vocabulary.size)
-        before: list[torch.Tensor] = []
+        weight, bias = student.projection()
+        terms = min(student.vocabulary.size, len(weight))
+        projection = VocabularyProjection(weight, bias, terms)
+        seeds = torch.randint(2**31, (len(batches),)).tolist() if student.random else None
 
-        def forward(batch: TokenBatch) -> torch.Tensor:
-            if student.random:
-                before.append(torch.get_rng_state())
+        def weigh(place: int) -> torch.Tensor:
+            if seeds is None:
+                return self._weigh(batches[place], projection)
+            with torch.random.fork_rng():
+                torch.manual_seed(seeds[place])
+                return self._weigh(batches[place], projection)
+
+        def forward(place: int) -> torch.Tensor:
             with torch.set_grad_enabled(not self.cached):
-                return self._weigh(batch, projection)
+                return weigh(place)
 
-        parts = self._each(forward, batches)
+        parts = self._each(forward, range(len(batches)))
         weights = torch.zeros(len(texts), student.vocabulary.size, device=student.device)
         for batch, part in zip(batches, parts, strict=True):
             weights[torch.from_numpy(batch.rows)] = part.detach()
-
-        def again(place: int) -> torch.Tensor:
-            if not self.cached:
-                return parts[place]
-            if not student.random:
-                return self._weigh(batches[place], projection)
-            with torch.random.fork_rng():
-                torch.set_rng_state(before[place])
-                return self._weigh(batches[place], projection)
+        weights = self._finish(weights, texts)
 
         def carry_back(gradient: torch.Tensor) -> None:
+            gradient = gradient.masked_fill(weights.detach() <= 0, 0)
+
             def gradients(place: int) -> Gradients:
                 rows = torch.from_numpy(batches[place].rows)
-                return self._gradients(again(place), gradient[rows])
+                part = weigh(place) if self.cached else parts[place]
+                return self._gradients(part, gradient[rows])
 
             for found in self._each(gradients, range(len(batches))):
                 self._add(found)
 
         return Encoded(weights.requires_grad_(), carry_back)
+
+    def _finish(self, weights: torch.Tensor, texts: Sequence[str]) -> torch.Tensor:
+        """The model's weights with the literal ones, and without those that are cut."""
+        weighing = self.weighing
+        if weighing.literal is not None:
+            own = weighing.literal(texts)
+            places = torch.from_numpy(owners(own)), torch.from_numpy(own.indices.astype(np.int64))
+            places = places[0].to(weights.device), places[1].to(weights.device)
+            values = torch.from_numpy(own.values).to(weights.device)
+            weights.index_put_(places, values, accumulate=True)
+        return top_k(weights, weighing.top_k) if weighing.top_k else weights
 
     def _split(self, texts: Sequence[str]) -> list[TokenBatch]:
         return self._tokens.split(texts, torch.get_num_threads())
@@ -138,14 +161,13 @@ class ChunkedEncoder:
         weight, bias = self.student.projection()
         maxima = PooledMaxima(states, weight, bias, offsets, projection, self._keep)
         shape = len(batch.rows), self.student.vocabulary.size
-        weights = states.new_zeros(shape)
-        values = saturate(maxima.values, self.weighing.logs)
+        # A decoder's states may be shorter than float32.
+        weights = states.new_zeros(shape, dtype=torch.float32)
+        values = saturate(maxima.values.float(), self.weighing.logs)
         return weights.index_put((maxima.rows, maxima.terms), values)
 
     def _keep(self, pooled: SparseBatch) -> SparseBatch:
-        if self._special is not None:
-            pooled = pooled.keep(~self._special[pooled.indices])
-        return self._prune(pooled)
+        return pooled if self._special is None else pooled.keep(~self._special[pooled.indices])
 
     def _gradients(self, part: torch.Tensor, gradient: torch.Tensor) -> Gradients:
         found = torch.autograd.grad(part, self._parameters, gradient, allow_unused=True)

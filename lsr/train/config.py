@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from dataclasses import dataclass, field
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 from lsr.component import check_length
-from lsr.errors import InputError, NotFoundError, UsageError
+from lsr.errors import UsageError
 from lsr.pooling import check_choice
+from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
 
-ConfigT = TypeVar("ConfigT")
-LARGEST_CONFIG = 1 << 20
 REGULARIZERS = ("flops", "l1", "l0-flops", "idf-flops", "df-flops")
 STRICT = ConfigDict(extra="forbid", strict=True)
 # Floats hold every whole number up to here.
 LARGEST_NUMBER = 1 << 53
-ALLOWED = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "string_type": "a text",
-    "bool_type": "true or false",
-    "tuple_type": "a list of tables",
-    "dataclass_type": "a table",
-}
 
 
 def check_range(option: str, value: float, least: float, most: float = LARGEST_NUMBER) -> None:
@@ -49,22 +35,37 @@ class ModelConfig:
     the table begins: ``training`` estimates it from the training documents, else a checkpoint
     with a table. ``logs`` is 1, or 2 for the l0 activation. ``max_length`` and ``query_length``
     are tokens of a text in training, ``export_length`` those that the exported encoder reads;
+    ``literal`` is the weight of documents' literal terms (``lsr.literal``; 0: none).
     ``top_k`` keeps the k largest weights of a document (0: all), in training and in
-    the exported model. ``dropout`` is the probability of all dropout layers. ``base_licence``
-    goes into the model card.
+    the exported model. ``dropout`` is the probability of all dropout layers. ``base_share`` of
+    the weights of ``base`` go into the exported ones, the rest being trained: their average does
+    better away from the training data (Wortsman et al. 2022). ``base_name``
+    and ``base_licence`` are for the model card, where ``base`` is a folder. With ``lora`` or
+    ``decoder`` the base is a decoder-only language model, of which an adapter is trained; what is
+    not given of the two keeps its defaults.
     """
 
     base: str
+    base_name: str = ""
     base_licence: str = "not stated"
     queries: str = "idf"
     idf: str = "training"
     logs: int = 1
+    literal: float = 0.0
     max_length: int = 128
     query_length: int = 64
     export_length: int = 256
     top_k: int = 0
     dropout: float = 0.0
+    base_share: float = 0.0
+    lora: LoraConfig | None = None
+    decoder: DecoderStudentConfig | None = None
     __pydantic_config__ = STRICT
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether the base is a decoder-only language model."""
+        return self.lora is not None or self.decoder is not None
 
     def __post_init__(self) -> None:
         check_choice("queries", self.queries, ("model", "idf", "learned", "binary"))
@@ -72,8 +73,21 @@ class ModelConfig:
             raise UsageError(f"logs is {self.logs}; allowed are 1 and 2")
         for option in ("max_length", "query_length", "export_length"):
             check_length(getattr(self, option), option)
+        check_range("literal", self.literal, 0)
+        if self.literal and self.queries == "model":
+            raise UsageError("literal terms need queries without a model; leave literal out")
         check_range("top_k", self.top_k, 0)
         check_range("dropout", self.dropout, 0, 0.9)
+        check_range("base_share", self.base_share, 0, 0.99)
+        if self.is_decoder and self.queries != "model":
+            raise UsageError(
+                f"queries is {self.queries!r}, but a decoder encodes them itself; write "
+                'queries = "model", or leave out [model.lora] and [model.decoder]'
+            )
+        if self.is_decoder and self.dropout:
+            raise UsageError("the dropout of a decoder is its adapter's; give it in [model.lora]")
+        if self.is_decoder and self.base_share:
+            raise UsageError("an adapter has no base_share; leave it out")
 
 
 @dataclass(frozen=True)
@@ -342,66 +356,3 @@ class TrainingConfig:
         check_range("anti_zero", self.anti_zero, 0)
         check_range("seed", self.seed, 0, 2**32 - 1)
         check_range("checkpoint_every", self.checkpoint_every, 1)
-
-
-def read_config(path: Path, config: type[ConfigT]) -> ConfigT:
-    """A settings dataclass from a TOML file.
-
-    Raises:
-        NotFoundError: there is no such file.
-        InputError: it is larger than 1 MiB or no TOML.
-        UsageError: an unknown or missing key, or a value of the wrong type or range.
-    """
-    if not path.is_file():
-        raise NotFoundError(f"the configuration {str(path)!r} does not exist; give a TOML file")
-    if path.stat().st_size > LARGEST_CONFIG:
-        raise InputError(f"{path} is larger than 1 MiB; no such configuration is read")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from error
-    return parse_config(table, config)
-
-
-def parse_config(table: Mapping[str, Any], config: type[ConfigT], place: str = "") -> ConfigT:
-    """A settings dataclass from TOML's tables; what is not given keeps its default.
-
-    ``place`` says in messages which table it is.
-
-    Raises:
-        UsageError: an unknown or missing key, or a value of the wrong type or range.
-    """
-    for name, kind in get_type_hints(config).items():
-        value = table.get(name)
-        if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
-            parse_config(value, kind, f"[{name}] ")
-        elif isinstance(value, list) and get_args(kind):
-            for number, one in enumerate(value, start=1):
-                if isinstance(one, Mapping):
-                    parse_config(one, get_args(kind)[0], f"[[{name}]] number {number}: ")
-    try:
-        return TypeAdapter(config).validate_json(json.dumps(table, default=str))
-    except UsageError as error:
-        raise UsageError(f"{place}{error}") from None
-    except ValidationError as error:
-        # A name that is not known explains why another is missing.
-        first = min(error.errors(), key=lambda fault: fault["type"] == "missing")
-        reason = _reason(first["type"], ".".join(map(str, first["loc"])), first["input"], config)
-        raise UsageError(f"{place or 'the configuration: '}{reason}") from None
-
-
-def _reason(kind: str, key: str, value: Any, config: type[Any]) -> str:
-    """What is wrong with a key, where pydantic has found a fault of that kind."""
-    if kind == "unexpected_keyword_argument":
-        known = ", ".join(each.name for each in fields(config))
-        return f"there is no {key!r}; allowed are {known}"
-    if kind == "missing":
-        return f"{key!r} is missing; give it"
-    return f"{key} is {value!r}; allowed is {ALLOWED[kind]}"
-
-
-def to_toml(config: Any) -> str:
-    """The whole configuration, defaults included, as TOML."""
-    import tomli_w
-
-    return tomli_w.dumps(asdict(config))

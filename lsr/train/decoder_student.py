@@ -8,20 +8,22 @@ As Echo-Mistral-SPLADE (Doshi et al. 2024, arXiv 2408.11119), LACONIC (Xu et al.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.adapter import WEIGHTS, load_peft, untie
-from lsr.batching import TokenBatch
+from lsr.adapter import SETTINGS, WEIGHTS, load_peft, untie
+from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import Checkpoint
-from lsr.decoder import DecoderConfig, DecoderEncoder, prefixed
+from lsr.decoder import DecoderConfig, DecoderEncoder
 from lsr.encoder import canonical_name
 from lsr.errors import UsageError
+from lsr.router import Side
+from lsr.train.export import Exported
+from lsr.train.model_folder import appearing
 
 if TYPE_CHECKING:
     import torch
@@ -57,79 +59,104 @@ class LoraConfig:
 
 @dataclass(frozen=True, slots=True)
 class DecoderStudentConfig:
-    """A decoder-only student.
+    """How a decoder-only student reads texts, in training as afterwards, and what of it is trained.
 
-    ``model`` is the checkpoint that it begins with, a hub id or folder. ``encoder`` says how texts
-    are read and weighed, in training as afterwards: echo, attention, prefixes, length. ``lora`` is
-    the adapter. ``train_projection`` trains the vocabulary projection as a whole too, apart from
-    the input embeddings where the model ties the two; the adapter then holds a copy of it.
-    ``gradient_checkpointing`` computes states twice instead of keeping them, for less memory.
-    ``seed`` makes the adapter's first weights.
+    ``echo``, ``bidirectional``, ``bos``, ``eos``, the prefixes, ``tokenizer`` and ``dtype`` are
+    those of ``DecoderConfig``. ``train_projection`` trains the vocabulary projection as a whole
+    too, apart from the input embeddings where the model ties the two; the adapter then holds a copy
+    of it. ``gradient_checkpointing`` computes states twice instead of keeping them, for less
+    memory.
     """
 
-    model: str
-    encoder: DecoderConfig = field(default_factory=DecoderConfig)
-    lora: LoraConfig = field(default_factory=LoraConfig)
+    echo: str = "no"
+    bidirectional: str = "auto"
+    bos: str = "auto"
+    eos: str = "auto"
+    query_prefix: str = ""
+    document_prefix: str = ""
+    tokenizer: str = ""
+    dtype: str = "auto"
     train_projection: bool = False
     gradient_checkpointing: bool = False
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.model:
-            raise UsageError("model is empty; give the checkpoint to begin with")
-        if self.encoder.lora:
-            raise UsageError(
-                f"lora={self.encoder.lora} is given, but an adapter is to be trained; merge that "
-                "one into its model with peft first, and give the merged model"
-            )
+        self.reading()
+
+    def reading(self) -> DecoderConfig:
+        """The part that is an encoder's."""
+        return DecoderConfig(
+            echo=self.echo,
+            bidirectional=self.bidirectional,
+            bos=self.bos,
+            eos=self.eos,
+            query_prefix=self.query_prefix,
+            document_prefix=self.document_prefix,
+            tokenizer=self.tokenizer,
+            dtype=self.dtype,
+        )
 
 
 class DecoderStudent:
     """A decoder-only language model whose adapter is trained.
 
     Before the first step it computes what its checkpoint does. It begins in training mode, with
-    the adapter's dropout; see ``train``. ``vocabulary`` has its terms.
+    the adapter's dropout; see ``train``. ``vocabulary`` has its terms; ``random`` is true where
+    there is dropout.
+
+    Args:
+        checkpoint: where training begins.
+        config: how texts are read.
+        lora: the adapter.
+        seed: makes the adapter's first weights.
 
     Raises:
         InputError: the checkpoint can't be used as a decoder.
         MissingDependencyError: peft, torch or transformers is not installed.
-        NotFoundError: there is no such checkpoint or tokenizer.
+        NotFoundError: there is no such tokenizer.
         UsageError: the model has none of the target modules, or a target is the vocabulary
             projection or the embeddings.
     """
 
-    def __init__(self, config: DecoderStudentConfig) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: DecoderStudentConfig,
+        lora: LoraConfig,
+        seed: int = 0,
+    ) -> None:
         peft = load_peft()
-        checkpoint = Checkpoint.resolve(config.model)
-        self._encoder = DecoderEncoder(checkpoint, config.encoder)
+        self._encoder = DecoderEncoder(checkpoint, config.reading())
         self.vocabulary = self._encoder.vocabulary
-        self._causal, self._batcher = self._encoder.loaded
-        self._model: Any = self._causal.model
-        head = self._module_name(self._model.get_output_embeddings())
-        embeddings = self._module_name(self._model.get_input_embeddings())
-        for target in config.lora.targets:
+        self._causal = self._encoder.model
+        self.model: Any = self._causal.model
+        self.device = self._causal.device
+        self.random = lora.dropout > 0
+        head = self._module_name(self.model.get_output_embeddings())
+        embeddings = self._module_name(self.model.get_input_embeddings())
+        for target in lora.targets:
             if target in (head, embeddings):
                 raise UsageError(
-                    f"the target {target!r} is {config.model}'s vocabulary projection or its input "
-                    "embeddings; use train_projection to train the projection, and leave it out"
+                    f"the target {target!r} is the vocabulary projection or the input embeddings "
+                    f"of {checkpoint.name}; use train_projection to train the projection, and "
+                    "leave it out"
                 )
         if config.train_projection:
-            untie(self._model, [head])
+            untie(self.model, [head])
         settings = peft.LoraConfig(
-            r=config.lora.rank,
-            lora_alpha=config.lora.alpha,
-            lora_dropout=config.lora.dropout,
-            target_modules=list(config.lora.targets),
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=list(lora.targets),
             modules_to_save=[head] if config.train_projection else None,
             base_model_name_or_path=checkpoint.name,
         )
-        self._adapted = self._adapt(peft, settings, config.seed)
+        self._adapted = self._adapt(peft, settings, seed)
         if config.gradient_checkpointing:
-            self._model.gradient_checkpointing_enable({"use_reentrant": False})
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.train()
 
     def _module_name(self, module: Any) -> str:
-        (name,) = (name for name, found in self._model.named_modules() if found is module)
+        (name,) = (name for name, found in self.model.named_modules() if found is module)
         return str(name).rpartition(".")[2]
 
     def _adapt(self, peft: Any, settings: Any, seed: int) -> Any:
@@ -140,7 +167,7 @@ class DecoderStudent:
             # peft warns of tied weights, which are untied where it matters.
             warnings.simplefilter("ignore")
             try:
-                return peft.PeftModel(self._model, settings, adapter_name=ADAPTER)
+                return peft.PeftModel(self.model, settings, adapter_name=ADAPTER)
             except ValueError as error:
                 raise UsageError(
                     f"the targets {', '.join(settings.target_modules)} can't be adapted in "
@@ -150,20 +177,19 @@ class DecoderStudent:
 
     def train(self, mode: bool = True) -> None:
         """Switch dropout and gradient checkpointing on, or off."""
-        self._model.train(mode)
+        self.model.train(mode)
 
-    def parameters(self) -> list[torch.nn.Parameter]:
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
         """What is trained, float32: A and B of each target, and the projection where asked for."""
-        return [parameter for parameter in self._adapted.parameters() if parameter.requires_grad]
+        return {
+            name: parameter
+            for name, parameter in self._adapted.named_parameters()
+            if parameter.requires_grad
+        }
 
-    def batches(self, texts: Sequence[str], queries: bool = False) -> Iterator[TokenBatch]:
-        """Batches of the texts behind the prefix of documents, or of queries, longest first.
-
-        A blank text is in no batch.
-        """
-        config = self._encoder.config
-        prefix = config.query_prefix if queries else config.document_prefix
-        return self._batcher(prefixed(prefix, texts))
+    def batcher(self, side: Side, max_length: int, token_budget: int) -> Batcher:
+        """As ``DecoderEncoder.batcher``."""
+        return self._encoder.batcher(side, max_length, token_budget)
 
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """As ``CausalLanguageModel.states``, with a gradient to ``parameters``."""
@@ -175,32 +201,45 @@ class DecoderStudent:
         They have a gradient where the projection is trained.
         """
         terms = self._causal.projection.terms
-        head = self._model.get_output_embeddings()
+        head = self.model.get_output_embeddings()
         trained = getattr(head, "modules_to_save", None)
         if trained is None:
             return self._causal.projection.weight, self._causal.projection.bias
         head = trained[ADAPTER]
         return head.weight[:terms], None if head.bias is None else head.bias[:terms]
 
-    def save(self, folder: Path) -> None:
-        """Write the adapter in peft's layout; ``encoder_name`` loads it.
+    def export(
+        self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
+    ) -> None:
+        """Write the adapter in peft's layout, and the card.
 
         It names the model that it was trained on by the hub id or the folder that was given.
+
+        Raises:
+            UsageError: the folder holds something other than an adapter, or a table was given.
         """
         from safetensors.torch import save_file
 
-        folder.mkdir(parents=True, exist_ok=True)
+        if table is not None:
+            raise UsageError("a table of query weights was given; a decoder encodes queries itself")
         tensors = load_peft().get_peft_model_state_dict(
             self._adapted, adapter_name=ADAPTER, save_embedding_layers=False
         )
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            folder / WEIGHTS,
-            metadata={"format": "pt"},
-        )
-        self._adapted.peft_config[ADAPTER].save_pretrained(folder)
+        with appearing(folder, SETTINGS) as new:
+            save_file(
+                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+                new / WEIGHTS,
+                metadata={"format": "pt"},
+            )
+            self._adapted.peft_config[ADAPTER].save_pretrained(new)
+            (new / "README.md").write_text(card, encoding="utf-8")
 
-    def encoder_name(self, folder: Path) -> str:
+    def encoder_name(self, folder: str, settings: Exported) -> str:
         """The name under which the adapter in a folder encodes as it was trained to."""
-        saved = Checkpoint(str(folder.resolve()), folder)
-        return canonical_name("decoder", saved, self._encoder.config)
+        config = replace(
+            self._encoder.config,
+            max_length=settings.max_length,
+            logs=settings.logs,
+            top_k=settings.top_k,
+        )
+        return canonical_name("decoder", Checkpoint(folder, Path(folder)), config)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lsr.torch_runtime import longest_input
 from lsr.tower import Tower
+from lsr.train.model_folder import appearing, write_json, write_modules, write_transformer
 
-# What tokenizers of all families consist of.
-TOKENIZER = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
-TOKENIZER += ["vocab.txt", "vocab.json", "merges.txt", "*.model"]
 # Names that every release of sentence-transformers knows.
 TYPES = "sentence_transformers.models."
 
@@ -30,10 +25,12 @@ def export_dense(folder: Path, documents: Tower, queries: Tower, notes: Mapping[
         documents: the tower of documents, with its weights as they are now.
         queries: the tower of queries.
         notes: further JSON files by name.
+
+    Raises:
+        UsageError: the folder holds something other than an earlier export.
+        InputError: the tokenizer has no special token.
     """
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
-        new = Path(place, "new")
-        new.mkdir()
+    with appearing(folder, "modules.json") as new:
         if documents is queries:
             _write_transformer(new, documents)
             modules = {"": "Transformer"} | _write_pooling(new, "1_Pooling", documents)
@@ -47,22 +44,15 @@ def export_dense(folder: Path, documents: Tower, queries: Tower, notes: Mapping[
                 "structure": {side: list(route) for side, route in routes.items()},
                 "parameters": {"default_route": "document", "allow_empty_key": True},
             }
-            _write_json(new / "router_config.json", router)
+            write_json(new / "router_config.json", router)
             modules = {"": "Router"}
         if documents.normalise:
             modules[f"{len(modules)}_Normalize"] = "Normalize"
-        listed = [
-            {"idx": number, "name": str(number), "path": path, "type": TYPES + kind}
-            for number, (path, kind) in enumerate(modules.items())
-        ]
-        _write_json(new / "modules.json", listed)
+        write_modules(new, {path: TYPES + kind for path, kind in modules.items()})
         declared = {"model_type": "SentenceTransformer", "similarity_fn_name": "dot"}
-        _write_json(new / "config_sentence_transformers.json", declared)
+        write_json(new / "config_sentence_transformers.json", declared)
         for name, note in notes.items():
-            _write_json(new / name, note)
-        if folder.exists():
-            folder.rename(Path(place, "old"))
-        new.rename(folder)
+            write_json(new / name, note)
 
 
 def _write_side(folder: Path, side: str, tower: Tower) -> dict[str, str]:
@@ -74,17 +64,8 @@ def _write_side(folder: Path, side: str, tower: Tower) -> dict[str, str]:
 
 
 def _write_transformer(folder: Path, tower: Tower) -> None:
-    tower.model.save_pretrained(folder)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config.pop("_name_or_path", None)  # a place on the machine that trained it
-    _write_json(folder / "config.json", config)
-    for pattern in TOKENIZER:
-        for path in tower.checkpoint.folder.glob(pattern):
-            shutil.copyfile(path, folder / path.name)
-    tower.checkpoint.vocabulary.tokenizer.save(str(folder / "tokenizer.json"))
-    longest = longest_input(tower.model, tower.max_length)
-    length = {"max_seq_length": longest, "do_lower_case": False}
-    _write_json(folder / "sentence_bert_config.json", length)
+    length = longest_input(tower.model, tower.max_length)
+    write_transformer(folder, tower.model, tower.checkpoint.vocabulary, length)
 
 
 def _write_pooling(folder: Path, name: str, tower: Tower) -> dict[str, str]:
@@ -94,9 +75,5 @@ def _write_pooling(folder: Path, name: str, tower: Tower) -> dict[str, str]:
         "pooling_mode_cls_token": tower.pooling == "cls",
         "pooling_mode_mean_tokens": tower.pooling == "mean",
     }
-    _write_json(folder / name / "config.json", modes)
+    write_json(folder / name / "config.json", modes)
     return {name: "Pooling"}
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -16,23 +16,28 @@ sentence-transformers reads to make a SparseEncoder of them:
 from __future__ import annotations
 
 import copy
-import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from lsr.component import check_length
 from lsr.errors import InputError, UsageError
 from lsr.pooling import check_choice
+from lsr.router import LITERAL
 from lsr.torch_runtime import longest_input, transformers
+from lsr.train.model_folder import (
+    UNBOUNDED,
+    appearing,
+    padding_token,
+    write_json,
+    write_modules,
+    write_tokenizer,
+    write_transformer,
+)
 from lsr.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -46,7 +51,6 @@ POOLING = "sentence_transformers.sparse_encoder.models.SpladePooling"
 STATIC = "sentence_transformers.sparse_encoder.models.SparseStaticEmbedding"
 ROUTER = "sentence_transformers.models.Router"
 QUERY_FOLDER = "query_0_SparseStaticEmbedding"
-UNBOUNDED = 10**30  # transformers' mark of a tokenizer that truncates nothing
 # No logit outweighs it, and float16 holds it.
 NEVER = -1e4
 
@@ -60,13 +64,17 @@ class Exported:
     ``queries`` go through the ``model`` as documents do, or through a ``table`` of term weights.
     Weights are max-pooled logits under ``logs`` logarithms, 1 or 2. ``max_length`` tokens of a text
     count, special tokens included. ``top_k`` terms of a vector stay, of documents and queries
-    alike, for sentence-transformers knows only one cap; 0 is all.
+    alike, for sentence-transformers knows only one cap; 0 is all. ``literal`` is the weight of the
+    literal terms of documents and ``literal_length`` their ``length`` (``lsr.literal``), of which
+    sentence-transformers knows nothing.
     """
 
     queries: Literal["model", "table"] = "model"
     logs: int = 1
     max_length: int = 256
     top_k: int = 0
+    literal: float = 0.0
+    literal_length: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("queries", self.queries, ("model", "table"))
@@ -118,23 +126,17 @@ def export_encoder(
     weights = None if table is None else _checked(table, vocabulary)
     copied = _inference_copy(model, vocabulary, dtype, drop_special=table is not None)
     length = longest_input(copied, settings.max_length)
-    with _appearing(folder) as new:
-        _write_model(new, copied, vocabulary, length)
+    with appearing(folder, "modules.json") as new:
+        write_transformer(new, copied, vocabulary, length)
         if weights is None:
             _write_pooling(new / "1_SpladePooling", settings)
             modules = {"": TRANSFORMER, "1_SpladePooling": POOLING}
         else:
             _write_pooling(new / "document_1_SpladePooling", settings)
-            _write_table(new, vocabulary, weights, _padding(copied, vocabulary))
+            _write_table(new, vocabulary, weights, padding_token(copied, vocabulary))
             modules = {"": ROUTER}
-        _write_json(
-            new / "modules.json",
-            [
-                {"idx": place, "name": str(place), "path": path, "type": kind}
-                for place, (path, kind) in enumerate(modules.items())
-            ],
-        )
-        _write_json(new / "config_sentence_transformers.json", _sentence_transformers(settings))
+        write_modules(new, modules)
+        write_json(new / "config_sentence_transformers.json", _sentence_transformers(settings))
         (new / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -198,59 +200,10 @@ def _inference_copy(
     return copied
 
 
-def _write_model(folder: Path, model: Any, vocabulary: Vocabulary, length: int) -> None:
-    model.save_pretrained(folder)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config.pop("_name_or_path", None)  # a place on the machine that trained it
-    # What readers compute in: transformers takes it from here where it is not told.
-    config.pop("torch_dtype", None)
-    config["dtype"] = "float32"
-    _write_json(folder / "config.json", config)
-    _write_json(
-        folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False}
-    )
-    _write_tokenizer(folder, vocabulary, length, _padding(model, vocabulary))
-
-
-def _padding(model: Any, vocabulary: Vocabulary) -> str:
-    """The token that fills batches up: the model's own, else any special one."""
-    if not vocabulary.special:
-        raise InputError(
-            "the tokenizer has no special token that could fill batches up; mark its padding "
-            "token as special"
-        )
-    own = model.config.pad_token_id
-    return vocabulary.token(own if own in vocabulary.special else min(vocabulary.special))
-
-
-def _write_tokenizer(folder: Path, vocabulary: Vocabulary, length: int, padding: str) -> None:
-    """The tokenizer as it is, for a class of transformers that changes nothing about it."""
-    tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())
-    tokenizer.save(str(folder / "tokenizer.json"))
-    around = [term for term in tokenizer.encode("").ids if term in vocabulary.special]
-    roles = {"pad_token": padding}
-    if around:
-        roles |= {
-            "cls_token": vocabulary.token(around[0]),
-            "sep_token": vocabulary.token(around[-1]),
-        }
-    for role in ("mask", "unk"):
-        spellings = (f"[{role.upper()}]", f"<{role}>")
-        known = [token for token in map(vocabulary.token, vocabulary.special) if token in spellings]
-        roles |= {f"{role}_token": token for token in known}
-    settings = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": length,
-        "model_input_names": ["input_ids", "attention_mask"],
-        "clean_up_tokenization_spaces": False,
-    }
-    _write_json(folder / "tokenizer_config.json", settings | roles)
-
-
 def _write_pooling(folder: Path, settings: Exported) -> None:
     folder.mkdir()
     activation = {1: "relu", 2: "log1p_relu"}[settings.logs]
-    _write_json(
+    write_json(
         folder / "config.json", {"pooling_strategy": "max", "activation_function": activation}
     )
 
@@ -264,16 +217,16 @@ def _write_table(
     module = folder / QUERY_FOLDER
     module.mkdir()
     save_file({"weight": weights}, module / "model.safetensors", metadata={"format": "pt"})
-    _write_json(module / "config.json", {"frozen": True})
-    _write_tokenizer(module, vocabulary, UNBOUNDED, padding)
+    write_json(module / "config.json", {"frozen": True})
+    write_tokenizer(module, vocabulary, UNBOUNDED, padding)
     # OpenSearch takes 1 for a token that is not listed. str() gives the shortest number that
     # float32 reads back as the same.
     listed = {
         token: float(str(weight)) for token, weight in zip(vocabulary.tokens, weights, strict=True)
     }
-    _write_json(folder / "idf.json", listed)
+    write_json(folder / "idf.json", listed)
     document = {"": TRANSFORMER, "document_1_SpladePooling": POOLING}
-    _write_json(
+    write_json(
         folder / "router_config.json",
         {
             "types": {QUERY_FOLDER: STATIC} | document,
@@ -298,34 +251,8 @@ def _sentence_transformers(settings: Exported) -> Mapping[str, Any]:
         "default_prompt_name": None,
         "similarity_fn_name": "dot",
     }
-    return config | ({"max_active_dims": settings.top_k} if settings.top_k else {})
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which gets its name when the block ends without an error."""
-    empty = folder.is_dir() and not any(folder.iterdir())
-    if folder.exists() and not empty and not (folder / "modules.json").is_file():
-        raise UsageError(
-            f"{folder} holds something other than an exported encoder; give a folder that does not "
-            "exist, or one that was exported before"
-        )
-    if not folder.parent.is_dir():
-        raise UsageError(f"the folder {folder.parent} does not exist; create it first")
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
-        new, old = Path(place, "new"), Path(place, "old")
-        new.mkdir()
-        yield new
-        if folder.exists():
-            folder.rename(old)
-        try:
-            new.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+    if settings.top_k:
+        config["max_active_dims"] = settings.top_k
+    if settings.literal:
+        config["lsr"] = {key: getattr(settings, key) for key in LITERAL}
+    return config

@@ -14,8 +14,9 @@ from lsr.errors import LsrError
 from lsr.router import Side, side_checkpoint
 from lsr.tower import Tower
 from lsr.train.dense_export import export_dense
+from lsr.train.losses import info_nce, match
 from lsr.train.spar import Batch, SparConfig, Texts
-from lsr.train.training_state import load_state, save_state
+from lsr.train.training_state import load_state, save_state, step_seed
 
 # Settings that change no weight, and names of what is told apart by its digest.
 FREE = {"save_every", "model", "teacher"}
@@ -77,10 +78,10 @@ class LexicalModel:
         documents = self.embed("document", [texts.documents[row] for row in batch.documents])
         positives = torch.from_numpy(batch.positives).to(queries.device)
         allowed = torch.from_numpy(batch.allowed).to(queries.device)
-        scores = queries @ documents.T / self._config.temperature
-        scores = scores.masked_fill(~allowed, -torch.inf)
-        loss = torch.nn.functional.cross_entropy(scores, positives)
-        return loss, (scores.argmax(dim=1) == positives).float().mean()
+        scores = match(queries, documents)
+        loss = info_nce(scores, positives, self._config.temperature, allowed)
+        best = scores.masked_fill(~allowed, -torch.inf).argmax(dim=1)
+        return loss, (best == positives).float().mean()
 
     def step(self, number: int, batch: Batch, texts: Texts) -> dict[str, float]:
         """Take a step, counted from 0, and say how it went.
@@ -95,11 +96,8 @@ class LexicalModel:
         for tower in self._towers.values():
             tower.model.train()
         self._optimizer.zero_grad(set_to_none=True)
-        # Dropout depends on seed and step alone.
         with torch.random.fork_rng():
-            torch.manual_seed(
-                int(np.random.SeedSequence([config.seed, 2, number]).generate_state(1)[0])
-            )
+            torch.manual_seed(step_seed(config.seed, number))
             loss, accuracy = self.loss(batch, texts)
             if not loss.isfinite():
                 raise LsrError(

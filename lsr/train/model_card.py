@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,11 +22,13 @@ PATH = re.compile(
     re.MULTILINE,
 )
 
+# The hub's name of a licence that it has no name for.
+OTHER = "other"
 READ_WITH_LSR = """\
 ```python
 from lsr.encoder import load_encoder
 
-encoder = load_encoder("{name}")
+encoder = load_encoder({encoder})
 documents = encoder.encode_documents(["Cats sleep most of the day and hunt at night."])
 queries = encoder.encode_queries(["animals that hunt at night"])
 scores = queries.to_scipy() @ documents.to_scipy().T
@@ -66,7 +70,8 @@ class ModelCard:
     word. ``nnz`` is the mean number of non-zeros of a vector by side, ``flops`` the mean number of
     terms that a query and a document share; None where they were not measured. ``seconds`` is
     the time of training on ``hardware``, ``versions`` that of each package by its name, and
-    ``command`` what makes the model again.
+    ``command`` what makes the model again. ``adapter`` is the name by which ``load_encoder`` loads
+    an adapter on a decoder-only language model; other models are loaded by their ``name``.
     """
 
     name: str
@@ -84,6 +89,7 @@ class ModelCard:
     seconds: float | None = None
     hardware: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    adapter: str = ""
 
     def markdown(self) -> str:
         """The text of README.md; paths are cut to the names of their files and folders."""
@@ -107,12 +113,13 @@ class ModelCard:
             for result in self.results
             if math.isfinite(result.value)
         ]
-        tags = ["sentence-transformers", "sparse-encoder", "sparse", "splade"]
+        library = "peft" if self.adapter else "sentence-transformers"
+        tags = [library, "sparse-encoder", "sparse", "splade"]
         tags += ["learned-sparse-retrieval"] + ["inference-free"] * self._inference_free
         data = ModelCardData(
             language=list(self.languages),
             license=self.licence.lower(),
-            library_name="sentence-transformers",
+            library_name=library,
             pipeline_tag="feature-extraction",
             tags=tags,
             base_model=without_paths(self.base_model),
@@ -127,30 +134,52 @@ class ModelCard:
 
     def _heading(self) -> str:
         settings = self.settings
+        model = (
+            "decoder-only language model with a low-rank adapter"
+            if self.adapter
+            else "masked language model"
+        )
         queries = (
             "Queries are weighed by a table of their tokens, without a model; documents go through "
-            "a masked language model"
+            f"a {model}"
             if self._inference_free
-            else "Queries and documents go through a masked language model"
+            else f"Queries and documents go through a {model}"
         )
         logs = {1: "log(1 + relu(z))", 2: "log(1 + log(1 + relu(z)))"}[settings.logs]
         cap = f" The {settings.top_k:,} largest weights of a vector stay." if settings.top_k else ""
+        literal = ""
+        if settings.literal:
+            literal = (
+                f" Terms of a document itself weigh {settings.literal:g} tf / (tf + k) more, k as "
+                "in BM25."
+            )
         return (
             f"# {self.name}\n\n"
             "A learned sparse retrieval encoder: texts become term weights over the model's "
             f"vocabulary, and scores are inner products. {queries}, {settings.max_length:,} tokens "
-            f"of a text count, and a term weighs {logs} of its largest logit z.{cap}\n\n"
-            f"It was trained from {self.base_model} ({self.base_licence}) and is licensed under "
-            f"{self.licence}."
+            f"of a text count, and a term weighs {logs} of its largest logit z."
+            f"{literal}{cap}\n\n"
+            f"It was trained from {self.base_model} (licence: {self.base_licence})"
+            + (
+                "; the licences of its base and of its data hold for it."
+                if self.licence == OTHER
+                else f" and is licensed under {self.licence}."
+            )
         )
 
     def _usage(self) -> str:
-        called = {"name": self.name}
-        return (
+        encoder = self.adapter or self.name
+        usage = (
             "## Usage\n\nWith lsr, in Python or as `lsr index FILES --encoder "
-            f"{self.name}`:\n\n{READ_WITH_LSR.format(**called)}\n\n"
-            f"With sentence-transformers:\n\n{READ_WITH_SENTENCE_TRANSFORMERS.format(**called)}"
+            f"{shlex.quote(encoder)}`:\n\n"
+            + READ_WITH_LSR.format(encoder=json.dumps(encoder, ensure_ascii=False))
         )
+        if self.adapter:
+            return usage
+        peer = READ_WITH_SENTENCE_TRANSFORMERS.format(name=self.name)
+        lacking = ", which leaves out what a document's own terms weigh more"
+        how = f"With sentence-transformers{lacking if self.settings.literal else ''}:"
+        return f"{usage}\n\n{how}\n\n{peer}"
 
     def _numbers(self) -> str:
         rows = [(result.dataset, result.measure, f"{result.value:.4f}") for result in self.results]

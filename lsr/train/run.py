@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from lsr.train.config import TrainingConfig, to_toml
-from lsr.train.export import Exported
+from lsr.train.config import TrainingConfig
+from lsr.train.config_file import to_toml
 from lsr.train.mining import Retrieve
 from lsr.train.model_card import ModelCard, Result, Source
 from lsr.train.pairs import HeldOut, OnRejected, PairSource, TrainingCorpus
-from lsr.train.trainer import LOG, Evaluate, OnStep, Surroundings, Trainer, load_ensemble
-from lsr.train.training_log import Entry, plot, read_log
+from lsr.train.trainer import (
+    LOG,
+    Evaluate,
+    OnStep,
+    Surroundings,
+    Trainer,
+    exported,
+    load_ensemble,
+)
+from lsr.train.training_log import Entry, draw, plot, read_log
 from lsr.train.vector_cache import OnProgress
 
 PLOT, CONFIG = "log.png", "training.toml"
@@ -46,13 +55,18 @@ class Watching:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """``student`` is the folder of the encoder; ``last`` what its last step measured."""
+    """``student`` is the folder of the encoder, ``encoder`` the name that loads it.
+
+    ``last`` is what its last step measured.
+    """
 
     student: Path
+    encoder: str
     plot: Path
     steps: int
     seconds: float
     last: Entry
+    missed: str
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
@@ -80,23 +94,48 @@ def run_training(
     """
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
+    # What the end needs is missed at the beginning.
+    toml = to_toml(config)
+    draw([])
     corpus = training_corpus(config, watching.on_rejected)
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
     teacher = load_ensemble(config, corpus, cache, watching.on_progress) if needed else None
     evaluate = _evaluate(config, corpus.held_out, tools, watching)
     around = Surroundings(teacher, tools.retrieve, evaluate, watching.on_step)
     trainer = Trainer(config, corpus, output, around)
+    (output / CONFIG).write_text(toml, encoding="utf-8")
     begun = trainer.step
     trainer.run()
     seconds = time.perf_counter() - started
     entries = read_log(output / LOG)
     plot(output / LOG, output / PLOT)
-    (output / CONFIG).write_text(to_toml(config), encoding="utf-8")
-    card = model_card(config, corpus, entries, output.resolve().name)
+    name = output.resolve().name
+    encoder = trainer.student.encoder_name(name, exported(config))
+    card = model_card(config, corpus, entries, name, encoder)
     student = trainer.export(card=card.markdown())
     return TrainingReport(
-        student, output / PLOT, config.optimizer.steps - begun, seconds, entries[-1]
+        student,
+        trainer.encoder_name(student),
+        output / PLOT,
+        config.optimizer.steps - begun,
+        seconds,
+        entries[-1],
+        missed_target(entries),
     )
+
+
+def missed_target(entries: Sequence[Entry]) -> str:
+    """A sentence where the last tenth of the steps is more than 10 % off a target, else nothing."""
+    last = entries[-max(1, len(entries) // 10) :]
+    for side, target in last[-1].target_nnz.items():
+        nnz = fmean(entry.nnz[side] for entry in last)
+        if abs(nnz - target) > 0.1 * target:
+            return (
+                f"a {side} has {nnz:.0f} non-zeros at the end, not the {target:g} of target_nnz; "
+                "train for more steps, or lower what holds it there: literal terms, "
+                "threshold or top_k"
+            )
+    return ""
 
 
 def _evaluate(
@@ -116,22 +155,17 @@ def _evaluate(
 
 
 def model_card(
-    config: TrainingConfig, corpus: TrainingCorpus, entries: list[Entry], name: str
+    config: TrainingConfig, corpus: TrainingCorpus, entries: list[Entry], name: str, encoder: str
 ) -> ModelCard:
     """The card of a finished training; its licence is for its owner to state."""
     last = entries[-1]
-    settings = Exported(
-        "model" if config.model.queries == "model" else "table",
-        config.model.logs,
-        config.model.export_length,
-        config.model.top_k,
-    )
     dataset = Path(config.evaluation.dataset).name or "held-out pairs"
     return ModelCard(
         name=name,
-        settings=settings,
+        adapter=encoder if config.model.is_decoder else "",
+        settings=exported(config),
         licence=config.licence,
-        base_model=config.model.base,
+        base_model=config.model.base_name or config.model.base,
         base_licence=config.model.base_licence,
         sources=[
             Source(Path(one.path).name, pairs, one.licence)
@@ -139,7 +173,11 @@ def model_card(
         ],
         config=to_toml(config),
         command=f"lsr train {CONFIG}",
-        results=[Result(dataset, key, value) for key, value in last.measures.items()],
+        results=[
+            Result(dataset, measure, value)
+            for measure, value in last.measures.items()
+            if "@" in measure
+        ],
         nnz=last.nnz,
         flops=last.flops.get("document-query"),
         seconds=None,

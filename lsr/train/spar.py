@@ -22,10 +22,8 @@ from lsr.component import check_length
 from lsr.encoder import SparseEncoder, load_encoder
 from lsr.errors import InputError, UsageError
 from lsr.tower import POOLINGS
+from lsr.train.mining import Retrieve
 
-Retrieve = Callable[[SparseEncoder, Sequence[str], Sequence[str], int], NDArray[np.int64]]
-"""Encoder, documents, queries, depth -> int64 (queries, depth): rows of documents, best first, -1
-where there are fewer."""
 OnStep = Callable[[dict[str, float]], None]
 TOWERS = ("shared", "two")
 STATE, MODEL, SETTINGS = "state.safetensors", "model", "spar.json"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.batching import TokenBatch
+from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
+from lsr.router import Side
 from lsr.torch_runtime import load_model, longest_input
 from lsr.train.export import Exported, export_encoder
 from lsr.vocabulary import Vocabulary
@@ -28,8 +31,12 @@ class Student(Protocol):
     device: torch.device
     random: bool
 
-    def longest(self, wanted: int) -> int:
-        """``wanted`` tokens, or as many as the model can take."""
+    def batcher(self, side: Side, max_length: int, token_budget: int) -> Batcher:
+        """What cuts texts of a side into batches.
+
+        ``max_length`` tokens of a text count, or as many as the model can take; ``token_budget``
+        padded tokens go through the model at a time.
+        """
         ...
 
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
@@ -47,7 +54,11 @@ class Student(Protocol):
     def export(
         self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
     ) -> None:
-        """Write an encoder that ``load_encoder`` loads; ``table`` float32 (V,) is for queries."""
+        """Write an encoder; ``table`` float32 (V,) is for queries."""
+        ...
+
+    def encoder_name(self, folder: str, settings: Exported) -> str:
+        """The name by which ``load_encoder`` loads what was exported with these settings."""
         ...
 
 
@@ -57,12 +68,15 @@ class MaskedLanguageStudent(Student):
     Args:
         checkpoint: where training begins.
         dropout: probability for all of the model's dropout layers.
+        base_share: share of the weights where training began in the exported ones.
 
     Raises:
         InputError: the checkpoint is no masked language model.
     """
 
-    def __init__(self, checkpoint: Checkpoint, dropout: float = 0.0) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, dropout: float = 0.0, base_share: float = 0.0
+    ) -> None:
         self.vocabulary = checkpoint.vocabulary
         self.model = load_model(checkpoint, "AutoModelForMaskedLM")
         self.random = dropout > 0
@@ -79,12 +93,16 @@ class MaskedLanguageStudent(Student):
                 f"{terms} terms; give a masked language model as base"
             )
         self._projection = projection
+        self._base_share = base_share
+        self._base: dict[str, torch.Tensor] = {}
+        if base_share:
+            self._base = {name: p.detach().clone() for name, p in self.parameters().items()}
         # The model then returns what enters its projection.
         projection.forward = lambda states: states
 
-    def longest(self, wanted: int) -> int:
-        """``wanted`` tokens, or as many as the model has positions for."""
-        return longest_input(self.model, wanted)
+    def batcher(self, side: Side, max_length: int, token_budget: int) -> Batcher:
+        """The same for both sides."""
+        return Batcher(self.vocabulary, longest_input(self.model, max_length), token_budget)
 
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """States at the real tokens."""
@@ -104,5 +122,28 @@ class MaskedLanguageStudent(Student):
     def export(
         self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
     ) -> None:
-        """In the layouts of transformers and sentence-transformers."""
-        export_encoder(folder, self.model, self.vocabulary, settings, table, card)
+        """In the layouts of transformers and sentence-transformers.
+
+        The weights are base_share theta_0 + (1 - base_share) theta (Wortsman et al. 2022, "Robust
+        fine-tuning of zero-shot models", eq. 1).
+        """
+        with self._averaged():
+            export_encoder(folder, self.model, self.vocabulary, settings, table, card)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The average in the place of the weights, for a while."""
+        trained = {name: self.parameters()[name].detach().clone() for name in self._base}
+        with torch.no_grad():
+            for name, base in self._base.items():
+                self.parameters()[name].lerp_(base, self._base_share)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, weight in trained.items():
+                    self.parameters()[name].copy_(weight)
+
+    def encoder_name(self, folder: str, settings: Exported) -> str:
+        """The folder, which says everything itself."""
+        return folder

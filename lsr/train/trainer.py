@@ -6,7 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import SparseEncoder, load_encoder
-from lsr.errors import UsageError
-from lsr.train.batches import BatchOrder, TrainingBatch
+from lsr.literal import LiteralTerms, mean_length
+from lsr.router import Side
+from lsr.train.batches import TrainingBatch
 from lsr.train.chunks import ChunkedEncoder, Encoded, Weighing
 from lsr.train.config import EvaluationConfig, TrainingConfig
+from lsr.train.config_file import tables
+from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
 from lsr.train.export import Exported
-from lsr.train.mining import Mining, Retrieve, mine
+from lsr.train.mining import Retrieve
+from lsr.train.mining_rounds import MiningRounds
 from lsr.train.objective import Penalty, RankingLoss, zero_penalty
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.query_table import QueryTable, initial_table
@@ -29,11 +33,12 @@ from lsr.train.sparsity import CollapseWatch
 from lsr.train.student import MaskedLanguageStudent, Student
 from lsr.train.teachers import Ensemble, Teacher, load_teacher
 from lsr.train.training_log import Entry, TrainingLog
-from lsr.train.training_state import load_state, save_state
+from lsr.train.training_state import load_state, save_state, step_seed
 from lsr.train.vector_cache import OnProgress
 
 Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]
+SHOWN = ("licence", "base_name", "base_licence")
 STATE, LOG, STUDENT = "state.safetensors", "log.jsonl", "student"
 
 
@@ -85,8 +90,16 @@ class Trainer:
         vocabulary = self.student.vocabulary
         model = config.model
         table_free = model.queries == "model"
-        self.documents = self._encoder(model.max_length, model.top_k, drop_special=not table_free)
-        self.query_model = self._encoder(model.query_length, 0, False) if table_free else None
+        self.literal = None
+        if model.literal:
+            length = mean_length(vocabulary, corpus.documents)
+            self.literal = LiteralTerms(vocabulary, model.literal, length)
+        reading = Weighing(
+            model.logs, model.max_length, self.literal, model.top_k, drop_special=not table_free
+        )
+        asking = Weighing(model.logs, model.query_length, top_k=model.top_k)
+        self.documents = self._encoder("document", reading)
+        self.query_model = self._encoder("query", asking) if table_free else None
         idf = initial_table(
             vocabulary, "idf" if table_free else model.queries, model.idf, corpus.documents
         )
@@ -102,8 +115,9 @@ class Trainer:
         self.watch = CollapseWatch(vocabulary.size, grace=max(1000, round(0.5 * steps)))
         self.optimizer = self._optimizer()
         self.step = 0
-        self._round = -1
-        self._order: BatchOrder | None = None
+        self._batches = MiningRounds(
+            config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept
+        )
         self._restore()
 
     def run(self) -> Path:
@@ -131,6 +145,7 @@ class Trainer:
     def _train_step(self) -> Entry:
         started = time.perf_counter()
         batch = self._batches(self.step)(self.step)
+        torch.manual_seed(step_seed(self.config.seed, self.step))
         documents = self.documents([self.corpus.documents[row] for row in batch.documents])
         queries = self._queries(batch)
         weights = queries.weights if isinstance(queries, Encoded) else queries
@@ -224,54 +239,15 @@ class Trainer:
         due = every and (self.step % every == 0 or self._finished)
         if not due or self.around.evaluate is None:
             return entry
-        measures = dict(self.around.evaluate(load_encoder(str(self.export()))))
+        encoder = load_encoder(self.encoder_name(self.export()))
+        measures = dict(self.around.evaluate(encoder))
         return dataclasses.replace(entry, measures=measures)
 
-    def _batches(self, step: int) -> BatchOrder:
-        """The order of the batches; documents are mined where a new round begins."""
-        config = self.config
-        needed = bool(config.batches.negatives) or config.batches.order == "topics"
-        number = step * config.mining.rounds // config.optimizer.steps if needed else 0
-        if self._order is None or number != self._round:
-            first = -(-number * config.optimizer.steps // config.mining.rounds)
-            mined = self._mine(number, begins=step == first) if needed else None
-            self._order = BatchOrder(self.corpus, config.batches, config.seed, mined)
-            self._round = number
-        return self._order
-
-    def _mine(self, number: int, begins: bool) -> NDArray[np.int64]:
-        """int64 (queries, pool): what the retriever, or in later rounds the student, ranks high.
-
-        The student with which a round ``begins`` is kept, so that a training that goes on within
-        the round mines with the same one.
-        """
-        config = self.config.mining
-        if self.around.retrieve is None:
-            raise UsageError("negatives and topics need a retriever, and none was given")
-        name = config.retriever
-        if number:
-            student = self.output / f"student-of-round-{number}"
-            if begins:
-                self.export(student)
-            name = str(student)
-        settings = Mining(
-            config.depth, config.first, config.pool, config.rounds, config.margin or 1.0
-        )
-        judge = self.around.teacher if config.margin else None
-        return mine(
-            self.around.retrieve,
-            load_encoder(name),
-            self.corpus,
-            settings,
-            judge,
-            self.config.seed,
-            self.output / "rankings",
-        )
-
-    def _encoder(self, length: int, top_k: int, drop_special: bool) -> ChunkedEncoder:
+    def _encoder(self, side: Side, weighing: Weighing) -> ChunkedEncoder:
         memory = self.config.memory
-        weighing = Weighing(self.config.model.logs, length, top_k, drop_special)
-        return ChunkedEncoder(self.student, weighing, memory.chunk_tokens, memory.gradient_cache)
+        return ChunkedEncoder(
+            self.student, weighing, memory.chunk_tokens, memory.gradient_cache, side
+        )
 
     def _optimizer(self) -> torch.optim.AdamW:
         config = self.config.optimizer
@@ -301,17 +277,25 @@ class Trainer:
     def export(self, folder: Path | None = None, card: str = "") -> Path:
         """Write the student as it is now, and return its folder."""
         folder = folder or self.output / STUDENT
-        model = self.config.model
-        settings = Exported(
-            "model" if self.query_model else "table", model.logs, model.export_length, model.top_k
-        )
         table = None if self.query_model else self.table.table()
-        self.student.export(folder, settings, table, card)
+        self.student.export(folder, self._exported, table, card)
         return folder
+
+    def _kept(self, folder: Path, anew: bool) -> str:
+        """The name of the student in a folder, written there if need be."""
+        return self.encoder_name(folder if folder.is_dir() and not anew else self.export(folder))
+
+    def encoder_name(self, folder: Path) -> str:
+        """The name by which ``load_encoder`` loads what was exported to a folder."""
+        return self.student.encoder_name(str(folder), self._exported)
+
+    @property
+    def _exported(self) -> Exported:
+        return exported(self.config, self.literal.length if self.literal else 0.0)
 
     def save(self) -> None:
         """Write everything that a resumed training needs, in one file."""
-        others = {"random": torch.get_rng_state()}
+        others: dict[str, torch.Tensor] = {}
         for side, penalty in self.penalties.items():
             others |= {f"{side}.{name}": value for name, value in penalty.tensors().items()}
         values = {
@@ -345,7 +329,7 @@ class Trainer:
             self.config, output="", checkpoint_every=1, evaluation=EvaluationConfig()
         )
         facts: dict[str, Any] = {"pairs": self.corpus.digest}
-        for table, value in json.loads(json.dumps(asdict(config))).items():
+        for table, value in _deciding(json.loads(json.dumps(tables(config)))).items():
             if isinstance(value, dict):
                 facts |= {f"{table}.{name}": inner for name, inner in value.items()}
             else:
@@ -366,13 +350,37 @@ class Trainer:
                 }
             )
         self.watch.load_state_dict(state.values["watch"])
-        torch.set_rng_state(state.others["random"])
         self.step = state.step
+
+
+def _deciding(value: Any) -> Any:
+    """The settings without what only the model card shows."""
+    if isinstance(value, dict):
+        return {name: _deciding(inner) for name, inner in value.items() if name not in SHOWN}
+    return [_deciding(inner) for inner in value] if isinstance(value, list) else value
+
+
+def exported(config: TrainingConfig, literal_length: float = 0.0) -> Exported:
+    """How the trained encoder weighs texts."""
+    model = config.model
+    return Exported(
+        "model" if model.queries == "model" else "table",
+        model.logs,
+        model.export_length,
+        model.top_k,
+        model.literal,
+        literal_length,
+    )
 
 
 def load_student(config: TrainingConfig) -> Student:
     """The model that training begins with."""
-    return MaskedLanguageStudent(Checkpoint.resolve(config.model.base), config.model.dropout)
+    model = config.model
+    checkpoint = Checkpoint.resolve(model.base)
+    if not model.is_decoder:
+        return MaskedLanguageStudent(checkpoint, model.dropout, model.base_share)
+    reading, lora = model.decoder or DecoderStudentConfig(), model.lora or LoraConfig()
+    return DecoderStudent(checkpoint, reading, lora, config.seed)
 
 
 def load_ensemble(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -16,6 +17,14 @@ from safetensors.torch import save_file
 from lsr.errors import InputError, UsageError
 
 Parameters = Mapping[str, torch.nn.Parameter]
+
+
+def step_seed(seed: int, step: int) -> int:
+    """What random numbers of a step, such as dropout, begin from: on seed and step alone.
+
+    A resumed training then draws the same ones, whatever else has drawn some in between.
+    """
+    return int(np.random.SeedSequence([seed, 2, step]).generate_state(1)[0])
 
 
 @dataclass(frozen=True)

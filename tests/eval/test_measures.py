@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.measures import STANDARD, measure, parse_measures
+from eval.measures import STANDARD, measure, measure_queries, parse_measures
 from lsr.errors import UsageError
 
 queries = st.sampled_from(["q1", "q2", "q3", "Q 4"])
@@ -133,3 +133,12 @@ def test_any_name_is_a_measure_or_refused(name):
     except UsageError:
         return
     assert list(measures) == [name]
+
+
+@given(qrels_strategy, runs)
+def test_the_mean_of_queries_is_the_measure(qrels, run):
+    for name in ("nDCG@10", "Recall@100"):
+        by_query = measure_queries(qrels, run, name)
+        assert by_query.keys() == qrels.keys()
+        mean = sum(by_query.values()) / len(by_query)
+        assert math.isclose(mean, measure(qrels, run, [name])[name], abs_tol=1e-9)

@@ -69,11 +69,13 @@ def test_damaged_settings_are_refused(folder, content):
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers"])
-@pytest.mark.parametrize("load", [load_encoder, DenseEncoder.load])
-def test_a_missing_package_is_explained_where_it_is_needed(masked_lm, monkeypatch, package, load):
-    encoder = load(str(masked_lm))
+@pytest.mark.parametrize("kind", ["sums over positions", "dense"])
+def test_a_missing_package_is_explained_where_it_is_needed(masked_lm, monkeypatch, package, kind):
+    if kind == "dense":
+        encode = DenseEncoder.load(str(masked_lm)).encode
+    else:
+        encode = load_encoder(f"{masked_lm},pool=sum").encode_documents
     monkeypatch.setitem(sys.modules, package, None)
-    encode = encoder.encode if load == DenseEncoder.load else encoder.encode_documents
     with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[models\]'") as caught:
         encode(["wing"])
     assert f"needs the package {package!r}" in str(caught.value)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from lsr.encoder import EncoderName, load_encoder, short_name
+from lsr.encoder import DEFAULT_ENCODER, EncoderName, load_encoder, short_name
 from lsr.errors import InputError, LsrError, NotFoundError, UsageError
 
 KINDS = [
@@ -229,3 +229,9 @@ def test_damaged_weights_are_refused(masked_lm, tmp_path):
 )
 def test_short_names_leave_out_the_folder(name, shown):
     assert short_name(name) == shown
+
+
+def test_a_packaged_model_of_another_version_is_named():
+    stem = DEFAULT_ENCODER.rstrip("0123456789")
+    with pytest.raises(NotFoundError, match=f"came with another version of lsr.*{DEFAULT_ENCODER}"):
+        load_encoder(f"{stem}999")

@@ -27,6 +27,8 @@ NEEDS_TORCH = {
     "lsr.train.query_table",
     "lsr.train.student",
     "lsr.train.trainer",
+    "lsr.train.run",
+    "lsr.train.spar_run",
     "lsr.train.regularizers",
     "lsr.train.lexical_model",
     "lsr.train.training_state",

@@ -15,6 +15,8 @@ from lsr.checkpoint import Checkpoint
 from lsr.encoder import load_encoder
 from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.lexical import Bm25Encoder
+from lsr.lookup import informed_idf
+from lsr.statistics import CollectionStatistics
 from tests.strategies import texts
 
 IDF = {"wing": 3.5, "boundary": 2, "layer": 0.75, "the": 0.0, "of": -1.0, "[CLS]": 9.0, "zzz": 1.0}
@@ -141,7 +143,7 @@ def test_malformed_tables_are_refused(tmp_path, masked_lm, table):
 
 
 def test_an_unknown_kind_of_idf_is_refused(masked_lm):
-    with pytest.raises(UsageError, match="allowed are auto, checkpoint and collection"):
+    with pytest.raises(UsageError, match="allowed are auto, checkpoint, collection and both"):
         load_encoder(f"inference-free:{masked_lm},idf=none")
     with pytest.raises(NotFoundError):
         load_encoder("inference-free:./no-such-folder")
@@ -163,3 +165,26 @@ print([name for name in ("torch", "transformers", "faiss") if name in sys.module
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+TABLES = st.lists(st.floats(0.05, 12), min_size=4, max_size=4)
+
+
+@given(TABLES, st.lists(st.integers(0, 50), min_size=4, max_size=4), st.integers(1, 10_000))
+def test_informed_idf_counts_documents_that_were_there_before(table, frequency, prior):
+    statistics = CollectionStatistics(50, np.array(frequency), 10.0)
+    found = informed_idf(statistics, np.array(table, np.float32), prior)
+    for term in range(4):
+        documents = 50 + prior
+        df = frequency[term] + prior * math.exp(-np.float32(table[term]))
+        wanted = math.log(1 + (documents - df + 0.5) / (df + 0.5))
+        assert found[term] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_informed_idf_is_the_table_in_a_new_collection_and_the_counts_in_a_large_one():
+    table = np.array([0.0, 1.0, 6.0], np.float32)
+    nothing = CollectionStatistics(0, np.zeros(3, np.int64), 1.0)
+    np.testing.assert_allclose(informed_idf(nothing, table, 10**9), table, atol=1e-3)
+    many = CollectionStatistics(10**9, np.array([5, 10**8, 3]), 1.0)
+    np.testing.assert_allclose(informed_idf(many, table, 1)[1:], many.idf[1:], rtol=1e-4)
+    assert informed_idf(many, table, 1)[0] == 0

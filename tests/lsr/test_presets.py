@@ -12,7 +12,7 @@ import transformers
 from safetensors.torch import load_file
 
 from lsr.decoder import DecoderConfig
-from lsr.encoder import load_encoder
+from lsr.encoder import DEFAULT_ENCODER, load_encoder
 from lsr.errors import NotFoundError, UsageError
 from lsr.presets import PRESETS as ALL_PRESETS
 from tests.lsr import published
@@ -260,6 +260,7 @@ EFFICIENT = (published.efficient, splade(), query_folder(splade()))
 BOTH_SIDES = (splade(512, zero_special=True),) * 2
 # Preset: a checkpoint of its layout, what documents become, what queries become.
 EXPECTED = {
+    DEFAULT_ENCODER: (published.with_idf(BERT), splade(256, zero_special=True), idf),
     "deepct": (published.deepct, deepct, occurring(counts=True)),
     "unicoil": UNICOIL,
     "unicoil-noexp": UNICOIL,
@@ -374,7 +375,8 @@ def test_a_presets_encoder_loads_again_by_its_name(name, load):
 def test_a_card_states_paper_model_licence_length_and_handling(name):
     preset = ALL_PRESETS[name]
     assert re.search(r"\d{4}", preset.paper)
-    assert preset.licence in ("Apache-2.0", "CC-BY-NC-SA-4.0", "not stated")
+    known = ("Apache-2.0", "CC-BY-NC-SA-4.0", "not stated")
+    assert preset.licence in known or preset.packaged
     assert preset.hub is None or re.fullmatch(r"[\w.-]+/[\w.-]+", preset.hub)
     assert preset.max_length >= 128
     assert preset.handling.endswith(".")
@@ -507,7 +509,9 @@ def test_the_hubs_query_model_is_fetched_where_the_folder_has_none(tmp_path, mon
     assert encoder.document.identity != encoder.query.identity
 
 
-@pytest.mark.parametrize("name", [p.name for p in ALL_PRESETS.values() if p.hub is None])
+@pytest.mark.parametrize(
+    "name", [p.name for p in ALL_PRESETS.values() if p.hub is None and not p.packaged]
+)
 def test_what_can_not_be_fetched_asks_for_a_folder(name):
     with pytest.raises(UsageError, match=f"no checkpoint of '{name}' can be fetched; write {name}"):
         load_encoder(name)

@@ -11,6 +11,7 @@ import pytest
 
 from index.collection import Collection
 from index.indexing import CHUNK
+from lsr.encoder import DEFAULT_ENCODER
 from tests.service.conftest import environment, sentence, write_jsonl
 
 
@@ -25,12 +26,12 @@ def test_index_then_search_then_info(lsr, corpus):
     assert [hit["id"] for hit in found["hits"]] == ["b"]
     assert found["hits"][0]["terms"]["sparse"][0]["token"] == "cherry"
     info = json.loads(lsr("info", "fruit", "--json").stdout)
-    assert (info["documents"], info["fields"][0]["encoder"]) == (3, "bm25")
-    assert "bm25-" in lsr("info", "fruit").stdout.decode()
+    assert (info["documents"], info["fields"][0]["encoder"]) == (3, DEFAULT_ENCODER)
+    assert "inference-free-" in lsr("info", "fruit").stdout.decode()
 
 
 def test_search_takes_filters_and_effort(lsr, corpus):
-    lsr("index", corpus, "--into", "fruit")
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
     found = lsr("search", "fruit", "banana", "--filter", "url exists", "--json").stdout
     assert [hit["id"] for hit in json.loads(found)["hits"]] == ["a"]
     nothing = lsr("search", "fruit", "banana", "--filter", "url = 'x y'").stdout.decode()
@@ -45,7 +46,7 @@ def test_search_takes_filters_and_effort(lsr, corpus):
 
 @pytest.mark.parametrize("kind", ["jsonl", "tsv", "txt", "beir"])
 def test_bench_recall_measures_and_suggests(lsr, tmp_path, corpus, kind):
-    lsr("index", corpus, "--into", "fruit")
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
     lines = {
         "jsonl": '{"_id": "q", "text": "cherry"}\n\n{"_id": "r", "text": "banana plum"}\n',
         "tsv": "q\tcherry\nr\tbanana plum\n",
@@ -69,8 +70,10 @@ def test_bench_recall_measures_and_suggests(lsr, tmp_path, corpus, kind):
 
 
 def test_a_second_run_encodes_nothing(lsr, corpus):
-    lsr("index", corpus, "--into", "fruit")
-    again = json.loads(lsr("index", corpus, "--into", "fruit", "--json").stdout)
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
+    again = json.loads(
+        lsr("index", corpus, "--into", "fruit", "--encoder", "bm25", "--json").stdout
+    )
     assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, 3)
 
 
@@ -94,7 +97,7 @@ def test_every_kind_of_corpus_is_read(lsr, tmp_path, kind):
         (source / "b.md").write_text("banana split")
     else:
         source, stdin = "-", lines
-    assert lsr("index", source, "--into", "out", stdin=stdin).returncode == 0
+    assert lsr("index", source, "--into", "out", "--encoder", "bm25", stdin=stdin).returncode == 0
     found = json.loads(lsr("search", "out", "banana", "--json").stdout)
     assert [hit["id"][0] for hit in found["hits"]] == ["b"]
 
@@ -105,7 +108,7 @@ def test_broken_lines_are_named_counted_and_skipped(lsr, tmp_path):
         '{"_id": "a", "text": "apple"}\n{"_id": "b", "text": \n\n'
         '{"_id": "a", "text": "again"}\n{"text": "no id"}\n{"_id": "c", "text": "cherry"}\n'
     )
-    result = lsr("index", source, "--into", "out")
+    result = lsr("index", source, "--into", "out", "--encoder", "bm25")
     errors = result.stderr.decode()
     assert result.returncode == 1
     assert "Traceback" not in errors
@@ -119,14 +122,22 @@ def test_broken_lines_are_named_counted_and_skipped(lsr, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason", "code"),
     [
-        (["index", "gone.jsonl", "--into", "x"], "no file or folder 'gone.jsonl'", 2),
-        (["index", "corpus.pdf", "--into", "x"], "of no known kind", 2),
+        (
+            ["index", "gone.jsonl", "--into", "x", "--encoder", "bm25"],
+            "no file or folder 'gone.jsonl'",
+            2,
+        ),
+        (["index", "corpus.pdf", "--into", "x", "--encoder", "bm25"], "of no known kind", 2),
         (["index", "corpus.jsonl", "--into", "x", "--encoder", "nosuch"], "'nosuch' is not a", 2),
         (["index", "corpus.jsonl", "--into", "x", "--encoder", "./nosuch"], "does not exist", 2),
         (["index", "corpus.jsonl", "--into", "x", "--encoder", "bm25,k9=1"], "'k9' is not", 2),
         (["index", "corpus.jsonl", "--into", "x", "--encoder", "bm25,b=7"], "b is 7.0", 2),
         (["index", "corpus.jsonl", "--into", "x", "--encoder", "splade"], "names no model", 2),
-        (["index", "corpus.jsonl", "--into", "corpus.jsonl"], "no collection can be created", 2),
+        (
+            ["index", "corpus.jsonl", "--into", "corpus.jsonl", "--encoder", "bm25"],
+            "no collection can be created",
+            2,
+        ),
         (["index", "corpus.jsonl", "--into", "fruit", "--encoder", "bm25,b=1"], "was built", 1),
         (["search", "fruit", ""], "query is empty", 2),
         (["search", "fruit", "x", "--limit", "0"], "limit is 0", 2),
@@ -159,7 +170,7 @@ def test_broken_lines_are_named_counted_and_skipped(lsr, tmp_path):
 def test_bad_input_is_one_clear_sentence(lsr, tmp_path, corpus, arguments, reason, code):
     (tmp_path / "corpus.pdf").write_text("x")
     (tmp_path / "q.tsv").write_text("q\tcherry\nno tab\n")
-    lsr("index", corpus, "--into", "fruit")
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
     result = lsr(*arguments)
     assert reason in sentence(result)
     assert result.returncode == code
@@ -200,12 +211,14 @@ def test_eval_prints_a_table_json_and_files(lsr, tmp_path, corpus):
     )  # fmt: skip
     (folder / "qrels").mkdir()
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tb\t1\nq2\ta\t1\n")
-    table = lsr("eval", "fruit", "--save-run", "out.run", "--save-qrels", "out.qrels")
+    table = lsr(
+        "eval", "fruit", "--encoder", "bm25", "--save-run", "out.run", "--save-qrels", "out.qrels"
+    )
     shown = table.stdout.decode()
     assert re.search(r"fruit +bm25 +sparse +native +0\.5000", shown)
     assert "data=" in shown
     assert "lsr=" in shown
-    result = json.loads(lsr("eval", "fruit", "--json").stdout)["results"][0]
+    result = json.loads(lsr("eval", "fruit", "--encoder", "bm25", "--json").stdout)["results"][0]
     assert result["measures"]["nDCG@10"] == 0.5
     assert (result["dataset"], result["queries"], result["documents"]) == ("fruit", 2, 3)
     assert (tmp_path / "out.qrels").read_text() == "q1 0 b 1\nq2 0 a 1\n"
@@ -215,7 +228,7 @@ def test_eval_prints_a_table_json_and_files(lsr, tmp_path, corpus):
 
 
 def test_eval_refuses_an_index_of_other_documents(lsr, tmp_path, corpus):
-    lsr("index", corpus, "--into", "other")
+    lsr("index", corpus, "--into", "other", "--encoder", "bm25")
     result = lsr("eval", "demo", "--index", "other")
     assert "holds" in sentence(result)
 

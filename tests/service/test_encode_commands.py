@@ -13,10 +13,10 @@ from tests.service.conftest import environment, sentence, write_jsonl
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.safetensors", "a.ciff.gz"])
 def test_encode_import_search(lsr, corpus, name):
-    result = lsr("encode", corpus, "--out", name)
+    result = lsr("encode", corpus, "--encoder", "bm25", "--out", name)
     assert result.returncode == 0, result.stderr
     assert f"{name} holds 3" in result.stdout.decode()
-    lsr("index", corpus, "--into", "direct")
+    lsr("index", corpus, "--into", "direct", "--encoder", "bm25")
     result = lsr("import", name, "--into", "fruit", "--encoder", "bm25", "--documents", corpus)
     assert result.returncode == 0, result.stderr
     assert "3 created" in result.stdout.decode()
@@ -80,7 +80,7 @@ def test_standard_input_is_imported(lsr):
 
 def test_bad_items_are_named_and_the_exit_code_is_1(lsr, tmp_path):
     (tmp_path / "c.jsonl").write_text('{"id": "a", "text": "plum"}\n{"id": "b"}\n')
-    result = lsr("encode", "c.jsonl", "--out", "c.safetensors", "--json")
+    result = lsr("encode", "c.jsonl", "--encoder", "bm25", "--out", "c.safetensors", "--json")
     report = json.loads(result.stdout)
     assert (result.returncode, report["encoded"], report["rejected"]) == (1, 1, 1)
     assert "c.jsonl:2: the document has no text" in result.stderr.decode()
@@ -115,7 +115,10 @@ def test_notes_on_a_file(lsr, tmp_path):
         (["encode", "c.jsonl", "--out", "-", "--quantise", "-1"], "can't be quantised by -1"),
         (["encode", "c.jsonl", "--out", "-", "--format", "csr"], "to standard output"),
         (["encode", "c.jsonl", "--out", "-", "--json"], "leave out --json"),
-        (["encode", "c.jsonl", "--queries", "--out", "q.jsonl"], "statistics of a collection"),
+        (
+            ["encode", "c.jsonl", "--encoder", "bm25", "--queries", "--out", "q.jsonl"],
+            "statistics of a collection",
+        ),
         (["encode", "none.jsonl", "--out", "a.jsonl"], "no file or folder"),
         (["import", "none.jsonl", "--into", "c"], "no file or folder"),
         (["import", "c.txt", "--into", "c"], "no file or folder"),
@@ -126,7 +129,7 @@ def test_notes_on_a_file(lsr, tmp_path):
 def test_wrong_usage_is_one_sentence(lsr, tmp_path, arguments, reason):
     write_jsonl(tmp_path / "c.jsonl", [{"id": "a", "text": "plum"}])
     if "fruit" in arguments:
-        lsr("index", "c.jsonl", "--into", "fruit")
+        lsr("index", "c.jsonl", "--into", "fruit", "--encoder", "bm25")
     result = lsr(*arguments)
     assert result.returncode == 2
     assert reason in sentence(result)
@@ -135,7 +138,17 @@ def test_wrong_usage_is_one_sentence(lsr, tmp_path, arguments, reason):
 def test_a_killed_run_goes_on(lsr, tmp_path):
     texts = [{"id": str(n), "text": f"apple {n} " * 40} for n in range(6000)]
     write_jsonl(tmp_path / "c.jsonl", texts)
-    command = [sys.executable, "-m", "service.cli", "encode", "c.jsonl", "--out", "a.safetensors"]
+    command = [
+        sys.executable,
+        "-m",
+        "service.cli",
+        "encode",
+        "c.jsonl",
+        "--encoder",
+        "bm25",
+        "--out",
+        "a.safetensors",
+    ]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path))
     journal = tmp_path / "a.safetensors.part" / "journal.json"
     while not journal.exists() and process.poll() is None:
@@ -143,10 +156,12 @@ def test_a_killed_run_goes_on(lsr, tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "a.safetensors").exists()
-    report = json.loads(lsr("encode", "c.jsonl", "--out", "a.safetensors", "--json").stdout)
+    report = json.loads(
+        lsr("encode", "c.jsonl", "--encoder", "bm25", "--out", "a.safetensors", "--json").stdout
+    )
     assert report["kept"] > 0
     assert report["kept"] + report["encoded"] == 6000
-    lsr("encode", "c.jsonl", "--out", "whole.safetensors")
+    lsr("encode", "c.jsonl", "--encoder", "bm25", "--out", "whole.safetensors")
     whole = (tmp_path / "whole.safetensors").read_bytes()
     assert (tmp_path / "a.safetensors").read_bytes() == whole
 
@@ -181,5 +196,7 @@ def test_twice_the_passages_take_no_more_memory(tmp_path, name, fewer):
             [{"id": str(n), "text": " ".join(map(str, range(n, n + 40)))} for n in range(count)],
         )
         out = f"{count}-{name}"
-        peaks[count] = peak_mb(tmp_path, "encode", corpus, "--out", out, "--quiet")
+        peaks[count] = peak_mb(
+            tmp_path, "encode", corpus, "--encoder", "bm25", "--out", out, "--quiet"
+        )
     assert peaks[2 * fewer] < peaks[fewer] + 20

@@ -50,9 +50,9 @@ def test_a_collapsed_encoder_is_warned_of(lsr, corpus, silent):
 
 
 def test_counts_of_terms_get_no_line(lsr, corpus):
-    result = lsr("index", corpus, "--into", "out")
+    result = lsr("index", corpus, "--into", "out", "--encoder", "bm25")
     assert result.stderr == b""
-    found = json.loads(lsr("index", corpus, "--into", "2", "--json").stdout)
+    found = json.loads(lsr("index", corpus, "--into", "2", "--encoder", "bm25", "--json").stdout)
     contents = [item.document.contents for item in Corpus(str(corpus))]
     tokens = sum(map(len, Vocabulary.bert_uncased().tokenize(contents)))
     assert (found["health"], found["tokens"]) == ({}, tokens)
@@ -62,7 +62,9 @@ def test_several_processes_make_the_same_collection(lsr, tmp_path):
     records = [{"_id": f"d{n}", "text": "apple " * (n % 5) + f"{n}"} for n in range(700)]
     source = write_jsonl(tmp_path / "many.jsonl", records)
     for folder, processes in (("one", "1"), ("two", "2")):
-        result = lsr("index", source, "--into", folder, "--processes", processes)
+        result = lsr(
+            "index", source, "--into", folder, "--encoder", "bm25", "--processes", processes
+        )
         assert result.returncode == 0, result.stderr
         assert result.stderr == b""
     one, two = (Collection.open(tmp_path / name) for name in ("one", "two"))
@@ -75,7 +77,7 @@ def test_several_processes_make_the_same_collection(lsr, tmp_path):
     [("0", "0 is not in the range x>=1"), ("600", "allowed are 1 to 512"), ("x", "not a valid")],
 )
 def test_wrong_numbers_of_processes_are_refused(lsr, corpus, processes, reason):
-    result = lsr("index", corpus, "--into", "out", "--processes", processes)
+    result = lsr("index", corpus, "--into", "out", "--encoder", "bm25", "--processes", processes)
     assert reason in result.stderr.decode()
     assert "Traceback" not in result.stderr.decode()
     assert result.returncode == 2
@@ -83,7 +85,19 @@ def test_wrong_numbers_of_processes_are_refused(lsr, corpus, processes, reason):
 
 def test_an_interrupt_ends_all_processes(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "service.cli", "index", "-", "--into", "out", "--processes", "2"],
+        [
+            sys.executable,
+            "-m",
+            "service.cli",
+            "index",
+            "-",
+            "--into",
+            "out",
+            "--encoder",
+            "bm25",
+            "--processes",
+            "2",
+        ],
         cwd=tmp_path,
         env=environment(tmp_path),
         stdin=subprocess.PIPE,
@@ -146,7 +160,7 @@ def test_a_query_encoder_of_another_vocabulary_is_refused(lsr, tmp_path, corpus,
     other = shutil.copytree(masked_lm, tmp_path / "other")
     tokenizer = (other / "tokenizer.json").read_text().replace('"cherry"', '"sherry2"', 1)
     (other / "tokenizer.json").write_text(tokenizer)
-    lsr("index", corpus, "--into", "fruit")
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
     result = lsr("search", "fruit", "cherry", "--query-encoder", "splade:./other")
     assert "give a query encoder with the same vocabulary" in sentence(result)
     assert result.returncode == 1

@@ -7,7 +7,7 @@ from tests.service.conftest import sentence
 
 @pytest.fixture
 def fruit(lsr, corpus, tmp_path):
-    assert lsr("index", corpus, "--into", "fruit").returncode == 0
+    assert lsr("index", corpus, "--into", "fruit", "--encoder", "bm25").returncode == 0
     return tmp_path / "fruit"
 
 

@@ -27,7 +27,9 @@ def test_the_table_as_json_is_the_cards():
     assert "trust_remote_code=yes" in gte["handling"]
 
 
-@pytest.mark.parametrize("name", ["efficient-splade-vi-bt-large", "epic", "sparseup", "tilde"])
+@pytest.mark.parametrize(
+    "name", ["lsr-tiny-v1", "efficient-splade-vi-bt-large", "epic", "sparseup", "tilde"]
+)
 def test_a_card_shows_all_of_one_model(name):
     shown = CliRunner().invoke(cli, ["models", name]).output
     card = json.loads(CliRunner().invoke(cli, ["models", name, "--json"]).output)
@@ -35,7 +37,9 @@ def test_a_card_shows_all_of_one_model(name):
     assert card == preset.card() | {"settings": preset.settings()}
     for value in (name, preset.paper, preset.handling, *card["settings"].values()):
         assert value in shown
-    assert (preset.hub or f"write {name}:FOLDER") in shown
+    assert (
+        preset.hub or ("ships with lsr" if preset.packaged else f"write {name}:FOLDER")
+    ) in shown
     assert ("query model" in shown) == (preset.query_hub is not None)
     assert re.search(r"length\s+\d+ tokens", shown)
 

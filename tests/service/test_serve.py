@@ -11,7 +11,7 @@ from tests.service.conftest import environment
 
 @pytest.fixture
 def server(tmp_path, lsr, corpus):
-    lsr("index", corpus, "--into", "fruit")
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "service.cli", "serve", "fruit", "--port", "0"],
         cwd=tmp_path,

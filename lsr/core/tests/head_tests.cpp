@@ -1,14 +1,17 @@
-// The projection against a loop over all logits, at each set of kernels; run under sanitizers.
+// The projection against a loop over all logits, and the transformer's documents together against
+// each alone, at each set of kernels; run under sanitizers.
 // Exits with 1 and the first difference.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "../projection.hpp"
+#include "../transformer.hpp"
 
 namespace {
 
@@ -91,6 +94,67 @@ void check(const Problem& problem, const Kernels& kernels) {
     if (screened < static_cast<std::int64_t>(place)) fail(name + ": counts too few");
 }
 
+// Arrays of a transformer, of which weights hold spans.
+struct Arrays {
+    std::mt19937& random;
+    std::vector<std::vector<float>> held;
+
+    std::span<const float> make(std::size_t size) {
+        std::normal_distribution<float> normal(0.0F, 0.3F);
+        std::vector<float> values(size);
+        for (auto& value : values) value = normal(random);
+        return held.emplace_back(std::move(values));
+    }
+    Linear linear(std::size_t outputs, std::size_t inputs) {
+        return {make(outputs * inputs), make(outputs)};
+    }
+    Norm norm(std::size_t width) { return {make(width), make(width)}; }
+};
+
+void check_transformer(std::mt19937& random) {
+    constexpr std::size_t words = 20;
+    constexpr std::size_t longest = 300;
+    const std::size_t heads = 1 + random() % 3;
+    const std::size_t width = heads * (1 + random() % 40);
+    const std::size_t inner = 1 + random() % 70;
+    Arrays arrays{random, {}};
+    Weights weights{arrays.make(words * width), arrays.make(longest * width), arrays.norm(width),
+                    {}, {}, {}};
+    for (std::size_t layer = random() % 3; layer > 0; --layer) {
+        weights.layers.push_back({arrays.linear(width, width), arrays.linear(width, width),
+                                  arrays.linear(width, width), arrays.linear(width, width),
+                                  arrays.norm(width), arrays.linear(inner, width),
+                                  arrays.linear(width, inner), arrays.norm(width)});
+    }
+    weights.transform = arrays.linear(width, width);
+    weights.transform_norm = arrays.norm(width);
+    std::vector<std::int64_t> offsets{0};
+    for (auto count = 1 + random() % 8; count > 0; --count) {
+        offsets.push_back(offsets.back() + 1 + static_cast<std::int64_t>(random() % longest));
+    }
+    std::vector<std::int64_t> ids(static_cast<std::size_t>(offsets.back()));
+    for (auto& id : ids) id = static_cast<std::int64_t>(random() % words);
+    for (const auto* name : {"scalar", "avx2", "avx512"}) {
+        const auto* kernels = layer_kernels_named(name);
+        if (kernels == nullptr) continue;
+        const Transformer transformer(weights, {width, heads, 1e-12F}, *kernels);
+        std::vector<float> together(ids.size() * width);
+        transformer.states(ids, offsets, together);
+        for (std::size_t d = 0; d + 1 < offsets.size(); ++d) {
+            const auto begin = static_cast<std::size_t>(offsets[d]);
+            const auto count = static_cast<std::size_t>(offsets[d + 1]) - begin;
+            std::vector<float> alone(count * width);
+            transformer.states(std::span(ids).subspan(begin, count),
+                               std::vector<std::int64_t>{0, static_cast<std::int64_t>(count)},
+                               alone);
+            for (std::size_t i = 0; i < alone.size(); ++i) {
+                const float difference = std::abs(alone[i] - together[begin * width + i]);
+                if (!(difference < 1e-3F)) fail(std::string(name) + ": a document alone differs");
+            }
+        }
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -101,5 +165,6 @@ int main() {
             if (const auto* kernels = kernels_named(name)) check(problem, *kernels);
         }
     }
+    for (int round = 0; round < 20; ++round) check_transformer(random);
     std::puts("ok");
 }

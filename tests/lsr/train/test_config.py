@@ -6,6 +6,7 @@ import tomllib
 import pytest
 
 from lsr.errors import InputError, NotFoundError, UsageError
+from lsr.train import config as config_module
 from lsr.train import regularizers
 from lsr.train.config import (
     REGULARIZERS,
@@ -18,10 +19,8 @@ from lsr.train.config import (
     SparsityConfig,
     TeacherConfig,
     TrainingConfig,
-    parse_config,
-    read_config,
-    to_toml,
 )
+from lsr.train.config_file import parse_config, read_config, to_toml
 
 SMALLEST = """
 [model]
@@ -95,7 +94,7 @@ def with_keys(changes):
 SPARSE = {"documents.regularizer": "flops", "documents.strength": 0.1}
 MISTAKES = [
     ({"colour": 1}, "the configuration: there is no 'colour'; allowed are model, optimizer,"),
-    ({"model.size": 1}, "[model] there is no 'size'; allowed are base, base_licence, queries,"),
+    ({"model.size": 1}, "[model] there is no 'size'; allowed are base, base_name, base_licence,"),
     ({"losses.0.t": 1}, "[[losses]] number 1: there is no 't'; allowed are name, weight,"),
     ({"model": None}, "the configuration: 'model' is missing; give it"),
     ({"model.base": None}, "[model] 'base' is missing; give it"),
@@ -205,3 +204,7 @@ def test_files_that_can_not_be_read(tmp_path):
     path.write_text("steps = 1\nday = 2020-01-01\n")
     with pytest.raises(UsageError):
         read_config(path, TrainingConfig)
+
+
+def test_the_regularizers_are_those_that_there_are():
+    assert set(config_module.REGULARIZERS) == set(regularizers.REGULARIZERS)

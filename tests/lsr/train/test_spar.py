@@ -12,6 +12,11 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import BertProcessing
 
 from lsr.dense import DenseEncoder
 from lsr.encoder import load_encoder
@@ -29,6 +34,33 @@ class Texts:
     @property
     def digest(self):
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def dense_model(tmp_path_factory):
+    """A BERT encoder with random weights over the words of the corpus."""
+    folder = tmp_path_factory.mktemp("models") / "dense"
+    terms = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS.split()]
+    tokenizer = Tokenizer(
+        WordPiece({term: place for place, term in enumerate(terms)}, unk_token="[UNK]")
+    )
+    tokenizer.add_special_tokens(terms[:4])
+    tokenizer.normalizer = BertNormalizer()
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.post_processor = BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    torch.manual_seed(2)
+    settings = transformers.BertConfig(
+        vocab_size=len(terms),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+    )
+    transformers.BertModel(settings).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +121,7 @@ def rankings(draw):
     return np.array(lines, dtype=np.int64), settings
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(rankings(), st.integers(0, 40))
 def test_draws_are_what_the_settings_say(drawn, step):
     ranking, config = drawn
@@ -118,7 +150,7 @@ def test_draws_are_what_the_settings_say(drawn, step):
     assert set(batch.documents.tolist()) <= drawn | possible
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(rankings())
 def test_every_query_is_seen_once_an_epoch_in_a_new_order(drawn):
     ranking, config = drawn

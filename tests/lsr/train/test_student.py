@@ -10,6 +10,7 @@ import transformers
 from lsr.batching import Batcher
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
+from lsr.train.export import Exported
 from lsr.train.student import MaskedLanguageStudent
 from tests.lsr.train.tiny_training import TERMS, tiny_checkpoint
 
@@ -60,7 +61,9 @@ def test_dropout_is_the_one_that_is_asked_for(folder):
 
 def test_length_is_bounded_by_positions(folder):
     student = MaskedLanguageStudent(Checkpoint.resolve(str(folder)))
-    assert [student.longest(wanted) for wanted in (3, 40, 512)] == [3, 40, 40]
+    for wanted, length in ((3, 3), (40, 40), (512, 40)):
+        (batch,) = student.batcher("document", wanted, 10_000)(["ba " * 600])
+        assert batch.ids.shape == (1, length)
 
 
 def test_a_projection_over_fewer_terms_is_refused(tmp_path):
@@ -87,3 +90,16 @@ def test_training_it_moves_the_weights_that_are_exported(folder, tmp_path):
     for name, tensor in before.items():
         if tensor.is_floating_point():
             np.testing.assert_array_equal((tensor + 0.01).numpy(), after[name].numpy(), name)
+
+
+def test_exported_weights_are_averaged_with_the_bases(folder, tmp_path):
+    student = MaskedLanguageStudent(Checkpoint.resolve(str(folder)), base_share=0.25)
+    base = {name: p.detach().clone() for name, p in student.parameters().items()}
+    with torch.no_grad():
+        for parameter in student.parameters().values():
+            parameter.add_(1.0)
+    student.export(tmp_path / "out", Exported(), None, "")
+    plain = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out")
+    for name, weight in plain.named_parameters():
+        torch.testing.assert_close(weight.detach(), base[name] + 0.75, rtol=1e-6, atol=1e-6)
+        assert torch.equal(student.parameters()[name].detach(), base[name] + 1.0)

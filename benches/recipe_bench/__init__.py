@@ -1,0 +1,1 @@
+"""Parts of recipe.py: ingredients, trainings, scores, and the section of the docs."""

@@ -1,0 +1,64 @@
+"""Whether one system's scores are better than another's by more than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTest:
+    """``difference`` of the means, first minus second, and its two-sided ``p``."""
+
+    difference: float
+    p: float
+
+
+def paired_t_test(first: Mapping[str, float], second: Mapping[str, float]) -> PairedTest:
+    """Student's t-test over the differences of two systems' scores on the same queries.
+
+    Two-sided; p is 1 where every query has the same score in both.
+
+    Args:
+        first: score of each query.
+        second: of the same queries, by another system.
+
+    Raises:
+        UsageError: they have other queries, or fewer than two.
+    """
+    if first.keys() != second.keys():
+        raise UsageError(
+            f"the two systems were scored on {len(first)} and {len(second)} queries that are not "
+            "the same; compare them on the same ones"
+        )
+    if len(first) < 2:
+        raise UsageError(f"a paired test needs two queries or more, and there are {len(first)}")
+    differences = np.array([first[query] - second[query] for query in first])
+    mean = float(differences.mean())
+    error = float(differences.std(ddof=1)) / np.sqrt(len(differences))
+    if error == 0:
+        return PairedTest(mean, 0.0 if mean else 1.0)
+    from scipy.stats import t
+
+    return PairedTest(mean, float(2 * t.sf(abs(mean) / error, len(differences) - 1)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values of several tests, raised so that any one below a level stands at that level.
+
+    Holm 1979, "A simple sequentially rejective multiple test procedure": of m values in ascending
+    order, the i-th (from 0) is multiplied by m - i; none may be below the one before it, or
+    above 1.
+    """
+    values: NDArray[np.float64] = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(len(values), 0, -1)
+    raised = np.minimum(np.maximum.accumulate(values[order] * factors), 1.0)
+    result = np.empty_like(values)
+    result[order] = raised
+    return [float(value) for value in result]

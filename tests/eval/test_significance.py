@@ -1,0 +1,75 @@
+"""Paired tests against SciPy and against all sign flips; Holm's correction against its steps."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eval.significance import PairedTest, holm, paired_t_test
+from lsr.errors import UsageError
+
+SCORES = st.floats(0, 1, width=32)
+
+
+def by_query(values):
+    return {f"q{number}": value for number, value in enumerate(values)}
+
+
+@given(st.lists(st.tuples(SCORES, SCORES), min_size=2, max_size=30))
+def test_the_t_test_is_scipys(pairs):
+    first, second = map(list, zip(*pairs, strict=True))
+    found = paired_t_test(by_query(first), by_query(second))
+    assert math.isclose(found.difference, np.mean(first) - np.mean(second), abs_tol=1e-12)
+    differences = np.subtract(first, second)
+    if np.ptp(differences) > 1e-6:
+        expected = scipy.stats.ttest_rel(first, second).pvalue
+        assert math.isclose(found.p, expected, rel_tol=1e-6, abs_tol=1e-12)
+    elif not differences.any():
+        assert found.p == 1
+    opposite = paired_t_test(by_query(second), by_query(first))
+    assert math.isclose(found.p, opposite.p, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.3])
+def test_the_t_test_is_near_the_test_of_all_sign_flips(shift):
+    differences = np.random.default_rng(3).normal(shift, 0.2, 14)
+    signs = np.array(list(itertools.product([-1, 1], repeat=len(differences))))
+    means = np.abs((signs * differences).mean(axis=1))
+    exact = np.mean(means >= abs(differences.mean()) - 1e-12)
+    found = paired_t_test(by_query(differences), by_query(np.zeros(14)))
+    assert abs(found.p - exact) < 0.02
+
+
+def test_order_of_queries_does_not_matter():
+    first, second = by_query([0.1, 0.9, 0.4]), by_query([0.2, 0.3, 0.1])
+    turned = dict(reversed(second.items()))
+    assert paired_t_test(first, second) == paired_t_test(first, turned)
+
+
+def test_the_same_scores_differ_by_nothing_and_constant_gains_surely():
+    assert paired_t_test(by_query([0.5, 0.25]), by_query([0.5, 0.25])) == PairedTest(0.0, 1.0)
+    assert paired_t_test(by_query([1.0, 0.75]), by_query([0.5, 0.25])) == PairedTest(0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [([], []), ([0.5], [0.5]), ([0.5, 0.5], [0.5]), ([0.5], [0.5, 0.5])]
+)
+def test_other_or_too_few_queries_are_refused(first, second):
+    with pytest.raises(UsageError, match="queries"):
+        paired_t_test(by_query(first), by_query(second))
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.floats(0.001, 0.5))
+def test_holm_rejects_what_its_steps_reject(p_values, level):
+    rejected = set()
+    for step, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if p_values[place] * (len(p_values) - step) > level:
+            break
+        rejected.add(place)
+    raised = holm(p_values)
+    assert {place for place, p in enumerate(raised) if p <= level} == rejected
+    assert all(p <= value <= 1 for p, value in zip(p_values, raised, strict=True))
