@@ -97,7 +97,7 @@ def _opensearch(name: str, pair: Pair, paper: str, handling: str) -> Preset:
 def _packaged() -> Iterable[Preset]:
     yield Preset(
         DEFAULT_ENCODER,
-        Pair(MlmConfig(special="drop"), TableConfig(idf="both")),
+        Pair(MlmConfig(max_length=256, special="drop"), TableConfig(idf="both")),
         INFERENCE_FREE,
         None,
         "in its model card",

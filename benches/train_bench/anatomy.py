@@ -45,14 +45,13 @@ class Anatomy:
         import torch
 
         torch.set_num_threads(1)
-        from lsr.batching import Batcher
         from lsr.checkpoint import Checkpoint
         from lsr.train.query_table import QueryTable, initial_table
         from lsr.train.student import MaskedLanguageStudent
 
         self._student = MaskedLanguageStudent(Checkpoint.resolve(task.base))
         vocabulary = self._student.vocabulary
-        self._batcher = Batcher(vocabulary, self._student.longest(task.max_length), 0)
+        self._batcher = self._student.batcher("document", task.max_length, 0)
         pairs = task.pairs[: task.batch]
         self._documents = [document for _, document in pairs]
         queries = [query for query, _ in pairs]

@@ -90,7 +90,7 @@ def test_any_texts(documents, queries, depth):
 def test_progress_and_bad_weights(monkeypatch):
     states = []
     retrieve(load_encoder("bm25"), DOCUMENTS, QUERIES, 2, lambda *state: states.append(state))
-    assert states == [("documents by bm25", 8, 8), ("negatives by bm25", 5, 5)]
+    assert states == [("documents by bm25", 8, 8), ("queries by bm25", 5, 5)]
 
     def encode_documents(self, texts):
         rows = [SparseVector.from_mapping({1: float("nan")}) for _ in texts]

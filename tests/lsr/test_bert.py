@@ -61,7 +61,7 @@ def batch_of(documents):
     for row, tokens in enumerate(documents):
         ids[row, : len(tokens)] = tokens
         mask[row, : len(tokens)] = 1
-    return TokenBatch(np.arange(len(documents)), ids, mask)
+    return TokenBatch(np.arange(len(documents)), ids, mask, np.zeros_like(ids))
 
 
 def plain_logits(model, documents):

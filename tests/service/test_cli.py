@@ -187,7 +187,7 @@ def test_a_missing_model_package_names_its_install_line(tmp_path, corpus, masked
     code = (
         "import sys; sys.modules['torch'] = None; "
         f"sys.argv = ['lsr', 'index', {str(corpus)!r}, '--into', 'm', "
-        f"'--encoder', {str(masked_lm)!r}]; from service.cli import main; main()"
+        f"'--encoder', {str(masked_lm) + ',pool=sum'!r}]; from service.cli import main; main()"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],

@@ -82,7 +82,7 @@ def test_the_text_has_every_number_and_licence():
         "| titles | 7 | CC-BY-4.0 |",
         "| SciFact | nDCG@10 | 0.6123 |",
         "| MED | nDCG@10 | nan |",
-        "It was trained from someone/bert-tiny (MIT) and is licensed under Apache-2.0.",
+        "It was trained from someone/bert-tiny (licence: MIT) and is licensed under Apache-2.0.",
         "On average 118.4 non-zeros a document, 7.5 non-zeros a query, 1.23 terms shared by a "
         "query and a document (FLOPS).",
         "Made by `lsr train ours.toml --into out`. It took 2.0 hours on 2 CPU cores.",

@@ -13,6 +13,7 @@ from lsr.encoder import load_encoder
 from lsr.errors import CorruptionError, InputError, UsageError
 from lsr.lexical import Bm25Encoder, collection_statistics
 from lsr.sparse import SparseBatch, SparseVector
+from lsr.tower import Tower
 from lsr.train import vector_cache
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.teachers import DenseTeacher, Ensemble, SparseTeacher, load_teacher, min_max
@@ -99,11 +100,14 @@ def test_a_dense_model_is_computed_once(tmp_path, dense_model, monkeypatch):
     name = f"dense:{dense_model}"
     found = load_teacher(name, CORPUS, tmp_path).scores(QUERIES, CANDIDATES)
     encoder = DenseEncoder.load(str(dense_model))
-    queries, documents = encoder.encode(CORPUS.queries), encoder.encode(CORPUS.documents)
+    queries, documents = (
+        encoder.encode_queries(CORPUS.queries),
+        encoder.encode_documents(CORPUS.documents),
+    )
     expected = by_hand(lambda q, d: float(queries[q] @ documents[d]), QUERIES, CANDIDATES)
     # float16 keeps 11 bits of each of 16 numbers, the vectors have length 1.
     np.testing.assert_allclose(found, expected, atol=2**-10)
-    stopped(monkeypatch, DenseEncoder, "encode")
+    stopped(monkeypatch, Tower, "encode")
     again = load_teacher(name, CORPUS, tmp_path).scores(QUERIES, CANDIDATES)
     np.testing.assert_array_equal(found, again)
 
@@ -161,9 +165,9 @@ def test_an_interrupted_computation_is_gone_on_with(
 def test_only_what_is_missing_is_computed(tmp_path, monkeypatch, dense_model):
     monkeypatch.setattr(vector_cache, "CHUNK", 1)
     seen = []
-    encode = DenseEncoder.encode
+    encode = Tower.encode
     monkeypatch.setattr(
-        DenseEncoder, "encode", lambda self, texts: (seen.extend(texts), encode(self, texts))[1]
+        Tower, "encode", lambda self, texts: (seen.extend(texts), encode(self, texts))[1]
     )
     with pytest.raises(Killed):
         load_teacher(f"dense:{dense_model}", CORPUS, tmp_path, killed_at(4))
@@ -191,7 +195,7 @@ def test_the_array_file_is_one_of_numpy(tmp_path, dense_model):
         path = tmp_path / f"{count}.npy"
         vector_cache.dense_vectors(path, encoder, CORPUS.documents[:count])
         loaded = np.load(path, allow_pickle=False)
-        expected = encoder.encode(CORPUS.documents[:count]).astype(np.float16)
+        expected = encoder.encode_documents(CORPUS.documents[:count]).astype(np.float16)
         np.testing.assert_array_equal(loaded, expected)
         np.save(tmp_path / "numpy.npy", expected)
         assert path.read_bytes() == (tmp_path / "numpy.npy").read_bytes()
@@ -201,7 +205,7 @@ def test_a_model_that_gives_no_numbers_is_refused(tmp_path, monkeypatch, dense_m
     def encode(self, texts):
         return np.full((len(texts), self.dimension), np.nan, np.float32)
 
-    monkeypatch.setattr(DenseEncoder, "encode", encode)
+    monkeypatch.setattr(Tower, "encode", encode)
     with pytest.raises(InputError, match="not finite"):
         load_teacher(f"dense:{dense_model}", CORPUS, tmp_path)
 
