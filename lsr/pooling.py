@@ -58,6 +58,5 @@ def owners(batch: SparseBatch) -> NDArray[np.int64]:
 def check_choice(option: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise UsageError unless an option has one of the allowed values."""
     if value not in allowed:
-        raise UsageError(
-            f"{option} is {value!r}; allowed are {', '.join(allowed[:-1])} and {allowed[-1]}"
-        )
+        several = f"are {', '.join(allowed[:-1])} and" if len(allowed) > 1 else "is"
+        raise UsageError(f"{option} is {value!r}; allowed {several} {allowed[-1]}")

@@ -109,6 +109,7 @@ def load_state(
         *parameters
     }:
         raise InputError(f"{path} holds the weights of another model; delete it to begin anew")
+    fused = any(group.get("fused") for group in optimizer.param_groups)
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(tensors[f"weight/{name}"])
@@ -117,8 +118,9 @@ def load_state(
         if kind == "optimizer":
             key, _, owner = rest.partition("/")
             parameter = parameters[owner]
-            # A count of steps is no matter for the GPU.
-            value = tensor if tensor.ndim == 0 else tensor.to(parameter.device)
+            # Only a fused optimizer has its count of steps on the GPU.
+            there = tensor.ndim > 0 or fused
+            value = tensor.to(parameter.device) if there else tensor
             optimizer.state[parameter][key] = value
     others = {
         name.removeprefix("other/"): tensor
