@@ -15,7 +15,8 @@ from lsr.router import Side, side_checkpoint
 from lsr.tower import Tower
 from lsr.train.dense_export import export_dense
 from lsr.train.losses import info_nce, match
-from lsr.train.spar import Batch, SparConfig, Texts
+from lsr.train.mining import Texts
+from lsr.train.spar import Batch, SparConfig
 from lsr.train.training_state import load_state, save_state, step_seed
 
 # Settings that change no weight, and names of what is told apart by its digest.

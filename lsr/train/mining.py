@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,27 @@ Retrieve = Callable[[SparseEncoder, Sequence[str], Sequence[str], int], NDArray[
 """Encoder, documents, queries and depth to int64 (queries, depth): rows of documents, best first,
 -1 where there are fewer. ``index.mining.retrieve`` is one."""
 QUERIES_AT_A_TIME = 256
+# The folder of a training's rankings.
+RANKINGS = "rankings"
+
+
+class Texts(Protocol):
+    """Queries to learn from and documents to rank for them; no judgements are needed."""
+
+    @property
+    def queries(self) -> Sequence[str]:
+        """Texts of the queries."""
+        ...
+
+    @property
+    def documents(self) -> Sequence[str]:
+        """Texts of the documents."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal digits that change with any of the texts."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +97,7 @@ def mine(
     Raises:
         CorruptionError: the file of the ranking is damaged.
     """
-    ranking = _ranking(retrieve, encoder, corpus, settings.depth, cache)
+    ranking = kept_ranking(retrieve, encoder, corpus, settings.depth, cache)
     drawn = np.full((len(ranking), settings.negatives), -1, dtype=np.int64)
     for start in range(0, len(ranking), QUERIES_AT_A_TIME):
         queries = np.arange(start, min(start + QUERIES_AT_A_TIME, len(ranking)))
@@ -125,14 +146,18 @@ def _draw(
     return drawn
 
 
-def _ranking(
+def kept_ranking(
     retrieve: Retrieve,
     encoder: SparseEncoder,
-    corpus: TrainingCorpus,
+    corpus: Texts,
     depth: int,
     cache: Path | None,
 ) -> NDArray[np.int64]:
-    """What ``retrieve`` gives, from the cache where it is there."""
+    """What ``retrieve`` gives for all queries, from the folder ``cache`` where it is there.
+
+    Raises:
+        CorruptionError: the file there is damaged, or of another ranking.
+    """
     if cache is None:
         return retrieve(encoder, corpus.documents, corpus.queries, depth)
     path = cache / f"{encoder.fingerprint}-{corpus.digest}-top-{depth}.npy"

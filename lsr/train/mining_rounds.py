@@ -12,7 +12,7 @@ from lsr.encoder import load_encoder
 from lsr.errors import UsageError
 from lsr.train.batches import BatchOrder
 from lsr.train.config import TrainingConfig
-from lsr.train.mining import Mining, Retrieve, mine
+from lsr.train.mining import RANKINGS, Mining, Retrieve, mine
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.teachers import Teacher
 
@@ -86,5 +86,5 @@ class MiningRounds:
             settings,
             self._teacher if config.margin else None,
             self._config.seed,
-            self._output / "rankings",
+            self._output / RANKINGS,
         )

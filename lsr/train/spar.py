@@ -7,23 +7,20 @@ Concatenated with another dense encoder it gives SPAR: see ``lsr.dense.Concatena
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.component import check_length
-from lsr.encoder import SparseEncoder, load_encoder
+from lsr.encoder import load_encoder
 from lsr.errors import InputError, UsageError
 from lsr.tower import POOLINGS
 from lsr.train.config_file import STRICT
-from lsr.train.mining import Retrieve
+from lsr.train.mining import RANKINGS, Retrieve, Texts, kept_ranking
 
 OnStep = Callable[[dict[str, float]], None]
 TOWERS = ("shared", "two")
@@ -105,25 +102,6 @@ class SparConfig:
         rising = (step + 1) / (self.warmup_steps + 1)
         falling = (self.steps - step) / max(1, self.steps - self.warmup_steps)
         return self.learning_rate * min(1.0, rising, falling)
-
-
-class Texts(Protocol):
-    """Queries to learn from and documents to rank for them; no judgements are needed."""
-
-    @property
-    def queries(self) -> Sequence[str]:
-        """Texts of the queries."""
-        ...
-
-    @property
-    def documents(self) -> Sequence[str]:
-        """Texts of the documents."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Hexadecimal digits that change with any of the texts."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -249,7 +227,9 @@ def train_lambda(
     }
     begun = model.resume(folder / STATE, facts)
     if begun < config.steps:
-        draws = Draws(_ranking(config, teacher, texts, retrieve, folder), config)
+        draws = Draws(
+            kept_ranking(retrieve, teacher, texts, config.depth, folder / RANKINGS), config
+        )
         for step in range(begun, config.steps):
             record = model.step(step, draws.batch(step), texts)
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
@@ -257,45 +237,3 @@ def train_lambda(
             on_step(record)
     model.export(folder / MODEL, {SETTINGS: facts})
     return folder / MODEL
-
-
-def _ranking(
-    config: SparConfig,
-    teacher: SparseEncoder,
-    texts: Texts,
-    retrieve: Retrieve,
-    folder: Path,
-) -> NDArray[np.int64]:
-    """The teacher's ranking, kept in the folder under a name that tells of what it is."""
-    key = json.dumps([teacher.fingerprint, texts.digest, config.depth])
-    path = folder / f"ranking-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
-    if path.is_file():
-        try:
-            ranking = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise InputError(f"{path} is damaged ({error}); delete it and run again") from error
-        return _checked(ranking, config, texts, str(path))
-    ranking = retrieve(teacher, texts.documents, texts.queries, config.depth)
-    ranking = _checked(ranking, config, texts, f"the ranking of {teacher.name}")
-    partial = path.with_suffix(".partial.npy")
-    np.save(partial, ranking, allow_pickle=False)
-    partial.replace(path)
-    return ranking
-
-
-def _checked(
-    ranking: NDArray[np.int64], config: SparConfig, texts: Texts, name: str
-) -> NDArray[np.int64]:
-    shape, documents = (len(texts.queries), config.depth), len(texts.documents)
-    if ranking.shape != shape or ranking.dtype != np.int64:
-        raise InputError(
-            f"{name} is {ranking.dtype} {ranking.shape}; a row of {config.depth} int64 document "
-            f"numbers is needed for each of {shape[0]} queries"
-        )
-    gaps = (ranking[:, :-1] < 0) & (ranking[:, 1:] >= 0)
-    if ranking.size and (ranking.min() < -1 or ranking.max() >= documents or gaps.any()):
-        raise InputError(
-            f"{name} holds numbers outside of 0 to {documents - 1}, or -1 before a document; "
-            "only the end of a row may be -1"
-        )
-    return ranking

@@ -20,7 +20,7 @@ from tokenizers.processors import BertProcessing
 
 from lsr.dense import DenseEncoder
 from lsr.encoder import load_encoder
-from lsr.errors import InputError, LsrError, NotFoundError, UsageError
+from lsr.errors import CorruptionError, InputError, LsrError, NotFoundError, UsageError
 from lsr.train.spar import Draws, SparConfig, train_lambda
 
 WORDS = "wing flow plate shock heat layer gas lift drag jet cone body wall wave mass"
@@ -354,20 +354,19 @@ def test_the_teacher_ranks_once(dense_model, corpus, tmp_path):
     train_lambda(replace(settings, depth=13), corpus, counted, tmp_path)
     assert asked == [12, 13]
     (tmp_path / "state.safetensors").unlink()
-    for path in tmp_path.glob("ranking-*.npy"):
+    for path in tmp_path.glob("rankings/*.npy"):
         path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(InputError, match="is damaged"):
+    with pytest.raises(CorruptionError, match="can't be read"):
         train_lambda(settings, corpus, counted, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (lambda ranking: ranking[:-1], "a row of 12 int64 document numbers is needed for each"),
-        (lambda ranking: ranking.astype(np.int32), "is int32"),
-        (lambda ranking: ranking + 99, "holds numbers outside of 0 to 41"),
-        (lambda ranking: ranking - 9, "holds numbers outside of"),
-        (lambda ranking: np.where(np.arange(12) == 3, -1, ranking), "or -1 before a document"),
+        (lambda ranking: ranking[:-1], "holds another ranking"),
+        (lambda ranking: ranking.astype(np.int32), "holds another ranking"),
+        (lambda ranking: ranking + 99, "holds another ranking"),
+        (lambda ranking: ranking - 9, "holds another ranking"),
         (lambda ranking: np.full_like(ranking, -1), "finds documents for 0 of 18 queries"),
     ],
 )
@@ -375,7 +374,7 @@ def test_a_ranking_that_can_not_be_is_refused(dense_model, corpus, tmp_path, spo
     def retrieve(*arguments):
         return spoil(brute_force(*arguments))
 
-    with pytest.raises(InputError, match=complaint):
+    with pytest.raises((InputError, CorruptionError), match=complaint):
         train_lambda(config(dense_model), corpus, retrieve, tmp_path)
 
 
