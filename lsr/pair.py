@@ -224,6 +224,8 @@ def _fingerprint(document: Component, query: Component) -> str:
         config["idf"] = query.identity["idf"]
         if "top_k" in query.identity:
             config["query_top_k"] = query.identity["top_k"]
+        if "prior" in query.identity:
+            config["prior"] = query.identity["prior"]
         parts = {**document.identity, "config": config}
         return fingerprint("inference-free", vocabulary=vocabulary, **parts)
     return fingerprint(

@@ -188,3 +188,9 @@ def test_informed_idf_is_the_table_in_a_new_collection_and_the_counts_in_a_large
     many = CollectionStatistics(10**9, np.array([5, 10**8, 3]), 1.0)
     np.testing.assert_allclose(informed_idf(many, table, 1)[1:], many.idf[1:], rtol=1e-4)
     assert informed_idf(many, table, 1)[0] == 0
+
+
+def test_the_fingerprint_tells_of_the_prior(checkpoint):
+    names = ["", ",idf=both", ",idf=both,prior=7"]
+    prints = {load_encoder(f"inference-free:{checkpoint.name}{name}").fingerprint for name in names}
+    assert len(prints) == 3
