@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.qrels import check_trec_id
 from lsr.errors import InputError
+from lsr.qrels import check_trec_id
 from lsr.readers import numbered_lines
 
 Run = Mapping[str, Sequence[tuple[str, float]]]

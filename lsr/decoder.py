@@ -40,48 +40,59 @@ TOKENIZER_SETTINGS = "tokenizer_config.json"
 
 
 @dataclass(frozen=True, slots=True)
-class DecoderConfig:
-    """How a decoder-only language model makes term weights of a text.
+class DecoderReading:
+    """How a decoder-only language model reads a text.
 
-    ``max_length`` tokens of a text, counting prefix, BOS and EOS, and one reading where the text
-    is echoed. ``logs`` as in ``MlmConfig``. ``shift`` is taken from each logit. ``top_k``
-    weights of a text are kept, all where it is 0. ``echo=yes`` reads each text twice and pools
-    the second reading. ``bidirectional=auto`` is what the model's config.json says with
-    ``is_causal``. ``bos`` and ``eos`` put the model's tokens around each text, or leave them
-    out; ``auto`` is what the tokenizer does. The prefixes go before each text that is not blank.
-    ``lora`` is an adapter, ``tokenizer`` a folder or hub id for a model that has none of its
-    own; each is a folder or a hub id. ``dtype`` is what the model computes in; ``auto`` is
-    bfloat16 on a GPU, else float32.
+    ``echo=yes`` reads each text twice and pools the second reading. ``bidirectional=auto`` is what
+    the model's config.json says with ``is_causal``. ``bos`` and ``eos`` put the model's tokens
+    around each text, or leave them out; ``auto`` is what the tokenizer does. The prefixes go before
+    each text that is not blank. ``tokenizer`` is a folder or hub id, for a model that has none of
+    its own. ``dtype`` is what the model computes in; ``auto`` is bfloat16 on a GPU, else float32.
     """
 
-    max_length: int = 256
-    logs: int = 0
-    shift: float = 0.0
-    top_k: int = 0
     echo: str = "no"
     bidirectional: str = "auto"
     bos: str = "auto"
     eos: str = "auto"
     query_prefix: str = ""
     document_prefix: str = ""
-    lora: str = ""
     tokenizer: str = ""
     dtype: str = "auto"
 
     def __post_init__(self) -> None:
-        check_length(self.max_length)
-        check_logs(self.logs)
         for field, allowed in ALLOWED.items():
             if (given := getattr(self, field)) not in allowed:
                 raise UsageError(f"{field} is {given!r}; allowed are {', '.join(allowed)}")
-        if not 0 <= self.shift < float("inf"):
-            raise UsageError(f"shift is {self.shift}; allowed are finite numbers from 0")
-        Pruning(top_k=self.top_k)
         if "," in self.query_prefix + self.document_prefix:
             raise UsageError(
                 f"the prefixes are {self.query_prefix!r} and {self.document_prefix!r}; "
                 "a prefix can't hold a comma"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderConfig(DecoderReading):
+    """How a decoder-only language model makes term weights of a text.
+
+    ``max_length`` tokens of a text, counting prefix, BOS and EOS, and one reading where the text
+    is echoed. ``logs`` as in ``MlmConfig``. ``shift`` is taken from each logit. ``top_k``
+    weights of a text are kept, all where it is 0. ``lora`` is an adapter, a folder or a hub id.
+    """
+
+    max_length: int = 256
+    logs: int = 0
+    shift: float = 0.0
+    top_k: int = 0
+    lora: str = ""
+
+    def __post_init__(self) -> None:
+        # slots=True makes the class anew, which super() without arguments doesn't know.
+        DecoderReading.__post_init__(self)
+        check_length(self.max_length)
+        check_logs(self.logs)
+        if not 0 <= self.shift < float("inf"):
+            raise UsageError(f"shift is {self.shift}; allowed are finite numbers from 0")
+        Pruning(top_k=self.top_k)
 
 
 class DecoderEncoder(SparseEncoder):

@@ -23,6 +23,8 @@ STOP_WORDS = frozenset(
 )
 # How tokenizers spell a word's start or continuation: WordPiece, byte-level BPE, SentencePiece.
 WORD_MARKS = "##", "Ġ", "▁"
+# Texts whose tokens are held at a time.
+COUNTED = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +142,18 @@ def collection_statistics(
         return None
     if encoder.stores_counts:
         return encoder.statistics(stored)
-    counts = count_terms(encoder.vocabulary, documents)
-    average = float(counts.values.sum(dtype=np.float64)) / max(len(documents), 1)
-    return CollectionStatistics(len(documents), counts.document_frequency(), average)
+    return lexical_statistics(encoder.vocabulary, documents)
+
+
+def lexical_statistics(vocabulary: Vocabulary, texts: Sequence[str]) -> CollectionStatistics:
+    """Statistics of texts that are not kept; stop words and punctuation have no length."""
+    strong = ~weak_terms(vocabulary, STOP_WORDS)
+    frequency, length = np.zeros(vocabulary.size, dtype=np.int64), 0.0
+    for start in range(0, len(texts), COUNTED):
+        counts = count_terms(vocabulary, texts[start : start + COUNTED])
+        frequency += counts.document_frequency()
+        length += float(counts.values[strong[counts.indices]].sum(dtype=np.float64))
+    return CollectionStatistics(len(texts), frequency, length / max(len(texts), 1))
 
 
 def count_terms(vocabulary: Vocabulary, texts: Sequence[str]) -> SparseBatch:

@@ -61,10 +61,3 @@ class LiteralTerms:
     @cached_property
     def _weak(self) -> NDArray[np.bool_]:
         return weak_terms(self.vocabulary, STOP_WORDS)
-
-
-def mean_length(vocabulary: Vocabulary, texts: Sequence[str]) -> float:
-    """Mean number of tokens of a text that are neither stop words nor punctuation, at least 1."""
-    counts = count_terms(vocabulary, texts)
-    counted = ~weak_terms(vocabulary, STOP_WORDS)[counts.indices]
-    return max(float(counts.values[counted].sum(dtype=np.float64)) / max(len(texts), 1), 1.0)

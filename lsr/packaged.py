@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from lsr.bert import BertLanguageModel
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import DEFAULT_ENCODER
 from lsr.errors import InputError, NotFoundError
+from lsr.train.model_folder import appearing
 
 MODELS = Path(__file__).parent / "models"
 CARD = "README.md"
@@ -49,14 +49,14 @@ def package_model(source: Path, folder: Path) -> int:
         Its size in bytes.
 
     Raises:
+        UsageError: the folder holds something other than an encoder.
         InputError: the source has no model card, is no BERT masked language model, has weights
             that float16 can't hold, or is larger than 25 MiB when packed.
     """
     if not (source / CARD).is_file():
         raise InputError(f"{source} has no {CARD}; a packaged model needs its model card")
     folder.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
-        new = Path(place, "new")
+    with appearing(folder, CARD) as new:
         for pattern in KEPT:
             for path in source.rglob(pattern):
                 target = new / path.relative_to(source)
@@ -75,8 +75,6 @@ def package_model(source: Path, folder: Path) -> int:
                 f"{source} takes {size:,} bytes when packed; allowed are {LARGEST:,}, so package a "
                 "smaller model"
             )
-        shutil.rmtree(folder, ignore_errors=True)
-        new.rename(folder)
     return size
 
 

@@ -189,7 +189,7 @@ def eval_command(
     from eval.datasets import load_dataset
     from eval.experiment import save_runs
     from eval.measures import STANDARD, parse_measures
-    from eval.qrels import write_qrels
+    from lsr.qrels import write_qrels
 
     names = tuple(measures) or STANDARD
     parse_measures(names)

@@ -46,7 +46,8 @@ class Anatomy:
 
         torch.set_num_threads(1)
         from lsr.checkpoint import Checkpoint
-        from lsr.train.query_table import QueryTable, initial_table
+        from lsr.lexical import lexical_statistics
+        from lsr.train.query_table import QueryTable
         from lsr.train.student import MaskedLanguageStudent
 
         self._student = MaskedLanguageStudent(Checkpoint.resolve(task.base))
@@ -55,7 +56,7 @@ class Anatomy:
         pairs = task.pairs[: task.batch]
         self._documents = [document for _, document in pairs]
         queries = [query for query, _ in pairs]
-        table = initial_table(vocabulary, "idf", "training", self._documents)
+        table = lexical_statistics(vocabulary, self._documents).idf
         encode = QueryTable(vocabulary, table, queries, False, self._student.device)
         self._queries = encode(np.arange(len(queries)))
         self._optimizer = torch.optim.AdamW(

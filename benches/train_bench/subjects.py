@@ -143,7 +143,7 @@ class Theirs(Training):
                 learning_rate=LEARNING_RATE,
                 weight_decay=0.01,
                 warmup_steps=0,
-                max_grad_norm=0.0,
+                max_grad_norm=1.0,
                 optim="adamw_torch_fused",
                 batch_sampler=lambda data, batch_size, drop_last, **_: BatchSampler(
                     SequentialSampler(data), batch_size, drop_last

@@ -57,10 +57,7 @@ class Task:
 
     @property
     def config(self) -> TrainingConfig:
-        """The settings of our trainer. Neither of the two clips gradients or warms up.
-
-        Clipping is off because ours clips each group of parameters and theirs all at once.
-        """
+        """The settings of our trainer. Both clip gradients at a norm of 1, neither warms up."""
         return TrainingConfig(
             model=ModelConfig(
                 base=self.base,
@@ -71,7 +68,7 @@ class Task:
                 dropout=self.dropout,
             ),
             optimizer=OptimizerConfig(
-                steps=self.steps, learning_rate=LEARNING_RATE, warm_up=0.0, max_norm=0.0
+                steps=self.steps, learning_rate=LEARNING_RATE, warm_up=0.0, max_norm=1.0
             ),
             sources=(SourceConfig("pairs"),),
             losses=(LossConfig("info-nce"),),

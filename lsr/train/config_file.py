@@ -27,16 +27,6 @@ ALLOWED = {
 }
 
 
-def read_config(path: Path, config: type[ConfigT]) -> ConfigT:
-    """A settings dataclass from a TOML file.
-
-    Raises:
-        NotFoundError, InputError: as ``read_toml``.
-        UsageError: as ``parse_config``.
-    """
-    return parse_config(read_toml(path), config)
-
-
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file.
 

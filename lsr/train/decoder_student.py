@@ -8,7 +8,7 @@ As Echo-Mistral-SPLADE (Doshi et al. 2024, arXiv 2408.11119), LACONIC (Xu et al.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lsr.adapter import SETTINGS, WEIGHTS, load_peft, untie
 from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import Checkpoint
-from lsr.decoder import DecoderConfig, DecoderEncoder
+from lsr.decoder import DecoderConfig, DecoderEncoder, DecoderReading
 from lsr.encoder import canonical_name
 from lsr.errors import UsageError
 from lsr.router import Side
@@ -60,42 +60,22 @@ class LoraConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class DecoderStudentConfig:
+class DecoderStudentConfig(DecoderReading):
     """How a decoder-only student reads texts, in training as afterwards, and what of it is trained.
 
-    ``echo``, ``bidirectional``, ``bos``, ``eos``, the prefixes, ``tokenizer`` and ``dtype`` are
-    those of ``DecoderConfig``. ``train_projection`` trains the vocabulary projection as a whole
-    too, apart from the input embeddings where the model ties the two; the adapter then holds a copy
-    of it. ``gradient_checkpointing`` computes states twice instead of keeping them, for less
-    memory.
+    ``train_projection`` trains the vocabulary projection as a whole too, apart from the input
+    embeddings where the model ties the two; the adapter then holds a copy of it.
+    ``gradient_checkpointing`` computes states twice instead of keeping them, for less memory.
     """
 
-    echo: str = "no"
-    bidirectional: str = "auto"
-    bos: str = "auto"
-    eos: str = "auto"
-    query_prefix: str = ""
-    document_prefix: str = ""
-    tokenizer: str = ""
-    dtype: str = "auto"
     train_projection: bool = False
     gradient_checkpointing: bool = False
     __pydantic_config__ = STRICT
 
-    def __post_init__(self) -> None:
-        self.reading()
-
     def reading(self) -> DecoderConfig:
         """The part that is an encoder's."""
         return DecoderConfig(
-            echo=self.echo,
-            bidirectional=self.bidirectional,
-            bos=self.bos,
-            eos=self.eos,
-            query_prefix=self.query_prefix,
-            document_prefix=self.document_prefix,
-            tokenizer=self.tokenizer,
-            dtype=self.dtype,
+            **{each.name: getattr(self, each.name) for each in fields(DecoderReading)}
         )
 
 

@@ -16,11 +16,12 @@ from lsr.tower import Tower
 from lsr.train.dense_export import export_dense
 from lsr.train.losses import info_nce, match
 from lsr.train.mining import Texts
+from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.spar import Batch, SparConfig
 from lsr.train.training_state import load_state, save_state, step_seed
 
 # Settings that change no weight, and names of what is told apart by its digest.
-FREE = {"save_every", "model", "teacher"}
+FREE = {"checkpoint_every", "model", "teacher"}
 
 
 class LexicalModel:
@@ -53,8 +54,8 @@ class LexicalModel:
                 if side == "document" or config.towers == "two"
                 for name, parameter in tower.model.named_parameters()
             }
-        self._optimizer = torch.optim.AdamW(
-            self._parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
+        self._optimizer = adamw(
+            self._parameters.values(), config.learning_rate, config.weight_decay
         )
 
     def _tower(self, body: Checkpoint) -> Tower:
@@ -91,12 +92,8 @@ class LexicalModel:
             LsrError: the loss is not finite.
         """
         config = self._config
-        rate = config.rate(number)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
         for tower in self._towers.values():
             tower.model.train()
-        self._optimizer.zero_grad(set_to_none=True)
         with torch.random.fork_rng():
             torch.manual_seed(step_seed(config.seed, number))
             loss, accuracy = self.loss(batch, texts)
@@ -106,14 +103,13 @@ class LexicalModel:
                     f"{config.learning_rate}, or raise temperature, now {config.temperature}"
                 )
             loss.backward()  # type: ignore[no-untyped-call]
-        if config.max_gradient_norm:
-            torch.nn.utils.clip_grad_norm_(self._parameters.values(), config.max_gradient_norm)
-        self._optimizer.step()
+        share = rate_share(number, config.steps, config.warm_up)
+        update(self._optimizer, share, config.max_norm)
         return {
             "step": number + 1,
             "loss": loss.item(),
             "accuracy": accuracy.item(),
-            "learning_rate": rate,
+            "learning_rate": config.learning_rate * share,
         }
 
     def save_state(self, path: Path, step: int, facts: Mapping[str, Any]) -> None:

@@ -26,16 +26,21 @@ class Penalty:
     Args:
         config: of the side.
         steps: of the whole training.
-        idf: float32 (V,), for ``idf-flops``.
+        terms: size of the vocabulary, V.
+        idf: float32 (V,), which ``idf-flops`` needs.
     """
 
-    def __init__(self, config: SparsityConfig, steps: int, idf: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        config: SparsityConfig,
+        steps: int,
+        terms: int,
+        idf: NDArray[np.float32] | None = None,
+    ) -> None:
         self.config = config
         self._warm_up = round(config.warm_up * steps)
         self._step = 0
-        self.frequencies = (
-            DocumentFrequencies(len(idf)) if config.regularizer == "df-flops" else None
-        )
+        self.frequencies = DocumentFrequencies(terms) if config.regularizer == "df-flops" else None
         self.controller = None
         if config.target_nnz:
             target = SparsityTarget(
@@ -44,7 +49,7 @@ class Penalty:
             self.controller = SparsityController(target)
         options = RegularizerOptions(
             threshold=config.threshold if config.regularizer == "l0-flops" else None,
-            idf=torch.from_numpy(idf) if config.regularizer == "idf-flops" else None,
+            idf=None if idf is None or not uses_idf(config) else torch.from_numpy(idf),
             frequencies=self.frequencies,
         )
         self._penalty = None
@@ -101,6 +106,11 @@ class Penalty:
         """Continue where ``tensors`` were taken."""
         if self.frequencies:
             self.frequencies.load_state_dict(tensors)
+
+
+def uses_idf(config: SparsityConfig) -> bool:
+    """Whether the regulariser of a side weighs terms by their IDF."""
+    return config.regularizer == "idf-flops"
 
 
 class RankingLoss:

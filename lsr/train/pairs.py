@@ -153,17 +153,6 @@ class HeldOut:
     documents: dict[str, str]
     qrels: dict[str, dict[str, int]]
 
-    def head(self, queries: int) -> HeldOut:
-        """The first so many queries and their documents: a smaller set that is easier."""
-        names = list(self.queries)[:queries]
-        qrels = {name: self.qrels[name] for name in names}
-        kept = {document for judged in qrels.values() for document in judged}
-        return HeldOut(
-            {name: self.queries[name] for name in names},
-            {name: text for name, text in self.documents.items() if name in kept},
-            qrels,
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class TrainingCorpus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -52,15 +52,15 @@ class QueryTable:
 
 
 def initial_table(
-    vocabulary: Vocabulary, queries: str, idf: str, documents: Sequence[str]
+    vocabulary: Vocabulary, queries: str, idf: str, count: Callable[[], CollectionStatistics]
 ) -> NDArray[np.float32]:
     """float32 (V,): where the table begins, 0 for special tokens.
 
     Args:
         vocabulary: the student's.
         queries: ``binary`` for 1 everywhere, else IDF.
-        idf: ``training`` estimates it from ``documents``; else a checkpoint that has a table.
-        documents: the training documents.
+        idf: ``training`` takes that of ``count``; else a checkpoint that has a table.
+        count: makes the statistics of the training documents, where they are needed.
 
     Raises:
         UsageError: the checkpoint has no table over this vocabulary.
@@ -68,8 +68,7 @@ def initial_table(
     if queries == "binary":
         table = np.ones(vocabulary.size, dtype=np.float32)
     elif idf == "training":
-        frequency = count_terms(vocabulary, documents).document_frequency()
-        table = CollectionStatistics(len(documents), frequency, 0.0).idf
+        table = count().idf.copy()
     else:
         checkpoint = Checkpoint.resolve(idf)
         read = read_term_table(checkpoint)

@@ -16,6 +16,7 @@ from lsr.train.config_file import to_toml
 from lsr.train.mining import Retrieve
 from lsr.train.model_card import ModelCard, Result, Source
 from lsr.train.pairs import HeldOut, OnRejected, PairSource, TrainingCorpus
+from lsr.train.teachers import load_ensemble
 from lsr.train.trainer import (
     LOG,
     Evaluate,
@@ -23,7 +24,6 @@ from lsr.train.trainer import (
     Surroundings,
     Trainer,
     exported,
-    load_ensemble,
 )
 from lsr.train.training_log import Entry, draw, plot, read_log
 from lsr.train.vector_cache import OnProgress

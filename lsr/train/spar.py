@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,9 @@ from numpy.typing import NDArray
 from lsr.component import check_length
 from lsr.encoder import load_encoder
 from lsr.errors import InputError, UsageError
+from lsr.pooling import check_choice
 from lsr.tower import POOLINGS
+from lsr.train.config import check_range
 from lsr.train.config_file import STRICT
 from lsr.train.mining import RANKINGS, Retrieve, Texts, kept_ranking
 
@@ -43,9 +44,9 @@ class SparConfig:
     products over ``temperature``.
 
     AdamW takes ``steps`` steps with ``weight_decay``; the learning rate rises linearly to
-    ``learning_rate`` over ``warmup_steps`` and falls linearly to 0. Gradients longer than
-    ``max_gradient_norm`` are shortened to it; 0 leaves them. ``seed`` decides order, draws and
-    dropout. The training state is written every ``save_every`` steps.
+    ``learning_rate`` over the share ``warm_up`` of the steps and falls linearly to 0. A gradient
+    longer than ``max_norm`` is shortened to it; 0 leaves it. ``seed`` decides order, draws and
+    dropout. The training state is written every ``checkpoint_every`` steps.
     """
 
     model: str
@@ -61,31 +62,26 @@ class SparConfig:
     temperature: float = 1.0
     steps: int = 10_000
     learning_rate: float = 3e-5
-    warmup_steps: int = 500
+    warm_up: float = 0.05
     weight_decay: float = 0.0
-    max_gradient_norm: float = 2.0
+    max_norm: float = 2.0
     seed: int = 0
-    save_every: int = 500
+    checkpoint_every: int = 500
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
         if not self.model:
             raise UsageError("model is empty; give the transformer to start from")
-        for name, allowed in (("towers", TOWERS), ("pooling", POOLINGS)):
-            if (given := getattr(self, name)) not in allowed:
-                raise UsageError(f"{name} is {given!r}; allowed are {', '.join(allowed)}")
+        check_choice("towers", self.towers, TOWERS)
+        check_choice("pooling", self.pooling, POOLINGS)
         check_length(self.max_length)
         least = {"positives": 1, "negatives": 0, "negatives_per_query": 0, "batch_size": 2}
-        least |= {"steps": 1, "warmup_steps": 0, "seed": 0, "save_every": 1}
+        least |= {"steps": 1, "seed": 0, "checkpoint_every": 1, "learning_rate": 0}
+        least |= {"weight_decay": 0, "max_norm": 0}
         for name, smallest in least.items():
-            if (number := getattr(self, name)) < smallest:
-                raise UsageError(f"{name} is {number}; allowed is {smallest} or more")
-        for name in ("temperature", "learning_rate"):
-            if not (isfinite(value := getattr(self, name)) and value > 0):
-                raise UsageError(f"{name} is {value}; allowed are finite numbers above 0")
-        for name in ("weight_decay", "max_gradient_norm"):
-            if not (isfinite(value := getattr(self, name)) and value >= 0):
-                raise UsageError(f"{name} is {value}; allowed are finite numbers from 0")
+            check_range(name, getattr(self, name), smallest)
+        check_range("temperature", self.temperature, 1e-6)
+        check_range("warm_up", self.warm_up, 0, 1)
         if self.positives + self.negatives > self.depth:
             raise UsageError(
                 f"positives={self.positives} and negatives={self.negatives} together are more than "
@@ -96,12 +92,6 @@ class SparConfig:
                 f"negatives_per_query={self.negatives_per_query} is more than "
                 f"negatives={self.negatives}, of which they are drawn; lower it"
             )
-
-    def rate(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
-        rising = (step + 1) / (self.warmup_steps + 1)
-        falling = (self.steps - step) / max(1, self.steps - self.warmup_steps)
-        return self.learning_rate * min(1.0, rising, falling)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,7 +222,7 @@ def train_lambda(
         )
         for step in range(begun, config.steps):
             record = model.step(step, draws.batch(step), texts)
-            if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+            if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
                 model.save_state(folder / STATE, step + 1, facts)
             on_step(record)
     model.export(folder / MODEL, {SETTINGS: facts})

@@ -79,7 +79,7 @@ def run_spar(
         step = int(record["step"])
         if log is None:
             log = TrainingLog(output / LOG, step - 1 or None)
-        saved = step % spar.save_every == 0 or step == spar.steps
+        saved = step % spar.checkpoint_every == 0 or step == spar.steps
         entry = Entry(
             step,
             record["loss"],

@@ -16,6 +16,8 @@ from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
 from lsr.router import Side
 from lsr.torch_runtime import load_model, longest_input
+from lsr.train.config import TrainingConfig
+from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
 from lsr.train.export import Exported, export_encoder
 from lsr.vocabulary import Vocabulary
 
@@ -147,3 +149,13 @@ class MaskedLanguageStudent(Student):
     def encoder_name(self, folder: str, settings: Exported) -> str:
         """The folder, which says everything itself."""
         return folder
+
+
+def load_student(config: TrainingConfig) -> Student:
+    """The model that training begins with."""
+    model = config.model
+    checkpoint = Checkpoint.resolve(model.base)
+    if not model.is_decoder:
+        return MaskedLanguageStudent(checkpoint, model.dropout, model.base_share)
+    reading, lora = model.decoder or DecoderStudentConfig(), model.lora or LoraConfig()
+    return DecoderStudent(checkpoint, reading, lora, config.seed)

@@ -15,6 +15,7 @@ from lsr.encoder import EncoderName, SparseEncoder, configure, load_encoder
 from lsr.errors import UsageError
 from lsr.lexical import collection_statistics
 from lsr.sparse import SparseBatch
+from lsr.train.config import TrainingConfig
 from lsr.train.cross_encoder import CrossEncoder, CrossEncoderConfig, CrossEncoderTeacher
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.vector_cache import OnProgress, dense_vectors, no_progress, sparse_vectors
@@ -156,6 +157,17 @@ def shared_candidates(documents: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """The candidates (C,) that all queries have, where (B, C) is one row that was broadcast."""
     repeated = len(documents) > 1 and documents.strides[0] == 0
     return documents[0] if repeated else None
+
+
+def load_ensemble(
+    config: TrainingConfig, corpus: TrainingCorpus, cache: Path, on_progress: OnProgress
+) -> Teacher | None:
+    """The configured ensemble of the teachers that have a weight, or None without any."""
+    asked = [one for one in config.teachers if one.weight]
+    if not asked:
+        return None
+    teachers = [load_teacher(one.name, corpus, cache, on_progress) for one in asked]
+    return Ensemble(teachers, [one.weight for one in asked], config.teacher_scale)
 
 
 def load_teacher(

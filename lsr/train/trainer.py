@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +15,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.checkpoint import Checkpoint
 from lsr.encoder import SparseEncoder, load_encoder
-from lsr.literal import LiteralTerms, mean_length
+from lsr.lexical import lexical_statistics
+from lsr.literal import LiteralTerms
 from lsr.router import Side
+from lsr.statistics import CollectionStatistics
 from lsr.train.batches import TrainingBatch
 from lsr.train.chunks import ChunkedEncoder, Encoded, Weighing
 from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.config_file import tables
-from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
 from lsr.train.export import Exported
 from lsr.train.mining import Retrieve
 from lsr.train.mining_rounds import MiningRounds
-from lsr.train.objective import Penalty, RankingLoss, zero_penalty
+from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
+from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.query_table import QueryTable, initial_table
 from lsr.train.sparsity import CollapseWatch
-from lsr.train.student import MaskedLanguageStudent, Student
-from lsr.train.teachers import Ensemble, Teacher, load_teacher
+from lsr.train.student import load_student
+from lsr.train.teachers import Teacher
 from lsr.train.training_log import Entry, TrainingLog
 from lsr.train.training_state import load_state, save_state, step_seed
-from lsr.train.vector_cache import OnProgress
 
 Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]
@@ -87,33 +88,24 @@ class Trainer:
         self.around = surroundings
         torch.manual_seed(config.seed)
         self.student = load_student(config)
-        vocabulary = self.student.vocabulary
-        model = config.model
-        table_free = model.queries == "model"
-        self.literal = None
-        if model.literal:
-            length = mean_length(vocabulary, corpus.documents)
-            self.literal = LiteralTerms(vocabulary, model.literal, length)
-        reading = Weighing(
-            model.logs, model.max_length, self.literal, model.top_k, drop_special=not table_free
-        )
-        asking = Weighing(model.logs, model.query_length, top_k=model.top_k)
-        self.documents = self._encoder("document", reading)
-        self.query_model = self._encoder("query", asking) if table_free else None
-        idf = initial_table(
-            vocabulary, "idf" if table_free else model.queries, model.idf, corpus.documents
-        )
-        self.table = QueryTable(
-            vocabulary, idf, corpus.queries, model.queries == "learned", self.student.device
-        )
-        steps = config.optimizer.steps
+        self.literal = self._literal()
+        self.documents = self._document_side()
+        idf = self._initial_table()
+        self.queries = self._query_side(idf)
+        steps, terms = config.optimizer.steps, self.student.vocabulary.size
         self.penalties = {
-            "document": Penalty(config.documents, steps, idf),
-            "query": Penalty(config.queries, steps, idf),
+            "document": Penalty(config.documents, steps, terms, idf),
+            "query": Penalty(config.queries, steps, terms, idf),
         }
         self.ranking = RankingLoss(config)
-        self.watch = CollapseWatch(vocabulary.size, grace=max(1000, round(0.5 * steps)))
-        self.optimizer = self._optimizer()
+        self.watch = CollapseWatch(terms, grace=max(1000, round(0.5 * steps)))
+        self.optimizer = adamw(
+            self.student.parameters().values(),
+            config.optimizer.learning_rate,
+            config.optimizer.weight_decay,
+            self._learned_table.values(),
+            config.optimizer.table_rate,
+        )
         self.step = 0
         self._batches = MiningRounds(
             config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept
@@ -138,12 +130,52 @@ class Trainer:
                     self.save()
         return self.export()
 
+    @cached_property
+    def _statistics(self) -> CollectionStatistics:
+        return lexical_statistics(self.student.vocabulary, self.corpus.documents)
+
+    def _literal(self) -> LiteralTerms | None:
+        weight = self.config.model.literal
+        if not weight:
+            return None
+        length = max(1.0, self._statistics.average_length)
+        return LiteralTerms(self.student.vocabulary, weight, length)
+
+    def _document_side(self) -> ChunkedEncoder:
+        model = self.config.model
+        of_model = model.queries == "model"
+        return self._encoder(
+            "document",
+            Weighing(
+                model.logs, model.max_length, self.literal, model.top_k, drop_special=not of_model
+            ),
+        )
+
+    def _query_side(self, table: NDArray[np.float32] | None) -> QueryTable | ChunkedEncoder:
+        model, student = self.config.model, self.student
+        if model.queries == "model" or table is None:
+            weighing = Weighing(model.logs, model.query_length, top_k=model.top_k)
+            return self._encoder("query", weighing)
+        learned = model.queries == "learned"
+        return QueryTable(student.vocabulary, table, self.corpus.queries, learned, student.device)
+
+    def _initial_table(self) -> NDArray[np.float32] | None:
+        """What queries begin with, or what IDF weighs penalties by; None without use."""
+        config, queries = self.config, self.config.model.queries
+        if queries == "model":
+            if not (uses_idf(config.documents) or uses_idf(config.queries)):
+                return None
+            queries = "idf"
+        return initial_table(
+            self.student.vocabulary, queries, config.model.idf, lambda: self._statistics
+        )
+
     @property
     def _finished(self) -> bool:
         return self.step >= self.config.optimizer.steps
 
     def _train_step(self) -> Entry:
-        started = time.perf_counter()
+        started, optimizing = time.perf_counter(), self.config.optimizer
         batch = self._batches(self.step)(self.step)
         torch.manual_seed(step_seed(self.config.seed, self.step))
         documents = self.documents([self.corpus.documents[row] for row in batch.documents])
@@ -166,7 +198,8 @@ class Trainer:
         documents.backward()
         if isinstance(queries, Encoded):
             queries.backward()
-        rate = self._update()
+        share = rate_share(self.step, optimizing.steps, optimizing.warm_up)
+        update(self.optimizer, share, optimizing.max_norm)
         for side, penalty in self.penalties.items():
             penalty.observe(nnz.get(side, 0.0))
         self.step += 1
@@ -182,14 +215,14 @@ class Trainer:
             },
             flops={"document-query": flops},
             strength=strength,
-            lr=rate,
+            lr=optimizing.learning_rate * share,
             docs_per_s=len(batch.documents) / (time.perf_counter() - started),
         )
 
     def _queries(self, batch: TrainingBatch) -> Encoded | torch.Tensor:
-        if self.query_model is None:
-            return self.table(batch.queries)
-        return self.query_model([self.corpus.queries[row] for row in batch.queries])
+        if isinstance(self.queries, QueryTable):
+            return self.queries(batch.queries)
+        return self.queries([self.corpus.queries[row] for row in batch.queries])
 
     def _taught(self, batch: TrainingBatch) -> NDArray[np.float32] | None:
         if not self.ranking.needs_teacher or self.around.teacher is None:
@@ -214,25 +247,6 @@ class Trainer:
         anti = zero_penalty(self.config.anti_zero, queries, documents)
         return total if anti is None else total + anti
 
-    def _update(self) -> float:
-        config = self.config.optimizer
-        share = self._rate_share()
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["full_rate"] * share
-        if config.max_norm:
-            for group in self.optimizer.param_groups:
-                torch.nn.utils.clip_grad_norm_(group["params"], config.max_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return config.learning_rate * share
-
-    def _rate_share(self) -> float:
-        """Linear warm-up, then linear decay to 0."""
-        config = self.config.optimizer
-        rising = (self.step + 1) / max(1.0, config.warm_up * config.steps)
-        falling = (config.steps - self.step) / max(1.0, (1 - config.warm_up) * config.steps)
-        return min(1.0, rising, falling)
-
     def _evaluated(self, entry: Entry) -> Entry:
         """The entry with the student's scores, where it is time for them."""
         every = self.config.evaluation.every
@@ -249,35 +263,10 @@ class Trainer:
             self.student, weighing, memory.chunk_tokens, memory.gradient_cache, side
         )
 
-    def _optimizer(self) -> torch.optim.AdamW:
-        config = self.config.optimizer
-        trained = [p for p in self.student.parameters().values() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {
-                "params": [p for p in trained if p.ndim > 1],
-                "full_rate": config.learning_rate,
-                "weight_decay": config.weight_decay,
-            },
-            {
-                "params": [p for p in trained if p.ndim <= 1],
-                "full_rate": config.learning_rate,
-                "weight_decay": 0.0,
-            },
-        ]
-        if self.table.weights.requires_grad:
-            groups.append(
-                {
-                    "params": [self.table.weights],
-                    "full_rate": config.table_rate,
-                    "weight_decay": 0.0,
-                }
-            )
-        return torch.optim.AdamW([group for group in groups if group["params"]], fused=True)
-
     def export(self, folder: Path | None = None, card: str = "") -> Path:
         """Write the student as it is now, and return its folder."""
         folder = folder or self.output / STUDENT
-        table = None if self.query_model else self.table.table()
+        table = self.queries.table() if isinstance(self.queries, QueryTable) else None
         self.student.export(folder, self._exported, table, card)
         return folder
 
@@ -319,8 +308,13 @@ class Trainer:
             for name, parameter in self.student.parameters().items()
             if parameter.requires_grad
         }
-        learned = self.table.weights.requires_grad
-        return found | ({"table": self.table.weights} if learned else {})
+        return found | self._learned_table
+
+    @property
+    def _learned_table(self) -> dict[str, torch.nn.Parameter]:
+        if isinstance(self.queries, QueryTable) and self.queries.weights.requires_grad:
+            return {"table": self.queries.weights}
+        return {}
 
     @property
     def _facts(self) -> dict[str, Any]:
@@ -371,27 +365,6 @@ def exported(config: TrainingConfig, literal_length: float = 0.0) -> Exported:
         model.literal,
         literal_length,
     )
-
-
-def load_student(config: TrainingConfig) -> Student:
-    """The model that training begins with."""
-    model = config.model
-    checkpoint = Checkpoint.resolve(model.base)
-    if not model.is_decoder:
-        return MaskedLanguageStudent(checkpoint, model.dropout, model.base_share)
-    reading, lora = model.decoder or DecoderStudentConfig(), model.lora or LoraConfig()
-    return DecoderStudent(checkpoint, reading, lora, config.seed)
-
-
-def load_ensemble(
-    config: TrainingConfig, corpus: TrainingCorpus, cache: Path, on_progress: OnProgress
-) -> Teacher | None:
-    """The configured ensemble of the teachers that have a weight, or None without any."""
-    asked = [one for one in config.teachers if one.weight]
-    if not asked:
-        return None
-    teachers = [load_teacher(one.name, corpus, cache, on_progress) for one in asked]
-    return Ensemble(teachers, [one.weight for one in asked], config.teacher_scale)
 
 
 def active_share(weights: torch.Tensor) -> torch.Tensor:

@@ -1,12 +1,11 @@
 """Literal terms against BM25's formula, written as a loop."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.lexical import STOP_WORDS, Bm25Encoder
-from lsr.literal import LiteralTerms, mean_length
+from lsr.literal import LiteralTerms
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 
@@ -82,11 +81,3 @@ def test_with_the_collections_own_length_they_are_bm25s_impacts():
     weighed = ours > 0
     np.testing.assert_allclose(ours[weighed], impacts[weighed], rtol=1e-6)
     assert not any(ours[:, VOCABULARY.term(word)].any() for word in ("a", "at", "and"))
-
-
-@pytest.mark.parametrize(
-    ("texts", "mean"),
-    [([], 1.0), (["", "the ,"], 1.0), (["cats hunt", "mice cats hunt night"], 3.0)],
-)
-def test_mean_length_counts_what_counts(texts, mean):
-    assert mean_length(VOCABULARY, texts) == mean

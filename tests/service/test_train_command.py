@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from lsr.encoder import load_encoder
 from lsr.train.config import TrainingConfig
-from lsr.train.config_file import read_config
+from lsr.train.config_file import parse_config, read_toml
 from lsr.train.training_log import read_log
 from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_pairs, write_pairs
 from tests.service.conftest import environment, sentence
@@ -120,8 +120,8 @@ def test_killed_and_run_again_is_as_if_not_killed(lsr, training, tmp_path):
 
     folder = tmp_path / "trained"
     assert (folder / "log.png").read_bytes().startswith(b"\x89PNG")
-    written = read_config(folder / "training.toml", TrainingConfig)
-    assert written == read_config(training, TrainingConfig)
+    written = parse_config(read_toml(folder / "training.toml"), TrainingConfig)
+    assert written == parse_config(read_toml(training), TrainingConfig)
     card = (folder / "student" / "README.md").read_text()
     assert "CC0" in card
     assert "license: mit" in card.lower()

@@ -7,7 +7,7 @@ import pytest
 
 from lsr.dense import DenseEncoder
 from lsr.errors import UsageError
-from lsr.train.config_file import read_config
+from lsr.train.config_file import parse_config, read_toml
 from lsr.train.spar_run import SparTrainingConfig
 from lsr.train.training_log import read_log
 from tests.service.conftest import sentence, write_jsonl
@@ -21,13 +21,13 @@ path = "pairs.jsonl"
 [spar]
 model = "{model}"
 steps = 4
-warmup_steps = 1
+warm_up = 0.25
 depth = 6
 positives = 2
 negatives = 3
 batch_size = 4
 max_length = 16
-save_every = 2
+checkpoint_every = 2
 learning_rate = 1e-3
 """
 
@@ -83,7 +83,7 @@ def test_lambda_is_trained_and_used(lsr, recipe, dense_model, tmp_path):
 def test_a_wrong_recipe_is_refused(recipe, before, after, complaint):
     recipe.write_text(recipe.read_text().replace(before, after, 1))
     with pytest.raises(UsageError, match=complaint):
-        read_config(recipe, SparTrainingConfig)
+        parse_config(read_toml(recipe), SparTrainingConfig)
 
 
 def test_another_kind_is_refused_and_a_cache_has_no_use(lsr, recipe):

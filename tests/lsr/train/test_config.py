@@ -20,7 +20,7 @@ from lsr.train.config import (
     TeacherConfig,
     TrainingConfig,
 )
-from lsr.train.config_file import parse_config, read_config, to_toml
+from lsr.train.config_file import parse_config, read_toml, to_toml
 
 SMALLEST = """
 [model]
@@ -66,7 +66,7 @@ def test_toml_and_back(config, tmp_path):
     assert parsed(text) == config
     path = tmp_path / "training.toml"
     path.write_text(text, encoding="utf-8")
-    assert read_config(path, TrainingConfig) == config
+    assert parse_config(read_toml(path), TrainingConfig) == config
     # All is written, defaults too.
     written = tomllib.loads(text)
     assert written.keys() == {field.name for field in dataclasses.fields(TrainingConfig)}
@@ -192,7 +192,7 @@ def test_the_second_of_several_tables_is_named():
 def test_files_that_can_not_be_read(tmp_path):
     path = tmp_path / "training.toml"
     with pytest.raises(NotFoundError, match="does not exist; give a TOML file"):
-        read_config(path, TrainingConfig)
+        parse_config(read_toml(path), TrainingConfig)
     for content, complaint in (
         (b"[model", "is not valid TOML"),
         (b"\xff = 1", "is not valid TOML"),
@@ -200,10 +200,10 @@ def test_files_that_can_not_be_read(tmp_path):
     ):
         path.write_bytes(content)
         with pytest.raises(InputError, match=complaint):
-            read_config(path, TrainingConfig)
+            parse_config(read_toml(path), TrainingConfig)
     path.write_text("steps = 1\nday = 2020-01-01\n")
     with pytest.raises(UsageError):
-        read_config(path, TrainingConfig)
+        parse_config(read_toml(path), TrainingConfig)
 
 
 def test_the_regularizers_are_those_that_there_are():

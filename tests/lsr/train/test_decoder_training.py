@@ -11,7 +11,7 @@ from index.mining import retrieve
 from lsr.encoder import load_encoder
 from lsr.errors import UsageError
 from lsr.train.config import TrainingConfig
-from lsr.train.config_file import parse_config, read_config
+from lsr.train.config_file import parse_config, read_toml
 from lsr.train.run import Tools, Watching, run_training
 from tests.lsr.decoders import byte_level, save
 
@@ -80,8 +80,8 @@ def train(config, folder, on_step=lambda entry, steps: None):
 
 def test_an_adapter_is_trained_killed_and_resumed(config, llama, tmp_path):
     whole, names = train(config, tmp_path / "whole")
-    name = f"decoder:{tmp_path}/whole/student,max_length=20,logs=1,top_k=40,echo=yes"
-    name += ',query_prefix="query: "'
+    name = f'decoder:{tmp_path}/whole/student,echo=yes,query_prefix="query: "'
+    name += ",max_length=20,logs=1,top_k=40"
     assert whole.encoder == name
     assert whole.steps == 4
     encoder = load_encoder(name)
@@ -100,7 +100,7 @@ def test_an_adapter_is_trained_killed_and_resumed(config, llama, tmp_path):
     assert all(".lora_A." in key or ".lora_B." in key for key in weights)
     card = (whole.student / "README.md").read_text()
     assert "decoder-only language model with a low-rank adapter" in card
-    assert 'load_encoder("decoder:whole,max_length=20' in card
+    assert 'load_encoder("decoder:whole,echo=yes' in card
     assert "SparseEncoder(" not in card
 
     def kill(entry, steps):
@@ -116,7 +116,7 @@ def test_an_adapter_is_trained_killed_and_resumed(config, llama, tmp_path):
     )
     assert expected.keys() == found.keys()
     assert all(np.array_equal(expected[key], found[key]) for key in expected)
-    saved = read_config(tmp_path / "whole/training.toml", TrainingConfig)
+    saved = parse_config(read_toml(tmp_path / "whole/training.toml"), TrainingConfig)
     assert saved == config
 
 

@@ -125,7 +125,7 @@ def penalty_by_hand(name, weights, threshold=0):
 @pytest.mark.parametrize("name", ["flops", "l1", "l0-flops", "idf-flops", "df-flops"])
 def test_penalties_of_all_documents(name):
     threshold = 4 if name == "l0-flops" else 0
-    penalty = Penalty(SparsityConfig(name, strength=2.0, threshold=threshold), 10, IDF)
+    penalty = Penalty(SparsityConfig(name, strength=2.0, threshold=threshold), 10, len(IDF), IDF)
     weights = vectors(4, 5)
     found = float(penalty(weights, BATCH.listed))
     assert found == pytest.approx(penalty_by_hand(name, weights, threshold), rel=1e-6)
@@ -141,16 +141,16 @@ def test_penalties_by_place_are_those_of_opensearch(name):
     for place in range(3):
         rows = [weights[row] if row >= 0 else torch.zeros(TERMS) for row in BATCH.listed[:, place]]
         expected += penalty_by_hand(name, rows, threshold)
-    found = Penalty(config, 10, IDF)(weights, BATCH.listed)
+    found = Penalty(config, 10, len(IDF), IDF)(weights, BATCH.listed)
     assert float(found) == pytest.approx(expected, rel=1e-6)
 
 
 def test_no_regularizer_is_no_penalty():
-    assert Penalty(SparsityConfig(), 10, IDF)(vectors(4, 5), BATCH.listed) is None
+    assert Penalty(SparsityConfig(), 10, len(IDF), IDF)(vectors(4, 5), BATCH.listed) is None
 
 
 def test_strength_warms_up_quadratically():
-    penalty = Penalty(SparsityConfig("flops", strength=0.5, warm_up=0.25), 40, IDF)
+    penalty = Penalty(SparsityConfig("flops", strength=0.5, warm_up=0.25), 40, len(IDF), IDF)
     found = []
     for _ in range(15):
         found.append(penalty.strength)
@@ -160,7 +160,7 @@ def test_strength_warms_up_quadratically():
 
 def test_a_target_is_steered_to_by_the_controller():
     config = SparsityConfig("flops", target_nnz=30, warm_up=0.1, initial=0.2)
-    penalty = Penalty(config, 100, IDF)
+    penalty = Penalty(config, 100, len(IDF), IDF)
     controller = SparsityController(SparsityTarget(30, initial=0.2, warm_up_steps=10))
     for step in range(60):
         assert penalty.strength == controller.strength
@@ -179,7 +179,7 @@ def test_a_penalty_goes_on_from_its_state(settings):
         penalty.observe(50.0 - number % 7)
         return value
 
-    whole, before, after = (Penalty(config, 300, IDF) for _ in range(3))
+    whole, before, after = (Penalty(config, 300, len(IDF), IDF) for _ in range(3))
     for number in range(130):
         step(whole, number)
         step(before, number)

@@ -10,6 +10,7 @@ import torch
 
 from lsr.checkpoint import Checkpoint
 from lsr.errors import UsageError
+from lsr.lexical import lexical_statistics
 from lsr.lookup import TermLookup
 from lsr.train.query_table import QueryTable, initial_table
 from tests.lsr.train.tiny_training import (
@@ -33,6 +34,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def vocabulary(folder):
     return Checkpoint.resolve(str(folder)).vocabulary
+
+
+def counted():
+    raise AssertionError("the documents were counted for nothing")
 
 
 def random_table(vocabulary):
@@ -81,7 +86,7 @@ def test_training_the_table_leaves_the_one_given_alone(vocabulary):
 
 
 def test_binary_table(vocabulary):
-    table = initial_table(vocabulary, "binary", "training", [])
+    table = initial_table(vocabulary, "binary", "training", counted)
     expected = [0.0 if token in SPECIAL else 1.0 for token in vocabulary.tokens]
     assert table.dtype == np.float32
     assert table.tolist() == expected
@@ -90,7 +95,9 @@ def test_binary_table(vocabulary):
 @pytest.mark.parametrize("queries", ["idf", "learned"])
 def test_idf_of_the_training_documents(vocabulary, queries):
     documents = [document for _, document in tiny_pairs(15)] + ["", "ba ba ba [MASK]"]
-    table = initial_table(vocabulary, queries, "training", documents)
+    table = initial_table(
+        vocabulary, queries, "training", lambda: lexical_statistics(vocabulary, documents)
+    )
     for term, token in enumerate(vocabulary.tokens):
         df = sum(token in document.split() for document in documents)
         idf = math.log(1 + (len(documents) - df + 0.5) / (df + 0.5))
@@ -99,7 +106,7 @@ def test_idf_of_the_training_documents(vocabulary, queries):
 
 def test_table_of_a_checkpoint(vocabulary, tmp_path):
     weights = with_table(tiny_checkpoint(tmp_path / "with"))
-    table = initial_table(vocabulary, "idf", str(tmp_path / "with"), ["ba"])
+    table = initial_table(vocabulary, "idf", str(tmp_path / "with"), counted)
     expected = [weights.get(token, 0) for token in vocabulary.tokens]
     np.testing.assert_allclose(table, expected, rtol=1e-6)
     assert len(weights) == len(WORDS)
@@ -109,7 +116,7 @@ def test_a_checkpoint_without_a_table_or_with_another_vocabulary_is_refused(
     vocabulary, folder, tmp_path, masked_lm
 ):
     with pytest.raises(UsageError, match=r"holds no table over the 65 terms .*'training'"):
-        initial_table(vocabulary, "idf", str(folder), [])
+        initial_table(vocabulary, "idf", str(folder), counted)
     larger = shutil.copytree(masked_lm, tmp_path / "larger")
     (larger / "idf.json").write_text('{"wing": 1.0}')
     permuted = tiny_checkpoint(tmp_path / "permuted")
@@ -120,4 +127,4 @@ def test_a_checkpoint_without_a_table_or_with_another_vocabulary_is_refused(
     (permuted / "tokenizer.json").write_text(json.dumps(tokenizer))
     for other in (larger, permuted):
         with pytest.raises(UsageError, match="holds no table over the 65 terms"):
-            initial_table(vocabulary, "idf", str(other), [])
+            initial_table(vocabulary, "idf", str(other), counted)

@@ -25,7 +25,8 @@ from lsr.train.config import (
     TeacherConfig,
     TrainingConfig,
 )
-from lsr.train.trainer import LOG, STATE, STUDENT, Surroundings, Trainer, load_ensemble
+from lsr.train.teachers import load_ensemble
+from lsr.train.trainer import LOG, STATE, STUDENT, Surroundings, Trainer
 from lsr.train.training_log import read_log
 from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_corpus
 
@@ -229,7 +230,7 @@ def test_what_is_exported_is_what_was_trained(base, tmp_path):
         found = encoder.encode_documents(texts).to_scipy().toarray()
         np.testing.assert_allclose(found, weights, rtol=1e-4, atol=1e-5)
         if queries == "learned":
-            own = trainer.table(np.arange(6)).detach().numpy()
+            own = trainer.queries(np.arange(6)).detach().numpy()
             found = encoder.encode_queries(asked).to_scipy().toarray()
             # The format has one cap of terms for both sides; no query reaches it here.
             np.testing.assert_allclose(found, own, rtol=1e-6)
@@ -245,7 +246,7 @@ def test_sentence_transformers_loads_the_student(base, tmp_path):
         found, trainer.documents(texts).weights.detach().numpy(), rtol=1e-4, atol=1e-5
     )
     found = loaded.encode_query(CORPUS.queries[:5], convert_to_sparse_tensor=False).numpy()
-    own = trainer.table(np.arange(5)).detach().numpy()
+    own = trainer.queries(np.arange(5)).detach().numpy()
     np.testing.assert_allclose(found, own, rtol=1e-6)
 
 

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.qrels import write_qrels
 from lsr.errors import InputError
-from lsr.qrels import read_qrels
+from lsr.qrels import read_qrels, write_qrels
 
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).filter(
     lambda identifier: not any(map(str.isspace, identifier))
