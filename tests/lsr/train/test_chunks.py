@@ -125,10 +125,39 @@ def test_the_cache_changes_no_bit(folder, dropout, chunk_tokens, threads):
 
 
 def test_dropout_is_at_work(folder):
-    encoder = ChunkedEncoder(student(folder, 0.3), Weighing(max_length=40))
-    assert not torch.equal(encoder(TEXTS).weights, encoder(TEXTS).weights)
-    encoder = ChunkedEncoder(student(folder, 0.0), Weighing(max_length=40))
-    assert torch.equal(encoder(TEXTS).weights, encoder(TEXTS).weights)
+    """Its means are those of the plain formula, where each text draws on its own."""
+    weighing, runs = Weighing(max_length=40), 50
+    torch.manual_seed(3)
+
+    def by_formula(model):
+        model.model.zero_grad()
+        weights = by_hand(model, TEXTS, weighing, 40)
+        loss_of(weights).backward()
+        return weights.detach(), {name: p.grad for name, p in model.parameters().items()}
+
+    def by_chunks(model):
+        model.model.zero_grad()
+        return trained(model, weighing, 60, False)
+
+    sampled = []
+    for draw in (by_formula, by_chunks):
+        model = student(folder, 0.3)
+        drawn = [draw(model) for _ in range(runs)]
+        columns = [torch.stack([weights.flatten() for weights, _ in drawn])]
+        columns += [
+            torch.stack([gradients[name].flatten().clone() for _, gradients in drawn])
+            for name in drawn[0][1]
+            if drawn[0][1][name] is not None
+        ]
+        sampled.append(torch.cat(columns, dim=1))
+    wanted, found = sampled
+    assert found.shape == wanted.shape
+    error = ((found.var(dim=0) + wanted.var(dim=0)) / runs).sqrt()
+    off = (found.mean(dim=0) - wanted.mean(dim=0)).abs()
+    assert (found.var(dim=0) > 0).float().mean() > 0.9
+    # Nearly all of some ten thousand differences are within four standard errors.
+    assert (off > 4 * error + 1e-6).float().mean() < 1e-3
+    np.testing.assert_allclose(found.std(dim=0).sum(), wanted.std(dim=0).sum(), rtol=0.05)
 
 
 def test_gradients_add_up_over_calls(folder):
