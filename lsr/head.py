@@ -46,7 +46,7 @@ class VocabularyProjection:
         """Largest logit of each term over the positions of each document, where above ``floor``.
 
         The maximum is taken on raw logits: ReLU and logarithm are monotone, so pooling first
-        gives the same vector as SPLADE's max pooling (Formal et al. 2021b, eq. 1) for a fraction
+        gives the same vector as SPLADE's max pooling (Formal et al. 2021b) for a fraction
         of the work. On a processor with AVX2 the native core computes only the logits that can
         reach the floor, with the same result; elsewhere torch computes all. A document with
         states that are not finite has a weight that is not a number.
