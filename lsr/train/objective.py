@@ -43,9 +43,7 @@ class Penalty:
         self.frequencies = DocumentFrequencies(terms) if config.regularizer == "df-flops" else None
         self.controller = None
         if config.target_nnz:
-            target = SparsityTarget(
-                config.target_nnz, initial=config.initial, warm_up_steps=self._warm_up
-            )
+            target = SparsityTarget.within(steps, config.target_nnz, config.initial, self._warm_up)
             self.controller = SparsityController(target)
         options = RegularizerOptions(
             threshold=config.threshold if config.regularizer == "l0-flops" else None,

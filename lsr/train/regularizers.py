@@ -215,8 +215,8 @@ def top_k(weights: torch.Tensor, k: int) -> torch.Tensor:
 def saturate(logits: torch.Tensor, logs: int) -> torch.Tensor:
     """ReLU and then ``logs`` times log(1 + .): 1 is SPLADE's, 2 the l0 activation.
 
-    Formal et al. 2021b ("SPLADE v2"), max pooling; Shen et al. 2025. Of logits z > 0 the gradient is
-    1/(1+z) with one logarithm and 1/((1+z)(1+log(1+z))) with two; of others it is 0.
+    Formal et al. 2021b ("SPLADE v2"), max pooling; Shen et al. 2025. Of logits z > 0 the gradient
+    is 1/(1+z) with one logarithm and 1/((1+z)(1+log(1+z))) with two; of others it is 0.
 
     Raises:
         UsageError: ``logs`` is below 0.

@@ -161,7 +161,7 @@ def test_strength_warms_up_quadratically():
 def test_a_target_is_steered_to_by_the_controller():
     config = SparsityConfig("flops", target_nnz=30, warm_up=0.1, initial=0.2)
     penalty = Penalty(config, 100, len(IDF), IDF)
-    controller = SparsityController(SparsityTarget(30, initial=0.2, warm_up_steps=10))
+    controller = SparsityController(SparsityTarget.within(100, 30, 0.2, 10))
     for step in range(60):
         assert penalty.strength == controller.strength
         penalty.observe(200 - 2 * step)

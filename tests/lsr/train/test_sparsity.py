@@ -59,11 +59,11 @@ def pace(step, steps):
     return min(1.0, step / (0.06 * steps)) * (1 - (step - 1) / steps)
 
 
-def steer(controller, plant, first=1, last=STEPS):
+def steer(controller, plant, first=1, last=STEPS, steps=STEPS):
     """Largest undershoot is returned too: the least nnz after the first 100 steps."""
     least = math.inf
     for step in range(first, last + 1):
-        controller.observe(plant.step(controller.strength, pace(step, STEPS)))
+        controller.observe(plant.step(controller.strength, pace(step, steps)))
         if step > 100:
             least = min(least, math.exp(plant.log_nnz))
     return math.exp(plant.log_nnz), least
@@ -89,6 +89,36 @@ def test_training_ends_within_a_tenth_of_the_target(plant, target):
     end, least = steer(controller, Plant(target=target, **plant))
     assert end == pytest.approx(target, rel=0.1)
     assert least > min(target / 6, 0.9 * plant["nnz"])
+
+
+@pytest.mark.parametrize("steps", [600, 1000, 1440])
+def test_a_short_training_comes_closer_when_it_is_steered_faster(steps):
+    drawn = random.Random(steps)
+    off = {"faster": [], "as ever": []}
+    for seed in range(60):
+        plant = {
+            "nnz": math.exp(drawn.uniform(math.log(20), math.log(30_000))),
+            "needed": math.exp(drawn.uniform(math.log(1e-4), 0)),
+            "power": drawn.uniform(0.2, 1),
+            "lag": drawn.uniform(30, 100),
+            "delay": drawn.choice([0, 5, 20]),
+            "domain": drawn.choice(["log", "linear"]),
+            "asymmetry": drawn.choice([1, 4]),
+            "seed": seed,
+        }
+        for name, target in (
+            ("faster", SparsityTarget.within(steps, 120, 0.01, steps // 3)),
+            ("as ever", SparsityTarget(120, 0.01, steps // 3)),
+        ):
+            model = Plant(target=120, **plant)
+            end, least = steer(SparsityController(target), model, last=steps, steps=steps)
+            off[name].append(abs(math.log(end / 120)))
+            assert least > min(20, 0.9 * plant["nnz"])
+    medians = {name: sorted(each)[len(each) // 2] for name, each in off.items()}
+    if steps < 1440:
+        assert medians["faster"] < 0.75 * medians["as ever"]
+    else:
+        assert off["faster"] == off["as ever"]
 
 
 @settings(deadline=None, max_examples=20)
