@@ -90,9 +90,10 @@ class Trainer:
         self.student = load_student(config)
         self.literal = self._literal()
         self.documents = self._document_side()
-        idf = self._initial_table()
-        self.queries = self._query_side(idf)
+        self.queries = self._query_side()
         steps, terms = config.optimizer.steps, self.student.vocabulary.size
+        informed = uses_idf(config.documents) or uses_idf(config.queries)
+        idf = self._initial_table("idf") if informed else None
         self.penalties = {
             "document": Penalty(config.documents, steps, terms, idf),
             "query": Penalty(config.queries, steps, terms, idf),
@@ -151,24 +152,18 @@ class Trainer:
             ),
         )
 
-    def _query_side(self, table: NDArray[np.float32] | None) -> QueryTable | ChunkedEncoder:
+    def _query_side(self) -> QueryTable | ChunkedEncoder:
         model, student = self.config.model, self.student
-        if model.queries == "model" or table is None:
+        if model.queries == "model":
             weighing = Weighing(model.logs, model.query_length, top_k=model.top_k)
             return self._encoder("query", weighing)
+        table = self._initial_table(model.queries)
         learned = model.queries == "learned"
         return QueryTable(student.vocabulary, table, self.corpus.queries, learned, student.device)
 
-    def _initial_table(self) -> NDArray[np.float32] | None:
-        """What queries begin with, or what IDF weighs penalties by; None without use."""
-        config, queries = self.config, self.config.model.queries
-        if queries == "model":
-            if not (uses_idf(config.documents) or uses_idf(config.queries)):
-                return None
-            queries = "idf"
-        return initial_table(
-            self.student.vocabulary, queries, config.model.idf, lambda: self._statistics
-        )
+    def _initial_table(self, queries: str) -> NDArray[np.float32]:
+        vocabulary, idf = self.student.vocabulary, self.config.model.idf
+        return initial_table(vocabulary, queries, idf, lambda: self._statistics)
 
     @property
     def _finished(self) -> bool:

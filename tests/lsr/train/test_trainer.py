@@ -12,6 +12,7 @@ from eval.judged_set import JudgedSet
 from index.mining import retrieve
 from lsr.encoder import load_encoder
 from lsr.errors import CollapseError, UsageError
+from lsr.lexical import lexical_statistics
 from lsr.train.config import (
     BatchConfig,
     EvaluationConfig,
@@ -25,6 +26,7 @@ from lsr.train.config import (
     TeacherConfig,
     TrainingConfig,
 )
+from lsr.train.regularizers import idf_flops
 from lsr.train.teachers import load_ensemble
 from lsr.train.trainer import LOG, STATE, STUDENT, Surroundings, Trainer
 from lsr.train.training_log import read_log
@@ -234,6 +236,20 @@ def test_what_is_exported_is_what_was_trained(base, tmp_path):
             found = encoder.encode_queries(asked).to_scipy().toarray()
             # The format has one cap of terms for both sides; no query reaches it here.
             np.testing.assert_allclose(found, own, rtol=1e-6)
+
+
+@pytest.mark.parametrize("queries", ["model", "binary", "idf"])
+def test_idf_weighs_the_penalty_whatever_the_queries_are(base, tmp_path, queries):
+    config = recipe(
+        base, model={"queries": queries}, documents=SparsityConfig("idf-flops", strength=0.1)
+    )
+    trainer = Trainer(config, CORPUS, tmp_path, Surroundings())
+    weights = torch.rand(3, trainer.student.vocabulary.size)
+    statistics = lexical_statistics(trainer.student.vocabulary, CORPUS.documents)
+    table = torch.from_numpy(statistics.idf.copy())
+    table[list(trainer.student.vocabulary.special)] = 0
+    penalty = trainer.penalties["document"](weights, np.arange(3)[:, None])
+    torch.testing.assert_close(penalty, idf_flops(weights, table))
 
 
 def test_sentence_transformers_loads_the_student(base, tmp_path):
