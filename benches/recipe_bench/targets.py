@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lsr.encoder import load_encoder
 from lsr.train.run import training_corpus
 from lsr.train.trainer import STUDENT
-from recipe_bench.ingredients import MAX_LENGTH, TARGETED, Budget
+from recipe_bench.ingredients import MAX_LENGTH, TARGET_NNZ, TARGETED, Budget
 from recipe_bench.trainings import Workshop, last_nnz, say
 
 
@@ -39,7 +39,8 @@ class Reached:
 def reach(workshop: Workshop, budget: Budget, target: float) -> Reached:
     """Train to a target, unless that was done before, and count."""
     config = budget.configs(target)[TARGETED]
-    output = workshop.train(f"{TARGETED}, target {target:g}", config)
+    named = TARGETED if target == TARGET_NNZ else f"{TARGETED}, target {target:g}"
+    output = workshop.train(named, config)
     documents = list(training_corpus(config, say).held_out.documents.values())
     student = str(output / STUDENT)
     return Reached(
