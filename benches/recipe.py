@@ -15,7 +15,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ COLUMNS = {
     "flops": "FLOPS",
 }
 TARGET_COLUMNS = {
+    "steps": "steps",
     "target": "target",
     "last_steps": "last 10 % of steps",
     "held_out": "held-out documents",
@@ -101,6 +102,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--shipped", default=DEFAULT_ENCODER, help="the encoder of the last row")
     parser.add_argument(
         "--target-nnz", type=float, nargs="*", default=[], help=f"train {TARGETED!r} to each"
+    )
+    parser.add_argument(
+        "--target-steps", type=int, nargs="+", help="of these trainings; default: --steps"
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the section into it")
     parser.add_argument("--quick", action="store_true", help="tiny trainings, under 50 seconds")
@@ -156,7 +160,11 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if shipped:
         scores[SHIPPED] = _scored(scorer, SHIPPED, options.shipped)
     tests = compare(scores, _compared([*trained, INFORMED], SHIPPED if shipped else None))
-    reached = [reach(workshop, budget, target) for target in options.target_nnz]
+    reached = [
+        reach(workshop, replace(budget, steps=steps), target)
+        for steps in options.target_steps or [options.steps]
+        for target in options.target_nnz
+    ]
     report = {
         "machine": describe_machine(),
         "versions": describe_versions(PACKAGES),

@@ -14,12 +14,13 @@ from recipe_bench.trainings import Workshop, last_nnz, say
 
 @dataclass(frozen=True)
 class Reached:
-    """Mean non-zeros of a document where ``target`` was asked for.
+    """Mean non-zeros of a document where ``target`` was asked for in a training of ``steps``.
 
     ``last_steps``: over the last tenth of the steps; ``held_out``: of documents that were kept
     aside, at the length of the training; ``exported``: of the same at the exported length.
     """
 
+    steps: int
     target: float
     last_steps: float
     held_out: float
@@ -28,6 +29,7 @@ class Reached:
     def row(self) -> dict[str, float]:
         """Of the table; the deviation is that of the last steps, in per cent."""
         return {
+            "steps": self.steps,
             "target": self.target,
             "last_steps": round(self.last_steps, 1),
             "held_out": round(self.held_out, 1),
@@ -44,6 +46,7 @@ def reach(workshop: Workshop, budget: Budget, target: float) -> Reached:
     documents = list(training_corpus(config, say).held_out.documents.values())
     student = str(output / STUDENT)
     return Reached(
+        budget.steps,
         target,
         last_nnz(output),
         _mean_nnz(f"{student},max_length={MAX_LENGTH}", documents),
