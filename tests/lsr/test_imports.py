@@ -24,6 +24,7 @@ NEEDS_TORCH = {
     "lsr.train.losses",
     "lsr.train.max_pooling",
     "lsr.train.objective",
+    "lsr.train.optimization",
     "lsr.train.query_table",
     "lsr.train.student",
     "lsr.train.trainer",
