@@ -105,7 +105,7 @@ def test_the_readme_names_only_options_that_exist():
     from service.cli import cli
 
     shown = set(re.findall(r"--[a-z][a-z0-9-]+", README))
-    benches = {"--rounds", "--sizes", "--engines"}
+    benches = {"--rounds", "--steps", "--sizes", "--engines"}
     known = {"--constraint", "--rm", "--data-binary"} | benches  # of pip, docker and curl
     for _, command in commands(cli):
         for option in command.params:
