@@ -47,7 +47,7 @@ class Penalty:
             self.controller = SparsityController(target)
         options = RegularizerOptions(
             threshold=config.threshold if config.regularizer == "l0-flops" else None,
-            idf=None if idf is None or not uses_idf(config) else torch.from_numpy(idf),
+            idf=torch.from_numpy(idf) if idf is not None and uses_idf(config) else None,
             frequencies=self.frequencies,
         )
         self._penalty = None
