@@ -1,9 +1,10 @@
 # make demo   set up, index the demo collection, search it, serve it (SERVE=0: don't serve)
-# make test   set up, run the tests
+# make test   set up, run the tests (JOBS=2 processes, a file of tests to one of them)
 # make lint   set up, ruff and mypy --strict
 # make default-model FROM=FOLDER   put an exported encoder into the package, as its default
 PYTHON ?= python3
 SERVE ?= 1
+JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 CORE := CMakeLists.txt $(wildcard index/core/*.cpp index/core/*.hpp lsr/core/*.cpp lsr/core/*.hpp)
@@ -24,7 +25,7 @@ demo: setup
 	$(BIN)/lsr demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 test-slow: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
