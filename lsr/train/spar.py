@@ -75,12 +75,11 @@ class SparConfig:
         check_choice("towers", self.towers, TOWERS)
         check_choice("pooling", self.pooling, POOLINGS)
         check_length(self.max_length)
-        least = {"positives": 1, "negatives": 0, "negatives_per_query": 0, "batch_size": 2}
-        least |= {"steps": 1, "seed": 0, "checkpoint_every": 1, "learning_rate": 0}
-        least |= {"weight_decay": 0, "max_norm": 0}
+        least: dict[str, float] = {"positives": 1, "negatives": 0, "negatives_per_query": 0}
+        least |= {"batch_size": 2, "steps": 1, "seed": 0, "checkpoint_every": 1}
+        least |= {"weight_decay": 0, "max_norm": 0, "learning_rate": 1e-12, "temperature": 1e-6}
         for name, smallest in least.items():
             check_range(name, getattr(self, name), smallest)
-        check_range("temperature", self.temperature, 1e-6)
         check_range("warm_up", self.warm_up, 0, 1)
         if self.positives + self.negatives > self.depth:
             raise UsageError(

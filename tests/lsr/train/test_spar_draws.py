@@ -107,6 +107,7 @@ def test_wrong_documents_are_drawn_without_repeats_and_all_of_them_in_turn():
         ({"seed": -1}, "seed is -1"),
         ({"checkpoint_every": 0}, "checkpoint_every is 0"),
         ({"temperature": 0.0}, "temperature is 0.0; allowed is 1e-06 or more"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; allowed is 1e-12 or more"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1; allowed is 0 or more"),
         ({"max_norm": float("inf")}, "max_norm is inf"),
