@@ -47,6 +47,7 @@ class Anatomy:
         torch.set_num_threads(1)
         from lsr.checkpoint import Checkpoint
         from lsr.lexical import lexical_statistics
+        from lsr.train.optimization import adamw
         from lsr.train.query_table import QueryTable
         from lsr.train.student import MaskedLanguageStudent
 
@@ -59,8 +60,10 @@ class Anatomy:
         table = lexical_statistics(vocabulary, self._documents).idf
         encode = QueryTable(vocabulary, table, queries, False, self._student.device)
         self._queries = encode(np.arange(len(queries)))
-        self._optimizer = torch.optim.AdamW(
-            [p for p in self._student.parameters().values() if p.requires_grad], fused=True
+        config = task.config.optimizer
+        self._max_norm = config.max_norm
+        self._optimizer = adamw(
+            self._student.parameters().values(), config.learning_rate, config.weight_decay
         )
 
     def turn(self) -> tuple[Parts, Peaks]:
@@ -77,6 +80,7 @@ class Anatomy:
         from lsr.head import VocabularyProjection
         from lsr.train.losses import info_nce, match
         from lsr.train.max_pooling import PooledMaxima
+        from lsr.train.optimization import update
         from lsr.train.regularizers import RegularizerOptions, regularizer, saturate
 
         student, clock = self._student, dict.fromkeys(NAMES, 0.0)
@@ -104,8 +108,7 @@ class Anatomy:
         _timed(clock, "loss", loss)
         _timed(clock, "head_back", lambda: documents.backward(leaf.grad))
         _timed(clock, "body_back", lambda: states.backward(cut.grad))
-        _timed(clock, "optimizer", self._optimizer.step)
-        self._optimizer.zero_grad()
+        _timed(clock, "optimizer", lambda: update(self._optimizer, 1.0, self._max_norm))
         tokens = int(batch.mask.sum())
         body = 2.0 * tokens * _body_weights(student.model, weight)
         operations = {
