@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,7 @@ JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 ContextT = TypeVar("ContextT")
 MOST_PROCESSES = 512
+NOTED_WITHIN_S = 5.0
 
 
 class WorkerPool(Generic[JobT, ResultT]):
@@ -158,16 +160,28 @@ class _Worker(Generic[JobT, ResultT]):
         self._process.join()
 
     def _end(self) -> str:
-        self._process.join()
-        code = self._process.exitcode or 0
-        how = f"ended with exit code {code}"
-        if code < 0:
-            how = f"was ended by {signal.Signals(-code).name}"
+        code = self._exit_code()
+        how = "ended"
+        if code is not None:
+            how = f"ended with exit code {code}"
+            if code < 0:
+                how = f"was ended by {signal.Signals(-code).name}"
         return (
             f"a worker process {how}, for which a lack of memory is a common cause; what was "
             "finished before is kept, so run the same again, with fewer processes if memory is "
             "short"
         )
+
+    def _exit_code(self) -> int | None:
+        """Below 0 for a signal; None where it can't be known, as something else collected it."""
+        self._process.join()
+        # The system tells how a process ended once only, and any thread may be the one that is
+        # told: multiprocessing asks for all of them whenever it starts one. Then join() returns
+        # here at once, maybe before that thread has noted what it was told.
+        until = time.monotonic() + NOTED_WITHIN_S
+        while (code := self._process.exitcode) is None and time.monotonic() < until:
+            time.sleep(0.01)
+        return code
 
 
 class _WorkerTraceback(Exception):  # noqa: N818

@@ -1,6 +1,4 @@
 import multiprocessing
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -222,7 +220,7 @@ def test_a_process_that_dies_loses_no_chunk_that_was_written(tmp_path):
 
     def kill(report):
         for child in multiprocessing.active_children():
-            os.kill(child.pid, signal.SIGKILL)
+            child.kill()
             child.join()
 
     with pytest.raises(LsrError, match="a worker process was ended by SIGKILL"):

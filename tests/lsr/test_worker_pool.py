@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -117,6 +118,37 @@ def test_what_goes_wrong_in_a_process_is_told_after_what_was_finished(job, kind,
     assert caught.type is kind
     if job[0].startswith("raise"):
         assert "in work" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("notes_it", "message"),
+    [(True, "^a worker process was ended by SIGKILL, "), (False, "^a worker process ended, ")],
+)
+def test_how_a_process_died_is_told_though_another_thread_collected_it(
+    monkeypatch, notes_it, message
+):
+    wait = os.waitpid
+    collected = threading.Event()
+
+    def main_thread_first(pid, flags):
+        if threading.current_thread() is threading.main_thread():
+            found = wait(pid, flags)
+            collected.set()
+            time.sleep(0.3)
+            return found if notes_it else (0, 0)
+        assert collected.wait(60)
+        return wait(pid, flags)
+
+    monkeypatch.setattr("lsr.worker_pool.NOTED_WITHIN_S", 60 if notes_it else 0.1)
+    with pool(1) as workers:
+        results = workers.map([(0, ("echo", 0)), *((n, ("sleep", 600)) for n in range(1, 4))])
+        assert next(results) == (0, 0)
+        process = workers._workers[0]._process
+        monkeypatch.setattr(os, "waitpid", main_thread_first)
+        process.kill()
+        process.join()
+        with pytest.raises(LsrError, match=message):
+            next(results)
 
 
 def test_what_can_not_be_loaded_is_told():
