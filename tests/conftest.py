@@ -1,8 +1,10 @@
 """Fixtures that every package's tests share."""
 
 import os
+import socket
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from lsr.openmp import wait_passively
@@ -10,6 +12,19 @@ from lsr.openmp import wait_passively
 wait_passively()
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# How long an example takes says more about what else the machine does than about the code; and
+# fixtures and classes are shared by examples on purpose.
+hypothesis.settings.register_profile(
+    "lsr",
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.differing_executors,
+    ],
+)
+hypothesis.settings.load_profile("lsr")
 
 ROOT = Path(__file__).parent.parent
 ASSETS = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared"))
@@ -29,6 +44,14 @@ def pytest_collection_modifyitems(items):
 def assets() -> Path:
     """The folder of test collections and models; use with the marker ``assets``."""
     return ASSETS
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of the loopback address that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

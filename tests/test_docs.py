@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -43,10 +42,8 @@ def normal(text):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's REST session needs curl")
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the demo's corpus is Python 3.11's")
-def test_the_readme_shows_what_happens(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+def test_the_readme_shows_what_happens(tmp_path, free_port):
+    port = str(free_port)
     launcher = tmp_path / "bin" / "lsr"
     launcher.parent.mkdir()
     launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u -m service.cli "$@"\n')

@@ -73,7 +73,7 @@ def by_loops(qrels, run):
     }
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(qrels_strategy, runs)
 def test_measures_are_those_of_the_loops(qrels, run):
     assert measure(qrels, run) == pytest.approx(by_loops(qrels, run), abs=1e-6)
@@ -125,7 +125,7 @@ def test_unknown_measures_are_all_named():
     assert "unknown measures: Fame@3, P@x, nDCG@-1; write them" in str(caught.value)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.text(max_size=12) | st.from_regex(r"(nDCG|MRR|P|MAP|Recall)[@(=)\w.,'\-]{0,8}"))
 def test_any_name_is_a_measure_or_refused(name):
     try:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from eval.run import descending, read_run, write_run
 from lsr.errors import InputError
 
-modest = settings(deadline=None, max_examples=100)
+modest = settings(max_examples=100)
 ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).filter(
     lambda identifier: not any(map(str.isspace, identifier))
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.document_mask import DocumentMask
@@ -31,11 +31,7 @@ class SearcherContract:
         return [top.ranking(row) for row in range(len(asked))]
 
     # Each engine runs this test in a class of its own, on purpose.
-    @settings(
-        deadline=None,
-        max_examples=150,
-        suppress_health_check=[HealthCheck.differing_executors],
-    )
+    @settings(max_examples=150)
     @given(
         st.lists(sparse_vectors, max_size=40),
         st.lists(queries, max_size=4),

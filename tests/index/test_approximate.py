@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.collection import Collection
@@ -83,9 +83,7 @@ def pairs(result):
     return [(hit.id, hit.score) for hit in result.hits]
 
 
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(
     st.sets(st.integers(0, 23)),
     st.sampled_from(["sparse", "bm25", "dense", "hybrid", "sparse+bm25", "sparse+bm25+dense"]),

@@ -4,7 +4,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.collection import Collection
@@ -46,11 +46,7 @@ def upsert(collection, texts):
     return upsert_documents(collection, documents)
 
 
-@settings(
-    deadline=None,
-    max_examples=25,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=25)
 @given(operations)
 def test_any_history_ends_like_a_collection_of_what_is_left(tmp_path_factory, history):
     path = tmp_path_factory.mktemp("history")

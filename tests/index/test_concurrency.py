@@ -82,16 +82,24 @@ def write_until(collection, end, groups, acknowledged):
                 acknowledged[group] = version
 
 
-def read_in_process(path, end, pipe):
+def started(pipe):
+    """Says that this process is ready, and returns when to end."""
+    pipe.send(None)
+    return pipe.recv()
+
+
+def read_in_process(path, pipe):
     problems = []
-    answers = read_until(Collection.open(path), end, dict.fromkeys(range(GROUPS), 0), problems)
+    collection = Collection.open(path)
+    end = started(pipe)
+    answers = read_until(collection, end, dict.fromkeys(range(GROUPS), 0), problems)
     pipe.send((answers, problems))
 
 
-def write_in_process(path, end, groups, pipe):
+def write_in_process(path, groups, pipe):
     acknowledged = {}
     collection = Collection.open(path, CONFIG)
-    write_until(collection, end, groups, acknowledged)
+    write_until(collection, started(pipe), groups, acknowledged)
     collection.close()
     pipe.send((len(acknowledged), []))
 
@@ -119,13 +127,18 @@ def flush_until(collection, end):
 def run_all(tmp_path, seconds):
     collection = Collection.create(tmp_path / "c", [SPARSE, DENSE], CONFIG)
     acknowledged, problems, failures = dict.fromkeys(range(GROUPS), 0), [], []
-    end = time.monotonic() + seconds
     pipes = []
     for target, arguments in ((read_in_process, ()), (write_in_process, ((4, 5),))):
-        reading, writing = CONTEXT.Pipe(duplex=False)
-        process = CONTEXT.Process(target=target, args=(collection.path, end, *arguments, writing))
+        ours, theirs = CONTEXT.Pipe()
+        process = CONTEXT.Process(target=target, args=(collection.path, *arguments, theirs))
         process.start()
-        pipes.append((process, reading))
+        theirs.close()
+        pipes.append((process, ours))
+    for _, pipe in pipes:
+        pipe.recv()
+    end = time.monotonic() + seconds
+    for _, pipe in pipes:
+        pipe.send(end)
 
     def guarded(function, *arguments):
         try:
@@ -148,8 +161,8 @@ def run_all(tmp_path, seconds):
         thread.start()
     for thread in threads:
         thread.join()
-    for process, reading in pipes:
-        count, found = reading.recv()
+    for process, pipe in pipes:
+        count, found = pipe.recv()
         process.join()
         assert count > 0
         problems += found

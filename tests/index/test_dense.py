@@ -6,7 +6,7 @@ from index.dense import DenseSearcher
 from index.document_mask import DocumentMask
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.integers(-2, 2), min_size=3, max_size=3), max_size=30),
     st.lists(st.lists(st.integers(-2, 2), min_size=3, max_size=3), min_size=1, max_size=40),

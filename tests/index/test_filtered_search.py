@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from weakref import ref
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index import filter_masks, metadata
@@ -110,9 +110,7 @@ operations = st.one_of(
 )
 
 
-@settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20)
 @given(st.lists(operations, max_size=6), filters)
 def test_any_history_filters_what_is_left(tmp_path_factory, history, wanted):
     path = tmp_path_factory.mktemp("history") / "c"

@@ -24,7 +24,7 @@ def stored(made):
     return connection
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(documents, filters)
 def test_a_filter_passes_what_its_plain_evaluation_does(made, wanted):
     sequence = np.arange(5, 5 + len(made), dtype=np.int64)
@@ -32,7 +32,7 @@ def test_a_filter_passes_what_its_plain_evaluation_does(made, wanted):
     assert found.tolist() == [passes(document, wanted) for document in made]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(documents, filters)
 def test_the_text_form_means_the_same(made, wanted):
     sequence = np.arange(5, 5 + len(made), dtype=np.int64)

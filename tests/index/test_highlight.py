@@ -38,7 +38,7 @@ def test_a_short_text_is_shown_whole():
     assert highlight("text", "short text", {}, VOCABULARY).snippet == "short text"
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(texts, texts, st.integers(10, 300))
 def test_spans_are_ascending_disjoint_and_inside(text, query, length):
     mark = highlight("text", text, weights_of(query), VOCABULARY, length)

@@ -75,7 +75,7 @@ def test_rankings_are_those_of_all_products(encoder, depth, monkeypatch):
     np.testing.assert_array_equal(retrieve(encoder, DOCUMENTS, QUERIES, depth), found)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(texts, max_size=8), st.lists(texts, max_size=4), st.integers(1, 10))
 def test_any_texts(documents, queries, depth):
     found = retrieve(BM25, documents, queries, depth)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from index.fusion import ReciprocalRankFusion
 from index.indexing import upsert_documents
@@ -216,9 +216,7 @@ def test_collection_idf_makes_queries_without_a_model(tmp_path, masked_lm):
     assert (token, weight) == ("plum", pytest.approx(idf, rel=1e-6))
 
 
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(texts)
 def test_no_text_breaks_a_search(nasty_collection, text):
     try:

@@ -32,7 +32,7 @@ def same(a, b):
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(sparse_vectors, max_size=10))
 def test_round_trip(tmp_path_factory, documents):
     path = tmp_path_factory.mktemp("segment") / "000001.segment"

@@ -30,7 +30,7 @@ def ranking(collection, word):
     return [(hit.id, hit.score) for hit in found.hits]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(operations)
 def test_a_view_that_grew_step_by_step_answers_as_one_that_was_just_made(history):
     with tempfile.TemporaryDirectory() as folder:

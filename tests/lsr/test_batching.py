@@ -16,7 +16,7 @@ def vocabulary():
     return Vocabulary.bert_uncased()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(texts, max_size=12), st.integers(3, 40), st.integers(1, 100))
 def test_batches_hold_each_text_that_is_not_blank(vocabulary, texts, max_length, budget):
     tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())
@@ -47,7 +47,7 @@ def test_the_vocabulary_keeps_its_own_length(vocabulary):
     assert len(vocabulary.tokenize(["one two three four"])[0]) == 4
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(texts, max_size=12), st.integers(3, 40), st.integers(1, 6))
 def test_parts_hold_each_text_once_and_are_of_like_size(vocabulary, texts, max_length, parts):
     tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())

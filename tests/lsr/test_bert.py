@@ -95,7 +95,7 @@ def test_states_are_those_of_transformers(monkeypatch, kernels, width, heads, la
     assert_same(model, native(model, monkeypatch, kernels), documents)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31), st.lists(st.integers(1, POSITIONS), min_size=1, max_size=12))
 def test_any_batch_gives_what_each_document_gives_alone(seed, lengths):
     model = bert(seed % 5)

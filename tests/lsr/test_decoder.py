@@ -153,7 +153,7 @@ def bidirectional_encoder(folders):
     return encoder(folders["mistral"], bidirectional="yes", bos="no", query_prefix="q: ")
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(texts, max_size=4))
 def test_any_text_is_encoded_as_by_the_plain_model(bidirectional_encoder, plain, texts):
     expected = plain["mistral"](texts, prefix="q: ", bidirectional=True, max_length=64, eos=2)

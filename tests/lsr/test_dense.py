@@ -55,7 +55,7 @@ def encoder(dense_model):
     return DenseEncoder.load(str(dense_model))
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.lists(texts, max_size=6))
 def test_vectors_are_normalised_means(encoder, dense_model, texts):
     found = encoder.encode_documents(texts)
@@ -295,7 +295,7 @@ def second_model(tmp_path_factory, dense_model):
     return folder
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.lists(texts, max_size=4), st.lists(texts, max_size=4), st.floats(1e-3, 100))
 def test_inner_products_of_two_encoders_add_up(dense_model, second_model, asked, written, weight):
     name = f"{dense_model}+{second_model},weight={weight}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lsr.documents import DEEPEST_METADATA, LONGEST_ID, Document, parse_document
 from lsr.errors import InputError
 
-modest = settings(deadline=None, max_examples=100)
+modest = settings(max_examples=100)
 valid_text = st.text(st.characters(codec="utf-8"), max_size=20)
 metadata = st.dictionaries(
     valid_text, st.none() | st.booleans() | st.integers() | valid_text, max_size=3

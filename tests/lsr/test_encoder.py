@@ -188,7 +188,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
         load_encoder(str(tmp_path))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(max_size=20) | st.from_regex(r"(bm25|splade|inference-free)?[:,=.\w~/-]{0,15}"))
 def test_any_name_gives_an_encoder_or_an_explained_error(name):
     try:

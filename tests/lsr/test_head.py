@@ -33,7 +33,7 @@ problems = given(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @problems
 def test_tiles_give_the_maximum_of_the_full_tensor(seed, lengths, terms, with_bias, tile, floor):
     states, offsets, weight, bias = problem(seed, lengths, terms, with_bias)
@@ -75,7 +75,7 @@ def test_states_that_are_not_finite_never_pass_for_an_empty_text(value):
         assert np.isfinite(found[1].values).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @problems
 def test_tiles_give_the_sum_of_the_full_tensor(seed, lengths, terms, with_bias, tile, floor):
     states, offsets, weight, bias = problem(seed, lengths, terms, with_bias)
@@ -91,7 +91,7 @@ def test_tiles_give_the_sum_of_the_full_tensor(seed, lengths, terms, with_bias, 
     np.testing.assert_allclose(found.to_scipy().toarray(), expected, rtol=1e-5, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     lengths=st.lists(st.integers(1, 6), min_size=1, max_size=6),

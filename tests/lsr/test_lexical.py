@@ -14,7 +14,7 @@ from lsr.errors import UsageError
 from lsr.lexical import Bm25Config, Bm25Encoder, lexical_statistics
 from tests.strategies import texts
 
-modest = settings(deadline=None, max_examples=60)
+modest = settings(max_examples=60)
 STOP = ["the", "of", "to", "be", "or", "not", "and", "with"]
 pool = [*STOP, "Wing", "boundary", "layer", "quizto", "boundaryof", "zürich", "flow,", "?!"]
 small_texts = st.lists(st.sampled_from(pool), max_size=12).map(" ".join)

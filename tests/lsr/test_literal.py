@@ -46,7 +46,7 @@ def loop(text, weight, length, k1=0.9, b=0.4):
     }
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(TEXTS, st.floats(0.1, 5), st.floats(1, 300))
 def test_each_term_has_bm25s_weight(texts, weight, length):
     rows = LiteralTerms(VOCABULARY, weight, length)(texts)
@@ -57,7 +57,7 @@ def test_each_term_has_bm25s_weight(texts, weight, length):
         np.testing.assert_allclose(row.values, [wanted[t] for t in sorted(wanted)], rtol=1e-6)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(TEXTS)
 def test_they_are_added_to_the_models_weights(texts):
     literal = LiteralTerms(VOCABULARY, 0.5, 20.0)

@@ -20,7 +20,7 @@ from lsr.statistics import CollectionStatistics
 from tests.strategies import texts
 
 IDF = {"wing": 3.5, "boundary": 2, "layer": 0.75, "the": 0.0, "of": -1.0, "[CLS]": 9.0, "zzz": 1.0}
-modest = settings(deadline=None, max_examples=40)
+modest = settings(max_examples=40)
 words = st.sampled_from(["wing", "wings", "boundary", "the", "of", "layer", "[CLS]", "[SEP]", "中"])
 
 
@@ -77,7 +77,7 @@ def test_presence_counts_once(encoder):
     assert (len(row), weights(encoder, row)) == (2, {"wing": 3.5, "boundary": 2.0})
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.lists(texts, max_size=4))
 def test_documents_are_splade_vectors_without_special_tokens(encoder, checkpoint, texts):
     expected = (

@@ -74,7 +74,7 @@ def encoder(request, masked_lm):
     return load_encoder(f"splade:{masked_lm},logs={request.param}")
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.lists(texts, max_size=5))
 def test_vectors_are_those_of_the_plain_model(encoder, plain, texts):
     expected = plain(texts, encoder.document.config.logs)
@@ -204,7 +204,7 @@ def small(tmp_path_factory):
     return folder
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     texts=st.lists(texts, max_size=4),
     config=st.fixed_dictionaries(

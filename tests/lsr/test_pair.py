@@ -183,7 +183,7 @@ def test_both_sides_share_one_loaded_model():
     assert made == [1]
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.lists(any_texts, max_size=4))
 def test_any_text_gets_finite_weights_on_either_side(alone, texts):
     for encoder in alone.values():

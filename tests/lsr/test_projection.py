@@ -59,7 +59,7 @@ def problems(draw):
     return states, offsets, weight, bias, center.astype(np.float32), floor
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(problems())
 def test_the_largest_logits_are_those_of_all_logits(problem):
     states, offsets, weight, bias, center, floor = problem

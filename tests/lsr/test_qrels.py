@@ -18,7 +18,7 @@ some_qrels = st.dictionaries(
 QRELS = {"q1": {"d1": 2, "d2": 0}, "q2": {"d1": 1}}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(some_qrels)
 def test_qrels_read_back_are_those_written(tmp_path_factory, qrels):
     path = tmp_path_factory.getbasetemp() / "round-trip.qrels"

@@ -279,7 +279,7 @@ def test_unreadable_text_files_are_items(tmp_path, content):
         assert "can't be read" in item.reason
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     content=st.binary(max_size=300),
     name=st.sampled_from(["a.jsonl", "a.tsv", "a.txt", "a.jsonl.gz"]),
@@ -343,7 +343,7 @@ def test_fraction_of_standard_input_is_unknown(monkeypatch):
     assert set(fractions(Corpus("-"))) == {None}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text(max_size=30) | st.from_regex(r'[\[\]{}":,0-9.eE+\-a]{0,20}'))
 def test_parse_json_gives_finite_json_or_refuses(text):
     try:

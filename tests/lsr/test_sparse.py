@@ -9,7 +9,7 @@ from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
 from tests.strategies import VOCABULARY, sparse_vectors
 
-modest = settings(deadline=None, max_examples=50)
+modest = settings(max_examples=50)
 row_lists = st.lists(sparse_vectors, max_size=8)
 
 

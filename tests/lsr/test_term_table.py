@@ -68,7 +68,7 @@ def test_query_token_weights_leaves_out_what_weighs_one(folder, bert, missing, v
 
 
 @pytest.mark.parametrize("name", ["query_0_SparseStaticEmbedding", "query_0_IDF"])
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(length=st.sampled_from([0, 1, 5000, 30521, 30522, 30600]))
 def test_a_routers_table_may_end_before_the_vocabulary_does(tmp_path_factory, bert, name, length):
     folder = tmp_path_factory.mktemp("static")

@@ -10,7 +10,7 @@ from lsr.errors import InputError
 from lsr.vocabulary import Vocabulary
 from tests.strategies import texts
 
-modest = settings(deadline=None, max_examples=100)
+modest = settings(max_examples=100)
 words = st.lists(st.text("abcdeghilnorstu", min_size=1, max_size=20), max_size=10)
 
 

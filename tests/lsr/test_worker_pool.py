@@ -1,5 +1,6 @@
 """Processes that work, fail, die and are left: real ones, with work that needs no model."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -149,6 +150,9 @@ def test_how_a_process_died_is_told_though_another_thread_collected_it(
         process.join()
         with pytest.raises(LsrError, match=message):
             next(results)
+    # multiprocessing would take it for alive as long as nobody has told it.
+    process._popen.returncode = process._popen.returncode or -signal.SIGKILL
+    assert process not in multiprocessing.active_children()
 
 
 def test_what_can_not_be_loaded_is_told():

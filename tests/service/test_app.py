@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.collection import Collection
@@ -347,11 +347,7 @@ members = st.sampled_from(
 )
 
 
-@settings(
-    deadline=None,
-    max_examples=100,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=100)
 @given(st.dictionaries(members, json_values), json_values)
 def test_no_body_makes_the_server_fail(client, body, document):
     content = json.dumps(body).encode()

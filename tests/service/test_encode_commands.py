@@ -136,20 +136,17 @@ def test_wrong_usage_is_one_sentence(lsr, tmp_path, arguments, reason):
 
 
 def test_a_killed_run_goes_on(lsr, tmp_path):
-    texts = [{"id": str(n), "text": f"apple {n} " * 40} for n in range(6000)]
-    write_jsonl(tmp_path / "c.jsonl", texts)
-    command = [
-        sys.executable,
-        "-m",
-        "service.cli",
-        "encode",
-        "c.jsonl",
-        "--encoder",
-        "bm25",
-        "--out",
-        "a.safetensors",
-    ]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path))
+    write_jsonl(tmp_path / "c.jsonl", [{"id": str(n), "text": f"apple {n}"} for n in range(6000)])
+    command = ["encode", "-", "--encoder", "bm25", "--out", "a.safetensors"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", *command],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdin=subprocess.PIPE,
+    )
+    # What is left open has no end, so the run can't end before it is killed.
+    process.stdin.writelines((tmp_path / "c.jsonl").read_bytes().splitlines(keepends=True)[:4000])
+    process.stdin.flush()
     journal = tmp_path / "a.safetensors.part" / "journal.json"
     while not journal.exists() and process.poll() is None:
         time.sleep(0.01)

@@ -39,20 +39,19 @@ def test_the_image_has_no_test_tools_and_no_models(installed):
     assert not packages & {"pytest", "hypothesis", "mypy", "ruff", "torch", "playwright"}
 
 
-def test_the_installed_package_searches_serves_and_is_healthy(installed, tmp_path):
+def test_the_installed_package_searches_serves_and_is_healthy(installed, tmp_path, free_port):
     options = {"cwd": tmp_path, "env": {"PATH": str(installed), "HOME": str(tmp_path)}}
     demo = run(installed, "lsr", "demo", "--into", "data/demo", "--no-serve", **options)
     assert demo.returncode == 0, demo.stderr.decode()
     assert "shutil.copy2" in demo.stdout.decode()
     serve = json.loads(re.search(r"^CMD (.*)$", DOCKERFILE, re.M).group(1))
     check = json.loads(re.search(r"^HEALTHCHECK .*CMD (.*)$", DOCKERFILE, re.M).group(1))
-    port = 18_473
     arguments = [a.replace("/data", "data").replace("0.0.0.0", "127.0.0.1") for a in serve]
-    arguments[arguments.index("8000")] = str(port)
+    arguments[arguments.index("8000")] = str(free_port)
     server = subprocess.Popen([installed / arguments[0], *arguments[1:]], **options)
     try:
         for _ in range(300):
-            healthy = run(installed, *(a.replace("8000", str(port)) for a in check), **options)
+            healthy = run(installed, *(a.replace("8000", str(free_port)) for a in check), **options)
             if healthy.returncode == 0:
                 break
             time.sleep(0.2)
@@ -60,7 +59,7 @@ def test_the_installed_package_searches_serves_and_is_healthy(installed, tmp_pat
     finally:
         server.terminate()
         server.wait()
-    unhealthy = run(installed, *(a.replace("8000", str(port)) for a in check), **options)
+    unhealthy = run(installed, *(a.replace("8000", str(free_port)) for a in check), **options)
     assert unhealthy.returncode != 0
 
 

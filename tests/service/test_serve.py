@@ -32,8 +32,9 @@ def server(tmp_path, lsr, corpus):
 
 def test_serves_on_loopback_and_stops_on_sigterm(server):
     address, process = server
-    with httpx.Client(base_url=address, transport=httpx.HTTPTransport(retries=8)) as client:
-        assert client.get("/readyz", timeout=60).json() == {"status": "ok"}
+    transport = httpx.HTTPTransport(retries=8)
+    with httpx.Client(base_url=address, transport=transport, timeout=60) as client:
+        assert client.get("/readyz").json() == {"status": "ok"}
         answer = client.post("/v1/indexes/fruit/search", json={"query": {"text": "cherry"}})
         assert [hit["id"] for hit in answer.json()["hits"]] == ["b"]
         written = client.post("/v1/indexes/fruit/documents", json=[{"id": "n", "text": "new fig"}])

@@ -40,7 +40,7 @@ corpora = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(corpora, st.integers(1, 4), st.integers(0, 5), st.sampled_from(["random", "topics"]))
 def test_batches_are_their_definition(corpus, size, negatives, order):
     mined = mined_at_random(corpus, 4, 1)
@@ -67,7 +67,7 @@ def test_batches_are_their_definition(corpus, size, negatives, order):
         assert shown == set(batch.documents.tolist())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(corpora, st.integers(1, 4), st.sampled_from(["random", "topics"]), st.integers(0, 99))
 def test_every_query_once_a_pass(corpus, size, order, seed):
     batches = BatchOrder(corpus, BatchConfig(size, 0, order), seed, mined_at_random(corpus, 4, 1))
@@ -141,7 +141,7 @@ def test_topics_bring_neighbours_together():
     assert any(len(set(batch.tolist())) > 1 for batch in mixed)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(corpora, st.integers(1, 4), st.integers(0, 99))
 def test_topics_are_those_of_a_plain_loop(corpus, size, seed):
     mined = mined_at_random(corpus, 5, seed)

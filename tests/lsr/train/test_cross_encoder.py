@@ -154,7 +154,7 @@ def test_what_was_scored_before_a_kill_is_kept(tmp_path, model, monkeypatch):
     np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.dictionaries(st.integers(0, 2**62), st.floats(width=32, allow_nan=False,

@@ -77,7 +77,7 @@ def kl_loop(student, teacher, temperature, allowed, rescale):
     return total / len(student) * (temperature**2 if rescale else 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(problems(), TEMPERATURES)
 def test_info_nce_equals_its_loop(problem, temperature):
     scores, _, allowed, positives = problem
@@ -88,7 +88,7 @@ def test_info_nce_equals_its_loop(problem, temperature):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(problems(), st.sampled_from(["positive", "all"]))
 def test_margin_mse_equals_its_loop(problem, pairs):
     student, teacher, allowed, _ = problem
@@ -99,7 +99,7 @@ def test_margin_mse_equals_its_loop(problem, pairs):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(problems(), TEMPERATURES, st.booleans())
 def test_kl_divergence_equals_its_loop(problem, temperature, rescale):
     student, teacher, allowed, _ = problem

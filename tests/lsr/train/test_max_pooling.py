@@ -72,7 +72,7 @@ def test_float32_values_and_gradients(terms, width, with_bias):
     assert_like_dense(*inputs, rtol=1e-4, atol=1e-4)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 6), min_size=1, max_size=5),
     st.integers(1, 5),

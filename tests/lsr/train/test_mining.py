@@ -68,7 +68,7 @@ def cases(draw):
     return TrainingCorpus(queries, DOCUMENTS, positives), found, chosen, teacher
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases(), st.integers(0, 3), st.sampled_from([1, 2, 256]))
 def test_negatives_are_allowed_ones_in_the_order_of_ranks(case, seed, at_a_time):
     corpus, found, chosen, teacher = case

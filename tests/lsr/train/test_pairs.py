@@ -125,7 +125,7 @@ def test_sources_that_are_none(tmp_path):
 some_pairs = st.lists(st.tuples(texts, texts), max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some_pairs, st.sampled_from([0.0, 0.3, 0.9]))
 def test_a_corpus_holds_every_pair_that_is_one(tmp_path_factory, pairs, share):
     path = tmp_path_factory.mktemp("pairs") / "a.jsonl"
@@ -218,7 +218,7 @@ def test_pairs_left_out_are_counted(tmp_path):
     assert [sentence for sentence in said if "3 pairs are left out" in sentence] == said
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["a", "A", "b", "ß", "SS", " a"]), st.integers(0, 4)), min_size=1

@@ -96,7 +96,7 @@ def test_keywords_are_rare_words_of_the_document():
 some = st.lists(st.tuples(texts, texts), min_size=1, max_size=5)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(some, st.integers(0, 5), st.integers(1, 3))
 def test_any_documents(given_, seed, count):
     documents = [Document(str(n), text, title) for n, (title, text) in enumerate(given_)]

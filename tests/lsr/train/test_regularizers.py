@@ -65,20 +65,20 @@ def l1_loop(weights):
     return sum(abs(value) for row in rows for value in row) / len(rows)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(vectors())
 def test_flops_equals_its_loop(problem):
     weights, groups = problem
     assert_like_loop(lambda w: flops(w, groups), lambda w: flops_loop(w, groups), weights)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(vectors())
 def test_l1_equals_its_loop(problem):
     assert_like_loop(l1, l1_loop, problem[0])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(vectors(), st.integers(0, 3))
 def test_l0_flops_equals_its_loop(problem, threshold):
     weights, groups = problem
@@ -91,7 +91,7 @@ def test_l0_flops_equals_its_loop(problem, threshold):
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(vectors(), st.lists(st.sampled_from([0.0, 0.1, 1.0, 15.6]), min_size=3, max_size=3))
 def test_idf_flops_equals_its_loop(problem, idf):
     weights, groups = problem
@@ -103,7 +103,7 @@ def test_idf_flops_equals_its_loop(problem, idf):
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(vectors(), st.sampled_from([0.05, 0.1, 0.5]), st.sampled_from([1.0, 2.5, 10.0]))
 def test_df_flops_equals_its_loop(problem, alpha, beta):
     weights, groups = problem
@@ -155,7 +155,7 @@ def test_autograd_of_every_regularizer_passes_torchs_own_check():
 # Anti-zero
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(vectors(), vectors())
 def test_anti_zero_equals_its_formula(queries, documents):
     sides = [weights + 0.01 for weights, _ in (queries, documents)]
@@ -181,7 +181,7 @@ def test_anti_zero_stays_finite_where_all_weights_are_zero():
 # Top-k
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(vectors(), st.integers(1, 4))
 def test_top_k_keeps_the_largest_and_of_equals_the_first(problem, k):
     weights, _ = problem
@@ -197,7 +197,7 @@ def test_top_k_keeps_the_largest_and_of_equals_the_first(problem, k):
     assert found == pytest.approx((expected * value).sum().item())
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(vectors(), st.integers(1, 4))
 def test_top_k_in_training_is_that_of_inference(problem, k):
     dense = problem[0].float()
@@ -216,7 +216,7 @@ def test_top_k_refuses_no_terms():
 # Saturation
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from([-3.0, -0.5, 0.25, 1.0, 40.0]), min_size=1, max_size=5))
 def test_saturation_equals_its_formula(logits):
     logits = torch.tensor(logits, dtype=torch.float64)

@@ -33,7 +33,7 @@ def rankings(draw):
     return np.array(lines, dtype=np.int64), settings
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rankings(), st.integers(0, 40))
 def test_draws_are_what_the_settings_say(drawn, step):
     ranking, config = drawn
@@ -62,7 +62,7 @@ def test_draws_are_what_the_settings_say(drawn, step):
     assert set(batch.documents.tolist()) <= drawn | possible
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(rankings())
 def test_every_query_is_seen_once_an_epoch_in_a_new_order(drawn):
     ranking, config = drawn

@@ -82,7 +82,7 @@ plants = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(plants, st.sampled_from([60, 120, 240]))
 def test_training_ends_within_a_tenth_of_the_target(plant, target):
     controller = SparsityController(SparsityTarget(target, warm_up_steps=STEPS // 10))
@@ -121,7 +121,7 @@ def test_a_short_training_comes_closer_when_it_is_steered_faster(steps):
         assert off["faster"] == off["as ever"]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(plants, st.integers(1, STEPS - 1), st.sampled_from([60, 240]))
 def test_a_resumed_controller_goes_on_bit_for_bit(plant, cut, target):
     wanted = SparsityTarget(target, warm_up_steps=150)

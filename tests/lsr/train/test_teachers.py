@@ -227,7 +227,7 @@ def candidates(draw, documents):
     return draw(arrays.arrays(np.int64, shape, elements=st.integers(-1, documents - 1)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows, rows, st.data())
 def test_sparse_scores_are_sums_of_products(queries, documents, data):
     asked, given_ = (
@@ -247,7 +247,7 @@ vectors = arrays.arrays(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(vectors, vectors, st.data())
 def test_dense_scores_are_sums_of_products(queries, documents, data):
     chosen = data.draw(candidates(len(documents)))
@@ -290,7 +290,7 @@ tables = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(tables, min_size=1, max_size=3), st.data())
 def test_an_ensemble_is_the_mean_of_what_is_brought_to_one_range(given_, data):
     teachers = [Fixed(str(number), table) for number, table in enumerate(given_)]

@@ -56,7 +56,7 @@ def content(entry):
     return {name: readable(value) for name, value in fields.items()}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(ENTRIES)
 def test_what_is_written_is_read(tmp_path_factory, entries):
     path = write(tmp_path_factory.mktemp("log") / "log.jsonl", entries)
@@ -65,7 +65,7 @@ def test_what_is_written_is_read(tmp_path_factory, entries):
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(ENTRIES, st.integers(0, 50), st.data())
 def test_a_resumed_log_equals_an_uninterrupted_one(tmp_path_factory, entries, step, data):
     folder = tmp_path_factory.mktemp("log")
@@ -78,7 +78,7 @@ def test_a_resumed_log_equals_an_uninterrupted_one(tmp_path_factory, entries, st
     assert path.read_bytes() == whole
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(ENTRIES, st.data())
 def test_a_line_that_was_not_finished_is_left_out(tmp_path_factory, entries, data):
     path = tmp_path_factory.mktemp("log") / "log.jsonl"

@@ -122,7 +122,7 @@ weights = st.dictionaries(st.integers(0, len(TOKENS) - 1), st.integers(1, 1 << 2
 
 
 @given(st.lists(weights, max_size=9))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_an_independent_reader_sees_the_same(rows):
     pairs = [
         (Document(str(n), ""), {t: float(w) for t, w in row.items()}) for n, row in enumerate(rows)
@@ -144,7 +144,6 @@ entries = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(1
 
 
 @given(st.lists(entries, max_size=6), st.integers(1, 40))
-@settings(deadline=None)
 def test_transposition_is_a_stable_sort(calls, at_a_time):
     with FreshFolder() as folder:
         made = Transposition(WorkingFiles(folder), at_a_time)
@@ -161,7 +160,7 @@ def test_transposition_is_a_stable_sort(calls, at_a_time):
 
 
 @given(seed=st.integers(0, 1000))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_more_postings_than_are_held_at_a_time(seed):
     random = np.random.default_rng(seed)
     rows = [
