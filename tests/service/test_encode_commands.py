@@ -148,7 +148,9 @@ def test_a_killed_run_goes_on(lsr, tmp_path):
     process.stdin.writelines((tmp_path / "c.jsonl").read_bytes().splitlines(keepends=True)[:4000])
     process.stdin.flush()
     journal = tmp_path / "a.safetensors.part" / "journal.json"
-    while not journal.exists() and process.poll() is None:
+    for _ in range(6000):
+        if journal.exists() or process.poll() is not None:
+            break
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL

@@ -98,6 +98,7 @@ def killed(folder, arguments, entries):
         cwd=folder,
         env=environment(folder),
         capture_output=True,
+        timeout=300,
         check=False,
     )
     assert result.returncode == -signal.SIGKILL, result.stderr.decode()
