@@ -165,7 +165,8 @@ class _Worker(Generic[JobT, ResultT]):
         if code is not None:
             how = f"ended with exit code {code}"
             if code < 0:
-                how = f"was ended by {signal.Signals(-code).name}"
+                names = {number.value: number.name for number in signal.Signals}
+                how = f"was ended by {names.get(-code, f'signal {-code}')}"
         return (
             f"a worker process {how}, for which a lack of memory is a common cause; what was "
             "finished before is kept, so run the same again, with fewer processes if memory is "

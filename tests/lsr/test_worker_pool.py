@@ -33,7 +33,7 @@ def work(job):
     elif kind == "raise other":
         raise ZeroDivisionError(f"{value}\nand more")
     elif kind == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), value)
     elif kind == "leave":
         os._exit(3)
     elif kind == "environment":
@@ -106,7 +106,12 @@ def test_jobs_of_none_keep_their_place():
             LsrError,
             r"^a worker process failed \(ZeroDivisionError: no\); what was finished before is kept",
         ),
-        (("die", 0), LsrError, "^a worker process was ended by SIGKILL, for which a lack of mem"),
+        (
+            ("die", signal.SIGKILL),
+            LsrError,
+            "^a worker process was ended by SIGKILL, for which a lack of memory is a common cause",
+        ),
+        (("die", 37), LsrError, "^a worker process was ended by signal 37, for which"),
         (("leave", 0), LsrError, "^a worker process ended with exit code 3"),
     ],
 )
