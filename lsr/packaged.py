@@ -16,6 +16,7 @@ from lsr.bert import BertLanguageModel
 from lsr.checkpoint import Checkpoint
 from lsr.encoder import DEFAULT_ENCODER
 from lsr.errors import InputError, NotFoundError
+from lsr.exported_folder import appearing
 
 MODELS = Path(__file__).parent / "models"
 CARD = "README.md"
@@ -52,8 +53,6 @@ def package_model(source: Path, folder: Path) -> int:
         InputError: the source has no model card, is no BERT masked language model, has weights
             that float16 can't hold, or is larger than 25 MiB when packed.
     """
-    from lsr.train.model_folder import appearing
-
     if not (source / CARD).is_file():
         raise InputError(f"{source} has no {CARD}; a packaged model needs its model card")
     folder.parent.mkdir(exist_ok=True)

@@ -21,10 +21,10 @@ from lsr.checkpoint import Checkpoint
 from lsr.decoder import DecoderConfig, DecoderEncoder, DecoderReading
 from lsr.encoder import canonical_name
 from lsr.errors import UsageError
+from lsr.exported_folder import appearing
 from lsr.router import Side
 from lsr.train.config_file import STRICT
 from lsr.train.export import Exported
-from lsr.train.model_folder import appearing
 
 if TYPE_CHECKING:
     import torch

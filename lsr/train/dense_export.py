@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lsr.exported_folder import appearing
 from lsr.torch_runtime import longest_input
 from lsr.tower import Tower
-from lsr.train.model_folder import appearing, write_json, write_modules, write_transformer
+from lsr.train.model_folder import write_json, write_modules, write_transformer
 
 # Names that every release of sentence-transformers knows.
 TYPES = "sentence_transformers.models."

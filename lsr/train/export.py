@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from lsr.component import check_length
 from lsr.errors import InputError, UsageError
+from lsr.exported_folder import appearing
 from lsr.pooling import check_choice
 from lsr.router import LITERAL
 from lsr.torch_runtime import longest_input, transformers
 from lsr.train.model_folder import (
     UNBOUNDED,
-    appearing,
     padding_token,
     write_json,
     write_modules,

@@ -1,53 +1,18 @@
-"""What folders of trained models have in common: how they appear, their model, their tokenizer."""
+"""What folders of trained models have in common: their model and their tokenizer."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from lsr.errors import InputError, UsageError
+from lsr.errors import InputError
 from lsr.vocabulary import Vocabulary
 
 UNBOUNDED = 10**30  # transformers' mark of a tokenizer that truncates nothing
-
-
-@contextmanager
-def appearing(folder: Path, mark: str) -> Iterator[Path]:
-    """A folder to fill, which gets its name when the block ends without an error.
-
-    It takes the place of an earlier one, which is known by its file ``mark``.
-
-    Raises:
-        UsageError: what is there is not empty and has no such file, or the parent does not exist.
-    """
-    empty = folder.is_dir() and not any(folder.iterdir())
-    if folder.exists() and not empty and not (folder / mark).is_file():
-        raise UsageError(
-            f"{folder} holds something other than an exported encoder; give a folder that does not "
-            "exist, or one that was exported before"
-        )
-    if not folder.parent.is_dir():
-        raise UsageError(f"the folder {folder.parent} does not exist; create it first")
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
-        new, old = Path(place, "new"), Path(place, "old")
-        new.mkdir()
-        yield new
-        if folder.exists():
-            folder.rename(old)
-        try:
-            new.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_json(path: Path, value: object) -> None:

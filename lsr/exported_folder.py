@@ -1,0 +1,43 @@
+"""Folders that an encoder is exported to: whole, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lsr.errors import UsageError
+
+
+@contextmanager
+def appearing(folder: Path, mark: str) -> Iterator[Path]:
+    """A folder to fill, which gets its name when the block ends without an error.
+
+    It takes the place of an earlier one, which is known by its file ``mark``.
+
+    Raises:
+        UsageError: what is there is not empty and has no such file, or the parent does not exist.
+    """
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not empty and not (folder / mark).is_file():
+        raise UsageError(
+            f"{folder} holds something other than an exported encoder; give a folder that does not "
+            "exist, or one that was exported before"
+        )
+    if not folder.parent.is_dir():
+        raise UsageError(f"the folder {folder.parent} does not exist; create it first")
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
+        new, old = Path(place, "new"), Path(place, "old")
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
