@@ -1,5 +1,3 @@
-import time
-
 import pytest
 
 from index.collection import Collection
@@ -16,15 +14,6 @@ def items(texts):
         Item("memory", line, Document(identifier, text))
         for line, (identifier, text) in enumerate(pairs, start=1)
     ]
-
-
-def wait_until(condition):
-    """Wait for what a thread or process is about to do; at most half a minute."""
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from index.collection import Collection
 from index.maintenance import MaintenanceConfig
 from index.snapshot import restore, snapshot
 from lsr.errors import CorruptionError, LsrError
-from tests.index.conftest import wait_until
+from tests.waiting import wait_until
 
 # Nothing in the background, so that each failure is of the call that is made.
 QUIET = MaintenanceConfig(flush_documents=1_000_000, changed_share=0.0)

@@ -14,7 +14,8 @@ from index.pipeline import SearchQuery, search
 from index.segment_table import Current, SegmentEntry
 from lsr.errors import LsrError, UsageError
 from lsr.sparse import SparseBatch, SparseVector
-from tests.index.conftest import items, wait_until
+from tests.index.conftest import items
+from tests.waiting import wait_until
 
 SMALL = MaintenanceConfig(flush_documents=10, merge_factor=3, fewest_deleted=1, retry_seconds=0.02)
 

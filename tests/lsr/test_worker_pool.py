@@ -14,6 +14,7 @@ import pytest
 from lsr.errors import InputError, LsrError, MissingDependencyError, UsageError
 from lsr.openmp import available_cores
 from lsr.worker_pool import WorkerPool
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -240,8 +241,4 @@ def test_no_process_outlives_an_interrupted_or_killed_program(tmp_path, how):
     if how == signal.SIGINT:
         assert errors.count("KeyboardInterrupt\n") == 1, errors
         assert "_serve" not in errors
-    for _ in range(3000):
-        if not any(map(running, workers)):
-            return
-        time.sleep(0.01)
-    raise AssertionError("a worker is left")
+    wait_until(lambda: not any(map(running, workers)))

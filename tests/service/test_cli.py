@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from index.collection import Collection
 from index.indexing import CHUNK
 from lsr.encoder import DEFAULT_ENCODER
 from tests.service.conftest import environment, sentence, write_jsonl
+from tests.waiting import wait_until
 
 
 def test_index_then_search_then_info(lsr, corpus):
@@ -234,13 +234,10 @@ def test_eval_refuses_an_index_of_other_documents(lsr, tmp_path, corpus):
 
 
 def wait_for_documents(path, count, process):
-    for _ in range(6000):
-        if process.poll() is not None:
-            return
-        if (path / "collection.sqlite").is_file() and len(Collection.open(path)) >= count:
-            return
-        time.sleep(0.005)
-    raise AssertionError("the index did not grow")
+    def there():
+        return (path / "collection.sqlite").is_file() and len(Collection.open(path)) >= count
+
+    wait_until(lambda: process.poll() is not None or there())
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path, masked_lm):

@@ -4,11 +4,11 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from tests.service.conftest import environment, sentence, write_jsonl
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.safetensors", "a.ciff.gz"])
@@ -148,10 +148,7 @@ def test_a_killed_run_goes_on(lsr, tmp_path):
     process.stdin.writelines((tmp_path / "c.jsonl").read_bytes().splitlines(keepends=True)[:4000])
     process.stdin.flush()
     journal = tmp_path / "a.safetensors.part" / "journal.json"
-    for _ in range(6000):
-        if journal.exists() or process.poll() is not None:
-            break
-        time.sleep(0.01)
+    wait_until(lambda: journal.exists() or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "a.safetensors").exists()
