@@ -160,17 +160,10 @@ class _Worker(Generic[JobT, ResultT]):
         self._process.join()
 
     def _end(self) -> str:
-        code = self._exit_code()
-        how = "ended"
-        if code is not None:
-            how = f"ended with exit code {code}"
-            if code < 0:
-                names = {number.value: number.name for number in signal.Signals}
-                how = f"was ended by {names.get(-code, f'signal {-code}')}"
         return (
-            f"a worker process {how}, for which a lack of memory is a common cause; what was "
-            "finished before is kept, so run the same again, with fewer processes if memory is "
-            "short"
+            f"a worker process {_told(self._exit_code())}, for which a lack of memory is a common "
+            "cause; what was finished before is kept, so run the same again, with fewer processes "
+            "if memory is short"
         )
 
     def _exit_code(self) -> int | None:
@@ -183,6 +176,16 @@ class _Worker(Generic[JobT, ResultT]):
         while (code := self._process.exitcode) is None and time.monotonic() < until:
             time.sleep(0.01)
         return code
+
+
+def _told(code: int | None) -> str:
+    """How a process ended, in words."""
+    if code is None:
+        return "ended"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    names = {number.value: number.name for number in signal.Signals}
+    return f"was ended by {names.get(-code, f'signal {-code}')}"
 
 
 class _WorkerTraceback(Exception):  # noqa: N818
