@@ -29,8 +29,8 @@ from machine import describe_machine, describe_versions, usable_cores
 from packages import installed
 
 from lsr.checkpoint import Checkpoint
-from lsr.component import check_length
 from lsr.errors import LsrError, UsageError
+from lsr.settings import check_length
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared"))

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from index.builder import Rows
 from index.collection import Collection
+from index.document_mask import living
 from index.field import Field
 from index.metadata import metadata_rows
 from index.posting_list import half
 from index.segment import Segment, read_segment
 from index.segment_table import Current, SegmentEntry
-from index.tail import living
 from lsr.errors import CorruptionError, LsrError
 from lsr.sparse import SparseBatch
 

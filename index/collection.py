@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.builder import Builder
-from index.document_mask import DocumentMask
+from index.document_mask import DocumentMask, Masks, living
 from index.field import Field
 from index.field_encoders import FieldEncoders
 from index.file_lock import FileLock
-from index.filter_masks import FilterMasks, Masks
+from index.filter_masks import FilterMasks
 from index.filters import Filter
 from index.maintenance import Maintenance, MaintenanceConfig
 from index.segment import Segment, read_segment
 from index.segment_table import SegmentEntry, SegmentTable
 from index.store import Store
-from index.tail import Tail, living
+from index.tail import Tail
 from index.view import View
 from lsr.dense import DenseEncoder
 from lsr.documents import Document

@@ -34,3 +34,25 @@ class DocumentMask:
         if kept is None or kept[0] is not owner:
             kept = self._prepared[id(owner)] = (owner, prepare(self.allowed))
         return cast(T, kept[1])
+
+
+def living(
+    sequence: NDArray[np.int64], dead: NDArray[np.int64], alive: DocumentMask | None = None
+) -> DocumentMask | None:
+    """The mask ``alive`` (None: all) of documents ``sequence`` less the dead ones.
+
+    The same object where none of them has died, so that what engines prepared of it is kept.
+    """
+    places = np.searchsorted(sequence, dead)
+    places = places[places < len(sequence)]
+    places = places[np.isin(sequence[places], dead)]
+    if len(places) == 0:
+        return alive
+    allowed = np.ones(len(sequence), np.uint8) if alive is None else alive.allowed.copy()
+    if not allowed[places].any():
+        return alive
+    allowed[places] = 0
+    return DocumentMask(allowed)
+
+
+Masks = tuple[DocumentMask, ...]

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from lsr.catalogue import load_encoder
 from lsr.checkpoint import Checkpoint
 from lsr.dense import DenseEncoder
-from lsr.encoder import SparseEncoder, load_encoder
+from lsr.encoder import SparseEncoder
 from lsr.errors import EncoderMismatchError
 from lsr.lexical import Bm25Config, Bm25Encoder
 from lsr.vocabulary import Vocabulary

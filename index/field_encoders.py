@@ -6,8 +6,9 @@ from functools import cached_property, lru_cache
 
 from index.field import Field, check_encoder, check_vocabulary
 from index.store import Store
+from lsr.catalogue import load_encoder
 from lsr.dense import DenseEncoder
-from lsr.encoder import SparseEncoder, load_encoder
+from lsr.encoder import SparseEncoder
 from lsr.imported import IMPORTED, ImportedEncoder
 from lsr.vocabulary import Vocabulary
 

@@ -8,7 +8,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 import numpy as np
 from numpy.typing import NDArray
 
-from index.document_mask import DocumentMask
+from index.document_mask import DocumentMask, Masks
 from index.filters import Filter
 from index.recent import Recent
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from index.store import Store
     from index.view import View
 
-Masks = tuple[DocumentMask, ...]
 # Bytes kept for all segments together, and for each view (of which there is hardly ever another).
 CAPACITY = 64 << 20
 OVERHEAD = 1024

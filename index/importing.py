@@ -13,9 +13,10 @@ from index.collection import Collection, is_collection
 from index.field import SPARSE, Field, check_fields, fields_beside
 from index.indexing import IndexReport, Update, document_encoders, write_chunks
 from index.posting_list import LARGEST_WEIGHT
+from lsr.catalogue import load_encoder
 from lsr.chunks import CHUNK, Chunk, distinct_chunks
 from lsr.documents import Document
-from lsr.encoder import SparseEncoder, load_encoder
+from lsr.encoder import SparseEncoder
 from lsr.errors import EncoderMismatchError
 from lsr.imported import IMPORTED, ImportedEncoder
 from lsr.readers import Item

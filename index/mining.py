@@ -14,8 +14,8 @@ from index.searcher import TopK, merge
 from lsr.encoder import SparseEncoder
 from lsr.errors import InputError
 from lsr.health import NOT_FINITE, finite_rows
-from lsr.lexical import collection_statistics
 from lsr.sparse import SparseBatch
+from lsr.term_counts import collection_statistics
 from lsr.train.vector_cache import OnProgress, no_progress
 
 DOCUMENTS_AT_A_TIME, QUERIES_AT_A_TIME = 1024, 1024

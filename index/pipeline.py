@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection import Collection
+from index.document_mask import Masks
 from index.effort import DEFAULT_EFFORT, pruning_of
 from index.explain import Contribution, contributions, query_terms
 from index.field import DENSE, SPARSE, Field
-from index.filter_masks import Masks
 from index.filters import Filter
 from index.fusion import ReciprocalRankFusion
 from index.highlight import Highlight, highlight

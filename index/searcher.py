@@ -6,7 +6,7 @@ order of a ranking is: score descending, then ordinal ascending.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.document_mask import DocumentMask
-from index.inverted_index import InvertedIndex
-from lsr.errors import InputError, UsageError
+from lsr.errors import InputError
 from lsr.sparse import SparseBatch
 
 
@@ -142,44 +141,3 @@ def merge(parts: Sequence[TopK], k: int) -> TopK:
             for plans in zip(*(part.plans for part in parts), strict=True)
         ),
     )
-
-
-def _native() -> Callable[[InvertedIndex], Searcher]:
-    from index.native import NativeSearcher
-
-    return NativeSearcher
-
-
-def _reference() -> Callable[[InvertedIndex], Searcher]:
-    from index.reference import ReferenceSearcher
-
-    return ReferenceSearcher
-
-
-def _lucene() -> Callable[[InvertedIndex], Searcher]:
-    from index.lucene import LuceneSearcher
-
-    return LuceneSearcher
-
-
-ENGINES: dict[str, Callable[[], Callable[[InvertedIndex], Searcher]]] = {
-    "native": _native,
-    "reference": _reference,
-    "lucene": _lucene,
-}
-
-
-def open_searcher(engine: str, index: InvertedIndex) -> Searcher:
-    """The engine of that name over an inverted index.
-
-    Raises:
-        UsageError: there is no such engine.
-    """
-    return ENGINES[check_engine(engine)]()(index)
-
-
-def check_engine(engine: str) -> str:
-    """The name itself; raises UsageError if no engine has it."""
-    if engine not in ENGINES:
-        raise UsageError(f"there is no engine {engine!r}; allowed are {', '.join(ENGINES)}")
-    return engine

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from index._core import checksum
 from index.dense import DenseSearcher
 from index.inverted_index import DTYPES, InvertedIndex
-from index.searcher import Searcher, open_searcher
+from index.registry import open_searcher
+from index.searcher import Searcher
 from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics

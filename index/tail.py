@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.builder import Rows
-from index.document_mask import DocumentMask
+from index.document_mask import DocumentMask, living
 from index.segment import Segment
 
 # A part is merged into its elder once the elder has at most so many times its rows. So there are
@@ -63,25 +63,6 @@ class Tail:
         if len(new):
             parts.append(Part(new, new.segment(reorder=False)))
         return Tail(_merged(parts), last)
-
-
-def living(
-    sequence: NDArray[np.int64], dead: NDArray[np.int64], alive: DocumentMask | None = None
-) -> DocumentMask | None:
-    """The mask ``alive`` (None: all) of documents ``sequence`` less the dead ones.
-
-    The same object where none of them has died, so that what engines prepared of it is kept.
-    """
-    places = np.searchsorted(sequence, dead)
-    places = places[places < len(sequence)]
-    places = places[np.isin(sequence[places], dead)]
-    if len(places) == 0:
-        return alive
-    allowed = np.ones(len(sequence), np.uint8) if alive is None else alive.allowed.copy()
-    if not allowed[places].any():
-        return alive
-    allowed[places] = 0
-    return DocumentMask(allowed)
 
 
 def _survivors(part: Part, dead: NDArray[np.int64], base: int) -> list[Part]:

@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from index.document_mask import DocumentMask
+from index.document_mask import DocumentMask, Masks
 from index.effort import for_part
 from index.field import Field
-from index.filter_masks import Masks
-from index.searcher import EXACT, Pruning, TopK, check_engine, merge
+from index.registry import check_engine
+from index.searcher import EXACT, Pruning, TopK, merge
 from index.segment import Segment
 from index.tail import Tail
 from lsr.sparse import SparseBatch

@@ -13,7 +13,7 @@ from lsr.batching import TokenBatch
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
 from lsr.head import VocabularyProjection
-from lsr.torch_runtime import load_model, load_wrapped_model, longest_input, read_tensors
+from lsr.model_weights import load_model, load_wrapped_model, longest_input, read_tensors
 
 
 class Backbone(Protocol):

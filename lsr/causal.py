@@ -14,7 +14,7 @@ from lsr.batching import TokenBatch
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
 from lsr.head import VocabularyProjection
-from lsr.torch_runtime import load_model, longest_input
+from lsr.model_weights import load_model, longest_input
 
 
 class CausalLanguageModel(Backbone):

@@ -122,9 +122,9 @@ class Checkpoint:
                 return Vocabulary.from_tokenizer(Tokenizer.from_file(str(path)))
             except Exception as error:  # tokenizers raises nothing more specific
                 raise InputError(f"{path} is no tokenizer: {error}") from error
-        from lsr.torch_runtime import load_tokenizer
+        from lsr.tokenizer import load_tokenizer
 
-        return Vocabulary.from_tokenizer(load_tokenizer(self))
+        return Vocabulary.from_tokenizer(load_tokenizer(self.folder, self.name))
 
     @cached_property
     def digest(self) -> str:

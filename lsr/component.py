@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
-from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
@@ -70,24 +68,3 @@ class SharedModels:
     def get(self, key: Hashable, load: Callable[[], T]) -> Lazy[T]:
         """The model of that key; ``load`` makes it, if no one asked for it before."""
         return self._models.setdefault(key, Lazy(load))
-
-
-def changed(config: object, *without: str) -> dict[str, Any]:
-    """The settings of a dataclass that differ from its defaults, but for those named."""
-    return {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(config)  # type: ignore[arg-type]
-        if field.name not in without and getattr(config, field.name) != field.default
-    }
-
-
-def check_length(max_length: int, option: str = "max_length") -> None:
-    """Raise UsageError unless 3 <= max_length <= 1,000,000."""
-    if not 3 <= max_length <= 1_000_000:
-        raise UsageError(f"{option} is {max_length}; allowed is 3 to 1000000")
-
-
-def check_logs(logs: int) -> None:
-    """Raise UsageError unless logs is 0, 1 or 2."""
-    if logs not in (0, 1, 2):
-        raise UsageError(f"logs is {logs}; allowed are 1, 2, and 0 for what the checkpoint says")

@@ -15,11 +15,11 @@ from tokenizers.processors import TemplateProcessing
 from lsr.adapter import SETTINGS, WEIGHTS, Adapter
 from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import TOKENIZER_FILES, Checkpoint
-from lsr.component import check_length, check_logs
 from lsr.encoder import SparseEncoder, canonical_name, fingerprint
 from lsr.errors import InputError, UsageError
 from lsr.pruning import Pruning
 from lsr.router import Side, declared_logs
+from lsr.settings import check_length, check_logs
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary

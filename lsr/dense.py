@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.checkpoint import HUB_ID, Checkpoint
-from lsr.component import changed
-from lsr.encoder import configure, fingerprint
+from lsr.encoder import fingerprint
 from lsr.errors import InputError, UsageError
 from lsr.readers import user_path
+from lsr.settings import changed, configure
 from lsr.tower import DenseConfig, Tower
 
 

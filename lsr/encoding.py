@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.catalogue import load_encoder
 from lsr.dense import DenseEncoder
-from lsr.encoder import SparseEncoder, load_encoder
+from lsr.encoder import SparseEncoder
 from lsr.errors import EncoderMismatchError
 from lsr.sparse import SparseBatch
 from lsr.worker_pool import WorkerPool, check_processes

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.lexical import STOP_WORDS, count_terms, weak_terms
 from lsr.pooling import owners, pool_terms
 from lsr.sparse import SparseBatch
+from lsr.term_counts import STOP_WORDS, count_terms, weak_terms
 from lsr.vocabulary import Vocabulary
 
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.checkpoint import Checkpoint
-from lsr.component import Component, changed
+from lsr.component import Component
 from lsr.errors import InputError, UsageError
-from lsr.lexical import count_terms
-from lsr.pooling import check_choice
 from lsr.pruning import Pruning
 from lsr.router import declared_top_k
+from lsr.settings import changed, check_choice
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
+from lsr.term_counts import count_terms
 from lsr.term_table import read_term_table
 from lsr.vocabulary import Vocabulary
 

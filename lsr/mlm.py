@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from lsr.batching import Batcher, TokenBatch
 from lsr.bert import BertLanguageModel
 from lsr.checkpoint import Checkpoint
-from lsr.component import Component, Lazy, SharedModels, changed, check_length, check_logs
+from lsr.component import Component, Lazy, SharedModels
 from lsr.errors import UsageError
-from lsr.lexical import count_terms
 from lsr.literal import LiteralTerms
-from lsr.pooling import check_choice, owners, pool_terms
+from lsr.pooling import owners, pool_terms
 from lsr.pruning import SPECIAL, Pruning, folded_terms, special_terms
 from lsr.router import (
     Side,
@@ -28,8 +27,10 @@ from lsr.router import (
     declared_pool,
     declared_top_k,
 )
+from lsr.settings import changed, check_choice, check_length, check_logs
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
+from lsr.term_counts import count_terms
 from lsr.torch_runtime import has_gpu, inference_mode, transformers
 from lsr.vocabulary import Vocabulary
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import Checkpoint
-from lsr.component import Component, SharedModels, changed, check_length
+from lsr.component import Component, SharedModels
 from lsr.errors import UsageError
 from lsr.mlm import TOKEN_BUDGET
-from lsr.pooling import POOLS, check_choice, pool_terms
+from lsr.pooling import POOLS, pool_terms
 from lsr.pruning import (
     LEFT_OUT,
     SPECIAL,
@@ -24,6 +24,7 @@ from lsr.pruning import (
     left_out_terms,
     special_terms,
 )
+from lsr.settings import changed, check_choice, check_length
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.torch_runtime import transformers

@@ -14,10 +14,11 @@ import numpy as np
 
 from lsr.bert import BertLanguageModel
 from lsr.checkpoint import Checkpoint
-from lsr.encoder import DEFAULT_ENCODER
 from lsr.errors import InputError, NotFoundError
 from lsr.exported_folder import appearing
 
+# The model that ships with this package. Its name has a version, which changes with its weights.
+DEFAULT_ENCODER = "lsr-tiny-v1"
 MODELS = Path(__file__).parent / "models"
 CARD = "README.md"
 KEPT = ("*.json", "*.safetensors", "*.md", "LICENSE*")

@@ -13,12 +13,13 @@ from typing import Any
 
 from lsr.checkpoint import Checkpoint
 from lsr.component import Component, SharedModels
-from lsr.encoder import SparseEncoder, configure, fingerprint, spell, trusts_code
+from lsr.encoder import SparseEncoder, fingerprint, trusts_code
 from lsr.errors import InputError, UsageError
 from lsr.lookup import BinaryConfig, TableConfig, TermLookup
 from lsr.mlm import MlmConfig, PooledLogits, pooled_logits
 from lsr.mlp import MlpConfig, TermWeighting
 from lsr.router import Side, side_checkpoint
+from lsr.settings import configure, spell
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 

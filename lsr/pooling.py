@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 
 POOLS = ("max", "sum", "first")
@@ -53,10 +52,3 @@ def pool_terms(
 def owners(batch: SparseBatch) -> NDArray[np.int64]:
     """The row of each stored weight, int64 (nnz,)."""
     return np.repeat(np.arange(len(batch), dtype=np.int64), np.diff(batch.indptr))
-
-
-def check_choice(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise UsageError unless an option has one of the allowed values."""
-    if value not in allowed:
-        several = f"are {', '.join(allowed[:-1])} and" if len(allowed) > 1 else "is"
-        raise UsageError(f"{option} is {value!r}; allowed {several} {allowed[-1]}")

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lsr.checkpoint import Checkpoint
-from lsr.component import changed
 from lsr.decoder import DecoderConfig, DecoderEncoder
-from lsr.encoder import DEFAULT_ENCODER, SparseEncoder, configure, spell, trusts_code
+from lsr.encoder import SparseEncoder, trusts_code
 from lsr.errors import UsageError
 from lsr.lookup import BinaryConfig, TableConfig
 from lsr.mlm import MlmConfig
 from lsr.mlp import MlpConfig
-from lsr.packaged import packaged_checkpoint
+from lsr.packaged import DEFAULT_ENCODER, packaged_checkpoint
 from lsr.pair import SIDES, Pair, load_pair, spell_side
 from lsr.router import side_checkpoint
+from lsr.settings import changed, configure, spell
 
 NON_COMMERCIAL = "CC-BY-NC-SA-4.0"
 APACHE = "Apache-2.0"

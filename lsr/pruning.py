@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import UsageError
-from lsr.lexical import weak_terms
-from lsr.pooling import check_choice, owners
+from lsr.pooling import owners
+from lsr.settings import check_choice
 from lsr.sparse import SparseBatch
+from lsr.term_counts import weak_terms
 from lsr.vocabulary import Vocabulary
 
 # NLTK's English stop words but for seven question words, as ielab/TILDE lists them.

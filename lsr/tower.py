@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from lsr.batch_threads import map_batches
 from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import Checkpoint, read_json
-from lsr.component import check_length
 from lsr.errors import InputError
-from lsr.pooling import check_choice
 from lsr.router import Side
+from lsr.settings import check_choice, check_length
 
 if TYPE_CHECKING:
     import torch
@@ -174,14 +173,14 @@ class Tower:
     @cached_property
     def model(self) -> Any:
         """The transformer without dropout, on the GPU where there is one."""
-        from lsr.torch_runtime import load_model
+        from lsr.model_weights import load_model
 
         return load_model(self.checkpoint, "AutoModel", dtype=self.dtype)
 
     @cached_property
     def batches(self) -> Batcher:
         """What cuts texts into batches of tokens for the model."""
-        from lsr.torch_runtime import longest_input
+        from lsr.model_weights import longest_input
 
         length = longest_input(self.model, self.max_length)
         return Batcher(self.checkpoint.vocabulary, length, TOKEN_BUDGET[self.model.device.type])

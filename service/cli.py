@@ -15,6 +15,7 @@ import click
 
 from lsr.errors import InputError, LsrError, UsageError
 from service.bench_commands import bench_command
+from service.corpus import corpus_items
 from service.encode_commands import COMMANDS as ENCODE_COMMANDS
 from service.maintenance_commands import COMMANDS
 from service.model_commands import models_command
@@ -221,7 +222,8 @@ def demo_command(into: Path | None, encoder: str | None, serve: bool, host: str,
     """Index what the Python standard library says about itself, search it, and serve it."""
     from eval.experiment import cache_folder
     from index.pipeline import SearchConfig, SearchQuery, search
-    from lsr.encoder import DEFAULT_ENCODER, load_encoder
+    from lsr.catalogue import load_encoder
+    from lsr.packaged import DEFAULT_ENCODER
     from service import terminal
 
     into = into or cache_folder() / load_encoder(encoder or DEFAULT_ENCODER).fingerprint / "demo"
@@ -275,14 +277,6 @@ def _index(
     return _bring_up_to_date(collection, items, "indexing", quiet, processes), collection
 
 
-def corpus_items(source: str) -> Iterable[Item]:
-    """The documents of a corpus by the name that commands take."""
-    from eval.datasets import DEMO, demo_corpus
-    from lsr.readers import Corpus
-
-    return demo_corpus() if source == DEMO else Corpus(source)
-
-
 def _bring_up_to_date(
     collection: Collection, items: Iterable[Item], label: str, quiet: bool, processes: int = 1
 ) -> IndexReport:
@@ -304,7 +298,7 @@ def _collection(into: Path, encoder: str | None, dense: str | None, bm25: bool) 
     """The collection there with the encoders it was built with, or a new one."""
     from index.collection import Collection, is_collection
     from index.field import check_fields, encoder_fields
-    from lsr.encoder import DEFAULT_ENCODER
+    from lsr.packaged import DEFAULT_ENCODER
 
     if not is_collection(into):
         return Collection.create(into, encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
@@ -326,7 +320,7 @@ def _experiment_collection(
 ) -> Collection:
     from eval.experiment import check_same_documents, experiment_folder
     from index.field import encoder_fields
-    from lsr.encoder import DEFAULT_ENCODER
+    from lsr.packaged import DEFAULT_ENCODER
 
     if into is None:
         fields = encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25)

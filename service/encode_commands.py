@@ -83,8 +83,9 @@ def encode_command(
     be read are reported and skipped, and the exit code is then 1. bm25 writes term counts: they
     become weights with the statistics of the collection they are imported into.
     """
+    from lsr.catalogue import load_encoder
     from lsr.encode_run import encode_items
-    from lsr.encoder import DEFAULT_ENCODER, load_encoder
+    from lsr.packaged import DEFAULT_ENCODER
     from lsr.vectors.csr import Maker
     from lsr.vectors.output import StreamOutput
     from service import terminal
@@ -285,7 +286,7 @@ def _stream(kind: str | None, vocabulary: Vocabulary, scale: float | None, conte
 
 
 def _corpus(source: str) -> Iterable[Item]:
-    from service.cli import corpus_items
+    from service.corpus import corpus_items
 
     return corpus_items(source)
 

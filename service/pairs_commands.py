@@ -66,7 +66,7 @@ def pairs_command(
     from lsr.readers import UNPACK
     from lsr.train.query_generation import KINDS, QueryGeneration, generate
     from service import terminal
-    from service.cli import corpus_items
+    from service.corpus import corpus_items
 
     if not output.name.endswith(ENDINGS):
         raise UsageError(f"{str(output)!r} is of no known kind; files of pairs end in .jsonl, "

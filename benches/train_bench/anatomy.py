@@ -46,7 +46,7 @@ class Anatomy:
 
         torch.set_num_threads(1)
         from lsr.checkpoint import Checkpoint
-        from lsr.lexical import lexical_statistics
+        from lsr.term_counts import lexical_statistics
         from lsr.train.optimization import adamw
         from lsr.train.query_table import QueryTable
         from lsr.train.student import MaskedLanguageStudent

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lsr.component import check_length
 from lsr.errors import UsageError
-from lsr.pooling import check_choice
+from lsr.settings import check_choice, check_length, check_range
 from lsr.train.config_file import STRICT
 from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
 
 REGULARIZERS = ("flops", "l1", "l0-flops", "idf-flops", "df-flops")
-# Floats hold every whole number up to here.
-LARGEST_NUMBER = 1 << 53
-
-
-def check_range(option: str, value: float, least: float, most: float = LARGEST_NUMBER) -> None:
-    """Raise UsageError unless least <= value <= most."""
-    if not least <= value <= most:
-        open_ended = most == LARGEST_NUMBER and not value > most
-        allowed = f"{least} or more" if open_ended else f"{least} to {most}"
-        raise UsageError(f"{option} is {value}; allowed is {allowed}")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.exported_folder import appearing
-from lsr.torch_runtime import longest_input
+from lsr.model_weights import longest_input
 from lsr.tower import Tower
 from lsr.train.model_folder import write_json, write_modules, write_transformer
 

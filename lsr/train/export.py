@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.component import check_length
 from lsr.errors import InputError, UsageError
 from lsr.exported_folder import appearing
-from lsr.pooling import check_choice
+from lsr.model_weights import longest_input
 from lsr.router import LITERAL
-from lsr.torch_runtime import longest_input, transformers
+from lsr.settings import check_choice, check_length
+from lsr.torch_runtime import transformers
 from lsr.train.model_folder import (
     UNBOUNDED,
     padding_token,

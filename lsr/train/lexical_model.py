@@ -14,10 +14,11 @@ from lsr.errors import LsrError
 from lsr.router import Side, side_checkpoint
 from lsr.tower import Tower
 from lsr.train.dense_export import export_dense
+from lsr.train.draws import Batch
 from lsr.train.losses import info_nce, match
 from lsr.train.mining import Texts
 from lsr.train.optimization import adamw, rate_share, update
-from lsr.train.spar import Batch, SparConfig
+from lsr.train.spar_config import SparConfig
 from lsr.train.training_state import load_state, save_state, step_seed
 
 # Settings that change no weight, and names of what is told apart by its digest.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoder import load_encoder
+from lsr.catalogue import load_encoder
 from lsr.errors import UsageError
 from lsr.train.batches import BatchOrder
 from lsr.train.config import TrainingConfig

@@ -12,7 +12,7 @@ from functools import cache
 
 from lsr.documents import Document
 from lsr.errors import UsageError
-from lsr.lexical import STOP_WORDS
+from lsr.term_counts import STOP_WORDS
 from lsr.train.pairs import normal, text_hash
 from lsr.vocabulary import Vocabulary
 

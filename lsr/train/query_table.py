@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lsr.checkpoint import Checkpoint
 from lsr.errors import UsageError
-from lsr.lexical import count_terms
 from lsr.statistics import CollectionStatistics
+from lsr.term_counts import count_terms
 from lsr.term_table import read_term_table
 from lsr.vocabulary import Vocabulary
 

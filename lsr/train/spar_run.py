@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import UsageError
-from lsr.pooling import check_choice
+from lsr.settings import check_choice
 from lsr.train.config import SourceConfig
 from lsr.train.config_file import STRICT, to_toml
 from lsr.train.mining import Retrieve
 from lsr.train.pairs import PairSource, TrainingCorpus
 from lsr.train.run import CONFIG, PLOT, Watching
-from lsr.train.spar import SparConfig, train_lambda
+from lsr.train.spar import train_lambda
+from lsr.train.spar_config import SparConfig
 from lsr.train.trainer import LOG
 from lsr.train.training_log import Entry, TrainingLog, plot, read_log
 

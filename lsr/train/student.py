@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from lsr.batching import Batcher, TokenBatch
 from lsr.checkpoint import Checkpoint
 from lsr.errors import InputError
+from lsr.model_weights import load_model, longest_input
 from lsr.router import Side
-from lsr.torch_runtime import load_model, longest_input
 from lsr.train.config import TrainingConfig
 from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
 from lsr.train.export import Exported, export_encoder

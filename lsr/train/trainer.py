@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.encoder import SparseEncoder, load_encoder
-from lsr.lexical import lexical_statistics
+from lsr.catalogue import load_encoder
+from lsr.encoder import SparseEncoder
 from lsr.literal import LiteralTerms
 from lsr.router import Side
 from lsr.statistics import CollectionStatistics
+from lsr.term_counts import lexical_statistics
 from lsr.train.batches import TrainingBatch
 from lsr.train.chunks import ChunkedEncoder, Encoded, Weighing
 from lsr.train.config import EvaluationConfig, TrainingConfig

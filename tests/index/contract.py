@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from index.document_mask import DocumentMask
 from index.inverted_index import InvertedIndex
-from index.searcher import open_searcher
+from index.registry import open_searcher
 from lsr.sparse import SparseBatch, SparseVector
 from tests.oracles import rank_by_inner_product
 from tests.strategies import VOCABULARY, queries, sparse_vectors

@@ -15,7 +15,8 @@ from index.indexing import index_documents, upsert_documents
 from index.pipeline import SearchConfig, SearchQuery, search
 from index.recall import cheapest, measure_recall, recall
 from index.reference import ReferenceSearcher
-from index.searcher import ENGINES, EXACT, Pruning, TopK
+from index.registry import ENGINES
+from index.searcher import EXACT, Pruning, TopK
 from lsr.documents import Document
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch

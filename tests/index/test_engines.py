@@ -5,7 +5,8 @@ import pytest
 
 from index.inverted_index import InvertedIndex
 from index.native import NativeSearcher
-from index.searcher import ENGINES, TopK, merge, open_searcher
+from index.registry import ENGINES, open_searcher
+from index.searcher import TopK, merge
 from lsr.errors import MissingDependencyError, UsageError
 from lsr.sparse import SparseBatch
 from tests.index.contract import ApproximateContract, SearcherContract, batch_of

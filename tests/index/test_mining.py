@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 import index.mining
 from index.mining import retrieve
-from lsr.encoder import load_encoder
+from lsr.catalogue import load_encoder
 from lsr.errors import InputError
-from lsr.lexical import Bm25Encoder, collection_statistics
+from lsr.lexical import Bm25Encoder
 from lsr.sparse import SparseBatch, SparseVector
+from lsr.term_counts import collection_statistics
 from lsr.train.mining import Mining, mine
 from lsr.train.pairs import TrainingCorpus
 from tests.strategies import texts

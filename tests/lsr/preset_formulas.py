@@ -9,7 +9,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from lsr.encoder import DEFAULT_ENCODER
+from lsr.packaged import DEFAULT_ENCODER
 from tests.lsr import published
 
 

@@ -13,8 +13,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from lsr.adapter import Adapter
+from lsr.catalogue import load_encoder
 from lsr.decoder import DecoderConfig, DecoderEncoder
-from lsr.encoder import load_encoder
 from lsr.errors import InputError, MissingDependencyError, NotFoundError, UsageError
 from tests.lsr.decoders import TEXTS, Plain, byte_level, save
 

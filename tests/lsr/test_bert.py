@@ -16,8 +16,8 @@ from safetensors.numpy import load_file, save_file
 from lsr import _core
 from lsr.batching import TokenBatch
 from lsr.bert import BertLanguageModel
+from lsr.catalogue import load_encoder
 from lsr.checkpoint import Checkpoint
-from lsr.encoder import load_encoder
 from lsr.vocabulary import Vocabulary
 from tests.conftest import ROOT
 

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from lsr import checkpoint
+from lsr.catalogue import load_encoder
 from lsr.checkpoint import Checkpoint, read_json
 from lsr.dense import DenseEncoder
-from lsr.encoder import load_encoder
 from lsr.errors import InputError, MissingDependencyError, NotFoundError
 
 

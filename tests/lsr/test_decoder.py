@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.batching import TokenBatch
+from lsr.catalogue import EncoderName, load_encoder
 from lsr.causal import CausalLanguageModel
 from lsr.checkpoint import Checkpoint
 from lsr.decoder import DecoderConfig, DecoderEncoder
-from lsr.encoder import EncoderName, load_encoder
 from lsr.errors import InputError, NotFoundError, UsageError
 from tests.lsr.decoders import TEXTS, Plain, byte_level, save, sentence_piece
 from tests.strategies import texts

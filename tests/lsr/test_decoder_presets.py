@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from lsr.catalogue import load_encoder
 from lsr.decoder import DecoderConfig
-from lsr.encoder import load_encoder
 from lsr.presets import PRESETS
 from tests.lsr.decoders import TEXTS, Plain, byte_level, save, sentence_piece
 

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from lsr.catalogue import load_encoder
 from lsr.documents import Document
 from lsr.encode_run import encode_items
-from lsr.encoder import load_encoder
 from lsr.errors import CorruptionError, UsageError
 from lsr.readers import Item
 from lsr.vectors.csr import Maker

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from lsr.encoder import DEFAULT_ENCODER, EncoderName, load_encoder, short_name
+from lsr.catalogue import EncoderName, load_encoder
+from lsr.encoder import short_name
 from lsr.errors import InputError, LsrError, NotFoundError, UsageError
+from lsr.packaged import DEFAULT_ENCODER
 
 KINDS = [
     "bm25",

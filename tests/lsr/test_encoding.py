@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from lsr.catalogue import load_encoder
 from lsr.dense import DenseEncoder
-from lsr.encoder import load_encoder
 from lsr.encoding import DocumentEncoders
 from lsr.errors import EncoderMismatchError, InputError, UsageError
 from lsr.openmp import available_cores

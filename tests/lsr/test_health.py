@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from lsr.encoder import load_encoder
+from lsr.catalogue import load_encoder
 from lsr.health import CHECKED, VectorHealth, finite_rows
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary

@@ -34,10 +34,11 @@ NEEDS_TORCH = {
     "lsr.train.lexical_model",
     "lsr.train.training_state",
 }
-COMPOSITION_ROOT = ROOT / "service/cli.py"
+COMPOSITION_ROOT = {ROOT / "service/cli.py", ROOT / "service/corpus.py"}
 # Commands and options, which import ours inside functions too.
 LIGHT = {
     "lsr.errors",
+    "service.corpus",
     "service.options",
     "service.search_command",
     "service.maintenance_commands",
@@ -86,7 +87,7 @@ def outside(path, pairs, allowed):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in FILES if path != COMPOSITION_ROOT], ids=module_name
+    "path", [path for path in FILES if path not in COMPOSITION_ROOT], ids=module_name
 )
 def test_imports_point_in_the_direction_of_the_design(path):
     allowed = MAY_IMPORT[path.relative_to(ROOT).parts[0]]
@@ -94,11 +95,34 @@ def test_imports_point_in_the_direction_of_the_design(path):
 
 
 def test_the_composition_root_imports_ours_only_inside_functions():
-    for path in [COMPOSITION_ROOT, *(ROOT / f"{name.replace('.', '/')}.py" for name in LIGHT)]:
+    for path in [*COMPOSITION_ROOT, *(ROOT / f"{name.replace('.', '/')}.py" for name in LIGHT)]:
         tree = ast.parse(path.read_text())
         early = [pair for node in at_import(tree) for pair in imports(node)]
         others = [(line, module) for line, module in early if module not in LIGHT]
         assert outside(path, others, set()) == []
+
+
+def imported_files():
+    """{module: the modules of ours that it imports}, inside functions and for types too."""
+    known = {module_name(path): path for path in FILES}
+    graph = {}
+    for module, path in known.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= (inner & known.keys()) or {node.module}
+        graph[module] = (found & known.keys()) - {module}
+    return graph
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    graph = imported_files()
+    while leaves := {module for module, found in graph.items() if not found}:
+        graph = {m: found - leaves for m, found in graph.items() if m not in leaves}
+    assert graph == {}
 
 
 def heavy_after(statements):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lsr import lexical
 from lsr.errors import UsageError
-from lsr.lexical import Bm25Config, Bm25Encoder, lexical_statistics
+from lsr.lexical import Bm25Config, Bm25Encoder
+from lsr.term_counts import lexical_statistics
 from tests.strategies import texts
 
 modest = settings(max_examples=60)

@@ -4,9 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.lexical import STOP_WORDS, Bm25Encoder
+from lsr.lexical import Bm25Encoder
 from lsr.literal import LiteralTerms
 from lsr.sparse import SparseBatch, SparseVector
+from lsr.term_counts import STOP_WORDS
 from lsr.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.bert_uncased()

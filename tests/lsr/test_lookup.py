@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsr.catalogue import load_encoder
 from lsr.checkpoint import Checkpoint
-from lsr.encoder import load_encoder
 from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.lexical import Bm25Encoder
 from lsr.lookup import informed_idf

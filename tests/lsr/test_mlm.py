@@ -10,7 +10,7 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoder import load_encoder
+from lsr.catalogue import load_encoder
 from lsr.errors import InputError, UsageError
 from lsr.mlm import MlmConfig
 from lsr.vocabulary import Vocabulary

@@ -10,9 +10,9 @@ import transformers
 from safetensors.numpy import load_file, save_file
 
 import lsr.packaged
-from lsr.encoder import DEFAULT_ENCODER, load_encoder
+from lsr.catalogue import load_encoder
 from lsr.errors import InputError, NotFoundError
-from lsr.packaged import LARGEST, MODELS, package_model, packaged_checkpoint
+from lsr.packaged import DEFAULT_ENCODER, LARGEST, MODELS, package_model, packaged_checkpoint
 
 TEXTS = ["a wing", "", "boundary layer flow over a flat plate"]
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from lsr.catalogue import load_encoder
 from lsr.component import SharedModels
-from lsr.encoder import load_encoder
 from lsr.errors import InputError, UsageError
 from lsr.pair import KINDS
 from tests.lsr import published

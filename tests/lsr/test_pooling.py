@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
-from lsr.pooling import check_choice, owners, pool_terms
+from lsr.pooling import owners, pool_terms
+from lsr.settings import check_choice
 
 TERMS, TEXTS = 5, 4
 weights = st.sampled_from([-1.5, 0.0, 0.25, 0.5, 0.5, 2.0])

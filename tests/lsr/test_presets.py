@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
+from lsr.catalogue import load_encoder
 from lsr.decoder import DecoderConfig
-from lsr.encoder import load_encoder
 from lsr.errors import NotFoundError, UsageError
 from lsr.presets import PRESETS as ALL_PRESETS
 from tests.lsr import published

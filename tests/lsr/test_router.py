@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from lsr.catalogue import load_encoder
 from lsr.checkpoint import Checkpoint
-from lsr.encoder import load_encoder
 from lsr.errors import InputError, NotFoundError
 from lsr.lexical import Bm25Encoder
 from lsr.router import (

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from lsr import checkpoint as checkpoints
+from lsr.catalogue import load_encoder
 from lsr.checkpoint import Checkpoint
-from lsr.encoder import load_encoder
 from lsr.errors import InputError
 from lsr.term_table import read_term_table
 from lsr.vocabulary import Vocabulary

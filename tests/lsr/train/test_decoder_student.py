@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from lsr.catalogue import load_encoder
 from lsr.checkpoint import Checkpoint
-from lsr.encoder import load_encoder
 from lsr.errors import InputError, MissingDependencyError, NotFoundError, UsageError
 from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
 from lsr.train.export import Exported

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from index.mining import retrieve
-from lsr.encoder import load_encoder
+from lsr.catalogue import load_encoder
 from lsr.errors import UsageError
 from lsr.train.config import TrainingConfig
 from lsr.train.config_file import parse_config, read_toml

@@ -8,8 +8,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from lsr.catalogue import load_encoder
 from lsr.checkpoint import Checkpoint
-from lsr.encoder import load_encoder
 from lsr.errors import InputError, UsageError
 from lsr.train.export import Exported, export_encoder
 from lsr.vocabulary import Vocabulary

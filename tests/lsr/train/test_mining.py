@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoder import load_encoder
+from lsr.catalogue import load_encoder
 from lsr.errors import CorruptionError, UsageError
 from lsr.train import mining
 from lsr.train.mining import Mining, mine

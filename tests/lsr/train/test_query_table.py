@@ -10,8 +10,8 @@ import torch
 
 from lsr.checkpoint import Checkpoint
 from lsr.errors import UsageError
-from lsr.lexical import lexical_statistics
 from lsr.lookup import TermLookup
+from lsr.term_counts import lexical_statistics
 from lsr.train.query_table import QueryTable, initial_table
 from tests.lsr.train.tiny_training import (
     SPECIAL,

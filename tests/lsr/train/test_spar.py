@@ -16,10 +16,12 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import BertProcessing
 
+from lsr.catalogue import load_encoder
 from lsr.dense import DenseEncoder
-from lsr.encoder import load_encoder
 from lsr.errors import CorruptionError, InputError, LsrError, NotFoundError, UsageError
-from lsr.train.spar import Draws, SparConfig, train_lambda
+from lsr.train.draws import Draws
+from lsr.train.spar import train_lambda
+from lsr.train.spar_config import SparConfig
 
 WORDS = "wing flow plate shock heat layer gas lift drag jet cone body wall wave mass"
 

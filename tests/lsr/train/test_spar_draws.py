@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import InputError, UsageError
-from lsr.train.spar import Draws, SparConfig
+from lsr.train.draws import Draws
+from lsr.train.spar_config import SparConfig
 
 
 @st.composite

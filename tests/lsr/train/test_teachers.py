@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from lsr.catalogue import load_encoder
 from lsr.dense import DenseEncoder
-from lsr.encoder import load_encoder
 from lsr.errors import CorruptionError, InputError, UsageError
-from lsr.lexical import Bm25Encoder, collection_statistics
+from lsr.lexical import Bm25Encoder
 from lsr.sparse import SparseBatch, SparseVector
+from lsr.term_counts import collection_statistics
 from lsr.tower import Tower
 from lsr.train import vector_cache
 from lsr.train.pairs import TrainingCorpus

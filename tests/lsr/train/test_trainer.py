@@ -10,9 +10,9 @@ from safetensors.numpy import load_file
 
 from eval.judged_set import JudgedSet
 from index.mining import retrieve
-from lsr.encoder import load_encoder
+from lsr.catalogue import load_encoder
 from lsr.errors import CollapseError, UsageError
-from lsr.lexical import lexical_statistics
+from lsr.term_counts import lexical_statistics
 from lsr.train.config import (
     BatchConfig,
     EvaluationConfig,

@@ -1,0 +1,17 @@
+"""The corpus that a command names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lsr.readers import Item
+
+
+def corpus_items(source: str) -> Iterable[Item]:
+    """The documents of a corpus by the name that commands take."""
+    from eval.datasets import DEMO, demo_corpus
+    from lsr.readers import Corpus
+
+    return demo_corpus() if source == DEMO else Corpus(source)
