@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr import lexical
+from lsr import term_counts
 from lsr.errors import UsageError
 from lsr.lexical import Bm25Config, Bm25Encoder
 from lsr.term_counts import lexical_statistics
@@ -106,7 +106,7 @@ def test_texts_that_are_not_kept_have_the_same_statistics(documents):
     encoder = Bm25Encoder()
     wanted = encoder.statistics(encoder.encode_documents(documents))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lexical, "COUNTED", 3)
+        patch.setattr(term_counts, "COUNTED", 3)
         found = lexical_statistics(encoder.vocabulary, documents)
     assert found.documents == wanted.documents
     assert found.average_length == pytest.approx(wanted.average_length, rel=1e-12)
