@@ -37,7 +37,7 @@ lint: setup
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 default-model: setup
-	$(BIN)/python -m lsr.packaged "$(FROM)"
+	$(BIN)/python -m lsr.encoders.packaged "$(FROM)"
 
 clean:
 	rm -rf .venv build

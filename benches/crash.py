@@ -39,7 +39,7 @@ from index.collection import Collection
 from index.field import Field
 from index.maintenance import MaintenanceConfig
 from index.snapshot import restore, snapshot
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.sparse import SparseBatch, SparseVector
 from tests.oracles import rank_by_inner_product
 

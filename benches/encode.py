@@ -28,7 +28,7 @@ from engine_bench.report import print_table, write_json
 from machine import describe_machine, describe_versions, usable_cores
 from packages import installed
 
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import LsrError, UsageError
 from lsr.settings import check_length
 

@@ -27,7 +27,7 @@ from machine import describe_machine, describe_versions
 
 from index.collection import Collection
 from index.field import SPARSE, Field
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import LsrError
 from lsr.sparse import SparseBatch
 

@@ -37,9 +37,9 @@ from recipe_bench.trainings import Workshop, say, seconds
 
 from eval.experiment import cache_folder
 from eval.significance import PairedTest
-from lsr.catalogue import load_encoder
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.errors import LsrError, NotFoundError, UsageError
-from lsr.packaged import DEFAULT_ENCODER
 from lsr.train.trainer import STUDENT
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -29,7 +29,7 @@ from train_bench.anatomy import rows as part_rows
 from train_bench.subjects import Ours, Theirs
 from train_bench.task import MODEL, TABLE, Task, load_pairs
 
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import LsrError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.demo import demo_qrels, demo_queries, stdlib_documents
-from lsr.documents import Query
+from lsr.corpus.documents import Query
+from lsr.corpus.qrels import Qrels, read_qrels
+from lsr.corpus.queries import jsonl_queries
+from lsr.corpus.readers import Corpus, Item, beir_file, ir_dataset, user_path
 from lsr.errors import InputError, NotFoundError
-from lsr.qrels import Qrels, read_qrels
-from lsr.queries import jsonl_queries
-from lsr.readers import Corpus, Item, beir_file, ir_dataset, user_path
 
 DEMO = "demo"
 # In these the queries are documents of the collection; BEIR does not count finding oneself.

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from lsr.documents import Document, Query
+from lsr.corpus.documents import Document, Query
 
 MAX_SIGNATURE = 120
 """Characters of a signature that a title shows."""

@@ -21,7 +21,7 @@ from index.collection import Collection
 from index.field import DENSE, SPARSE, Field
 from index.pipeline import HYBRID, LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
 from index.store import VERSION
-from lsr.encoder import short_name
+from lsr.encoders.encoder import short_name
 from lsr.errors import UsageError
 
 QUERIES_AT_A_TIME = 64

@@ -15,8 +15,8 @@ from eval.measures import measure
 from eval.run import Run
 from index.mining import rank
 from index.searcher import TopK
-from lsr.encoder import SparseEncoder
-from lsr.qrels import Qrels
+from lsr.corpus.qrels import Qrels
+from lsr.encoders.encoder import SparseEncoder
 from lsr.sparse import SparseBatch
 from lsr.train.pairs import HeldOut
 

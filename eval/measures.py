@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from eval.run import Run, descending
+from lsr.corpus.qrels import Qrels
 from lsr.errors import UsageError
-from lsr.qrels import Qrels
 
 STANDARD = ("nDCG@10", "Recall@100", "MRR@10", "MAP@100")
 # Names that papers on retrieval use, as ir_measures spells them.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lsr.corpus.qrels import check_trec_id
+from lsr.corpus.readers import numbered_lines
 from lsr.errors import InputError
-from lsr.qrels import check_trec_id
-from lsr.readers import numbered_lines
 
 Run = Mapping[str, Sequence[tuple[str, float]]]
 """Query id to ranking: document id and score, best first."""

@@ -12,7 +12,7 @@ from index.field import Field
 from index.inverted_index import InvertedIndex
 from index.segment import Segment
 from index.store import LAST, Store
-from lsr.encoder import SparseEncoder
+from lsr.encoders.encoder import SparseEncoder
 from lsr.sparse import SparseBatch
 
 

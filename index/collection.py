@@ -27,9 +27,9 @@ from index.segment_table import SegmentEntry, SegmentTable
 from index.store import Store
 from index.tail import Tail
 from index.view import View
-from lsr.dense import DenseEncoder
-from lsr.documents import Document
-from lsr.encoder import SparseEncoder
+from lsr.corpus.documents import Document
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.encoder import SparseEncoder
 from lsr.errors import CorruptionError, InputError, LockedError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary

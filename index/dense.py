@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from index.document_mask import DocumentMask
 from index.searcher import TopK, select
 from lsr.errors import MissingDependencyError
-from lsr.openmp import wait_passively
+from lsr.threads import wait_passively
 
 # From 20 queries on FAISS switches to matrix multiplication, whose scores differ in the last bits
 # from those of a single query. Fewer at a time keep a query's scores the same in any batch.

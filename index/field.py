@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from lsr.catalogue import load_encoder
-from lsr.checkpoint import Checkpoint
-from lsr.dense import DenseEncoder
-from lsr.encoder import SparseEncoder
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.encoder import SparseEncoder
 from lsr.errors import EncoderMismatchError
-from lsr.lexical import Bm25Config, Bm25Encoder
 from lsr.vocabulary import Vocabulary
 
 SPARSE, DENSE, BM25 = "sparse", "dense", "bm25"

@@ -6,10 +6,10 @@ from functools import cached_property, lru_cache
 
 from index.field import Field, check_encoder, check_vocabulary
 from index.store import Store
-from lsr.catalogue import load_encoder
-from lsr.dense import DenseEncoder
-from lsr.encoder import SparseEncoder
-from lsr.imported import IMPORTED, ImportedEncoder
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.imported import IMPORTED, ImportedEncoder
 from lsr.vocabulary import Vocabulary
 
 

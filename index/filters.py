@@ -19,7 +19,7 @@ from hashlib import blake2b
 from math import isfinite
 from typing import NamedTuple
 
-from lsr.documents import check_unicode
+from lsr.corpus.documents import check_unicode
 from lsr.errors import InputError
 
 DEEPEST_FILTER = 16

@@ -13,13 +13,13 @@ from index.collection import Collection, is_collection
 from index.field import SPARSE, Field, check_fields, fields_beside
 from index.indexing import IndexReport, Update, document_encoders, write_chunks
 from index.posting_list import LARGEST_WEIGHT
-from lsr.catalogue import load_encoder
-from lsr.chunks import CHUNK, Chunk, distinct_chunks
-from lsr.documents import Document
-from lsr.encoder import SparseEncoder
+from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
+from lsr.corpus.documents import Document
+from lsr.corpus.readers import Item
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.imported import IMPORTED, ImportedEncoder
 from lsr.errors import EncoderMismatchError
-from lsr.imported import IMPORTED, ImportedEncoder
-from lsr.readers import Item
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vectors.source import VectorItem, VectorSource
 from lsr.vocabulary import Vocabulary

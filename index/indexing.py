@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from index.collection import Collection, Vectors
 from index.posting_list import half
-from lsr.chunks import CHUNK as CHUNK
-from lsr.chunks import Chunk, ItemT, distinct_chunks
-from lsr.documents import Document
-from lsr.encoding import DocumentEncoders
-from lsr.health import NOT_FINITE, Health, HealthWatch, finite_rows
-from lsr.readers import Item
+from lsr.corpus.chunks import CHUNK as CHUNK
+from lsr.corpus.chunks import Chunk, ItemT, distinct_chunks
+from lsr.corpus.documents import Document
+from lsr.corpus.readers import Item
+from lsr.encoding.document_encoders import DocumentEncoders
+from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
 from lsr.sparse import SparseBatch
 
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from index.inverted_index import LARGEST_DOCUMENT_COUNT, InvertedIndex
 from index.native import NativeSearcher
 from index.searcher import TopK, merge
-from lsr.encoder import SparseEncoder
+from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.term_counts import collection_statistics
+from lsr.encoding.health import NOT_FINITE, finite_rows
 from lsr.errors import InputError
-from lsr.health import NOT_FINITE, finite_rows
 from lsr.sparse import SparseBatch
-from lsr.term_counts import collection_statistics
 from lsr.train.vector_cache import OnProgress, no_progress
 
 DOCUMENTS_AT_A_TIME, QUERIES_AT_A_TIME = 1024, 1024
@@ -40,7 +40,7 @@ def retrieve(
     depth: int,
     on_progress: OnProgress = no_progress,
 ) -> NDArray[np.int64]:
-    """The best documents for each query, exactly: a ``Retrieve`` of ``lsr.train.mining``.
+    """The best documents for each query, exactly: a ``Retrieve`` of ``lsr.train.negatives``.
 
     Returns int64 (queries, depth), rows of ``documents``, best first; -1 where fewer score above
     0. Statistics, where the encoder needs some, are those of the documents. All vectors are held

@@ -25,7 +25,7 @@ from index.query import SearchQuery as SearchQuery
 from index.query import encode_query
 from index.searcher import EXACT, Pruning, TopK
 from index.view import View
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch, SparseVector
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from index.collection import Collection
 from index.field import Field
 from index.view import View
-from lsr.documents import check_unicode
-from lsr.encoder import SparseEncoder
+from lsr.corpus.documents import check_unicode
+from lsr.encoders.encoder import SparseEncoder
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.statistics import CollectionStatistics

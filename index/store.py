@@ -18,7 +18,7 @@ from index.field import Field, dump_fields, load_fields
 from index.filters import Filter
 from index.posting_list import half
 from index.segment import flush_folder
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, LsrError, NotFoundError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary

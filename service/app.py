@@ -16,8 +16,8 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from index.pipeline import SearchQuery, search
+from lsr.encoders.imported import IMPORTED
 from lsr.errors import LsrError, NotFoundError
-from lsr.imported import IMPORTED
 from service.bulk import bulk_upsert
 from service.errors import add_error_handlers, error_response, request_id
 from service.indexes import Indexes

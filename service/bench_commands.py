@@ -57,7 +57,7 @@ def recall_command(
 
     from index.collection import Collection
     from index.recall import cheapest, measure_recall
-    from lsr.queries import read_queries
+    from lsr.corpus.queries import read_queries
     from service import terminal
 
     _check(k, recall)

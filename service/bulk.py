@@ -7,9 +7,9 @@ from typing import Any
 
 from index.collection import Collection
 from index.indexing import upsert_documents
-from lsr.documents import Document, parse_document
+from lsr.corpus.documents import Document, parse_document
+from lsr.corpus.readers import parse_json
 from lsr.errors import InputError
-from lsr.readers import parse_json
 
 CHUNK = 256
 STATUS = {"created": 201, "updated": 200, "unchanged": 200}

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from index.collection import Collection
     from index.indexing import IndexReport
     from index.pipeline import SearchConfig
-    from lsr.readers import Item
+    from lsr.corpus.readers import Item
     from lsr.train.config import TrainingConfig
     from lsr.train.pairs import HeldOut
     from lsr.train.trainer import Evaluate
@@ -190,7 +190,7 @@ def eval_command(
     from eval.datasets import load_dataset
     from eval.experiment import save_runs
     from eval.measures import STANDARD, parse_measures
-    from lsr.qrels import write_qrels
+    from lsr.corpus.qrels import write_qrels
 
     names = tuple(measures) or STANDARD
     parse_measures(names)
@@ -222,8 +222,8 @@ def demo_command(into: Path | None, encoder: str | None, serve: bool, host: str,
     """Index what the Python standard library says about itself, search it, and serve it."""
     from eval.experiment import cache_folder
     from index.pipeline import SearchConfig, SearchQuery, search
-    from lsr.catalogue import load_encoder
-    from lsr.packaged import DEFAULT_ENCODER
+    from lsr.encoders.catalogue import load_encoder
+    from lsr.encoders.packaged import DEFAULT_ENCODER
     from service import terminal
 
     into = into or cache_folder() / load_encoder(encoder or DEFAULT_ENCODER).fingerprint / "demo"
@@ -298,7 +298,7 @@ def _collection(into: Path, encoder: str | None, dense: str | None, bm25: bool) 
     """The collection there with the encoders it was built with, or a new one."""
     from index.collection import Collection, is_collection
     from index.field import check_fields, encoder_fields
-    from lsr.packaged import DEFAULT_ENCODER
+    from lsr.encoders.packaged import DEFAULT_ENCODER
 
     if not is_collection(into):
         return Collection.create(into, encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
@@ -320,7 +320,7 @@ def _experiment_collection(
 ) -> Collection:
     from eval.experiment import check_same_documents, experiment_folder
     from index.field import encoder_fields
-    from lsr.packaged import DEFAULT_ENCODER
+    from lsr.encoders.packaged import DEFAULT_ENCODER
 
     if into is None:
         fields = encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25)

@@ -23,8 +23,8 @@ from service.options import (
 )
 
 if TYPE_CHECKING:
-    from lsr.encode_run import EncodeReport
-    from lsr.readers import Item
+    from lsr.corpus.readers import Item
+    from lsr.encoding.runs import EncodeReport
     from lsr.vectors.csr import Maker
     from lsr.vectors.formats import VectorWriter
     from lsr.vectors.output import VectorOutput
@@ -83,9 +83,9 @@ def encode_command(
     be read are reported and skipped, and the exit code is then 1. bm25 writes term counts: they
     become weights with the statistics of the collection they are imported into.
     """
-    from lsr.catalogue import load_encoder
-    from lsr.encode_run import encode_items
-    from lsr.packaged import DEFAULT_ENCODER
+    from lsr.encoders.catalogue import load_encoder
+    from lsr.encoders.packaged import DEFAULT_ENCODER
+    from lsr.encoding.runs import encode_items
     from lsr.vectors.csr import Maker
     from lsr.vectors.output import StreamOutput
     from service import terminal
@@ -206,7 +206,7 @@ def export_command(
     """Write the vectors that COLLECTION stores to a file, as lsr encode does."""
     from index.collection import Collection
     from index.importing import stored_vectors
-    from lsr.encode_run import EncodeReport
+    from lsr.encoding.runs import EncodeReport
     from lsr.vectors.csr import Maker
     from service import terminal
 
@@ -292,9 +292,9 @@ def _corpus(source: str) -> Iterable[Item]:
 
 
 def _query_items(source: str) -> Iterable[Item]:
-    from lsr.documents import Document
-    from lsr.queries import read_queries
-    from lsr.readers import Item
+    from lsr.corpus.documents import Document
+    from lsr.corpus.queries import read_queries
+    from lsr.corpus.readers import Item
 
     return [Item(source, 0, Document(query.id, query.text)) for query in read_queries(source)]
 

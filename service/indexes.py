@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from index.collection import STORE_FILE, Collection, is_collection
-from lsr.encoder import short_name
+from lsr.encoders.encoder import short_name
 from lsr.errors import NotFoundError, UsageError
 
 

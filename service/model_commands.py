@@ -20,7 +20,7 @@ def models_command(name: str | None, as_json: bool) -> None:
     A name fetches its model, NAME:FOLDER takes weights of your own, and ,key=value changes a
     setting. Length is the number of tokens of a document that count.
     """
-    from lsr.presets import PRESETS
+    from lsr.encoders.presets import PRESETS
     from service import terminal
 
     if name is not None:

@@ -17,7 +17,7 @@ from lsr.errors import UsageError
 from service.options import json_option
 
 if TYPE_CHECKING:
-    from lsr.documents import Document
+    from lsr.corpus.documents import Document
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.xz")
 
@@ -63,7 +63,7 @@ def pairs_command(
     import json
     from typing import IO, cast
 
-    from lsr.readers import UNPACK
+    from lsr.corpus.readers import UNPACK
     from lsr.train.query_generation import KINDS, QueryGeneration, generate
     from service import terminal
     from service.corpus import corpus_items

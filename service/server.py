@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from lsr.errors import UsageError
-from lsr.openmp import wait_passively
+from lsr.threads import wait_passively
 from service import terminal
 from service.app import create_app
 

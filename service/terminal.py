@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from index.importing import ImportReport
     from index.indexing import IndexReport
     from index.pipeline import Hit, SearchResult
-    from lsr.encode_run import EncodeReport
-    from lsr.health import Health
+    from lsr.encoding.health import Health
+    from lsr.encoding.runs import EncodeReport
     from lsr.train.run import TrainingReport
-    from lsr.train.spar_run import SparReport
+    from lsr.train.spar.run import SparReport
     from lsr.train.training_log import Entry
 
 TERMS_SHOWN = 6

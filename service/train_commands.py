@@ -13,7 +13,7 @@ from service.options import json_option
 if TYPE_CHECKING:
     from lsr.train.config import TrainingConfig
     from lsr.train.run import Judge
-    from lsr.train.spar_run import SparTrainingConfig
+    from lsr.train.spar.run import SparTrainingConfig
 
 
 @click.command("train")
@@ -42,7 +42,7 @@ def train_command(
     from lsr.errors import UsageError
     from lsr.train.config import TrainingConfig
     from lsr.train.config_file import parse_config, read_toml
-    from lsr.train.spar_run import SparTrainingConfig
+    from lsr.train.spar.run import SparTrainingConfig
 
     tables = read_toml(config)
     kind = tables.pop("kind", "sparse")
@@ -86,7 +86,7 @@ def _train_spar(
 ) -> None:
     from index.mining import retrieve
     from lsr.train.run import Watching
-    from lsr.train.spar_run import run_spar
+    from lsr.train.spar.run import run_spar
     from service import terminal
 
     folder = output or Path(settings.output)

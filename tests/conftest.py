@@ -7,7 +7,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from lsr.openmp import wait_passively
+from lsr.threads import wait_passively
 
 wait_passively()
 os.environ["HF_HUB_OFFLINE"] = "1"

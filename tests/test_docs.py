@@ -135,7 +135,7 @@ def test_the_training_guide_has_a_configuration_that_is_valid():
 
     from lsr.train.config import TrainingConfig
     from lsr.train.config_file import parse_config
-    from lsr.train.spar_run import SparTrainingConfig
+    from lsr.train.spar.run import SparTrainingConfig
 
     sparse, dense = re.findall(r"^```toml\n(.*?)^```", GUIDE, re.M | re.S)
     config = parse_config(tomllib.loads(sparse), TrainingConfig)
@@ -173,7 +173,8 @@ def test_the_training_guide_names_every_setting_and_its_default():
     import dataclasses
     import json
 
-    from lsr.train import config, decoder_student, spar
+    from lsr.train import config, decoder_student
+    from lsr.train.spar import config as spar
 
     tables = {
         "": config.TrainingConfig,

@@ -17,7 +17,7 @@ from encode_bench.encoders import ENCODERS
 from encode_bench.parts import Parts, Peaks
 from encode_bench.subjects import Place, Subject
 from encode_bench.texts import Texts
-from lsr.encoder import short_name
+from lsr.encoders.encoder import short_name
 from lsr.sparse import SparseBatch
 
 SEED = 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar
 
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.sparse import SparseBatch
 
 

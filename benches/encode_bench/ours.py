@@ -7,8 +7,8 @@ from typing import Any
 
 from encode_bench.encoders import TextEncoder
 from index.indexing import CHUNK
-from lsr.catalogue import load_encoder
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.encoders.catalogue import load_encoder
 from lsr.sparse import SparseBatch
 
 

@@ -59,9 +59,9 @@ class Anatomy:
         import torch
 
         torch.set_num_threads(1)
-        from lsr.backbone import MaskedLanguageModel
-        from lsr.batching import Batcher
-        from lsr.mlm import TOKEN_BUDGET
+        from lsr.backbones.backbone import MaskedLanguageModel
+        from lsr.backbones.batching import Batcher
+        from lsr.encoders.masked_lm import TOKEN_BUDGET
 
         self._backbone = MaskedLanguageModel(place.checkpoint)
         self._batcher = Batcher(

@@ -15,7 +15,7 @@ from engine_bench.vectors import save_batch
 from machine import peak_memory_mb, resident_memory_mb
 
 from encode_bench.encoders import ENCODERS
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
 
 # Of settings that differ by less, the one of less memory is kept.
 ALIKE = 0.03

@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from eval.datasets import Dataset, load_dataset
-from lsr.batching import Batcher
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.batching import Batcher
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import UsageError
 
 SCIFACT, QUERIES = "scifact", "nq-oracle"

@@ -10,7 +10,7 @@ import torch
 from sentence_transformers import SparseEncoder
 
 from encode_bench.encoders import TextEncoder
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.sparse import SparseBatch
 
 # What the call returns: COO rows, or a dense matrix that one more call makes CSR.

@@ -17,9 +17,9 @@ from eval.datasets import load_dataset
 from eval.judged_set import DEPTH, MEASURES, JudgedSet
 from eval.measures import measure, measure_queries
 from index.searcher import TopK
-from lsr.catalogue import load_encoder
-from lsr.dense import DenseEncoder
-from lsr.encoder import SparseEncoder
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.encoder import SparseEncoder
 from lsr.train.vector_cache import dense_vectors
 
 DENSE = "dense:"

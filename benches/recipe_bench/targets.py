@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lsr.catalogue import load_encoder
+from lsr.encoders.catalogue import load_encoder
 from lsr.train.run import training_corpus
 from lsr.train.trainer import STUDENT
 from recipe_bench.ingredients import MAX_LENGTH, TARGET_NNZ, TARGETED, Budget

@@ -45,8 +45,8 @@ class Anatomy:
         import torch
 
         torch.set_num_threads(1)
-        from lsr.checkpoint import Checkpoint
-        from lsr.term_counts import lexical_statistics
+        from lsr.backbones.checkpoint import Checkpoint
+        from lsr.encoders.term_counts import lexical_statistics
         from lsr.train.optimization import adamw
         from lsr.train.query_table import QueryTable
         from lsr.train.student import MaskedLanguageStudent
@@ -77,7 +77,7 @@ class Anatomy:
     def _step(self) -> Parts:
         import torch
 
-        from lsr.head import VocabularyProjection
+        from lsr.backbones.projection import VocabularyProjection
         from lsr.train.losses import info_nce, match
         from lsr.train.max_pooling import PooledMaxima
         from lsr.train.optimization import update

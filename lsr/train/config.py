@@ -22,7 +22,7 @@ class ModelConfig:
     the table begins: ``training`` estimates it from the training documents, else a checkpoint
     with a table. ``logs`` is 1, or 2 for the l0 activation. ``max_length`` and ``query_length``
     are tokens of a text in training, ``export_length`` those that the exported encoder reads;
-    ``literal`` is the weight of documents' literal terms (``lsr.literal``; 0: none).
+    ``literal`` is the weight of documents' literal terms (``lsr.encoders.literal_terms``; 0: none).
     ``top_k`` keeps the k largest weights of a document (0: all), in training and in
     the exported model. ``dropout`` is the probability of all dropout layers. ``base_share`` of
     the weights of ``base`` go into the exported ones, the rest being trained: their average does

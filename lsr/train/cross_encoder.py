@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lsr.batch_threads import map_batches
-from lsr.batching import TokenBatch, padded
-from lsr.checkpoint import Checkpoint
-from lsr.encoder import canonical_name, fingerprint
+from lsr.backbones.batch_threads import map_batches
+from lsr.backbones.batching import TokenBatch, padded
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.pooled import TOKEN_BUDGET
+from lsr.encoders.encoder import canonical_name, fingerprint
 from lsr.errors import InputError
 from lsr.settings import check_length
-from lsr.tower import TOKEN_BUDGET
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.vector_cache import OnProgress, no_progress
 
@@ -94,7 +94,7 @@ class CrossEncoder:
 
     @cached_property
     def _model(self) -> Any:
-        from lsr.model_weights import CLASSIFIER, load_model
+        from lsr.backbones.model_weights import CLASSIFIER, load_model
 
         model = load_model(self._checkpoint, CLASSIFIER)
         if model.config.num_labels != 1:
@@ -106,7 +106,7 @@ class CrossEncoder:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        from lsr.model_weights import longest_input
+        from lsr.backbones.model_weights import longest_input
 
         tokenizer = Tokenizer.from_str(self._checkpoint.vocabulary.tokenizer.to_str())
         if tokenizer.num_special_tokens_to_add(is_pair=True) == 0:

@@ -2,7 +2,7 @@
 
 As Echo-Mistral-SPLADE (Doshi et al. 2024, arXiv 2408.11119), LACONIC (Xu et al. 2026, arXiv
 2601.01684) and CSPLADE (Xu et al. 2025) are trained. What is saved is a LoRA adapter, which
-``lsr.decoder.DecoderEncoder`` loads.
+``lsr.encoders.decoder.DecoderEncoder`` loads.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.adapter import SETTINGS, WEIGHTS, load_peft, untie
-from lsr.batching import Batcher, TokenBatch
-from lsr.checkpoint import Checkpoint
-from lsr.decoder import DecoderConfig, DecoderEncoder, DecoderReading
-from lsr.encoder import canonical_name
+from lsr.backbones.batching import Batcher, TokenBatch
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.declared import Side
+from lsr.backbones.exported_folder import appearing
+from lsr.backbones.lora import SETTINGS, WEIGHTS, load_peft, untie
+from lsr.encoders.decoder import DecoderConfig, DecoderEncoder, DecoderReading
+from lsr.encoders.encoder import canonical_name
 from lsr.errors import UsageError
-from lsr.exported_folder import appearing
-from lsr.router import Side
 from lsr.train.config_file import STRICT
 from lsr.train.export import Exported
 

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.backbones.declared import LITERAL
+from lsr.backbones.exported_folder import appearing
+from lsr.backbones.model_weights import longest_input
+from lsr.backbones.torch_runtime import transformers
 from lsr.errors import InputError, UsageError
-from lsr.exported_folder import appearing
-from lsr.model_weights import longest_input
-from lsr.router import LITERAL
 from lsr.settings import check_choice, check_length
-from lsr.torch_runtime import transformers
 from lsr.train.model_folder import (
     UNBOUNDED,
     padding_token,
@@ -65,8 +65,8 @@ class Exported:
     Weights are max-pooled logits under ``logs`` logarithms, 1 or 2. ``max_length`` tokens of a text
     count, special tokens included. ``top_k`` terms of a vector stay, of documents and queries
     alike, for sentence-transformers knows only one cap; 0 is all. ``literal`` is the weight of the
-    literal terms of documents and ``literal_length`` their ``length`` (``lsr.literal``), of which
-    sentence-transformers knows nothing.
+    literal terms of documents and ``literal_length`` their ``length``
+    (``lsr.encoders.literal_terms``), of which sentence-transformers knows nothing.
     """
 
     queries: Literal["model", "table"] = "model"

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.head import VOCABULARY_TILE, VocabularyProjection
-from lsr.pooling import owners
+from lsr.backbones.projection import VOCABULARY_TILE, VocabularyProjection
+from lsr.encoders.term_pooling import owners
 from lsr.sparse import SparseBatch
 
 Keep = Callable[[SparseBatch], SparseBatch]
@@ -26,7 +26,8 @@ class PooledMaxima:
     The gradient of a maximum belongs to the position that has it, and that of a logit below zero
     is zero behind the ReLU. So nothing but the winning position of each positive term takes part
     in the backward pass, and neither direction holds (batch, length, vocabulary) logits: forward
-    they are computed a tile of terms at a time, or screened in 8-bit integers first (``lsr.head``).
+    they are computed a tile of terms at a time, or screened in 8-bit integers first
+    (``lsr.backbones.projection``).
 
     Args:
         states: float (tokens, width), without padding.

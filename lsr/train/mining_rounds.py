@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.catalogue import load_encoder
+from lsr.encoders.catalogue import load_encoder
 from lsr.errors import UsageError
 from lsr.train.batches import BatchOrder
 from lsr.train.config import TrainingConfig
-from lsr.train.mining import RANKINGS, Mining, Retrieve, mine
+from lsr.train.negatives import RANKINGS, Mining, Retrieve, mine
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.teachers import Teacher
 

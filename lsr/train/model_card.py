@@ -26,7 +26,7 @@ PATH = re.compile(
 OTHER = "other"
 READ_WITH_LSR = """\
 ```python
-from lsr.encoder import load_encoder
+from lsr.encoders.encoder import load_encoder
 
 encoder = load_encoder({encoder})
 documents = encoder.encode_documents(["Cats sleep most of the day and hunt at night."])

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.documents import check_unicode
-from lsr.errors import InputError, NotFoundError, UsageError
-from lsr.qrels import read_qrels
-from lsr.queries import jsonl_queries
-from lsr.readers import (
+from lsr.corpus.documents import check_unicode
+from lsr.corpus.qrels import read_qrels
+from lsr.corpus.queries import jsonl_queries
+from lsr.corpus.readers import (
     Corpus,
     Item,
     beir_file,
@@ -26,6 +25,7 @@ from lsr.readers import (
     suffix_within,
     user_path,
 )
+from lsr.errors import InputError, NotFoundError, UsageError
 
 SUFFIXES = (".jsonl", ".ndjson")
 OnRejected = Callable[[str], None]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from lsr.documents import Document
+from lsr.corpus.documents import Document
+from lsr.encoders.term_counts import STOP_WORDS
 from lsr.errors import UsageError
-from lsr.term_counts import STOP_WORDS
 from lsr.train.pairs import normal, text_hash
 from lsr.vocabulary import Vocabulary
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.term_table import read_term_table
+from lsr.encoders.term_counts import count_terms
 from lsr.errors import UsageError
 from lsr.statistics import CollectionStatistics
-from lsr.term_counts import count_terms
-from lsr.term_table import read_term_table
 from lsr.vocabulary import Vocabulary
 
 

@@ -195,7 +195,7 @@ def anti_zero(*sides: torch.Tensor) -> torch.Tensor:
 def top_k(weights: torch.Tensor, k: int) -> torch.Tensor:
     """The k largest weights of each row, the others 0; of equal weights the smaller term ids stay.
 
-    As ``lsr.pruning`` does at inference. The gradient passes to those kept only.
+    As ``lsr.encoders.term_pruning`` does at inference. The gradient passes to those kept only.
 
     Raises:
         UsageError: k is below 1.

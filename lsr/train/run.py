@@ -13,8 +13,8 @@ from typing import Any
 
 from lsr.train.config import TrainingConfig
 from lsr.train.config_file import to_toml
-from lsr.train.mining import Retrieve
 from lsr.train.model_card import ModelCard, Result, Source
+from lsr.train.negatives import Retrieve
 from lsr.train.pairs import HeldOut, OnRejected, PairSource, TrainingCorpus
 from lsr.train.teachers import load_ensemble
 from lsr.train.trainer import (

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.batching import Batcher, TokenBatch
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.batching import Batcher, TokenBatch
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.declared import Side
+from lsr.backbones.model_weights import load_model, longest_input
 from lsr.errors import InputError
-from lsr.model_weights import load_model, longest_input
-from lsr.router import Side
 from lsr.train.config import TrainingConfig
 from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
 from lsr.train.export import Exported, export_encoder

@@ -10,13 +10,13 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from lsr.catalogue import EncoderName, load_encoder
-from lsr.dense import DenseEncoder
-from lsr.encoder import SparseEncoder
+from lsr.encoders.catalogue import EncoderName, load_encoder
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.term_counts import collection_statistics
 from lsr.errors import UsageError
 from lsr.settings import configure
 from lsr.sparse import SparseBatch
-from lsr.term_counts import collection_statistics
 from lsr.train.config import TrainingConfig
 from lsr.train.cross_encoder import CrossEncoder, CrossEncoderConfig, CrossEncoderTeacher
 from lsr.train.pairs import TrainingCorpus

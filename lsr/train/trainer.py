@@ -15,19 +15,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.catalogue import load_encoder
-from lsr.encoder import SparseEncoder
-from lsr.literal import LiteralTerms
-from lsr.router import Side
+from lsr.backbones.declared import Side
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.literal_terms import LiteralTerms
+from lsr.encoders.term_counts import lexical_statistics
 from lsr.statistics import CollectionStatistics
-from lsr.term_counts import lexical_statistics
 from lsr.train.batches import TrainingBatch
-from lsr.train.chunks import ChunkedEncoder, Encoded, Weighing
 from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.config_file import tables
 from lsr.train.export import Exported
-from lsr.train.mining import Retrieve
+from lsr.train.micro_batches import ChunkedEncoder, Encoded, Weighing
 from lsr.train.mining_rounds import MiningRounds
+from lsr.train.negatives import Retrieve
 from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
 from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.pairs import TrainingCorpus

@@ -10,13 +10,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.dense import DenseEncoder
-from lsr.documents import Document
-from lsr.encode_run import encode_items
-from lsr.encoder import SparseEncoder
+from lsr.corpus.documents import Document
+from lsr.corpus.readers import Item
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.encoder import SparseEncoder
+from lsr.encoding.health import NOT_FINITE, finite_rows
+from lsr.encoding.runs import encode_items
 from lsr.errors import CorruptionError, InputError
-from lsr.health import NOT_FINITE, finite_rows
-from lsr.readers import Item
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vectors.csr import CsrVectors, CsrWriter, Maker

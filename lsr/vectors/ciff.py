@@ -18,9 +18,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.documents import Document, parse_document
+from lsr.corpus.documents import Document, parse_document
+from lsr.corpus.readers import UNREADABLE, open_counted
 from lsr.errors import CorruptionError, InputError
-from lsr.readers import UNREADABLE, open_counted
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vectors.ciff_messages import message_class, read_delimited, write_delimited
 from lsr.vectors.csr import Maker

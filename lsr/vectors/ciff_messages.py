@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, BinaryIO
 
+from lsr.corpus.readers import UNREADABLE
 from lsr.errors import CorruptionError, MissingDependencyError
-from lsr.readers import UNREADABLE
 
 LARGEST_MESSAGE = 2**31 - 1
 PIECE = 1 << 20

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.documents import Document, parse_document
+from lsr.corpus.documents import Document, parse_document
 from lsr.errors import CorruptionError, InputError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vectors.quantisation import quantise

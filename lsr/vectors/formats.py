@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from lsr.documents import Document
+from lsr.corpus.documents import Document
+from lsr.corpus.readers import user_path
 from lsr.errors import InputError, NotFoundError, UsageError
-from lsr.readers import user_path
 from lsr.sparse import SparseBatch
 from lsr.vectors.ciff import CiffVectors, CiffWriter
 from lsr.vectors.csr import CsrVectors, CsrWriter, Maker

@@ -18,9 +18,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.documents import Document, parse_document
+from lsr.corpus.documents import Document, parse_document
+from lsr.corpus.readers import Item, lines, open_counted, parse_json
 from lsr.errors import InputError, UsageError
-from lsr.readers import Item, lines, open_counted, parse_json
 from lsr.sparse import SparseBatch
 from lsr.vectors.quantisation import quantise
 from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem, check_token, vector_of

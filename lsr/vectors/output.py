@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.vectors.formats import VectorWriter

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.sparse import SparseBatch
 from lsr.vectors.working_files import WorkingFiles
 

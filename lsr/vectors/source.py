@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from lsr.documents import check_unicode
+from lsr.corpus.documents import check_unicode
+from lsr.corpus.readers import Item
 from lsr.errors import InputError
-from lsr.readers import Item
 from lsr.sparse import SparseVector
 from lsr.vocabulary import Vocabulary
 

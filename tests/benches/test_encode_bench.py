@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packages import installed, why_missing
 
-from lsr.catalogue import load_encoder
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.encoders.catalogue import load_encoder
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch, SparseVector
 

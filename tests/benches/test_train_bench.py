@@ -11,7 +11,7 @@ from train_bench.anatomy import NAMES, Anatomy, Parts
 from train_bench.anatomy import rows as part_rows
 from train_bench.task import MODEL, TABLE, Task, load_pairs
 
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import UsageError
 
 PAIRS = [

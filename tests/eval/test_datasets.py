@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from eval.datasets import Dataset, load_dataset
-from lsr.documents import Document, Query
+from lsr.corpus.documents import Document, Query
 from lsr.errors import InputError, NotFoundError
 
 DOCUMENTS = [Document("d1", "first text", "one"), Document("d2", "zweiter Text", "zwei")]

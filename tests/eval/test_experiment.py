@@ -11,7 +11,7 @@ from index.collection import Collection
 from index.field import encoder_fields
 from index.indexing import index_documents
 from index.pipeline import SearchConfig
-from lsr.catalogue import load_encoder
+from lsr.encoders.catalogue import load_encoder
 from lsr.errors import UsageError
 from tests.eval.test_measures import by_loops
 from tests.oracles import rank_by_inner_product

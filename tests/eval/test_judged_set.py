@@ -8,7 +8,7 @@ import pytest
 
 from eval.judged_set import JudgedSet
 from eval.measures import measure
-from lsr.catalogue import load_encoder
+from lsr.encoders.catalogue import load_encoder
 from lsr.train.pairs import HeldOut
 from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_pairs
 

@@ -3,8 +3,8 @@ import pytest
 from index.collection import Collection
 from index.field import encoder_fields
 from index.indexing import index_documents
-from lsr.documents import Document
-from lsr.readers import Item
+from lsr.corpus.documents import Document
+from lsr.corpus.readers import Item
 
 
 def items(texts):

@@ -17,7 +17,7 @@ from index.recall import cheapest, measure_recall, recall
 from index.reference import ReferenceSearcher
 from index.registry import ENGINES
 from index.searcher import EXACT, Pruning, TopK
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch
 from tests.index.conftest import items

@@ -8,7 +8,7 @@ from index.check import check, repair
 from index.collection import Collection
 from index.indexing import upsert_documents
 from index.segment import write_segment
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 
 TEXTS = {"a": "apple plum", "b": "apple apple banana", "c": "plum", "d": "", "e": "cherry pie"}
 

@@ -11,7 +11,7 @@ from index.collection import Collection
 from index.field import encoder_fields
 from index.indexing import encode, index_documents, upsert_documents
 from index.pipeline import SearchConfig, SearchQuery, search
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import (
     CorruptionError,
     EncoderMismatchError,

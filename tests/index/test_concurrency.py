@@ -15,7 +15,7 @@ from index.check import check
 from index.collection import Collection
 from index.field import Field
 from index.snapshot import restore, snapshot
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import LockedError
 from lsr.sparse import SparseBatch, SparseVector
 

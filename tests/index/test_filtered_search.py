@@ -17,8 +17,8 @@ from index.filter_text import parse_filter_text
 from index.indexing import index_documents, upsert_documents
 from index.pipeline import SearchConfig, SearchQuery, search, search_batch
 from index.recent import Recent
-from lsr.documents import Document
-from lsr.readers import Item
+from lsr.corpus.documents import Document
+from lsr.corpus.readers import Item
 from tests.index.test_filters import documents, filters, passes
 
 WORDS = ["apple", "banana", "cherry", "plum", "lemon", "fig"]

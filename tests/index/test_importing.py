@@ -11,11 +11,11 @@ from index.importing import import_vectors, open_for_import, stored_vectors
 from index.indexing import index_documents
 from index.pipeline import SearchConfig, SearchQuery, search
 from index.snapshot import restore, snapshot
-from lsr.catalogue import load_encoder
-from lsr.documents import Document
-from lsr.encode_run import encode_items
+from lsr.corpus.documents import Document
+from lsr.corpus.readers import Item
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoding.runs import encode_items
 from lsr.errors import EncoderMismatchError, InputError, UsageError
-from lsr.readers import Item
 from lsr.vectors.csr import Maker
 from lsr.vectors.formats import FORMATS, open_vectors, vector_writer
 from lsr.vectors.output import VectorOutput

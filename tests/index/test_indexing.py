@@ -6,10 +6,10 @@ import pytest
 from index.collection import Collection
 from index.field import encoder_fields
 from index.indexing import index_documents, upsert_documents
-from lsr.documents import Document
+from lsr.corpus.documents import Document
+from lsr.corpus.readers import Item
+from lsr.encoders.masked_lm import PooledLogits
 from lsr.errors import LsrError, UsageError
-from lsr.mlm import PooledLogits
-from lsr.readers import Item
 from lsr.sparse import SparseBatch, SparseVector
 from tests.index.conftest import items
 

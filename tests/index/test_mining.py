@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 import index.mining
 from index.mining import retrieve
-from lsr.catalogue import load_encoder
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.term_counts import collection_statistics
 from lsr.errors import InputError
-from lsr.lexical import Bm25Encoder
 from lsr.sparse import SparseBatch, SparseVector
-from lsr.term_counts import collection_statistics
-from lsr.train.mining import Mining, mine
+from lsr.train.negatives import Mining, mine
 from lsr.train.pairs import TrainingCorpus
 from tests.strategies import texts
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from index.fusion import ReciprocalRankFusion
 from index.indexing import upsert_documents
 from index.pipeline import Prefetch, SearchConfig, SearchQuery, search, search_batch
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import InputError, UsageError
 from tests.strategies import texts
 

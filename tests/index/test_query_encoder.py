@@ -11,7 +11,7 @@ from index.collection import Collection
 from index.field import dump_fields, encoder_fields, load_fields
 from index.indexing import index_documents
 from index.pipeline import SearchConfig, SearchQuery, search
-from lsr.catalogue import load_encoder
+from lsr.encoders.catalogue import load_encoder
 from lsr.errors import EncoderMismatchError, InputError, NotFoundError, UsageError
 from tests.index.conftest import items
 from tests.oracles import rank_by_inner_product

@@ -8,7 +8,7 @@ from index.collection import Collection
 from index.indexing import upsert_documents
 from index.pipeline import SearchQuery, search
 from index.snapshot import restore, snapshot
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, NotFoundError, UsageError
 
 TEXTS = {"a": "apple plum", "b": "apple apple banana", "c": "plum"}

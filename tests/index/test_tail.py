@@ -10,7 +10,7 @@ from index.collection import Collection
 from index.field import encoder_fields
 from index.indexing import upsert_documents
 from index.pipeline import SearchConfig, SearchQuery, search
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 
 WORDS = ["apple", "banana", "cherry", "lemon", "plum"]
 identifiers = st.integers(0, 40).map(str)

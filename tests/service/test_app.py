@@ -12,8 +12,8 @@ from index.field import encoder_fields
 from index.importing import import_vectors, open_for_import
 from index.indexing import index_documents
 from index.pipeline import SearchConfig, SearchQuery, search
-from lsr.lexical import Bm25Encoder
-from lsr.readers import Corpus
+from lsr.corpus.readers import Corpus
+from lsr.encoders.bm25 import Bm25Encoder
 from lsr.vectors.formats import open_vectors
 from service.app import create_app
 

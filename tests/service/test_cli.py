@@ -10,7 +10,7 @@ import pytest
 
 from index.collection import Collection
 from index.indexing import CHUNK
-from lsr.packaged import DEFAULT_ENCODER
+from lsr.encoders.packaged import DEFAULT_ENCODER
 from tests.service.conftest import environment, sentence, write_jsonl
 from tests.waiting import wait_until
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lsr.dense import DenseEncoder
+from lsr.encoders.dense import DenseEncoder
 from tests.service.conftest import sentence
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from index.collection import Collection
 from index.indexing import IndexReport
-from lsr.readers import Corpus
+from lsr.corpus.readers import Corpus
 from lsr.vocabulary import Vocabulary
 from service import terminal
 from service.cli import cli

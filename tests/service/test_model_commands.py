@@ -4,7 +4,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from lsr.presets import PRESETS
+from lsr.encoders.presets import PRESETS
 from service.cli import cli
 from tests.service.conftest import sentence
 

@@ -15,8 +15,8 @@ import uvicorn
 from index.collection import Collection
 from index.field import encoder_fields
 from index.indexing import index_documents
-from lsr.documents import Document
-from lsr.readers import Item
+from lsr.corpus.documents import Document
+from lsr.corpus.readers import Item
 from service.app import create_app
 
 playwright = pytest.importorskip("playwright.sync_api")

@@ -9,7 +9,7 @@ import sys
 import pytest
 from safetensors.numpy import load_file
 
-from lsr.catalogue import load_encoder
+from lsr.encoders.catalogue import load_encoder
 from lsr.train.config import TrainingConfig
 from lsr.train.config_file import parse_config, read_toml
 from lsr.train.training_log import read_log

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from lsr.dense import DenseEncoder
+from lsr.encoders.dense import DenseEncoder
 from lsr.errors import UsageError
 from lsr.train.config_file import parse_config, read_toml
-from lsr.train.spar_run import SparTrainingConfig
+from lsr.train.spar.run import SparTrainingConfig
 from lsr.train.training_log import read_log
 from tests.service.conftest import sentence, write_jsonl
 

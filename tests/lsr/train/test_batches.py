@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lsr.errors import UsageError
 from lsr.train.batches import BatchOrder
 from lsr.train.config import BatchConfig
-from lsr.train.mining import Mining, mine
+from lsr.train.negatives import Mining, mine
 from lsr.train.pairs import TrainingCorpus
 from tests.lsr.train.tiny_training import tiny_corpus
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import InputError, UsageError
 from lsr.train import cross_encoder
 from lsr.train.cross_encoder import CrossEncoder, CrossEncoderConfig, ScoreFile

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from lsr.catalogue import load_encoder
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.encoders.catalogue import load_encoder
 from lsr.errors import InputError, MissingDependencyError, NotFoundError, UsageError
 from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
 from lsr.train.export import Exported
-from tests.lsr.decoders import TEXTS, Plain, byte_level, save, sentence_piece
+from tests.lsr.encoders.decoders import TEXTS, Plain, byte_level, save, sentence_piece
 
 READINGS = {
     "plain": DecoderStudentConfig(),

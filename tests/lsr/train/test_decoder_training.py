@@ -8,12 +8,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from index.mining import retrieve
-from lsr.catalogue import load_encoder
+from lsr.encoders.catalogue import load_encoder
 from lsr.errors import UsageError
 from lsr.train.config import TrainingConfig
 from lsr.train.config_file import parse_config, read_toml
 from lsr.train.run import Tools, Watching, run_training
-from tests.lsr.decoders import byte_level, save
+from tests.lsr.encoders.decoders import byte_level, save
 
 WORDS = ["wing", "flow", "plate", "shock", "heat", "layer", "gas", "lift", "drag", "jet"]
 

@@ -8,12 +8,12 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from lsr.catalogue import load_encoder
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.encoders.catalogue import load_encoder
 from lsr.errors import InputError, UsageError
 from lsr.train.export import Exported, export_encoder
 from lsr.vocabulary import Vocabulary
-from tests.lsr import published
+from tests.lsr.encoders import published
 
 # Of unlike lengths, the last ones beyond every max_length here, none blank.
 TEXTS = [

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.head import VocabularyProjection
-from lsr.pruning import Pruning
+from lsr.backbones.projection import VocabularyProjection
+from lsr.encoders.term_pruning import Pruning
 from lsr.train.max_pooling import PooledMaxima, winning_positions
 
 LENGTHS = [4, 1, 7, 2]

@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.train.export import Exported, export_encoder
 from lsr.train.model_card import ModelCard, Result, Source, without_paths
-from tests.lsr import published
+from tests.lsr.encoders import published
 
 CONFIG = """\
 # The recipe of "ours"

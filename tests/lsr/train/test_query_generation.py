@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import UsageError
 from lsr.train.query_generation import KINDS, QueryGeneration, generate
 from tests.strategies import texts

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.encoders.term_counts import lexical_statistics
+from lsr.encoders.term_lookup import TermLookup
 from lsr.errors import UsageError
-from lsr.lookup import TermLookup
-from lsr.term_counts import lexical_statistics
 from lsr.train.query_table import QueryTable, initial_table
 from tests.lsr.train.tiny_training import (
     SPECIAL,

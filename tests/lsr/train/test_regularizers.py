@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsr.encoders.term_pruning import Pruning
 from lsr.errors import InputError, UsageError
-from lsr.pruning import Pruning
 from lsr.sparse import SparseBatch
 from lsr.train.regularizers import (
     REGULARIZERS,

@@ -7,8 +7,8 @@ import pytest
 import torch
 import transformers
 
-from lsr.batching import Batcher
-from lsr.checkpoint import Checkpoint
+from lsr.backbones.batching import Batcher
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import InputError
 from lsr.train.export import Exported
 from lsr.train.student import MaskedLanguageStudent

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lsr.catalogue import load_encoder
-from lsr.dense import DenseEncoder
+from lsr.backbones.pooled import Tower
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.term_counts import collection_statistics
 from lsr.errors import CorruptionError, InputError, UsageError
-from lsr.lexical import Bm25Encoder
 from lsr.sparse import SparseBatch, SparseVector
-from lsr.term_counts import collection_statistics
-from lsr.tower import Tower
 from lsr.train import vector_cache
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.teachers import DenseTeacher, Ensemble, SparseTeacher, load_teacher, min_max

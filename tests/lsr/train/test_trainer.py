@@ -10,9 +10,9 @@ from safetensors.numpy import load_file
 
 from eval.judged_set import JudgedSet
 from index.mining import retrieve
-from lsr.catalogue import load_encoder
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.term_counts import lexical_statistics
 from lsr.errors import CollapseError, UsageError
-from lsr.term_counts import lexical_statistics
 from lsr.train.config import (
     BatchConfig,
     EvaluationConfig,

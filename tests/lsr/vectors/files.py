@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vectors.csr import Maker
 from lsr.vectors.formats import open_vectors, vector_writer

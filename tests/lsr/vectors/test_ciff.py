@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, InputError, LsrError, MissingDependencyError
 from lsr.vectors import ciff, ciff_messages
 from lsr.vectors.ciff import CiffVectors

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, InputError, LsrError
 from lsr.vectors.csr import DTYPES, CsrVectors
 from lsr.vocabulary import Vocabulary

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lsr import readers
-from lsr.documents import Document
+from lsr.corpus import readers
+from lsr.corpus.documents import Document
 from lsr.errors import InputError, UsageError
 from lsr.vectors import json_lines
 from lsr.vectors.formats import open_vectors

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.documents import Document
+from lsr.corpus.documents import Document
 from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.vectors.formats import FORMATS, format_of, open_vectors, vector_writer
 from lsr.vectors.quantisation import check_scale, quantise

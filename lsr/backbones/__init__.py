@@ -1,0 +1,1 @@
+"""The models under the encoders: checkpoints, tokenizers, transformers, projections."""

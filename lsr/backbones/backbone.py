@@ -1,0 +1,190 @@
+"""What stands between token ids and the vocabulary projection: a language model's states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsr.backbones.batching import TokenBatch
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.model_weights import load_model, load_wrapped_model, longest_input, read_tensors
+from lsr.backbones.projection import VocabularyProjection
+from lsr.errors import InputError
+
+
+class Backbone(Protocol):
+    """A loaded language model, cut in two before its vocabulary projection.
+
+    ``device`` is where it computes; ``projection`` is the part behind the cut.
+    """
+
+    device: torch.device
+    projection: VocabularyProjection
+
+    def longest(self, wanted: int) -> int:
+        """``wanted`` tokens, or as many as the model can take."""
+        ...
+
+    def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """What enters the projection at each position that is pooled, without padding.
+
+        Returns:
+            float (tokens, width), the documents of the batch one after the other, and int64
+            (documents + 1,), where each begins.
+        """
+        ...
+
+
+class MaskedLanguageModel(Backbone):
+    """A checkpoint that transformers loads as ``AutoModelForMaskedLM``; bfloat16 on a GPU.
+
+    Raises:
+        InputError: it can't be loaded as one, or its projection has too few rows.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, trust_remote_code: bool = False) -> None:
+        model = load_model(checkpoint, "AutoModelForMaskedLM", trust_remote_code, "auto")
+        self._cut(model, checkpoint)
+
+    def _cut(self, model: Any, checkpoint: Checkpoint) -> None:
+        self._model = model
+        self.device = self._model.device
+        projection = self._model.get_output_embeddings()
+        terms = checkpoint.vocabulary.size
+        if projection is None or projection.weight.shape[0] < terms:
+            raise InputError(
+                f"the checkpoint {checkpoint.name!r} has no vocabulary projection over its "
+                f"{terms} terms; SPLADE needs a masked language model"
+            )
+        self.projection = VocabularyProjection(projection.weight, projection.bias, terms)
+        # The model then returns what enters its projection.
+        projection.forward = lambda states: states
+
+    def longest(self, wanted: int) -> int:
+        """``wanted`` tokens, or as many as the model has positions for."""
+        return longest_input(self._model, wanted)
+
+    def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """States at the real tokens."""
+        ids = torch.from_numpy(batch.ids).to(self.device)
+        mask = torch.from_numpy(batch.mask).to(self.device)
+        states = self._model(input_ids=ids, attention_mask=mask).logits
+        return states[mask.bool()], batch.offsets
+
+
+class EpicLanguageModel(MaskedLanguageModel):
+    """A masked language model with the two further heads of EPIC's document side.
+
+    MacAvaney et al. 2020, "Expansion via Prediction of Importance with Contextualization", eqs. 1
+    to 4; the layout is that of thongnt99/learned-sparse-retrieval (``lsr/models/mlm.py``): a
+    BertForMaskedLM, under any prefix, beside ``term_importance.linear`` and
+    ``doc_quality.linear``, each (1, width).
+
+    Raises:
+        InputError: the checkpoint lacks one of the three.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._cut(load_wrapped_model(checkpoint, "AutoModelForMaskedLM"), checkpoint)
+        self._importance = TermHead(checkpoint, ("term_importance.linear",), self.device)
+        self._quality = TermHead(checkpoint, ("doc_quality.linear",), self.device)
+        whole = self.projection
+        bias = whole.weight.new_zeros(whole.terms) if whole.bias is None else whole.bias
+        # Weighing a logit weighs state and bias alike: the bias is one more column.
+        weight = torch.cat([whole.weight, bias[:, None]], dim=1)
+        self.projection = VocabularyProjection(weight, None, whole.terms)
+
+    def weighed_states(
+        self, batch: TokenBatch
+    ) -> tuple[torch.Tensor, NDArray[np.int64], NDArray[np.float32]]:
+        """States times their importance log1p(softplus(.)), and each document's quality.
+
+        Returns:
+            float (tokens, width + 1), int64 (documents + 1,), and float32 (documents,) in (0, 1).
+        """
+        ids = torch.from_numpy(batch.ids).to(self.device)
+        mask = torch.from_numpy(batch.mask).to(self.device)
+        output = self._model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        hidden = output.hidden_states[-1]
+        states = output.logits[mask.bool()]
+        weights = torch.nn.functional.softplus(self._importance(hidden[mask.bool()])).log1p()
+        ones = states.new_ones(len(states), 1)
+        quality = self._quality(hidden[:, 0]).sigmoid().flatten().float().cpu().numpy()
+        return torch.cat([states, ones], dim=1) * weights, batch.offsets, quality
+
+
+class LastHiddenStates:
+    """The last hidden states of any encoder, however its checkpoint names it."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._model: Any = load_wrapped_model(checkpoint, "AutoModel")
+        self.device: torch.device = self._model.device
+
+    def longest(self, wanted: int) -> int:
+        """``wanted`` tokens, or as many as the model has positions for."""
+        return longest_input(self._model, wanted)
+
+    def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """float (tokens, width) at the real tokens, and int64 (documents + 1,)."""
+        ids = torch.from_numpy(batch.ids).to(self.device)
+        mask = torch.from_numpy(batch.mask).to(self.device)
+        states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return states[mask.bool()], batch.offsets
+
+
+class EmbeddingProjection(LastHiddenStates, Backbone):
+    """SPARTA: last hidden states against the model's own input embeddings, without context.
+
+    Zhao et al. 2021, eqs. 1 to 4, as in BEIR (``beir/retrieval/models/sparta.py``), which has no
+    bias.
+
+    Raises:
+        InputError: the checkpoint has fewer embeddings than terms.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint)
+        weight = self._model.get_input_embeddings().weight
+        terms = checkpoint.vocabulary.size
+        if weight.shape[0] < terms:
+            raise InputError(
+                f"the checkpoint {checkpoint.name!r} embeds {weight.shape[0]} tokens, fewer than "
+                f"the {terms} terms of its tokenizer"
+            )
+        self.projection = VocabularyProjection(weight, None, terms)
+
+
+class TermHead:
+    """A linear layer from a hidden state to one number.
+
+    Args:
+        checkpoint: whose safetensors hold ``NAME.weight`` (1, width); ``NAME.bias`` (1,) may be
+            missing.
+        names: what the layer may be called; the first that is there counts.
+        device: where it computes.
+
+    Raises:
+        InputError: there is no such layer.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, names: Sequence[str], device: torch.device) -> None:
+        tensors = read_tensors(checkpoint)
+        for name in names:
+            weight = tensors.get(f"{name}.weight")
+            if weight is not None and weight.ndim == 2 and weight.shape[0] == 1:
+                bias = tensors.get(f"{name}.bias", torch.zeros(1))
+                self._weight = weight.float().to(device)
+                self._bias = bias.float().to(device)
+                return
+        raise InputError(
+            f"the checkpoint {checkpoint.name!r} has no layer from hidden states to one number; "
+            f"looked for {', '.join(names)}"
+        )
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """(..., width) to (..., 1)."""
+        return torch.nn.functional.linear(states, self._weight, self._bias)

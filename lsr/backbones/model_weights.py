@@ -1,0 +1,140 @@
+"""A checkpoint's weights as a torch module, with what transformers raises explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.torch_runtime import first_line, transformers
+from lsr.errors import InputError
+
+CLASSIFIER = "AutoModelForSequenceClassification"
+
+
+def longest_input(model: Any, wanted: int) -> int:
+    """``wanted`` tokens, or as many as a model has positions for.
+
+    Positions of the RoBERTa family begin after the padding index.
+    """
+    limit = getattr(model.config, "max_position_embeddings", None) or wanted
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None):
+            limit -= module.padding_idx + 1
+    return min(wanted, limit)
+
+
+def load_model(
+    checkpoint: Checkpoint,
+    auto_class: str,
+    trust_remote_code: bool = False,
+    dtype: str = "float32",
+) -> Any:
+    """A checkpoint as a module in inference mode, on the GPU where there is one.
+
+    Args:
+        checkpoint: where the configuration and the safetensors weights are.
+        auto_class: name of a transformers class such as ``AutoModelForMaskedLM``.
+        trust_remote_code: whether the checkpoint's own Python code may run.
+        dtype: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is bfloat16 on a GPU, else
+            float32.
+
+    Raises:
+        InputError: transformers can't load it as that class, or it lacks weights of that class.
+        UsageError: it needs code of its own, which is not trusted.
+    """
+
+    def load(loader: Any, settings: dict[str, Any]) -> Any:
+        return loader.from_pretrained(
+            checkpoint.folder, trust_remote_code=trust_remote_code, **settings
+        )
+
+    return _load(checkpoint, auto_class, trust_remote_code, dtype, load)
+
+
+def load_wrapped_model(checkpoint: Checkpoint, auto_class: str) -> Any:
+    """As ``load_model``, for a model that another module wraps.
+
+    Term-weighting models keep their language model under a name of their own, such as
+    ``coil_encoder.bert.``, beside their head. The place of its input embeddings tells which.
+
+    Raises:
+        InputError: as for ``load_model``.
+    """
+    import torch
+
+    def load(loader: Any, settings: dict[str, Any]) -> Any:
+        config = transformers().AutoConfig.from_pretrained(checkpoint.folder)
+        with torch.device("meta"):
+            skeleton = loader.from_config(config)
+        embeddings = skeleton.get_input_embeddings()
+        (mark,) = (f"{n}.weight" for n, m in skeleton.named_modules() if m is embeddings)
+        tensors = read_tensors(checkpoint)
+        prefixes = [name.removesuffix(mark) for name in tensors if name.endswith(mark)]
+        if not prefixes:
+            raise ValueError(f"no tensor is named {mark}, with or without a prefix")
+        prefix = min(prefixes, key=len)
+        state = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(prefix)
+        }
+        return type(skeleton).from_pretrained(None, config=config, state_dict=state, **settings)
+
+    return _load(checkpoint, auto_class, False, "float32", load)
+
+
+def read_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Name and torch tensor of everything in the checkpoint's safetensors files.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    transformers()
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Any] = {}
+    for path in sorted(checkpoint.folder.glob("*.safetensors")):
+        try:
+            tensors |= load_file(path)
+        except Exception as error:  # what safetensors raises has no common base
+            raise InputError(f"{path} is no safetensors file ({first_line(error)})") from error
+    return tensors
+
+
+def _load(
+    checkpoint: Checkpoint,
+    auto_class: str,
+    trust_remote_code: bool,
+    dtype: str,
+    load: Callable[[Any, dict[str, Any]], Any],
+) -> Any:
+    loader = getattr(transformers(), auto_class)
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto":
+        dtype = "bfloat16" if device == "cuda" else "float32"
+    checkpoint.check_code(trust_remote_code)
+    settings = {
+        "dtype": getattr(torch, dtype),
+        "use_safetensors": True,
+        "output_loading_info": True,
+    }
+    try:
+        model, info = load(loader, settings)
+    except InputError:
+        raise
+    except Exception as error:  # what transformers and safetensors raise has no common base
+        raise InputError(
+            f"the checkpoint {checkpoint.name!r} can't be loaded as {auto_class} "
+            f"({first_line(error)})"
+        ) from error
+    # transformers fills what is missing with random numbers; only a classifier uses the pooler.
+    pooled = auto_class == CLASSIFIER
+    if missing := sorted(key for key in info["missing_keys"] if pooled or "pooler" not in key):
+        raise InputError(
+            f"the checkpoint {checkpoint.name!r} lacks {len(missing)} weights of an {auto_class}, "
+            f"such as {missing[0]}; give a checkpoint that was trained as one"
+        )
+    return model.eval().to(device)

@@ -1,0 +1,1 @@
+"""What goes in and what is asked: documents, queries, judgements, and their files."""

@@ -1,0 +1,61 @@
+"""Relevance judgements (qrels): TREC and BEIR files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lsr.corpus.readers import numbered_lines
+from lsr.errors import InputError
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""Query id to document id to grade."""
+
+
+def read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    """Read TREC qrels (query, iteration, document, grade) or BEIR's TSV (query, document, grade).
+
+    Raises:
+        InputError: a line is neither, the file can't be read, or it holds no judgement.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    for number, line in numbered_lines(path):
+        cells = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
+        if not line.strip() or (number == 1 and cells[-1] == "score"):
+            continue
+        if len(cells) == 4:
+            cells = [cells[0], cells[2], cells[3]]
+        try:
+            query, document, grade = cells
+            qrels.setdefault(query, {})[document] = int(grade)
+        except ValueError:
+            raise InputError(
+                f"{path}:{number}: {line.strip()!r} is no judgement; lines are "
+                "'query iteration document grade' or tab-separated query, document, grade"
+            ) from None
+    if not qrels:
+        raise InputError(f"{path} holds no judgement")
+    return qrels
+
+
+def write_qrels(path: Path, qrels: Qrels) -> None:
+    """Write TREC qrels, one ``query 0 document grade`` a line.
+
+    Raises:
+        InputError: an id holds white space, which the format can't.
+    """
+    with path.open("w", encoding="utf-8") as stream:
+        for query, judgements in qrels.items():
+            for document, grade in judgements.items():
+                check_trec_id(query)
+                check_trec_id(document)
+                stream.write(f"{query} 0 {document} {grade}\n")
+
+
+def check_trec_id(identifier: str) -> None:
+    """Raise InputError if a TREC file can't hold the id."""
+    if not identifier or len(identifier.split()) != 1 or identifier != identifier.strip():
+        raise InputError(
+            f"the id {identifier!r} holds white space, which TREC files can't hold; "
+            "rename it, or leave out --save-run and --save-qrels"
+        )

@@ -1,0 +1,119 @@
+"""BM25 over word pieces, as impacts: the lexical encoder, which needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.encoders.encoder import SparseEncoder, canonical_name, fingerprint
+from lsr.encoders.term_counts import STOP_WORDS, count_terms, weak_terms
+from lsr.encoders.term_pooling import owners
+from lsr.errors import UsageError
+from lsr.sparse import SparseBatch, SparseVector
+from lsr.statistics import CollectionStatistics
+from lsr.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Bm25Config:
+    """``k1`` saturates term frequency, ``b`` normalises by length; Anserini's defaults.
+
+    ``stopwords`` is ``english`` or ``none``.
+    """
+
+    k1: float = 0.9
+    b: float = 0.4
+    stopwords: str = "english"
+
+    def __post_init__(self) -> None:
+        if not (self.k1 >= 0 and np.isfinite(self.k1)):
+            raise UsageError(f"k1 is {self.k1}; allowed is 0 or more")
+        if not 0 <= self.b <= 1:
+            raise UsageError(f"b is {self.b}; allowed is 0 to 1")
+        if self.stopwords not in ("english", "none"):
+            raise UsageError(f"stopwords is {self.stopwords!r}; allowed are english and none")
+
+
+class Bm25Encoder(SparseEncoder):
+    """Robertson and Zaragoza (2009), eq. 3.15, in Lucene's form without the factor (k1 + 1).
+
+    score(q, d) = sum over t of qtf(t) * idf(t) * tf / (tf + k1 * (1 - b + b * |d| / avgdl)).
+    Documents are stored as counts of all terms; ``impacts`` weighs them, queries carry the IDF.
+    Punctuation and stop words do not count for |d|, and a query uses them only if it has nothing
+    else, so "to be or not to be" still finds something.
+    """
+
+    stores_counts = True
+    needs_statistics = True
+    uses_statistics = True
+
+    def __init__(
+        self, config: Bm25Config | None = None, checkpoint: Checkpoint | None = None
+    ) -> None:
+        self.config = config or Bm25Config()
+        self.vocabulary = checkpoint.vocabulary if checkpoint else Vocabulary.bert_uncased()
+        self.name = canonical_name("bm25", checkpoint, self.config)
+        self.fingerprint = fingerprint(
+            "bm25", vocabulary=self.vocabulary.digest, config=asdict(self.config)
+        )
+        self._tokens = 0
+        self._weak = weak_terms(
+            self.vocabulary, STOP_WORDS if self.config.stopwords == "english" else frozenset()
+        )
+
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens of the documents that were encoded so far."""
+        return self._tokens
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
+        """Term counts of each text."""
+        counts = self._count(texts)
+        self._tokens += int(counts.values.sum(dtype=np.float64))
+        return counts
+
+    def encode_queries(
+        self, texts: Sequence[str], statistics: CollectionStatistics | None = None
+    ) -> SparseBatch:
+        """Count times IDF of each term of each text that is no stop word and no punctuation."""
+        if statistics is None:
+            raise UsageError("BM25 queries need the statistics of a collection")
+        rows = []
+        for row in self._count(texts):
+            strong = ~self._weak[row.indices]
+            kept = strong if strong.any() else np.ones_like(strong)
+            weights = row.values[kept] * statistics.idf[row.indices[kept]]
+            rows.append(SparseVector(row.indices[kept], weights))
+        return SparseBatch.from_rows(rows, self.vocabulary.size)
+
+    def statistics(self, stored: SparseBatch) -> CollectionStatistics:
+        """Statistics of stored counts, to weigh them by."""
+        lengths = self._lengths(stored)
+        average = float(lengths.sum() / max(len(stored), 1))
+        return CollectionStatistics(len(stored), stored.document_frequency(), average)
+
+    def impacts(self, stored: SparseBatch, statistics: CollectionStatistics | None) -> SparseBatch:
+        """tf / (tf + k1 * (1 - b + b * |d| / avgdl)) of each stored count."""
+        if statistics is None:
+            raise UsageError("BM25 impacts need the statistics of a collection")
+        tf = stored.values.astype(np.float64)
+        rows = owners(stored)
+        relative = self._lengths(stored) / (statistics.average_length or 1.0)
+        norms = self.config.k1 * (1 - self.config.b + self.config.b * relative)
+        weights = (tf / (tf + norms[rows])).astype(np.float32)
+        return SparseBatch(stored.indptr, stored.indices, weights, stored.vocabulary_size)
+
+    def _lengths(self, stored: SparseBatch) -> NDArray[np.float64]:
+        rows = owners(stored)
+        counted = np.where(self._weak[stored.indices], 0.0, stored.values.astype(np.float64))
+        lengths: NDArray[np.float64] = np.bincount(
+            rows, weights=counted, minlength=len(stored)
+        ).astype(np.float64)
+        return lengths
+
+    def _count(self, texts: Sequence[str]) -> SparseBatch:
+        return count_terms(self.vocabulary, texts)

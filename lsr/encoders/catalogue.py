@@ -1,0 +1,117 @@
+"""Every family of sparse encoders, and an encoder by its name.
+
+This is the roof over ``lsr.encoders``: nothing below imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.declared import side_checkpoint, static_weights
+from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
+from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
+from lsr.encoders.encoder import SparseEncoder, trusts_code
+from lsr.encoders.packaged import DEFAULT_ENCODER
+from lsr.encoders.presets import PRESETS, load_preset, preset_of_hub_id
+from lsr.encoders.two_sided import PAIRS, load_pair
+from lsr.errors import NotFoundError, UsageError
+from lsr.settings import configure, unquoted
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderName:
+    """A parsed encoder name: ``[FAMILY:][MODEL][,key=value...]``.
+
+    ``bm25``, ``bm25,k1=1.2``, ``naver/splade-v3``, ``splade:./folder,max_length=512`` and
+    ``inference-free:./folder,idf=collection`` are names. A preset may stand for the family, as in
+    ``splade-v3`` and ``splade-v3:./folder``. A value may stand in double quotes, so that it can
+    be empty, or begin or end with a space.
+    """
+
+    family: str | None
+    model: str
+    options: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, name: str) -> EncoderName:
+        """Split a name.
+
+        Raises:
+            UsageError: the name is empty, or an option is not ``key=value`` or stands twice.
+        """
+        head, *settings = name.strip().split(",")
+        options = dict(setting.partition("=")[::2] for setting in settings)
+        whole = all(options) and all(options.values()) and len(options) == len(settings)
+        if not head or not whole:
+            raise UsageError(
+                f"{name!r} is not an encoder name; write NAME or NAME,key=value, "
+                "for example bm25, bm25,k1=1.2, splade:MODEL or MODEL,max_length=512"
+            )
+        options = {key: unquoted(value) for key, value in options.items()}
+        if head in FAMILIES or head in PRESETS:
+            return cls(head, "", options)
+        family, colon, model = head.partition(":")
+        if colon and (family in FAMILIES or family in PRESETS):
+            return cls(family, model, options)
+        return cls(None, head, options)
+
+
+def load_encoder(name: str) -> SparseEncoder:
+    """The encoder of that name; its weights are read when something is first encoded.
+
+    A preset's handling applies where the preset is named, and where its hub id is given alone.
+
+    Raises:
+        NotFoundError: no such checkpoint.
+        UsageError: the name or one of its options is malformed, or the checkpoint runs code of
+            its own, which was not allowed.
+    """
+    parsed = EncoderName.parse(name)
+    family = parsed.family
+    if family == "bm25" and not parsed.model:
+        return FAMILIES["bm25"](None, parsed.options)
+    preset = PRESETS.get(family) if family else preset_of_hub_id(parsed.model)
+    if preset:
+        return load_preset(preset, parsed.model, parsed.options)
+    _check_version(parsed.model)
+    if not parsed.model:
+        raise UsageError(f"{name!r} names no model; write {family}:MODEL")
+    if family == "decoder":
+        return FAMILIES["decoder"](parsed.model, parsed.options)
+    checkpoint = Checkpoint.resolve(parsed.model, trusts_code(parsed.options))
+    if family is None:
+        table = checkpoint.root_path("idf.json") or static_weights(checkpoint)
+        tabled = table is not None and side_checkpoint(checkpoint, "query") is None
+        family = "inference-free" if tabled else "splade"
+    return FAMILIES[family](checkpoint, parsed.options)
+
+
+def _check_version(model: str) -> None:
+    stem = DEFAULT_ENCODER.rstrip("0123456789")
+    if model.removeprefix(stem).isdecimal() and not Path(model).exists():
+        raise NotFoundError(
+            f"the model {model!r} came with another version of lsr; this one has "
+            f"{DEFAULT_ENCODER}: index again with it, or install the version that has {model}"
+        )
+
+
+def _bm25(checkpoint: Checkpoint | None, options: Mapping[str, str]) -> SparseEncoder:
+    return Bm25Encoder(configure(Bm25Config, options), checkpoint)
+
+
+def _decoder(model: str, options: Mapping[str, str]) -> SparseEncoder:
+    return DecoderEncoder.load(model, configure(DecoderConfig, options))
+
+
+def _pair(family: str) -> Callable[..., SparseEncoder]:
+    return lambda checkpoint, options: load_pair(family, PAIRS[family], checkpoint, options)
+
+
+FAMILIES: dict[str, Callable[..., SparseEncoder]] = {
+    "bm25": _bm25,
+    **{family: _pair(family) for family in PAIRS},
+    "decoder": _decoder,
+}

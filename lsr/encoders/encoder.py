@@ -1,0 +1,87 @@
+"""What an encoder is: the protocol, its fingerprint and its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.errors import UsageError
+from lsr.settings import SWITCH, changed, spell
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+from lsr.vocabulary import Vocabulary
+
+
+class SparseEncoder(Protocol):
+    """Turns documents and queries into sparse term weights over one vocabulary.
+
+    ``name`` loads the same encoder again; ``fingerprint`` changes with anything that changes a
+    vector (family, weights, vocabulary, settings) and not with where the checkpoint lies.
+    ``stores_counts`` is true where document vectors are raw term counts that become weights only
+    with the statistics of the collection (BM25). ``needs_statistics`` is true where
+    ``encode_queries`` needs the statistics of the collection's term counts, ``uses_statistics``
+    where it takes them into account if they are there.
+    """
+
+    name: str
+    vocabulary: Vocabulary
+    fingerprint: str
+    stores_counts: bool = False
+    needs_statistics: bool = False
+    uses_statistics: bool = False
+
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that were encoded so far, for progress; 0 where none are counted."""
+        return 0
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
+        """One row a text, as it is stored."""
+        ...
+
+    def encode_queries(
+        self, texts: Sequence[str], statistics: CollectionStatistics | None = None
+    ) -> SparseBatch:
+        """One row a text, ready to be scored against ``impacts``."""
+        ...
+
+    def impacts(self, stored: SparseBatch, statistics: CollectionStatistics | None) -> SparseBatch:
+        """The weights that are scored, from the weights that are stored: the same, but for BM25."""
+        return stored
+
+    def statistics(self, stored: SparseBatch) -> CollectionStatistics:
+        """Statistics of stored vectors, where ``stores_counts``; else raises UsageError."""
+        raise UsageError(f"the encoder {self.name} stores weights, which have no statistics")
+
+
+def fingerprint(family: str, **parts: Any) -> str:
+    """``family-`` and 16 hexadecimal digits over everything that changes a vector."""
+    canonical = json.dumps([family, parts], sort_keys=True)
+    return f"{family}-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
+
+
+def trusts_code(options: Mapping[str, str]) -> bool:
+    """Whether the options let the checkpoint's own Python code run."""
+    given = (value for key, value in options.items() if key.endswith("trust_remote_code"))
+    return any(SWITCH.get(value, False) for value in given)
+
+
+def canonical_name(family: str, checkpoint: Checkpoint | None, options: object) -> str:
+    """The name that loads the same encoder again: family, model, and each non-default option."""
+    head = family if checkpoint is None else f"{family}:{checkpoint.name}"
+    settings = [f"{key}={spell(value)}" for key, value in changed(options).items()]
+    return ",".join([head, *settings])
+
+
+def short_name(encoder: str) -> str:
+    """An encoder's name without the path to its folder, for display."""
+    head, *options = encoder.split(",")
+    family, colon, model = head.rpartition(":")
+    # A concatenated dense encoder has two models.
+    parts = model.split("+")
+    names = [Path(part).name if Path(part).is_absolute() else part for part in parts]
+    return ",".join([family + colon + "+".join(names), *options])

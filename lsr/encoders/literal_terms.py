@@ -1,0 +1,63 @@
+"""A text's own terms, weighed as BM25 weighs them, beside what a model makes of the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.term_counts import STOP_WORDS, count_terms, weak_terms
+from lsr.encoders.term_pooling import owners, pool_terms
+from lsr.sparse import SparseBatch
+from lsr.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class LiteralTerms:
+    """weight * tf / (tf + k1 * (1 - b + b * |d| / length)) for each term of a text.
+
+    A language model that pools by maximum sees no term frequency and no length, and rare words
+    that it has not learned get no weight from it. BM25's part of the score (Robertson and Zaragoza
+    2009, eq. 3.15), added to the model's weights, leaves to the model what BM25 misses, as in
+    CLEAR (Gao et al. 2021, "Complement Lexical Retrieval Model with Semantic Residual Embeddings").
+    IDF is the query's part. Stop words and punctuation get nothing and do not count for |d|.
+
+    ``length`` is the mean |d| of the training documents, so that weights do not depend on the
+    collection.
+    """
+
+    vocabulary: Vocabulary
+    weight: float
+    length: float
+    k1: float = 0.9
+    b: float = 0.4
+
+    def __call__(self, texts: Sequence[str]) -> SparseBatch:
+        """One row a text; texts are not truncated."""
+        counts = count_terms(self.vocabulary, texts)
+        counts = counts.keep(~self._weak[counts.indices])
+        rows = owners(counts)
+        tf = counts.values.astype(np.float64)
+        lengths = np.bincount(rows, weights=tf, minlength=len(counts))
+        norms = self.k1 * (1 - self.b + self.b * lengths / self.length)
+        weights = (self.weight * tf / (tf + norms[rows])).astype(np.float32)
+        return SparseBatch(counts.indptr, counts.indices, weights, counts.vocabulary_size)
+
+    def add_to(self, weights: SparseBatch, texts: Sequence[str]) -> SparseBatch:
+        """The weights of the same texts, each the larger for its literal part."""
+        own = self(texts)
+        shape = len(weights), weights.vocabulary_size
+        return pool_terms(
+            np.concatenate([owners(weights), owners(own)]),
+            np.concatenate([weights.indices, own.indices]).astype(np.int64),
+            np.concatenate([weights.values, own.values]),
+            shape,
+            "sum",
+        )
+
+    @cached_property
+    def _weak(self) -> NDArray[np.bool_]:
+        return weak_terms(self.vocabulary, STOP_WORDS)

@@ -1,0 +1,339 @@
+"""Term weights from a language model's vocabulary projection: terms weighed, and terms added."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.backbones.batching import Batcher, TokenBatch
+from lsr.backbones.bert import BertLanguageModel
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.declared import (
+    Side,
+    declared_length,
+    declared_literal,
+    declared_logs,
+    declared_pool,
+    declared_top_k,
+)
+from lsr.backbones.torch_runtime import has_gpu, inference_mode, transformers
+from lsr.encoders.component import Component, Lazy, SharedModels
+from lsr.encoders.literal_terms import LiteralTerms
+from lsr.encoders.term_counts import count_terms
+from lsr.encoders.term_pooling import owners, pool_terms
+from lsr.encoders.term_pruning import SPECIAL, Pruning, folded_terms, special_terms
+from lsr.errors import UsageError
+from lsr.settings import changed, check_choice, check_length, check_logs
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+from lsr.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from lsr.backbones.backbone import Backbone
+
+# Tokens a batch: on a CPU the states and a tile of logits should stay in the cache.
+TOKEN_BUDGET = {"cpu": 1024, "cuda": 65_536}
+
+
+@dataclass(frozen=True, slots=True)
+class MlmConfig:
+    """How logits become term weights.
+
+    ``max_length`` tokens of a text count, prefix and special tokens included. ``logs`` is 1 or 2
+    logarithms and ``pool`` is ``max``, ``sum``, or ``cls`` for the first position alone.
+    ``max_length=0``, ``logs=0``, ``pool=auto`` and ``top_k=-1`` take what the checkpoint's
+    sentence-transformers settings say, else 256, 1, ``max`` and 0.
+    ``shift`` is subtracted from each logit, and each position keeps its ``position_top_k`` largest
+    (0: all). ``threshold``, ``top_k`` and ``prune`` are those of ``Pruning``, ``special`` that of
+    ``special_terms``. ``positions=text`` pools no special tokens and no prefix, ``no-prefix`` no
+    prefix. ``own_terms`` keeps only terms that occur in the text, ``fold=case-space`` joins terms
+    that differ by case or leading space, by the larger weight. ``prefix`` stands before each text.
+    ``head=embeddings`` projects onto the input embeddings. ``importance=epic`` weighs positions and
+    documents as EPIC does. ``literal`` adds ``LiteralTerms`` of that weight, ``literal_length``
+    being their ``length``; -1 and 0 take what the checkpoint says, else none and 100.
+    ``trust_remote_code`` lets the checkpoint's own code run.
+    """
+
+    max_length: int = 0
+    logs: int = 0
+    pool: str = "auto"
+    shift: float = 0.0
+    position_top_k: int = 0
+    threshold: float = 0.0
+    top_k: int = -1
+    prune: float = 0.0
+    special: str = "keep"
+    positions: str = "all"
+    own_terms: bool = False
+    fold: str = "none"
+    prefix: str = ""
+    head: str = "mlm"
+    importance: str = "none"
+    literal: float = -1.0
+    literal_length: float = 0.0
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_length:
+            check_length(self.max_length)
+        check_logs(self.logs)
+        if not (self.shift >= 0 and np.isfinite(self.shift)):
+            raise UsageError(f"shift is {self.shift}; allowed is 0 or more")
+        if self.position_top_k < 0:
+            raise UsageError(f"position_top_k is {self.position_top_k}; allowed is 0 or more")
+        check_choice("pool", self.pool, ("auto", "max", "sum", "cls"))
+        check_choice("special", self.special, SPECIAL)
+        check_choice("positions", self.positions, ("all", "no-prefix", "text"))
+        check_choice("fold", self.fold, ("none", "case-space"))
+        check_choice("head", self.head, ("mlm", "embeddings"))
+        check_choice("importance", self.importance, ("none", "epic"))
+        if self.literal != -1 and not (self.literal >= 0 and np.isfinite(self.literal)):
+            raise UsageError(f"literal is {self.literal}; allowed is 0 or more")
+        if not (self.literal_length >= 0 and np.isfinite(self.literal_length)):
+            raise UsageError(f"literal_length is {self.literal_length}; allowed is 0 or more")
+        if self.importance == "epic" and (self.head != "mlm" or self.position_top_k):
+            raise UsageError("importance=epic goes with head=mlm, and without position_top_k")
+        Pruning(self.threshold, 0 if self.top_k == -1 else self.top_k, self.prune)
+
+
+class PooledLogits(Component):
+    """Logits pooled over positions, saturated by logarithms, pruned.
+
+    Max pooling: w_j = log1p(relu(max over positions i of z_ij)), Formal et al. 2021b ("SPLADE
+    v2") and Lassance et al. 2024; with two logarithms log1p(log1p(relu(max z))), Shen et
+    al. 2025. Sum pooling: w_j = sum over i of log1p(relu(z_ij)), Formal et al. 2021a ("SPLADE"),
+    eq. 3. With ``importance=epic`` (MacAvaney et al. 2020) z_ij is first multiplied by position i's
+    importance, and the weights at last by the document's quality.
+
+    Args:
+        vocabulary: the terms, and the tokenizer.
+        model: gives states, whatever stands behind it.
+        config: settings, with nothing left to the checkpoint.
+        identity: what of the model changes vectors.
+    """
+
+    needs_statistics = False
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        model: Lazy[Backbone | BertLanguageModel],
+        config: MlmConfig,
+        identity: Mapping[str, Any],
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.config = config
+        self.identity = identity
+        self._model = model
+        self._prune = Pruning(config.threshold, config.top_k, config.prune)
+        self._literal = None
+        if config.literal > 0:
+            self._literal = LiteralTerms(vocabulary, config.literal, config.literal_length)
+
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens that went through the model so far."""
+        return self._batcher.tokens if "_batcher" in vars(self) else 0
+
+    def encode(
+        self, texts: Sequence[str], statistics: CollectionStatistics | None = None
+    ) -> SparseBatch:
+        """Term weights of each text, in the order of the texts; the statistics are not used."""
+        weights = self._batcher.encode(
+            [self.config.prefix + text if text.strip() else text for text in texts], self._weigh
+        )
+        if self.config.own_terms:
+            keys = owners(weights) * weights.vocabulary_size + weights.indices
+            own = count_terms(self.vocabulary, texts)
+            own_keys = owners(own) * own.vocabulary_size + own.indices
+            weights = weights.keep(np.isin(keys, own_keys, assume_unique=True))
+        if self._literal:
+            weights = self._literal.add_to(weights, texts)
+        return self._prune(weights)
+
+    def _weigh(self, batch: TokenBatch) -> SparseBatch:
+        """One row for each text of the batch."""
+        with inference_mode():
+            pooled = self._pooled(batch)
+        if self._dropped is not None:
+            pooled = pooled.keep(~self._dropped[pooled.indices])
+        if self._stands is not None:
+            terms = self._stands[pooled.indices]
+            shape = len(pooled), pooled.vocabulary_size
+            pooled = pool_terms(owners(pooled), terms, pooled.values, shape)
+        return pooled
+
+    def _pooled(self, batch: TokenBatch) -> SparseBatch:
+        backbone: Any = self._model.value
+        quality = None
+        if self.config.importance == "epic":
+            states, offsets, quality = backbone.weighed_states(batch)
+        else:
+            states, offsets = backbone.states(batch)
+        kept = self._pooled_positions(batch, offsets)
+        if kept is not None:
+            states = states[kept]
+            before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
+            offsets = before[offsets]
+        filled = np.diff(offsets) > 0
+        bounds = np.concatenate([offsets[:-1][filled], offsets[-1:]])
+        pooled = self._saturated(backbone.projection, states, bounds)
+        if quality is not None:
+            pooled.values[:] *= quality[filled][owners(pooled)]
+        return pooled.expand(filled)
+
+    def _saturated(self, projection: Any, states: Any, offsets: NDArray[np.int64]) -> SparseBatch:
+        """The pooled weights of documents that each have a position."""
+        config = self.config
+        if len(offsets) == 1:
+            return SparseBatch.from_rows([], self.vocabulary.size)
+        if config.position_top_k:
+            logits, terms = projection.top_of_positions(states, config.position_top_k)
+            rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+            rows = np.repeat(rows, logits.shape[1])
+            weights = self._saturate(np.maximum(logits.ravel() - np.float32(config.shift), 0))
+            shape = len(offsets) - 1, self.vocabulary.size
+            how = "sum" if config.pool == "sum" else "max"
+            return pool_terms(rows, terms.ravel(), weights, shape, how)
+        pooled: SparseBatch
+        if config.pool == "sum":
+            pooled = projection.summed(states, offsets, self._saturate_logits)
+            return pooled
+        pooled = projection.largest(states, offsets, config.shift)
+        if config.shift:
+            pooled.values[:] -= np.float32(config.shift)
+        self._saturate(pooled.values)
+        return pooled
+
+    def _saturate(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The logarithms of what is not negative, in place."""
+        for _ in range(self.config.logs):
+            np.log1p(values, out=values)
+        return values
+
+    def _saturate_logits(self, logits: Any) -> Any:
+        logits = (logits - self.config.shift).relu()
+        for _ in range(self.config.logs):
+            logits = logits.log1p()
+        return logits
+
+    def _pooled_positions(
+        self, batch: TokenBatch, offsets: NDArray[np.int64]
+    ) -> NDArray[np.bool_] | None:
+        """bool (tokens,): the positions that are pooled, or None where all are."""
+        config = self.config
+        if config.pool != "cls" and config.positions == "all":
+            return None
+        ids = batch.ids[batch.mask.astype(bool)]
+        if config.pool == "cls":
+            kept = np.zeros(len(ids), dtype=np.bool_)
+            kept[offsets[:-1]] = True
+            return kept
+        kept = np.ones(len(ids), dtype=np.bool_)
+        leading, prefix = self._prefix_tokens
+        for place in range(leading, leading + prefix):
+            inside = offsets[:-1] + place
+            kept[inside[inside < offsets[1:]]] = False
+        if config.positions == "text":
+            kept &= ~np.isin(ids, list(self.vocabulary.special))
+        return kept
+
+    @cached_property
+    def _prefix_tokens(self) -> tuple[int, int]:
+        """How many special tokens begin a text, and how many tokens the prefix has after them."""
+        prefix = self.config.prefix
+        plain = self.vocabulary.tokenizer.encode(prefix + "a", add_special_tokens=False)
+        count = sum(start < len(prefix.rstrip()) for start, _ in plain.offsets)
+        whole = self.vocabulary.tokenizer.encode(prefix + "a").ids
+        leading = next(
+            place
+            for place in range(len(whole) - len(plain.ids) + 1)
+            if whole[place : place + len(plain.ids)] == plain.ids
+        )
+        return leading, count
+
+    @cached_property
+    def _dropped(self) -> NDArray[np.bool_] | None:
+        special = "drop" if self.config.own_terms else self.config.special
+        dropped = special_terms(self.vocabulary, special)
+        return dropped if dropped.any() else None
+
+    @cached_property
+    def _stands(self) -> NDArray[np.int64] | None:
+        return folded_terms(self.vocabulary) if self.config.fold == "case-space" else None
+
+    @cached_property
+    def _batcher(self) -> Batcher:
+        backbone = self._model.value
+        length = backbone.longest(self.config.max_length)
+        on_cpu = isinstance(backbone, BertLanguageModel) or backbone.device.type == "cpu"
+        budget = TOKEN_BUDGET["cpu" if on_cpu else "cuda"]
+        return Batcher(self.vocabulary, length, budget)
+
+
+def pooled_logits(
+    checkpoint: Checkpoint, config: MlmConfig, side: Side, models: SharedModels
+) -> PooledLogits:
+    """The component of a checkpoint: in the native core where that has its kind, else in torch.
+
+    Raises:
+        UsageError: the checkpoint needs code of its own, which is not trusted.
+    """
+    checkpoint.check_code(config.trust_remote_code)
+    resolved = replace(
+        config,
+        max_length=config.max_length or declared_length(checkpoint),
+        logs=config.logs or declared_logs(checkpoint, side),
+        top_k=declared_top_k(checkpoint) if config.top_k == -1 else config.top_k,
+        pool=declared_pool(checkpoint, side) if config.pool == "auto" else config.pool,
+        literal=declared_literal(checkpoint).weight if config.literal == -1 else config.literal,
+        literal_length=config.literal_length or declared_literal(checkpoint).length,
+    )
+    settings = changed(resolved, "max_length", "logs", "trust_remote_code")
+    for name, usual in {"pool": "max", "top_k": 0, "literal": 0.0}.items():
+        if settings.get(name) == usual:
+            del settings[name]
+    if "literal" not in settings:
+        del settings["literal_length"]
+    settings |= {"max_length": resolved.max_length, "logs": resolved.logs}
+    identity: dict[str, Any] = {"checkpoint": checkpoint.digest, "config": settings}
+    if config.trust_remote_code and (code := _code_digest(checkpoint)):
+        identity["code"] = code
+
+    # What the native core computes: the largest logits, in transformers' own architecture.
+    native = (
+        resolved.head == "mlm"
+        and resolved.importance == "none"
+        and resolved.pool != "sum"
+        and not resolved.position_top_k
+        and not resolved.trust_remote_code
+    )
+
+    def load() -> Backbone | BertLanguageModel:
+        if native and not has_gpu() and (bert := BertLanguageModel.of(checkpoint)):
+            return bert
+        transformers()
+        from lsr.backbones import backbone
+
+        if config.importance == "epic":
+            return backbone.EpicLanguageModel(checkpoint)
+        if config.head == "embeddings":
+            return backbone.EmbeddingProjection(checkpoint)
+        return backbone.MaskedLanguageModel(checkpoint, config.trust_remote_code)
+
+    key = checkpoint.folder, config.head, config.importance, config.trust_remote_code, native
+    return PooledLogits(checkpoint.vocabulary, models.get(key, load), resolved, identity)
+
+
+def _code_digest(checkpoint: Checkpoint) -> str | None:
+    """SHA-256 over the checkpoint's Python files, or None where it has none."""
+    paths = sorted(checkpoint.folder.glob("*.py"))
+    if not paths:
+        return None
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()

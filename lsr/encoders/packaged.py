@@ -1,0 +1,101 @@
+"""The models that ship inside this package.
+
+``python -m lsr.encoders.packaged FOLDER`` makes the default one of an exported encoder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from lsr.backbones.bert import BertLanguageModel
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.exported_folder import appearing
+from lsr.errors import InputError, NotFoundError
+
+# The model that ships with this package. Its name has a version, which changes with its weights.
+DEFAULT_ENCODER = "lsr-tiny-v1"
+MODELS = Path(__file__).parent.parent / "models"
+CARD = "README.md"
+KEPT = ("*.json", "*.safetensors", "*.md", "LICENSE*")
+LARGEST = 25 << 20
+
+
+def packaged_checkpoint(name: str) -> Checkpoint:
+    """The checkpoint of that name inside this package.
+
+    Raises:
+        NotFoundError: this installation lacks its files.
+    """
+    folder = MODELS / name
+    if not (folder / "config.json").is_file():
+        raise NotFoundError(
+            f"the model {name!r} should have come with this package, but its files are missing; "
+            "install lsr again, or give another encoder, such as bm25"
+        )
+    return Checkpoint(name, folder)
+
+
+def package_model(source: Path, folder: Path) -> int:
+    """Copy an exported encoder into ``folder``, its language model's weights as float16.
+
+    The folder appears whole or not at all, in place of an earlier one. config.json asks readers
+    to compute in float32.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        UsageError: the folder holds something other than an encoder.
+        InputError: the source has no model card, is no BERT masked language model, has weights
+            that float16 can't hold, or is larger than 25 MiB when packed.
+    """
+    if not (source / CARD).is_file():
+        raise InputError(f"{source} has no {CARD}; a packaged model needs its model card")
+    folder.parent.mkdir(exist_ok=True)
+    with appearing(folder, CARD) as new:
+        for pattern in KEPT:
+            for path in source.rglob(pattern):
+                target = new / path.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+        checkpoint = Checkpoint.resolve(str(new))
+        _halve(checkpoint)
+        if BertLanguageModel.of(checkpoint) is None:
+            raise InputError(
+                f"{source} is no BERT masked language model whose weights float16 can hold; "
+                "package one that was exported by lsr train"
+            )
+        size = sum(path.stat().st_size for path in new.rglob("*") if path.is_file())
+        if size > LARGEST:
+            raise InputError(
+                f"{source} takes {size:,} bytes when packed; allowed are {LARGEST:,}, so package a "
+                "smaller model"
+            )
+    return size
+
+
+def _halve(checkpoint: Checkpoint) -> None:
+    """Rewrite a checkpoint's weights as float16; what is too large for it becomes infinite."""
+    from safetensors.numpy import load_file, save
+
+    for path in checkpoint.folder.glob("*.safetensors"):
+        with np.errstate(over="ignore"):
+            halves = {
+                name: array.astype(np.float16) if array.dtype.kind == "f" else array
+                for name, array in load_file(path).items()
+            }
+        path.write_bytes(save(halves, metadata={"format": "pt"}))
+    config = checkpoint.json("config.json")
+    config.pop("torch_dtype", None)
+    text = json.dumps(config | {"dtype": "float32"}, indent=2) + "\n"
+    (checkpoint.folder / "config.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    made = MODELS / DEFAULT_ENCODER
+    print(f"{made}: {package_model(Path(sys.argv[1]), made):,} bytes")

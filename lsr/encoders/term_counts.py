@@ -1,0 +1,74 @@
+"""How often terms occur in texts, and the statistics of a collection that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.term_pooling import pool_terms
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+from lsr.vocabulary import Vocabulary
+
+# Lucene's English stop words, which Anserini leaves out by default.
+STOP_WORDS = frozenset(
+    "a an and are as at be but by for if in into is it no not of on or such that the their then "  # noqa: SIM905
+    "there these they this to was will with".split()
+)
+# How tokenizers spell a word's start or continuation: WordPiece, byte-level BPE, SentencePiece.
+WORD_MARKS = "##", "Ġ", "▁"
+# Texts whose tokens are held at a time.
+COUNTED = 8192
+
+
+def collection_statistics(
+    encoder: SparseEncoder, documents: Sequence[str], stored: SparseBatch
+) -> CollectionStatistics | None:
+    """What an encoder weighs queries and counts by, of documents outside any collection.
+
+    Args:
+        encoder: any.
+        documents: their texts.
+        stored: what the encoder makes of them.
+    """
+    if not encoder.uses_statistics:
+        return None
+    if encoder.stores_counts:
+        return encoder.statistics(stored)
+    return lexical_statistics(encoder.vocabulary, documents)
+
+
+def lexical_statistics(vocabulary: Vocabulary, texts: Sequence[str]) -> CollectionStatistics:
+    """Statistics of texts that are not kept; stop words and punctuation have no length."""
+    strong = ~weak_terms(vocabulary, STOP_WORDS)
+    frequency, length = np.zeros(vocabulary.size, dtype=np.int64), 0.0
+    for start in range(0, len(texts), COUNTED):
+        counts = count_terms(vocabulary, texts[start : start + COUNTED])
+        frequency += counts.document_frequency()
+        length += float(counts.values[strong[counts.indices]].sum(dtype=np.float64))
+    return CollectionStatistics(len(texts), frequency, length / max(len(texts), 1))
+
+
+def count_terms(vocabulary: Vocabulary, texts: Sequence[str]) -> SparseBatch:
+    """How often each term occurs in each text, special tokens left out."""
+    tokens = vocabulary.tokenize(texts)
+    lengths = [len(terms) for terms in tokens]
+    total = sum(lengths)
+    terms = np.fromiter((term for terms in tokens for term in terms), np.int64, total)
+    rows = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
+    shape = len(texts), vocabulary.size
+    return pool_terms(rows, terms, np.ones(total, dtype=np.float32), shape, "sum")
+
+
+def weak_terms(vocabulary: Vocabulary, stop_words: frozenset[str]) -> NDArray[np.bool_]:
+    """bool (V,): true for punctuation and stop words."""
+    weak = np.zeros(vocabulary.size, dtype=np.bool_)
+    for token, term in vocabulary.tokenizer.get_vocab(with_added_tokens=True).items():
+        word = token
+        for mark in WORD_MARKS:
+            word = word.removeprefix(mark)
+        weak[term] = not any(map(str.isalnum, word)) or (word in stop_words and "##" not in token)
+    return weak

@@ -1,0 +1,234 @@
+"""An encoder put together of two components, one for documents and one for queries.
+
+This is the component matrix of the unified framework for learned sparse retrieval (Nguyen et al.,
+ECIR 2023): every family is a choice of two kinds and of their settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.declared import Side, side_checkpoint
+from lsr.encoders.component import Component, SharedModels
+from lsr.encoders.encoder import SparseEncoder, fingerprint, trusts_code
+from lsr.encoders.masked_lm import MlmConfig, PooledLogits, pooled_logits
+from lsr.encoders.term_lookup import BinaryConfig, TableConfig, TermLookup
+from lsr.encoders.term_weighting import MlpConfig, TermWeighting
+from lsr.errors import InputError, UsageError
+from lsr.settings import configure, spell
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+
+# A kind of component: its settings, where nothing else is said.
+KINDS: dict[str, Any] = {
+    "mlm": MlmConfig(),
+    "cls-mlm": MlmConfig(pool="cls"),
+    "mlp": MlpConfig(),
+    "table": TableConfig(),
+    "binary": BinaryConfig(),
+}
+MAKERS: dict[type, Callable[[Checkpoint, Any, Side, SharedModels], Component]] = {
+    MlmConfig: pooled_logits,
+    MlpConfig: lambda checkpoint, config, side, models: TermWeighting(checkpoint, config, models),
+    TableConfig: lambda checkpoint, config, *_: TermLookup.from_checkpoint(checkpoint, config),
+    BinaryConfig: lambda checkpoint, config, *_: TermLookup.binary(checkpoint.vocabulary, config),
+}
+SIDES: tuple[Side, Side] = ("document", "query")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The settings of both sides; the class of the settings tells the kind of component.
+
+    ``query_checkpoint`` is the folder or hub id of the query side's own model, or empty where
+    both sides share one.
+    """
+
+    document: Any
+    query: Any
+    query_checkpoint: str = ""
+
+
+PAIRS = {
+    "splade": Pair(MlmConfig(), MlmConfig()),
+    "inference-free": Pair(MlmConfig(special="drop"), TableConfig()),
+    "pair": Pair(MlmConfig(), MlmConfig()),
+}
+
+
+class PairEncoder(SparseEncoder):
+    """Documents through one component, queries through another, over one vocabulary.
+
+    Raises:
+        InputError: the two have different vocabularies.
+        UsageError: the document side needs the statistics of the collection, which there are
+            only once documents are encoded.
+    """
+
+    def __init__(self, name: str, document: Component, query: Component) -> None:
+        if document.vocabulary.digest != query.vocabulary.digest:
+            raise InputError(
+                f"the two sides of {name!r} have different vocabularies, of "
+                f"{document.vocabulary.size} and {query.vocabulary.size} terms; give a query "
+                "checkpoint that was trained with the document checkpoint"
+            )
+        if document.uses_statistics:
+            raise UsageError(
+                "the document side can't estimate IDF from the collection that it makes; "
+                "give a checkpoint with a table, and document.idf=checkpoint"
+            )
+        self.name = name
+        self.vocabulary = document.vocabulary
+        self.needs_statistics = query.needs_statistics
+        self.uses_statistics = query.uses_statistics
+        self.fingerprint = _fingerprint(document, query)
+        self.document = document
+        self.query = query
+
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens of documents that went through a model so far."""
+        return self.document.tokens_encoded
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
+        """What the document component makes of each text."""
+        return self.document.encode(texts)
+
+    def encode_queries(
+        self, texts: Sequence[str], statistics: CollectionStatistics | None = None
+    ) -> SparseBatch:
+        """What the query component makes of each text."""
+        return self.query.encode(texts, statistics)
+
+
+def load_pair(
+    family: str, base: Pair, checkpoint: Checkpoint, options: Mapping[str, str]
+) -> PairEncoder:
+    """The encoder of a family or preset, with ``options`` over its settings.
+
+    An option counts for both sides where both know it, and for one with ``document.`` or
+    ``query.`` before it. ``query.checkpoint`` is the query side's own model; without it, a folder
+    of a sentence-transformers Router may bring one. The family ``pair`` takes ``document=KIND``
+    and ``query=KIND``.
+
+    Raises:
+        UsageError: an option is unknown or malformed.
+    """
+    chosen = dict(options)
+    kinds = {side: chosen.pop(side) for side in SIDES if family == "pair" and side in chosen}
+    for side, kind in kinds.items():
+        if kind not in KINDS:
+            raise UsageError(f"{side}={kind} is no component; allowed are {', '.join(KINDS)}")
+        base = dataclasses.replace(base, **{side: KINDS[kind]})
+    pair = _with_options(base, chosen)
+    own = _query_model(pair, checkpoint, trusts_code(options))
+    if pair.query_checkpoint and own:
+        pair = dataclasses.replace(pair, query_checkpoint=own.name)
+    # What ships with this package has the name of its preset.
+    head = family if checkpoint.name == family else f"{family}:{checkpoint.name}"
+    settings = [f"{side}={kind}" for side, kind in kinds.items()] + _changes(base, pair)
+    models = SharedModels()
+    document = _component(checkpoint, pair.document, "document", models)
+    query = _component(own or checkpoint, pair.query, "query", models)
+    return PairEncoder(",".join([head, *settings]), document, query)
+
+
+def _component(checkpoint: Checkpoint, config: Any, side: Side, models: SharedModels) -> Component:
+    return MAKERS[type(config)](checkpoint, config, side, models)
+
+
+def _query_model(pair: Pair, checkpoint: Checkpoint, code: bool) -> Checkpoint | None:
+    if pair.query_checkpoint:
+        return Checkpoint.resolve(pair.query_checkpoint, code)
+    if isinstance(pair.query, MlmConfig | MlpConfig):
+        return side_checkpoint(checkpoint, "query")
+    return None
+
+
+def _with_options(base: Pair, options: Mapping[str, str]) -> Pair:
+    allowed = {side: _fields(getattr(base, side)) for side in SIDES}
+    given: dict[str, dict[str, str]] = {side: {} for side in SIDES}
+    query_checkpoint = base.query_checkpoint
+    for key, text in options.items():
+        first, dot, rest = key.partition(".")
+        sides = [side for side in SIDES if key in allowed[side]]
+        if dot and first in allowed and rest in allowed[first]:
+            given[first][rest] = text
+        elif key == "query.checkpoint":
+            query_checkpoint = text
+        elif sides:
+            for side in sides:
+                given[side].setdefault(key, text)
+        else:
+            known = dict.fromkeys([*allowed["document"], *allowed["query"], "query.checkpoint"])
+            raise UsageError(
+                f"{key!r} is not an option of this encoder; allowed are {', '.join(known)}; "
+                "with document. or query. before it, an option counts for one side"
+            )
+    document, query = (
+        configure(type(getattr(base, side)), given[side], getattr(base, side)) for side in SIDES
+    )
+    return Pair(document, query, query_checkpoint)
+
+
+def _changes(base: Pair, pair: Pair) -> list[str]:
+    """The options that make ``pair`` of ``base``."""
+    before = {side: _fields(getattr(base, side)) for side in SIDES}
+    after = {side: _fields(getattr(pair, side)) for side in SIDES}
+    settings: list[str] = []
+    for key in dict.fromkeys([*after["document"], *after["query"]]):
+        having = [side for side in SIDES if key in after[side]]
+        new = [side for side in having if after[side][key] != before[side][key]]
+        values = [after[side][key] for side in new]
+        if new and new == having and all(value == values[0] for value in values):
+            settings.append(f"{key}={spell(values[0])}")
+        else:
+            settings += [f"{side}.{key}={spell(after[side][key])}" for side in new]
+    if pair.query_checkpoint != base.query_checkpoint:
+        settings.append(f"query.checkpoint={pair.query_checkpoint}")
+    return settings
+
+
+def spell_side(config: Any) -> str:
+    """Kind and settings of one side, as ``mlm,max_length=512,special=drop``."""
+    names = [name for name, base in KINDS.items() if type(base) is type(config)]
+    fitting = [name for name in names if getattr(KINDS[name], "pool", "") == "cls"]
+    name = fitting[0] if fitting and config.pool == "cls" else names[0]
+    base = _fields(KINDS[name])
+    settings = [
+        f"{key}={spell(value)}" for key, value in _fields(config).items() if value != base[key]
+    ]
+    return ",".join([name, *settings])
+
+
+def _fields(config: Any) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+
+
+def _fingerprint(document: Component, query: Component) -> str:
+    """The fingerprint of two components.
+
+    Where both sides are one masked language model, or queries are a table, it is that of the
+    families ``splade`` and ``inference-free``, whatever preset was named.
+    """
+    vocabulary = document.vocabulary.digest
+    if isinstance(document, PooledLogits) and document.identity == query.identity:
+        return fingerprint("splade", vocabulary=vocabulary, **document.identity)
+    if isinstance(document, PooledLogits) and query.identity.get("kind") == "table":
+        config = dict(document.identity["config"])
+        special = config.pop("special", "keep")
+        config |= {"special": special} if special != "drop" else {}
+        config["idf"] = query.identity["idf"]
+        if "top_k" in query.identity:
+            config["query_top_k"] = query.identity["top_k"]
+        if "prior" in query.identity:
+            config["prior"] = query.identity["prior"]
+        parts = {**document.identity, "config": config}
+        return fingerprint("inference-free", vocabulary=vocabulary, **parts)
+    return fingerprint(
+        "pair", vocabulary=vocabulary, document=document.identity, query=query.identity
+    )

@@ -1,0 +1,1 @@
+"""Encoding of whole corpora: in processes, in runs that can be interrupted, and watched."""

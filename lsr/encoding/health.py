@@ -1,0 +1,167 @@
+"""Whether an encoder's vectors look like those of a working model: a look at the first thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.term_pooling import owners
+from lsr.sparse import SparseBatch
+
+CHECKED = 1_000
+# What is stored is float16; larger weights are cut to its largest number.
+LARGEST_WEIGHT = 65504.0
+TOP_TERMS = 10
+# Shares of documents, of the vocabulary, and of the top terms above which a warning is due.
+MOST_EMPTY = 0.1
+MOST_SATURATED = 0.1
+DENSEST = 0.1
+MOST_ALIKE = 0.9
+FEWEST_TO_COMPARE = 10
+NOT_FINITE = (
+    "the encoder of the {} gave a vector with numbers that are not finite; check the encoder's "
+    "weights, or leave the document out"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the vectors of ``documents`` texts look like; blank texts don't count.
+
+    ``non_zeros`` is the mean number of active dimensions. ``empty`` is the share, 0 to 1, of
+    vectors without any. ``saturated`` is the share of vectors that have more than half of the
+    vocabulary active, or a weight that float16 can't tell from larger ones (65504 or more).
+    ``alike`` is the share of all top terms (the ten heaviest of each distinct text) that the ten
+    most frequent of them make up: 1 where all texts have the same ones, 0 for fewer than ten
+    texts. ``warning`` says in one sentence what looks wrong, "" where nothing does.
+    """
+
+    documents: int
+    non_zeros: float
+    empty: float
+    saturated: float
+    alike: float
+    warning: str
+
+    def sentence(self) -> str:
+        """One line, as in ``first 1,000 documents: 118 non-zeros on average, ...``."""
+        return (
+            f"first {self.documents:,} documents: {self.non_zeros:,.0f} non-zeros on average, "
+            f"{100 * self.empty:.1f} % empty, {100 * self.saturated:.1f} % saturated"
+        )
+
+
+class VectorHealth:
+    """Takes vectors as they come, counts the first thousand that stand for a text, and judges."""
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self._size = vocabulary_size
+        self._documents = self._non_zeros = self._empty = self._saturated = 0
+        self._compared: set[int] = set()
+        self._top_terms = np.zeros(vocabulary_size, dtype=np.int64)
+
+    @property
+    def complete(self) -> bool:
+        """Whether a thousand have been seen; more change nothing."""
+        return self._documents >= CHECKED
+
+    def add(self, texts: Sequence[str], vectors: SparseBatch) -> None:
+        """Take the vector of each text; those that are not finite don't count: they are refused."""
+        for text, row in zip(texts, vectors, strict=True):
+            if self.complete:
+                return
+            if not text.strip() or not np.isfinite(row.values).all():
+                continue
+            self._documents += 1
+            self._non_zeros += len(row)
+            self._empty += len(row) == 0
+            self._saturated += bool(
+                2 * len(row) > self._size or (row.values >= LARGEST_WEIGHT).any()
+            )
+            if len(row) and hash(text) not in self._compared:
+                self._compared.add(hash(text))
+                heaviest = np.argsort(-row.values, kind="stable")[:TOP_TERMS]
+                self._top_terms[row.indices[heaviest]] += 1
+
+    def report(self) -> Health:
+        """What was seen so far."""
+        seen = max(self._documents, 1)
+        non_zeros = self._non_zeros / seen
+        empty, saturated = self._empty / seen, self._saturated / seen
+        alike = 0.0
+        if len(self._compared) >= FEWEST_TO_COMPARE:
+            frequent = np.sort(self._top_terms)[-TOP_TERMS:]
+            alike = float(frequent.sum() / self._top_terms.sum())
+        warning = self._warning(non_zeros, empty, saturated, alike)
+        return Health(self._documents, non_zeros, empty, saturated, alike, warning)
+
+    def _warning(self, non_zeros: float, empty: float, saturated: float, alike: float) -> str:
+        if empty > MOST_EMPTY:
+            return (
+                f"the encoder looks collapsed: {_percent(empty)} of the documents have no active "
+                "dimension and can't be found; check that the checkpoint was trained for this "
+                "kind of encoder"
+            )
+        if saturated > MOST_SATURATED:
+            return (
+                f"the vectors look dense: {_percent(saturated)} of the documents have more than "
+                f"half of the {self._size:,} dimensions active or a weight of {LARGEST_WEIGHT:.0f} "
+                "or more; check that the checkpoint was trained for sparse retrieval"
+            )
+        if non_zeros > DENSEST * self._size:
+            return (
+                f"the vectors look dense: {non_zeros:,.0f} of {self._size:,} dimensions are active "
+                "on average, and published encoders have a few hundred, so that the index will be "
+                "large and slow; check that the checkpoint was trained for sparse retrieval"
+            )
+        if alike > MOST_ALIKE:
+            return (
+                f"the encoder looks collapsed: the same {TOP_TERMS} terms make up "
+                f"{_percent(alike)} of what weighs most in each document; check that the "
+                "checkpoint was trained for this kind of encoder"
+            )
+        return ""
+
+
+class HealthWatch:
+    """Takes vectors as they come, and tells once what the first thousand of them look like."""
+
+    def __init__(self, vocabulary_size: int, tell: Callable[[Health], None]) -> None:
+        self._seen = VectorHealth(vocabulary_size)
+        self._tell = tell
+        self._told = False
+
+    def add(self, texts: Sequence[str], vectors: SparseBatch) -> None:
+        """Take the vector of each text."""
+        if self._told:
+            return
+        self._seen.add(texts, vectors)
+        if self._seen.complete:
+            self.finish()
+
+    def finish(self) -> None:
+        """Tell now, if it was not told and there was a vector."""
+        if self._told:
+            return
+        health = self._seen.report()
+        if health.documents:
+            self._told = True
+            self._tell(health)
+
+
+def finite_rows(vectors: SparseBatch | NDArray[np.float32]) -> NDArray[np.bool_]:
+    """bool (n,): whether all numbers of a row are finite."""
+    if isinstance(vectors, SparseBatch):
+        bad = owners(vectors)[~np.isfinite(vectors.values)]
+    else:
+        bad = np.nonzero(~np.isfinite(vectors))[0]
+    finite = np.ones(len(vectors), dtype=np.bool_)
+    finite[bad] = False
+    return finite
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

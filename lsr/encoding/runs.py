@@ -1,0 +1,188 @@
+"""The one encoding path of files: documents or queries in, rows of term weights out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
+from lsr.corpus.readers import Item
+from lsr.encoders.encoder import SparseEncoder
+from lsr.encoding.document_encoders import DocumentEncoders
+from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
+from lsr.errors import UsageError
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+from lsr.vectors.output import Output
+
+FIELD = "vectors"
+
+
+@dataclass(slots=True)
+class EncodeReport:
+    """Running totals of one encoding run; ``kept`` texts were encoded by an earlier run.
+
+    ``taken`` items were read from the source, and of these ``read`` are done with. ``health`` is
+    of documents, once a thousand have been encoded or the run has ended.
+    """
+
+    encoded: int = 0
+    kept: int = 0
+    rejected: int = 0
+    weights: int = 0
+    taken: int = 0
+    tokens: int = 0
+    health: Health | None = None
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def read(self) -> int:
+        """Items seen, and done with."""
+        return self.encoded + self.kept + self.rejected
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the start."""
+        return time.perf_counter() - self.started
+
+
+class _Waiting(NamedTuple):
+    """A chunk on its way; ``position`` items of the stream end with it, ``digest`` is of them."""
+
+    chunk: Chunk[Item]
+    position: int
+    digest: str
+
+
+def encode_items(
+    encoder: SparseEncoder,
+    items: Iterable[Item],
+    output: Output,
+    queries: bool = False,
+    on_chunk: Callable[[EncodeReport], None] = lambda report: None,
+    on_rejected: Callable[[str], None] = lambda sentence: None,
+    chunk_size: int = CHUNK,
+    processes: int = 1,
+    on_health: Callable[[Health], None] = lambda health: None,
+    statistics: CollectionStatistics | None = None,
+) -> EncodeReport:
+    """Encode a stream of documents, chunk by chunk, into an output.
+
+    Chunks begin at fixed places of the stream: a run that goes on after an interruption encodes
+    the very same batches, and so ends with the same file as an uninterrupted one. A document with
+    a vector that is not finite is rejected.
+
+    Args:
+        encoder: what weighs the terms.
+        items: documents, or queries as documents.
+        output: where rows go; what it holds already is not encoded again.
+        queries: whether to encode as queries.
+        on_chunk: takes the running totals.
+        on_rejected: takes a sentence on each item that is left out.
+        chunk_size: items that are encoded and written at a time.
+        processes: how many encode documents, see ``DocumentEncoders.stream``; queries take one.
+        on_health: takes what the first thousand vectors of documents look like, unless they are
+            counts.
+        statistics: of the collection, for queries whose encoder needs them.
+
+    Raises:
+        UsageError: the items differ from those of the run that is gone on with, or queries are to
+            be encoded whose encoder needs the statistics of a collection, which are not given.
+        LsrError: an encoding process failed or died; run the same again.
+    """
+    if queries and encoder.needs_statistics and statistics is None:
+        raise UsageError(
+            f"queries of {encoder.name} are weighed by the statistics of a collection; search one "
+            "by text instead"
+        )
+    report = EncodeReport()
+
+    def tell(health: Health) -> None:
+        report.health = health
+        on_health(health)
+
+    looks = not queries and not encoder.stores_counts
+    watch = HealthWatch(encoder.vocabulary.size, tell) if looks else None
+    waiting = _fresh(distinct_chunks(items, on_rejected, chunk_size), output, report, on_chunk)
+    with closing(_encoded(encoder, waiting, queries, processes, statistics)) as rows:
+        for (chunk, position, digest), batch, tokens in rows:
+            if watch:
+                watch.add([document.contents for document in chunk.documents], batch)
+            finite = finite_rows(batch)
+            documents = []
+            for item, document, good in zip(chunk.items, chunk.documents, finite, strict=True):
+                if good:
+                    documents.append(document)
+                else:
+                    on_rejected(f"{item.place}: {NOT_FINITE.format('documents')}")
+            batch = batch if finite.all() else batch.select(finite)
+            report.encoded += len(documents)
+            report.rejected += chunk.rejected + len(chunk.items) - len(documents)
+            report.weights += batch.nnz
+            report.tokens += tokens
+            output.append(documents, batch, position, digest)
+            on_chunk(report)
+    if watch:
+        watch.finish()
+    return report
+
+
+def _fresh(
+    chunks: Iterable[Chunk[Item]],
+    output: Output,
+    report: EncodeReport,
+    on_chunk: Callable[[EncodeReport], None],
+) -> Iterator[_Waiting]:
+    """The chunks that the output does not hold already, once it is sure that it holds these."""
+    seen = hashlib.blake2b(digest_size=16)
+    earlier = output.items
+    for chunk in chunks:
+        before = report.taken
+        report.taken += len(chunk.items) + chunk.rejected
+        for document in chunk.documents:
+            seen.update(document.digest())
+        if before >= earlier:
+            yield _Waiting(chunk, report.taken, seen.hexdigest())
+            continue
+        report.kept += len(chunk.items)
+        report.rejected += chunk.rejected
+        same = report.taken < earlier or seen.hexdigest() == output.digest
+        if not same or report.taken > earlier:
+            raise _changed()
+        on_chunk(report)
+    if report.taken < earlier:
+        raise _changed()
+
+
+def _encoded(
+    encoder: SparseEncoder,
+    waiting: Iterable[_Waiting],
+    queries: bool,
+    processes: int,
+    statistics: CollectionStatistics | None,
+) -> Generator[tuple[_Waiting, SparseBatch, int], None, None]:
+    """Each chunk with its rows, and how many tokens they took."""
+    texts = ((each, [document.contents for document in each.chunk.documents]) for each in waiting)
+    if queries:
+        for each, asked in texts:
+            before = encoder.tokens_encoded
+            rows = encoder.encode_queries(asked, statistics)
+            yield each, rows, encoder.tokens_encoded - before
+        return
+    with closing(DocumentEncoders({FIELD: encoder}).stream(texts, processes)) as stream:
+        for each, encoded in stream:
+            batch = encoded.vectors.get(FIELD)
+            if not isinstance(batch, SparseBatch):
+                batch = SparseBatch.from_rows([], encoder.vocabulary.size)
+            yield each, batch, encoded.tokens
+
+
+def _changed() -> UsageError:
+    return UsageError(
+        "the corpus isn't the one that was begun with; finish with the same, or delete the folder "
+        "that ends in .part"
+    )

@@ -1,0 +1,183 @@
+"""Many texts through the student in chunks: one thread each, or one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from lsr.backbones.batch_threads import map_batches
+from lsr.backbones.batching import TokenBatch
+from lsr.backbones.declared import Side
+from lsr.backbones.projection import VocabularyProjection
+from lsr.encoders.literal_terms import LiteralTerms
+from lsr.encoders.term_pooling import owners
+from lsr.encoders.term_pruning import special_terms
+from lsr.sparse import SparseBatch
+from lsr.train.max_pooling import PooledMaxima
+from lsr.train.regularizers import saturate, top_k
+from lsr.train.student import Student
+
+Gradients = list[torch.Tensor | None]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How the student's logits become term weights.
+
+    ``logs`` logarithms, 1 or 2; ``max_length`` tokens of a text count; ``literal`` adds the text's
+    own terms; ``top_k`` weights of a text are kept (0: all); ``drop_special`` leaves out special
+    tokens.
+    """
+
+    logs: int = 1
+    max_length: int = 256
+    literal: LiteralTerms | None = None
+    top_k: int = 0
+    drop_special: bool = False
+
+
+@dataclass
+class Encoded:
+    """Term weights of texts, whose gradient is carried back on demand.
+
+    ``weights`` float (texts, V) is a leaf: a loss is computed from it and its backward pass run,
+    then ``backward`` adds to the ``grad`` of the student's parameters.
+    """
+
+    weights: torch.Tensor
+    _carry_back: Callable[[torch.Tensor], None] = field(repr=False)
+
+    @property
+    def nnz(self) -> torch.Tensor:
+        """Non-zero weights of each text, int64 (texts,)."""
+        return (self.weights.detach() > 0).sum(dim=1)
+
+    def backward(self) -> None:
+        """Carry the gradient of ``weights`` back to the parameters."""
+        if self.weights.grad is not None:
+            self._carry_back(self.weights.grad)
+
+
+class ChunkedEncoder:
+    """Encodes texts with the student, and carries gradients back, a chunk of texts at a time.
+
+    On a CPU each chunk is computed by one thread, so the results do not depend on how threads
+    share an operation, and gradients are added in the order of the chunks. With ``cached``,
+    forward passes keep nothing and are repeated when the gradient is known (Gao et al. 2021,
+    "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"): memory is that of
+    one chunk a thread, however many texts share a loss.
+
+    Args:
+        student: the model.
+        weighing: how logits become weights.
+        chunk_tokens: padded tokens in a chunk; 0 for as many chunks as threads.
+        cached: repeat the forward pass.
+        side: whether the texts are documents or queries.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        weighing: Weighing,
+        chunk_tokens: int = 0,
+        cached: bool = False,
+        side: Side = "document",
+    ) -> None:
+        self.student = student
+        self.weighing = weighing
+        self.cached = cached
+        self.chunk_tokens = chunk_tokens
+        self._tokens = student.batcher(side, weighing.max_length, chunk_tokens)
+        special = special_terms(student.vocabulary, "drop" if weighing.drop_special else "keep")
+        self._special = special if special.any() else None
+        self._parameters = [p for p in student.parameters().values() if p.requires_grad]
+
+    def __call__(self, texts: Sequence[str]) -> Encoded:
+        """Term weights of each text, in their order; a blank text has none."""
+        student = self.student
+        batches = list(self._tokens(texts) if self.chunk_tokens else self._split(texts))
+        weight, bias = student.projection()
+        terms = min(student.vocabulary.size, len(weight))
+        projection = VocabularyProjection(weight, bias, terms)
+        seeds = torch.randint(2**31, (len(batches),)).tolist() if student.random else None
+
+        def weigh(place: int) -> torch.Tensor:
+            if seeds is None:
+                return self._weigh(batches[place], projection)
+            with torch.random.fork_rng():
+                torch.manual_seed(seeds[place])
+                return self._weigh(batches[place], projection)
+
+        def forward(place: int) -> torch.Tensor:
+            with torch.set_grad_enabled(not self.cached):
+                return weigh(place)
+
+        parts = self._each(forward, range(len(batches)))
+        weights = torch.zeros(len(texts), student.vocabulary.size, device=student.device)
+        for batch, part in zip(batches, parts, strict=True):
+            weights[torch.from_numpy(batch.rows)] = part.detach()
+        weights = self._finish(weights, texts)
+
+        def carry_back(gradient: torch.Tensor) -> None:
+            gradient = gradient.masked_fill(weights.detach() <= 0, 0)
+
+            def gradients(place: int) -> Gradients:
+                rows = torch.from_numpy(batches[place].rows)
+                part = weigh(place) if self.cached else parts[place]
+                return self._gradients(part, gradient[rows])
+
+            for found in self._each(gradients, range(len(batches))):
+                self._add(found)
+
+        return Encoded(weights.requires_grad_(), carry_back)
+
+    def _finish(self, weights: torch.Tensor, texts: Sequence[str]) -> torch.Tensor:
+        """The model's weights with the literal ones, and without those that are cut."""
+        weighing = self.weighing
+        if weighing.literal is not None:
+            own = weighing.literal(texts)
+            places = torch.from_numpy(owners(own)), torch.from_numpy(own.indices.astype(np.int64))
+            places = places[0].to(weights.device), places[1].to(weights.device)
+            values = torch.from_numpy(own.values).to(weights.device)
+            weights.index_put_(places, values, accumulate=True)
+        return top_k(weights, weighing.top_k) if weighing.top_k else weights
+
+    def _split(self, texts: Sequence[str]) -> list[TokenBatch]:
+        return self._tokens.split(texts, torch.get_num_threads())
+
+    def _each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Random numbers are drawn in order, so then no two chunks go at the same time."""
+        return list(map(work, items)) if self.student.random else map_batches(work, items)
+
+    def _weigh(self, batch: TokenBatch, projection: VocabularyProjection) -> torch.Tensor:
+        """float (texts of the batch, V)."""
+        states, offsets = self.student.states(batch)
+        weight, bias = self.student.projection()
+        maxima = PooledMaxima(states, weight, bias, offsets, projection, self._keep)
+        shape = len(batch.rows), self.student.vocabulary.size
+        # A decoder's states may be shorter than float32.
+        weights = states.new_zeros(shape, dtype=torch.float32)
+        values = saturate(maxima.values.float(), self.weighing.logs)
+        return weights.index_put((maxima.rows, maxima.terms), values)
+
+    def _keep(self, pooled: SparseBatch) -> SparseBatch:
+        return pooled if self._special is None else pooled.keep(~self._special[pooled.indices])
+
+    def _gradients(self, part: torch.Tensor, gradient: torch.Tensor) -> Gradients:
+        found = torch.autograd.grad(part, self._parameters, gradient, allow_unused=True)
+        return list(found)
+
+    def _add(self, gradients: Gradients) -> None:
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            if gradient is None:
+                continue
+            if parameter.grad is None:
+                parameter.grad = gradient
+            else:
+                parameter.grad.add_(gradient)

@@ -1,0 +1,102 @@
+"""A whole training of SPAR's Lambda: pairs, steps, log, and the dense model that comes out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lsr.errors import UsageError
+from lsr.settings import check_choice
+from lsr.train.config import SourceConfig
+from lsr.train.config_file import STRICT, to_toml
+from lsr.train.negatives import Retrieve
+from lsr.train.pairs import PairSource, TrainingCorpus
+from lsr.train.run import CONFIG, PLOT, Watching
+from lsr.train.spar.config import SparConfig
+from lsr.train.spar.training import train_lambda
+from lsr.train.trainer import LOG
+from lsr.train.training_log import Entry, TrainingLog, plot, read_log
+
+
+@dataclass(frozen=True)
+class SparTrainingConfig:
+    """A training of Lambda; each table of the TOML file is a field.
+
+    ``sources`` give queries and documents; which of them belong together is not used. ``spar`` is
+    everything about the model; its ``seed`` also decides samples. ``output`` is the folder of the
+    model, its checkpoint and its log.
+    """
+
+    kind: str
+    sources: tuple[SourceConfig, ...]
+    spar: SparConfig
+    output: str = "lambda"
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, ("spar",))
+        if not self.sources:
+            raise UsageError("a training needs at least one table [[sources]]")
+
+
+@dataclass(frozen=True)
+class SparReport:
+    """``model`` is the folder of Lambda; ``last`` what its last step measured."""
+
+    model: Path
+    plot: Path
+    steps: int
+    seconds: float
+    last: Entry
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON."""
+        return asdict(self) | {"model": str(self.model), "plot": str(self.plot)}
+
+
+def run_spar(
+    config: SparTrainingConfig, output: Path, retrieve: Retrieve, watching: Watching
+) -> SparReport:
+    """Train Lambda as configured, or go on, and write model, configuration, log and plot.
+
+    Args:
+        config: of the training.
+        output: folder of everything that is written, made if need be.
+        retrieve: finds the teacher's best documents.
+        watching: who is told what.
+    """
+    started = time.perf_counter()
+    spar = config.spar
+    sources = [PairSource(one.path, one.limit or None) for one in config.sources]
+    corpus = TrainingCorpus.build(sources, spar.seed, 0.0, watching.on_rejected)
+    output.mkdir(parents=True, exist_ok=True)
+    log: TrainingLog | None = None
+    steps = 0
+
+    def on_step(record: dict[str, float]) -> None:
+        nonlocal log, steps
+        step = int(record["step"])
+        if log is None:
+            log = TrainingLog(output / LOG, step - 1 or None)
+        saved = step % spar.checkpoint_every == 0 or step == spar.steps
+        entry = Entry(
+            step,
+            record["loss"],
+            lr=record["learning_rate"],
+            measures={"accuracy": record["accuracy"]} if saved else {},
+        )
+        log.write(entry)
+        steps += 1
+        watching.on_step(entry, spar.steps)
+
+    try:
+        model = train_lambda(spar, corpus, retrieve, output, on_step)
+    finally:
+        if log is not None:
+            log.close()
+    plot(output / LOG, output / PLOT)
+    (output / CONFIG).write_text(to_toml(config), encoding="utf-8")
+    seconds = time.perf_counter() - started
+    return SparReport(model, output / PLOT, steps, seconds, read_log(output / LOG)[-1])

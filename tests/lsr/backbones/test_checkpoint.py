@@ -1,0 +1,137 @@
+"""Which files of a checkpoint are used, and which are refused."""
+
+import json
+import shutil
+import sys
+from importlib import resources
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lsr.backbones import checkpoint
+from lsr.backbones.checkpoint import Checkpoint, read_json
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.dense import DenseEncoder
+from lsr.errors import InputError, MissingDependencyError, NotFoundError
+
+
+@pytest.fixture
+def folder(tmp_path, masked_lm):
+    return shutil.copytree(masked_lm, tmp_path / "model")
+
+
+def test_pickled_weights_are_refused(folder):
+    weights = folder / "model.safetensors"
+    torch.save(load_file(weights), folder / "pytorch_model.bin")
+    weights.unlink()
+    with pytest.raises(NotFoundError, match=r"no \.safetensors weights, and pickled"):
+        load_encoder(str(folder))
+    with pytest.raises(NotFoundError, match=r"pickled weights are not loaded"):
+        DenseEncoder.load(str(folder))
+
+
+def test_a_checkpoint_with_vocab_txt_only_is_the_same_encoder(folder, masked_lm):
+    (folder / "tokenizer.json").unlink()
+    vocabulary = resources.files("lsr") / "data/bert-uncased-vocab.txt"
+    (folder / "vocab.txt").write_text(vocabulary.read_text())
+    config = '{"tokenizer_class": "BertTokenizer", "do_lower_case": true}'
+    (folder / "tokenizer_config.json").write_text(config)
+    slow, fast = load_encoder(str(folder)), load_encoder(str(masked_lm))
+    texts = ["Naïve BOUNDARY-layer 中文 unfathomably", "", "[MASK] wing"]
+    assert slow.vocabulary.tokenize(texts) == fast.vocabulary.tokenize(texts)
+    assert slow.fingerprint == fast.fingerprint
+    found, expected = slow.encode_documents(texts), fast.encode_documents(texts)
+    np.testing.assert_array_equal(found.to_scipy().toarray(), expected.to_scipy().toarray())
+
+
+def test_a_checkpoint_without_tokenizer_is_refused(folder):
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"use a checkpoint that has a tokenizer\.json"):
+        load_encoder(str(folder))
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"model": {"type": "WordPiece"}}'])
+def test_a_damaged_tokenizer_is_refused(folder, content):
+    (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(InputError, match=r"tokenizer\.json is no tokenizer"):
+        load_encoder(str(folder))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{"])
+def test_damaged_settings_are_refused(folder, content):
+    (folder / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"config\.json"):
+        DenseEncoder.load(str(folder))
+    with pytest.raises(InputError):
+        load_encoder(str(folder)).encode_documents(["wing"])
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers"])
+@pytest.mark.parametrize("kind", ["sums over positions", "dense"])
+def test_a_missing_package_is_explained_where_it_is_needed(masked_lm, monkeypatch, package, kind):
+    if kind == "dense":
+        encode = DenseEncoder.load(str(masked_lm)).encode_documents
+    else:
+        encode = load_encoder(f"{masked_lm},pool=sum").encode_documents
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[models\]'") as caught:
+        encode(["wing"])
+    assert f"needs the package {package!r}" in str(caught.value)
+
+
+def test_huge_json_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "LARGEST_JSON", 10)
+    (tmp_path / "small.json").write_text('"12345678"')
+    (tmp_path / "large.json").write_text('"123456789"')
+    assert read_json(tmp_path / "small.json") == "12345678"
+    with pytest.raises(InputError, match="is larger than"):
+        read_json(tmp_path / "large.json")
+
+
+def test_files_that_are_not_there_are_none(masked_lm):
+    found = Checkpoint.resolve(str(masked_lm))
+    assert found.path("idf.json") is None
+    assert found.json("idf.json") is None
+    assert found.json("config.json")["model_type"] == "bert"
+
+
+def test_code_that_transformers_has_itself_is_not_asked_for(folder):
+    settings = json.loads((folder / "config.json").read_text())
+    settings["auto_map"] = {"AutoModelForMaskedLM": "modeling.Own"}
+    (folder / "config.json").write_text(json.dumps(settings))
+    assert Checkpoint.resolve(str(folder)).code is None
+    assert load_encoder(str(folder)).encode_documents(["wing"]).nnz
+    for kind in ("own", "own-kind", "../own", ""):
+        (folder / "config.json").write_text(json.dumps(settings | {"model_type": kind}))
+        assert Checkpoint.resolve(str(folder)).code == "modeling.Own"
+
+
+@pytest.mark.parametrize("auto_map", [None, [], {}, "modeling.Own"])
+def test_an_odd_auto_map_asks_for_nothing(folder, auto_map):
+    settings = {"model_type": "own", "auto_map": auto_map}
+    (folder / "config.json").write_text(json.dumps(settings))
+    assert Checkpoint.resolve(str(folder)).code is None
+
+
+@pytest.mark.parametrize("code", [True, False])
+def test_python_files_are_fetched_only_if_they_may_run(masked_lm, monkeypatch, code):
+    asked = []
+
+    def download(name, allow_patterns, ignore_patterns):
+        asked.append((name, allow_patterns))
+        return str(masked_lm)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    load_encoder(f"owner/model{',trust_remote_code=yes' if code else ''}")
+    ((name, patterns),) = asked
+    assert (name, "*.py" in patterns, "*.bin" in patterns) == ("owner/model", code, False)
+
+
+def test_weights_in_several_files_all_count(folder):
+    before = Checkpoint.resolve(str(folder)).digest
+    (folder / "more.safetensors").write_bytes(b"more")
+    after = Checkpoint.resolve(str(folder)).digest
+    (folder / "more.safetensors").write_bytes(b"other")
+    assert len({before, after, Checkpoint.resolve(str(folder)).digest}) == 3
