@@ -34,11 +34,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from index.check import check
-from index.collection import Collection
-from index.field import Field
-from index.maintenance import MaintenanceConfig
-from index.snapshot import restore, snapshot
+from index.collection.check import check
+from index.collection.collection import Collection
+from index.collection.field import Field
+from index.collection.maintenance import MaintenanceConfig
+from index.collection.snapshot import restore, snapshot
 from lsr.corpus.documents import Document
 from lsr.sparse import SparseBatch, SparseVector
 from tests.oracles import rank_by_inner_product

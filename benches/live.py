@@ -25,8 +25,8 @@ from engine_bench.report import print_table, write_json
 from engine_bench.vectors import QUERIES, SEED, load_documents, load_queries, resize, take
 from machine import describe_machine, describe_versions
 
-from index.collection import Collection
-from index.field import SPARSE, Field
+from index.collection.collection import Collection
+from index.collection.field import SPARSE, Field
 from lsr.corpus.documents import Document
 from lsr.errors import LsrError
 from lsr.sparse import SparseBatch

@@ -35,8 +35,8 @@ from engine_bench.vectors import (
 from live import K, fill, upsert
 from machine import describe_machine, describe_versions, peak_memory_mb
 
-from index.collection import Collection
-from index.field import SPARSE
+from index.collection.collection import Collection
+from index.collection.field import SPARSE
 from lsr.errors import LsrError
 from lsr.sparse import SparseBatch
 

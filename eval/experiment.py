@@ -17,10 +17,10 @@ from typing import Any
 from eval.datasets import Dataset
 from eval.measures import STANDARD, measure
 from eval.run import Run, write_run
-from index.collection import Collection
-from index.field import DENSE, SPARSE, Field
-from index.pipeline import HYBRID, LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
-from index.store import VERSION
+from index.collection.collection import Collection
+from index.collection.field import DENSE, SPARSE, Field
+from index.collection.store import VERSION
+from index.search.pipeline import HYBRID, LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
 from lsr.encoders.encoder import short_name
 from lsr.errors import UsageError
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from eval.datasets import Dataset, load_dataset
 from eval.measures import measure
 from eval.run import Run
+from index.engines.searcher import TopK
 from index.mining import rank
-from index.searcher import TopK
 from lsr.corpus.qrels import Qrels
 from lsr.encoders.encoder import SparseEncoder
 from lsr.sparse import SparseBatch

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.collection import Collection, is_collection
-from index.field import SPARSE, Field, check_fields, fields_beside
+from index.collection.collection import Collection, is_collection
+from index.collection.field import SPARSE, Field, check_fields, fields_beside
+from index.engines.posting_list import LARGEST_WEIGHT
 from index.indexing import IndexReport, Update, document_encoders, write_chunks
-from index.posting_list import LARGEST_WEIGHT
 from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
 from lsr.corpus.documents import Document
 from lsr.corpus.readers import Item

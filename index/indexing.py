@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection import Collection, Vectors
-from index.posting_list import half
+from index.collection.collection import Collection, Vectors
+from index.engines.posting_list import half
 from lsr.corpus.chunks import CHUNK as CHUNK
 from lsr.corpus.chunks import Chunk, ItemT, distinct_chunks
 from lsr.corpus.documents import Document

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.inverted_index import LARGEST_DOCUMENT_COUNT, InvertedIndex
-from index.native import NativeSearcher
-from index.searcher import TopK, merge
+from index.engines.inverted_index import LARGEST_DOCUMENT_COUNT, InvertedIndex
+from index.engines.native import NativeSearcher
+from index.engines.searcher import TopK, merge
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.term_counts import collection_statistics
 from lsr.encoding.health import NOT_FINITE, finite_rows

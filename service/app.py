@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from index.pipeline import SearchQuery, search
+from index.search.pipeline import SearchQuery, search
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import LsrError, NotFoundError
 from service.bulk import bulk_upsert

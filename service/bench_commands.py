@@ -11,10 +11,10 @@ from lsr.errors import InputError, UsageError
 from service.options import engine_option, json_option
 
 if TYPE_CHECKING:
-    from index.collection import Collection
-    from index.field import Field
-    from index.recall import EffortResult
-    from index.view import View
+    from index.collection.collection import Collection
+    from index.collection.field import Field
+    from index.collection.view import View
+    from index.search.recall import EffortResult
     from lsr.sparse import SparseBatch
 
 QUERIES_AT_A_TIME = 64
@@ -55,8 +55,8 @@ def recall_command(
     """
     from dataclasses import asdict
 
-    from index.collection import Collection
-    from index.recall import cheapest, measure_recall
+    from index.collection.collection import Collection
+    from index.search.recall import cheapest, measure_recall
     from lsr.corpus.queries import read_queries
     from service import terminal
 
@@ -96,7 +96,7 @@ def recall_command(
 
 
 def _check(k: int, recall: float) -> None:
-    from index.pipeline import LARGEST_LIMIT
+    from index.search.pipeline import LARGEST_LIMIT
 
     if not 1 <= k <= LARGEST_LIMIT:
         raise InputError(f"k is {k}; allowed is 1 to {LARGEST_LIMIT}")
@@ -118,7 +118,7 @@ def _sparse_field(collection: Collection, using: str | None) -> Field:
 def _encoded(
     collection: Collection, view: View, field: Field, texts: list[str], quiet: bool
 ) -> SparseBatch:
-    from index.query import SearchQuery, encode_query
+    from index.search.query import SearchQuery, encode_query
     from lsr.sparse import SparseBatch
     from service import terminal
 

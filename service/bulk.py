@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from index.collection import Collection
+from index.collection.collection import Collection
 from index.indexing import upsert_documents
 from lsr.corpus.documents import Document, parse_document
 from lsr.corpus.readers import parse_json

@@ -35,9 +35,9 @@ from service.train_commands import train_command
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
-    from index.collection import Collection
+    from index.collection.collection import Collection
     from index.indexing import IndexReport
-    from index.pipeline import SearchConfig
+    from index.search.pipeline import SearchConfig
     from lsr.corpus.readers import Item
     from lsr.train.config import TrainingConfig
     from lsr.train.pairs import HeldOut
@@ -121,7 +121,7 @@ def info_command(collection: Path, as_json: bool) -> None:
     """Show what COLLECTION holds."""
     from dataclasses import asdict
 
-    from index.collection import Collection
+    from index.collection.collection import Collection
     from service import terminal
 
     opened = Collection.open(collection)
@@ -221,7 +221,7 @@ def eval_command(
 def demo_command(into: Path | None, encoder: str | None, serve: bool, host: str, port: int) -> None:
     """Index what the Python standard library says about itself, search it, and serve it."""
     from eval.experiment import cache_folder
-    from index.pipeline import SearchConfig, SearchQuery, search
+    from index.search.pipeline import SearchConfig, SearchQuery, search
     from lsr.encoders.catalogue import load_encoder
     from lsr.encoders.packaged import DEFAULT_ENCODER
     from service import terminal
@@ -296,8 +296,8 @@ def _bring_up_to_date(
 
 def _collection(into: Path, encoder: str | None, dense: str | None, bm25: bool) -> Collection:
     """The collection there with the encoders it was built with, or a new one."""
-    from index.collection import Collection, is_collection
-    from index.field import check_fields, encoder_fields
+    from index.collection.collection import Collection, is_collection
+    from index.collection.field import check_fields, encoder_fields
     from lsr.encoders.packaged import DEFAULT_ENCODER
 
     if not is_collection(into):
@@ -319,7 +319,7 @@ def _experiment_collection(
     quiet: bool,
 ) -> Collection:
     from eval.experiment import check_same_documents, experiment_folder
-    from index.field import encoder_fields
+    from index.collection.field import encoder_fields
     from lsr.encoders.packaged import DEFAULT_ENCODER
 
     if into is None:
@@ -340,8 +340,8 @@ def _searches(
     With a query encoder and nothing said, those that it has a part in.
     """
     from eval.experiment import every_search
-    from index.field import SPARSE
-    from index.pipeline import HYBRID, SearchConfig
+    from index.collection.field import SPARSE
+    from index.search.pipeline import HYBRID, SearchConfig
 
     choices = [using] if using else every_search(collection)
     if query_encoder and not using:

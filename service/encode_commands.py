@@ -204,7 +204,7 @@ def export_command(
     as_json: bool,
 ) -> None:
     """Write the vectors that COLLECTION stores to a file, as lsr encode does."""
-    from index.collection import Collection
+    from index.collection.collection import Collection
     from index.importing import stored_vectors
     from lsr.encoding.runs import EncodeReport
     from lsr.vectors.csr import Maker

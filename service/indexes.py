@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from index.collection import STORE_FILE, Collection, is_collection
+from index.collection.collection import STORE_FILE, Collection, is_collection
 from lsr.encoders.encoder import short_name
 from lsr.errors import NotFoundError, UsageError
 

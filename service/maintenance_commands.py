@@ -15,7 +15,7 @@ import click
 from service.options import json_option
 
 if TYPE_CHECKING:
-    from index.snapshot import SnapshotReport
+    from index.collection.snapshot import SnapshotReport
 
 
 @click.command("snapshot")
@@ -28,8 +28,8 @@ def snapshot_command(collection: Path, destination: Path, as_json: bool) -> None
     It is of one moment, even if another process is writing, and appears whole or not at all.
     Segments are hard-linked where that is possible, so they take no space twice.
     """
-    from index.collection import Collection
-    from index.snapshot import snapshot
+    from index.collection.collection import Collection
+    from index.collection.snapshot import snapshot
     from service import terminal
 
     started = time.perf_counter()
@@ -44,7 +44,7 @@ def snapshot_command(collection: Path, destination: Path, as_json: bool) -> None
 @json_option
 def restore_command(snapshot: Path, collection: Path, as_json: bool) -> None:
     """Make the new COLLECTION from SNAPSHOT, after verifying every byte of it."""
-    from index.snapshot import restore
+    from index.collection.snapshot import restore
     from service import terminal
 
     started = time.perf_counter()
@@ -63,8 +63,8 @@ def check_command(collection: Path, repair: bool, as_json: bool) -> None:
     Each problem is one line, and the exit code is then 1. With --repair damaged segments are
     rebuilt and checked again, and only what is still wrong counts.
     """
-    from index import check
-    from index.collection import Collection
+    from index.collection import check
+    from index.collection.collection import Collection
     from service import terminal
 
     started = time.perf_counter()

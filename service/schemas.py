@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from index.filter_json import parse_filter_json
-from index.filters import Filter
-from index.fusion import ReciprocalRankFusion
-from index.pipeline import Hit, Prefetch, SearchConfig, SearchQuery, SearchResult
+from index.filters.json_form import parse_filter_json
+from index.filters.tree import Filter
+from index.search.fusion import ReciprocalRankFusion
+from index.search.pipeline import Hit, Prefetch, SearchConfig, SearchQuery, SearchResult
 
 LONGEST_VECTOR = 100_000
 FilterBody = Annotated[

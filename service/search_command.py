@@ -67,9 +67,9 @@ def search_command(
     """Search COLLECTION for QUERY."""
     if not query and tokens is None:
         raise click.UsageError("there is no query; give words, or --tokens")
-    from index.collection import Collection
-    from index.filter_text import parse_filter_text
-    from index.pipeline import SearchConfig, SearchQuery, search
+    from index.collection.collection import Collection
+    from index.filters.text_form import parse_filter_text
+    from index.search.pipeline import SearchConfig, SearchQuery, search
     from service import terminal
 
     opened = Collection.open(collection)

@@ -18,7 +18,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from index.importing import ImportReport
     from index.indexing import IndexReport
-    from index.pipeline import Hit, SearchResult
+    from index.search.pipeline import Hit, SearchResult
     from lsr.encoding.health import Health
     from lsr.encoding.runs import EncodeReport
     from lsr.train.run import TrainingReport

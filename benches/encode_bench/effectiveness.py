@@ -21,7 +21,7 @@ from encode_bench.texts import contents
 from eval.datasets import Dataset
 from eval.experiment import cache_folder
 from eval.measures import measure
-from index.searcher import select
+from index.engines.searcher import select
 from lsr.sparse import SparseBatch
 
 MEASURE, DEPTH = "nDCG@10", 10

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from peers.engine import Setting, load_engine
 
 from engine_bench.vectors import map_batch
-from index.document_mask import DocumentMask
+from index.engines.document_mask import DocumentMask
 
 # Which queries, and what part of the documents they are for.
 Kind = tuple[str, str]

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from index.document_mask import DocumentMask
+from index.engines.document_mask import DocumentMask
 from lsr.sparse import SparseBatch, SparseVector
 
 # Exact on stored weights; exact, but on weights rounded to integers; anything else.

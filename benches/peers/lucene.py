@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from index.document_mask import DocumentMask
-from index.inverted_index import InvertedIndex
-from index.lucene import LuceneSearcher
+from index.engines.document_mask import DocumentMask
+from index.engines.inverted_index import InvertedIndex
+from index.engines.lucene import LuceneSearcher
 from lsr.sparse import SparseBatch, SparseVector
 from peers.engine import ROUNDED, Engine, Setting
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.document_mask import DocumentMask
-from index.inverted_index import InvertedIndex
-from index.native import NativeSearcher
-from index.searcher import Pruning, TopK
+from index.engines.document_mask import DocumentMask
+from index.engines.inverted_index import InvertedIndex
+from index.engines.native import NativeSearcher
+from index.engines.searcher import Pruning, TopK
 from lsr.sparse import SparseBatch, SparseVector
 from peers.engine import APPROXIMATE, EXACT, Engine, Setting
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.document_mask import DocumentMask
+from index.engines.document_mask import DocumentMask
 from lsr.sparse import SparseBatch, SparseVector
 from peers.engine import EXACT, Engine, Setting
 

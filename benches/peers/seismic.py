@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from index.document_mask import DocumentMask
+from index.engines.document_mask import DocumentMask
 from lsr.sparse import SparseBatch, SparseVector
 from peers.engine import APPROXIMATE, Engine, Setting
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from eval.datasets import load_dataset
 from eval.judged_set import DEPTH, MEASURES, JudgedSet
 from eval.measures import measure, measure_queries
-from index.searcher import TopK
+from index.engines.searcher import TopK
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder

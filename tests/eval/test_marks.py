@@ -4,10 +4,10 @@ import pytest
 
 from eval.datasets import load_dataset
 from eval.experiment import evaluate
-from index.collection import Collection
-from index.field import encoder_fields
+from index.collection.collection import Collection
+from index.collection.field import encoder_fields
 from index.indexing import index_documents
-from index.pipeline import SearchConfig
+from index.search.pipeline import SearchConfig
 
 pytestmark = pytest.mark.assets
 

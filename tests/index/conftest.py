@@ -1,7 +1,7 @@
 import pytest
 
-from index.collection import Collection
-from index.field import encoder_fields
+from index.collection.collection import Collection
+from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.corpus.documents import Document
 from lsr.corpus.readers import Item

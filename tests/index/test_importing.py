@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from index.collection import Collection
-from index.field import encoder_fields
+from index.collection.collection import Collection
+from index.collection.field import encoder_fields
+from index.collection.snapshot import restore, snapshot
 from index.importing import import_vectors, open_for_import, stored_vectors
 from index.indexing import index_documents
-from index.pipeline import SearchConfig, SearchQuery, search
-from index.snapshot import restore, snapshot
+from index.search.pipeline import SearchConfig, SearchQuery, search
 from lsr.corpus.documents import Document
 from lsr.corpus.readers import Item
 from lsr.encoders.catalogue import load_encoder

@@ -3,8 +3,8 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from index.collection import Collection
-from index.field import encoder_fields
+from index.collection.collection import Collection
+from index.collection.field import encoder_fields
 from index.indexing import index_documents, upsert_documents
 from lsr.corpus.documents import Document
 from lsr.corpus.readers import Item

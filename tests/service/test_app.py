@@ -7,11 +7,11 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.collection import Collection
-from index.field import encoder_fields
+from index.collection.collection import Collection
+from index.collection.field import encoder_fields
 from index.importing import import_vectors, open_for_import
 from index.indexing import index_documents
-from index.pipeline import SearchConfig, SearchQuery, search
+from index.search.pipeline import SearchConfig, SearchQuery, search
 from lsr.corpus.readers import Corpus
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.vectors.formats import open_vectors

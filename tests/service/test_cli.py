@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from index.collection import Collection
+from index.collection.collection import Collection
 from index.indexing import CHUNK
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from tests.service.conftest import environment, sentence, write_jsonl

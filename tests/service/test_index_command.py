@@ -13,7 +13,7 @@ import rich.console
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
-from index.collection import Collection
+from index.collection.collection import Collection
 from index.indexing import IndexReport
 from lsr.corpus.readers import Corpus
 from lsr.vocabulary import Vocabulary

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from index.collection import Collection
-from index.field import encoder_fields
+from index.collection.collection import Collection
+from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.corpus.documents import Document
 from lsr.corpus.readers import Item

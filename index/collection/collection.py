@@ -1,0 +1,381 @@
+"""A collection: one directory with its documents, their vectors, and segments to search."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.collection.builder import Builder
+from index.collection.field import Field
+from index.collection.field_encoders import FieldEncoders
+from index.collection.file_lock import FileLock
+from index.collection.filter_masks import FilterMasks
+from index.collection.maintenance import Maintenance, MaintenanceConfig
+from index.collection.segment import Segment, read_segment
+from index.collection.segment_table import SegmentEntry, SegmentTable
+from index.collection.store import Store
+from index.collection.tail import Tail
+from index.collection.view import View
+from index.engines.document_mask import DocumentMask, Masks, living
+from index.filters.tree import Filter
+from lsr.corpus.documents import Document
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.encoder import SparseEncoder
+from lsr.errors import CorruptionError, InputError, LockedError, UsageError
+from lsr.sparse import SparseBatch
+from lsr.vocabulary import Vocabulary
+
+STORE_FILE = "collection.sqlite"
+Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
+log = logging.getLogger(__name__)
+
+
+class Collection:
+    """Documents by id, searchable field by field.
+
+    A write is on disk when its method returns. Documents newer than the segments are searched
+    from memory; a thread of the writing process makes segments of them and merges these. Any
+    number of processes may read, one at a time may write. Safe to use from several threads.
+    """
+
+    def __init__(self, path: Path, store: Store, config: MaintenanceConfig | None = None) -> None:
+        self.path = path
+        self._encoders = FieldEncoders(store)
+        self.builder = Builder(store, self.encoder)
+        self.segments = SegmentTable(store)
+        self.maintenance = Maintenance(
+            path, store, self.builder, config or MaintenanceConfig(), self._adopt
+        )
+        self._store = store
+        self._view: View | None = None
+        self._filter_masks = FilterMasks(store)
+        self._adopted: tuple[int, Segment] | None = None
+        self._damaged: set[int] = set()
+        self._refreshing = threading.Lock()
+        self._writer = FileLock(path / "writer.lock")
+        self._write_lock = threading.RLock()
+        self._lock_depth = 0
+        self._pinned = threading.local()
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        fields: Sequence[Field],
+        config: MaintenanceConfig | None = None,
+        vocabulary: Vocabulary | None = None,
+    ) -> Collection:
+        """A new, empty collection; ``vocabulary`` is that of a field of imported vectors.
+
+        Raises:
+            UsageError: there is one already, or the path is in use.
+        """
+        if is_collection(path):
+            raise UsageError(f"{path} holds a collection already; open it or give another path")
+        try:
+            (path / "segments").mkdir(parents=True, exist_ok=True)
+            return cls(path, Store.create(path / STORE_FILE, fields, vocabulary), config)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise UsageError(f"no collection can be created at {path}: {error}") from error
+
+    @classmethod
+    def open(cls, path: Path, config: MaintenanceConfig | None = None) -> Collection:
+        """An existing collection, maintained by the defaults where no ``config`` says otherwise.
+
+        Raises:
+            NotFoundError: there is none.
+            CorruptionError: its file is damaged or of an unknown format version.
+        """
+        return cls(path, Store(path / STORE_FILE), config)
+
+    def close(self) -> None:
+        """Stop the work in the background, abandoning a build, which loses nothing."""
+        self.maintenance.close()
+        self._store.close()
+
+    @property
+    def fields(self) -> list[Field]:
+        """The fields, in the order in which the collection was created with them."""
+        return self._store.fields
+
+    def field(self, name: str) -> Field:
+        """The field of that name; raises UsageError where there is none."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise UsageError(
+            f"the collection {self.path.name!r} has no {name!r} field; "
+            f"it has {', '.join(field.name for field in self.fields)}"
+        )
+
+    def encoder(self, field: Field) -> SparseEncoder:
+        """The encoder of a sparse field; raises EncoderMismatchError if it has changed."""
+        return self._encoders.sparse(field)
+
+    def query_encoder(self, field: Field, name: str | None) -> SparseEncoder:
+        """As ``FieldEncoders.of_queries``."""
+        return self._encoders.of_queries(field, name)
+
+    def dense_encoder(self, field: Field) -> DenseEncoder:
+        """The encoder of a dense field; raises EncoderMismatchError if it has changed."""
+        return self._encoders.dense(field)
+
+    def __len__(self) -> int:
+        return self._store.count()
+
+    def get(self, identifier: str) -> Document | None:
+        """The document of that id, or None."""
+        numbers = list(self._store.sequences([identifier]).values())
+        return next(iter(self._store.documents(numbers).values()), None)
+
+    def ids(self) -> list[str]:
+        """All ids, in the order of writing."""
+        return self._store.all_ids()
+
+    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Digest of each of these documents that is there."""
+        return self._store.digests(ids)
+
+    def describe(self) -> dict[str, int]:
+        """Documents, segments, what is not in them yet, deletions, generation, bytes on disk."""
+        with self._store.reading():
+            current = self.segments.current()
+            described = {
+                "documents": len(self),
+                "segments": len(current.segments),
+                "unflushed": self._store.count_after(current.base),
+                "deleted": sum(entry.deleted for entry in current.segments),
+                "generation": current.generation,
+            }
+        size = 0
+        for path in self.path.rglob("*"):
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size if path.is_file() else 0
+        return described | {"bytes": size}
+
+    def digest(self) -> str:
+        """16 hexadecimal digits over all documents, whatever the order of writing."""
+        total = hashlib.blake2b(digest_size=8)
+        for digest in self._store.all_digests():
+            total.update(digest)
+        return total.hexdigest()
+
+    @property
+    def store(self) -> Store:
+        """The truth underneath, for reads by sequence number."""
+        return self._store
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the writer lock; re-entrant within a thread.
+
+        Raises:
+            LockedError: another process holds it.
+        """
+        with self._write_lock, ExitStack() as stack:
+            if self._lock_depth == 0 and not stack.enter_context(self._writer.held(wait=False)):
+                raise LockedError(
+                    f"{self._holder()} is writing to {self.path}; wait until it has finished"
+                )
+            self._lock_depth += 1
+            try:
+                yield
+            finally:
+                self._lock_depth -= 1
+
+    def upsert(self, documents: Sequence[Document], vectors: Vectors) -> list[bool]:
+        """Write documents with a row of each field's vectors; all of them or none.
+
+        Returns:
+            For each document whether it is new (True) or replaced one of the same id (False).
+
+        Raises:
+            InputError: a field is missing or has another number of rows, or an id is repeated.
+            LockedError: another process is writing.
+        """
+        ids = [document.id for document in documents]
+        if len(set(ids)) != len(ids):
+            raise InputError("the batch holds an id more than once; give each id once")
+        for field in self.fields:
+            if len(vectors.get(field.name, ())) != len(documents):
+                raise InputError(f"each document needs a vector for the field {field.name!r}")
+        with self.writing(), self._store.writing():
+            replaced = self._store.remove(ids)
+            sequence = self._store.append(documents)
+            for field in self.fields:
+                rows = vectors[field.name]
+                if isinstance(rows, SparseBatch):
+                    self._store.append_sparse(field.name, sequence, rows)
+                else:
+                    self._store.append_dense(field.name, sequence, rows)
+            self._weigh_before_segments()
+        self.maintenance.wake()
+        return [identifier not in replaced for identifier in ids]
+
+    def delete(self, ids: Iterable[str]) -> set[str]:
+        """Delete documents; returns the ids that were there."""
+        with self.writing(), self._store.writing():
+            removed = self._store.remove(dict.fromkeys(ids))
+        self.maintenance.wake()
+        return removed
+
+    def delete_matching(self, wanted: Filter) -> set[str]:
+        """Delete the documents that pass a filter; returns their ids."""
+        with self.writing(), self._store.writing():
+            live = self._store.live()
+            found = live[self._store.matching(wanted, live)].tolist()
+            removed = self._store.remove(self._store.ids(found).values())
+        self.maintenance.wake()
+        return removed
+
+    def is_current(self, generation: int) -> bool:
+        """Whether the collection has the segment of that generation."""
+        return any(entry.generation == generation for entry in self.segments.current().segments)
+
+    def masks(self, view: View, wanted: Filter) -> Masks:
+        """For each segment of the view that is pinned, which documents live and pass a filter."""
+        return self._filter_masks.of(view, wanted)
+
+    def flush(self) -> None:
+        """Bring all documents into segments; see ``Maintenance.flush``."""
+        self.maintenance.flush()
+
+    def flushed(self) -> bool:
+        """Whether a flush would change nothing."""
+        return self.maintenance.flushed()
+
+    def view(self) -> View:
+        """The collection as of its last committed write."""
+        with self.pinned() as view:
+            return view
+
+    @contextmanager
+    def pinned(self) -> Iterator[View]:
+        """The collection as of its last committed write; reads of the store inside see the same."""
+        outer: View | None = getattr(self._pinned, "view", None)
+        if outer is not None:
+            yield outer
+            return
+        while True:
+            try:
+                with self._store.reading():
+                    view = self._refresh()
+                    if view is None:
+                        continue
+                    self._pinned.view = view
+                    try:
+                        yield view
+                    finally:
+                        self._pinned.view = None
+                    return
+            except _UnreadableSegment as unreadable:
+                self._note_damage(unreadable)
+
+    def _refresh(self) -> View | None:
+        """The view of this thread's transaction; None where another thread has a later one."""
+        revision = self._store.revision()
+        view = self._view
+        if view is None or view.revision < revision:
+            with self._refreshing:
+                view = self._view
+                if view is None or view.revision < revision:
+                    view = self._view = self._assemble(view, revision)
+        return view if view.revision == revision else None
+
+    def _assemble(self, previous: View | None, revision: int) -> View:
+        """A view from what the previous one holds and what is new since."""
+        current = self.segments.current()
+        held: dict[int, tuple[Segment, DocumentMask | None]] = {}
+        tail, died = Tail(), np.empty(0, np.int64)
+        if previous is not None:
+            held = {
+                generation: (segment, alive)
+                for generation, segment, alive in zip(
+                    previous.generations, previous.segments, previous.alive, strict=False
+                )
+            }
+            died = self.segments.died(since=previous.deletions)
+            if previous.average_lengths == current.average_lengths:
+                tail = previous.tail
+        files = []
+        for entry in current.segments:
+            if entry.generation in held:
+                segment, alive = held[entry.generation]
+                alive = living(segment.sequence, died, alive)
+            else:
+                segment = self._open_segment(entry)
+                dead = self.segments.dead(entry.after, entry.last)
+                alive = living(segment.sequence, dead)
+            files.append((segment, alive))
+        after = max(tail.last, current.base)
+        new = self.builder.rows(after, current.written, current.average_lengths)
+        tail = tail.advance(new, current.written, died, current.base)
+        parts = files + [(part.segment, part.alive) for part in tail.parts]
+        return View(
+            revision,
+            tuple(entry.generation for entry in current.segments),
+            tuple(segment for segment, _ in parts),
+            tuple(alive for _, alive in parts),
+            tail,
+            current.average_lengths,
+            current.deletions,
+            next((field for field in self.fields if field.counts), None),
+        )
+
+    def _open_segment(self, entry: SegmentEntry) -> Segment:
+        """A current segment; built in memory from the store where its file is known as damaged."""
+        if entry.generation in self._damaged:
+            current = self.segments.current()
+            return self.builder.rows(entry.after, entry.last, current.average_lengths).segment()
+        adopted = self._adopted
+        if adopted is not None and adopted[0] == entry.generation:
+            return adopted[1]
+        try:
+            return read_segment(self.maintenance.path(entry.generation))
+        except CorruptionError as error:
+            raise _UnreadableSegment(entry.generation, str(error)) from error
+
+    def _note_damage(self, unreadable: _UnreadableSegment) -> None:
+        """A file that can't be read is damaged, unless it was replaced since we looked it up."""
+        if self.is_current(unreadable.generation):
+            log.warning("%s; it is rebuilt from the store in memory", unreadable)
+            self._damaged.add(unreadable.generation)
+
+    def _adopt(self, generation: int, segment: Segment | None) -> None:
+        """Keep the segment that was built last, and no other: an open file takes its space."""
+        self._adopted = None if segment is None else (generation, segment)
+
+    def _weigh_before_segments(self) -> None:
+        """While there is no segment, take the average lengths anew whenever rows have doubled.
+
+        They are part of the store, so that every reader weighs alike.
+        """
+        current = self.segments.current()
+        if not current.segments and current.written >= 2 * current.weighed:
+            self.segments.weigh(self.builder.average_lengths(), current.written)
+
+    def _holder(self) -> str:
+        pid = self._writer.holder()
+        if pid is None:
+            return "another process"
+        return "another handle of this process" if pid == os.getpid() else f"the process {pid}"
+
+
+class _UnreadableSegment(Exception):  # noqa: N818
+    def __init__(self, generation: int, reason: str) -> None:
+        super().__init__(reason)
+        self.generation = generation
+
+
+def is_collection(path: Path) -> bool:
+    """Whether a directory holds a collection."""
+    return (path / STORE_FILE).is_file()

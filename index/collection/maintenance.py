@@ -1,0 +1,315 @@
+"""Flush and merge: rows become segments, several segments become one, beside reads and writes.
+
+A build reads one consistent state of the store, without the writer lock, and is published in one
+short transaction; what was written or deleted meanwhile stays in the tail and in tombstones.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from index.collection.builder import Builder
+from index.collection.file_lock import FileLock
+from index.collection.segment import Segment, read_segment, write_segment
+from index.collection.segment_table import Current, SegmentEntry, SegmentTable
+from index.collection.store import Store
+from index.engines.inverted_index import LARGEST_DOCUMENT_COUNT
+from lsr.errors import LsrError, UsageError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceConfig:
+    """When segments are built.
+
+    ``flush_documents``: rows newer than the segments that make a flush due; a collection of no
+    more documents is kept in one segment by ``flush``. ``merge_factor``: adjacent segments of one
+    size that are merged, a size being this many times the next smaller. ``deleted_share``: a
+    segment is rewritten once more of its documents are deleted, and at least ``fewest_deleted``.
+    ``changed_share``: ``flush`` rebuilds all once this share of the documents has changed since it
+    last did. ``largest_segment``: documents that one may hold. ``retry_seconds``: pause after a
+    build that failed, or that another process is at.
+    """
+
+    flush_documents: int = 20_000
+    merge_factor: int = 4
+    deleted_share: float = 0.2
+    fewest_deleted: int = 1_000
+    changed_share: float = 0.1
+    largest_segment: int = LARGEST_DOCUMENT_COUNT
+    retry_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.flush_documents < 1 or self.merge_factor < 2:
+            raise UsageError(
+                f"flush_documents is {self.flush_documents} and merge_factor {self.merge_factor}; "
+                "allowed are 1 or more, and 2 or more"
+            )
+        if not 1 <= self.largest_segment <= LARGEST_DOCUMENT_COUNT:
+            raise UsageError(
+                f"largest_segment is {self.largest_segment}; allowed are 1 to "
+                f"{LARGEST_DOCUMENT_COUNT} documents"
+            )
+
+
+class Plan(NamedTuple):
+    """Segments to replace by one, adjacent and oldest first, and whether the tail joins them."""
+
+    replaced: tuple[SegmentEntry, ...]
+    tail: bool
+
+
+def plan(current: Current, config: MaintenanceConfig, flush: bool = False) -> Plan | None:
+    """The next build that is due, or None; ``flush`` makes any tail due."""
+    tail = current.tail >= (1 if flush else config.flush_documents)
+    sizes = [entry.live for entry in current.segments] + [current.tail] * tail
+    run = _run_of_one_size(sizes, config)
+    if run is not None and sum(sizes[slice(*run)]) <= config.largest_segment:
+        start, end = run
+        return Plan(current.segments[start:end], tail and end == len(sizes))
+    if tail:
+        return Plan((), True)
+    for entry in current.segments:
+        least = max(config.deleted_share * entry.documents, config.fewest_deleted - 1)
+        if entry.deleted > least:
+            return Plan((entry,), False)
+    return None
+
+
+def _run_of_one_size(sizes: list[int], config: MaintenanceConfig) -> tuple[int, int] | None:
+    """Start and end of the newest run with ``merge_factor`` of one tier and none of a higher."""
+    tiers = [
+        int(math.log(max(size / config.flush_documents, 1), config.merge_factor)) for size in sizes
+    ]
+    for tier in sorted(set(tiers)):
+        end = len(tiers)
+        while end > 0:
+            start = end
+            while start > 0 and tiers[start - 1] <= tier:
+                start -= 1
+            if tiers[start:end].count(tier) >= config.merge_factor:
+                return start, end
+            end = min(start, end - 1)
+    return None
+
+
+class Abandoned(Exception):  # noqa: N818
+    """A background build was asked to stop."""
+
+
+class Maintenance:
+    """Builds and publishes segments, one at a time over all processes.
+
+    Args:
+        folder: the collection's directory.
+        store: the truth.
+        builder: reads and weighs rows.
+        config: when what is due.
+        adopt: takes the generation and the opened segment just before it is published, so that
+            this process's readers need not open the file; None takes it back.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        builder: Builder,
+        config: MaintenanceConfig,
+        adopt: Callable[[int, Segment | None], None],
+    ) -> None:
+        self.config = config
+        self.segments = folder / "segments"
+        self._store = store
+        self._table = SegmentTable(store)
+        self._builder = builder
+        self._adopt = adopt
+        self._lock = FileLock(folder / "maintenance.lock")
+        self._state = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._pauses = 0
+
+    def path(self, generation: int) -> Path:
+        """The file of a segment."""
+        return self.segments / f"{generation:06d}.segment"
+
+    def wake(self) -> None:
+        """After a write: start the background thread where something is due.
+
+        Raises nothing, for the write has succeeded whatever becomes of this.
+        """
+        with self._state:
+            if self._thread is not None or self._pauses:
+                return
+            try:
+                if self._due():
+                    thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
+                    thread.start()
+                    self._thread = thread
+            except (sqlite3.Error, RuntimeError) as error:
+                log.error(
+                    "no segment build could be started, the next write tries again: %s", error
+                )
+
+    def close(self) -> None:
+        """Abandon what runs in the background, which loses nothing, and start no more."""
+        self._pause()
+
+    def flush(self) -> None:
+        """Bring every row into a segment, and merge what is due.
+
+        Where the documents are few, or many have changed since this last happened, the result is
+        one segment weighed by the statistics of now; so a collection that was filled by any
+        number of runs is the same as one filled by a single run.
+
+        Raises:
+            LsrError: a segment can't be written.
+        """
+        with self.exclusive():
+            current = self._table.current()
+            written = current.written
+            if self._wants_whole():
+                self._build(Plan(current.segments, True), whole=True)
+            while (current := self._table.current()).base < written:
+                if found := plan(current, self.config, flush=True):
+                    self._build(found)
+            while found := plan(self._table.current(), self.config):
+                self._build(found)
+
+    def flushed(self) -> bool:
+        """Whether a flush would change nothing."""
+        with self._store.reading():
+            current = self._table.current()
+            whole = int(self._store.setting("optimised")) == current.written and not any(
+                entry.deleted for entry in current.segments
+            )
+            due = plan(current, self.config, flush=True)
+            return due is None and (whole or not self._wants_whole())
+
+    def rebuild(self, entries: tuple[SegmentEntry, ...]) -> None:
+        """Replace each of the segments by one built anew, where it is still current."""
+        with self.exclusive():
+            for entry in entries:
+                current = {now.generation for now in self._table.current().segments}
+                if entry.generation in current:
+                    self._build(Plan((entry,), False))
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """No segment is built or removed inside, but by the caller; waits for other processes."""
+        try:
+            self._pause()
+            with self._lock.held(wait=True):
+                yield
+        finally:
+            with self._state:
+                self._pauses -= 1
+        self.wake()
+
+    def _pause(self) -> None:
+        with self._state:
+            self._pauses += 1
+            self._state.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _due(self) -> bool:
+        return plan(self._table.current(), self.config) is not None
+
+    def _run(self) -> None:
+        while True:
+            try:
+                with self._state:
+                    if self._pauses or not self._due():
+                        self._thread = None
+                        return
+                done = self._build_next()
+            except Abandoned:
+                continue
+            # Whatever it is, searches and writes go on as before, and it is tried again.
+            except Exception as error:
+                log.error("a segment build failed and is retried later: %s", error)
+                done = False
+            if not done:
+                with self._state:
+                    self._state.wait_for(lambda: self._pauses, self.config.retry_seconds)
+
+    def _build_next(self) -> bool:
+        with self._lock.held(wait=False) as locked:
+            if locked and (found := plan(self._table.current(), self.config)):
+                self._build(found)
+        return locked
+
+    def _wants_whole(self) -> bool:
+        documents = self._store.count()
+        if documents > self.config.largest_segment:
+            return False
+        if documents <= self.config.flush_documents:
+            return True
+        new = self._store.count_after(int(self._store.setting("optimised")))
+        gone = int(self._store.setting("optimised_documents")) - (documents - new)
+        return new + gone >= self.config.changed_share * documents
+
+    def _build(self, wanted: Plan, whole: bool = False) -> None:
+        with self._store.reading():
+            current = self._table.current()
+            after = wanted.replaced[0].after if wanted.replaced else current.base
+            last = current.written if wanted.tail else wanted.replaced[-1].last
+            last = min(last, self._store.nth_after(after, self.config.largest_segment))
+            everything = len(wanted.replaced) == len(current.segments)
+            doubled = current.written >= 2 * current.weighed
+            reweigh = everything and (whole or doubled or not current.segments)
+            lengths = None if reweigh else current.average_lengths
+            rows = self._builder.rows(after, last, lengths, self._go_on)
+        segment = rows.segment()
+        self._go_on()
+        entry = SegmentEntry(current.generation + 1, after, last, len(segment), 0)
+        opened = self._write(entry.generation, segment)
+        self._go_on()
+        self._adopt(entry.generation, opened)
+        try:
+            with self._store.writing():
+                self._table.publish(wanted.replaced, entry, current.deletions)
+                if reweigh:
+                    self._table.weigh(rows.average_lengths, current.written)
+                if whole:
+                    self._store.change({"optimised": last, "optimised_documents": len(segment)})
+        except BaseException:
+            self._adopt(entry.generation, None)
+            raise
+        self._remove_old()
+
+    def _go_on(self) -> None:
+        """Raise Abandoned in the background thread if it is to stop."""
+        if threading.current_thread() is self._thread and self._pauses:
+            raise Abandoned
+
+    def _write(self, generation: int, segment: Segment) -> Segment:
+        """Write a file and read it back, every checksum verified."""
+        path = self.path(generation)
+        try:
+            self.segments.mkdir(exist_ok=True)
+            write_segment(path, segment)
+            return read_segment(path)
+        except OSError as error:
+            raise LsrError(
+                f"no segment can be written in {self.segments} ({error.strerror or error}); the "
+                "documents are safe and searched from memory, see that the disk has space and works"
+            ) from error
+
+    def _remove_old(self) -> None:
+        """Remove what is not current, of a killed build too. Files that are open stay readable."""
+        kept = {self.path(entry.generation) for entry in self._table.current().segments}
+        for path in self.segments.iterdir():
+            if path not in kept:
+                with suppress(FileNotFoundError):
+                    path.unlink()

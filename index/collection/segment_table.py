@@ -1,0 +1,128 @@
+"""Which segments are current: a table of the store, changed with what it says in one transaction.
+
+Segments cover adjacent, disjoint ranges of sequence numbers, oldest first. Rows after the last of
+them are the tail, which is searched from memory. A tombstone says that a sequence number is dead
+although a segment, or some reader's memory, still holds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.collection.store import Store
+
+
+class SegmentEntry(NamedTuple):
+    """A segment of the live rows of ``after < sequence <= last`` as of when it was built.
+
+    ``generation`` names its file and is never used again; of ``documents`` in it, ``deleted`` have
+    died since.
+    """
+
+    generation: int
+    after: int
+    last: int
+    documents: int
+    deleted: int
+
+    @property
+    def live(self) -> int:
+        """Documents in it that live."""
+        return self.documents - self.deleted
+
+
+@dataclass(frozen=True)
+class Current:
+    """What the table says at one moment.
+
+    ``generation`` is the newest; ``written`` the largest sequence number given; ``deletions`` the
+    number of the newest tombstone. ``average_lengths`` weigh the term counts of every row, in
+    segments and tail; they were taken when ``weighed`` sequence numbers had been given.
+    """
+
+    generation: int
+    segments: tuple[SegmentEntry, ...]
+    written: int
+    deletions: int
+    average_lengths: Mapping[str, float]
+    weighed: int
+
+    @property
+    def base(self) -> int:
+        """The last sequence number that segments cover."""
+        return self.segments[-1].last if self.segments else 0
+
+    @property
+    def tail(self) -> int:
+        """Rows written after the segments, dead ones included."""
+        return self.written - self.base
+
+
+class SegmentTable:
+    """Reads and writes the table; each method within the caller's transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def current(self) -> Current:
+        """What is current now."""
+        store = self._store
+        with store.reading():
+            rows = store.connection.execute(
+                "SELECT generation, after, last, documents, deleted FROM segments ORDER BY last"
+            )
+            return Current(
+                int(store.setting("generation")),
+                tuple(SegmentEntry(*row) for row in rows),
+                store.written(),
+                store.deletions(),
+                json.loads(store.setting("average_lengths")),
+                int(store.setting("weighed")),
+            )
+
+    def dead(self, after: int, last: int) -> NDArray[np.int64]:
+        """Dead sequence numbers of a range, ascending."""
+        return self._sequences("sequence > ? AND sequence <= ?", (after, last))
+
+    def died(self, since: int) -> NDArray[np.int64]:
+        """Sequence numbers, ascending, of the tombstones newer than number ``since``."""
+        return self._sequences("number > ?", (since,))
+
+    def publish(
+        self, replaced: Sequence[SegmentEntry], entry: SegmentEntry, deletions: int
+    ) -> None:
+        """Put a segment in the place of others, or after the last.
+
+        Tombstones of its range up to number ``deletions`` go, for it was built without these rows;
+        later ones stay.
+        """
+        execute = self._store.connection.execute
+        for old in replaced:
+            execute("DELETE FROM segments WHERE generation = ?", (old.generation,))
+        span = (entry.after, entry.last)
+        execute(
+            "DELETE FROM tombstones WHERE sequence > ? AND sequence <= ? AND number <= ?",
+            (*span, deletions),
+        )
+        deleted = execute(
+            "SELECT COUNT(*) FROM tombstones WHERE sequence > ? AND sequence <= ?", span
+        ).fetchone()[0]
+        execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", entry._replace(deleted=deleted))
+        self._store.change({"generation": entry.generation})
+
+    def weigh(self, average_lengths: Mapping[str, float], weighed: int) -> None:
+        """Record by which average lengths rows are weighed from now on."""
+        self._store.change({"average_lengths": json.dumps(average_lengths), "weighed": weighed})
+
+    def _sequences(self, condition: str, values: tuple[int, ...]) -> NDArray[np.int64]:
+        rows = self._store.connection.execute(
+            f"SELECT sequence FROM tombstones WHERE {condition}",  # noqa: S608
+            values,
+        )
+        return np.sort(np.array([row[0] for row in rows], dtype=np.int64))

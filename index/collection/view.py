@@ -1,0 +1,131 @@
+"""One consistent state of a collection, as searches see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.collection.field import Field
+from index.collection.segment import Segment
+from index.collection.tail import Tail
+from index.engines.document_mask import DocumentMask, Masks
+from index.engines.effort import for_part
+from index.engines.registry import check_engine
+from index.engines.searcher import EXACT, Pruning, TopK, merge
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Segments, oldest first, and which of their documents live (None: all of them).
+
+    The first come from the files of the ``generations``, the others are the parts of the ``tail``.
+    Rankings name documents by sequence number, which ascends with segment and ordinal.
+    ``deletions`` is the number of the newest tombstone that the masks know.
+    """
+
+    revision: int
+    generations: tuple[int, ...]
+    segments: tuple[Segment, ...]
+    alive: tuple[DocumentMask | None, ...]
+    tail: Tail
+    average_lengths: Mapping[str, float]
+    deletions: int
+    counts: Field | None
+
+    @property
+    def generation(self) -> int:
+        """The newest segment file's; 0: there is none."""
+        return max(self.generations, default=0)
+
+    def __len__(self) -> int:
+        return sum(
+            len(segment) if alive is None else alive.count
+            for segment, alive in zip(self.segments, self.alive, strict=True)
+        )
+
+    def search_sparse(
+        self,
+        field: Field,
+        queries: SparseBatch,
+        k: int,
+        engine: str,
+        pruning: Pruning = EXACT,
+        masks: Masks | None = None,
+    ) -> TopK:
+        """Top k of a sparse field over all segments, which share the time of ``pruning``.
+
+        ``masks`` of ``FilterMasks.of`` take the place of ``alive``.
+        """
+        check_engine(engine)
+        documents = sum(map(len, self.segments))
+        return self._search(
+            lambda segment, alive, floor: segment.searcher(field.name, engine).search(
+                queries, k, alive, for_part(pruning, len(segment), documents), floor
+            ),
+            len(queries),
+            k,
+            masks,
+        )
+
+    def search_dense(
+        self, field: Field, queries: NDArray[np.float32], k: int, masks: Masks | None = None
+    ) -> TopK:
+        """Exact top k of a dense field over all segments; ``masks`` as for ``search_sparse``."""
+        return self._search(
+            lambda segment, alive, _: segment.dense_searcher(field.name).search(queries, k, alive),
+            len(queries),
+            k,
+            masks,
+        )
+
+    @cached_property
+    def statistics(self) -> CollectionStatistics | None:
+        """Term statistics, where a field stores counts.
+
+        As in Lucene, deleted documents count until their segment is rebuilt. The average length
+        is the one by which all impacts were weighed.
+        """
+        if self.counts is None:
+            return None
+        name = self.counts.name
+        files = self.segments[: len(self.generations)]
+        frequency = np.zeros(self.counts.size, dtype=np.int64)
+        for segment in files:
+            frequency += segment.statistics(name).document_frequency
+        for part in self.tail.parts:
+            frequency += part.document_frequency(name)
+        documents = sum(map(len, files)) + sum(part.live for part in self.tail.parts)
+        return CollectionStatistics(documents, frequency, self.average_lengths.get(name, 0.0))
+
+    def _search(
+        self,
+        search: Callable[[Segment, DocumentMask | None, NDArray[np.float32] | None], TopK],
+        queries: int,
+        k: int,
+        masks: Masks | None,
+    ) -> TopK:
+        parts = []
+        floor: NDArray[np.float32] | None = None
+        allowed = zip(self.segments, masks or self.alive, strict=True)
+        # The largest first: its k-th score spares the others most.
+        for segment, alive in sorted(allowed, key=lambda part: len(part[0]), reverse=True):
+            found = search(segment, alive, floor)
+            if len(segment) == 0:
+                parts.append(found)
+                continue
+            if 0 < k <= found.scores.shape[1] and len(self.segments) > 1:
+                last = found.scores[:, k - 1]
+                floor = np.maximum(last, 0 if floor is None else floor)
+            missing = found.documents < 0
+            numbers = segment.sequence[np.where(missing, 0, found.documents)]
+            parts.append(found._replace(documents=np.where(missing, -1, numbers)))
+        if not parts:
+            none = np.empty((queries, 0), dtype=np.int64)
+            return TopK.exhaustive(none, none.astype(np.float32), "empty")
+        return merge(parts, k)

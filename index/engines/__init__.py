@@ -1,0 +1,1 @@
+"""Engines: top-k inner product over inverted indexes, and exact dense search."""

@@ -1,0 +1,157 @@
+"""The inverted index of one sparse field of one segment, as the C++ core builds and searches it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index import _core
+from index.engines.posting_list import PostingLists, half
+from lsr.errors import CorruptionError
+from lsr.sparse import SparseBatch
+
+LARGEST_DOCUMENT_COUNT: int = _core.LARGEST_DOCUMENT_COUNT
+BLOCK_SIZE, ROW_UNIT = 16, 64
+DTYPES: dict[str, type[Any]] = {
+    "order": np.uint32,
+    "terms": np.int32,
+    "steps": np.float32,
+    "weight_starts": np.int64,
+    "weights": np.uint16,
+    "rows": np.int32,
+    "narrow_starts": np.int64,
+    "narrow_blocks": np.uint16,
+    "narrow_lanes": np.uint8,
+    "narrow_impacts": np.uint8,
+    "block_max": np.uint8,
+    "groups": np.uint64,
+    "mask_starts": np.int64,
+    "masks": np.uint16,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class InvertedIndex:
+    """Arrays by name, each of one dimension; index/core/block_index.hpp says what they hold.
+
+    Weights are float16, as their bits.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    vocabulary_size: int
+
+    @classmethod
+    def build(cls, batch: SparseBatch, reorder: bool = True) -> InvertedIndex:
+        """Index a batch of document vectors; row numbers become document ordinals.
+
+        A weight that float16 rounds to 0 has no posting. ``reorder`` puts documents that share
+        terms into the same blocks, which takes most of the time of a build and makes searches of
+        more than some ten thousand documents several times faster.
+
+        Raises:
+            ValueError: there are more than ``LARGEST_DOCUMENT_COUNT`` rows, or a weight is negative
+                or not finite.
+        """
+        weights = half(batch.values).view(np.uint16)
+        return cls(
+            _core.build(
+                batch.indptr, batch.indices, weights, batch.vocabulary_size, reorder, processors()
+            ),
+            batch.vocabulary_size,
+        )
+
+    @cached_property
+    def core(self) -> _core.BlockIndex:
+        """The searchable form, over the same memory.
+
+        Raises:
+            CorruptionError: the arrays don't fit each other.
+        """
+        try:
+            return _core.BlockIndex(dict(self.arrays))
+        except ValueError as error:
+            raise CorruptionError(str(error)) from error
+
+    @property
+    def document_count(self) -> int:
+        """Number of documents, empty ones included."""
+        return len(self.arrays["order"])
+
+    @property
+    def posting_count(self) -> int:
+        """Number of postings."""
+        return len(self.arrays["weights"])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def validate(self) -> None:
+        """Read every posting and check that searches stay inside the arrays and bounds hold.
+
+        Raises:
+            CorruptionError: they don't.
+        """
+        try:
+            self.core.validate()
+        except ValueError as error:
+            raise CorruptionError(str(error)) from error
+
+    def document_frequency(self) -> NDArray[np.int64]:
+        """Length of each term's list, int64 (vocabulary_size,)."""
+        frequency = np.zeros(self.vocabulary_size, dtype=np.int64)
+        frequency[self.arrays["terms"]] = np.diff(self.arrays["weight_starts"])
+        return frequency
+
+    def posting_lists(self) -> PostingLists:
+        """The same postings as one plain list a term, documents by ordinal."""
+        columns = self.to_batch().to_scipy().tocsc()
+        return PostingLists(
+            columns.indptr.astype(np.int64),
+            columns.indices.astype(np.uint32),
+            columns.data.astype(np.float16),
+            self.document_count,
+        )
+
+    def to_batch(self) -> SparseBatch:
+        """The document vectors that the postings hold, by ordinal."""
+        starts = self.arrays["weight_starts"]
+        documents = np.empty(self.posting_count, dtype=np.int64)
+        for place, row in enumerate(self.arrays["rows"]):
+            found = self._narrow(place) if row < 0 else self._wide(int(row))
+            documents[starts[place] : starts[place + 1]] = self.arrays["order"][found]
+        terms = np.repeat(self.arrays["terms"], np.diff(starts))
+        # Places are in the order of terms, and a stable sort by document keeps it within each.
+        sorting = np.argsort(documents, kind="stable")
+        indptr = np.zeros(self.document_count + 1, dtype=np.int64)
+        np.cumsum(np.bincount(documents, minlength=self.document_count), out=indptr[1:])
+        weights = self.arrays["weights"].view(np.float16)[sorting].astype(np.float32)
+        return SparseBatch(indptr, terms[sorting], weights, self.vocabulary_size)
+
+    def _narrow(self, place: int) -> NDArray[np.int64]:
+        starts = self.arrays["narrow_starts"]
+        postings = slice(starts[place], starts[place + 1])
+        blocks = self.arrays["narrow_blocks"][postings].astype(np.int64)
+        documents: NDArray[np.int64] = blocks * BLOCK_SIZE + self.arrays["narrow_lanes"][postings]
+        return documents
+
+    def _wide(self, row: int) -> NDArray[np.int64]:
+        stride = -(-self.document_count // (BLOCK_SIZE * ROW_UNIT)) * ROW_UNIT
+        blocks = np.flatnonzero(self.arrays["block_max"][row * stride : (row + 1) * stride])
+        starts = self.arrays["mask_starts"]
+        masks = self.arrays["masks"][starts[row] : starts[row + 1]]
+        places, lanes = np.nonzero(masks[:, None] >> np.arange(BLOCK_SIZE, dtype=np.uint16) & 1)
+        documents: NDArray[np.int64] = blocks[places] * BLOCK_SIZE + lanes
+        return documents
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

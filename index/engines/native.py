@@ -1,0 +1,65 @@
+"""The native engine: the C++ core over a memory-mapped inverted index."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.engines.document_mask import DocumentMask
+from index.engines.inverted_index import InvertedIndex, processors
+from index.engines.searcher import EXACT, Pruning, TopK
+from lsr.sparse import SparseBatch
+
+PLANS = ("nothing to search", "exhaustive", "block pruning")
+
+
+class NativeSearcher:
+    """Block pruning, or exhaustive scoring where that is faster, without the interpreter lock.
+
+    Args:
+        index: what to search.
+        threads: at most so many search the queries of one call at once; None: one for each
+            processor.
+        kernels: "scalar", "avx2", or "" for the fastest that the machine has.
+        plan: one of ``PLANS`` to take wherever it can give the answer; None: the faster.
+    """
+
+    def __init__(
+        self,
+        index: InvertedIndex,
+        threads: int | None = None,
+        kernels: str = "",
+        plan: str | None = None,
+    ) -> None:
+        self._index = index.core
+        self._threads = threads or processors()
+        self._kernels = kernels
+        self._choice = 0 if plan is None else PLANS.index(plan)
+
+    def search(
+        self,
+        queries: SparseBatch,
+        k: int,
+        alive: DocumentMask | None = None,
+        pruning: Pruning = EXACT,
+        floor: NDArray[np.float32] | None = None,
+    ) -> TopK:
+        """See ``Searcher.search``."""
+        documents, scores, unseen, traces = self._index.search(
+            queries.indptr,
+            queries.indices,
+            queries.values,
+            k,
+            None if alive is None else alive.prepared(self._index, self._mask),
+            floor,
+            pruning.factor,
+            pruning.blocks,
+            pruning.budget_us,
+            self._threads,
+            self._kernels,
+            self._choice,
+        )
+        return TopK(documents, scores, unseen, tuple(PLANS[plan] for plan in traces[:, 0].tolist()))
+
+    def _mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        return self._index.mask(allowed)

@@ -1,0 +1,1 @@
+"""Filters on metadata: the tree, and its text and JSON forms."""

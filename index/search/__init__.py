@@ -1,0 +1,1 @@
+"""The query path, and what it is made of."""

@@ -1,0 +1,67 @@
+"""Which terms carried a score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from index.collection.collection import Collection
+from index.collection.view import View
+from index.engines.posting_list import half
+from lsr.sparse import SparseBatch, SparseVector
+from lsr.vocabulary import Vocabulary
+
+
+class Contribution(NamedTuple):
+    """One term's part of a score: ``contribution`` = ``query_weight`` * ``document_weight``."""
+
+    term: int
+    token: str
+    query_weight: float
+    document_weight: float
+    contribution: float
+
+
+def contributions(
+    collection: Collection,
+    view: View,
+    name: str,
+    query: SparseVector,
+    sequence: Sequence[int],
+) -> dict[int, list[Contribution]]:
+    """For each document the terms it shares with the query, largest contribution first.
+
+    The contributions of a document sum to its score, up to float rounding.
+    """
+    field = collection.field(name)
+    encoder = collection.encoder(field)
+    stored = collection.store.sparse_rows(field, sequence)
+    rows = SparseBatch.from_rows(stored.values(), field.size)
+    impacts = encoder.impacts(rows, view.statistics)
+    found = {}
+    for number, row in zip(stored, impacts, strict=True):
+        terms, in_query, in_row = np.intersect1d(
+            query.indices, row.indices, assume_unique=True, return_indices=True
+        )
+        weights = half(row.values[in_row]).astype(np.float32)
+        products = query.values[in_query] * weights
+        found[number] = [
+            Contribution(
+                int(terms[i]),
+                encoder.vocabulary.token(int(terms[i])),
+                float(query.values[in_query[i]]),
+                float(weights[i]),
+                float(products[i]),
+            )
+            for i in np.argsort(-products, kind="stable")
+            if products[i] > 0
+        ]
+    return found
+
+
+def query_terms(vocabulary: Vocabulary, query: SparseVector) -> list[tuple[str, float]]:
+    """Token and weight of each term of a query, heaviest first."""
+    order = np.argsort(-query.values, kind="stable")
+    return [(vocabulary.token(int(query.indices[i])), float(query.values[i])) for i in order]

@@ -1,0 +1,135 @@
+"""Queries, and the vectors that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.collection.collection import Collection
+from index.collection.field import Field
+from index.collection.view import View
+from lsr.corpus.documents import check_unicode
+from lsr.encoders.encoder import SparseEncoder
+from lsr.errors import InputError, UsageError
+from lsr.sparse import SparseBatch, SparseVector
+from lsr.statistics import CollectionStatistics
+
+LONGEST_QUERY = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """What is asked: text, or vectors for the fields that are searched, or both.
+
+    ``tokens`` maps spellings of the vocabulary to weights; ``sparse`` is indices and values;
+    ``dense`` is one vector. A given vector takes the place of encoding the text.
+    """
+
+    text: str | None = None
+    tokens: Mapping[str, float] | None = None
+    sparse: tuple[Sequence[int], Sequence[float]] | None = None
+    dense: Sequence[float] | None = None
+
+
+def encode_query(
+    collection: Collection,
+    view: View,
+    item: Field,
+    queries: Sequence[SearchQuery],
+    encoder: str | None = None,
+) -> SparseBatch | NDArray[np.float32]:
+    """A row of one field for each query, from its given vector or its text.
+
+    ``encoder`` names what encodes the text for a sparse field; None: the encoder of the field.
+
+    Returns:
+        A SparseBatch, or float32 (n_queries, dimension) for a dense field.
+
+    Raises:
+        InputError: a query is empty or malformed.
+        UsageError: a query has neither text nor what the field needs in its place.
+        EncoderMismatchError: the encoder has another vocabulary than the field.
+    """
+    if item.kind == "dense":
+        return _encode_dense(collection, item, queries)
+    model = collection.query_encoder(item, encoder)
+    statistics = _statistics(view, model)
+    given = [_given_sparse(query, collection, item) for query in queries]
+    texts = [_text(query, item) for query, row in zip(queries, given, strict=True) if row is None]
+    encoded = iter(model.encode_queries(texts, statistics) if texts else ())
+    rows = [next(encoded) if row is None else row for row in given]
+    return SparseBatch.from_rows(rows, item.size)
+
+
+def _statistics(view: View, encoder: SparseEncoder) -> CollectionStatistics | None:
+    """Statistics of an encoder's terms, where it uses some and the collection counts them.
+
+    Raises:
+        UsageError: it needs them, and the collection doesn't count its terms.
+    """
+    if not encoder.uses_statistics:
+        return None
+    counts, vocabulary = view.counts, encoder.vocabulary.digest
+    if counts is not None and (counts.vocabulary or vocabulary) == vocabulary:
+        return view.statistics
+    if not encoder.needs_statistics:
+        return None
+    raise UsageError(
+        f"the query encoder {encoder.name} takes its IDF from counts of terms, which this "
+        "collection doesn't have; index into a new directory with --bm25, or give a query "
+        "encoder with an IDF table of its own"
+    )
+
+
+def _encode_dense(
+    collection: Collection, item: Field, queries: Sequence[SearchQuery]
+) -> NDArray[np.float32]:
+    vectors = np.zeros((len(queries), item.size), dtype=np.float32)
+    places = [place for place, query in enumerate(queries) if query.dense is None]
+    texts = [_text(queries[place], item) for place in places]
+    if texts:
+        vectors[places] = collection.dense_encoder(item).encode_queries(texts)
+    for place, query in enumerate(queries):
+        if query.dense is not None:
+            vectors[place] = _given_dense(query.dense, item)
+    return vectors
+
+
+def _given_sparse(query: SearchQuery, collection: Collection, item: Field) -> SparseVector | None:
+    if query.tokens is not None and query.sparse is not None:
+        raise InputError("the query has both tokens and a sparse vector; give one of them")
+    if query.tokens is not None:
+        vocabulary = collection.encoder(item).vocabulary
+        terms = [vocabulary.term(token) for token in query.tokens]
+        return SparseVector.from_user(terms, list(query.tokens.values()), item.size)
+    if query.sparse is not None:
+        return SparseVector.from_user(*query.sparse, vocabulary_size=item.size)
+    return None
+
+
+def _given_dense(values: Sequence[float], item: Field) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        vector = np.asarray(values, dtype=np.float64).astype(np.float32)
+    if vector.shape != (item.size,):
+        raise InputError(
+            f"the dense query has {len(values)} values; the field {item.name!r} has {item.size}"
+        )
+    if not np.isfinite(vector).all():
+        raise InputError("the dense query holds a value that is not finite; give finite numbers")
+    return vector
+
+
+def _text(query: SearchQuery, item: Field) -> str:
+    if query.text is None:
+        wanted = "dense" if item.kind == "dense" else "tokens or sparse"
+        raise UsageError(
+            f"searching the field {item.name!r} needs the query's text, or {wanted} in its place"
+        )
+    if not query.text.strip():
+        raise InputError("the query is empty; give at least one word")
+    if len(query.text) > LONGEST_QUERY:
+        raise InputError(f"the query is longer than {LONGEST_QUERY} characters; shorten it")
+    return check_unicode(query.text, "query")
