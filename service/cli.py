@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import InputError, LsrError, UsageError
-from service.bench_commands import bench_command
-from service.corpus import corpus_items
-from service.encode_commands import COMMANDS as ENCODE_COMMANDS
-from service.maintenance_commands import COMMANDS
-from service.model_commands import models_command
-from service.options import (
+from service.commands.bench import bench_command
+from service.commands.corpus import corpus_items
+from service.commands.maintenance import COMMANDS
+from service.commands.models import models_command
+from service.commands.options import (
     bm25_option,
     dense_option,
     encoder_option,
@@ -29,9 +28,10 @@ from service.options import (
     query_encoder_option,
     using_option,
 )
-from service.pairs_commands import pairs_command
-from service.search_command import search_command
-from service.train_commands import train_command
+from service.commands.pairs import pairs_command
+from service.commands.search import search_command
+from service.commands.train import train_command
+from service.commands.vectors import COMMANDS as ENCODE_COMMANDS
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
@@ -103,7 +103,7 @@ def index_command(
     have not changed are not encoded again. Items that can't be read are reported and skipped, and
     the exit code is then 1.
     """
-    from service import terminal
+    from service.commands import terminal
 
     report, collection = _index(corpus, into, encoder, dense, bm25, quiet or as_json, processes)
     if as_json:
@@ -122,7 +122,7 @@ def info_command(collection: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from index.collection.collection import Collection
-    from service import terminal
+    from service.commands import terminal
 
     opened = Collection.open(collection)
     description = opened.describe()
@@ -224,7 +224,7 @@ def demo_command(into: Path | None, encoder: str | None, serve: bool, host: str,
     from index.search.pipeline import SearchConfig, SearchQuery, search
     from lsr.encoders.catalogue import load_encoder
     from lsr.encoders.packaged import DEFAULT_ENCODER
-    from service import terminal
+    from service.commands import terminal
 
     into = into or cache_folder() / load_encoder(encoder or DEFAULT_ENCODER).fingerprint / "demo"
     report, collection = _index("demo", into, encoder, None, False, quiet=False)
@@ -282,7 +282,7 @@ def _bring_up_to_date(
 ) -> IndexReport:
     """Index with a progress bar, naming on standard error each item that is rejected."""
     from index.indexing import index_documents
-    from service import terminal
+    from service.commands import terminal
 
     def fraction() -> float | None:
         return getattr(items, "fraction", None)
@@ -362,7 +362,7 @@ def _evaluate(
     quiet: bool,
 ) -> list[Any]:
     from eval.experiment import evaluate
-    from service import terminal
+    from service.commands import terminal
 
     rows = []
     for config in searches:
@@ -375,7 +375,7 @@ def _evaluate(
 def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool) -> None:
     from eval.measures import measure
     from eval.run import read_run
-    from service import terminal
+    from service.commands import terminal
 
     measures = measure(dataset.qrels, read_run(path), names)
     if as_json:
@@ -387,7 +387,7 @@ def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool
 
 
 def _print_results(rows: Sequence[Any], names: Sequence[str], as_json: bool) -> None:
-    from service import terminal
+    from service.commands import terminal
 
     if as_json:
         terminal.print_json({"results": [row.to_json() for row in rows]})
@@ -404,7 +404,7 @@ def _print_results(rows: Sequence[Any], names: Sequence[str], as_json: bool) -> 
 
 
 def _serve(paths: Sequence[Path], host: str, port: int) -> None:
-    from service.server import serve
+    from service.api.server import serve
 
     serve(paths, host, port)
 

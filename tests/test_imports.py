@@ -34,19 +34,19 @@ NEEDS_TORCH = {
     "lsr.train.spar.lexical_model",
     "lsr.train.training_state",
 }
-COMPOSITION_ROOT = {ROOT / "service/cli.py", ROOT / "service/corpus.py"}
+COMPOSITION_ROOT = {ROOT / "service/cli.py", ROOT / "service/commands/corpus.py"}
 # Commands and options, which import ours inside functions too.
 LIGHT = {
     "lsr.errors",
-    "service.corpus",
-    "service.options",
-    "service.search_command",
-    "service.maintenance_commands",
-    "service.bench_commands",
-    "service.model_commands",
-    "service.encode_commands",
-    "service.train_commands",
-    "service.pairs_commands",
+    "service.commands.corpus",
+    "service.commands.options",
+    "service.commands.search",
+    "service.commands.maintenance",
+    "service.commands.bench",
+    "service.commands.models",
+    "service.commands.vectors",
+    "service.commands.train",
+    "service.commands.pairs",
 }
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 

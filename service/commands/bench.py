@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import InputError, UsageError
-from service.options import engine_option, json_option
+from service.commands.options import engine_option, json_option
 
 if TYPE_CHECKING:
     from index.collection.collection import Collection
@@ -58,7 +58,7 @@ def recall_command(
     from index.collection.collection import Collection
     from index.search.recall import cheapest, measure_recall
     from lsr.corpus.queries import read_queries
-    from service import terminal
+    from service.commands import terminal
 
     _check(k, recall)
     opened = Collection.open(collection)
@@ -120,7 +120,7 @@ def _encoded(
 ) -> SparseBatch:
     from index.search.query import SearchQuery, encode_query
     from lsr.sparse import SparseBatch
-    from service import terminal
+    from service.commands import terminal
 
     rows = []
     with terminal.query_progress(len(texts), "encoding", quiet) as on_query:

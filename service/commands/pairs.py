@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import UsageError
-from service.options import json_option
+from service.commands.options import json_option
 
 if TYPE_CHECKING:
     from lsr.corpus.documents import Document
@@ -65,8 +65,8 @@ def pairs_command(
 
     from lsr.corpus.readers import UNPACK
     from lsr.train.query_generation import KINDS, QueryGeneration, generate
-    from service import terminal
-    from service.corpus import corpus_items
+    from service.commands import terminal
+    from service.commands.corpus import corpus_items
 
     if not output.name.endswith(ENDINGS):
         raise UsageError(f"{str(output)!r} is of no known kind; files of pairs end in .jsonl, "

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lsr.errors import NotFoundError
-from service.options import json_option
+from service.commands.options import json_option
 
 
 @click.command("models")
@@ -21,7 +21,7 @@ def models_command(name: str | None, as_json: bool) -> None:
     setting. Length is the number of tokens of a document that count.
     """
     from lsr.encoders.presets import PRESETS
-    from service import terminal
+    from service.commands import terminal
 
     if name is not None:
         if name not in PRESETS:
@@ -51,7 +51,7 @@ def models_command(name: str | None, as_json: bool) -> None:
 
 
 def _print_card(card: dict[str, Any]) -> None:
-    from service import terminal
+    from service.commands import terminal
 
     lines = {
         "name": card["name"],

@@ -17,7 +17,7 @@ from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.corpus.documents import Document
 from lsr.corpus.readers import Item
-from service.app import create_app
+from service.api.app import create_app
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect

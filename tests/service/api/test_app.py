@@ -15,7 +15,7 @@ from index.search.pipeline import SearchConfig, SearchQuery, search
 from lsr.corpus.readers import Corpus
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.vectors.formats import open_vectors
-from service.app import create_app
+from service.api.app import create_app
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import uvicorn
 
 from lsr.errors import UsageError
 from lsr.threads import wait_passively
-from service import terminal
-from service.app import create_app
+from service.api.app import create_app
+from service.commands import terminal
 
 
 def serve(paths: Sequence[Path], host: str, port: int) -> None:

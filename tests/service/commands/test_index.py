@@ -17,8 +17,8 @@ from index.collection.collection import Collection
 from index.indexing import IndexReport
 from lsr.corpus.readers import Corpus
 from lsr.vocabulary import Vocabulary
-from service import terminal
 from service.cli import cli
+from service.commands import terminal
 from tests.service.conftest import environment, sentence, write_jsonl
 from tests.service.test_cli import wait_for_documents
 

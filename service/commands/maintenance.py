@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.options import json_option
+from service.commands.options import json_option
 
 if TYPE_CHECKING:
     from index.collection.snapshot import SnapshotReport
@@ -30,7 +30,7 @@ def snapshot_command(collection: Path, destination: Path, as_json: bool) -> None
     """
     from index.collection.collection import Collection
     from index.collection.snapshot import snapshot
-    from service import terminal
+    from service.commands import terminal
 
     started = time.perf_counter()
     with terminal.step_progress("copying", as_json) as on_progress:
@@ -45,7 +45,7 @@ def snapshot_command(collection: Path, destination: Path, as_json: bool) -> None
 def restore_command(snapshot: Path, collection: Path, as_json: bool) -> None:
     """Make the new COLLECTION from SNAPSHOT, after verifying every byte of it."""
     from index.collection.snapshot import restore
-    from service import terminal
+    from service.commands import terminal
 
     started = time.perf_counter()
     with terminal.step_progress("verifying and copying", as_json) as on_progress:
@@ -65,7 +65,7 @@ def check_command(collection: Path, repair: bool, as_json: bool) -> None:
     """
     from index.collection import check
     from index.collection.collection import Collection
-    from service import terminal
+    from service.commands import terminal
 
     started = time.perf_counter()
     opened = Collection.open(collection)
@@ -100,7 +100,7 @@ def check_command(collection: Path, repair: bool, as_json: bool) -> None:
 def _print_copy(
     report: SnapshotReport, target: Path, what: str, seconds: float, as_json: bool
 ) -> None:
-    from service import terminal
+    from service.commands import terminal
 
     if as_json:
         counts = report._asdict() | {"seconds": round(seconds, 3)}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import UsageError
-from service.options import (
+from service.commands.options import (
     bm25_option,
     dense_option,
     encoder_option,
@@ -88,7 +88,7 @@ def encode_command(
     from lsr.encoding.runs import encode_items
     from lsr.vectors.csr import Maker
     from lsr.vectors.output import StreamOutput
-    from service import terminal
+    from service.commands import terminal
 
     loaded = load_encoder(encoder or DEFAULT_ENCODER)
     items = _query_items(corpus) if queries else _corpus(corpus)
@@ -154,7 +154,7 @@ def import_command(
     """
     from index.importing import import_vectors, open_for_import
     from lsr.vectors.formats import open_vectors
-    from service import terminal
+    from service.commands import terminal
 
     source = open_vectors(vectors)
     texts = None if documents is None else _corpus(documents)
@@ -208,7 +208,7 @@ def export_command(
     from index.importing import stored_vectors
     from lsr.encoding.runs import EncodeReport
     from lsr.vectors.csr import Maker
-    from service import terminal
+    from service.commands import terminal
 
     opened = Collection.open(collection)
     item = opened.field(field) if field else opened.fields[0]
@@ -286,7 +286,7 @@ def _stream(kind: str | None, vocabulary: Vocabulary, scale: float | None, conte
 
 
 def _corpus(source: str) -> Iterable[Item]:
-    from service.corpus import corpus_items
+    from service.commands.corpus import corpus_items
 
     return corpus_items(source)
 
@@ -304,7 +304,7 @@ def _fraction(items: Iterable[Item]) -> Callable[[], float | None]:
 
 
 def _say(sentence: str) -> None:
-    from service import terminal
+    from service.commands import terminal
 
     terminal.err.print(sentence, markup=False)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from lsr.errors import UsageError
-from service.options import engine_option, json_option, query_encoder_option, using_option
+from service.commands.options import engine_option, json_option, query_encoder_option, using_option
 
 EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
 
@@ -70,7 +70,7 @@ def search_command(
     from index.collection.collection import Collection
     from index.filters.text_form import parse_filter_text
     from index.search.pipeline import SearchConfig, SearchQuery, search
-    from service import terminal
+    from service.commands import terminal
 
     opened = Collection.open(collection)
     implied = effort is not None or time_budget is not None
@@ -92,7 +92,7 @@ def search_command(
     )
     result = search(opened, asked, config)
     if as_json:
-        from service.schemas import search_json
+        from service.api.schemas import search_json
 
         terminal.print_json(search_json(result, explain=True))
     else:

@@ -18,12 +18,12 @@ from fastapi.staticfiles import StaticFiles
 from index.search.pipeline import SearchQuery, search
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import LsrError, NotFoundError
-from service.bulk import bulk_upsert
-from service.errors import add_error_handlers, error_response, request_id
-from service.indexes import Indexes
-from service.schemas import DeleteBody, ErrorBody, SearchBody, search_json
+from service.api.bulk import bulk_upsert
+from service.api.errors import add_error_handlers, error_response, request_id
+from service.api.indexes import Indexes
+from service.api.schemas import DeleteBody, ErrorBody, SearchBody, search_json
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent.parent / "static"
 LARGEST_BODY = 64 << 20
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.options import json_option
+from service.commands.options import json_option
 
 if TYPE_CHECKING:
     from lsr.train.config import TrainingConfig
@@ -68,7 +68,7 @@ def _train_sparse(
 ) -> None:
     from index.mining import retrieve
     from lsr.train.run import Tools, Watching, run_training
-    from service import terminal
+    from service.commands import terminal
 
     folder = output or Path(settings.output)
     with terminal.training_progress(quiet or as_json) as (on_step, on_progress):
@@ -87,7 +87,7 @@ def _train_spar(
     from index.mining import retrieve
     from lsr.train.run import Watching
     from lsr.train.spar.run import run_spar
-    from service import terminal
+    from service.commands import terminal
 
     folder = output or Path(settings.output)
     with terminal.training_progress(quiet or as_json) as (on_step, on_progress):
