@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import platform
@@ -9,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ class Result:
     measures: dict[str, float]
     ms_per_query: float
     provenance: Provenance
-    run: Run = field(repr=False)
+    run: Run = dataclasses.field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the run."""
@@ -98,10 +99,10 @@ def evaluate(
                 if not (dataset.drops_self and hit.id == query.id)
             ][:limit]
         on_queries(min(start + QUERIES_AT_A_TIME, len(dataset.queries)))
-    fields = [item for item in collection.fields if item.name in searched]
+    fields = [field for field in collection.fields if field.name in searched]
     return Result(
         dataset=dataset.name,
-        encoder="+".join(_label(item, config) for item in fields),
+        encoder="+".join(_label(field, config) for field in fields),
         using=using,
         engine=config.engine,
         documents=len(collection),
@@ -113,16 +114,16 @@ def evaluate(
     )
 
 
-def _label(item: Field, config: SearchConfig) -> str:
+def _label(field: Field, config: SearchConfig) -> str:
     """A field's encoder, and that of its queries after ``<-`` where it is another."""
-    if item.name == SPARSE and config.query_encoder is not None:
-        return f"{short_name(item.encoder)}<-{short_name(config.query_encoder)}"
-    return short_name(item.encoder)
+    if field.name == SPARSE and config.query_encoder is not None:
+        return f"{short_name(field.encoder)}<-{short_name(config.query_encoder)}"
+    return short_name(field.encoder)
 
 
 def every_search(collection: Collection) -> list[str]:
     """Each field of a collection, and hybrid where there is a dense one."""
-    names = [item.name for item in collection.fields]
+    names = [field.name for field in collection.fields]
     return [*names, HYBRID] if DENSE in names else names
 
 
@@ -149,7 +150,7 @@ def provenance(
         with suppress(PackageNotFoundError):
             versions[package] = version(package)
     return Provenance(
-        {item.name: item.fingerprint for item in collection.fields}
+        {field.name: field.fingerprint for field in collection.fields}
         | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()},
         f"{collection.digest()}/{dataset.digest()}",
         engine,
@@ -159,7 +160,7 @@ def provenance(
 
 def experiment_folder(dataset: Dataset, fields: Sequence[Field]) -> Path:
     """Where the index of an experiment is kept between runs."""
-    key = repr([(item.name, item.fingerprint) for item in fields]) + dataset.digest()
+    key = repr([(field.name, field.fingerprint) for field in fields]) + dataset.digest()
     digest = hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
     safe = "".join(letter if letter.isalnum() else "-" for letter in dataset.name)
     return cache_folder() / "eval" / f"{safe}-{digest}"

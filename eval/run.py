@@ -66,6 +66,6 @@ def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
                 "'query Q0 document rank score tag'"
             ) from None
     return {
-        query: sorted(ranking.items(), key=lambda item: (item[1], item[0]), reverse=True)
+        query: sorted(ranking.items(), key=lambda scored: (scored[1], scored[0]), reverse=True)
         for query, ranking in rankings.items()
     }

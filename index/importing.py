@@ -114,7 +114,7 @@ def import_vectors(
     Raises:
         LockedError: another process is writing.
     """
-    item = collection.field(SPARSE)
+    field = collection.field(SPARSE)
     report = ImportReport(IndexReport())
     with _stored_texts(texts, on_rejected) as joined:
 
@@ -125,16 +125,16 @@ def import_vectors(
                 report.without_text += len(documents) - len(found)
                 documents = [found.get(document.id, document) for document in documents]
             rows = [row.vector for row in chunk.items if row.vector is not None]
-            batch = SparseBatch.from_rows(rows, item.size)
+            batch = SparseBatch.from_rows(rows, field.size)
             report.cut += int((batch.values > LARGEST_WEIGHT).sum())
-            return Update.of(collection, documents, {item.name: batch})
+            return Update.of(collection, documents, {field.name: batch})
 
-        encoder = collection.encoder(item)
+        encoder = collection.encoder(field)
         vectors = source.items(encoder.vocabulary)
         if encoder.stores_counts:
             vectors = _counts(vectors, encoder.name)
         chunks = distinct_chunks(vectors, on_rejected, chunk_size)
-        encoders = document_encoders(collection, given=[item.name])
+        encoders = document_encoders(collection, given=[field.name])
         report.index = write_chunks(collection, chunks, update_of, encoders, on_chunk, on_rejected)
     return report
 
@@ -153,7 +153,7 @@ def _counts(items: Iterator[VectorItem], encoder: str) -> Iterator[VectorItem]:
 
 
 def stored_vectors(
-    collection: Collection, item: Field
+    collection: Collection, field: Field
 ) -> Iterator[tuple[list[Document], SparseBatch]]:
     """The documents of a collection with their vectors in a sparse field, some at a time.
 
@@ -164,8 +164,8 @@ def stored_vectors(
         numbers = store.live()
         for start in range(0, len(numbers), CHUNK):
             part = numbers[start : start + CHUNK].tolist()
-            documents, rows = store.documents(part), store.sparse_rows(item, part)
-            batch = SparseBatch.from_rows((_positive(rows[number]) for number in part), item.size)
+            documents, rows = store.documents(part), store.sparse_rows(field, part)
+            batch = SparseBatch.from_rows((_positive(rows[number]) for number in part), field.size)
             yield [documents[number] for number in part], batch
 
 

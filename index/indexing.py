@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -46,8 +47,8 @@ class IndexReport:
     rejected: int = 0
     taken: int = 0
     tokens: int = 0
-    health: dict[str, Health] = field(default_factory=dict)
-    started: float = field(default_factory=time.perf_counter)
+    health: dict[str, Health] = dataclasses.field(default_factory=dict)
+    started: float = dataclasses.field(default_factory=time.perf_counter)
 
     @property
     def encoded(self) -> int:
@@ -84,7 +85,7 @@ class Update:
     stored: Mapping[str, bytes]
     changed: list[Document]
     given: Mapping[str, SparseBatch]
-    places: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = dataclasses.field(default_factory=dict)
     rejected: int = 0
 
     @classmethod
@@ -267,10 +268,10 @@ def document_encoders(collection: Collection, given: Sequence[str] = ()) -> Docu
     Raises:
         EncoderMismatchError: one has changed.
     """
-    fields = [item for item in collection.fields if item.name not in given]
+    fields = [field for field in collection.fields if field.name not in given]
     return DocumentEncoders(
-        {item.name: collection.encoder(item) for item in fields if item.kind == "sparse"},
-        {item.name: collection.dense_encoder(item) for item in fields if item.kind == "dense"},
+        {field.name: collection.encoder(field) for field in fields if field.kind == "sparse"},
+        {field.name: collection.dense_encoder(field) for field in fields if field.kind == "dense"},
     )
 
 
@@ -290,9 +291,9 @@ def _health_watches(
         on_health(name, health)
 
     return {
-        item.name: HealthWatch(item.size, partial(tell, item.name))
-        for item in collection.fields
-        if item.kind == "sparse" and not item.counts
+        field.name: HealthWatch(field.size, partial(tell, field.name))
+        for field in collection.fields
+        if field.kind == "sparse" and not field.counts
     }
 
 

@@ -46,7 +46,7 @@ class Anatomy:
 
         torch.set_num_threads(1)
         from lsr.backbones.checkpoint import Checkpoint
-        from lsr.encoders.term_counts import lexical_statistics
+        from lsr.encoders.term_counts import term_statistics
         from lsr.train.optimization import adamw
         from lsr.train.query_table import QueryTable
         from lsr.train.student import MaskedLanguageStudent
@@ -57,7 +57,7 @@ class Anatomy:
         pairs = task.pairs[: task.batch]
         self._documents = [document for _, document in pairs]
         queries = [query for query, _ in pairs]
-        table = lexical_statistics(vocabulary, self._documents).idf
+        table = term_statistics(vocabulary, self._documents).idf
         encode = QueryTable(vocabulary, table, queries, False, self._student.device)
         self._queries = encode(np.arange(len(queries)))
         config = task.config.optimizer

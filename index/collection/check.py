@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,8 @@ class CheckReport:
     documents: int = 0
     segments: int = 0
     weights: int = 0
-    problems: list[str] = field(default_factory=list)
-    damaged: list[SegmentEntry] = field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+    damaged: list[SegmentEntry] = dataclasses.field(default_factory=list)
 
 
 def check(collection: Collection, on_progress: Progress = lambda done, total: None) -> CheckReport:
@@ -99,25 +100,25 @@ def _store_problems(collection: Collection, report: CheckReport) -> Iterator[str
             values[row[-1]] += hash(row)
     if wrong := sum(difference != 0 for difference in values.values()):
         yield f"the metadata of {wrong} documents is not what filters search; {advice}"
-    for item in collection.fields:
-        yield from (f"{reason}; {advice}" for reason in _vector_problems(collection, item))
+    for field in collection.fields:
+        yield from (f"{reason}; {advice}" for reason in _vector_problems(collection, field))
 
 
-def _vector_problems(collection: Collection, item: Field) -> Iterator[str]:
+def _vector_problems(collection: Collection, field: Field) -> Iterator[str]:
     store = collection.store
-    unpaired = store.unpaired(item)
+    unpaired = store.unpaired(field)
     if unpaired:
-        yield f"{unpaired} documents and vectors of the field {item.name!r} lack each other"
+        yield f"{unpaired} documents and vectors of the field {field.name!r} lack each other"
         return
     try:
-        if item.kind == "dense":
-            well_formed = bool(np.isfinite(store.dense_vectors(item)).all())
+        if field.kind == "dense":
+            well_formed = bool(np.isfinite(store.dense_vectors(field)).all())
         else:
-            well_formed = _well_formed(store.sparse_vectors(item))
+            well_formed = _well_formed(store.sparse_vectors(field))
     except ValueError:
         well_formed = False
     if not well_formed:
-        yield f"a vector of the field {item.name!r} is malformed"
+        yield f"a vector of the field {field.name!r} is malformed"
 
 
 def _well_formed(batch: SparseBatch) -> bool:

@@ -52,7 +52,7 @@ def fields_beside(
     """``encoder_fields`` of an encoder that is loaded."""
     fields = [sparse_field(SPARSE, sparse)]
     if not sparse.stores_counts and (bm25 or sparse.uses_statistics):
-        fields.append(sparse_field(BM25, _lexical_companion(sparse)))
+        fields.append(sparse_field(BM25, _bm25_beside(sparse)))
     if dense is not None:
         model = DenseEncoder.load(dense)
         fields.append(Field(DENSE, "dense", model.name, model.fingerprint, model.dimension))
@@ -132,6 +132,6 @@ def load_fields(text: str) -> list[Field]:
     return [Field(**entry) for entry in json.loads(text)]
 
 
-def _lexical_companion(encoder: SparseEncoder) -> SparseEncoder:
+def _bm25_beside(encoder: SparseEncoder) -> SparseEncoder:
     _, colon, model = encoder.name.split(",")[0].partition(":")
     return Bm25Encoder(Bm25Config(), Checkpoint.resolve(model) if colon else None)

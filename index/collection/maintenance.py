@@ -61,27 +61,27 @@ class MaintenanceConfig:
             )
 
 
-class Plan(NamedTuple):
+class Build(NamedTuple):
     """Segments to replace by one, adjacent and oldest first, and whether the tail joins them."""
 
     replaced: tuple[SegmentEntry, ...]
     tail: bool
 
 
-def plan(current: Current, config: MaintenanceConfig, flush: bool = False) -> Plan | None:
+def next_build(current: Current, config: MaintenanceConfig, flush: bool = False) -> Build | None:
     """The next build that is due, or None; ``flush`` makes any tail due."""
     tail = current.tail >= (1 if flush else config.flush_documents)
     sizes = [entry.live for entry in current.segments] + [current.tail] * tail
     run = _run_of_one_size(sizes, config)
     if run is not None and sum(sizes[slice(*run)]) <= config.largest_segment:
         start, end = run
-        return Plan(current.segments[start:end], tail and end == len(sizes))
+        return Build(current.segments[start:end], tail and end == len(sizes))
     if tail:
-        return Plan((), True)
+        return Build((), True)
     for entry in current.segments:
         least = max(config.deleted_share * entry.documents, config.fewest_deleted - 1)
         if entry.deleted > least:
-            return Plan((entry,), False)
+            return Build((entry,), False)
     return None
 
 
@@ -177,11 +177,11 @@ class Maintenance:
             current = self._table.current()
             written = current.written
             if self._wants_whole():
-                self._build(Plan(current.segments, True), whole=True)
+                self._build(Build(current.segments, True), whole=True)
             while (current := self._table.current()).base < written:
-                if found := plan(current, self.config, flush=True):
+                if found := next_build(current, self.config, flush=True):
                     self._build(found)
-            while found := plan(self._table.current(), self.config):
+            while found := next_build(self._table.current(), self.config):
                 self._build(found)
 
     def flushed(self) -> bool:
@@ -191,7 +191,7 @@ class Maintenance:
             whole = int(self._store.setting("optimised")) == current.written and not any(
                 entry.deleted for entry in current.segments
             )
-            due = plan(current, self.config, flush=True)
+            due = next_build(current, self.config, flush=True)
             return due is None and (whole or not self._wants_whole())
 
     def rebuild(self, entries: tuple[SegmentEntry, ...]) -> None:
@@ -200,7 +200,7 @@ class Maintenance:
             for entry in entries:
                 current = {now.generation for now in self._table.current().segments}
                 if entry.generation in current:
-                    self._build(Plan((entry,), False))
+                    self._build(Build((entry,), False))
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -223,7 +223,7 @@ class Maintenance:
             thread.join()
 
     def _due(self) -> bool:
-        return plan(self._table.current(), self.config) is not None
+        return next_build(self._table.current(), self.config) is not None
 
     def _run(self) -> None:
         while True:
@@ -245,7 +245,7 @@ class Maintenance:
 
     def _build_next(self) -> bool:
         with self._lock.held(wait=False) as locked:
-            if locked and (found := plan(self._table.current(), self.config)):
+            if locked and (found := next_build(self._table.current(), self.config)):
                 self._build(found)
         return locked
 
@@ -259,7 +259,7 @@ class Maintenance:
         gone = int(self._store.setting("optimised_documents")) - (documents - new)
         return new + gone >= self.config.changed_share * documents
 
-    def _build(self, wanted: Plan, whole: bool = False) -> None:
+    def _build(self, wanted: Build, whole: bool = False) -> None:
         with self._store.reading():
             current = self._table.current()
             after = wanted.replaced[0].after if wanted.replaced else current.base

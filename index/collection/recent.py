@@ -1,4 +1,4 @@
-"""What was used most recently, up to a total size."""
+"""What was used most recently, up to a total size: an LRU cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The rows newer than the last segment file, searched from memory."""
+"""The tail: rows newer than the last segment file, searched from memory.
+
+It is what log-structured stores call the memtable, but derived: the store has every row already.
+"""
 
 from __future__ import annotations
 

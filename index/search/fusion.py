@@ -35,4 +35,4 @@ class ReciprocalRankFusion:
             weight = self.weights.get(name, 1.0)
             for rank, (document, _) in enumerate(ranking, start=1):
                 scores[document] = scores.get(document, 0.0) + weight / (self.k + rank)
-        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+        return sorted(scores.items(), key=lambda scored: (-scored[1], scored[0]))

@@ -5,9 +5,10 @@ Command line, REST and evaluation all call ``search``, so what is measured is wh
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -68,7 +69,7 @@ class SearchConfig:
     offset: int = 0
     using: str | None = None
     prefetch: tuple[Prefetch, ...] = ()
-    fusion: ReciprocalRankFusion = field(default_factory=ReciprocalRankFusion)
+    fusion: ReciprocalRankFusion = dataclasses.field(default_factory=ReciprocalRankFusion)
     engine: str = "native"
     payload: bool = True
     highlight: bool = True
@@ -130,8 +131,8 @@ class Hit:
     score: float
     scores: dict[str, float]
     document: Document | None = None
-    highlights: list[Highlight] = field(default_factory=list)
-    terms: dict[str, list[Contribution]] = field(default_factory=dict)
+    highlights: list[Highlight] = dataclasses.field(default_factory=list)
+    terms: dict[str, list[Contribution]] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ class SearchResult:
     exact: bool
     bound_gap: float
     plans: dict[str, str]
-    query_terms: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
+    query_terms: dict[str, list[tuple[str, float]]] = dataclasses.field(default_factory=dict)
 
 
 EncodedQuery = SparseVector | NDArray[np.float32]
@@ -201,17 +202,17 @@ def _search_view(
     fields = [collection.field(part.using) for part in parts]
     encoders = _query_encoders(fields, config)
     encoded = {
-        item.name: encode_query(collection, view, item, queries, encoders.get(item.name))
-        for item in fields
+        field.name: encode_query(collection, view, field, queries, encoders.get(field.name))
+        for field in fields
     }
     masks = None if config.filter is None else collection.masks(view, config.filter)
-    sparse = sum(item.kind == "sparse" for item in fields)
+    sparse = sum(field.kind == "sparse" for field in fields)
     rankings = {
         part.using: _rank(
-            view, item, encoded[item.name], part.limit, masks, config.engine,
+            view, field, encoded[field.name], part.limit, masks, config.engine,
             config.pruning(sparse),
         )
-        for part, item in zip(parts, fields, strict=True)
+        for part, field in zip(parts, fields, strict=True)
     }  # fmt: skip
     exact, gaps = _certificates(parts, rankings)
     query_encoders = {
@@ -234,7 +235,7 @@ def _search_view(
                 using,
                 view.generation,
                 documents,
-                {item.name: item.fingerprint for item in fields},
+                {field.name: field.fingerprint for field in fields},
                 query_encoders,
                 bool(exact[place]),
                 float(gaps[place]),
@@ -247,7 +248,7 @@ def _search_view(
 
 def default_using(collection: Collection) -> str:
     """What is searched where nothing is said: hybrid if there is a dense field, else sparse."""
-    names = [item.name for item in collection.fields]
+    names = [field.name for field in collection.fields]
     return HYBRID if DENSE in names else names[0]
 
 
@@ -259,7 +260,7 @@ def _plan(collection: Collection, config: SearchConfig) -> tuple[str, list[Prefe
         return HYBRID, _distinct(config.prefetch)
     using = config.using or default_using(collection)
     names = [SPARSE, DENSE] if using == HYBRID else using.split("+")
-    if using == HYBRID and DENSE not in (item.name for item in collection.fields):
+    if using == HYBRID and DENSE not in (field.name for field in collection.fields):
         raise UsageError(
             f"the collection {collection.path.name!r} has no dense field, which hybrid search "
             "needs; index with --dense MODEL, or fuse other fields, as in sparse+bm25"
@@ -272,10 +273,10 @@ def _query_encoders(fields: Sequence[Field], config: SearchConfig) -> dict[str, 
     """Name of the encoder for queries to a field, where it isn't the field's own."""
     if config.query_encoder is None:
         return {}
-    if SPARSE not in (item.name for item in fields):
+    if SPARSE not in (field.name for field in fields):
         raise UsageError(
             f"a query encoder goes with the field {SPARSE!r}, and searched are "
-            f"{', '.join(item.name for item in fields)}; search that field too, or give none"
+            f"{', '.join(field.name for field in fields)}; search that field too, or give none"
         )
     return {SPARSE: config.query_encoder}
 
@@ -289,7 +290,7 @@ def _distinct(parts: Sequence[Prefetch]) -> list[Prefetch]:
 
 def _rank(
     view: View,
-    item: Field,
+    field: Field,
     rows: SparseBatch | NDArray[np.float32],
     k: int,
     masks: Masks | None,
@@ -297,8 +298,8 @@ def _rank(
     pruning: Pruning,
 ) -> TopK:
     if isinstance(rows, SparseBatch):
-        return view.search_sparse(item, rows, k, engine, pruning, masks)
-    return view.search_dense(item, rows, k, masks)
+        return view.search_sparse(field, rows, k, engine, pruning, masks)
+    return view.search_dense(field, rows, k, masks)
 
 
 def _certificates(
@@ -363,7 +364,7 @@ def _highlights(
     matched: Mapping[str, Sequence[Contribution]],
 ) -> list[Highlight]:
     """Title and text with the words marked that carried the score, or are in the query."""
-    first = next(item for item in collection.fields if item.kind == "sparse")
+    first = next(field for field in collection.fields if field.kind == "sparse")
     vocabulary = collection.encoder(first).vocabulary
     weights: dict[int, float] = {}
     if query.text and not matched:
@@ -384,7 +385,7 @@ def _query_terms(
     collection: Collection, fields: Sequence[Field], vectors: Mapping[str, EncodedQuery]
 ) -> dict[str, list[tuple[str, float]]]:
     return {
-        item.name: query_terms(collection.encoder(item).vocabulary, vector)
-        for item in fields
-        if isinstance(vector := vectors[item.name], SparseVector)
+        field.name: query_terms(collection.encoder(field).vocabulary, vector)
+        for field in fields
+        if isinstance(vector := vectors[field.name], SparseVector)
     }

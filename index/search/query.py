@@ -37,7 +37,7 @@ class SearchQuery:
 def encode_query(
     collection: Collection,
     view: View,
-    item: Field,
+    field: Field,
     queries: Sequence[SearchQuery],
     encoder: str | None = None,
 ) -> SparseBatch | NDArray[np.float32]:
@@ -53,15 +53,15 @@ def encode_query(
         UsageError: a query has neither text nor what the field needs in its place.
         EncoderMismatchError: the encoder has another vocabulary than the field.
     """
-    if item.kind == "dense":
-        return _encode_dense(collection, item, queries)
-    model = collection.query_encoder(item, encoder)
+    if field.kind == "dense":
+        return _encode_dense(collection, field, queries)
+    model = collection.query_encoder(field, encoder)
     statistics = _statistics(view, model)
-    given = [_given_sparse(query, collection, item) for query in queries]
-    texts = [_text(query, item) for query, row in zip(queries, given, strict=True) if row is None]
+    given = [_given_sparse(query, collection, field) for query in queries]
+    texts = [_text(query, field) for query, row in zip(queries, given, strict=True) if row is None]
     encoded = iter(model.encode_queries(texts, statistics) if texts else ())
     rows = [next(encoded) if row is None else row for row in given]
-    return SparseBatch.from_rows(rows, item.size)
+    return SparseBatch.from_rows(rows, field.size)
 
 
 def _statistics(view: View, encoder: SparseEncoder) -> CollectionStatistics | None:
@@ -85,48 +85,48 @@ def _statistics(view: View, encoder: SparseEncoder) -> CollectionStatistics | No
 
 
 def _encode_dense(
-    collection: Collection, item: Field, queries: Sequence[SearchQuery]
+    collection: Collection, field: Field, queries: Sequence[SearchQuery]
 ) -> NDArray[np.float32]:
-    vectors = np.zeros((len(queries), item.size), dtype=np.float32)
+    vectors = np.zeros((len(queries), field.size), dtype=np.float32)
     places = [place for place, query in enumerate(queries) if query.dense is None]
-    texts = [_text(queries[place], item) for place in places]
+    texts = [_text(queries[place], field) for place in places]
     if texts:
-        vectors[places] = collection.dense_encoder(item).encode_queries(texts)
+        vectors[places] = collection.dense_encoder(field).encode_queries(texts)
     for place, query in enumerate(queries):
         if query.dense is not None:
-            vectors[place] = _given_dense(query.dense, item)
+            vectors[place] = _given_dense(query.dense, field)
     return vectors
 
 
-def _given_sparse(query: SearchQuery, collection: Collection, item: Field) -> SparseVector | None:
+def _given_sparse(query: SearchQuery, collection: Collection, field: Field) -> SparseVector | None:
     if query.tokens is not None and query.sparse is not None:
         raise InputError("the query has both tokens and a sparse vector; give one of them")
     if query.tokens is not None:
-        vocabulary = collection.encoder(item).vocabulary
+        vocabulary = collection.encoder(field).vocabulary
         terms = [vocabulary.term(token) for token in query.tokens]
-        return SparseVector.from_user(terms, list(query.tokens.values()), item.size)
+        return SparseVector.from_user(terms, list(query.tokens.values()), field.size)
     if query.sparse is not None:
-        return SparseVector.from_user(*query.sparse, vocabulary_size=item.size)
+        return SparseVector.from_user(*query.sparse, vocabulary_size=field.size)
     return None
 
 
-def _given_dense(values: Sequence[float], item: Field) -> NDArray[np.float32]:
+def _given_dense(values: Sequence[float], field: Field) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         vector = np.asarray(values, dtype=np.float64).astype(np.float32)
-    if vector.shape != (item.size,):
+    if vector.shape != (field.size,):
         raise InputError(
-            f"the dense query has {len(values)} values; the field {item.name!r} has {item.size}"
+            f"the dense query has {len(values)} values; the field {field.name!r} has {field.size}"
         )
     if not np.isfinite(vector).all():
         raise InputError("the dense query holds a value that is not finite; give finite numbers")
     return vector
 
 
-def _text(query: SearchQuery, item: Field) -> str:
+def _text(query: SearchQuery, field: Field) -> str:
     if query.text is None:
-        wanted = "dense" if item.kind == "dense" else "tokens or sparse"
+        wanted = "dense" if field.kind == "dense" else "tokens or sparse"
         raise UsageError(
-            f"searching the field {item.name!r} needs the query's text, or {wanted} in its place"
+            f"searching the field {field.name!r} needs the query's text, or {wanted} in its place"
         )
     if not query.text.strip():
         raise InputError("the query is empty; give at least one word")

@@ -51,7 +51,7 @@ class DenseConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Tower:
+class PooledTransformer:
     """The last hidden states of a transformer, pooled to one vector a text.
 
     ``pooling`` is ``mean``, over all tokens of the text, or ``cls``, its first token.
@@ -68,7 +68,7 @@ class Tower:
     @classmethod
     def of_side(
         cls, checkpoint: Checkpoint, side: Side, wanted: DenseConfig | None = None
-    ) -> Tower:
+    ) -> PooledTransformer:
         """What a checkpoint's sentence-transformers modules say of documents, or of queries.
 
         Without a ``modules.json`` it is mean pooling, normalised. With one, vectors are normalised

@@ -16,7 +16,7 @@ from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
 from lsr.encoders.encoder import SparseEncoder, trusts_code
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.encoders.presets import PRESETS, load_preset, preset_of_hub_id
-from lsr.encoders.two_sided import PAIRS, load_pair
+from lsr.encoders.two_sided import TWO_SIDED, load_two_sided
 from lsr.errors import NotFoundError, UsageError
 from lsr.settings import configure, unquoted
 
@@ -107,11 +107,13 @@ def _decoder(model: str, options: Mapping[str, str]) -> SparseEncoder:
 
 
 def _pair(family: str) -> Callable[..., SparseEncoder]:
-    return lambda checkpoint, options: load_pair(family, PAIRS[family], checkpoint, options)
+    return lambda checkpoint, options: load_two_sided(
+        family, TWO_SIDED[family], checkpoint, options
+    )
 
 
 FAMILIES: dict[str, Callable[..., SparseEncoder]] = {
     "bm25": _bm25,
-    **{family: _pair(family) for family in PAIRS},
+    **{family: _pair(family) for family in TWO_SIDED},
     "decoder": _decoder,
 }

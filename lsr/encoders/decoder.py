@@ -17,7 +17,7 @@ from lsr.backbones.checkpoint import TOKENIZER_FILES, Checkpoint
 from lsr.backbones.declared import Side, declared_logs
 from lsr.backbones.lora import SETTINGS, WEIGHTS, Adapter
 from lsr.encoders.encoder import SparseEncoder, canonical_name, fingerprint
-from lsr.encoders.term_pruning import Pruning
+from lsr.encoders.term_pruning import TermPruning
 from lsr.errors import InputError, UsageError
 from lsr.settings import check_length, check_logs
 from lsr.sparse import SparseBatch
@@ -75,7 +75,7 @@ class DecoderConfig(DecoderReading):
     """How a decoder-only language model makes term weights of a text.
 
     ``max_length`` tokens of a text, counting prefix, BOS and EOS, and one reading where the text
-    is echoed. ``logs`` as in ``MlmConfig``. ``shift`` is taken from each logit. ``top_k``
+    is echoed. ``logs`` as in ``MaskedLmConfig``. ``shift`` is taken from each logit. ``top_k``
     weights of a text are kept, all where it is 0. ``lora`` is an adapter, a folder or a hub id.
     """
 
@@ -92,7 +92,7 @@ class DecoderConfig(DecoderReading):
         check_logs(self.logs)
         if not 0 <= self.shift < float("inf"):
             raise UsageError(f"shift is {self.shift}; allowed are finite numbers from 0")
-        Pruning(top_k=self.top_k)
+        TermPruning(top_k=self.top_k)
 
 
 class DecoderEncoder(SparseEncoder):
@@ -176,7 +176,7 @@ class DecoderEncoder(SparseEncoder):
             pooled.values[:] -= self.config.shift
             for _ in range(self._logs):
                 np.log1p(pooled.values, out=pooled.values)
-            return Pruning(top_k=self.config.top_k)(pooled)
+            return TermPruning(top_k=self.config.top_k)(pooled)
 
         weights = batcher.encode(texts, weigh)
         return replace(weights, vocabulary_size=self.vocabulary.size)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.backbones.checkpoint import HUB_ID, Checkpoint
-from lsr.backbones.pooled import DenseConfig, Tower
+from lsr.backbones.pooled import DenseConfig, PooledTransformer
 from lsr.corpus.readers import user_path
 from lsr.encoders.encoder import fingerprint
 from lsr.errors import InputError, UsageError
@@ -72,7 +72,7 @@ class TransformerEncoder(DenseEncoder):
     """A transformer with pooling, or one for documents and one for queries.
 
     Two come as a sentence-transformers Router. The folder says whether vectors are scaled to
-    length 1, so that the inner product is the cosine; see ``Tower.of_side``.
+    length 1, so that the inner product is the cosine; see ``PooledTransformer.of_side``.
 
     Raises:
         InputError: the checkpoint asks for another pooling than mean or the first token, for
@@ -80,8 +80,8 @@ class TransformerEncoder(DenseEncoder):
     """
 
     def __init__(self, checkpoint: Checkpoint, config: DenseConfig | None = None) -> None:
-        self._documents = Tower.of_side(checkpoint, "document", config)
-        queries = Tower.of_side(checkpoint, "query", config)
+        self._documents = PooledTransformer.of_side(checkpoint, "document", config)
+        queries = PooledTransformer.of_side(checkpoint, "query", config)
         self._queries = queries if _differ(queries, self._documents) else self._documents
         self.dimension = self._documents.dimension
         if queries.dimension != self.dimension:
@@ -160,10 +160,10 @@ class ConcatenatedEncoder(DenseEncoder):
         return np.hstack([first, np.float32(self.weight) * second])
 
 
-def _differ(queries: Tower, documents: Tower) -> bool:
+def _differ(queries: PooledTransformer, documents: PooledTransformer) -> bool:
     """Whether two towers of one checkpoint make different vectors of a text."""
 
-    def parts(tower: Tower) -> tuple[object, ...]:
+    def parts(tower: PooledTransformer) -> tuple[object, ...]:
         return tower.checkpoint.folder, tower.max_length, tower.pooling, tower.normalise
 
     return parts(queries) != parts(documents)

@@ -27,7 +27,7 @@ from lsr.encoders.component import Component, Lazy, SharedModels
 from lsr.encoders.literal_terms import LiteralTerms
 from lsr.encoders.term_counts import count_terms
 from lsr.encoders.term_pooling import owners, pool_terms
-from lsr.encoders.term_pruning import SPECIAL, Pruning, folded_terms, special_terms
+from lsr.encoders.term_pruning import SPECIAL, TermPruning, folded_terms, special_terms
 from lsr.errors import UsageError
 from lsr.settings import changed, check_choice, check_length, check_logs
 from lsr.sparse import SparseBatch
@@ -42,7 +42,7 @@ TOKEN_BUDGET = {"cpu": 1024, "cuda": 65_536}
 
 
 @dataclass(frozen=True, slots=True)
-class MlmConfig:
+class MaskedLmConfig:
     """How logits become term weights.
 
     ``max_length`` tokens of a text count, prefix and special tokens included. ``logs`` is 1 or 2
@@ -50,8 +50,8 @@ class MlmConfig:
     ``max_length=0``, ``logs=0``, ``pool=auto`` and ``top_k=-1`` take what the checkpoint's
     sentence-transformers settings say, else 256, 1, ``max`` and 0.
     ``shift`` is subtracted from each logit, and each position keeps its ``position_top_k`` largest
-    (0: all). ``threshold``, ``top_k`` and ``prune`` are those of ``Pruning``, ``special`` that of
-    ``special_terms``. ``positions=text`` pools no special tokens and no prefix, ``no-prefix`` no
+    (0: all). ``threshold``, ``top_k`` and ``prune`` are those of ``TermPruning``, ``special`` that
+    of ``special_terms``. ``positions=text`` pools no special tokens and no prefix, ``no-prefix`` no
     prefix. ``own_terms`` keeps only terms that occur in the text, ``fold=case-space`` joins terms
     that differ by case or leading space, by the larger weight. ``prefix`` stands before each text.
     ``head=embeddings`` projects onto the input embeddings. ``importance=epic`` weighs positions and
@@ -99,7 +99,7 @@ class MlmConfig:
             raise UsageError(f"literal_length is {self.literal_length}; allowed is 0 or more")
         if self.importance == "epic" and (self.head != "mlm" or self.position_top_k):
             raise UsageError("importance=epic goes with head=mlm, and without position_top_k")
-        Pruning(self.threshold, 0 if self.top_k == -1 else self.top_k, self.prune)
+        TermPruning(self.threshold, 0 if self.top_k == -1 else self.top_k, self.prune)
 
 
 class PooledLogits(Component):
@@ -124,14 +124,14 @@ class PooledLogits(Component):
         self,
         vocabulary: Vocabulary,
         model: Lazy[Backbone | BertLanguageModel],
-        config: MlmConfig,
+        config: MaskedLmConfig,
         identity: Mapping[str, Any],
     ) -> None:
         self.vocabulary = vocabulary
         self.config = config
         self.identity = identity
         self._model = model
-        self._prune = Pruning(config.threshold, config.top_k, config.prune)
+        self._prune = TermPruning(config.threshold, config.top_k, config.prune)
         self._literal = None
         if config.literal > 0:
             self._literal = LiteralTerms(vocabulary, config.literal, config.literal_length)
@@ -278,7 +278,7 @@ class PooledLogits(Component):
 
 
 def pooled_logits(
-    checkpoint: Checkpoint, config: MlmConfig, side: Side, models: SharedModels
+    checkpoint: Checkpoint, config: MaskedLmConfig, side: Side, models: SharedModels
 ) -> PooledLogits:
     """The component of a checkpoint: in the native core where that has its kind, else in torch.
 

@@ -10,11 +10,11 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import side_checkpoint
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
 from lsr.encoders.encoder import SparseEncoder, trusts_code
-from lsr.encoders.masked_lm import MlmConfig
+from lsr.encoders.masked_lm import MaskedLmConfig
 from lsr.encoders.packaged import DEFAULT_ENCODER, packaged_checkpoint
 from lsr.encoders.term_lookup import BinaryConfig, TableConfig
-from lsr.encoders.term_weighting import MlpConfig
-from lsr.encoders.two_sided import SIDES, Pair, load_pair, spell_side
+from lsr.encoders.term_weighting import TermWeightingConfig
+from lsr.encoders.two_sided import SIDES, TwoSided, load_two_sided, spell_side
 from lsr.errors import UsageError
 from lsr.settings import changed, configure, spell
 
@@ -27,7 +27,9 @@ EFFICIENT = "Lassance and Clinchant 2022, arXiv:2207.03834"
 V3 = "Lassance et al. 2024, arXiv:2403.06789"
 INFERENCE_FREE = "Geng et al. 2024, arXiv:2411.04403"
 L0 = "Shen et al. 2025, arXiv:2504.14839"
-DEEP_IMPACT = MlpConfig(max_length=512, pool="first", leave_out="punctuation", pieces="first")
+DEEP_IMPACT = TermWeightingConfig(
+    max_length=512, pool="first", leave_out="punctuation", pieces="first"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Preset:
     """
 
     name: str
-    config: Pair | DecoderConfig
+    config: TwoSided | DecoderConfig
     paper: str
     hub: str | None
     licence: str
@@ -51,7 +53,7 @@ class Preset:
     @property
     def max_length(self) -> int:
         """Tokens of a document that count."""
-        config = self.config.document if isinstance(self.config, Pair) else self.config
+        config = self.config.document if isinstance(self.config, TwoSided) else self.config
         length: int = config.max_length
         return length
 
@@ -70,26 +72,26 @@ class Preset:
 
     def settings(self) -> dict[str, str]:
         """Kind and settings of each side, as ``pair:MODEL,document=KIND,...`` takes them."""
-        if isinstance(self.config, Pair):
+        if isinstance(self.config, TwoSided):
             return {side: spell_side(getattr(self.config, side)) for side in SIDES}
         settings = [f"{key}={spell(value)}" for key, value in changed(self.config).items()]
         return dict.fromkeys(SIDES, ",".join(["decoder", *settings]))
 
 
-def _both(config: object) -> Pair:
-    return Pair(config, config)
+def _both(config: object) -> TwoSided:
+    return TwoSided(config, config)
 
 
-def _mlm(length: int = 256, logs: int = 1, **settings: Any) -> MlmConfig:
+def _masked_lm(length: int = 256, logs: int = 1, **settings: Any) -> MaskedLmConfig:
     settings = {"pool": "max"} | settings
-    return MlmConfig(max_length=length, logs=logs, **settings)
+    return MaskedLmConfig(max_length=length, logs=logs, **settings)
 
 
-def _free(length: int = 512, logs: int = 1) -> Pair:
-    return Pair(_mlm(length, logs, special="drop"), TableConfig())
+def _free(length: int = 512, logs: int = 1) -> TwoSided:
+    return TwoSided(_masked_lm(length, logs, special="drop"), TableConfig())
 
 
-def _opensearch(name: str, pair: Pair, paper: str, handling: str) -> Preset:
+def _opensearch(name: str, pair: TwoSided, paper: str, handling: str) -> Preset:
     hub = f"opensearch-project/opensearch-neural-sparse-encoding-{name}"
     return Preset(f"opensearch-{name}", pair, paper, hub, APACHE, handling)
 
@@ -97,7 +99,7 @@ def _opensearch(name: str, pair: Pair, paper: str, handling: str) -> Preset:
 def _packaged() -> Iterable[Preset]:
     yield Preset(
         DEFAULT_ENCODER,
-        Pair(MlmConfig(max_length=256, special="drop"), TableConfig(idf="both")),
+        TwoSided(MaskedLmConfig(max_length=256, special="drop"), TableConfig(idf="both")),
         INFERENCE_FREE,
         None,
         "in its model card",
@@ -109,13 +111,13 @@ def _packaged() -> Iterable[Preset]:
 
 def _term_weighting() -> Iterable[Preset]:
     counts = BinaryConfig(counts=True)
-    unicoil = Pair(
-        MlpConfig(max_length=512, special="drop-first"),
-        MlpConfig(max_length=128, pool="sum", special="drop-first"),
+    unicoil = TwoSided(
+        TermWeightingConfig(max_length=512, special="drop-first"),
+        TermWeightingConfig(max_length=128, pool="sum", special="drop-first"),
     )
     yield Preset(
         "deepct",
-        Pair(MlpConfig(max_length=512, pieces="first"), counts),
+        TwoSided(TermWeightingConfig(max_length=512, pieces="first"), counts),
         "Dai and Callan 2020, arXiv:1910.10687",
         "macavaney/deepct",
         UNSTATED,
@@ -141,7 +143,7 @@ def _term_weighting() -> Iterable[Preset]:
     )
     yield Preset(
         "deepimpact",
-        Pair(DEEP_IMPACT, BinaryConfig()),
+        TwoSided(DEEP_IMPACT, BinaryConfig()),
         "Mallia et al. 2021, arXiv:2104.12016",
         None,
         UNSTATED,
@@ -150,7 +152,7 @@ def _term_weighting() -> Iterable[Preset]:
     )
     yield Preset(
         "deeper-impact",
-        Pair(DEEP_IMPACT, BinaryConfig()),
+        TwoSided(DEEP_IMPACT, BinaryConfig()),
         "Basnet et al. 2024, arXiv:2405.17093",
         "soyuj/deeper-impact",
         APACHE,
@@ -158,7 +160,7 @@ def _term_weighting() -> Iterable[Preset]:
     )
     yield Preset(
         "tildev2",
-        Pair(MlpConfig(max_length=192, leave_out="tilde"), counts),
+        TwoSided(TermWeightingConfig(max_length=192, leave_out="tilde"), counts),
         "Zhuang and Zuccon 2021, arXiv:2108.08513",
         "ielab/TILDEv2-TILDE200-exp",
         UNSTATED,
@@ -170,27 +172,27 @@ def _term_weighting() -> Iterable[Preset]:
 def _projections() -> Iterable[Preset]:
     yield Preset(
         "tilde",
-        Pair(_mlm(pool="cls", special="drop"), BinaryConfig(counts=True)),
+        TwoSided(_masked_lm(pool="cls", special="drop"), BinaryConfig(counts=True)),
         "Zhuang and Zuccon 2021, doi:10.1145/3404835.3462922",
         None,
         UNSTATED,
         "In the unified framework's form, log(1 + relu) of the [CLS] logits; ielab/TILDE itself "
         "scores by log-likelihoods, which are not sparse.",
     )
-    sparta = _mlm(500, special="drop", head="embeddings", top_k=2000)
+    sparta = _masked_lm(500, special="drop", head="embeddings", top_k=2000)
     yield Preset(
         "sparta",
-        Pair(sparta, BinaryConfig(counts=True)),
+        TwoSided(sparta, BinaryConfig(counts=True)),
         "Zhao et al. 2021, arXiv:2009.13013",
         "BeIR/sparta-msmarco-distilbert-base-v1",
         UNSTATED,
         "Projects onto the input embeddings, without bias; 2,000 terms a document; queries count "
         "their terms.",
     )
-    epic = MlpConfig(activation="softplus", logs=1, pool="sum")
+    epic = TermWeightingConfig(activation="softplus", logs=1, pool="sum")
     yield Preset(
         "epic",
-        Pair(_mlm(512, special="drop", positions="text", importance="epic"), epic),
+        TwoSided(_masked_lm(512, special="drop", positions="text", importance="epic"), epic),
         "MacAvaney et al. 2020, arXiv:2004.14245",
         None,
         UNSTATED,
@@ -206,39 +208,48 @@ def _splade() -> Iterable[Preset]:
     free = "Queries are the set of their terms, each of weight 1; no special tokens."
     yield Preset(
         "splade-v1",
-        _both(_mlm(pool="sum")),
+        _both(_masked_lm(pool="sum")),
         "Formal et al. 2021, arXiv:2107.05720",
         None,
         NON_COMMERCIAL,
         "Logits are saturated before they are summed over positions.",
     )
     yield Preset(
-        "splade-v2-max", _both(_mlm()), V2, "naver/splade_v2_max", NON_COMMERCIAL, plain + convert
+        "splade-v2-max",
+        _both(_masked_lm()),
+        V2,
+        "naver/splade_v2_max",
+        NON_COMMERCIAL,
+        plain + convert,
     )
     yield Preset(
-        "splade-v2-distil", _both(_mlm()), V2, "naver/splade_v2_distil", NON_COMMERCIAL, plain
+        "splade-v2-distil", _both(_masked_lm()), V2, "naver/splade_v2_distil", NON_COMMERCIAL, plain
     )
-    document = Pair(_mlm(special="drop"), BinaryConfig())
+    document = TwoSided(_masked_lm(special="drop"), BinaryConfig())
     yield Preset("splade-v2-doc", document, V2, None, NON_COMMERCIAL, free)
     for name in ("ensembledistil", "selfdistil"):
         hub = f"naver/splade-cocondenser-{name}"
-        yield Preset(f"splade-pp-{name}", _both(_mlm()), PLUS_PLUS, hub, NON_COMMERCIAL, plain)
+        yield Preset(
+            f"splade-pp-{name}", _both(_masked_lm()), PLUS_PLUS, hub, NON_COMMERCIAL, plain
+        )
     for size in ("V", "VI-BT"):
         hub = f"naver/efficient-splade-{size}-large"
         small = "a model of its own" if size == "V" else "a BERT-tiny of its own"
         yield Preset(
             f"efficient-splade-{size.lower()}-large",
-            _both(_mlm()),
+            _both(_masked_lm()),
             EFFICIENT,
             f"{hub}-doc",
             NON_COMMERCIAL,
             f"Queries go through {small}; with a local folder give query.checkpoint=FOLDER.",
             f"{hub}-query",
         )
-    yield Preset("splade-v3", _both(_mlm()), V3, "naver/splade-v3", NON_COMMERCIAL, plain + gated)
+    yield Preset(
+        "splade-v3", _both(_masked_lm()), V3, "naver/splade-v3", NON_COMMERCIAL, plain + gated
+    )
     yield Preset(
         "splade-v3-distilbert",
-        _both(_mlm()),
+        _both(_masked_lm()),
         V3,
         "naver/splade-v3-distilbert",
         NON_COMMERCIAL,
@@ -246,7 +257,7 @@ def _splade() -> Iterable[Preset]:
     )
     yield Preset(
         "splade-v3-lexical",
-        Pair(_mlm(special="drop"), _mlm(own_terms=True)),
+        TwoSided(_masked_lm(special="drop"), _masked_lm(own_terms=True)),
         V3,
         "naver/splade-v3-lexical",
         NON_COMMERCIAL,
@@ -269,10 +280,10 @@ def _open_models() -> Iterable[Preset]:
     yield _opensearch("multilingual-v1", _free(), INFERENCE_FREE, many)
     both = "A model for both sides; special tokens get no weight."
     for name in ("v1", "v2-distill"):
-        yield _opensearch(name, _both(_mlm(512, special="drop")), INFERENCE_FREE, both)
+        yield _opensearch(name, _both(_masked_lm(512, special="drop")), INFERENCE_FREE, both)
     yield Preset(
         "granite-30m-sparse",
-        _both(_mlm(512)),
+        _both(_masked_lm(512)),
         "Granite Embedding Team 2025, arXiv:2502.20204",
         "ibm-granite/granite-embedding-30m-sparse",
         APACHE,
@@ -282,7 +293,7 @@ def _open_models() -> Iterable[Preset]:
     for version in ("v1", "v2"):
         yield Preset(
             f"splade-pp-en-{version}",
-            _both(_mlm(512)),
+            _both(_masked_lm(512)),
             PLUS_PLUS,
             f"prithivida/Splade_PP_en_{version}",
             APACHE,
@@ -291,12 +302,19 @@ def _open_models() -> Iterable[Preset]:
     for size in ("tiny", "mini", "small"):
         hub = f"rasyosef/splade-{size}"
         yield Preset(
-            f"splade-{size}", _both(_mlm()), V2, hub, UNSTATED, "Special tokens keep their weights."
+            f"splade-{size}",
+            _both(_masked_lm()),
+            V2,
+            hub,
+            UNSTATED,
+            "Special tokens keep their weights.",
         )
-    sparse_up = _mlm(512, shift=15.0, position_top_k=12, positions="no-prefix", fold="case-space")
+    sparse_up = _masked_lm(
+        512, shift=15.0, position_top_k=12, positions="no-prefix", fold="case-space"
+    )
     yield Preset(
         "sparseup",
-        Pair(replace(sparse_up, prefix="[D] "), replace(sparse_up, prefix="[Q] ")),
+        TwoSided(replace(sparse_up, prefix="[D] "), replace(sparse_up, prefix="[Q] ")),
         "Linkup 2026, model card",
         "Linkup-Platform/linkup-sparseup-embed-v1",
         APACHE,
@@ -399,4 +417,4 @@ def load_preset(preset: Preset, model: str, options: Mapping[str, str]) -> Spars
                 f"add ,query.checkpoint=FOLDER, or ={preset.query_hub}"
             )
         options = {**options, "query.checkpoint": str(preset.query_hub)}
-    return load_pair(preset.name, preset.config, checkpoint, options)
+    return load_two_sided(preset.name, preset.config, checkpoint, options)

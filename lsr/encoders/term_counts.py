@@ -38,10 +38,10 @@ def collection_statistics(
         return None
     if encoder.stores_counts:
         return encoder.statistics(stored)
-    return lexical_statistics(encoder.vocabulary, documents)
+    return term_statistics(encoder.vocabulary, documents)
 
 
-def lexical_statistics(vocabulary: Vocabulary, texts: Sequence[str]) -> CollectionStatistics:
+def term_statistics(vocabulary: Vocabulary, texts: Sequence[str]) -> CollectionStatistics:
     """Statistics of texts that are not kept; stop words and punctuation have no length."""
     strong = ~weak_terms(vocabulary, STOP_WORDS)
     frequency, length = np.zeros(vocabulary.size, dtype=np.int64), 0.0

@@ -14,7 +14,7 @@ from lsr.backbones.declared import declared_top_k
 from lsr.backbones.term_table import read_term_table
 from lsr.encoders.component import Component
 from lsr.encoders.term_counts import count_terms
-from lsr.encoders.term_pruning import Pruning
+from lsr.encoders.term_pruning import TermPruning
 from lsr.errors import InputError, UsageError
 from lsr.settings import changed, check_choice
 from lsr.sparse import SparseBatch
@@ -93,7 +93,7 @@ class TermLookup(Component):
         self.identity = identity
         self._table = table
         self._counts = counts
-        self._prune = Pruning(top_k=top_k)
+        self._prune = TermPruning(top_k=top_k)
         self._prior = prior
 
     @classmethod

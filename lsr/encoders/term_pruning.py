@@ -33,7 +33,7 @@ LEFT_OUT = ("none", "punctuation", "tilde")
 
 
 @dataclass(frozen=True, slots=True)
-class Pruning:
+class TermPruning:
     """Terms that are kept, in this order.
 
     ``prune`` drops what weighs less than that share of the text's largest weight (OpenSearch's

@@ -19,7 +19,7 @@ from lsr.encoders.term_pooling import POOLS, pool_terms
 from lsr.encoders.term_pruning import (
     LEFT_OUT,
     SPECIAL,
-    Pruning,
+    TermPruning,
     continuing_terms,
     left_out_terms,
     special_terms,
@@ -43,13 +43,13 @@ HEADS = (
 
 
 @dataclass(frozen=True, slots=True)
-class MlpConfig:
+class TermWeightingConfig:
     """How the number of each position becomes a term's weight.
 
     ``max_length`` tokens of a text count, special tokens included. ``activation`` is ``relu`` or
     ``softplus``, and ``logs`` 0 or 1 logarithms follow. ``pool`` makes one weight of a term's
-    several: ``max``, ``sum``, or ``first``. ``special``, ``leave_out`` and the ``Pruning`` options
-    leave out terms; ``pieces=first`` weighs only the first piece of each word.
+    several: ``max``, ``sum``, or ``first``. ``special``, ``leave_out`` and the options of
+    ``TermPruning`` leave out terms; ``pieces=first`` weighs only the first piece of each word.
     """
 
     max_length: int = 256
@@ -72,7 +72,7 @@ class MlpConfig:
         check_choice("pieces", self.pieces, ("all", "first"))
         if self.logs not in (0, 1):
             raise UsageError(f"logs is {self.logs}; allowed are 0 and 1")
-        Pruning(self.threshold, self.top_k, self.prune)
+        TermPruning(self.threshold, self.top_k, self.prune)
 
 
 class TermWeighting(Component):
@@ -86,7 +86,9 @@ class TermWeighting(Component):
 
     needs_statistics = False
 
-    def __init__(self, checkpoint: Checkpoint, config: MlpConfig, models: SharedModels) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, config: TermWeightingConfig, models: SharedModels
+    ) -> None:
         self.config = config
         self.vocabulary = checkpoint.vocabulary
         self.identity = {
@@ -103,7 +105,7 @@ class TermWeighting(Component):
             return model, TermHead(checkpoint, HEADS, model.device)
 
         self._model = models.get((checkpoint.folder, "term head"), load)
-        self._prune = Pruning(self.config.threshold, self.config.top_k, self.config.prune)
+        self._prune = TermPruning(self.config.threshold, self.config.top_k, self.config.prune)
         self._left_out = special_terms(self.vocabulary, self.config.special)
         self._left_out |= left_out_terms(self.vocabulary, self.config.leave_out)
         if self.config.pieces == "first":

@@ -15,9 +15,9 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import Side, side_checkpoint
 from lsr.encoders.component import Component, SharedModels
 from lsr.encoders.encoder import SparseEncoder, fingerprint, trusts_code
-from lsr.encoders.masked_lm import MlmConfig, PooledLogits, pooled_logits
+from lsr.encoders.masked_lm import MaskedLmConfig, PooledLogits, pooled_logits
 from lsr.encoders.term_lookup import BinaryConfig, TableConfig, TermLookup
-from lsr.encoders.term_weighting import MlpConfig, TermWeighting
+from lsr.encoders.term_weighting import TermWeighting, TermWeightingConfig
 from lsr.errors import InputError, UsageError
 from lsr.settings import configure, spell
 from lsr.sparse import SparseBatch
@@ -25,15 +25,17 @@ from lsr.statistics import CollectionStatistics
 
 # A kind of component: its settings, where nothing else is said.
 KINDS: dict[str, Any] = {
-    "mlm": MlmConfig(),
-    "cls-mlm": MlmConfig(pool="cls"),
-    "mlp": MlpConfig(),
+    "mlm": MaskedLmConfig(),
+    "cls-mlm": MaskedLmConfig(pool="cls"),
+    "mlp": TermWeightingConfig(),
     "table": TableConfig(),
     "binary": BinaryConfig(),
 }
 MAKERS: dict[type, Callable[[Checkpoint, Any, Side, SharedModels], Component]] = {
-    MlmConfig: pooled_logits,
-    MlpConfig: lambda checkpoint, config, side, models: TermWeighting(checkpoint, config, models),
+    MaskedLmConfig: pooled_logits,
+    TermWeightingConfig: lambda checkpoint, config, side, models: TermWeighting(
+        checkpoint, config, models
+    ),
     TableConfig: lambda checkpoint, config, *_: TermLookup.from_checkpoint(checkpoint, config),
     BinaryConfig: lambda checkpoint, config, *_: TermLookup.binary(checkpoint.vocabulary, config),
 }
@@ -41,7 +43,7 @@ SIDES: tuple[Side, Side] = ("document", "query")
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TwoSided:
     """The settings of both sides; the class of the settings tells the kind of component.
 
     ``query_checkpoint`` is the folder or hub id of the query side's own model, or empty where
@@ -53,14 +55,14 @@ class Pair:
     query_checkpoint: str = ""
 
 
-PAIRS = {
-    "splade": Pair(MlmConfig(), MlmConfig()),
-    "inference-free": Pair(MlmConfig(special="drop"), TableConfig()),
-    "pair": Pair(MlmConfig(), MlmConfig()),
+TWO_SIDED = {
+    "splade": TwoSided(MaskedLmConfig(), MaskedLmConfig()),
+    "inference-free": TwoSided(MaskedLmConfig(special="drop"), TableConfig()),
+    "pair": TwoSided(MaskedLmConfig(), MaskedLmConfig()),
 }
 
 
-class PairEncoder(SparseEncoder):
+class TwoSidedEncoder(SparseEncoder):
     """Documents through one component, queries through another, over one vocabulary.
 
     Raises:
@@ -105,9 +107,9 @@ class PairEncoder(SparseEncoder):
         return self.query.encode(texts, statistics)
 
 
-def load_pair(
-    family: str, base: Pair, checkpoint: Checkpoint, options: Mapping[str, str]
-) -> PairEncoder:
+def load_two_sided(
+    family: str, base: TwoSided, checkpoint: Checkpoint, options: Mapping[str, str]
+) -> TwoSidedEncoder:
     """The encoder of a family or preset, with ``options`` over its settings.
 
     An option counts for both sides where both know it, and for one with ``document.`` or
@@ -124,32 +126,32 @@ def load_pair(
         if kind not in KINDS:
             raise UsageError(f"{side}={kind} is no component; allowed are {', '.join(KINDS)}")
         base = dataclasses.replace(base, **{side: KINDS[kind]})
-    pair = _with_options(base, chosen)
-    own = _query_model(pair, checkpoint, trusts_code(options))
-    if pair.query_checkpoint and own:
-        pair = dataclasses.replace(pair, query_checkpoint=own.name)
+    sides = _with_options(base, chosen)
+    own = _query_model(sides, checkpoint, trusts_code(options))
+    if sides.query_checkpoint and own:
+        sides = dataclasses.replace(sides, query_checkpoint=own.name)
     # What ships with this package has the name of its preset.
     head = family if checkpoint.name == family else f"{family}:{checkpoint.name}"
-    settings = [f"{side}={kind}" for side, kind in kinds.items()] + _changes(base, pair)
+    settings = [f"{side}={kind}" for side, kind in kinds.items()] + _changes(base, sides)
     models = SharedModels()
-    document = _component(checkpoint, pair.document, "document", models)
-    query = _component(own or checkpoint, pair.query, "query", models)
-    return PairEncoder(",".join([head, *settings]), document, query)
+    document = _component(checkpoint, sides.document, "document", models)
+    query = _component(own or checkpoint, sides.query, "query", models)
+    return TwoSidedEncoder(",".join([head, *settings]), document, query)
 
 
 def _component(checkpoint: Checkpoint, config: Any, side: Side, models: SharedModels) -> Component:
     return MAKERS[type(config)](checkpoint, config, side, models)
 
 
-def _query_model(pair: Pair, checkpoint: Checkpoint, code: bool) -> Checkpoint | None:
-    if pair.query_checkpoint:
-        return Checkpoint.resolve(pair.query_checkpoint, code)
-    if isinstance(pair.query, MlmConfig | MlpConfig):
+def _query_model(sides: TwoSided, checkpoint: Checkpoint, code: bool) -> Checkpoint | None:
+    if sides.query_checkpoint:
+        return Checkpoint.resolve(sides.query_checkpoint, code)
+    if isinstance(sides.query, MaskedLmConfig | TermWeightingConfig):
         return side_checkpoint(checkpoint, "query")
     return None
 
 
-def _with_options(base: Pair, options: Mapping[str, str]) -> Pair:
+def _with_options(base: TwoSided, options: Mapping[str, str]) -> TwoSided:
     allowed = {side: _fields(getattr(base, side)) for side in SIDES}
     given: dict[str, dict[str, str]] = {side: {} for side in SIDES}
     query_checkpoint = base.query_checkpoint
@@ -172,13 +174,13 @@ def _with_options(base: Pair, options: Mapping[str, str]) -> Pair:
     document, query = (
         configure(type(getattr(base, side)), given[side], getattr(base, side)) for side in SIDES
     )
-    return Pair(document, query, query_checkpoint)
+    return TwoSided(document, query, query_checkpoint)
 
 
-def _changes(base: Pair, pair: Pair) -> list[str]:
-    """The options that make ``pair`` of ``base``."""
+def _changes(base: TwoSided, sides: TwoSided) -> list[str]:
+    """The options that make ``sides`` of ``base``."""
     before = {side: _fields(getattr(base, side)) for side in SIDES}
-    after = {side: _fields(getattr(pair, side)) for side in SIDES}
+    after = {side: _fields(getattr(sides, side)) for side in SIDES}
     settings: list[str] = []
     for key in dict.fromkeys([*after["document"], *after["query"]]):
         having = [side for side in SIDES if key in after[side]]
@@ -188,8 +190,8 @@ def _changes(base: Pair, pair: Pair) -> list[str]:
             settings.append(f"{key}={spell(values[0])}")
         else:
             settings += [f"{side}.{key}={spell(after[side][key])}" for side in new]
-    if pair.query_checkpoint != base.query_checkpoint:
-        settings.append(f"query.checkpoint={pair.query_checkpoint}")
+    if sides.query_checkpoint != base.query_checkpoint:
+        settings.append(f"query.checkpoint={sides.query_checkpoint}")
     return settings
 
 

@@ -19,7 +19,7 @@ from lsr.backbones.declared import Side
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.literal_terms import LiteralTerms
-from lsr.encoders.term_counts import lexical_statistics
+from lsr.encoders.term_counts import term_statistics
 from lsr.statistics import CollectionStatistics
 from lsr.train.batches import TrainingBatch
 from lsr.train.config import EvaluationConfig, TrainingConfig
@@ -134,7 +134,7 @@ class Trainer:
 
     @cached_property
     def _statistics(self) -> CollectionStatistics:
-        return lexical_statistics(self.student.vocabulary, self.corpus.documents)
+        return term_statistics(self.student.vocabulary, self.corpus.documents)
 
     def _literal(self) -> LiteralTerms | None:
         weight = self.config.model.literal

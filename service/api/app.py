@@ -92,7 +92,7 @@ def _warm_up(indexes: Indexes) -> None:
     for name in indexes.names():
         try:
             collection = indexes[name]
-            imported = any(item.encoder == IMPORTED for item in collection.fields)
+            imported = any(field.encoder == IMPORTED for field in collection.fields)
             search(collection, SearchQuery("warm up", sparse=([], []) if imported else None))
         except LsrError as error:
             log.warning("the index %r can't be searched: %s", name, error)

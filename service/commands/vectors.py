@@ -211,10 +211,10 @@ def export_command(
     from service.commands import terminal
 
     opened = Collection.open(collection)
-    item = opened.field(field) if field else opened.fields[0]
-    if item.kind != "sparse":
-        raise UsageError(f"the field {item.name!r} is dense; only sparse vectors can be exported")
-    encoder = opened.encoder(item)
+    chosen = opened.field(field) if field else opened.fields[0]
+    if chosen.kind != "sparse":
+        raise UsageError(f"the field {chosen.name!r} is dense; only sparse vectors can be exported")
+    encoder = opened.encoder(chosen)
     settings = {"encoder": encoder.fingerprint, "revision": opened.store.revision()}
     maker = Maker(encoder.name, encoder.fingerprint)
     output = _file(out, kind, encoder.vocabulary, maker, scale, contents, settings)
@@ -222,7 +222,7 @@ def export_command(
     with terminal.indexing_progress(
         lambda: report.read / max(total, 1), "exporting", quiet or as_json
     ) as on_chunk:
-        for documents, batch in stored_vectors(opened, item):
+        for documents, batch in stored_vectors(opened, chosen):
             report.taken += len(documents)
             if report.read < output.items:
                 report.kept += len(documents)

@@ -14,7 +14,7 @@ from train_bench.task import MODEL, TABLE, Task, load_pairs
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import UsageError
 
-PAIRS = [
+TWO_SIDED = [
     (f"what is a {word} like", f"the {word} is as old as the {other} of the sea {number}")
     for number, (word, other) in enumerate(
         zip(
@@ -27,11 +27,11 @@ PAIRS = [
 
 
 def task(base, queries=TABLE, dropout=0.0):
-    return Task(str(base), PAIRS, queries, dropout, batch=2, max_length=16)
+    return Task(str(base), TWO_SIDED, queries, dropout, batch=2, max_length=16)
 
 
 def test_the_order_holds_every_pair_once():
-    assert sorted(task("x").in_order()) == sorted(PAIRS)
+    assert sorted(task("x").in_order()) == sorted(TWO_SIDED)
     assert task("x").steps == 4
 
 

@@ -8,14 +8,16 @@ from typing import Any
 
 from lsr.backbones.exported_folder import appearing
 from lsr.backbones.model_weights import longest_input
-from lsr.backbones.pooled import Tower
+from lsr.backbones.pooled import PooledTransformer
 from lsr.train.model_folder import write_json, write_modules, write_transformer
 
 # Names that every release of sentence-transformers knows.
 TYPES = "sentence_transformers.models."
 
 
-def export_dense(folder: Path, documents: Tower, queries: Tower, notes: Mapping[str, Any]) -> None:
+def export_dense(
+    folder: Path, documents: PooledTransformer, queries: PooledTransformer, notes: Mapping[str, Any]
+) -> None:
     """Write the folder; it appears whole, in place of an earlier one.
 
     The two towers may be the same; two become a Router, and need sentence-transformers 5. The
@@ -56,7 +58,7 @@ def export_dense(folder: Path, documents: Tower, queries: Tower, notes: Mapping[
             write_json(new / name, note)
 
 
-def _write_side(folder: Path, side: str, tower: Tower) -> dict[str, str]:
+def _write_side(folder: Path, side: str, tower: PooledTransformer) -> dict[str, str]:
     """A route of a Router: the names of its modules and their kinds."""
     body = folder / f"{side}_0_Transformer"
     body.mkdir()
@@ -64,12 +66,12 @@ def _write_side(folder: Path, side: str, tower: Tower) -> dict[str, str]:
     return {body.name: "Transformer"} | _write_pooling(folder, f"{side}_1_Pooling", tower)
 
 
-def _write_transformer(folder: Path, tower: Tower) -> None:
+def _write_transformer(folder: Path, tower: PooledTransformer) -> None:
     length = longest_input(tower.model, tower.max_length)
     write_transformer(folder, tower.model, tower.checkpoint.vocabulary, length)
 
 
-def _write_pooling(folder: Path, name: str, tower: Tower) -> dict[str, str]:
+def _write_pooling(folder: Path, name: str, tower: PooledTransformer) -> dict[str, str]:
     (folder / name).mkdir()
     modes = {
         "word_embedding_dimension": tower.dimension,

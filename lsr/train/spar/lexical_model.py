@@ -11,7 +11,7 @@ import torch
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import Side, side_checkpoint
-from lsr.backbones.pooled import Tower
+from lsr.backbones.pooled import PooledTransformer
 from lsr.errors import LsrError
 from lsr.train.losses import info_nce, match
 from lsr.train.negatives import Texts
@@ -59,8 +59,10 @@ class LexicalModel:
             self._parameters.values(), config.learning_rate, config.weight_decay
         )
 
-    def _tower(self, body: Checkpoint) -> Tower:
-        return Tower(body, self._config.max_length, self._config.pooling, normalise=False)
+    def _tower(self, body: Checkpoint) -> PooledTransformer:
+        return PooledTransformer(
+            body, self._config.max_length, self._config.pooling, normalise=False
+        )
 
     def embed(self, side: Side, texts: Sequence[str]) -> torch.Tensor:
         """float32 (n, dimension) with its gradient; a blank text has zeros and none."""

@@ -8,7 +8,7 @@ from index.collection import maintenance
 from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
-from index.collection.maintenance import MaintenanceConfig, Plan, plan
+from index.collection.maintenance import Build, MaintenanceConfig, next_build
 from index.collection.segment_table import Current, SegmentEntry
 from index.indexing import index_documents
 from index.search.pipeline import SearchQuery, search
@@ -48,19 +48,19 @@ def current(sizes, tail, deleted=()):
     ],
 )
 def test_what_is_due(sizes, tail, deleted, expected):
-    found = plan(current(sizes, tail, deleted.items()), SMALL)
+    found = next_build(current(sizes, tail, deleted.items()), SMALL)
     assert (found and (tuple(e.generation for e in found.replaced), found.tail)) == expected
 
 
 def test_a_flush_takes_any_tail():
-    assert plan(current([100], 1), SMALL, flush=True) == Plan((), True)
-    assert plan(current([100], 0), SMALL, flush=True) is None
+    assert next_build(current([100], 1), SMALL, flush=True) == Build((), True)
+    assert next_build(current([100], 0), SMALL, flush=True) is None
 
 
 def test_rewriting_grows_with_the_logarithm_of_the_collection():
     sizes, written = [], 0
     for _ in range(729):
-        found = plan(current(sizes, 10), SMALL)
+        found = next_build(current(sizes, 10), SMALL)
         kept = [size for place, size in enumerate(sizes) if place + 1 not in
                 {entry.generation for entry in found.replaced}]  # fmt: skip
         merged = 10 + sum(entry.live for entry in found.replaced)
@@ -75,7 +75,7 @@ def test_impossible_settings_are_refused():
 
 
 def quiet(collection):
-    return plan(collection.segments.current(), collection.maintenance.config) is None
+    return next_build(collection.segments.current(), collection.maintenance.config) is None
 
 
 @pytest.fixture

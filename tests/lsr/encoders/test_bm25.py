@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lsr.encoders import term_counts
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
-from lsr.encoders.term_counts import lexical_statistics
+from lsr.encoders.term_counts import term_statistics
 from lsr.errors import UsageError
 from tests.strategies import texts
 
@@ -107,7 +107,7 @@ def test_texts_that_are_not_kept_have_the_same_statistics(documents):
     wanted = encoder.statistics(encoder.encode_documents(documents))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(term_counts, "COUNTED", 3)
-        found = lexical_statistics(encoder.vocabulary, documents)
+        found = term_statistics(encoder.vocabulary, documents)
     assert found.documents == wanted.documents
     assert found.average_length == pytest.approx(wanted.average_length, rel=1e-12)
     np.testing.assert_array_equal(found.document_frequency, wanted.document_frequency)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.encoders.catalogue import load_encoder
-from lsr.encoders.masked_lm import MlmConfig
+from lsr.encoders.masked_lm import MaskedLmConfig
 from lsr.errors import InputError, UsageError
 from lsr.vocabulary import Vocabulary
 from tests.lsr.encoders.published import byte_level_bpe
@@ -175,7 +175,7 @@ def test_checkpoint_without_a_trained_head_is_refused(dense_model):
 )
 def test_settings_out_of_range_are_refused(settings, complaint):
     with pytest.raises(UsageError, match=complaint):
-        MlmConfig(**settings)
+        MaskedLmConfig(**settings)
 
 
 def plain_weights(logits, kept, config):

@@ -1,4 +1,4 @@
-"""Pruning and choice of terms against plain loops."""
+"""TermPruning and choice of terms against plain loops."""
 
 import re
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from lsr.encoders.term_pruning import (
-    Pruning,
+    TermPruning,
     continuing_terms,
     folded_terms,
     left_out_terms,
@@ -55,7 +55,7 @@ def plain(row, threshold, top_k, prune):
     st.sampled_from([0.0, 0.1, 0.5, 0.99]),
 )
 def test_what_is_kept_is_what_the_definition_keeps(rows, threshold, top_k, prune):
-    found = Pruning(threshold, top_k, prune)(batch_of(rows))
+    found = TermPruning(threshold, top_k, prune)(batch_of(rows))
     assert len(found) == len(rows)
     for row, vector in zip(rows, found, strict=True):
         kept = dict(zip(vector.indices.tolist(), vector.values, strict=True))
@@ -65,7 +65,7 @@ def test_what_is_kept_is_what_the_definition_keeps(rows, threshold, top_k, prune
 
 def test_nothing_asked_for_changes_nothing():
     batch = batch_of([{1: 0.5}, {}, {0: 1.0, 3: 2.0}])
-    assert Pruning()(batch) is batch
+    assert TermPruning()(batch) is batch
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_nothing_asked_for_changes_nothing():
 )
 def test_settings_out_of_range_are_refused(settings, complaint):
     with pytest.raises(UsageError, match=re.escape(complaint)):
-        Pruning(**settings)
+        TermPruning(**settings)
 
 
 def chosen(vocabulary, mask):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.backbones.projection import VocabularyProjection
-from lsr.encoders.term_pruning import Pruning
+from lsr.encoders.term_pruning import TermPruning
 from lsr.train.max_pooling import PooledMaxima, winning_positions
 
 LENGTHS = [4, 1, 7, 2]
@@ -134,7 +134,7 @@ def test_what_is_left_out_has_no_gradient(top_k):
 
     def keep(batch):
         left = batch.keep(~np.isin(batch.indices, dropped.numpy()))
-        return Pruning(top_k=top_k)(left)
+        return TermPruning(top_k=top_k)(left)
 
     def by_hand(*tensors):
         dense = dense_maxima(*tensors, offsets)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.encoders.term_counts import lexical_statistics
+from lsr.encoders.term_counts import term_statistics
 from lsr.encoders.term_lookup import TermLookup
 from lsr.errors import UsageError
 from lsr.train.query_table import QueryTable, initial_table
@@ -96,7 +96,7 @@ def test_binary_table(vocabulary):
 def test_idf_of_the_training_documents(vocabulary, queries):
     documents = [document for _, document in tiny_pairs(15)] + ["", "ba ba ba [MASK]"]
     table = initial_table(
-        vocabulary, queries, "training", lambda: lexical_statistics(vocabulary, documents)
+        vocabulary, queries, "training", lambda: term_statistics(vocabulary, documents)
     )
     for term, token in enumerate(vocabulary.tokens):
         df = sum(token in document.split() for document in documents)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders.term_pruning import Pruning
+from lsr.encoders.term_pruning import TermPruning
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.train.regularizers import (
@@ -204,7 +204,7 @@ def test_top_k_in_training_is_that_of_inference(problem, k):
     rows, terms = dense.numpy().nonzero()
     indptr = np.searchsorted(rows, np.arange(len(dense) + 1)).astype(np.int64)
     batch = SparseBatch(indptr, terms.astype(np.int32), dense.numpy()[rows, terms], dense.shape[1])
-    pruned = Pruning(top_k=k)(batch).to_scipy().toarray()
+    pruned = TermPruning(top_k=k)(batch).to_scipy().toarray()
     np.testing.assert_array_equal(top_k(dense, k).numpy(), pruned)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lsr.backbones.pooled import Tower
+from lsr.backbones.pooled import PooledTransformer
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
@@ -108,7 +108,7 @@ def test_a_dense_model_is_computed_once(tmp_path, dense_model, monkeypatch):
     expected = by_hand(lambda q, d: float(queries[q] @ documents[d]), QUERIES, CANDIDATES)
     # float16 keeps 11 bits of each of 16 numbers, the vectors have length 1.
     np.testing.assert_allclose(found, expected, atol=2**-10)
-    stopped(monkeypatch, Tower, "encode")
+    stopped(monkeypatch, PooledTransformer, "encode")
     again = load_teacher(name, CORPUS, tmp_path).scores(QUERIES, CANDIDATES)
     np.testing.assert_array_equal(found, again)
 
@@ -166,9 +166,11 @@ def test_an_interrupted_computation_is_gone_on_with(
 def test_only_what_is_missing_is_computed(tmp_path, monkeypatch, dense_model):
     monkeypatch.setattr(vector_cache, "CHUNK", 1)
     seen = []
-    encode = Tower.encode
+    encode = PooledTransformer.encode
     monkeypatch.setattr(
-        Tower, "encode", lambda self, texts: (seen.extend(texts), encode(self, texts))[1]
+        PooledTransformer,
+        "encode",
+        lambda self, texts: (seen.extend(texts), encode(self, texts))[1],
     )
     with pytest.raises(Killed):
         load_teacher(f"dense:{dense_model}", CORPUS, tmp_path, killed_at(4))
@@ -206,7 +208,7 @@ def test_a_model_that_gives_no_numbers_is_refused(tmp_path, monkeypatch, dense_m
     def encode(self, texts):
         return np.full((len(texts), self.dimension), np.nan, np.float32)
 
-    monkeypatch.setattr(Tower, "encode", encode)
+    monkeypatch.setattr(PooledTransformer, "encode", encode)
     with pytest.raises(InputError, match="not finite"):
         load_teacher(f"dense:{dense_model}", CORPUS, tmp_path)
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from eval.judged_set import JudgedSet
 from index.mining import retrieve
 from lsr.encoders.catalogue import load_encoder
-from lsr.encoders.term_counts import lexical_statistics
+from lsr.encoders.term_counts import term_statistics
 from lsr.errors import CollapseError, UsageError
 from lsr.train.config import (
     BatchConfig,
@@ -245,7 +245,7 @@ def test_idf_weighs_the_penalty_whatever_the_queries_are(base, tmp_path, queries
     )
     trainer = Trainer(config, CORPUS, tmp_path, Surroundings())
     weights = torch.rand(3, trainer.student.vocabulary.size)
-    statistics = lexical_statistics(trainer.student.vocabulary, CORPUS.documents)
+    statistics = term_statistics(trainer.student.vocabulary, CORPUS.documents)
     table = torch.from_numpy(statistics.idf.copy())
     table[list(trainer.student.vocabulary.special)] = 0
     penalty = trainer.penalties["document"](weights, np.arange(3)[:, None])
