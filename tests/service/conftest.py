@@ -1,4 +1,6 @@
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -10,7 +12,48 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def lsr(tmp_path):
+def lsr(tmp_path, monkeypatch):
+    """Runs the command line in this process, in an empty folder; returns what a process would.
+
+    A command that takes the process along (kills, signals, what is imported) needs
+    ``lsr_process``.
+    """
+
+    def run(*arguments, stdin=b""):
+        streams = [io.TextIOWrapper(io.BytesIO(data), "utf-8") for data in (stdin, b"", b"")]
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            for name, value in environment(tmp_path).items():
+                patch.setenv(name, value)
+            for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+                patch.setattr(sys, name, stream)
+            patch.setattr(sys, "argv", ["lsr", *map(str, arguments)])
+            # Logging is set up by the command line, as in a process where nobody did before.
+            patch.setattr(logging.root, "handlers", [])
+            code = _exit_code()
+            written = [_written(stream) for stream in streams[1:]]
+        return subprocess.CompletedProcess(arguments, code, *written)
+
+    return run
+
+
+def _exit_code():
+    from service.cli import main
+
+    try:
+        main()
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+def _written(stream):
+    stream.flush()
+    return stream.buffer.getvalue()
+
+
+@pytest.fixture
+def lsr_process(tmp_path):
     """Runs the command line in a process of its own, in an empty folder."""
 
     def run(*arguments, stdin=b"", **options):
