@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -39,8 +39,12 @@ class Vocabulary:
     tokenizer: Tokenizer
 
     @classmethod
+    @cache
     def bert_uncased(cls) -> Vocabulary:
-        """The 30,522 uncased English word pieces of BERT, which ship with this package."""
+        """The 30,522 uncased English word pieces of BERT, which ship with this package.
+
+        All get the same one, whose digest is computed once: leave its tokenizer as it is.
+        """
         with resources.as_file(resources.files("lsr") / "data/bert-uncased-vocab.txt") as path:
             return cls.from_vocabulary_file(path)
 

@@ -144,7 +144,7 @@ def test_the_index_holds_what_was_put_in(index):
     np.testing.assert_array_equal(back.values, batch.values.astype(np.float16))
 
 
-@pytest.mark.parametrize("size", [*range(70), 1000, 4097])
-def test_checksums_by_instruction_and_by_table_agree(size):
-    data = np.random.default_rng(size).integers(0, 256, size, dtype=np.uint8)
-    assert _core.checksum(data) == _core.checksum_by_table(data)
+def test_checksums_by_instruction_and_by_table_agree():
+    for size in [*range(70), 1000, 4097]:
+        data = np.random.default_rng(size).integers(0, 256, size, dtype=np.uint8)
+        assert _core.checksum(data) == _core.checksum_by_table(data), size

@@ -103,7 +103,7 @@ def test_statistics_count_documents(documents):
 @modest
 @given(st.lists(texts, max_size=7))
 def test_texts_that_are_not_kept_have_the_same_statistics(documents):
-    encoder = Bm25Encoder()
+    encoder = encoder_with(ENGLISH)
     wanted = encoder.statistics(encoder.encode_documents(documents))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(term_counts, "COUNTED", 3)

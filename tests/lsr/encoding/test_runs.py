@@ -34,7 +34,7 @@ def interrupted(source, after):
         yield item
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def encoder():
     return load_encoder("bm25")
 
