@@ -176,9 +176,9 @@ def test_bad_input_is_one_clear_sentence(lsr, tmp_path, corpus, arguments, reaso
     assert result.returncode == code
 
 
-def test_wrong_usage_exits_with_2(lsr):
+def test_wrong_usage_exits_with_2(lsr_process):
     for arguments in (["nonsense"], ["index"], ["search", "x"], ["index", "a", "--nope"]):
-        result = lsr(*arguments)
+        result = lsr_process(*arguments)
         assert result.returncode == 2
         assert "Traceback" not in result.stderr.decode()
 
@@ -198,6 +198,16 @@ def test_a_missing_model_package_names_its_install_line(tmp_path, corpus, masked
     )
     assert "pip install 'lsr[models]'" in sentence(result)
     assert result.returncode == 1
+
+
+def dataset(folder, documents):
+    """A BEIR folder of one judged query."""
+    (folder / "qrels").mkdir(parents=True)
+    write_jsonl(folder / "corpus.jsonl", documents)
+    write_jsonl(folder / "queries.jsonl", [{"_id": "q", "text": "melon"}])
+    judged = f"query-id\tcorpus-id\tscore\nq\t{documents[0]['_id']}\t1\n"
+    (folder / "qrels" / "test.tsv").write_text(judged)
+    return folder
 
 
 def test_eval_prints_a_table_json_and_files(lsr, tmp_path, corpus):
@@ -229,7 +239,8 @@ def test_eval_prints_a_table_json_and_files(lsr, tmp_path, corpus):
 
 def test_eval_refuses_an_index_of_other_documents(lsr, tmp_path, corpus):
     lsr("index", corpus, "--into", "other", "--encoder", "bm25")
-    result = lsr("eval", "demo", "--index", "other")
+    folder = dataset(tmp_path / "dataset", [{"_id": "x", "text": "a melon"}])
+    result = lsr("eval", folder, "--index", "other")
     assert "holds" in sentence(result)
 
 

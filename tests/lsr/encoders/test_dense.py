@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -295,13 +296,18 @@ def second_model(tmp_path_factory, dense_model):
     return folder
 
 
+@cache
+def loaded(folder):
+    return DenseEncoder.load(str(folder))
+
+
 @settings(max_examples=8)
 @given(st.lists(texts, max_size=4), st.lists(texts, max_size=4), st.floats(1e-3, 100))
 def test_inner_products_of_two_encoders_add_up(dense_model, second_model, asked, written, weight):
     name = f"{dense_model}+{second_model},weight={weight}"
     encoder = DenseEncoder.load(name)
     found = encoder.encode_queries(asked) @ encoder.encode_documents(written).T
-    parts = [DenseEncoder.load(str(folder)) for folder in (dense_model, second_model)]
+    parts = [loaded(dense_model), loaded(second_model)]
     first, second = (
         part.encode_queries(asked).astype(float) @ part.encode_documents(written).astype(float).T
         for part in parts
