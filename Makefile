@@ -25,7 +25,7 @@ demo: setup
 	$(BIN)/lsr demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow

@@ -32,7 +32,8 @@ ASSETS = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared"))
 
 
 def pytest_collection_modifyitems(items):
-    """Skip, visibly, what needs the assets where they are not beside the project."""
+    """Begin with the long files; skip, visibly, what needs assets that are not there."""
+    items.sort(key=lambda item: "long" not in item.keywords)
     if ASSETS.is_dir():
         return
     skip = pytest.mark.skip(reason=f"no test collections and models at {ASSETS}")

@@ -11,6 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PORT = "8000"

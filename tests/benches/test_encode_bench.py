@@ -24,6 +24,8 @@ from lsr.encoders.catalogue import load_encoder
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch, SparseVector
 
+pytestmark = pytest.mark.long
+
 KEYS = {
     "encoder",
     "engine",

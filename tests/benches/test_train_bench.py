@@ -14,6 +14,8 @@ from train_bench.task import MODEL, TABLE, Task, load_pairs
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import UsageError
 
+pytestmark = pytest.mark.long
+
 TWO_SIDED = [
     (f"what is a {word} like", f"the {word} is as old as the {other} of the sea {number}")
     for number, (word, other) in enumerate(

@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake on the path")
 def test_the_core_under_sanitizers(tmp_path):

@@ -16,10 +16,15 @@ def vocabulary():
     return Vocabulary.bert_uncased()
 
 
+@pytest.fixture(scope="module")
+def tokenizer(vocabulary):
+    """A tokenizer to set lengths of and to compare with."""
+    return Tokenizer.from_str(vocabulary.tokenizer.to_str())
+
+
 @settings(max_examples=25)
 @given(st.lists(texts, max_size=12), st.integers(3, 40), st.integers(1, 100))
-def test_batches_hold_each_text_that_is_not_blank(vocabulary, texts, max_length, budget):
-    tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())
+def test_batches_hold_each_text_that_is_not_blank(vocabulary, tokenizer, texts, max_length, budget):
     tokenizer.enable_truncation(max_length)
     expected = {row: tokenizer.encode(t).ids for row, t in enumerate(texts) if t.strip()}
     found, widths = {}, []
@@ -49,8 +54,9 @@ def test_the_vocabulary_keeps_its_own_length(vocabulary):
 
 @settings(max_examples=40)
 @given(st.lists(texts, max_size=12), st.integers(3, 40), st.integers(1, 6))
-def test_parts_hold_each_text_once_and_are_of_like_size(vocabulary, texts, max_length, parts):
-    tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())
+def test_parts_hold_each_text_once_and_are_of_like_size(
+    vocabulary, tokenizer, texts, max_length, parts
+):
     tokenizer.enable_truncation(max_length)
     expected = {row: tokenizer.encode(t).ids for row, t in enumerate(texts) if t.strip()}
     batches = Batcher(vocabulary, max_length, 1).split(texts, parts)

@@ -32,6 +32,8 @@ from lsr.train.trainer import LOG, STATE, STUDENT, Surroundings, Trainer
 from lsr.train.training_log import read_log
 from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_corpus
 
+pytestmark = pytest.mark.long
+
 CORPUS = tiny_corpus(40)
 SOURCES = (SourceConfig("in memory"),)
 KL, NCE = LossConfig("kl"), LossConfig("info-nce", temperature=2.0)

@@ -16,6 +16,8 @@ from lsr.train.training_log import read_log
 from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_pairs, write_pairs
 from tests.service.conftest import environment, sentence
 
+pytestmark = pytest.mark.long
+
 CONFIG = """
 output = "trained"
 checkpoint_every = 5
