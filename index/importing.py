@@ -15,7 +15,7 @@ from index.engines.posting_list import LARGEST_WEIGHT
 from index.indexing import IndexReport, Update, document_encoders, write_chunks
 from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder

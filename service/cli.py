@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from index.collection.collection import Collection
     from index.indexing import IndexReport
     from index.search.pipeline import SearchConfig
-    from lsr.corpus.readers import Item
+    from lsr.corpus.items import Item
     from lsr.train.config import TrainingConfig
     from lsr.train.pairs import HeldOut
     from lsr.train.trainer import Evaluate

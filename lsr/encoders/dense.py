@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lsr.backbones.checkpoint import HUB_ID, Checkpoint
 from lsr.backbones.pooled import DenseConfig, PooledTransformer
-from lsr.corpus.readers import user_path
+from lsr.corpus.files import user_path
 from lsr.encoders.encoder import fingerprint
 from lsr.errors import InputError, UsageError
 from lsr.settings import changed, configure

@@ -13,18 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.documents import check_unicode
+from lsr.corpus.files import beir_file, open_counted, suffix_within, user_path
+from lsr.corpus.items import Item, lines
+from lsr.corpus.json_values import parse_json
 from lsr.corpus.qrels import read_qrels
 from lsr.corpus.queries import jsonl_queries
-from lsr.corpus.readers import (
-    Corpus,
-    Item,
-    beir_file,
-    lines,
-    open_counted,
-    parse_json,
-    suffix_within,
-    user_path,
-)
+from lsr.corpus.readers.corpus import Corpus
 from lsr.errors import InputError, NotFoundError, UsageError
 
 SUFFIXES = (".jsonl", ".ndjson")

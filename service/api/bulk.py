@@ -8,7 +8,7 @@ from typing import Any
 from index.collection.collection import Collection
 from index.indexing import upsert_documents
 from lsr.corpus.documents import Document, parse_document
-from lsr.corpus.readers import parse_json
+from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError
 
 CHUNK = 256

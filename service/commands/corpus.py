@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lsr.corpus.readers import Item
+    from lsr.corpus.items import Item
 
 
 def corpus_items(source: str) -> Iterable[Item]:
     """The documents of a corpus by the name that commands take."""
     from eval.datasets import DEMO, demo_corpus
-    from lsr.corpus.readers import Corpus
+    from lsr.corpus.readers.corpus import Corpus
 
     return demo_corpus() if source == DEMO else Corpus(source)

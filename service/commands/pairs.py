@@ -63,7 +63,7 @@ def pairs_command(
     import json
     from typing import IO, cast
 
-    from lsr.corpus.readers import UNPACK
+    from lsr.corpus.files import UNPACK
     from lsr.train.query_generation import KINDS, QueryGeneration, generate
     from service.commands import terminal
     from service.commands.corpus import corpus_items

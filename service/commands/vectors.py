@@ -23,7 +23,7 @@ from service.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from lsr.corpus.readers import Item
+    from lsr.corpus.items import Item
     from lsr.encoding.runs import EncodeReport
     from lsr.vectors.csr import Maker
     from lsr.vectors.formats import VectorWriter
@@ -293,8 +293,8 @@ def _corpus(source: str) -> Iterable[Item]:
 
 def _query_items(source: str) -> Iterable[Item]:
     from lsr.corpus.documents import Document
+    from lsr.corpus.items import Item
     from lsr.corpus.queries import read_queries
-    from lsr.corpus.readers import Item
 
     return [Item(source, 0, Document(query.id, query.text)) for query in read_queries(source)]
 

@@ -12,7 +12,7 @@ from index.collection.field import encoder_fields
 from index.importing import import_vectors, open_for_import
 from index.indexing import index_documents
 from index.search.pipeline import SearchConfig, SearchQuery, search
-from lsr.corpus.readers import Corpus
+from lsr.corpus.readers.corpus import Corpus
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.vectors.formats import open_vectors
 from service.api.app import create_app

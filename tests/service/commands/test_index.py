@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from index.collection.collection import Collection
 from index.indexing import IndexReport
-from lsr.corpus.readers import Corpus
+from lsr.corpus.readers.corpus import Corpus
 from lsr.vocabulary import Vocabulary
 from service.cli import cli
 from service.commands import terminal
