@@ -9,9 +9,7 @@ import platform
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from index.collection.collection import Collection
 from index.collection.field import DENSE, SPARSE, Field
 from index.collection.store import VERSION
 from index.search.pipeline import HYBRID, LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
+from lsr.distribution import installed_versions
 from lsr.encoders.encoder import short_name
 from lsr.errors import UsageError
 
@@ -145,10 +144,7 @@ def provenance(
 
     ``query_encoder`` as in ``SearchResult``.
     """
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[package] = version(package)
+    versions = {"python": platform.python_version()} | installed_versions(PACKAGES)
     return Provenance(
         {field.name: field.fingerprint for field in collection.fields}
         | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()},

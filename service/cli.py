@@ -51,7 +51,7 @@ DEMO_SEARCHES = (
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="lsr")
+@click.version_option(package_name="lsr-search", prog_name="lsr")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Learned sparse retrieval: index a corpus, search it, serve it, and score it."""

@@ -6,11 +6,11 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from lsr.distribution import installed_versions
 from lsr.train.config import TrainingConfig
 from lsr.train.config_file import to_toml
 from lsr.train.model_card import ModelCard, Result, Source
@@ -183,15 +183,5 @@ def model_card(
         flops=last.flops.get("document-query"),
         seconds=None,
         hardware=platform.processor() or platform.machine(),
-        versions=_versions(),
+        versions=installed_versions(PACKAGES),
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

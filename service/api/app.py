@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from index.search.pipeline import SearchQuery, search
+from lsr.distribution import package_version
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import LsrError, NotFoundError
 from service.api.bulk import bulk_upsert
@@ -78,13 +79,6 @@ def create_app(paths: Sequence[Path], largest_body: int = LARGEST_BODY) -> FastA
         return FileResponse(STATIC / "index.html")
 
     return app
-
-
-def package_version() -> str:
-    """Version of this package, for the OpenAPI document."""
-    from importlib.metadata import version
-
-    return version("lsr")
 
 
 def _warm_up(indexes: Indexes) -> None:

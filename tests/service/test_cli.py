@@ -196,7 +196,7 @@ def test_a_missing_model_package_names_its_install_line(tmp_path, corpus, masked
         env=environment(tmp_path),
         check=False,
     )
-    assert "pip install 'lsr[models]'" in sentence(result)
+    assert "pip install 'lsr-search[models]'" in sentence(result)
     assert result.returncode == 1
 
 

@@ -173,7 +173,7 @@ def test_ir_datasets(tmp_path, monkeypatch, kind, expected):
 
 def test_missing_ir_datasets_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "ir_datasets", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[datasets\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr-search\[datasets\]'"):
         Corpus("irds:beir/scifact/test")
 
 

@@ -250,5 +250,5 @@ def test_other_checkpoints_are_refused(folders, masked_lm, monkeypatch):
     with pytest.raises(InputError):
         student(masked_lm)
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[lora\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr-search\[lora\]'"):
         student(folders["llama"])

@@ -148,7 +148,7 @@ def test_tokens_of_malformed_lines_are_no_part_of_the_vocabulary(tmp_path, monke
         open_vectors(str(path)).tokens()
 
 
-@pytest.mark.skipif(find_spec("pyserini") is None, reason="needs pip install 'lsr[lucene]'")
+@pytest.mark.skipif(find_spec("pyserini") is None, reason="needs pip install '.[lucene]'")
 def test_anserini_reads_our_quantised_lines(tmp_path):
     from index.engines.lucene import start_java
 
