@@ -71,6 +71,11 @@ def test_every_option_that_is_named_exists(page):
 
 
 @every_page
+def test_every_command_that_is_named_exists(page):
+    assert set(re.findall(r"`lsr ([a-z]+)", page.read_text())) <= set(cli.commands)
+
+
+@every_page
 def test_every_command_line_has_options_of_its_command(page):
     known = dict(commands(cli))
     lines = [step.command.split("\n")[0] for step in session(page)]
