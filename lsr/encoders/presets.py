@@ -102,7 +102,7 @@ def _packaged() -> Iterable[Preset]:
         TwoSided(MaskedLmConfig(max_length=256, special="drop"), TableConfig(idf="both")),
         INFERENCE_FREE,
         None,
-        "in its model card",
+        APACHE,
         "Ships with this package and needs neither a network nor torch; queries are weighed by a "
         "table, without a model; special tokens get no weight.",
         packaged=True,

@@ -26,9 +26,9 @@ PATH = re.compile(
 OTHER = "other"
 READ_WITH_LSR = """\
 ```python
-from lsr.encoders.encoder import load_encoder
+import lsr
 
-encoder = load_encoder({encoder})
+encoder = lsr.load_encoder({encoder})
 documents = encoder.encode_documents(["Cats sleep most of the day and hunt at night."])
 queries = encoder.encode_queries(["animals that hunt at night"])
 scores = queries.to_scipy() @ documents.to_scipy().T
