@@ -8,8 +8,7 @@ from lsr.errors import UsageError
 from lsr.settings import check_choice, check_length, check_range
 from lsr.train.config_file import STRICT
 from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
-
-REGULARIZERS = ("flops", "l1", "l0-flops", "idf-flops", "df-flops")
+from lsr.train.regularizer_registry import REGULARIZERS
 
 
 @dataclass(frozen=True)
@@ -155,10 +154,10 @@ class LossConfig:
 class SparsityConfig:
     """How one side is made sparse.
 
-    ``regularizer`` is one of ``lsr.train.regularizers``, or ``none``; ``strength`` its factor,
-    reached quadratically over the share ``warm_up`` of all steps. ``target_nnz`` takes the place
-    of ``strength``: a controller then finds it, beginning at ``initial``. ``threshold`` is that of
-    ``l0-flops``. ``by_place`` penalises each place of the list (the positives, the first
+    ``regularizer`` is one of ``lsr.train.regularizer_registry``, or ``none``; ``strength``
+    its factor, reached quadratically over the share ``warm_up`` of all steps. ``target_nnz`` takes
+    the place of ``strength``: a controller then finds it, beginning at ``initial``. ``threshold``
+    is that of ``l0-flops``. ``by_place`` penalises each place of the list (the positives, the first
     negatives, ...) on its own, as OpenSearch's code does.
     """
 

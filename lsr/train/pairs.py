@@ -245,15 +245,10 @@ class TrainingCorpus:
         numbers = [groups.setdefault(normal(query), len(groups)) for query in self.queries]
         return np.array(numbers, dtype=np.int64)
 
-    def relevant(self, query: int) -> set[int]:
-        """The documents that some pair with this query's text names."""
-        same = self.query_groups == self.query_groups[query]
-        return set(self.positives[same].tolist())
-
     def is_relevant(
         self, queries: NDArray[np.int64], documents: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        """Whether each candidate is among ``relevant`` of its query.
+        """Whether some pair with the text of its query names a candidate.
 
         ``queries`` (B,) and ``documents`` (B, C) are rows, bool (B, C) is returned; -1 is none.
         """

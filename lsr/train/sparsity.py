@@ -141,11 +141,6 @@ class SparsityController:
         tail = [self._last] if self._last and self._last not in self._path[-1:] else []
         return self._path + tail
 
-    @property
-    def smoothed_nnz(self) -> float:
-        """Level of nnz over the last steps, 0 before the first."""
-        return math.exp(self._level) if self._step else 0.0
-
     def observe(self, nnz: float) -> None:
         """Take in the mean number of non-zero weights of the documents of the step just done.
 

@@ -35,6 +35,15 @@ def repetitive_corpus(queries, documents, seed):
     return TrainingCorpus(asked, texts, generator.integers(0, documents, queries))
 
 
+def answers_of(corpus, query):
+    """The documents that some pair with this query's text names."""
+    return {
+        int(document)
+        for text, document in zip(corpus.queries, corpus.positives, strict=True)
+        if text == corpus.queries[query]
+    }
+
+
 corpora = st.builds(
     repetitive_corpus, st.integers(4, 20), st.integers(1, 12), st.integers(0, 2**32)
 )
@@ -58,11 +67,11 @@ def test_batches_are_their_definition(corpus, size, negatives, order):
             there = [document for document in mined[query] if document >= 0]
             # As many as there are, each once, of those mined and no answer.
             assert len(taken) == len(set(taken)) == min(negatives, len(there))
-            assert set(taken) <= set(there) - corpus.relevant(query)
+            assert set(taken) <= set(there) - answers_of(corpus, query)
             assert own[1 + len(taken) :] == [-1] * (negatives - len(taken))
             shown |= {own[0], *taken}
             for column, document in enumerate(batch.documents.tolist()):
-                answers = document in corpus.relevant(query)
+                answers = document in answers_of(corpus, query)
                 assert batch.allowed[row, column] == (not answers or document == own[0])
         assert shown == set(batch.documents.tolist())
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lsr.backbones.checkpoint import Checkpoint
@@ -151,7 +152,11 @@ def case(request, trained, tmp_path_factory):
     model, vocabulary = trained(name)
     table = random_table(vocabulary) if settings.queries == "table" else None
     folder = tmp_path_factory.mktemp("exported") / "encoder"
-    export_encoder(folder, model, vocabulary, settings, table, "# A card\n", dtype)
+    export_encoder(folder, model, vocabulary, settings, table, "# A card\n")
+    if dtype == "float16":
+        weights = load_file(folder / "model.safetensors")
+        halves = {key: tensor.half() for key, tensor in weights.items()}
+        save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
     longest = 512 if name == "roberta" else settings.max_length
     settings = Exported(settings.queries, settings.logs, min(settings.max_length, longest),
                         settings.top_k)  # fmt: skip
@@ -242,22 +247,13 @@ def test_the_trained_model_and_the_random_numbers_stay_as_they_are(trained, tmp_
     model.get_input_embeddings().weight.grad = torch.ones_like(model.get_input_embeddings().weight)
     random = torch.get_rng_state()
     table = random_table(vocabulary)
-    export_encoder(tmp_path / "e", model, vocabulary, Exported("table"), table, "", "float16")
+    export_encoder(tmp_path / "e", model, vocabulary, Exported("table"), table, "")
     assert torch.equal(torch.get_rng_state(), random)
     assert model.training
     assert model.get_input_embeddings().weight.grad.sum() > 0
     for key, tensor in model.state_dict().items():
         assert tensor.dtype == torch.float32
         assert torch.equal(tensor, before[key])
-
-
-def test_float16_halves_the_file(small, tmp_path):
-    sizes = []
-    for dtype in ("float32", "float16"):
-        folder = tmp_path / dtype
-        export_encoder(folder, *small, Exported(), None, "", dtype)
-        sizes.append((folder / "model.safetensors").stat().st_size)
-    assert 0.45 < sizes[1] / sizes[0] < 0.6
 
 
 def test_an_earlier_export_is_replaced_and_nothing_else_is(small, tmp_path):
@@ -292,15 +288,15 @@ def test_a_failed_export_leaves_the_earlier_one(small, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
 
 
-@pytest.mark.parametrize(("dtype", "value"), [("float16", 1e6), ("float32", float("nan"))])
-def test_weights_that_are_not_finite_are_refused(tmp_path, dtype, value):
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
     published.roberta_mlm(tmp_path / "m")
     model = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "m")
     with torch.no_grad():
         model.get_output_embeddings().bias[3] = value
     vocabulary = Checkpoint.resolve(str(tmp_path / "m")).vocabulary
-    with pytest.raises(InputError, match=f"not all finite as {dtype}"):
-        export_encoder(tmp_path / "e", model, vocabulary, Exported(), None, "", dtype)
+    with pytest.raises(InputError, match="not all finite; train"):
+        export_encoder(tmp_path / "e", model, vocabulary, Exported(), None, "")
     assert not (tmp_path / "e").exists()
 
 
@@ -319,8 +315,6 @@ def test_table_and_settings_go_together(small, tmp_path):
         export_encoder(tmp_path / "e", *small, Exported("table"), None, "")
     with pytest.raises(UsageError, match="a table were given"):
         export_encoder(tmp_path / "e", *small, Exported(), random_table(small[1]), "")
-    with pytest.raises(UsageError, match="dtype"):
-        export_encoder(tmp_path / "e", *small, Exported(), None, "", "int8")
 
 
 @pytest.mark.parametrize(
