@@ -191,10 +191,8 @@ class DecoderStudent:
         head = trained[ADAPTER]
         return head.weight[:terms], None if head.bias is None else head.bias[:terms]
 
-    def export(
-        self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
-    ) -> None:
-        """Write the adapter in peft's layout, and the card.
+    def export(self, folder: Path, settings: Exported, table: NDArray[np.float32] | None) -> None:
+        """Write the adapter in peft's layout.
 
         It names the model that it was trained on by the hub id or the folder that was given.
 
@@ -215,7 +213,6 @@ class DecoderStudent:
                 metadata={"format": "pt"},
             )
             self._adapted.peft_config[ADAPTER].save_pretrained(new)
-            (new / "README.md").write_text(card, encoding="utf-8")
 
     def encoder_name(self, folder: str, settings: Exported) -> str:
         """The name under which the adapter in a folder encodes as it was trained to."""

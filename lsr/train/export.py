@@ -10,7 +10,7 @@ sentence-transformers reads to make a SparseEncoder of them:
     document_1_SpladePooling/config.json
     query_0_SparseStaticEmbedding/          the table, and the tokenizer once more
     idf.json                                the table by token, as OpenSearch reads it
-    README.md                               the model card
+    README.md                               the model card, which ``lsr.train.run`` puts there
 """
 
 from __future__ import annotations
@@ -89,7 +89,6 @@ def export_encoder(
     vocabulary: Vocabulary,
     settings: Exported,
     table: NDArray[np.float32] | None,
-    card: str,
 ) -> None:
     """Write the folder; it appears whole or not at all, in place of an earlier export.
 
@@ -105,7 +104,6 @@ def export_encoder(
         settings: how it weighs texts.
         table: float32 (V,), the weight of each term of a query, or None where queries go through
             the model. Negative weights and those of special tokens become 0.
-        card: text of README.md.
 
     Raises:
         UsageError: the folder holds something other than an earlier export, or table and settings
@@ -132,7 +130,6 @@ def export_encoder(
             modules = {"": ROUTER}
         write_modules(new, modules)
         write_json(new / "config_sentence_transformers.json", _sentence_transformers(settings))
-        (new / "README.md").write_text(card, encoding="utf-8")
 
 
 def _checked(table: NDArray[np.float32], vocabulary: Vocabulary) -> NDArray[np.float32]:

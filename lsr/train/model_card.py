@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lsr.train.export import Exported
 
@@ -26,7 +27,7 @@ PATH = re.compile(
 OTHER = "other"
 READ_WITH_LSR = """\
 ```python
-from lsr.encoders.encoder import load_encoder
+from lsr.encoders.catalogue import load_encoder
 
 encoder = load_encoder({encoder})
 documents = encoder.encode_documents(["Cats sleep most of the day and hunt at night."])
@@ -90,6 +91,10 @@ class ModelCard:
     hardware: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     adapter: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Put the card beside the encoder in a folder, as its README.md."""
+        (folder / "README.md").write_text(self.markdown(), encoding="utf-8")
 
     def markdown(self) -> str:
         """The text of README.md; paths are cut to the names of their files and folders."""

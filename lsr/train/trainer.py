@@ -90,6 +90,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.student = load_student(config)
         self.literal = self._literal()
+        self.exported = _exported(config, self.literal)
         self.documents = self._document_side()
         self.queries = self._query_side()
         steps, terms = config.optimizer.steps, self.student.vocabulary.size
@@ -109,6 +110,7 @@ class Trainer:
             config.optimizer.table_rate,
         )
         self.step = 0
+        self._written: int | None = None
         self._batches = MiningRounds(
             config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept
         )
@@ -130,7 +132,7 @@ class Trainer:
                 self.around.on_step(entry, config.optimizer.steps)
                 if self.step % config.checkpoint_every == 0 or self._finished:
                     self.save()
-        return self.export()
+        return self._current()
 
     @cached_property
     def _statistics(self) -> CollectionStatistics:
@@ -249,7 +251,7 @@ class Trainer:
         due = every and (self.step % every == 0 or self._finished)
         if not due or self.around.evaluate is None:
             return entry
-        encoder = load_encoder(self.encoder_name(self.export()))
+        encoder = load_encoder(self.encoder_name(self._current()))
         measures = dict(self.around.evaluate(encoder))
         return dataclasses.replace(entry, measures=measures)
 
@@ -259,11 +261,18 @@ class Trainer:
             self.student, weighing, memory.chunk_tokens, memory.gradient_cache, side
         )
 
-    def export(self, folder: Path | None = None, card: str = "") -> Path:
-        """Write the student as it is now, and return its folder."""
-        folder = folder or self.output / STUDENT
+    def export(self, folder: Path) -> Path:
+        """Write the student as it is now to a folder, which is returned."""
         table = self.queries.table() if isinstance(self.queries, QueryTable) else None
-        self.student.export(folder, self._exported, table, card)
+        self.student.export(folder, self.exported, table)
+        return folder
+
+    def _current(self) -> Path:
+        """The training's own folder of the student, written there once a step."""
+        folder = self.output / STUDENT
+        if self._written != self.step:
+            self.export(folder)
+            self._written = self.step
         return folder
 
     def _kept(self, folder: Path, anew: bool) -> str:
@@ -272,11 +281,7 @@ class Trainer:
 
     def encoder_name(self, folder: Path) -> str:
         """The name by which ``load_encoder`` loads what was exported to a folder."""
-        return self.student.encoder_name(str(folder), self._exported)
-
-    @property
-    def _exported(self) -> Exported:
-        return exported(self.config, self.literal.length if self.literal else 0.0)
+        return self.student.encoder_name(str(folder), self.exported)
 
     def save(self) -> None:
         """Write everything that a resumed training needs, in one file."""
@@ -350,7 +355,7 @@ def _deciding(value: Any) -> Any:
     return [_deciding(inner) for inner in value] if isinstance(value, list) else value
 
 
-def exported(config: TrainingConfig, literal_length: float = 0.0) -> Exported:
+def _exported(config: TrainingConfig, literal: LiteralTerms | None) -> Exported:
     """How the trained encoder weighs texts."""
     model = config.model
     return Exported(
@@ -359,7 +364,7 @@ def exported(config: TrainingConfig, literal_length: float = 0.0) -> Exported:
         model.export_length,
         model.top_k,
         model.literal,
-        literal_length,
+        literal.length if literal else 0.0,
     )
 
 

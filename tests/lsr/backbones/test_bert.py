@@ -227,7 +227,7 @@ def test_documents_are_encoded_without_torch(masked_lm):
 import json, sys
 for name in ("torch", "transformers"):
     sys.modules[name] = None
-from lsr.encoders.encoder import load_encoder
+from lsr.encoders.catalogue import load_encoder
 found = load_encoder("splade:{masked_lm}").encode_documents({texts})
 print(json.dumps([found.indptr.tolist(), found.indices.tolist(), found.values.tolist()]))
 """

@@ -153,7 +153,7 @@ def test_an_unknown_kind_of_idf_is_refused(masked_lm):
 def test_queries_need_no_torch(name, checkpoint):
     program = f"""
 import sys
-from lsr.encoders.encoder import load_encoder
+from lsr.encoders.catalogue import load_encoder
 encoder = load_encoder({checkpoint.name if name == "checkpoint" else name!r})
 if encoder.needs_statistics:
     stored = encoder.encode_documents(["a wing"])

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from lsr.errors import UsageError
 from lsr.train.batches import BatchOrder
-from lsr.train.config import BatchConfig
-from lsr.train.negatives import Mining, mine
+from lsr.train.config import BatchConfig, MiningConfig
+from lsr.train.negatives import mine
 from lsr.train.pairs import TrainingCorpus
 from tests.lsr.train.tiny_training import tiny_corpus
 
@@ -24,7 +24,7 @@ def mined_at_random(corpus, depth, seed):
             row[: len(some)] = some
         return found
 
-    return mine(retrieve, None, corpus, Mining(depth=depth, negatives=depth), None, 0)
+    return mine(retrieve, None, corpus, MiningConfig(depth=depth, pool=depth), None, 0)
 
 
 def repetitive_corpus(queries, documents, seed):
