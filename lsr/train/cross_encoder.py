@@ -23,7 +23,7 @@ from lsr.settings import check_length
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.vector_cache import OnProgress, no_progress
 
-CHUNK = 256
+PAIRS_AT_A_TIME = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +151,8 @@ class CrossEncoderTeacher:
         there = documents >= 0
         wanted = np.unique(keys[there])
         missing = [key for key in wanted.tolist() if key not in self._file.scores]
-        for start in range(0, len(missing), CHUNK):
-            part = missing[start : start + CHUNK]
+        for start in range(0, len(missing), PAIRS_AT_A_TIME):
+            part = missing[start : start + PAIRS_AT_A_TIME]
             pairs = [
                 (self._corpus.queries[key // width], self._corpus.documents[key % width])
                 for key in part

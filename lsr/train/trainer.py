@@ -25,7 +25,7 @@ from lsr.train.batches import TrainingBatch
 from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.config_file import tables
 from lsr.train.export import Exported
-from lsr.train.micro_batches import ChunkedEncoder, Encoded, Weighing
+from lsr.train.micro_batches import Encoded, MicroBatchEncoder, Weighing
 from lsr.train.mining_rounds import MiningRounds
 from lsr.train.negatives import Retrieve
 from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
@@ -145,7 +145,7 @@ class Trainer:
         length = max(1.0, self._statistics.average_length)
         return LiteralTerms(self.student.vocabulary, weight, length)
 
-    def _document_side(self) -> ChunkedEncoder:
+    def _document_side(self) -> MicroBatchEncoder:
         model = self.config.model
         of_model = model.queries == "model"
         return self._encoder(
@@ -155,7 +155,7 @@ class Trainer:
             ),
         )
 
-    def _query_side(self) -> QueryTable | ChunkedEncoder:
+    def _query_side(self) -> QueryTable | MicroBatchEncoder:
         model, student = self.config.model, self.student
         if model.queries == "model":
             weighing = Weighing(model.logs, model.query_length, top_k=model.top_k)
@@ -255,9 +255,9 @@ class Trainer:
         measures = dict(self.around.evaluate(encoder))
         return dataclasses.replace(entry, measures=measures)
 
-    def _encoder(self, side: Side, weighing: Weighing) -> ChunkedEncoder:
+    def _encoder(self, side: Side, weighing: Weighing) -> MicroBatchEncoder:
         memory = self.config.memory
-        return ChunkedEncoder(
+        return MicroBatchEncoder(
             self.student, weighing, memory.chunk_tokens, memory.gradient_cache, side
         )
 
