@@ -28,8 +28,10 @@ PAIRS_AT_A_TIME = 256
 
 @dataclass(frozen=True, slots=True)
 class CrossEncoderConfig:
-    """``max_length`` tokens of query and document together; the longer of the two is cut."""
+    """How a cross-encoder reads a pair."""
 
+    # Tokens of query and document together, special ones included; the longer of the two is cut.
+    # 3 or more.
     max_length: int = 512
 
     def __post_init__(self) -> None:

@@ -57,21 +57,21 @@ NEVER = -1e4
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """How the encoder weighs texts.
+    """How the encoder weighs texts, by max-pooled logits."""
 
-    ``queries`` go through the ``model`` as documents do, or through a ``table`` of term weights.
-    Weights are max-pooled logits under ``logs`` logarithms, 1 or 2. ``max_length`` tokens of a text
-    count, special tokens included. ``top_k`` terms of a vector stay, of documents and queries
-    alike, for sentence-transformers knows only one cap; 0 is all. ``literal`` is the weight of the
-    literal terms of documents and ``literal_length`` their ``length``
-    (``lsr.encoders.literal_terms``), of which sentence-transformers knows nothing.
-    """
-
+    # Queries go through the "model" as documents do, or through a "table" of term weights.
     queries: Literal["model", "table"] = "model"
+    # Logarithms of the activation: 1 or 2.
     logs: int = 1
+    # Tokens of a text that count, special ones included; 3 or more.
     max_length: int = 256
+    # The largest weights of a vector that stay, of documents and queries alike, for
+    # sentence-transformers knows only one cap; 0: all.
     top_k: int = 0
+    # Weight of the literal terms of documents (lsr.encoders.literal_terms), of which
+    # sentence-transformers knows nothing; 0: none.
     literal: float = 0.0
+    # Their ``length``: mean terms of a training document.
     literal_length: float = 0.0
 
     def __post_init__(self) -> None:

@@ -28,17 +28,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Weighing:
-    """How the student's logits become term weights.
+    """How the student's logits become term weights."""
 
-    ``logs`` logarithms, 1 or 2; ``max_length`` tokens of a text count; ``literal`` adds the text's
-    own terms; ``top_k`` weights of a text are kept (0: all); ``drop_special`` leaves out special
-    tokens.
-    """
-
+    # Logarithms of the activation: 1 or 2.
     logs: int = 1
+    # Tokens of a text that count, special ones included.
     max_length: int = 256
+    # Adds the text's own terms; None: does not.
     literal: LiteralTerms | None = None
+    # The largest weights of a text that are kept; 0: all.
     top_k: int = 0
+    # Leave out special tokens.
     drop_special: bool = False
 
 

@@ -41,14 +41,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairSource:
-    """Where pairs come from, and how many of them are taken.
+    """Where pairs come from, and how many of them are taken."""
 
-    ``path`` is a .jsonl file (plain, .gz or .xz) or a BEIR folder, of which the judgements
-    ``split`` are read; ``limit`` is how many pairs are sampled, None for all.
-    """
-
+    # A .jsonl file (plain, .gz or .xz) or a BEIR folder.
     path: str
+    # Pairs that are sampled, 1 or more; None: all.
     limit: int | None = None
+    # The judgements of a BEIR folder that are read.
     split: str = "train"
 
     def __post_init__(self) -> None:

@@ -55,17 +55,20 @@ class Watching:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """``student`` is the folder of the encoder, ``encoder`` the name that loads it.
+    """What came out of a training."""
 
-    ``last`` is what its last step measured.
-    """
-
+    # Folder of the encoder, and the name that loads it.
     student: Path
     encoder: str
+    # The picture of the log.
     plot: Path
+    # Steps of this run; a training that went on has made others before.
     steps: int
+    # Time of this run.
     seconds: float
+    # What its last step measured.
     last: Entry
+    # A sentence where the target of non-zeros was missed; empty where not.
     missed: str
 
     def to_json(self) -> dict[str, Any]:

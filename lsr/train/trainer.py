@@ -48,14 +48,16 @@ STATE, LOG, STUDENT = "state.safetensors", "log.jsonl", "student"
 class Surroundings:
     """What a training takes from outside of this package, and tells to it.
 
-    ``teacher`` scores the training corpus; ``retrieve`` ranks its documents for mining;
-    ``evaluate`` scores an encoder. Each may be None where the configuration has no use for it.
-    ``on_step`` takes what was measured at each step, and the number of all steps.
+    Each of the first three may be None where the configuration has no use for it.
     """
 
+    # Scores the training corpus.
     teacher: Teacher | None = None
+    # Ranks its documents for mining.
     retrieve: Retrieve | None = None
+    # Scores an encoder.
     evaluate: Evaluate | None = None
+    # Takes what was measured at each step, and the number of all steps.
     on_step: OnStep = lambda entry, steps: None
 
 
