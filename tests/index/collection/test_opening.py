@@ -22,21 +22,16 @@ def built(tmp_path, masked_lm):
     return open_or_create(tmp_path / "fruit", str(masked_lm), bm25=True)
 
 
-@pytest.mark.parametrize("bm25", [False, True])
-@pytest.mark.parametrize("encoder", [None, "the same"])
-def test_what_is_there_is_opened(built, masked_lm, encoder, bm25):
-    if encoder and not bm25:
+def test_what_is_there_is_opened(built, masked_lm):
+    for asked in ({}, {"bm25": True}, {"encoder": str(masked_lm), "bm25": True}):
+        assert open_or_create(built.path, **asked).fields == built.fields
+
+
+def test_other_encoders_than_those_there_are_refused(built, masked_lm):
+    """And fewer, where one is named."""
+    for encoder in ("bm25", DEFAULT_ENCODER, str(masked_lm)):
         with pytest.raises(EncoderMismatchError, match="leave out --encoder"):
-            open_or_create(built.path, str(masked_lm))
-    else:
-        opened = open_or_create(built.path, encoder and str(masked_lm), bm25=bm25)
-        assert opened.fields == built.fields
-
-
-@pytest.mark.parametrize("asked", [{"encoder": "bm25"}, {"encoder": DEFAULT_ENCODER}])
-def test_other_encoders_than_those_there_are_refused(built, asked):
-    with pytest.raises(EncoderMismatchError, match="leave out --encoder"):
-        open_or_create(built.path, **asked)
+            open_or_create(built.path, encoder)
 
 
 def test_fields_that_are_not_there_are_refused(tmp_path, masked_lm, dense_model):
