@@ -15,3 +15,9 @@ def corpus_items(source: str) -> Iterable[Item]:
     from lsr.corpus.readers.corpus import Corpus
 
     return demo_corpus() if source == DEMO else Corpus(source)
+
+
+def fraction_read(items: Iterable[Item]) -> float | None:
+    """How much of a corpus is read, from 0 to 1; None where that can't be known."""
+    fraction: float | None = getattr(items, "fraction", None)
+    return fraction

@@ -92,7 +92,7 @@ def search_command(
     )
     result = search(opened, asked, config)
     if as_json:
-        from service.api.schemas import search_json
+        from service.api.schemas.responses import search_json
 
         terminal.print_json(search_json(result, explain=True))
     else:
