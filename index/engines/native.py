@@ -45,7 +45,7 @@ class NativeSearcher:
         floor: NDArray[np.float32] | None = None,
     ) -> TopK:
         """See ``Searcher.search``."""
-        documents, scores, unseen, traces = self._index.search(
+        documents, scores, unseen, plans = self._index.search(
             queries.indptr,
             queries.indices,
             queries.values,
@@ -53,13 +53,12 @@ class NativeSearcher:
             None if alive is None else alive.prepared(self._index, self._mask),
             floor,
             pruning.factor,
-            pruning.blocks,
             pruning.budget_us,
             self._threads,
             self._kernels,
             self._choice,
         )
-        return TopK(documents, scores, unseen, tuple(PLANS[plan] for plan in traces[:, 0].tolist()))
+        return TopK(documents, scores, unseen, tuple(PLANS[plan] for plan in plans.tolist()))
 
     def _mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:
         return self._index.mask(allowed)
