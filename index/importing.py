@@ -11,7 +11,6 @@ from pathlib import Path
 
 from index.collection.collection import Collection, is_collection
 from index.collection.field import SPARSE, Field, check_fields, fields_beside
-from index.engines.posting_list import LARGEST_WEIGHT
 from index.indexing import IndexReport, Update, document_encoders, write_chunks
 from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
 from lsr.corpus.documents import Document
@@ -20,7 +19,7 @@ from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
 from lsr.errors import EncoderMismatchError
-from lsr.sparse import SparseBatch, SparseVector
+from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
 from lsr.vectors.source import VectorItem, VectorSource
 from lsr.vocabulary import Vocabulary
 

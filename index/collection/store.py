@@ -25,7 +25,6 @@ from lsr.vocabulary import Vocabulary
 
 APPLICATION_ID = 0x4C535231
 VERSION = 2
-VARIABLES = 500
 # The largest sequence number that SQLite can give.
 LAST = 2**63 - 1
 SCHEMA = """
@@ -353,11 +352,9 @@ class Store:
     ) -> Iterator[tuple[Any, ...]]:
         table = "documents" if field is None else "vectors"
         condition = "" if field is None else "field = ? AND "
-        for start in range(0, len(values), VARIABLES):
-            part = values[start : start + VARIABLES]
-            marks = ",".join("?" * len(part))
+        for marks, part in metadata.in_lists(values):
             yield from self.connection.execute(
-                f"SELECT {columns} FROM {table} WHERE {condition}{key} IN ({marks})",  # noqa: S608
+                f"SELECT {columns} FROM {table} WHERE {condition}{key} IN {marks}",  # noqa: S608
                 ([] if field is None else [field]) + list(part),
             )
 
