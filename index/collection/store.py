@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from index.collection import metadata
 from index.collection.field import Field, dump_fields, load_fields
-from index.collection.segment import flush_folder
 from index.engines.posting_list import half
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, LsrError, NotFoundError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
+from lsr.whole_folder import flush_folder
 
 APPLICATION_ID = 0x4C535231
 VERSION = 2
