@@ -43,13 +43,6 @@ def _commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def peak_memory_mb() -> float:
     """Most memory this process has held. Its ru_maxrss would start at that of its parent."""
     return _memory_mb("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

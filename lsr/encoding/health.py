@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.term_pooling import owners
-from lsr.sparse import SparseBatch
+from lsr.sparse import LARGEST_WEIGHT, SparseBatch
 
 CHECKED = 1_000
-# What is stored is float16; larger weights are cut to its largest number.
-LARGEST_WEIGHT = 65504.0
 TOP_TERMS = 10
 # Shares of documents, of the vocabulary, and of the top terms above which a warning is due.
 MOST_EMPTY = 0.1

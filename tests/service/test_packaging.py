@@ -39,6 +39,13 @@ def test_the_image_has_no_test_tools_and_no_models(installed):
     assert not packages & {"pytest", "hypothesis", "mypy", "ruff", "torch", "playwright"}
 
 
+def test_the_installed_packages_say_that_they_are_typed(installed):
+    found = {path.parent.name for path in installed.parent.glob("lib/*/site-packages/*/py.typed")}
+    assert {"lsr", "index", "eval", "service"} <= found
+    stubs = installed.parent.glob("lib/*/site-packages/*/_core.pyi")
+    assert {path.parent.name for path in stubs} == {"lsr", "index"}
+
+
 def test_the_installed_package_searches_serves_and_is_healthy(installed, tmp_path, free_port):
     options = {"cwd": tmp_path, "env": {"PATH": str(installed), "HOME": str(tmp_path)}}
     demo = run(installed, "lsr", "demo", "--into", "data/demo", "--no-serve", **options)
