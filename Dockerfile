@@ -5,7 +5,7 @@
 FROM python:3.11-slim AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends g++
 WORKDIR /src
-COPY pyproject.toml constraints.txt CMakeLists.txt README.md ./
+COPY pyproject.toml constraints.txt CMakeLists.txt README.md LICENSE ./
 COPY lsr lsr
 COPY index index
 COPY service service

@@ -1,4 +1,4 @@
-# make demo   set up, index the demo collection, search it, serve it (SERVE=0: don't serve)
+# make demo   set up what searching needs, index the demo collection, search it, serve it (SERVE=0: don't serve)
 # make test   set up, run the tests (JOBS=2 processes, a file of tests to one of them)
 # make lint   set up, ruff and mypy --strict
 # make default-model FROM=FOLDER   put an exported encoder into the package, as its default
@@ -6,22 +6,30 @@ PYTHON ?= python3
 SERVE ?= 1
 JOBS ?= 2
 BIN := .venv/bin
+# What a search needs, and what developing needs on top: torch, FAISS, test tools.
+BASE := .venv/.base
 READY := .venv/.ready
 CORE := CMakeLists.txt $(wildcard index/core/*.cpp index/core/*.hpp lsr/core/*.cpp lsr/core/*.hpp)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 
 .PHONY: setup demo test test-slow lint default-model clean
 
 setup: $(READY)
 
+$(BASE): pyproject.toml constraints.txt $(CORE)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
 $(READY): pyproject.toml constraints.txt $(CORE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable ".[all,test]"
-	touch $@
+	touch $(BASE) $@
 
-demo: setup
+demo: $(BASE)
 	$(BIN)/lsr demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: setup

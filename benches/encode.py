@@ -25,12 +25,13 @@ from encode_bench.parts import rows as part_rows
 from encode_bench.subjects import Place
 from encode_bench.texts import KINDS, Texts, load_texts, scifact
 from engine_bench.report import print_table, write_json
-from machine import describe_machine, describe_versions, usable_cores
+from machine import describe_machine, describe_versions
 from packages import installed
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import LsrError, UsageError
 from lsr.settings import check_length
+from lsr.threads import available_cores
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared"))
@@ -130,9 +131,9 @@ def check_place(options: argparse.Namespace) -> Place:
     for name, value in (("texts", options.texts), ("rounds", options.rounds)):
         if value < 1:
             raise UsageError(f"--{name} is {value}; give 1 or more")
-    if not 1 <= options.threads <= usable_cores():
+    if not 1 <= options.threads <= available_cores():
         raise UsageError(
-            f"--threads is {options.threads}; this process may use 1 to {usable_cores()} cores"
+            f"--threads is {options.threads}; this process may use 1 to {available_cores()} cores"
         )
     check_length(options.max_length)
     checkpoint = Checkpoint.resolve(options.model)

@@ -6,8 +6,9 @@ import os
 import platform
 import resource
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from lsr.distribution import installed_versions
 
 
 def describe_machine() -> dict[str, str | int]:
@@ -22,13 +23,8 @@ def describe_machine() -> dict[str, str | int]:
 
 def describe_versions(packages: list[str]) -> dict[str, str]:
     """Version of Python, of this project (its commit) and of each package that is installed."""
-    versions = {"python": platform.python_version(), "commit": _commit()}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
+    about = {"python": platform.python_version(), "commit": _commit()}
+    return about | installed_versions(packages)
 
 
 def _processor() -> str:
@@ -45,13 +41,6 @@ def _commit() -> str:
     folder = Path(__file__).parent
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def peak_memory_mb() -> float:

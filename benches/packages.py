@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
+from lsr.distribution import install_line
 from lsr.errors import UsageError
 
 
@@ -15,7 +16,7 @@ def why_missing(name: str, packages: Sequence[str]) -> str | None:
         if find_spec(package) is None:
             return (
                 f"{name} is left out because the package {package!r} is not installed; "
-                "install it with: pip install 'lsr[bench]'"
+                f"install it with: {install_line('bench')}"
             )
     return None
 

@@ -21,7 +21,7 @@ import numpy as np
 from encode_bench.parts import highest, in_units
 from encode_bench.subjects import Place
 from engine_bench.report import print_table, write_json
-from machine import describe_machine, describe_versions, usable_cores
+from machine import describe_machine, describe_versions
 from packages import installed
 from train_bench.anatomy import COLUMNS as PART_COLUMNS
 from train_bench.anatomy import Anatomy
@@ -31,6 +31,7 @@ from train_bench.task import MODEL, TABLE, Task, load_pairs
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import LsrError, UsageError
+from lsr.threads import available_cores
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared"))
@@ -106,9 +107,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """The report: machine, versions, rows, and where the time of our step goes."""
     trainers = installed(options.trainers.split(","), NEEDS)
-    if not 1 <= options.threads <= usable_cores():
+    if not 1 <= options.threads <= available_cores():
         raise UsageError(
-            f"--threads is {options.threads}; this process may use 1 to {usable_cores()} cores"
+            f"--threads is {options.threads}; this process may use 1 to {available_cores()} cores"
         )
     checkpoint = Checkpoint.resolve(options.model)
     place = Place(checkpoint, options.max_length, options.threads)

@@ -10,9 +10,12 @@ from pathlib import Path
 
 from eval.demo import demo_qrels, demo_queries, stdlib_documents
 from lsr.corpus.documents import Query
+from lsr.corpus.files import beir_file, user_path
+from lsr.corpus.items import Item
 from lsr.corpus.qrels import Qrels, read_qrels
 from lsr.corpus.queries import jsonl_queries
-from lsr.corpus.readers import Corpus, Item, beir_file, ir_dataset, user_path
+from lsr.corpus.readers.corpus import Corpus
+from lsr.corpus.readers.ir_datasets import ir_dataset
 from lsr.errors import InputError, NotFoundError
 
 DEMO = "demo"

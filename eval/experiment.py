@@ -8,21 +8,26 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from eval.datasets import Dataset
-from eval.measures import STANDARD, measure
+from eval.measures import STANDARD, measure, parse_measures
 from eval.run import Run, write_run
 from index.collection.collection import Collection
-from index.collection.field import DENSE, SPARSE, Field
+from index.collection.field import DENSE, SPARSE, Field, encoder_fields
+from index.collection.opening import open_or_create
 from index.collection.store import VERSION
+from index.indexing import IndexReport, index_documents
 from index.search.pipeline import HYBRID, LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
+from lsr.corpus.items import Item
+from lsr.distribution import installed_versions
 from lsr.encoders.encoder import short_name
+from lsr.encoders.packaged import DEFAULT_ENCODER
+from lsr.encoding.health import Health
 from lsr.errors import UsageError
 
 QUERIES_AT_A_TIME = 64
@@ -67,6 +72,100 @@ class Result:
             for name in self.__slots__
             if name != "run"
         }
+
+
+@dataclass(frozen=True)
+class ExperimentProgress:
+    """Who is told what of an experiment; by default no one.
+
+    ``indexing`` takes the documents and what is done with them, and opens what takes the running
+    totals; ``searching`` takes the number of queries and what is done with them, and opens what
+    takes how many are done. ``on_rejected`` takes a sentence on each document that can't be used;
+    ``on_health`` as in ``index_documents``.
+    """
+
+    indexing: Callable[
+        [Iterable[Item], str], AbstractContextManager[Callable[[IndexReport], None]]
+    ] = lambda items, label: nullcontext(lambda report: None)
+    searching: Callable[[int, str], AbstractContextManager[Callable[[int], None]]] = (
+        lambda total, label: nullcontext(lambda done: None)
+    )
+    on_rejected: Callable[[str], None] = lambda sentence: None
+    on_health: Callable[[str, Health], None] = lambda field, health: None
+
+
+def evaluate_dataset(
+    dataset: Dataset,
+    encoder: str | None = None,
+    dense: str | None = None,
+    bm25: bool = False,
+    *,
+    index: Path | None = None,
+    using: str | None = None,
+    query_encoder: str | None = None,
+    engine: str = "native",
+    measures: Sequence[str] = STANDARD,
+    depth: int = 100,
+    progress: ExperimentProgress | None = None,
+) -> list[Result]:
+    """Index a dataset, or reuse its index, and score searches of it.
+
+    Args:
+        dataset: of ``load_dataset``.
+        encoder: as for ``open_or_create``.
+        dense: as for ``open_or_create``.
+        bm25: as for ``open_or_create``.
+        index: directory of the collection, made if need be; None: one in the user's cache for each
+            dataset and set of encoders, which later calls reuse.
+        using: what is searched, as in ``SearchConfig``; None: each field and their fusion, or with
+            a query encoder what of these it has a part in.
+        query_encoder: encodes queries to the sparse field in place of the field's own encoder.
+        engine: name of the engine.
+        measures: such as ``nDCG@10``.
+        depth: results per query.
+        progress: who is told what.
+
+    Returns:
+        A row for each search.
+
+    Raises:
+        UsageError: a measure, a field or the engine is unknown, or the index holds documents that
+            the dataset does not.
+        EncoderMismatchError: the index has other encoders than are asked for.
+    """
+    parse_measures(measures)
+    told = progress or ExperimentProgress()
+    if index is None:
+        index = experiment_folder(dataset, encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
+    with closing(open_or_create(index, encoder, dense, bm25)) as collection:
+        _bring_up_to_date(dataset, collection, told)
+        rows = []
+        for choice in _choices(collection, using, query_encoder):
+            config = SearchConfig(
+                limit=depth, using=choice, engine=engine, payload=False, query_encoder=query_encoder
+            )
+            with told.searching(len(dataset.queries), f"searching {choice}") as on_queries:
+                rows.append(evaluate(dataset, collection, config, measures, on_queries))
+        return rows
+
+
+def _bring_up_to_date(
+    dataset: Dataset, collection: Collection, progress: ExperimentProgress
+) -> None:
+    items = dataset.corpus()
+    with progress.indexing(items, f"indexing {dataset.name}") as on_chunk:
+        report = index_documents(
+            collection, items, on_chunk, progress.on_rejected, on_health=progress.on_health
+        )
+    check_same_documents(dataset, collection, report.read)
+
+
+def _choices(collection: Collection, using: str | None, query_encoder: str | None) -> list[str]:
+    """What is searched where nothing is said: all, or what a query encoder has a part in."""
+    if using:
+        return [using]
+    choices = every_search(collection)
+    return [each for each in choices if not query_encoder or each in (SPARSE, HYBRID)]
 
 
 def evaluate(
@@ -145,10 +244,7 @@ def provenance(
 
     ``query_encoder`` as in ``SearchResult``.
     """
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[package] = version(package)
+    versions = {"python": platform.python_version()} | installed_versions(PACKAGES)
     return Provenance(
         {field.name: field.fingerprint for field in collection.fields}
         | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()},

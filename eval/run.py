@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lsr.corpus.files import numbered_lines
 from lsr.corpus.qrels import check_trec_id
-from lsr.corpus.readers import numbered_lines
 from lsr.errors import InputError
 
 Run = Mapping[str, Sequence[tuple[str, float]]]

@@ -51,7 +51,6 @@ class BlockIndex:
         mask: NDArray[np.uint16] | None = None,
         floor: NDArray[np.float32] | None = None,
         factor: float = 1.0,
-        blocks: int = 0,
         budget_us: int = 0,
         threads: int = 1,
         kernels: str = "",
@@ -62,13 +61,12 @@ class BlockIndex:
         NDArray[np.float32],
         NDArray[np.int64],
     ]:
-        """Rankings of documents that score at least ``floor``, by query, and what they cost.
+        """Rankings of documents that score at least ``floor``, by query.
 
         ``choice`` 0 takes the faster plan, 1 and 2 that plan of the list below wherever it can
         give the answer.
 
         Ordinals int64 and scores float32, both (queries, min(k, documents)), -1 and 0 where a
-        ranking is shorter; then for each query what no unseen document's score exceeds; and int64
-        (queries, 3): the plan (0 nothing, 1 exhaustive, 2 block pruning), blocks looked into and
-        documents scored.
+        ranking is shorter; then for each query what no unseen document's score exceeds, and its
+        plan (0 nothing, 1 exhaustive, 2 block pruning), int64.
         """

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from index.collection.collection import Collection, is_collection
 from index.collection.field import SPARSE, Field, check_fields, fields_beside
-from index.engines.posting_list import LARGEST_WEIGHT
 from index.indexing import IndexReport, Update, document_encoders, write_chunks
 from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.id_table import IdTable
+from lsr.corpus.items import Item
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
 from lsr.errors import EncoderMismatchError
-from lsr.sparse import SparseBatch, SparseVector
+from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
 from lsr.vectors.source import VectorItem, VectorSource
 from lsr.vocabulary import Vocabulary
 
@@ -116,14 +115,17 @@ def import_vectors(
     """
     field = collection.field(SPARSE)
     report = ImportReport(IndexReport())
-    with _stored_texts(texts, on_rejected) as joined:
+    with _stored_texts(texts, on_rejected) as stored:
 
         def update_of(chunk: Chunk[VectorItem]) -> Update:
             documents = chunk.documents
-            if joined is not None:
-                found = joined.find([document.id for document in documents])
-                report.without_text += len(documents) - len(found)
-                documents = [found.get(document.id, document) for document in documents]
+            if stored is not None:
+                joined = [_joined(document, stored) for document in documents]
+                report.without_text += joined.count(None)
+                documents = [
+                    with_text or document
+                    for with_text, document in zip(joined, documents, strict=True)
+                ]
             rows = [row.vector for row in chunk.items if row.vector is not None]
             batch = SparseBatch.from_rows(rows, field.size)
             report.cut += int((batch.values > LARGEST_WEIGHT).sum())
@@ -175,53 +177,26 @@ def _positive(row: SparseVector) -> SparseVector:
     return SparseVector(row.indices[kept], row.values[kept])
 
 
-class _Texts:
-    """Documents by id, in a temporary file once there are many."""
-
-    def __init__(self) -> None:
-        self._connection = sqlite3.connect("", isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = OFF")
-        self._connection.execute(
-            "CREATE TABLE texts (id TEXT PRIMARY KEY, title, text, metadata) WITHOUT ROWID"
-        )
-
-    def add(self, documents: Sequence[Document]) -> None:
-        """Keep documents of distinct ids."""
-        self._connection.executemany(
-            "INSERT INTO texts VALUES (?, ?, ?, ?)",
-            [
-                (each.id, each.title, each.text, json.dumps(dict(each.metadata)))
-                for each in documents
-            ],
-        )
-
-    def find(self, ids: Sequence[str]) -> dict[str, Document]:
-        """Those of the documents that are there."""
-        found = {}
-        for identifier in ids:
-            row = self._connection.execute(
-                "SELECT title, text, metadata FROM texts WHERE id = ?", (identifier,)
-            ).fetchone()
-            if row is not None:
-                found[identifier] = Document(identifier, row[1], row[0], json.loads(row[2]))
-        return found
-
-    def close(self) -> None:
-        """Forget all."""
-        self._connection.close()
-
-
 @contextmanager
 def _stored_texts(
     items: Iterable[Item] | None, on_rejected: Callable[[str], None]
-) -> Iterator[_Texts | None]:
+) -> Iterator[IdTable | None]:
+    """Title, text and metadata by id, as JSON."""
     if items is None:
         yield None
         return
-    texts = _Texts()
-    try:
+    with IdTable() as texts:
         for chunk in distinct_chunks(items, on_rejected):
-            texts.add(chunk.documents)
+            for document in chunk.documents:
+                parts = document.title, document.text, dict(document.metadata)
+                texts.add(document.id, json.dumps(parts))
         yield texts
-    finally:
-        texts.close()
+
+
+def _joined(document: Document, texts: IdTable) -> Document | None:
+    """The document with the title, text and metadata that its id has there, if any."""
+    found = texts.get(document.id)
+    if found is None:
+        return None
+    title, text, metadata = json.loads(found)
+    return Document(document.id, text, title, metadata)

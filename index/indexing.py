@@ -18,7 +18,7 @@ from index.engines.posting_list import half
 from lsr.corpus.chunks import CHUNK as CHUNK
 from lsr.corpus.chunks import Chunk, ItemT, distinct_chunks
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 from lsr.encoding.document_encoders import DocumentEncoders
 from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
 from lsr.sparse import SparseBatch

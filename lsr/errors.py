@@ -15,6 +15,8 @@ Each message is one sentence that states what was given, what is allowed and wha
 
 from __future__ import annotations
 
+from lsr.distribution import install_line
+
 
 class LsrError(Exception):
     """Base of every error that is explained to the user instead of shown as a traceback."""
@@ -54,7 +56,7 @@ class MissingDependencyError(LsrError):
     def __init__(self, feature: str, package: str, extra: str) -> None:
         super().__init__(
             f"{feature} needs the package {package!r}, which is not installed; "
-            f"install it with: pip install 'lsr[{extra}]'"
+            f"install it with: {install_line(extra)}"
         )
         self._parts = feature, package, extra
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from lsr.errors import InputError
 
+# What is stored is float16; larger weights are cut to its largest number.
+LARGEST_WEIGHT = 65504.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseVector:

@@ -1,4 +1,4 @@
-"""How the OpenMP threads of torch and FAISS wait for each other."""
+"""How many threads compute, and how those of torch and FAISS wait for each other."""
 
 from __future__ import annotations
 

@@ -29,23 +29,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceConfig:
-    """When segments are built.
+    """When segments are built."""
 
-    ``flush_documents``: rows newer than the segments that make a flush due; a collection of no
-    more documents is kept in one segment by ``flush``. ``merge_factor``: adjacent segments of one
-    size that are merged, a size being this many times the next smaller. ``deleted_share``: a
-    segment is rewritten once more of its documents are deleted, and at least ``fewest_deleted``.
-    ``changed_share``: ``flush`` rebuilds all once this share of the documents has changed since it
-    last did. ``largest_segment``: documents that one may hold. ``retry_seconds``: pause after a
-    build that failed, or that another process is at.
-    """
-
+    # Rows newer than the segments that make a flush due, 1 or more; a collection of no more
+    # documents is kept in one segment by ``flush``.
     flush_documents: int = 20_000
+    # Adjacent segments of one size that are merged, a size being this many times the next smaller;
+    # 2 or more.
     merge_factor: int = 4
+    # A segment is rewritten once more than this share of its documents is deleted, and at least
+    # ``fewest_deleted`` of them.
     deleted_share: float = 0.2
     fewest_deleted: int = 1_000
+    # ``flush`` rebuilds all once this share of the documents has changed since it last did.
     changed_share: float = 0.1
+    # Documents that one segment may hold.
     largest_segment: int = LARGEST_DOCUMENT_COUNT
+    # Pause after a build that failed, or that another process is at.
     retry_seconds: float = 30.0
 
     def __post_init__(self) -> None:

@@ -8,9 +8,9 @@ answers a condition from one contiguous part of one B-tree.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,9 @@ CREATE TABLE metadata (
     PRIMARY KEY (key, kind, value, sequence)
 ) WITHOUT ROWID;
 """
-VARIABLES = 500
+VARIABLES = 500  # in one statement; SQLite may allow no more than 999
 Row = tuple[str, Kind, str | int | float, int]
+T = TypeVar("T")
 
 
 def append_metadata(
@@ -144,6 +145,13 @@ def _sequences(
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
+def in_lists(values: Sequence[T]) -> Iterator[tuple[str, Sequence[T]]]:
+    """Values in parts that one statement takes, each after the list of marks for its IN."""
+    for start in range(0, len(values), VARIABLES):
+        part = values[start : start + VARIABLES]
+        yield f"({','.join('?' * len(part))})", part
+
+
 def _compile(condition: Condition) -> Iterator[tuple[str, list[Any]]]:
     """SQL conditions, any of which must hold, with their parameters."""
     if isinstance(condition, Exists):
@@ -153,9 +161,8 @@ def _compile(condition: Condition) -> Iterator[tuple[str, list[Any]]]:
     elif isinstance(condition, In):
         for kind in Kind:
             values = [value.value for value in condition.values if value.kind == kind]
-            for start in range(0, len(values), VARIABLES):
-                part = values[start : start + VARIABLES]
-                yield f"kind = ? AND value IN ({','.join('?' * len(part))})", [kind, *part]
+            for marks, part in in_lists(values):
+                yield f"kind = ? AND value IN {marks}", [kind, *part]
     else:
         yield _range(condition)
 

@@ -28,6 +28,7 @@ from index.engines.searcher import Searcher
 from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
+from lsr.whole_folder import flush_folder
 
 MAGIC = b"LSRSEG\r\n"
 VERSION = 3
@@ -124,15 +125,6 @@ def read_segment(path: Path) -> Segment:
     for name, entry in table["sections"].items():
         arrays[name] = _read_section(path, raw, start, name, entry)
     return _segment(path, arrays, table)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make a rename in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sections(segment: Segment) -> list[tuple[str, NDArray[Any]]]:

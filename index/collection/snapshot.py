@@ -2,7 +2,7 @@
 
 ``snapshot.json`` names every file with its size and BLAKE2b checksum. A snapshot or restored
 collection appears under its name whole and flushed to disk, or not at all; a killed run leaves
-only a hidden directory ``.NAME.PID.partial`` beside it, which may be deleted.
+only a hidden directory ``.NAME.*.partial`` beside it, which may be deleted.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection
-from index.collection.segment import flush_folder
 from lsr.errors import CorruptionError, InputError, LsrError, NotFoundError, UsageError
+from lsr.whole_folder import appearing, flush_folder
 
 MANIFEST = "snapshot.json"
 # Not the name it has in a collection: nothing must open a snapshot as one, and so change it.
@@ -107,25 +107,22 @@ def restore(
 
 @contextmanager
 def _appearing(destination: Path, what: str) -> Iterator[Path]:
-    """A directory to fill, which gets its name, whole and on disk, when the block ends."""
+    """A directory to fill, which gets its name, whole and on disk, when the block ends.
+
+    Raises:
+        UsageError: something has that name.
+        LsrError: it can't be written.
+    """
     if destination.exists() or destination.is_symlink():
         raise UsageError(f"{destination} exists already; give the {what} a path of its own")
-    folder = destination.parent / f".{destination.name}.{os.getpid()}.partial"
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        yield folder
-        flush_folder(folder)
-        folder.rename(destination)
-        flush_folder(destination.parent)
+        with appearing(destination, parents=True, durable=True) as folder:
+            yield folder
     except (OSError, sqlite3.OperationalError) as error:
         raise LsrError(
             f"the {what} {destination} can't be written ({error}); nothing is left there, see that "
             "the disk has space and works, and try again"
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy(collection: Collection, folder: Path, on_progress: Progress) -> int | None:

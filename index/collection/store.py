@@ -15,17 +15,16 @@ from numpy.typing import NDArray
 
 from index.collection import metadata
 from index.collection.field import Field, dump_fields, load_fields
-from index.collection.segment import flush_folder
 from index.engines.posting_list import half
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, LsrError, NotFoundError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
+from lsr.whole_folder import flush_folder
 
 APPLICATION_ID = 0x4C535231
 VERSION = 2
-VARIABLES = 500
 # The largest sequence number that SQLite can give.
 LAST = 2**63 - 1
 SCHEMA = """
@@ -353,11 +352,9 @@ class Store:
     ) -> Iterator[tuple[Any, ...]]:
         table = "documents" if field is None else "vectors"
         condition = "" if field is None else "field = ? AND "
-        for start in range(0, len(values), VARIABLES):
-            part = values[start : start + VARIABLES]
-            marks = ",".join("?" * len(part))
+        for marks, part in metadata.in_lists(values):
             yield from self.connection.execute(
-                f"SELECT {columns} FROM {table} WHERE {condition}{key} IN ({marks})",  # noqa: S608
+                f"SELECT {columns} FROM {table} WHERE {condition}{key} IN {marks}",  # noqa: S608
                 ([] if field is None else [field]) + list(part),
             )
 

@@ -135,25 +135,22 @@ struct Queries {
 
 // What a search of several queries fills, a row of k for each.
 struct Results {
-    static constexpr std::size_t columns = 3;  // of `traces`: plan, blocks, documents
     std::size_t k;
     std::vector<std::int64_t> ordinals;
     std::vector<float> scores, unseen;
-    std::vector<std::int64_t> traces;
+    std::vector<std::int64_t> plans;
 
     Results(std::size_t queries, std::size_t wanted)
         : k(wanted), ordinals(queries * k, -1), scores(queries * k), unseen(queries),
-          traces(queries * columns) {}
+          plans(queries) {}
 
-    void set(std::size_t q, const std::vector<lsr::ScoredDocument>& ranked,
-             const lsr::SearchTrace& trace) {
-        for (std::size_t rank = 0; rank < ranked.size(); ++rank) {
-            ordinals[q * k + rank] = ranked[rank].document;
-            scores[q * k + rank] = ranked[rank].score;
+    void set(std::size_t q, const lsr::Ranking& ranking) {
+        for (std::size_t rank = 0; rank < ranking.documents.size(); ++rank) {
+            ordinals[q * k + rank] = ranking.documents[rank].document;
+            scores[q * k + rank] = ranking.documents[rank].score;
         }
-        traces[q * columns] = static_cast<std::int64_t>(trace.plan);
-        traces[q * columns + 1] = static_cast<std::int64_t>(trace.blocks_refined);
-        traces[q * columns + 2] = static_cast<std::int64_t>(trace.documents_scored);
+        unseen[q] = ranking.unseen;
+        plans[q] = static_cast<std::int64_t>(ranking.plan);
     }
 };
 
@@ -202,9 +199,9 @@ public:
     nb::tuple search(const Array<std::int64_t>& indptr, const Array<std::int32_t>& terms,
                      const Array<float>& weights, std::size_t k,
                      std::optional<Array<std::uint16_t>> mask,
-                     std::optional<Array<float>> floor, double factor, std::size_t blocks,
-                     std::int64_t budget_us, unsigned threads,
-                     const std::string& kernels, int choice) const {
+                     std::optional<Array<float>> floor, double factor,
+                     std::int64_t budget_us, unsigned threads, const std::string& kernels,
+                     int choice) const {
         const Queries queries{indptr, terms, weights};
         queries.check();
         if (mask && mask->shape(0) != index_.block_count()) {
@@ -224,9 +221,8 @@ public:
         if (choice < 0 || choice > static_cast<int>(lsr::Choice::block_pruning)) {
             throw std::invalid_argument("choice is 0, 1 or 2");
         }
-        const lsr::Pruning pruning{factor, blocks,
-                                   std::chrono::microseconds(budget_us)};
-        const auto allowed = mask ? span_of(*mask) : std::span<const lsr::BlockMask>{};
+        const lsr::Pruning pruning{factor, std::chrono::microseconds(budget_us)};
+        const lsr::Allowed allowed{mask ? span_of(*mask) : std::span<const lsr::BlockMask>{}};
         Results results(queries.size(), std::min(k, index_.document_count()));
         {
             nb::gil_scoped_release released;
@@ -237,24 +233,21 @@ public:
         return nb::make_tuple(array_of(std::move(results.ordinals), {rows, results.k}),
                               array_of(std::move(results.scores), {rows, results.k}),
                               array_of(std::move(results.unseen), {rows}),
-                              array_of(std::move(results.traces), {rows, Results::columns}));
+                              array_of(std::move(results.plans), {rows}));
     }
 
 private:
-    void search_all(const Queries& queries, std::span<const lsr::BlockMask> allowed,
-                    std::span<const float> floor,
-                    const lsr::Pruning& pruning, lsr::Choice choice, const lsr::Kernels& kernels,
+    void search_all(const Queries& queries, const lsr::Allowed& allowed,
+                    std::span<const float> floor, const lsr::Pruning& pruning, lsr::Choice choice, const lsr::Kernels& kernels,
                     unsigned threads, Results& results) const {
         std::atomic<std::size_t> next{0};
         const auto work = [&] {
             // Scratch space stays with its thread: a query must not pay for clearing new memory.
             thread_local lsr::Scratch scratch;
             for (auto q = next++; q < queries.size(); q = next++) {
-                lsr::SearchTrace trace;
-                const auto ranked = lsr::search(index_, queries[q], results.k,
-                                                floor.empty() ? 0 : floor[q], allowed, pruning,
-                                                choice, kernels, scratch, results.unseen[q], trace);
-                results.set(q, ranked, trace);
+                results.set(q, lsr::search(index_, queries[q], results.k,
+                                           floor.empty() ? 0 : floor[q], allowed, pruning, choice,
+                                           kernels, scratch));
             }
         };
         std::vector<std::future<void>> others;
@@ -305,7 +298,6 @@ NB_MODULE(_core, m) {
         .def("search", &BlockIndex::search, nb::arg("indptr"), nb::arg("terms"),
              nb::arg("weights"), nb::arg("k"), nb::arg("mask") = nb::none(),
              nb::arg("floor") = nb::none(),
-             nb::arg("factor") = 1.0, nb::arg("blocks") = 0, nb::arg("budget_us") = 0,
-             nb::arg("threads") = 1, nb::arg("kernels") = "",
-             nb::arg("choice") = 0);
+             nb::arg("factor") = 1.0, nb::arg("budget_us") = 0, nb::arg("threads") = 1,
+             nb::arg("kernels") = "", nb::arg("choice") = 0);
 }

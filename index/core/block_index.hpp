@@ -19,6 +19,7 @@ using BlockId = std::uint16_t;
 using BlockMask = std::uint16_t;  // bit i: document i of the block
 
 constexpr DocId block_size = 16;
+constexpr BlockMask whole_block = 0xFFFF;
 constexpr std::size_t largest_block_count = std::size_t{1} << 16;
 constexpr std::size_t largest_document_count = largest_block_count * block_size;
 // Blocks whose masks and weights are found from one entry of `groups`.
@@ -27,6 +28,16 @@ constexpr std::size_t group_size = 32;
 // has blocks, so that kernels read whole vectors.
 constexpr std::size_t row_unit = 64;
 constexpr std::size_t largest_impact = 255;
+
+// The documents that may be returned: a mask for each block, or none where all may.
+struct Allowed {
+    std::span<const BlockMask> masks;
+
+    [[nodiscard]] bool all() const noexcept { return masks.empty(); }
+    [[nodiscard]] BlockMask in(std::size_t block) const noexcept {
+        return all() ? whole_block : masks[block];
+    }
+};
 
 struct Group {
     std::uint32_t mask;    // place of its first mask in the list

@@ -29,11 +29,11 @@ constexpr double ns_per_block_and_term = 6;
 
 class BlockSearch {
 public:
-    BlockSearch(const BlockIndex& index, const PlannedQuery& query,
-                std::span<const BlockMask> allowed, const Pruning& pruning, const Kernels& kernels,
-                Scratch& scratch, std::size_t k, TopK& top, SearchTrace& trace)
+    BlockSearch(const BlockIndex& index, const PlannedQuery& query, const Allowed& allowed,
+                const Pruning& pruning, const Kernels& kernels, Scratch& scratch, std::size_t k,
+                TopK& top)
         : k_(k), index_(index), query_(query), allowed_(allowed), pruning_(pruning),
-          kernels_(kernels), s_(scratch), top_(top), trace_(trace),
+          kernels_(kernels), s_(scratch), top_(top),
           started_(std::chrono::steady_clock::now()) {}
 
     // False: nothing was decided, the exhaustive way is better.
@@ -41,7 +41,7 @@ public:
         lay_out(index_, query_, s_);
         sweep();
         seed();
-        const bool limited = pruning_.blocks != 0 || pruning_.budget.count() != 0;
+        const bool limited = pruning_.budget.count() > 0;
         if (pruning_.exact() && least() < 1) return false;
         select(needed_of_block());
         if (!at_any_cost && !limited && exhaustive_is_cheaper()) return false;
@@ -75,15 +75,16 @@ private:
         }
         kernels_.sweep(s_.wide.data(), s_.wide.size(), s_.bounds.data(), blocks,
                        s_.chunk_max.data());
-        if (!allowed_.empty()) restrict_to_allowed();
+        if (!allowed_.all()) restrict_to_allowed();
     }
 
     void restrict_to_allowed() {
-        for (std::size_t begin = 0; begin < allowed_.size(); begin += chunk_size) {
-            const auto end = std::min(begin + chunk_size, allowed_.size());
+        const auto blocks = allowed_.masks.size();
+        for (std::size_t begin = 0; begin < blocks; begin += chunk_size) {
+            const auto end = std::min(begin + chunk_size, blocks);
             Bound largest = 0;
             for (auto block = begin; block < end; ++block) {
-                const auto bound = allowed_[block] == 0 ? Bound{0} : s_.bounds[block];
+                const auto bound = allowed_.in(block) == 0 ? Bound{0} : s_.bounds[block];
                 s_.bounds[block] = bound;
                 largest = std::max(largest, bound);
             }
@@ -149,9 +150,7 @@ private:
         for (auto tier = first_tier; !s_.survivors.empty();
              tier = std::min(8 * tier, largest_tier)) {
             if (out_of_budget()) break;
-            keep_best(pruning_.blocks == 0
-                          ? tier
-                          : std::min(tier, pruning_.blocks - trace_.blocks_refined));
+            keep_best(tier);
             process();
             select(needed_of_block());
         }
@@ -176,7 +175,6 @@ private:
     // Scores what can enter the top k of the survivors. Their bounds become 0.
     void process() {
         if (s_.survivors.empty()) return;
-        trace_.blocks_refined += s_.survivors.size();
         const auto needed =
             static_cast<Bound>(std::min<double>(this->needed(), std::numeric_limits<Bound>::max()));
         refine_wide(needed);
@@ -186,7 +184,6 @@ private:
     }
 
     [[nodiscard]] bool out_of_budget() const {
-        if (pruning_.blocks != 0 && trace_.blocks_refined >= pruning_.blocks) return true;
         return pruning_.budget.count() != 0 &&
                std::chrono::steady_clock::now() - started_ >= pruning_.budget;
     }
@@ -200,7 +197,7 @@ private:
         for (std::size_t slot = 0; slot < slots; ++slot) {
             const auto block = s_.survivors[slot];
             s_.lanes[slot].fill(s_.bounds[block]);
-            if (!allowed_.empty()) keep_allowed(s_.lanes[slot], allowed_[block]);
+            keep_allowed(s_.lanes[slot], allowed_.in(block));
             s_.active[slot] = static_cast<std::uint16_t>(slot);
         }
         const Candidates candidates{s_.survivors.data(), s_.lanes.data()};
@@ -213,7 +210,8 @@ private:
         s_.active.resize(active);
     }
 
-    static void keep_allowed(std::array<Bound, block_size>& lanes, std::uint32_t allowed) {
+    static void keep_allowed(std::array<Bound, block_size>& lanes, BlockMask allowed) {
+        if (allowed == whole_block) return;
         for (std::size_t lane = 0; lane < block_size; ++lane) {
             lanes[lane] = (allowed >> lane & 1U) != 0 ? lanes[lane] : Bound{0};
         }
@@ -233,8 +231,7 @@ private:
         for (const auto slot : s_.active) {
             const auto block = s_.survivors[slot];
             s_.slots[block] = no_slot;
-            auto lanes = kernels_.reaching(s_.lanes[slot], needed);
-            if (!allowed_.empty()) lanes &= allowed_[block];
+            auto lanes = kernels_.reaching(s_.lanes[slot], needed) & allowed_.in(block);
             for (; lanes != 0; lanes &= lanes - 1) {
                 const auto lane = static_cast<std::uint16_t>(std::countr_zero(lanes));
                 s_.later.push_back({slot, block, lane, s_.lanes[slot][lane]});
@@ -320,7 +317,6 @@ private:
                                           needed);
             }
         }
-        trace_.documents_scored += chosen;
         for (std::size_t i = 0; i < chosen; ++i) {
             const auto& candidate = s_.candidates[s_.chosen[i]];
             const auto document = candidate.block * block_size + candidate.lane;
@@ -362,40 +358,35 @@ private:
     std::size_t k_;
     const BlockIndex& index_;
     const PlannedQuery& query_;
-    std::span<const BlockMask> allowed_;
+    const Allowed& allowed_;
     const Pruning& pruning_;
     const Kernels& kernels_;
     Scratch& s_;
     TopK& top_;
-    SearchTrace& trace_;
     std::chrono::steady_clock::time_point started_;
 };
 
 }  // namespace
 
-std::vector<ScoredDocument> search(const BlockIndex& index, const SparseQuery& query, std::size_t k,
-                                   Score floor, std::span<const BlockMask> allowed,
-                                   const Pruning& pruning, Choice choice, const Kernels& kernels,
-                                   Scratch& scratch, Score& unseen, SearchTrace& trace) {
-    unseen = 0;
+Ranking search(const BlockIndex& index, const SparseQuery& query, std::size_t k, Score floor,
+               const Allowed& allowed, const Pruning& pruning, Choice choice,
+               const Kernels& kernels, Scratch& scratch) {
     const PlannedQuery planned(index, query);
     if (k == 0 || planned.terms.empty()) return {};
-    TopK top(k, floor);
     const bool worthwhile = choice == Choice::block_pruning ||
                             (choice == Choice::fastest &&
                              k * documents_per_result <= index.document_count());
     if (planned.bounded() && worthwhile) {
-        trace.plan = Plan::block_pruning;
-        BlockSearch pruned(index, planned, allowed, pruning, kernels, scratch, k, top, trace);
+        TopK top(k, floor);
+        BlockSearch pruned(index, planned, allowed, pruning, kernels, scratch, k, top);
         if (pruned.run(choice == Choice::block_pruning)) {
-            unseen = pruned.unseen();
-            return std::move(top).ranked();
+            const auto unseen = pruned.unseen();
+            return {std::move(top).ranked(), unseen, Plan::block_pruning};
         }
     }
-    trace.plan = Plan::exhaustive;
     TopK all(k, floor);
     score_all(index, planned, allowed, all);
-    return std::move(all).ranked();
+    return {std::move(all).ranked(), 0, Plan::exhaustive};
 }
 
 }  // namespace lsr

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "block_index.hpp"
@@ -17,12 +16,11 @@ namespace lsr {
 
 // What a search may leave out; the default leaves out nothing that could change the answer.
 struct Pruning {
-    double factor = 1;           // skip blocks whose bound times this is below the k-th score
-    std::size_t blocks = 0;      // at most so many blocks are looked into; 0: any number
+    double factor = 1;                    // skip blocks whose bound times this is below the k-th score
     std::chrono::microseconds budget{0};  // 0: any time
 
     [[nodiscard]] bool exact() const noexcept {
-        return factor >= 1 && blocks == 0 && budget.count() == 0;
+        return factor >= 1 && budget.count() == 0;
     }
 };
 
@@ -31,21 +29,17 @@ enum class Plan : std::uint8_t { nothing, exhaustive, block_pruning };
 // Which way to go: what the planner finds faster, or one way wherever it gives an exact answer.
 enum class Choice : std::uint8_t { fastest, exhaustive, block_pruning };
 
-// Counts of one search, for `explain` and benchmarks.
-struct SearchTrace {
+// What a search found: documents best first, ties by ordinal ascending; a score that no document
+// left out by the pruning exceeds, or 0; and the way that was gone.
+struct Ranking {
+    std::vector<ScoredDocument> documents;
+    Score unseen = 0;
     Plan plan = Plan::nothing;
-    std::size_t blocks_refined = 0;
-    std::size_t documents_scored = 0;
 };
 
-// The k documents of highest inner product above 0 and not below `floor`, best first, ties by
-// ordinal ascending. `allowed` has a mask for each block of the documents that may be returned, or
-// is empty: all may. `unseen` becomes a score that no document left out by `pruning` exceeds, or 0.
-[[nodiscard]] std::vector<ScoredDocument> search(const BlockIndex& index, const SparseQuery& query,
-                                                 std::size_t k, Score floor,
-                                                 std::span<const BlockMask> allowed,
-                                                 const Pruning& pruning, Choice choice,
-                                                 const Kernels& kernels, Scratch& scratch,
-                                                 Score& unseen, SearchTrace& trace);
+// The k allowed documents of highest inner product above 0 and not below `floor`.
+[[nodiscard]] Ranking search(const BlockIndex& index, const SparseQuery& query, std::size_t k,
+                             Score floor, const Allowed& allowed, const Pruning& pruning,
+                             Choice choice, const Kernels& kernels, Scratch& scratch);
 
 }  // namespace lsr

@@ -39,7 +39,7 @@ public:
         }
     }
 
-    void collect(std::size_t first_block, std::span<const BlockMask> allowed, TopK& top) const {
+    void collect(std::size_t first_block, const Allowed& allowed, TopK& top) const {
         const auto blocks = std::min(window_blocks, index_.block_count() - first_block);
         for (std::size_t b = 0; b < blocks; ++b) {
             const auto* scores = scores_.data() + b * block_size;
@@ -51,7 +51,7 @@ public:
             const auto block = first_block + b;
             for (std::size_t lane = 0; lane < block_size; ++lane) {
                 if (scores[lane] <= 0 || scores[lane] < top.threshold()) continue;
-                if (!allowed.empty() && (allowed[block] >> lane & 1U) == 0) continue;
+                if ((allowed.in(block) >> lane & 1U) == 0) continue;
                 top.push({index_.order[block * block_size + lane], scores[lane]});
             }
         }
@@ -98,8 +98,8 @@ private:
 
 }  // namespace
 
-void score_all(const BlockIndex& index, const PlannedQuery& query,
-               std::span<const BlockMask> allowed, TopK& top) {
+void score_all(const BlockIndex& index, const PlannedQuery& query, const Allowed& allowed,
+               TopK& top) {
     if (query.terms.empty()) return;
     Window window(index, query);
     for (std::size_t block = 0; block < index.block_count(); block += window_blocks) {

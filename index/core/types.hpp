@@ -1,4 +1,4 @@
-// The nouns of the core: posting lists, a query, a ranked result. Spans only; the caller owns.
+// The nouns of the core: a weight, a query, a ranked result. Spans only; the caller owns.
 #pragma once
 
 #include <bit>
@@ -21,14 +21,6 @@ struct HalfWeight {
     [[nodiscard]] float value() const noexcept {
         return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 13) * 0x1p112F;
     }
-};
-
-// One posting list a term: postings offsets[t] to offsets[t + 1], documents ascending.
-struct PostingLists {
-    std::span<const std::int64_t> offsets;
-    std::span<const DocId> documents;
-    std::span<const HalfWeight> weights;
-    DocId document_count = 0;
 };
 
 // Terms strictly ascending: the order in which a document's score is summed.

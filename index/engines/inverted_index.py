@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from index import _core
 from index.engines.posting_list import PostingLists, half
 from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch
+from lsr.threads import available_cores
 
 LARGEST_DOCUMENT_COUNT: int = _core.LARGEST_DOCUMENT_COUNT
 BLOCK_SIZE, ROW_UNIT = 16, 64
@@ -61,7 +61,12 @@ class InvertedIndex:
         weights = half(batch.values).view(np.uint16)
         return cls(
             _core.build(
-                batch.indptr, batch.indices, weights, batch.vocabulary_size, reorder, processors()
+                batch.indptr,
+                batch.indices,
+                weights,
+                batch.vocabulary_size,
+                reorder,
+                available_cores(),
             ),
             batch.vocabulary_size,
         )
@@ -150,8 +155,3 @@ class InvertedIndex:
         places, lanes = np.nonzero(masks[:, None] >> np.arange(BLOCK_SIZE, dtype=np.uint16) & 1)
         documents: NDArray[np.int64] = blocks[places] * BLOCK_SIZE + lanes
         return documents
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.engines.document_mask import DocumentMask
-from index.engines.inverted_index import InvertedIndex, processors
+from index.engines.inverted_index import InvertedIndex
 from index.engines.searcher import EXACT, Pruning, TopK
 from lsr.sparse import SparseBatch
+from lsr.threads import available_cores
 
 PLANS = ("nothing to search", "exhaustive", "block pruning")
 
@@ -19,7 +20,7 @@ class NativeSearcher:
     Args:
         index: what to search.
         threads: at most so many search the queries of one call at once; None: one for each
-            processor.
+            core.
         kernels: "scalar", "avx2", or "" for the fastest that the machine has.
         plan: one of ``PLANS`` to take wherever it can give the answer; None: the faster.
     """
@@ -32,7 +33,7 @@ class NativeSearcher:
         plan: str | None = None,
     ) -> None:
         self._index = index.core
-        self._threads = threads or processors()
+        self._threads = threads or available_cores()
         self._kernels = kernels
         self._choice = 0 if plan is None else PLANS.index(plan)
 
@@ -45,7 +46,7 @@ class NativeSearcher:
         floor: NDArray[np.float32] | None = None,
     ) -> TopK:
         """See ``Searcher.search``."""
-        documents, scores, unseen, traces = self._index.search(
+        documents, scores, unseen, plans = self._index.search(
             queries.indptr,
             queries.indices,
             queries.values,
@@ -53,13 +54,12 @@ class NativeSearcher:
             None if alive is None else alive.prepared(self._index, self._mask),
             floor,
             pruning.factor,
-            pruning.blocks,
             pruning.budget_us,
             self._threads,
             self._kernels,
             self._choice,
         )
-        return TopK(documents, scores, unseen, tuple(PLANS[plan] for plan in traces[:, 0].tolist()))
+        return TopK(documents, scores, unseen, tuple(PLANS[plan] for plan in plans.tolist()))
 
     def _mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:
         return self._index.mask(allowed)

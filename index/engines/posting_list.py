@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST_WEIGHT = 65504.0
+from lsr.sparse import LARGEST_WEIGHT
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,20 +23,18 @@ class Pruning:
     """What a search may leave out. The default leaves out nothing that could change the answer.
 
     ``factor`` in (0, 1]: blocks of documents are skipped when this share of their bound is not
-    above the score to beat. ``blocks``: at most so many are looked into (0: any number).
-    ``budget_us``: microseconds a query may take in each segment (0: any time).
+    above the score to beat. ``budget_us``: microseconds a query may take in each segment (0: any
+    time).
     """
 
     factor: float = 1.0
-    blocks: int = 0
     budget_us: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.factor <= 1:
             raise InputError(f"factor is {self.factor}; allowed is above 0, and at most 1")
-        for name, number in (("blocks", self.blocks), ("budget_us", self.budget_us)):
-            if number < 0:
-                raise InputError(f"{name} is {number}; allowed is 0 (no limit) or more")
+        if self.budget_us < 0:
+            raise InputError(f"budget_us is {self.budget_us}; allowed is 0 (no limit) or more")
 
 
 EXACT = Pruning()

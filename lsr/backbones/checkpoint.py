@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lsr.corpus.readers import user_path
+from lsr.corpus.files import user_path
 from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.vocabulary import Vocabulary
 

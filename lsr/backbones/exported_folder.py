@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lsr import whole_folder
 from lsr.errors import UsageError
 
 
@@ -28,16 +27,5 @@ def appearing(folder: Path, mark: str) -> Iterator[Path]:
         )
     if not folder.parent.is_dir():
         raise UsageError(f"the folder {folder.parent} does not exist; create it first")
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
-        new, old = Path(place, "new"), Path(place, "old")
-        new.mkdir()
+    with whole_folder.appearing(folder, replace=True) as new:
         yield new
-        if folder.exists():
-            folder.rename(old)
-        try:
-            new.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)

@@ -35,13 +35,12 @@ class Module(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DenseConfig:
-    """``max_length`` tokens of a text count; 0 is what the checkpoint says.
+    """How a dense encoder's transformer is run."""
 
-    ``dtype`` is what the transformer computes in. bfloat16 takes half the time where the processor
-    has instructions for it, and moves vectors by about 1e-2 of their length.
-    """
-
+    # Tokens of a text that count, 3 or more; 0: what the checkpoint says.
     max_length: int = 0
+    # What the transformer computes in: "float32", or "bfloat16", which takes half the time where
+    # the processor has instructions for it, and moves vectors by about 1e-2 of their length.
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -52,17 +51,16 @@ class DenseConfig:
 
 @dataclass(frozen=True, eq=False)
 class PooledTransformer:
-    """The last hidden states of a transformer, pooled to one vector a text.
-
-    ``pooling`` is ``mean``, over all tokens of the text, or ``cls``, its first token.
-    ``normalise`` scales each vector to length 1. ``max_length`` is in tokens, ``dtype`` that of
-    ``DenseConfig``.
-    """
+    """The last hidden states of a transformer, pooled to one vector a text."""
 
     checkpoint: Checkpoint
+    # Tokens of a text that count.
     max_length: int
+    # "mean", over all tokens of the text, or "cls", its first token.
     pooling: str = "mean"
+    # Scale each vector to length 1.
     normalise: bool = True
+    # That of ``DenseConfig``.
     dtype: str = "float32"
 
     @classmethod

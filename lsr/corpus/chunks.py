@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.id_table import IdTable
+from lsr.corpus.items import Item
 
 CHUNK = 256
 ItemT = TypeVar("ItemT", bound=Item)
@@ -36,13 +36,13 @@ def distinct_chunks(
             before.
         size: items in a chunk, the rejected included.
     """
-    with _SeenIds() as seen:
+    with IdTable() as places:
         for chunk in _chunks(items, size):
             kept = []
             for item in chunk:
                 if item.document is None:
                     on_rejected(f"{item.place}: {item.reason}")
-                elif first := seen.add(item.document.id, item.place):
+                elif first := places.add(item.document.id, item.place):
                     on_rejected(
                         f"{item.place}: the id {item.document.id!r} was given before, at "
                         f"{first}; the first is kept"
@@ -50,29 +50,6 @@ def distinct_chunks(
                 else:
                     kept.append(item)
             yield Chunk(kept, len(chunk) - len(kept))
-
-
-class _SeenIds:
-    """Ids of the run so far, in a temporary file once there are many."""
-
-    def __enter__(self) -> _SeenIds:
-        self._connection = sqlite3.connect("", isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = OFF")
-        self._connection.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, place) WITHOUT ROWID")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def add(self, identifier: str, place: str) -> str | None:
-        """Remember an id; returns the place where it was seen before, if it was."""
-        row = self._connection.execute(
-            "SELECT place FROM seen WHERE id = ?", (identifier,)
-        ).fetchone()
-        if row is None:
-            self._connection.execute("INSERT INTO seen VALUES (?, ?)", (identifier, place))
-            return None
-        return str(row[0])
 
 
 def _chunks(items: Iterable[ItemT], size: int) -> Iterator[list[ItemT]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lsr.corpus.readers import numbered_lines
+from lsr.corpus.files import numbered_lines
 from lsr.errors import InputError
 
 Qrels = Mapping[str, Mapping[str, int]]

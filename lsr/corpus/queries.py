@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lsr.corpus.documents import Query, check_unicode
-from lsr.corpus.readers import beir_file, numbered_lines, parse_json, suffix_within, user_path
+from lsr.corpus.files import beir_file, numbered_lines, suffix_within, user_path
+from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError, NotFoundError
 
 KINDS = (".jsonl", ".tsv", ".txt")

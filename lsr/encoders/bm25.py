@@ -20,13 +20,13 @@ from lsr.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Bm25Config:
-    """``k1`` saturates term frequency, ``b`` normalises by length; Anserini's defaults.
+    """BM25's parameters, by default Anserini's."""
 
-    ``stopwords`` is ``english`` or ``none``.
-    """
-
+    # Saturates term frequency; 0 or more.
     k1: float = 0.9
+    # Normalises by length, 0 (not at all) to 1.
     b: float = 0.4
+    # Terms that count only where a query has no others: "english" or "none".
     stopwords: str = "english"
 
     def __post_init__(self) -> None:

@@ -15,7 +15,8 @@ from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
 from lsr.encoders.encoder import SparseEncoder, trusts_code
 from lsr.encoders.packaged import DEFAULT_ENCODER
-from lsr.encoders.presets import PRESETS, load_preset, preset_of_hub_id
+from lsr.encoders.preset_loader import load_preset, preset_of_hub_id
+from lsr.encoders.presets import PRESETS
 from lsr.encoders.two_sided import TWO_SIDED, load_two_sided
 from lsr.errors import NotFoundError, UsageError
 from lsr.settings import configure, unquoted

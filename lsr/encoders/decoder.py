@@ -41,22 +41,24 @@ TOKENIZER_SETTINGS = "tokenizer_config.json"
 
 @dataclass(frozen=True, slots=True)
 class DecoderReading:
-    """How a decoder-only language model reads a text.
+    """How a decoder-only language model reads a text."""
 
-    ``echo=yes`` reads each text twice and pools the second reading. ``bidirectional=auto`` is what
-    the model's config.json says with ``is_causal``. ``bos`` and ``eos`` put the model's tokens
-    around each text, or leave them out; ``auto`` is what the tokenizer does. The prefixes go before
-    each text that is not blank. ``tokenizer`` is a folder or hub id, for a model that has none of
-    its own. ``dtype`` is what the model computes in; ``auto`` is bfloat16 on a GPU, else float32.
-    """
-
+    # "yes" reads each text twice and pools the second reading; "no".
     echo: str = "no"
+    # Attention to both sides: "yes", "no"; "auto": what the model's config.json says with
+    # ``is_causal``.
     bidirectional: str = "auto"
+    # Put the model's tokens for beginning and end around each text ("yes"), or leave them out
+    # ("no"); "auto": what the tokenizer does.
     bos: str = "auto"
     eos: str = "auto"
+    # Before each query and document that is not blank; without commas.
     query_prefix: str = ""
     document_prefix: str = ""
+    # A folder or hub id, for a model that has no tokenizer of its own; empty: the model's.
     tokenizer: str = ""
+    # What the model computes in: "float32", "bfloat16", "float16"; "auto": bfloat16 on a GPU, else
+    # float32.
     dtype: str = "auto"
 
     def __post_init__(self) -> None:
@@ -72,17 +74,18 @@ class DecoderReading:
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig(DecoderReading):
-    """How a decoder-only language model makes term weights of a text.
+    """How a decoder-only language model makes term weights of a text."""
 
-    ``max_length`` tokens of a text, counting prefix, BOS and EOS, and one reading where the text
-    is echoed. ``logs`` as in ``MaskedLmConfig``. ``shift`` is taken from each logit. ``top_k``
-    weights of a text are kept, all where it is 0. ``lora`` is an adapter, a folder or a hub id.
-    """
-
+    # Tokens of a text that count: prefix, BOS and EOS too, and one reading where the text is
+    # echoed; 3 or more.
     max_length: int = 256
+    # Logarithms of the activation, 1 or 2; 0: what the checkpoint says, else 1.
     logs: int = 0
+    # Taken from each logit; 0 or more.
     shift: float = 0.0
+    # The largest weights of a text that are kept; 0: all.
     top_k: int = 0
+    # An adapter, a folder or a hub id; empty: none.
     lora: str = ""
 
     def __post_init__(self) -> None:

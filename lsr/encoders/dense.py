@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lsr.backbones.checkpoint import HUB_ID, Checkpoint
 from lsr.backbones.pooled import DenseConfig, PooledTransformer
-from lsr.corpus.readers import user_path
+from lsr.corpus.files import user_path
 from lsr.encoders.encoder import fingerprint
 from lsr.errors import InputError, UsageError
 from lsr.settings import changed, configure
@@ -112,11 +112,10 @@ class TransformerEncoder(DenseEncoder):
 
 @dataclass(frozen=True, slots=True)
 class ConcatenationConfig:
-    """``weight`` multiplies the second encoder's part of a query; it is tuned on held-out queries.
+    """How much the second encoder counts."""
 
-    SPAR's published weights go from 0.001 to 1.43, by the lengths of the two encoders' vectors.
-    """
-
+    # Multiplies its part of a query, above 0; it is tuned on held-out queries. SPAR's published
+    # weights go from 0.001 to 1.43, by the lengths of the two encoders' vectors.
     weight: float = 1.0
 
     def __post_init__(self) -> None:

@@ -24,14 +24,15 @@ class LiteralTerms:
     2009, eq. 3.15), added to the model's weights, leaves to the model what BM25 misses, as in
     CLEAR (Gao et al. 2021, "Complement Lexical Retrieval Model with Semantic Residual Embeddings").
     IDF is the query's part. Stop words and punctuation get nothing and do not count for |d|.
-
-    ``length`` is the mean |d| of the training documents, so that weights do not depend on the
-    collection.
     """
 
+    # Of which the text's terms are.
     vocabulary: Vocabulary
+    # The largest that a term can come near.
     weight: float
+    # Mean |d| of the training documents, so that weights do not depend on the collection.
     length: float
+    # k1 saturates term frequency, b normalises by length, as in Bm25Config.
     k1: float = 0.9
     b: float = 0.4
 

@@ -43,40 +43,47 @@ TOKEN_BUDGET = {"cpu": 1024, "cuda": 65_536}
 
 @dataclass(frozen=True, slots=True)
 class MaskedLmConfig:
-    """How logits become term weights.
+    """How logits become term weights."""
 
-    ``max_length`` tokens of a text count, prefix and special tokens included. ``logs`` is 1 or 2
-    logarithms and ``pool`` is ``max``, ``sum``, or ``cls`` for the first position alone.
-    ``max_length=0``, ``logs=0``, ``pool=auto`` and ``top_k=-1`` take what the checkpoint's
-    sentence-transformers settings say, else 256, 1, ``max`` and 0.
-    ``shift`` is subtracted from each logit, and each position keeps its ``position_top_k`` largest
-    (0: all). ``threshold``, ``top_k`` and ``prune`` are those of ``TermPruning``, ``special`` that
-    of ``special_terms``. ``positions=text`` pools no special tokens and no prefix, ``no-prefix`` no
-    prefix. ``own_terms`` keeps only terms that occur in the text, ``fold=case-space`` joins terms
-    that differ by case or leading space, by the larger weight. ``prefix`` stands before each text.
-    ``head=embeddings`` projects onto the input embeddings. ``importance=epic`` weighs positions and
-    documents as EPIC does. ``literal`` adds ``LiteralTerms`` of that weight, ``literal_length``
-    being their ``length``; -1 and 0 take what the checkpoint says, else none and 100.
-    ``trust_remote_code`` lets the checkpoint's own code run.
-    """
-
+    # Tokens of a text that count, prefix and special tokens included, 3 or more; 0: what the
+    # checkpoint's sentence-transformers settings say, else 256.
     max_length: int = 0
+    # Logarithms of the activation, 1 or 2; 0: what the checkpoint says, else 1.
     logs: int = 0
+    # Over positions: "max", "sum", or "cls" for the first position alone; "auto": what the
+    # checkpoint says, else "max".
     pool: str = "auto"
+    # Subtracted from each logit; 0 or more.
     shift: float = 0.0
+    # The largest logits that each position keeps; 0: all.
     position_top_k: int = 0
+    # Weights up to here are dropped, as ``TermPruning`` does; 0: none.
     threshold: float = 0.0
+    # The largest weights of a text that are kept, likewise; 0: all, -1: what the checkpoint says,
+    # else all.
     top_k: int = -1
+    # Weights below this share of the text's largest are dropped, likewise; 0: none.
     prune: float = 0.0
+    # Special tokens: "keep", "drop" or "drop-first", as ``special_terms`` does.
     special: str = "keep"
+    # The positions that are pooled: "all", "no-prefix", or "text" for neither special tokens nor
+    # the prefix.
     positions: str = "all"
+    # Keep only terms that occur in the text.
     own_terms: bool = False
+    # "case-space" joins terms that differ by case or leading space, by the larger weight; "none".
     fold: str = "none"
+    # Stands before each text.
     prefix: str = ""
+    # The projection: "mlm", the model's own, or "embeddings", the input embeddings.
     head: str = "mlm"
+    # "epic" weighs positions and documents as EPIC does; "none".
     importance: str = "none"
+    # Weight of the added ``LiteralTerms``, 0 for none; -1: what the checkpoint says, else none.
     literal: float = -1.0
+    # Their ``length``, mean terms of a document; 0: what the checkpoint says, else 100.
     literal_length: float = 0.0
+    # Let the checkpoint's own code run.
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.declared import side_checkpoint
-from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
-from lsr.encoders.encoder import SparseEncoder, trusts_code
+from lsr.encoders.decoder import DecoderConfig
 from lsr.encoders.masked_lm import MaskedLmConfig
-from lsr.encoders.packaged import DEFAULT_ENCODER, packaged_checkpoint
+from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.encoders.term_lookup import BinaryConfig, TableConfig
 from lsr.encoders.term_weighting import TermWeightingConfig
-from lsr.encoders.two_sided import SIDES, TwoSided, load_two_sided, spell_side
-from lsr.errors import UsageError
-from lsr.settings import changed, configure, spell
+from lsr.encoders.two_sided import SIDES, TwoSided, spell_side
+from lsr.settings import changed, spell
 
 NON_COMMERCIAL = "CC-BY-NC-SA-4.0"
 APACHE = "Apache-2.0"
@@ -34,20 +30,23 @@ DEEP_IMPACT = TermWeightingConfig(
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One published model or family.
+    """One published model or family."""
 
-    ``hub`` is its Hugging Face id, or None where no checkpoint of it can be fetched; ``query_hub``
-    that of the query side, where it has a model of its own. ``packaged`` models come with this
-    package.
-    """
-
+    # By which it is called in an encoder's name.
     name: str
+    # The settings that its paper or card asks for.
     config: TwoSided | DecoderConfig
+    # Authors, year and identifier.
     paper: str
+    # Its Hugging Face id; None where no checkpoint of it can be fetched.
     hub: str | None
+    # Of the weights: an SPDX name, or where it stands.
     licence: str
+    # What is special about it, in sentences for a table.
     handling: str
+    # Hugging Face id of the query side, where it has a model of its own.
     query_hub: str | None = None
+    # Whether it comes with this package.
     packaged: bool = False
 
     @property
@@ -102,7 +101,7 @@ def _packaged() -> Iterable[Preset]:
         TwoSided(MaskedLmConfig(max_length=256, special="drop"), TableConfig(idf="both")),
         INFERENCE_FREE,
         None,
-        "in its model card",
+        APACHE,
         "Ships with this package and needs neither a network nor torch; queries are weighed by a "
         "table, without a model; special tokens get no weight.",
         packaged=True,
@@ -378,43 +377,9 @@ def _decoders() -> Iterable[Preset]:
     )
 
 
+# What there is, by name; ``lsr.encoders.preset_loader`` loads it.
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for family in (_packaged, _term_weighting, _projections, _splade, _open_models, _decoders)
     for preset in family()
 }
-
-
-def preset_of_hub_id(model: str) -> Preset | None:
-    """The preset of that hub id, whatever its case."""
-    for preset in PRESETS.values():
-        if preset.hub and preset.hub.casefold() == model.casefold():
-            return preset
-    return None
-
-
-def load_preset(preset: Preset, model: str, options: Mapping[str, str]) -> SparseEncoder:
-    """The preset's encoder, over its hub id, or over ``model`` where that is not empty.
-
-    Raises:
-        UsageError: there is no hub id and no model, or the query side's own model is not there.
-    """
-    named = model or (preset.name if preset.packaged else preset.hub)
-    if not named:
-        raise UsageError(
-            f"no checkpoint of {preset.name!r} can be fetched; write {preset.name}:FOLDER"
-        )
-    if isinstance(preset.config, DecoderConfig):
-        return DecoderEncoder.load(named, configure(DecoderConfig, options, preset.config))
-    packaged = preset.packaged and not model
-    code = trusts_code(options)
-    checkpoint = packaged_checkpoint(named) if packaged else Checkpoint.resolve(named, code)
-    needs_own = preset.query_hub is not None and "query.checkpoint" not in options
-    if needs_own and not side_checkpoint(checkpoint, "query"):
-        if named != preset.hub:
-            raise UsageError(
-                f"the queries of {preset.name!r} go through a model of their own; "
-                f"add ,query.checkpoint=FOLDER, or ={preset.query_hub}"
-            )
-        options = {**options, "query.checkpoint": str(preset.query_hub)}
-    return load_two_sided(preset.name, preset.config, checkpoint, options)

@@ -24,12 +24,11 @@ from lsr.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class BinaryConfig:
-    """``weight`` for each term that occurs; with ``counts`` times how often it occurs.
+    """One weight for each term that occurs."""
 
-    The unified LSR framework learns one weight for all terms; SPLADE-doc's is 1.
-    """
-
+    # Above 0. The unified LSR framework learns one for all terms; SPLADE-doc's is 1.
     weight: float = 1.0
+    # Times how often the term occurs.
     counts: bool = False
 
     def __post_init__(self) -> None:
@@ -39,17 +38,17 @@ class BinaryConfig:
 
 @dataclass(frozen=True, slots=True)
 class TableConfig:
-    """``idf`` is ``checkpoint`` (its table), ``collection`` (estimated), ``both`` or ``auto``.
+    """Where a table of term weights comes from."""
 
-    ``auto`` takes the checkpoint's table where there is one: idf.json, else the query module of a
-    sentence-transformers Router, else query_token_weights.txt. ``both`` reads the table as the IDF
-    of ``prior`` documents that every collection begins with, as ``informed_idf`` says. ``missing``
-    is the weight of a term that the table leaves out; ``auto`` is 0, as in sentence-transformers,
-    but 1 for query_token_weights.txt, which lists only what differs from 1.
-    """
-
+    # "checkpoint": its table; "collection": estimated; "both": the table as the IDF of ``prior``
+    # documents that every collection begins with, as ``informed_idf`` says. "auto": the
+    # checkpoint's table where there is one (idf.json, else the query module of a
+    # sentence-transformers Router, else query_token_weights.txt), else estimated.
     idf: str = "auto"
+    # Weight of a term that the table leaves out, 0 or more; "auto": 0, as in sentence-transformers,
+    # but 1 for query_token_weights.txt, which lists only what differs from 1.
     missing: str = "auto"
+    # Documents, 1 to 10⁹; for "both" only.
     prior: int = 5000
 
     def __post_init__(self) -> None:

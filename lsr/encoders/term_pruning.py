@@ -34,15 +34,14 @@ LEFT_OUT = ("none", "punctuation", "tilde")
 
 @dataclass(frozen=True, slots=True)
 class TermPruning:
-    """Terms that are kept, in this order.
+    """Terms that are kept: ``prune`` first, then ``threshold``, then ``top_k``; 0 is off."""
 
-    ``prune`` drops what weighs less than that share of the text's largest weight (OpenSearch's
-    ``prune_ratio``, in [0, 1)), ``threshold`` what weighs no more than that, and ``top_k`` all but
-    the k largest weights; of equal weights the smaller term ids stay. 0 switches each off.
-    """
-
+    # Drop what weighs no more than this; 0 or more.
     threshold: float = 0.0
+    # Drop all but the k largest weights of a text; of equal weights the smaller term ids stay.
     top_k: int = 0
+    # Drop what weighs less than this share, 0 to below 1, of the text's largest weight:
+    # OpenSearch's ``prune_ratio``.
     prune: float = 0.0
 
     def __post_init__(self) -> None:

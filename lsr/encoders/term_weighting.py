@@ -44,21 +44,23 @@ HEADS = (
 
 @dataclass(frozen=True, slots=True)
 class TermWeightingConfig:
-    """How the number of each position becomes a term's weight.
+    """How the number of each position becomes a term's weight."""
 
-    ``max_length`` tokens of a text count, special tokens included. ``activation`` is ``relu`` or
-    ``softplus``, and ``logs`` 0 or 1 logarithms follow. ``pool`` makes one weight of a term's
-    several: ``max``, ``sum``, or ``first``. ``special``, ``leave_out`` and the options of
-    ``TermPruning`` leave out terms; ``pieces=first`` weighs only the first piece of each word.
-    """
-
+    # Tokens of a text that count, special ones included; 3 or more.
     max_length: int = 256
+    # "relu" or "softplus".
     activation: str = "relu"
+    # Logarithms that follow: 0 or 1.
     logs: int = 0
+    # One weight of a term's several: "max", "sum" or "first".
     pool: str = "max"
+    # Special tokens: "keep", "drop" or "drop-first", as ``special_terms`` does.
     special: str = "drop"
+    # Terms that get no weight: "none", "punctuation" or "tilde", as ``left_out_terms`` says.
     leave_out: str = "none"
+    # "first" weighs only the first piece of each word, "all" every piece.
     pieces: str = "all"
+    # Those of ``TermPruning``; 0 switches each off.
     threshold: float = 0.0
     top_k: int = 0
     prune: float = 0.0

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.term_pooling import owners
-from lsr.sparse import SparseBatch
+from lsr.sparse import LARGEST_WEIGHT, SparseBatch
 
 CHECKED = 1_000
-# What is stored is float16; larger weights are cut to its largest number.
-LARGEST_WEIGHT = 65504.0
 TOP_TERMS = 10
 # Shares of documents, of the vocabulary, and of the top terms above which a warning is due.
 MOST_EMPTY = 0.1
@@ -29,21 +27,21 @@ NOT_FINITE = (
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the vectors of ``documents`` texts look like; blank texts don't count.
+    """What the vectors of some texts look like; blank texts don't count. Shares are 0 to 1."""
 
-    ``non_zeros`` is the mean number of active dimensions. ``empty`` is the share, 0 to 1, of
-    vectors without any. ``saturated`` is the share of vectors that have more than half of the
-    vocabulary active, or a weight that float16 can't tell from larger ones (65504 or more).
-    ``alike`` is the share of all top terms (the ten heaviest of each distinct text) that the ten
-    most frequent of them make up: 1 where all texts have the same ones, 0 for fewer than ten
-    texts. ``warning`` says in one sentence what looks wrong, "" where nothing does.
-    """
-
+    # How many texts were looked at.
     documents: int
+    # Mean number of active dimensions.
     non_zeros: float
+    # Share of vectors without any.
     empty: float
+    # Share of vectors that have more than half of the vocabulary active, or a weight that float16
+    # can't tell from larger ones (65504 or more).
     saturated: float
+    # Share of all top terms (the ten heaviest of each distinct text) that the ten most frequent of
+    # them make up: 1 where all texts have the same ones, 0 for fewer than ten texts.
     alike: float
+    # What looks wrong, in one sentence; empty where nothing does.
     warning: str
 
     def sentence(self) -> str:

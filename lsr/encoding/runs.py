@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoding.document_encoders import DocumentEncoders
 from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows

@@ -8,44 +8,49 @@ from lsr.errors import UsageError
 from lsr.settings import check_choice, check_length, check_range
 from lsr.train.config_file import STRICT
 from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
-
-REGULARIZERS = ("flops", "l1", "l0-flops", "idf-flops", "df-flops")
+from lsr.train.regularizer_registry import REGULARIZERS
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """What is trained.
 
-    ``base`` is the checkpoint that training begins with: a folder or a hub id. ``queries`` says
-    how queries are encoded: ``model`` (bi-encoder, by the same model), ``idf`` (inference-free: a
-    fixed table), ``learned`` (the table is trained too), ``binary`` (weight 1). ``idf`` is where
-    the table begins: ``training`` estimates it from the training documents, else a checkpoint
-    with a table. ``logs`` is 1, or 2 for the l0 activation. ``max_length`` and ``query_length``
-    are tokens of a text in training, ``export_length`` those that the exported encoder reads;
-    ``literal`` is the weight of documents' literal terms (``lsr.encoders.literal_terms``; 0: none).
-    ``top_k`` keeps the k largest weights of a document (0: all), in training and in
-    the exported model. ``dropout`` is the probability of all dropout layers. ``base_share`` of
-    the weights of ``base`` go into the exported ones, the rest being trained: their average does
-    better away from the training data (Wortsman et al. 2022). ``base_name``
-    and ``base_licence`` are for the model card, where ``base`` is a folder. With ``lora`` or
-    ``decoder`` the base is a decoder-only language model, of which an adapter is trained; what is
-    not given of the two keeps its defaults.
+    With ``lora`` or ``decoder`` the base is a decoder-only language model, of which an adapter is
+    trained; what is not given of the two keeps its defaults.
     """
 
+    # The checkpoint that training begins with: a folder or a hub id.
     base: str
+    # Its name and licence in the model card; an empty name is ``base``, which may be a folder.
     base_name: str = ""
     base_licence: str = "not stated"
+    # How queries are encoded: "model" (bi-encoder, by the same model), "idf" (inference-free: a
+    # fixed table), "learned" (the table is trained too) or "binary" (weight 1).
     queries: str = "idf"
+    # Where the table begins: "training" estimates it from the training documents, else it is that
+    # of a checkpoint, a folder or a hub id.
     idf: str = "training"
+    # Logarithms of the activation: 1, or 2 for the l0 activation.
     logs: int = 1
+    # Weight of documents' literal terms (lsr.encoders.literal_terms), 0 or more; 0: none.
     literal: float = 0.0
+    # Tokens of a document that count in training, special ones included; 3 or more.
     max_length: int = 128
+    # Tokens of a query that count in training, with queries = "model"; 3 or more.
     query_length: int = 64
+    # Tokens of a text that the exported encoder reads; 3 or more.
     export_length: int = 256
+    # The largest weights of a document that are kept, in training and in the exported model; with
+    # queries = "model" those of a query too. 0: all.
     top_k: int = 0
+    # Probability of all dropout layers, 0 to 0.9.
     dropout: float = 0.0
+    # Share of the weights of ``base`` in the exported ones, 0 to 0.99, the rest being trained:
+    # their average does better away from the training data (Wortsman et al. 2022).
     base_share: float = 0.0
+    # The adapter of a decoder-only base.
     lora: LoraConfig | None = None
+    # How a decoder-only base reads texts.
     decoder: DecoderStudentConfig | None = None
     __pydantic_config__ = STRICT
 
@@ -79,14 +84,13 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """A file of training pairs (JSONL: query, positive), or a BEIR folder with train qrels.
+    """Where training pairs come from."""
 
-    ``limit`` pairs are taken (0: all), drawn by ``seed`` of the run. ``licence`` goes into the
-    model card.
-    """
-
+    # A file of pairs (JSONL: query, positive), or a BEIR folder with train qrels.
     path: str
+    # Pairs that are taken, drawn by the seed of the run; 0: all.
     limit: int = 0
+    # Licence of the data, for the model card.
     licence: str = "not stated"
     __pydantic_config__ = STRICT
 
@@ -96,16 +100,15 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class BatchConfig:
-    """What a step sees.
+    """What a step sees."""
 
-    ``queries`` of them, each with its positive and ``negatives`` mined ones. ``order`` is
-    ``random``, or ``topics``: queries whose mined documents are each other's positives come
-    together, so that a batch is its own hard negatives (Hofstätter et al. 2021, "Efficiently
-    Teaching an Effective Dense Retriever with Balanced Topic Aware Sampling").
-    """
-
+    # Queries of a step, each with its positive; 1 or more.
     queries: int = 32
+    # Mined negatives of each query; 0 or more.
     negatives: int = 0
+    # "random", or "topics": queries whose mined documents are each other's positives come together,
+    # so that a batch is its own hard negatives (Hofstätter et al. 2021, "Efficiently Teaching an
+    # Effective Dense Retriever with Balanced Topic Aware Sampling").
     order: str = "random"
     __pydantic_config__ = STRICT
 
@@ -117,9 +120,11 @@ class BatchConfig:
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """A teacher: ``bm25``, ``dense:MODEL``, ``cross-encoder:MODEL``, or a sparse encoder's name."""
+    """One of the models whose scores the student learns."""
 
+    # "bm25", "dense:MODEL", "cross-encoder:MODEL", or a sparse encoder's name.
     name: str
+    # Of its scores in the sum of all teachers; 0 or more.
     weight: float = 1.0
     __pydantic_config__ = STRICT
 
@@ -129,16 +134,17 @@ class TeacherConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """A loss: ``kl``, ``margin-mse`` or ``info-nce``, and its weight in the sum.
+    """A ranking loss (``lsr.train.losses``)."""
 
-    ``candidates`` are a query's own ``list`` (positive and negatives), or every document of the
-    ``batch``. ``temperature`` divides scores: those of student and teacher in ``kl``, the
-    student's in ``info-nce``; ``margin-mse`` has none.
-    """
-
+    # "kl", "margin-mse" or "info-nce".
     name: str
+    # In the sum of all losses; 0 or more.
     weight: float = 1.0
+    # Divides scores: those of student and teacher in kl, the student's in info-nce; margin-mse has
+    # none. Above 0.
     temperature: float = 1.0
+    # What a query is ranked over: its own "list" (positive and negatives), or every document of the
+    # "batch".
     candidates: str = "batch"
     __pydantic_config__ = STRICT
 
@@ -153,21 +159,23 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class SparsityConfig:
-    """How one side is made sparse.
+    """How one side is made sparse."""
 
-    ``regularizer`` is one of ``lsr.train.regularizers``, or ``none``; ``strength`` its factor,
-    reached quadratically over the share ``warm_up`` of all steps. ``target_nnz`` takes the place
-    of ``strength``: a controller then finds it, beginning at ``initial``. ``threshold`` is that of
-    ``l0-flops``. ``by_place`` penalises each place of the list (the positives, the first
-    negatives, ...) on its own, as OpenSearch's code does.
-    """
-
+    # One of lsr.train.regularizer_registry, or "none".
     regularizer: str = "none"
+    # Factor of the regularizer, 0 or more.
     strength: float = 0.0
+    # Mean non-zeros of a vector that are wanted, 1 or more, in place of ``strength``, which a
+    # controller then finds; 0: no target.
     target_nnz: float = 0.0
+    # Share of all steps, 0 to 1, over which the strength rises quadratically.
     warm_up: float = 0.33
+    # The strength at which the controller begins, above 0; for ``target_nnz`` only.
     initial: float = 0.01
+    # Non-zeros that a vector may have for free, 0 or more; for l0-flops only.
     threshold: int = 0
+    # Penalise each place of the list (the positives, the first negatives, ...) on its own, as
+    # OpenSearch's code does; not with df-flops.
     by_place: bool = False
     __pydantic_config__ = STRICT
 
@@ -192,17 +200,19 @@ class SparsityConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW (Loshchilov and Hutter 2019); the rate rises over ``warm_up``, then falls to 0.
+    """AdamW (Loshchilov and Hutter 2019); the rate rises over ``warm_up``, then falls to 0."""
 
-    ``warm_up`` is a share of ``steps``. ``table_rate`` is that of a learned query table.
-    ``max_norm`` clips the gradient (0: not).
-    """
-
+    # Updates of the weights; 1 or more.
     steps: int
+    # Largest learning rate of the model; 0 or more.
     learning_rate: float = 2e-5
+    # The same of a learned query table.
     table_rate: float = 1e-3
+    # AdamW's; 0 or more.
     weight_decay: float = 0.01
+    # Share of ``steps``, 0 to 1.
     warm_up: float = 0.06
+    # A longer gradient is shortened to this norm; 0: it is not.
     max_norm: float = 1.0
     __pydantic_config__ = STRICT
 
@@ -217,19 +227,21 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class MiningConfig:
-    """Where negatives and topic batches come from.
+    """Where negatives and topic batches come from: documents that are ranked high."""
 
-    ``retriever`` is the encoder that ranks the training documents. ``pool`` of the ranks ``first``
-    to ``depth`` are drawn for each query; with ``margin`` above 0, only of those that the teachers
-    score at most that share of the positive, as others may well be answers too. ``rounds`` is how
-    often this is done, evenly over the training: every round but the first asks the student.
-    """
-
+    # The encoder that ranks the training documents in the first round, by its name.
     retriever: str = "bm25"
+    # The last and the first rank that is drawn from, counted from 1; depth is at most 10,000.
     depth: int = 100
     first: int = 1
+    # Documents that are drawn for each query, after those are left out that answer it; 1 or more.
     pool: int = 30
+    # Leave out a document, too, that the teachers score above this share of the query's positive,
+    # as it may well be an answer that nobody judged: TopK-PercPos of Moreira et al. 2024
+    # (arXiv:2407.15831), where 0.95 is best. 0: none is left out so.
     margin: float = 0.0
+    # How often documents are mined, evenly over the training, 1 to 100; every round but the first
+    # asks the student as it is then.
     rounds: int = 1
     __pydantic_config__ = STRICT
 
@@ -243,15 +255,16 @@ class MiningConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """Scoring during training: every ``every`` steps (0: never) and at the end.
+    """Scoring during training, and at its end."""
 
-    ``dataset`` is a BEIR folder or ir_datasets id and ``split`` its qrels; without one, the judged
-    set are the pairs of the share ``held_out`` of the queries, which are never trained on.
-    """
-
+    # Steps from one scoring to the next; 0: never.
     every: int = 500
+    # A BEIR folder or ir_datasets id. Empty: the judged set are the pairs of the queries that are
+    # held out.
     dataset: str = ""
+    # Of its qrels.
     split: str = "test"
+    # Share of the queries, 0 to 0.5, that are never trained on, where there is no ``dataset``.
     held_out: float = 0.005
     __pydantic_config__ = STRICT
 
@@ -262,13 +275,12 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """How a batch is computed.
+    """How a batch is computed."""
 
-    ``gradient_cache`` repeats forward passes instead of keeping them, so that a batch of any size
-    needs the memory of ``chunk_tokens`` a thread. 0 tokens make one chunk a thread.
-    """
-
+    # Repeat forward passes instead of keeping them, so that a batch of any size needs the memory of
+    # a micro-batch a thread (``lsr.train.micro_batches``); it needs ``chunk_tokens``.
     gradient_cache: bool = False
+    # Tokens of a micro-batch, padding included; 0: one micro-batch a thread.
     chunk_tokens: int = 0
     __pydantic_config__ = STRICT
 
@@ -280,30 +292,41 @@ class MemoryConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """A whole run; each table of the TOML file is a field.
+    """A whole run; each table of the TOML file is a field."""
 
-    ``output`` is the folder of the model, its checkpoints and its log; ``seed`` decides samples
-    and order; ``checkpoint_every`` is in steps; teachers' normalised scores are multiplied by
-    ``teacher_scale``; ``anti_zero`` is the strength of that penalty; ``licence`` is the model's,
-    for its card.
-    """
-
+    # What is trained.
     model: ModelConfig
+    # For how many steps, and at which rates.
     optimizer: OptimizerConfig
+    # Training pairs; at least one.
     sources: tuple[SourceConfig, ...]
+    # What is learned; at least one of weight above 0. A loss and its candidates stand once.
     losses: tuple[LossConfig, ...]
+    # Needed by kl, margin-mse and the margin of mining.
     teachers: tuple[TeacherConfig, ...] = ()
+    # Multiplies teachers' normalised scores; above 0.
     teacher_scale: float = 30.0
+    # How documents are made sparse, and queries, with queries = "model".
     documents: SparsityConfig = field(default_factory=SparsityConfig)
     queries: SparsityConfig = field(default_factory=SparsityConfig)
+    # Strength of the penalty on vectors that are all zero (lsr.train.regularizers.anti_zero), with
+    # queries = "model"; 0: none.
     anti_zero: float = 0.0
+    # Of the model, for its card.
     licence: str = "not stated"
+    # What a step sees.
     batches: BatchConfig = field(default_factory=BatchConfig)
+    # Where negatives and topic batches come from.
     mining: MiningConfig = field(default_factory=MiningConfig)
+    # When the student is scored, and on what.
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    # How a batch is computed.
     memory: MemoryConfig = field(default_factory=MemoryConfig)
+    # Folder of the model, its checkpoints and its log.
     output: str = "model"
+    # Decides samples, order and dropout; 0 to 2³² - 1.
     seed: int = 1
+    # In steps; 1 or more.
     checkpoint_every: int = 500
     __pydantic_config__ = STRICT
 

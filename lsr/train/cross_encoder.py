@@ -23,13 +23,15 @@ from lsr.settings import check_length
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.vector_cache import OnProgress, no_progress
 
-CHUNK = 256
+PAIRS_AT_A_TIME = 256
 
 
 @dataclass(frozen=True, slots=True)
 class CrossEncoderConfig:
-    """``max_length`` tokens of query and document together; the longer of the two is cut."""
+    """How a cross-encoder reads a pair."""
 
+    # Tokens of query and document together, special ones included; the longer of the two is cut.
+    # 3 or more.
     max_length: int = 512
 
     def __post_init__(self) -> None:
@@ -151,8 +153,8 @@ class CrossEncoderTeacher:
         there = documents >= 0
         wanted = np.unique(keys[there])
         missing = [key for key in wanted.tolist() if key not in self._file.scores]
-        for start in range(0, len(missing), CHUNK):
-            part = missing[start : start + CHUNK]
+        for start in range(0, len(missing), PAIRS_AT_A_TIME):
+            part = missing[start : start + PAIRS_AT_A_TIME]
             pairs = [
                 (self._corpus.queries[key // width], self._corpus.documents[key % width])
                 for key in part

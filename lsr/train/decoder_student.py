@@ -36,16 +36,15 @@ ADAPTER = "default"
 
 @dataclass(frozen=True, slots=True)
 class LoraConfig:
-    """A low-rank adapter: W becomes W + alpha / rank B A (Hu et al. 2022, eq. 3).
+    """A low-rank adapter: W becomes W + alpha / rank B A (Hu et al. 2022, eq. 3)."""
 
-    ``rank`` is the rows of A; ``alpha`` scales the update; ``dropout`` is the share of A's inputs
-    that is left out of a training step; ``targets`` are the modules that are adapted, by the end
-    of their names.
-    """
-
+    # Rows of A; 1 or more.
     rank: int = 16
+    # Scales the update; 1 or more.
     alpha: int = 32
+    # Share of A's inputs that is left out of a training step, 0 to below 1.
     dropout: float = 0.05
+    # The modules that are adapted, by the end of their names.
     targets: list[str] = field(default_factory=lambda: list(LINEAR))
     __pydantic_config__ = STRICT
 
@@ -61,14 +60,12 @@ class LoraConfig:
 
 @dataclass(frozen=True, slots=True)
 class DecoderStudentConfig(DecoderReading):
-    """How a decoder-only student reads texts, in training as afterwards, and what of it is trained.
+    """How a decoder-only student reads texts, in training as afterwards, and what is trained."""
 
-    ``train_projection`` trains the vocabulary projection as a whole too, apart from the input
-    embeddings where the model ties the two; the adapter then holds a copy of it.
-    ``gradient_checkpointing`` computes states twice instead of keeping them, for less memory.
-    """
-
+    # Train the vocabulary projection as a whole too, apart from the input embeddings where the
+    # model ties the two; the adapter then holds a copy of it.
     train_projection: bool = False
+    # Compute states twice instead of keeping them, for less memory.
     gradient_checkpointing: bool = False
     __pydantic_config__ = STRICT
 
@@ -191,10 +188,8 @@ class DecoderStudent:
         head = trained[ADAPTER]
         return head.weight[:terms], None if head.bias is None else head.bias[:terms]
 
-    def export(
-        self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
-    ) -> None:
-        """Write the adapter in peft's layout, and the card.
+    def export(self, folder: Path, settings: Exported, table: NDArray[np.float32] | None) -> None:
+        """Write the adapter in peft's layout.
 
         It names the model that it was trained on by the hub id or the folder that was given.
 
@@ -215,7 +210,6 @@ class DecoderStudent:
                 metadata={"format": "pt"},
             )
             self._adapted.peft_config[ADAPTER].save_pretrained(new)
-            (new / "README.md").write_text(card, encoding="utf-8")
 
     def encoder_name(self, folder: str, settings: Exported) -> str:
         """The name under which the adapter in a folder encodes as it was trained to."""

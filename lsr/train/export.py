@@ -10,7 +10,7 @@ sentence-transformers reads to make a SparseEncoder of them:
     document_1_SpladePooling/config.json
     query_0_SparseStaticEmbedding/          the table, and the tokenizer once more
     idf.json                                the table by token, as OpenSearch reads it
-    README.md                               the model card
+    README.md                               the model card, which ``lsr.train.run`` puts there
 """
 
 from __future__ import annotations
@@ -51,29 +51,27 @@ POOLING = "sentence_transformers.sparse_encoder.models.SpladePooling"
 STATIC = "sentence_transformers.sparse_encoder.models.SparseStaticEmbedding"
 ROUTER = "sentence_transformers.models.Router"
 QUERY_FOLDER = "query_0_SparseStaticEmbedding"
-# No logit outweighs it, and float16 holds it.
+# No logit outweighs it, and float16 holds it, in which others may store it.
 NEVER = -1e4
-
-DType = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """How the encoder weighs texts.
+    """How the encoder weighs texts, by max-pooled logits."""
 
-    ``queries`` go through the ``model`` as documents do, or through a ``table`` of term weights.
-    Weights are max-pooled logits under ``logs`` logarithms, 1 or 2. ``max_length`` tokens of a text
-    count, special tokens included. ``top_k`` terms of a vector stay, of documents and queries
-    alike, for sentence-transformers knows only one cap; 0 is all. ``literal`` is the weight of the
-    literal terms of documents and ``literal_length`` their ``length``
-    (``lsr.encoders.literal_terms``), of which sentence-transformers knows nothing.
-    """
-
+    # Queries go through the "model" as documents do, or through a "table" of term weights.
     queries: Literal["model", "table"] = "model"
+    # Logarithms of the activation: 1 or 2.
     logs: int = 1
+    # Tokens of a text that count, special ones included; 3 or more.
     max_length: int = 256
+    # The largest weights of a vector that stay, of documents and queries alike, for
+    # sentence-transformers knows only one cap; 0: all.
     top_k: int = 0
+    # Weight of the literal terms of documents (lsr.encoders.literal_terms), of which
+    # sentence-transformers knows nothing; 0: none.
     literal: float = 0.0
+    # Their ``length``: mean terms of a training document.
     literal_length: float = 0.0
 
     def __post_init__(self) -> None:
@@ -91,12 +89,10 @@ def export_encoder(
     vocabulary: Vocabulary,
     settings: Exported,
     table: NDArray[np.float32] | None,
-    card: str,
-    dtype: DType = "float32",
 ) -> None:
     """Write the folder; it appears whole or not at all, in place of an earlier export.
 
-    All readers compute in float32, also from weights stored as float16. Rows of the projection
+    Weights are stored as float32, in which all readers compute. Rows of the projection
     behind the vocabulary are left out. With a table, documents get no weight for special tokens,
     which no query has: their bias is so low that they never become active, where the projection
     has a bias. ``model`` stays as it is, and so does the state of torch's random numbers.
@@ -108,23 +104,20 @@ def export_encoder(
         settings: how it weighs texts.
         table: float32 (V,), the weight of each term of a query, or None where queries go through
             the model. Negative weights and those of special tokens become 0.
-        card: text of README.md.
-        dtype: how weights are stored.
 
     Raises:
         UsageError: the folder holds something other than an earlier export, or table and settings
             don't go together.
-        InputError: a weight is not finite in that type, the table does not fit the vocabulary, or
+        InputError: a weight is not finite, the table does not fit the vocabulary, or
             the model or the tokenizer lacks what the formats need.
     """
-    check_choice("dtype", dtype, ("float32", "float16"))
     if (table is not None) != (settings.queries == "table"):
         raise UsageError(
             f"queries={settings.queries} and {'a' if table is not None else 'no'} table were "
             "given; give a table with queries=table, and only then"
         )
     weights = None if table is None else _checked(table, vocabulary)
-    copied = _inference_copy(model, vocabulary, dtype, drop_special=table is not None)
+    copied = _inference_copy(model, vocabulary, drop_special=table is not None)
     length = longest_input(copied, settings.max_length)
     with appearing(folder, "modules.json") as new:
         write_transformer(new, copied, vocabulary, length)
@@ -137,7 +130,6 @@ def export_encoder(
             modules = {"": ROUTER}
         write_modules(new, modules)
         write_json(new / "config_sentence_transformers.json", _sentence_transformers(settings))
-        (new / "README.md").write_text(card, encoding="utf-8")
 
 
 def _checked(table: NDArray[np.float32], vocabulary: Vocabulary) -> NDArray[np.float32]:
@@ -159,9 +151,7 @@ def _checked(table: NDArray[np.float32], vocabulary: Vocabulary) -> NDArray[np.f
     return weights
 
 
-def _inference_copy(
-    model: PreTrainedModel, vocabulary: Vocabulary, dtype: DType, drop_special: bool
-) -> Any:
+def _inference_copy(model: PreTrainedModel, vocabulary: Vocabulary, drop_special: bool) -> Any:
     """The model on the CPU, for saving only, with a row of the projection for each term."""
     transformers()
     import torch
@@ -182,11 +172,10 @@ def _inference_copy(
     state = {}
     for name, tensor in trained.state_dict().items():
         if tensor.is_floating_point():
-            tensor = tensor.to(getattr(torch, dtype))
+            tensor = tensor.float()
             if not tensor.isfinite().all():
                 raise InputError(
-                    f"the weights {name} are not all finite as {dtype}; store them as float32, and "
-                    "if they are not finite there either, train with a lower learning rate"
+                    f"the weights {name} are not all finite; train with a lower learning rate"
                 )
         # resize_token_embeddings forgets one of the two biases of models whose weights aren't tied.
         few = tensor if tensor.shape == wanted[name].shape else tensor[: vocabulary.size]

@@ -12,13 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from lsr.errors import UsageError
-
-Pairs = Literal["positive", "all"]
 
 
 def match(queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
@@ -59,42 +56,31 @@ def margin_mse(
     student: torch.Tensor,
     teacher: torch.Tensor,
     allowed: torch.Tensor | None = None,
-    pairs: Pairs = "positive",
 ) -> torch.Tensor:
     """Squared difference between the student's and the teacher's margin, averaged over pairs.
 
-    ``pairs="positive"``: margins of column 0, the positive, over each other candidate, averaged
-    over those (Hofstätter et al. 2020, "Improving Efficient Neural Ranking Models with
-    Cross-Architecture Knowledge Distillation", eq. 3, one negative there). A query whose positive
-    doesn't count adds zero. ``pairs="all"``: the mean over all n² ordered pairs of the n candidates
-    that count, a candidate with itself included, as in naver/splade's ``hf/trainers.py``; it equals
-    twice the variance of student - teacher, which is how it is computed.
+    Hofstätter et al. 2020 ("Improving Efficient Neural Ranking Models with Cross-Architecture
+    Knowledge Distillation", eq. 3) have one pair, the positive and a negative. Here, as in
+    naver/splade's ``hf/trainers.py``, it is the mean over all n² ordered pairs of the n candidates
+    that count, a candidate with itself included. It equals twice the variance of
+    student - teacher, which is how it is computed.
 
     Args:
-        student: float (B, C), the positive in column 0.
+        student: float (B, C).
         teacher: (B, C), scores of the same candidates.
         allowed: bool (B, C) or None.
-        pairs: which pairs of candidates have a margin.
 
     Raises:
-        UsageError: shapes differ, or ``pairs`` is unknown.
+        UsageError: shapes differ.
     """
-    if pairs not in ("positive", "all"):
-        raise UsageError(f"pairs is {pairs!r}; allowed is 'positive' or 'all'")
     allowed = _allowed(student, allowed, teacher)
     size = allowed.sum(1)
     counts = size >= 2
-    if pairs == "positive":
-        counts = counts & allowed[:, 0]
     difference = (student[counts] - teacher[counts]).masked_fill(~allowed[counts], 0)
     size = size[counts]
-    if pairs == "positive":
-        errors, number = difference[:, :1] - difference, size - 1
-    else:
-        mean = difference.sum(1, keepdim=True) / size.unsqueeze(1)
-        errors, number = difference - mean, size / 2
-    errors = errors.masked_fill(~allowed[counts], 0)
-    return (errors.square().sum(1) / number).sum() / max(len(student), 1)
+    mean = difference.sum(1, keepdim=True) / size.unsqueeze(1)
+    errors = (difference - mean).masked_fill(~allowed[counts], 0)
+    return (errors.square().sum(1) / (size / 2)).sum() / max(len(student), 1)
 
 
 def kl_divergence(
@@ -102,21 +88,19 @@ def kl_divergence(
     teacher: torch.Tensor,
     temperature: float = 1.0,
     allowed: torch.Tensor | None = None,
-    rescale: bool = False,
 ) -> torch.Tensor:
     """KL(p_teacher ‖ p_student) with p = softmax(scores / temperature), for each query.
 
-    Gradients shrink with 1/temperature²; ``rescale`` multiplies the loss by temperature² against
-    it (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2).
-    sentence-transformers' SparseDistillKLDivLoss has temperature 2 and rescales; naver/splade and
-    OpenSearch's training code have temperature 1, where both are the same.
+    Gradients shrink with 1/temperature². Hinton et al. 2015 ("Distilling the Knowledge in a Neural
+    Network", section 2) multiply the loss by temperature² against it, as sentence-transformers'
+    SparseDistillKLDivLoss does at temperature 2; here the weight of the loss can do so.
+    naver/splade and OpenSearch's training code have temperature 1, where both are the same.
 
     Args:
         student: float (B, C).
         teacher: (B, C), scores of the same candidates.
         temperature: above 0.
         allowed: bool (B, C) or None.
-        rescale: multiply by temperature².
 
     Raises:
         UsageError: shapes differ, or the temperature isn't above 0.
@@ -130,7 +114,7 @@ def kl_divergence(
         for scores in (student, teacher.to(student.dtype))
     )
     surprise = torch.where(theirs > -math.inf, theirs - ours, 0)
-    total = (theirs.exp() * surprise).sum() * (temperature**2 if rescale else 1)
+    total = (theirs.exp() * surprise).sum()
     return total / max(len(student), 1)
 
 

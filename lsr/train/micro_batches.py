@@ -1,4 +1,4 @@
-"""Many texts through the student in chunks: one thread each, or one after the other."""
+"""Many texts through the student in micro-batches: one thread each, or one after the other."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Weighing:
-    """How the student's logits become term weights.
+    """How the student's logits become term weights."""
 
-    ``logs`` logarithms, 1 or 2; ``max_length`` tokens of a text count; ``literal`` adds the text's
-    own terms; ``top_k`` weights of a text are kept (0: all); ``drop_special`` leaves out special
-    tokens.
-    """
-
+    # Logarithms of the activation: 1 or 2.
     logs: int = 1
+    # Tokens of a text that count, special ones included.
     max_length: int = 256
+    # Adds the text's own terms; None: does not.
     literal: LiteralTerms | None = None
+    # The largest weights of a text that are kept; 0: all.
     top_k: int = 0
+    # Leave out special tokens.
     drop_special: bool = False
 
 
@@ -64,19 +64,20 @@ class Encoded:
             self._carry_back(self.weights.grad)
 
 
-class ChunkedEncoder:
-    """Encodes texts with the student, and carries gradients back, a chunk of texts at a time.
+class MicroBatchEncoder:
+    """Encodes texts with the student, and carries gradients back, a micro-batch at a time.
 
-    On a CPU each chunk is computed by one thread, so the results do not depend on how threads
-    share an operation, and gradients are added in the order of the chunks. With ``cached``,
-    forward passes keep nothing and are repeated when the gradient is known (Gao et al. 2021,
-    "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"): memory is that of
-    one chunk a thread, however many texts share a loss.
+    On a CPU each micro-batch is computed by one thread, so the results do not depend on how
+    threads share an operation, and gradients are added in the order of the micro-batches. With
+    ``cached``, forward passes keep nothing and are repeated when the gradient is known: the
+    gradient cache of Gao et al. 2021 ("Scaling Deep Contrastive Learning Batch Size under Memory
+    Limited Setup"), whose micro-batches are called sub-batches, and chunks in its code. Memory is
+    then that of one micro-batch a thread, however many texts share a loss.
 
     Args:
         student: the model.
         weighing: how logits become weights.
-        chunk_tokens: padded tokens in a chunk; 0 for as many chunks as threads.
+        tokens: padded tokens in a micro-batch; 0 for as many micro-batches as threads.
         cached: repeat the forward pass.
         side: whether the texts are documents or queries.
     """
@@ -85,15 +86,15 @@ class ChunkedEncoder:
         self,
         student: Student,
         weighing: Weighing,
-        chunk_tokens: int = 0,
+        tokens: int = 0,
         cached: bool = False,
         side: Side = "document",
     ) -> None:
         self.student = student
         self.weighing = weighing
         self.cached = cached
-        self.chunk_tokens = chunk_tokens
-        self._tokens = student.batcher(side, weighing.max_length, chunk_tokens)
+        self._one_a_thread = not tokens
+        self._batcher = student.batcher(side, weighing.max_length, tokens)
         special = special_terms(student.vocabulary, "drop" if weighing.drop_special else "keep")
         self._special = special if special.any() else None
         self._parameters = [p for p in student.parameters().values() if p.requires_grad]
@@ -101,7 +102,7 @@ class ChunkedEncoder:
     def __call__(self, texts: Sequence[str]) -> Encoded:
         """Term weights of each text, in their order; a blank text has none."""
         student = self.student
-        batches = list(self._tokens(texts) if self.chunk_tokens else self._split(texts))
+        batches = self._split(texts) if self._one_a_thread else list(self._batcher(texts))
         weight, bias = student.projection()
         terms = min(student.vocabulary.size, len(weight))
         projection = VocabularyProjection(weight, bias, terms)
@@ -149,10 +150,10 @@ class ChunkedEncoder:
         return top_k(weights, weighing.top_k) if weighing.top_k else weights
 
     def _split(self, texts: Sequence[str]) -> list[TokenBatch]:
-        return self._tokens.split(texts, torch.get_num_threads())
+        return self._batcher.split(texts, torch.get_num_threads())
 
     def _each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Random numbers are drawn in order, so then no two chunks go at the same time."""
+        """Random numbers are drawn in order, so then no two micro-batches go at the same time."""
         return list(map(work, items)) if self.student.random else map_batches(work, items)
 
     def _weigh(self, batch: TokenBatch, projection: VocabularyProjection) -> torch.Tensor:

@@ -12,7 +12,7 @@ from lsr.encoders.catalogue import load_encoder
 from lsr.errors import UsageError
 from lsr.train.batches import BatchOrder
 from lsr.train.config import TrainingConfig
-from lsr.train.negatives import RANKINGS, Mining, Retrieve, mine
+from lsr.train.negatives import RANKINGS, Retrieve, mine
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.teachers import Teacher
 
@@ -76,15 +76,12 @@ class MiningRounds:
         name = config.retriever
         if number:
             name = self._export(self._output / f"student-of-round-{number}", begins)
-        settings = Mining(
-            config.depth, config.first, config.pool, config.rounds, config.margin or 1.0
-        )
         return mine(
             self._retrieve,
             load_encoder(name),
             self._corpus,
-            settings,
-            self._teacher if config.margin else None,
+            config,
+            self._teacher,
             self._config.seed,
             self._output / RANKINGS,
         )

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lsr.train.export import Exported
 
@@ -26,9 +27,9 @@ PATH = re.compile(
 OTHER = "other"
 READ_WITH_LSR = """\
 ```python
-from lsr.encoders.encoder import load_encoder
+import lsr
 
-encoder = load_encoder({encoder})
+encoder = lsr.load_encoder({encoder})
 documents = encoder.encode_documents(["Cats sleep most of the day and hunt at night."])
 queries = encoder.encode_queries(["animals that hunt at night"])
 scores = queries.to_scipy() @ documents.to_scipy().T
@@ -64,32 +65,41 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """Everything the card says.
+    """Everything the card says; licences are SPDX names, such as ``Apache-2.0``."""
 
-    Licences are SPDX names, such as ``Apache-2.0``. ``config`` is the training's TOML, word for
-    word. ``nnz`` is the mean number of non-zeros of a vector by side, ``flops`` the mean number of
-    terms that a query and a document share; None where they were not measured. ``seconds`` is
-    the time of training on ``hardware``, ``versions`` that of each package by its name, and
-    ``command`` what makes the model again. ``adapter`` is the name by which ``load_encoder`` loads
-    an adapter on a decoder-only language model; other models are loaded by their ``name``.
-    """
-
+    # By which ``load_encoder`` loads the model, and the card calls it.
     name: str
+    # How it weighs texts.
     settings: Exported
+    # Of the model, and of the one that training began with.
     licence: str
     base_model: str
     base_licence: str
+    # What it was trained on.
     sources: Sequence[Source]
+    # The training's TOML, word for word.
     config: str
+    # What makes the model again.
     command: str
     results: Sequence[Result] = ()
+    # ISO 639 codes of the texts.
     languages: Sequence[str] = ("en",)
+    # Mean number of non-zeros of a vector by side; empty: not measured.
     nnz: Mapping[str, float] = field(default_factory=dict)
+    # Mean number of terms that a query and a document share; None: not measured.
     flops: float | None = None
+    # Time of training, on ``hardware``; None: not measured.
     seconds: float | None = None
     hardware: str = ""
+    # Version of each package by its name.
     versions: Mapping[str, str] = field(default_factory=dict)
+    # By which ``load_encoder`` loads an adapter on a decoder-only language model, in place of
+    # ``name``; empty: it is none.
     adapter: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Put the card beside the encoder in a folder, as its README.md."""
+        (folder / "README.md").write_text(self.markdown(), encoding="utf-8")
 
     def markdown(self) -> str:
         """The text of README.md; paths are cut to the names of their files and folders."""

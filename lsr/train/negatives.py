@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.encoder import SparseEncoder
-from lsr.errors import CorruptionError, UsageError
+from lsr.errors import CorruptionError
+from lsr.train.config import MiningConfig
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.teachers import Teacher
 
@@ -42,46 +42,16 @@ class Texts(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Mining:
-    """Which of the documents that are ranked high become negatives.
-
-    ``negatives`` a query are drawn from the ranks ``first`` to ``depth``, counted from 1, after
-    those are left out that answer it. ``rounds`` is how often a training mines, each time with the
-    student as it is then. With a teacher, a document is also left out if its score is above
-    ``margin`` of the score of the query's positive, as it may well be an answer that nobody
-    judged: TopK-PercPos of Moreira et al. 2024 (arXiv:2407.15831), where 0.95 is best.
-    """
-
-    depth: int = 100
-    first: int = 1
-    negatives: int = 8
-    rounds: int = 1
-    margin: float = 0.95
-
-    def __post_init__(self) -> None:
-        for name in ("depth", "first", "negatives", "rounds"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} of mining is {getattr(self, name)}; allowed is 1 or more")
-        if self.first > self.depth:
-            raise UsageError(
-                f"mining draws from rank {self.first} to {self.depth}; give a first rank that is "
-                "not behind the depth"
-            )
-        if not (self.margin > 0 and np.isfinite(self.margin)):
-            raise UsageError(f"margin of mining is {self.margin}; allowed is above 0")
-
-
 def mine(
     retrieve: Retrieve,
     encoder: SparseEncoder,
     corpus: TrainingCorpus,
-    settings: Mining,
+    settings: MiningConfig,
     teacher: Teacher | None,
     seed: int,
     cache: Path | None = None,
 ) -> NDArray[np.int64]:
-    """Negatives of each query: int64 (queries, negatives), best rank first, -1 where fewer.
+    """Negatives of each query: int64 (queries, pool), best rank first, -1 where fewer.
 
     No negative answers a pair of the same query text. The same arguments give the same negatives.
 
@@ -89,8 +59,8 @@ def mine(
         retrieve: what ranks the documents.
         encoder: by what it ranks them.
         corpus: queries and documents.
-        settings: which of them are drawn.
-        teacher: judges what is too good to be a negative; None: no one does.
+        settings: which of them are drawn; neither its retriever nor its rounds are used.
+        teacher: judges what is too good to be a negative, by the margin; None: no one does.
         seed: of the draw, 0 or more.
         cache: a folder for the ranking, which is the same for every draw; None: it is not kept.
 
@@ -98,15 +68,15 @@ def mine(
         CorruptionError: the file of the ranking is damaged.
     """
     ranking = kept_ranking(retrieve, encoder, corpus, settings.depth, cache)
-    drawn = np.full((len(ranking), settings.negatives), -1, dtype=np.int64)
+    drawn = np.full((len(ranking), settings.pool), -1, dtype=np.int64)
     for start in range(0, len(ranking), QUERIES_AT_A_TIME):
         queries = np.arange(start, min(start + QUERIES_AT_A_TIME, len(ranking)))
         candidates = ranking[queries, settings.first - 1 :]
         allowed = (candidates >= 0) & ~corpus.is_relevant(queries, candidates)
-        if teacher is not None:
+        if teacher is not None and settings.margin:
             allowed &= _plainly_worse(teacher, corpus, queries, candidates, settings.margin)
         generator = np.random.default_rng([seed, start])
-        drawn[queries] = _draw(candidates, allowed, settings.negatives, generator)
+        drawn[queries] = _draw(candidates, allowed, settings.pool, generator)
     return drawn
 
 

@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 from lsr.train.batches import TrainingBatch
 from lsr.train.config import LossConfig, SparsityConfig, TrainingConfig
 from lsr.train.losses import WeightedLosses, info_nce, kl_divergence, margin_mse, match
-from lsr.train.regularizers import (
-    DocumentFrequencies,
-    RegularizerOptions,
-    anti_zero,
-    regularizer,
-)
+from lsr.train.regularizer_registry import RegularizerOptions, regularizer
+from lsr.train.regularizers import DocumentFrequencies, anti_zero
 from lsr.train.sparsity import SparsityController, SparsityTarget, warm_up
 
 
@@ -64,7 +60,10 @@ class Penalty:
     def __call__(self, weights: torch.Tensor, listed: NDArray[np.int64]) -> torch.Tensor | None:
         """The penalty of the step's vectors (N, V), before its strength; None without one.
 
-        ``listed`` int64 (B, G): the rows of each place of the list, -1 for none.
+        ``listed`` int64 (B, G): the rows of each place of the list, -1 for none. By place is how
+        OpenSearch's training code takes it: the penalty of each of the G places on its own, and
+        their sum. Where the places look alike that is G times the value over all N = B·G documents
+        (naver/splade, sentence-transformers), so a strength from one code doesn't suit the other.
         """
         if self._penalty is None:
             return None
@@ -172,7 +171,7 @@ def _loss(
     assert teacher is not None
     if config.name == "kl":
         return kl_divergence(scores, teacher, config.temperature, allowed)
-    return margin_mse(scores, teacher, allowed, pairs="all")
+    return margin_mse(scores, teacher, allowed)
 
 
 def zero_penalty(strength: float, *sides: torch.Tensor) -> torch.Tensor | None:

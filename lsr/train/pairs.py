@@ -13,18 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.documents import check_unicode
+from lsr.corpus.files import beir_file, open_counted, suffix_within, user_path
+from lsr.corpus.items import Item, lines
+from lsr.corpus.json_values import parse_json
 from lsr.corpus.qrels import read_qrels
 from lsr.corpus.queries import jsonl_queries
-from lsr.corpus.readers import (
-    Corpus,
-    Item,
-    beir_file,
-    lines,
-    open_counted,
-    parse_json,
-    suffix_within,
-    user_path,
-)
+from lsr.corpus.readers.corpus import Corpus
 from lsr.errors import InputError, NotFoundError, UsageError
 
 SUFFIXES = (".jsonl", ".ndjson")
@@ -41,14 +35,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairSource:
-    """Where pairs come from, and how many of them are taken.
+    """Where pairs come from, and how many of them are taken."""
 
-    ``path`` is a .jsonl file (plain, .gz or .xz) or a BEIR folder, of which the judgements
-    ``split`` are read; ``limit`` is how many pairs are sampled, None for all.
-    """
-
+    # A .jsonl file (plain, .gz or .xz) or a BEIR folder.
     path: str
+    # Pairs that are sampled, 1 or more; None: all.
     limit: int | None = None
+    # The judgements of a BEIR folder that are read.
     split: str = "train"
 
     def __post_init__(self) -> None:
@@ -245,15 +238,10 @@ class TrainingCorpus:
         numbers = [groups.setdefault(normal(query), len(groups)) for query in self.queries]
         return np.array(numbers, dtype=np.int64)
 
-    def relevant(self, query: int) -> set[int]:
-        """The documents that some pair with this query's text names."""
-        same = self.query_groups == self.query_groups[query]
-        return set(self.positives[same].tolist())
-
     def is_relevant(
         self, queries: NDArray[np.int64], documents: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        """Whether each candidate is among ``relevant`` of its query.
+        """Whether some pair with the text of its query names a candidate.
 
         ``queries`` (B,) and ``documents`` (B, C) are rows, bool (B, C) is returned; -1 is none.
         """

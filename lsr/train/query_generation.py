@@ -24,23 +24,23 @@ WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class QueryGeneration:
-    """Which queries are made of a document.
+    """Which queries are made of a document."""
 
-    ``kinds`` are some of ``KINDS``; ``per_document`` is how many spans, crops and keyword queries
-    are drawn of each document. ``shortest`` and ``longest`` bound the words of a span.
-    ``removal`` is how often a span is cut out of its document: 0.9 in Lee et al. 2019
-    (arXiv:1906.00300, section 4). ``least`` and ``most`` bound a crop, as shares of the document's
-    words: 0.05 and 0.5 in Izacard et al. 2021 (arXiv:2112.09118, section 3.1 and appendix).
-    ``keywords`` is the largest number of words of a keyword query.
-    """
-
+    # Some of ``KINDS``.
     kinds: tuple[str, ...] = ("title", "heading", "span", "crop", "keywords")
+    # Spans, crops and keyword queries that are drawn of each document; 1 or more.
     per_document: int = 1
+    # The fewest and the most words of a span; 1 or more.
     shortest: int = 4
     longest: int = 16
+    # How often a span is cut out of its document, 0 to 1: 0.9 in Lee et al. 2019 (arXiv:1906.00300,
+    # section 4).
     removal: float = 0.9
+    # The least and the most of a document's words that a crop takes, as shares above 0, to 1: 0.05
+    # and 0.5 in Izacard et al. 2021 (arXiv:2112.09118, section 3.1 and appendix).
     least: float = 0.05
     most: float = 0.5
+    # The most words of a keyword query; 1 or more.
     keywords: int = 5
 
     def __post_init__(self) -> None:

@@ -3,40 +3,29 @@
 Vectors are float (N, V): N texts, V terms. Those of an encoder are 0 or above; the formulas take
 absolute values as the papers do. A penalty is a scalar before its strength, which queries and
 documents have each their own of (``lsr.train.sparsity``: ``warm_up``, ``SparsityController``).
-
-``groups`` is the number of documents per query G in the FLOPS family: OpenSearch's training code
-reshapes documents (B·G, V), a query's documents one after the other, to (B, G, V), takes the
-penalty of each place in the group on its own, and adds the G results. Where the places look alike
-that is G times the value over all N = B·G documents (groups=1: naver/splade,
-sentence-transformers), so a strength from one code doesn't suit the other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from lsr.errors import InputError, UsageError
 
-Regularizer = Callable[[torch.Tensor], torch.Tensor]
-
 # The least sum that anti-zero sees, so that its value stays finite where every weight is 0.
 SMALLEST_SUM = 1e-3
 
 
-def flops(weights: torch.Tensor, groups: int = 1) -> torch.Tensor:
+def flops(weights: torch.Tensor) -> torch.Tensor:
     """FLOPS: Σ_j (1/N Σ_i |w_ij|)², a smooth stand-in for the multiplications of a search.
 
     Paria et al. 2020 ("Minimizing FLOPs to Learn Efficient Sparse Representations"), section 4.1;
     SPLADE (Formal et al. 2021a), eq. 5.
-
-    Raises:
-        UsageError: N isn't a multiple of ``groups``.
     """
-    return _mean_weights(weights, groups).square().sum()
+    return _mean_weights(weights).square().sum()
 
 
 def l1(weights: torch.Tensor) -> torch.Tensor:
@@ -44,20 +33,17 @@ def l1(weights: torch.Tensor) -> torch.Tensor:
     return weights.abs().sum(1).mean()
 
 
-def l0_flops(weights: torch.Tensor, threshold: int, groups: int = 1) -> torch.Tensor:
+def l0_flops(weights: torch.Tensor, threshold: int) -> torch.Tensor:
     """FLOPS of the vectors with more than ``threshold`` non-zero weights; the others are let be.
 
     Σ_j (1/N Σ_i M_i |w_ij|)² with M_i = 1[‖w_i‖₀ > t] and the divisor still N, from Shen et al.
     2025 ("Exploring l0 Sparsification for Inference-free Sparse Retrievers"; the l0 mask).
-
-    Raises:
-        UsageError: N isn't a multiple of ``groups``.
     """
     long = weights.count_nonzero(1) > threshold
-    return flops(torch.where(long.unsqueeze(1), weights, 0), groups)
+    return flops(torch.where(long.unsqueeze(1), weights, 0))
 
 
-def idf_flops(weights: torch.Tensor, idf: torch.Tensor, groups: int = 1) -> torch.Tensor:
+def idf_flops(weights: torch.Tensor, idf: torch.Tensor) -> torch.Tensor:
     """FLOPS with each term's weight times its IDF: Σ_j (idf_j/N Σ_i |w_ij|)².
 
     This is the literal reading of "IDF-aware FLOPS loss" in the abstract of the first version of
@@ -72,17 +58,16 @@ def idf_flops(weights: torch.Tensor, idf: torch.Tensor, groups: int = 1) -> torc
     Args:
         weights: (N, V).
         idf: (V,), 0 or above.
-        groups: see the module.
 
     Raises:
-        UsageError: ``idf`` isn't (V,), or N isn't a multiple of ``groups``.
+        UsageError: ``idf`` isn't (V,).
     """
     if idf.shape != weights.shape[1:]:
         raise UsageError(
             f"IDF has shape {tuple(idf.shape)} and vectors have {weights.shape[1]} terms; "
             "both must have the same vocabulary"
         )
-    return (_mean_weights(weights, groups) * idf).square().sum()
+    return (_mean_weights(weights) * idf).square().sum()
 
 
 class DocumentFrequencies:
@@ -172,13 +157,12 @@ class DfFlops:
     """
 
     frequencies: DocumentFrequencies
-    groups: int = 1
 
     def __call__(self, weights: torch.Tensor) -> torch.Tensor:
         """The penalty of vectors (N, V)."""
         self.frequencies.observe(weights)
         terms = self.frequencies.weights.to(weights)
-        return (_mean_weights(weights, self.groups) * terms).square().sum()
+        return (_mean_weights(weights) * terms).square().sum()
 
 
 def anti_zero(*sides: torch.Tensor) -> torch.Tensor:
@@ -229,83 +213,6 @@ def saturate(logits: torch.Tensor, logs: int) -> torch.Tensor:
     return saturated
 
 
-@dataclass(frozen=True, slots=True)
-class RegularizerOptions:
-    """What a named regulariser may need; None is not given.
-
-    Args:
-        groups: documents per query in the FLOPS family, see the module.
-        threshold: t of l0-flops, non-zero weights a document may have for free.
-        idf: (V,), of idf-flops.
-        frequencies: of df-flops; its state belongs into checkpoints.
-    """
-
-    groups: int = 1
-    threshold: int | None = None
-    idf: torch.Tensor | None = None
-    frequencies: DocumentFrequencies | None = None
-
-
-def _flops(options: RegularizerOptions) -> Regularizer:
-    return lambda weights: flops(weights, options.groups)
-
-
-def _l1(options: RegularizerOptions) -> Regularizer:
-    if options.groups != 1:
-        raise UsageError(f"groups is {options.groups}; l1 knows no groups, leave it at 1")
-    return l1
-
-
-def _l0_flops(options: RegularizerOptions) -> Regularizer:
-    threshold = options.threshold
-    if threshold is None or threshold < 0:
-        raise UsageError(f"the threshold of l0-flops is {threshold}; give a number from 0, as 150")
-    return lambda weights: l0_flops(weights, threshold, options.groups)
-
-
-def _idf_flops(options: RegularizerOptions) -> Regularizer:
-    idf = options.idf
-    if idf is None:
-        raise UsageError("idf-flops needs the IDF of each term; give it, or use flops")
-    return lambda weights: idf_flops(weights, idf.to(weights), options.groups)
-
-
-def _df_flops(options: RegularizerOptions) -> Regularizer:
-    if options.frequencies is None:
-        raise UsageError("df-flops needs document frequencies; give them, or use flops")
-    return DfFlops(options.frequencies, options.groups)
-
-
-# Name in a config: its factory, and the options that only it reads.
-REGULARIZERS: dict[str, tuple[Callable[[RegularizerOptions], Regularizer], frozenset[str]]] = {
-    "flops": (_flops, frozenset()),
-    "l1": (_l1, frozenset()),
-    "l0-flops": (_l0_flops, frozenset({"threshold"})),
-    "idf-flops": (_idf_flops, frozenset({"idf"})),
-    "df-flops": (_df_flops, frozenset({"frequencies"})),
-}
-
-
-def regularizer(name: str, options: RegularizerOptions) -> Regularizer:
-    """The regulariser of that name.
-
-    Raises:
-        UsageError: the name is unknown, what it needs isn't given, or what it ignores is.
-    """
-    if name not in REGULARIZERS:
-        raise UsageError(f"regulariser is {name!r}; allowed is {', '.join(REGULARIZERS)}")
-    factory, reads = REGULARIZERS[name]
-    for option in ("threshold", "idf", "frequencies"):
-        if getattr(options, option) is not None and option not in reads:
-            raise UsageError(f"{name} has no {option}; leave it out")
-    return factory(options)
-
-
-def _mean_weights(weights: torch.Tensor, groups: int) -> torch.Tensor:
-    """Mean absolute weight of each term at each place of the group: (N, V) -> (groups, V)."""
-    if groups < 1 or len(weights) % groups:
-        raise UsageError(
-            f"{len(weights)} vectors aren't a multiple of groups={groups}; "
-            "groups is the number of documents per query"
-        )
-    return weights.abs().reshape(len(weights) // groups, groups, -1).mean(0)
+def _mean_weights(weights: torch.Tensor) -> torch.Tensor:
+    """Mean absolute weight of each term: (N, V) -> (V,)."""
+    return weights.abs().mean(0)

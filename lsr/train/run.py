@@ -6,11 +6,11 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from lsr.distribution import installed_versions
 from lsr.train.config import TrainingConfig
 from lsr.train.config_file import to_toml
 from lsr.train.model_card import ModelCard, Result, Source
@@ -23,7 +23,6 @@ from lsr.train.trainer import (
     OnStep,
     Surroundings,
     Trainer,
-    exported,
 )
 from lsr.train.training_log import Entry, draw, plot, read_log
 from lsr.train.vector_cache import OnProgress
@@ -56,17 +55,20 @@ class Watching:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """``student`` is the folder of the encoder, ``encoder`` the name that loads it.
+    """What came out of a training."""
 
-    ``last`` is what its last step measured.
-    """
-
+    # Folder of the encoder, and the name that loads it.
     student: Path
     encoder: str
+    # The picture of the log.
     plot: Path
+    # Steps of this run; a training that went on has made others before.
     steps: int
+    # Time of this run.
     seconds: float
+    # What its last step measured.
     last: Entry
+    # A sentence where the target of non-zeros was missed; empty where not.
     missed: str
 
     def to_json(self) -> dict[str, Any]:
@@ -106,14 +108,11 @@ def run_training(
     trainer = Trainer(config, corpus, output, around)
     (output / CONFIG).write_text(toml, encoding="utf-8")
     begun = trainer.step
-    trainer.run()
+    student = trainer.run()
     seconds = time.perf_counter() - started
     entries = read_log(output / LOG)
     plot(output / LOG, output / PLOT)
-    name = output.resolve().name
-    encoder = trainer.student.encoder_name(name, exported(config))
-    card = model_card(config, corpus, entries, name, encoder)
-    student = trainer.export(card=card.markdown())
+    model_card(trainer, entries, output.resolve().name).write(student)
     return TrainingReport(
         student,
         trainer.encoder_name(student),
@@ -155,22 +154,20 @@ def _evaluate(
     return tools.judge(config, held_out)
 
 
-def model_card(
-    config: TrainingConfig, corpus: TrainingCorpus, entries: list[Entry], name: str, encoder: str
-) -> ModelCard:
-    """The card of a finished training; its licence is for its owner to state."""
-    last = entries[-1]
+def model_card(trainer: Trainer, entries: Sequence[Entry], name: str) -> ModelCard:
+    """The card of a finished training, of that name; its licence is for its owner to state."""
+    config, last = trainer.config, entries[-1]
     dataset = Path(config.evaluation.dataset).name or "held-out pairs"
     return ModelCard(
         name=name,
-        adapter=encoder if config.model.is_decoder else "",
-        settings=exported(config),
+        adapter=trainer.encoder_name(Path(name)) if config.model.is_decoder else "",
+        settings=trainer.exported,
         licence=config.licence,
         base_model=config.model.base_name or config.model.base,
         base_licence=config.model.base_licence,
         sources=[
             Source(Path(one.path).name, pairs, one.licence)
-            for one, pairs in zip(config.sources, corpus.sampled, strict=True)
+            for one, pairs in zip(config.sources, trainer.corpus.sampled, strict=True)
         ],
         config=to_toml(config),
         command=f"lsr train {CONFIG}",
@@ -183,15 +180,5 @@ def model_card(
         flops=last.flops.get("document-query"),
         seconds=None,
         hardware=platform.processor() or platform.machine(),
-        versions=_versions(),
+        versions=installed_versions(PACKAGES),
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

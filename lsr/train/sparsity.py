@@ -31,34 +31,31 @@ class SparsityTarget:
     The defaults were chosen on simulated trainings of 1,000 to 5,000 steps whose nnz follows a
     power of the strength (exponent 0.2 to 1) with a lag of 30 to 120 steps.
 
-    Args:
-        nnz: wanted mean number of non-zero weights of a document.
-        initial: strength at the end of the warm-up, before anything is known of the model.
-        warm_up_steps: length of the quadratic warm-up. It ends sooner, at the strength reached,
-            where nnz is about to fall below the target.
-        smoothing: weight in (0, 1] of a new observation in the level of log nnz; 0.1 averages
-            about 20 batches.
-        trend_smoothing: weight in (0, 1] of a new difference of levels in their trend.
-        horizon: for how many steps the trend is continued; about the lag of nnz behind the
-            strength, or a little more. Larger is more careful and slower.
-        gain: change of log strength per step and unit of forecast error of log nnz. Larger is
-            faster and swings more.
-        largest_error: errors of log nnz count up to here: the strength changes by a factor of at
-            most exp(gain · largest_error) per step.
-        lowest, highest: bounds of the strength.
-
     Raises:
         UsageError: a value is outside what is allowed.
     """
 
+    # Wanted mean number of non-zero weights of a document; 1 or more.
     nnz: float
+    # Strength at the end of the warm-up, before anything is known of the model.
     initial: float = 0.01
+    # Length of the quadratic warm-up; 0: none. It ends sooner, at the strength reached, where nnz
+    # is about to fall below the target.
     warm_up_steps: int = 200
+    # Weight in (0, 1] of a new observation in the level of log nnz; 0.1 averages about 20 batches.
     smoothing: float = 0.1
+    # Weight in (0, 1] of a new difference of levels in their trend.
     trend_smoothing: float = 0.05
+    # For how many steps the trend is continued, 0 or more; about the lag of nnz behind the
+    # strength, or a little more. Larger is more careful and slower.
     horizon: float = 120.0
+    # Change of log strength per step and unit of forecast error of log nnz, above 0. Larger is
+    # faster and swings more.
     gain: float = 0.05
+    # Errors of log nnz count up to here, above 0: the strength changes by a factor of at most
+    # exp(gain · largest_error) per step.
     largest_error: float = 1.0
+    # Bounds of the strength, above 0.
     lowest: float = 1e-9
     highest: float = 1e4
 
@@ -140,11 +137,6 @@ class SparsityController:
         """
         tail = [self._last] if self._last and self._last not in self._path[-1:] else []
         return self._path + tail
-
-    @property
-    def smoothed_nnz(self) -> float:
-        """Level of nnz over the last steps, 0 before the first."""
-        return math.exp(self._level) if self._step else 0.0
 
     def observe(self, nnz: float) -> None:
         """Take in the mean number of non-zero weights of the documents of the step just done.
@@ -249,22 +241,20 @@ def _point(values: Any) -> tuple[int, float, float]:
 
 @dataclass(slots=True)
 class CollapseWatch:
-    """Stops a training that can't recover, and says why.
+    """Stops a training that can't recover, and says why."""
 
-    Args:
-        terms: size of the vocabulary, V.
-        window: for how many steps in a row documents must be empty or full.
-        fewest: a mean nnz below this is (almost) no active term.
-        fullest: a mean nnz above this share of V is (almost) all terms active.
-        grace: steps from the first in which full documents are no fault; an untrained model
-            begins there. Longer than the warm-up of the regulariser.
-    """
-
+    # Size of the vocabulary, V.
     terms: int
+    # For how many steps in a row documents must be empty or full; 1 or more.
     window: int = 50
+    # A mean nnz below this is (almost) no active term.
     fewest: float = 1.0
+    # A mean nnz above this share of V is (almost) all terms active.
     fullest: float = 0.9
+    # Steps from the first in which full documents are no fault; an untrained model begins there.
+    # Longer than the warm-up of the regulariser.
     grace: int = 1000
+    # For how many steps documents have been empty, and full.
     empty_steps: int = 0
     full_steps: int = 0
 

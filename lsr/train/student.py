@@ -53,9 +53,7 @@ class Student(Protocol):
         """What is trained, by name."""
         ...
 
-    def export(
-        self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
-    ) -> None:
+    def export(self, folder: Path, settings: Exported, table: NDArray[np.float32] | None) -> None:
         """Write an encoder; ``table`` float32 (V,) is for queries."""
         ...
 
@@ -121,16 +119,14 @@ class MaskedLanguageStudent(Student):
         """All parameters."""
         return dict(self.model.named_parameters())
 
-    def export(
-        self, folder: Path, settings: Exported, table: NDArray[np.float32] | None, card: str
-    ) -> None:
+    def export(self, folder: Path, settings: Exported, table: NDArray[np.float32] | None) -> None:
         """In the layouts of transformers and sentence-transformers.
 
         The weights are base_share theta_0 + (1 - base_share) theta (Wortsman et al. 2022, "Robust
         fine-tuning of zero-shot models", eq. 1).
         """
         with self._averaged():
-            export_encoder(folder, self.model, self.vocabulary, settings, table, card)
+            export_encoder(folder, self.model, self.vocabulary, settings, table)
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:

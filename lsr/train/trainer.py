@@ -25,7 +25,7 @@ from lsr.train.batches import TrainingBatch
 from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.config_file import tables
 from lsr.train.export import Exported
-from lsr.train.micro_batches import ChunkedEncoder, Encoded, Weighing
+from lsr.train.micro_batches import Encoded, MicroBatchEncoder, Weighing
 from lsr.train.mining_rounds import MiningRounds
 from lsr.train.negatives import Retrieve
 from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
@@ -48,14 +48,16 @@ STATE, LOG, STUDENT = "state.safetensors", "log.jsonl", "student"
 class Surroundings:
     """What a training takes from outside of this package, and tells to it.
 
-    ``teacher`` scores the training corpus; ``retrieve`` ranks its documents for mining;
-    ``evaluate`` scores an encoder. Each may be None where the configuration has no use for it.
-    ``on_step`` takes what was measured at each step, and the number of all steps.
+    Each of the first three may be None where the configuration has no use for it.
     """
 
+    # Scores the training corpus.
     teacher: Teacher | None = None
+    # Ranks its documents for mining.
     retrieve: Retrieve | None = None
+    # Scores an encoder.
     evaluate: Evaluate | None = None
+    # Takes what was measured at each step, and the number of all steps.
     on_step: OnStep = lambda entry, steps: None
 
 
@@ -90,6 +92,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.student = load_student(config)
         self.literal = self._literal()
+        self.exported = _exported(config, self.literal)
         self.documents = self._document_side()
         self.queries = self._query_side()
         steps, terms = config.optimizer.steps, self.student.vocabulary.size
@@ -109,6 +112,7 @@ class Trainer:
             config.optimizer.table_rate,
         )
         self.step = 0
+        self._written: int | None = None
         self._batches = MiningRounds(
             config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept
         )
@@ -130,7 +134,7 @@ class Trainer:
                 self.around.on_step(entry, config.optimizer.steps)
                 if self.step % config.checkpoint_every == 0 or self._finished:
                     self.save()
-        return self.export()
+        return self._current()
 
     @cached_property
     def _statistics(self) -> CollectionStatistics:
@@ -143,7 +147,7 @@ class Trainer:
         length = max(1.0, self._statistics.average_length)
         return LiteralTerms(self.student.vocabulary, weight, length)
 
-    def _document_side(self) -> ChunkedEncoder:
+    def _document_side(self) -> MicroBatchEncoder:
         model = self.config.model
         of_model = model.queries == "model"
         return self._encoder(
@@ -153,7 +157,7 @@ class Trainer:
             ),
         )
 
-    def _query_side(self) -> QueryTable | ChunkedEncoder:
+    def _query_side(self) -> QueryTable | MicroBatchEncoder:
         model, student = self.config.model, self.student
         if model.queries == "model":
             weighing = Weighing(model.logs, model.query_length, top_k=model.top_k)
@@ -249,21 +253,28 @@ class Trainer:
         due = every and (self.step % every == 0 or self._finished)
         if not due or self.around.evaluate is None:
             return entry
-        encoder = load_encoder(self.encoder_name(self.export()))
+        encoder = load_encoder(self.encoder_name(self._current()))
         measures = dict(self.around.evaluate(encoder))
         return dataclasses.replace(entry, measures=measures)
 
-    def _encoder(self, side: Side, weighing: Weighing) -> ChunkedEncoder:
+    def _encoder(self, side: Side, weighing: Weighing) -> MicroBatchEncoder:
         memory = self.config.memory
-        return ChunkedEncoder(
+        return MicroBatchEncoder(
             self.student, weighing, memory.chunk_tokens, memory.gradient_cache, side
         )
 
-    def export(self, folder: Path | None = None, card: str = "") -> Path:
-        """Write the student as it is now, and return its folder."""
-        folder = folder or self.output / STUDENT
+    def export(self, folder: Path) -> Path:
+        """Write the student as it is now to a folder, which is returned."""
         table = self.queries.table() if isinstance(self.queries, QueryTable) else None
-        self.student.export(folder, self._exported, table, card)
+        self.student.export(folder, self.exported, table)
+        return folder
+
+    def _current(self) -> Path:
+        """The training's own folder of the student, written there once a step."""
+        folder = self.output / STUDENT
+        if self._written != self.step:
+            self.export(folder)
+            self._written = self.step
         return folder
 
     def _kept(self, folder: Path, anew: bool) -> str:
@@ -272,11 +283,7 @@ class Trainer:
 
     def encoder_name(self, folder: Path) -> str:
         """The name by which ``load_encoder`` loads what was exported to a folder."""
-        return self.student.encoder_name(str(folder), self._exported)
-
-    @property
-    def _exported(self) -> Exported:
-        return exported(self.config, self.literal.length if self.literal else 0.0)
+        return self.student.encoder_name(str(folder), self.exported)
 
     def save(self) -> None:
         """Write everything that a resumed training needs, in one file."""
@@ -350,7 +357,7 @@ def _deciding(value: Any) -> Any:
     return [_deciding(inner) for inner in value] if isinstance(value, list) else value
 
 
-def exported(config: TrainingConfig, literal_length: float = 0.0) -> Exported:
+def _exported(config: TrainingConfig, literal: LiteralTerms | None) -> Exported:
     """How the trained encoder weighs texts."""
     model = config.model
     return Exported(
@@ -359,7 +366,7 @@ def exported(config: TrainingConfig, literal_length: float = 0.0) -> Exported:
         model.export_length,
         model.top_k,
         model.literal,
-        literal_length,
+        literal.length if literal else 0.0,
     )
 
 

@@ -32,23 +32,27 @@ Values = Mapping[str, float]
 class Entry:
     """What was measured up to a step; what was not measured stays empty.
 
-    ``losses`` are the parts and ``loss`` their weighted sum. ``nnz`` is the mean number of
-    non-zeros of a vector, ``target_nnz`` what it should become, ``flops`` the mean number of terms
-    that a query and a document share, and ``strength`` the weight of the regulariser; the keys of
-    the four are sides or their pairs, such as ``document`` and ``query``. ``lr`` is the learning
-    rate, ``docs_per_s`` documents a second, and ``measures`` the evaluation, such as
-    ``scifact nDCG@10``. A value that is not finite is written as null and read as NaN.
+    The keys of ``nnz``, ``target_nnz``, ``flops`` and ``strength`` are sides or their pairs, such
+    as ``document`` and ``query``. A value that is not finite is written as null and read as NaN.
     """
 
+    # Counted from 1.
     step: int
+    # The weighted sum of ``losses``, its parts, and of the penalties.
     loss: float | None = None
     losses: Values = field(default_factory=dict)
+    # Mean number of non-zeros of a vector, and what it should become.
     nnz: Values = field(default_factory=dict)
     target_nnz: Values = field(default_factory=dict)
+    # Mean number of terms that a query and a document share.
     flops: Values = field(default_factory=dict)
+    # Weight of the regulariser.
     strength: Values = field(default_factory=dict)
+    # Learning rate.
     lr: float | None = None
+    # Documents a second.
     docs_per_s: float | None = None
+    # The evaluation, such as ``scifact nDCG@10``.
     measures: Values = field(default_factory=dict)
 
     def line(self) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoding.health import NOT_FINITE, finite_rows

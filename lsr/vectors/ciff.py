@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.documents import Document, parse_document
-from lsr.corpus.readers import UNREADABLE, open_counted
+from lsr.corpus.files import UNREADABLE, open_counted
 from lsr.errors import CorruptionError, InputError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vectors.ciff_messages import message_class, read_delimited, write_delimited

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, BinaryIO
 
-from lsr.corpus.readers import UNREADABLE
+from lsr.corpus.files import UNREADABLE
 from lsr.errors import CorruptionError, MissingDependencyError
 
 LARGEST_MESSAGE = 2**31 - 1

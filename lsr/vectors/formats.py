@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import user_path
+from lsr.corpus.files import user_path
 from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.vectors.ciff import CiffVectors, CiffWriter

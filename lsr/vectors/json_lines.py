@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.documents import Document, parse_document
-from lsr.corpus.readers import Item, lines, open_counted, parse_json
+from lsr.corpus.files import open_counted
+from lsr.corpus.items import Item, lines
+from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.vectors.quantisation import quantise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lsr.corpus.documents import check_unicode
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 from lsr.errors import InputError
 from lsr.sparse import SparseVector
 from lsr.vocabulary import Vocabulary

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Literal
 
 from index.collection.collection import Collection
 from index.indexing import upsert_documents
 from lsr.corpus.documents import Document, parse_document
-from lsr.corpus.readers import parse_json
+from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError
+from service.api.schemas.responses import BulkAnswer, ItemError, RejectedItem, WrittenItem
 
 CHUNK = 256
-STATUS = {"created": 201, "updated": 200, "unchanged": 200}
+STATUS: dict[str, Literal[200, 201]] = {"created": 201, "updated": 200, "unchanged": 200}
 
 
-def bulk_upsert(collection: Collection, body: bytes) -> dict[str, Any]:
+def bulk_upsert(collection: Collection, body: bytes) -> BulkAnswer:
     """Write the documents of a request body.
 
     Args:
@@ -23,7 +24,7 @@ def bulk_upsert(collection: Collection, body: bytes) -> dict[str, Any]:
         body: a JSON array of documents, one JSON document, or NDJSON with one a line.
 
     Returns:
-        ``{"took_ms", "errors", "items": [{"id", "status", "error"?}]}``, items in the body's order.
+        What became of each item, in the body's order.
 
     Raises:
         InputError: the body holds no document at all, or is not UTF-8.
@@ -32,7 +33,7 @@ def bulk_upsert(collection: Collection, body: bytes) -> dict[str, Any]:
     items = _parse(body)
     first: dict[str, int] = {}
     good: list[tuple[int, Document]] = []
-    results: list[dict[str, Any]] = [{} for _ in items]
+    results: dict[int, WrittenItem | RejectedItem] = {}
     for place, item in enumerate(items):
         if isinstance(item, InputError):
             results[place] = _failure(None, place, str(item))
@@ -56,13 +57,14 @@ def bulk_upsert(collection: Collection, body: bytes) -> dict[str, Any]:
             }
     return {
         "took_ms": round(1000 * (time.perf_counter() - started), 3),
-        "errors": any("error" in result for result in results),
-        "items": results,
+        "errors": any("error" in result for result in results.values()),
+        "items": [results[place] for place in range(len(items))],
     }
 
 
-def _failure(identifier: str | None, place: int, reason: str) -> dict[str, Any]:
-    error = {"type": "invalid_document", "message": f"item {place + 1}: {reason}"}
+def _failure(identifier: str | None, place: int, reason: str) -> RejectedItem:
+    message = f"item {place + 1}: {reason}"
+    error: ItemError = {"type": "invalid_document", "message": message}
     return {"id": identifier, "status": 422, "error": error}
 
 

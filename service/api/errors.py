@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +21,7 @@ from lsr.errors import (
     NotFoundError,
     UsageError,
 )
+from service.api.schemas.responses import ErrorBody
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +35,24 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     MissingDependencyError: (501, "missing_dependency"),
     LsrError: (500, "failed"),
 }
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500)
+}
+"""What a route on an index declares of its failures."""
 HTTP_TYPES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "not_ready"}
 
 
 def error_response(request: Request, status: int, kind: str, message: str) -> JSONResponse:
     """``{"error": {"code", "type", "message", "request_id"}}``."""
-    body = {
-        "code": status,
-        "type": kind,
-        "message": message,
-        "request_id": request_id(request),
+    body: ErrorBody = {
+        "error": {
+            "code": status,
+            "type": kind,
+            "message": message,
+            "request_id": request_id(request),
+        }
     }
-    return JSONResponse({"error": body}, status_code=status)
+    return JSONResponse(body, status_code=status)
 
 
 def request_id(request: Request) -> str:

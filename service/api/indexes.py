@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from index.collection.collection import STORE_FILE, Collection, is_collection
+from index.search.pipeline import SearchQuery, search
 from lsr.encoders.encoder import short_name
-from lsr.errors import NotFoundError, UsageError
+from lsr.encoders.imported import IMPORTED
+from lsr.errors import LsrError, NotFoundError, UsageError
+from service.api.schemas.responses import IndexAnswer
+
+log = logging.getLogger(__name__)
 
 
 class Indexes:
@@ -70,13 +75,23 @@ class Indexes:
                 self._open[name] = identity, Collection.open(path)
             return self._open[name][1]
 
+    def warm_up(self) -> None:
+        """Search every collection once, so that the first query finds its models loaded."""
+        for name in self.names():
+            try:
+                collection = self[name]
+                imported = any(field.encoder == IMPORTED for field in collection.fields)
+                search(collection, SearchQuery("warm up", sparse=([], []) if imported else None))
+            except LsrError as error:
+                log.warning("the index %r can't be searched: %s", name, error)
+
     def close(self) -> None:
         """Close every collection; builds in the background are abandoned, which loses nothing."""
         with self._lock:
             for name in list(self._open):
                 self._close(name)
 
-    def describe(self, name: str) -> dict[str, Any]:
+    def describe(self, name: str) -> IndexAnswer:
         """Name, number of documents and fields of one collection."""
         collection = self[name]
         return {

@@ -5,41 +5,63 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from lsr.errors import UsageError
 from lsr.threads import wait_passively
 from service.api.app import create_app
-from service.commands import terminal
+from service.api.indexes import Indexes
 
 
-def serve(paths: Sequence[Path], host: str, port: int) -> None:
-    """Serve until interrupted; SIGTERM finishes the requests in flight.
+@dataclass(frozen=True)
+class Server:
+    """The application at a socket that is bound, ready to run."""
 
-    Raises:
-        NotFoundError: a path does not exist.
-        UsageError: the address is in use or not to be had.
-    """
-    wait_passively()
-    app = create_app(paths)
-    listener = _listen(host, port)
-    port = listener.getsockname()[1]
-    shown = f"[{host}]" if ":" in host else host
-    terminal.out.print(f"\nsearch page http://{shown}:{port}/ · API http://{shown}:{port}/docs")
-    if not _is_loopback(host):
-        terminal.err.print(
-            f"listening on {host}: everyone who reaches this address can search, write and delete; "
-            "put a proxy with access control in front"
-        )
-    if not app.state.indexes.names():
-        folder = paths[0]
-        terminal.out.print(
-            f"no index in {folder} yet; create one with: lsr index CORPUS --into {folder}/NAME"
-        )
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=30)
-    uvicorn.Server(config).run(sockets=[listener])
+    app: FastAPI
+    host: str
+    listener: socket.socket
+
+    @classmethod
+    def listening(cls, paths: Sequence[Path], host: str, port: int) -> Server:
+        """A server over collections, at an address of its own; port 0 takes any free one.
+
+        Raises:
+            NotFoundError: a path does not exist.
+            UsageError: the address is in use or not to be had.
+        """
+        wait_passively()
+        return cls(create_app(paths), host, _listen(host, port))
+
+    @property
+    def address(self) -> str:
+        """The URL it answers at, without a slash at the end."""
+        shown = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{shown}:{self.listener.getsockname()[1]}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def indexes(self) -> Indexes:
+        """What it serves."""
+        indexes: Indexes = self.app.state.indexes
+        return indexes
+
+    def run(self) -> None:
+        """Serve until interrupted; SIGTERM finishes the requests in flight."""
+        config = uvicorn.Config(self.app, log_level="warning", timeout_graceful_shutdown=30)
+        uvicorn.Server(config).run(sockets=[self.listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -55,12 +77,3 @@ def _listen(host: str, port: int) -> socket.socket:
             f"can't listen on {host}:{port} ({error}); choose another with --host and --port"
         ) from error
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

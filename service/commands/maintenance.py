@@ -115,6 +115,3 @@ def _print_copy(
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-COMMANDS = (snapshot_command, restore_command, check_command)

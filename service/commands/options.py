@@ -37,4 +37,10 @@ processes_option = click.option(
     show_default=True,
     help="Processes that encode, each with its share of the cores and the model in memory.",
 )
+host_option = click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
+)
+port_option = click.option(
+    "--port", default=8000, show_default=True, help="Port to listen on; 0: any free one."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import UsageError
+from service.commands.corpus import corpus_items, fraction_read
 from service.commands.options import json_option
 
 if TYPE_CHECKING:
@@ -63,10 +64,9 @@ def pairs_command(
     import json
     from typing import IO, cast
 
-    from lsr.corpus.readers import UNPACK
+    from lsr.corpus.files import UNPACK
     from lsr.train.query_generation import KINDS, QueryGeneration, generate
     from service.commands import terminal
-    from service.commands.corpus import corpus_items
 
     if not output.name.endswith(ENDINGS):
         raise UsageError(f"{str(output)!r} is of no known kind; files of pairs end in .jsonl, "
@@ -85,10 +85,10 @@ def pairs_command(
             for number, item in enumerate(items):
                 if item.document is None:
                     rejected += 1
-                    terminal.err.print(f"{item.place}: {item.reason}", markup=False)
+                    terminal.print_rejected(f"{item.place}: {item.reason}")
                 else:
                     yield item.document
-                share = getattr(items, "fraction", None)
+                share = fraction_read(items)
                 if number % 100 == 0 and share is not None:
                     on_step(round(1000 * share), 1000)
 

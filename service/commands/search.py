@@ -92,7 +92,7 @@ def search_command(
     )
     result = search(opened, asked, config)
     if as_json:
-        from service.api.schemas import search_json
+        from service.api.schemas.responses import search_json
 
         terminal.print_json(search_json(result, explain=True))
     else:
@@ -100,7 +100,7 @@ def search_command(
 
 
 def _tokens(text: str) -> dict[str, float]:
-    from lsr.corpus.readers import parse_json
+    from lsr.corpus.json_values import parse_json
 
     tokens = parse_json(text)
     if not isinstance(tokens, dict) or not all(type(w) in (int, float) for w in tokens.values()):

@@ -6,7 +6,7 @@ Everything heavier than click is imported inside the command that needs it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import UsageError
+from service.commands.corpus import corpus_items, fraction_read
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -23,7 +24,7 @@ from service.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from lsr.corpus.readers import Item
+    from lsr.corpus.items import Item
     from lsr.encoding.runs import EncodeReport
     from lsr.vectors.csr import Maker
     from lsr.vectors.formats import VectorWriter
@@ -91,7 +92,7 @@ def encode_command(
     from service.commands import terminal
 
     loaded = load_encoder(encoder or DEFAULT_ENCODER)
-    items = _query_items(corpus) if queries else _corpus(corpus)
+    items = _query_items(corpus) if queries else corpus_items(corpus)
     settings = {"encoder": loaded.fingerprint, "queries": queries}
     output: VectorOutput | StreamOutput
     if out == "-":
@@ -101,14 +102,16 @@ def encode_command(
     else:
         maker = Maker(loaded.name, loaded.fingerprint)
         output = _file(Path(out), kind, loaded.vocabulary, maker, scale, contents, settings)
-    with terminal.indexing_progress(_fraction(items), "encoding", quiet or as_json) as on_chunk:
+    with terminal.indexing_progress(
+        lambda: fraction_read(items), "encoding", quiet or as_json
+    ) as on_chunk:
         report = encode_items(
             loaded,
             items,
             output,
             queries,
             on_chunk,
-            _say,
+            terminal.print_rejected,
             processes=processes,
             on_health=lambda health: terminal.print_health("vectors", health),
         )
@@ -157,13 +160,13 @@ def import_command(
     from service.commands import terminal
 
     source = open_vectors(vectors)
-    texts = None if documents is None else _corpus(documents)
+    texts = None if documents is None else corpus_items(documents)
     said = 0
 
     def on_rejected(sentence: str) -> None:
         nonlocal said
         said += 1
-        _say(sentence)
+        terminal.print_rejected(sentence)
 
     collection = open_for_import(into, source, encoder, dense, bm25)
     with terminal.indexing_progress(
@@ -285,28 +288,12 @@ def _stream(kind: str | None, vocabulary: Vocabulary, scale: float | None, conte
     return StreamOutput(write)
 
 
-def _corpus(source: str) -> Iterable[Item]:
-    from service.commands.corpus import corpus_items
-
-    return corpus_items(source)
-
-
 def _query_items(source: str) -> Iterable[Item]:
     from lsr.corpus.documents import Document
+    from lsr.corpus.items import Item
     from lsr.corpus.queries import read_queries
-    from lsr.corpus.readers import Item
 
     return [Item(source, 0, Document(query.id, query.text)) for query in read_queries(source)]
-
-
-def _fraction(items: Iterable[Item]) -> Callable[[], float | None]:
-    return lambda: getattr(items, "fraction", None)
-
-
-def _say(sentence: str) -> None:
-    from service.commands import terminal
-
-    terminal.err.print(sentence, markup=False)
 
 
 def _encode_json(report: EncodeReport, out: str, notes: list[str]) -> dict[str, Any]:
@@ -315,6 +302,3 @@ def _encode_json(report: EncodeReport, out: str, notes: list[str]) -> dict[str, 
     health = report.health and asdict(report.health)
     seconds = round(report.seconds, 3)
     return {"out": out, **counts, "health": health, "notes": notes, "seconds": seconds}
-
-
-COMMANDS = (encode_command, import_command, export_command)

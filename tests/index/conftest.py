@@ -4,7 +4,7 @@ from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 
 
 def items(texts):

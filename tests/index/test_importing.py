@@ -12,7 +12,7 @@ from index.importing import import_vectors, open_for_import, stored_vectors
 from index.indexing import index_documents
 from index.search.pipeline import SearchConfig, SearchQuery, search
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoding.runs import encode_items
 from lsr.errors import EncoderMismatchError, InputError, UsageError

@@ -7,7 +7,7 @@ from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import index_documents, upsert_documents
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 from lsr.encoders.masked_lm import PooledLogits
 from lsr.errors import LsrError, UsageError
 from lsr.sparse import SparseBatch, SparseVector

@@ -15,7 +15,8 @@ from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.term_counts import collection_statistics
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
-from lsr.train.negatives import Mining, mine
+from lsr.train.config import MiningConfig
+from lsr.train.negatives import mine
 from lsr.train.pairs import TrainingCorpus
 from tests.strategies import texts
 
@@ -104,6 +105,6 @@ def test_progress_and_bad_weights(monkeypatch):
 
 def test_negatives_of_our_own_index():
     corpus = TrainingCorpus(["apple pie", "cherry"], DOCUMENTS, np.array([0, 1]))
-    drawn = mine(retrieve, load_encoder("bm25"), corpus, Mining(10, 1, 5), None, 0)
+    drawn = mine(retrieve, load_encoder("bm25"), corpus, MiningConfig(depth=10, pool=5), None, 0)
     assert {row for row in drawn[0].tolist() if row >= 0} == {2, 5, 7}
     assert {row for row in drawn[1].tolist() if row >= 0} == {5}

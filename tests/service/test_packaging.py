@@ -37,8 +37,15 @@ def test_the_image_has_no_test_tools_and_no_models(installed):
     packages = {
         p["name"] for p in json.loads(run(installed, "pip", "list", "--format=json").stdout)
     }
-    assert "lsr" in packages
+    assert "lsr-search" in packages
     assert not packages & {"pytest", "hypothesis", "mypy", "ruff", "torch", "playwright"}
+
+
+def test_the_installed_packages_say_that_they_are_typed(installed):
+    found = {path.parent.name for path in installed.parent.glob("lib/*/site-packages/*/py.typed")}
+    assert {"lsr", "index", "eval", "service"} <= found
+    stubs = installed.parent.glob("lib/*/site-packages/*/_core.pyi")
+    assert {path.parent.name for path in stubs} == {"lsr", "index"}
 
 
 def test_the_installed_package_searches_serves_and_is_healthy(installed, tmp_path, free_port):
@@ -71,7 +78,7 @@ def test_a_model_without_its_packages_names_the_install_line(installed, tmp_path
     command = ["lsr", "index", "a.jsonl", "--into", "x", "--encoder", f"{masked_lm},pool=sum"]
     failed = run(installed, *command, cwd=tmp_path)
     assert failed.returncode == 1
-    assert "pip install 'lsr[models]'" in failed.stderr.decode()
+    assert "pip install 'lsr-search[models]'" in failed.stderr.decode()
 
 
 def test_every_path_the_image_copies_exists_and_is_not_ignored():

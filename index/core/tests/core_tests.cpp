@@ -130,28 +130,24 @@ void compare(const Corpus& corpus, const lsr::BlockIndex& index, const Query& qu
              const std::vector<bool>& allowed, bool masked, std::mt19937& random) {
     const auto exact = expected(corpus, query, k, allowed);
     const auto masks = masked ? block_masks(index, allowed) : std::vector<lsr::BlockMask>{};
+    const lsr::Allowed passing{masks};
     lsr::Scratch scratch;
     for (const auto* name : {"scalar", "avx2"}) {
         const auto* kernels = lsr::kernels_named(name);
         if (kernels == nullptr) continue;
         for (const auto choice : {Choice::fastest, Choice::exhaustive, Choice::block_pruning}) {
-            float unseen = -1;
-            lsr::SearchTrace trace;
-            const auto found = lsr::search(index, {query.terms, query.weights}, k, 0, masks, {},
-                                           choice, *kernels, scratch, unseen, trace);
-            if (!same(found, exact) || unseen != 0) {
+            const auto found = lsr::search(index, {query.terms, query.weights}, k, 0, passing,
+                                           {}, choice, *kernels, scratch);
+            if (!same(found.documents, exact) || found.unseen != 0) {
                 fail(std::string("an exact search differs, kernels ") + name);
             }
         }
         lsr::Pruning pruning;
         pruning.factor = 0.3 + 0.1 * static_cast<double>(random() % 8);
-        pruning.blocks = random() % 4;
-        float unseen = -1;
-        lsr::SearchTrace trace;
-        const auto found =
-            lsr::search(index, {query.terms, query.weights}, k, 0, masks, pruning,
-                        Choice::block_pruning, *kernels, scratch, unseen, trace);
-        check_certificate(found, exact, unseen);
+        pruning.budget = std::chrono::microseconds(random() % 3);
+        const auto found = lsr::search(index, {query.terms, query.weights}, k, 0, passing,
+                                       pruning, Choice::block_pruning, *kernels, scratch);
+        check_certificate(found.documents, exact, found.unseen);
     }
 }
 
@@ -217,10 +213,8 @@ void check_damage(std::mt19937& random) {
         }
         const auto query = random_query(random, 40, 30);
         for (const auto choice : {Choice::exhaustive, Choice::block_pruning}) {
-            float unseen = 0;
-            lsr::SearchTrace trace;
             (void)lsr::search(damaged.view(), {query.terms, query.weights}, 5, 0, {}, {}, choice,
-                              lsr::best_kernels(), scratch, unseen, trace);
+                              lsr::best_kernels(), scratch);
         }
     }
 }

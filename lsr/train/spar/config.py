@@ -14,42 +14,45 @@ TOWERS = ("shared", "two")
 
 @dataclass(frozen=True, slots=True)
 class SparConfig:
-    """How Lambda is trained.
+    """How Lambda is trained."""
 
-    ``model`` is the transformer to start from, a hub id or folder; ``teacher`` the sparse encoder
-    that is imitated, by its name. ``towers=shared`` encodes queries and documents with one
-    transformer, ``two`` with one each, both from the same start. ``pooling`` is ``mean`` or
-    ``cls``; ``max_length`` is in tokens, special ones included, of queries and documents alike.
-
-    Of the teacher's best ``depth`` documents of a query, the first ``positives`` are right and the
-    last ``negatives`` wrong. Each time that a query is seen, one right one and
-    ``negatives_per_query`` wrong ones are drawn; the documents of the other ``batch_size`` - 1
-    queries are wrong too, unless the teacher has them among the right ones. Scores are inner
-    products over ``temperature``.
-
-    AdamW takes ``steps`` steps with ``weight_decay``; the learning rate rises linearly to
-    ``learning_rate`` over the share ``warm_up`` of the steps and falls linearly to 0. A gradient
-    longer than ``max_norm`` is shortened to it; 0 leaves it. ``seed`` decides order, draws and
-    dropout. The training state is written every ``checkpoint_every`` steps.
-    """
-
+    # The transformer to start from, a hub id or folder.
     model: str
+    # The sparse encoder that is imitated, by its name.
     teacher: str = "bm25"
+    # "shared" encodes queries and documents with one transformer, "two" with one each, both from
+    # the same start.
     towers: str = "shared"
+    # "mean" of all tokens, or "cls".
     pooling: str = "mean"
+    # Tokens of a text that count, special ones included, of queries and documents alike; 3 or more.
     max_length: int = 256
+    # How many of the teacher's best documents of a query are looked at. The first ``positives`` of
+    # them are right, 1 or more, and the last ``negatives`` wrong, 0 or more.
     depth: int = 50
     positives: int = 10
     negatives: int = 5
+    # Wrong documents that are drawn each time that a query is seen, beside one right one; at most
+    # ``negatives``.
     negatives_per_query: int = 1
+    # Queries of a step, 2 or more. The documents of the others are wrong too, unless the teacher
+    # has them among the right ones.
     batch_size: int = 32
+    # Scores are inner products over it; above 0.
     temperature: float = 1.0
+    # Steps of AdamW; 1 or more.
     steps: int = 10_000
+    # To which the learning rate rises linearly, to fall linearly to 0; above 0.
     learning_rate: float = 3e-5
+    # Share of the steps over which it rises, 0 to 1.
     warm_up: float = 0.05
+    # AdamW's; 0 or more.
     weight_decay: float = 0.0
+    # A longer gradient is shortened to this norm; 0: it is not.
     max_norm: float = 2.0
+    # Decides samples, order, draws and dropout.
     seed: int = 0
+    # Steps from one writing of the training state to the next; 1 or more.
     checkpoint_every: int = 500
     __pydantic_config__ = STRICT
 

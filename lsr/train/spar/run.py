@@ -22,16 +22,15 @@ from lsr.train.training_log import Entry, TrainingLog, plot, read_log
 
 @dataclass(frozen=True)
 class SparTrainingConfig:
-    """A training of Lambda; each table of the TOML file is a field.
+    """A training of Lambda; each table of the TOML file is a field."""
 
-    ``sources`` give queries and documents; which of them belong together is not used. ``spar`` is
-    everything about the model; its ``seed`` also decides samples. ``output`` is the folder of the
-    model, its checkpoint and its log.
-    """
-
+    # "spar", which tells it from the training of a sparse encoder.
     kind: str
+    # Of queries and documents; which of them belong together is not used. At least one.
     sources: tuple[SourceConfig, ...]
+    # Everything about the model; its seed also decides samples.
     spar: SparConfig
+    # Folder of the model, its checkpoint and its log.
     output: str = "lambda"
     __pydantic_config__ = STRICT
 
@@ -43,12 +42,17 @@ class SparTrainingConfig:
 
 @dataclass(frozen=True)
 class SparReport:
-    """``model`` is the folder of Lambda; ``last`` what its last step measured."""
+    """What came out of a training of Lambda."""
 
+    # Folder of Lambda.
     model: Path
+    # The picture of the log.
     plot: Path
+    # Steps of this run; a training that went on has made others before.
     steps: int
+    # Time of this run.
     seconds: float
+    # What its last step measured.
     last: Entry
 
     def to_json(self) -> dict[str, Any]:

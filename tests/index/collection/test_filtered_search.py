@@ -18,7 +18,7 @@ from index.filters.text_form import parse_filter_text
 from index.indexing import index_documents, upsert_documents
 from index.search.pipeline import SearchConfig, SearchQuery, search, search_batch
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 from tests.index.filters.test_filters import documents, filters, passes
 
 WORDS = ["apple", "banana", "cherry", "plum", "lemon", "fig"]

@@ -78,9 +78,8 @@ def test_the_planner_prunes_for_few_results_and_scores_all_for_many(index, queri
 
 @pytest.mark.parametrize(
     "pruning",
-    [Pruning(factor=0.9), Pruning(factor=0.5), Pruning(blocks=1), Pruning(blocks=60),
-     Pruning(factor=0.8, blocks=100), Pruning(budget_us=1)],
-)  # fmt: skip
+    [Pruning(factor=0.9), Pruning(factor=0.5), Pruning(budget_us=1), Pruning(0.8, budget_us=50)],
+)
 def test_approximate_scores_are_true_and_the_certificate_holds(index, reference, queries, pruning):
     exact = reference.search(queries, 20)
     found = NativeSearcher(index, plan="block pruning").search(queries, 20, pruning=pruning)

@@ -76,7 +76,8 @@ def test_a_missing_package_is_explained_where_it_is_needed(masked_lm, monkeypatc
     else:
         encode = load_encoder(f"{masked_lm},pool=sum").encode_documents
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[models\]'") as caught:
+    line = r"pip install 'lsr-search\[models\]'"
+    with pytest.raises(MissingDependencyError, match=line) as caught:
         encode(["wing"])
     assert f"needs the package {package!r}" in str(caught.value)
 

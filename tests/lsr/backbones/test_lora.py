@@ -132,7 +132,7 @@ def test_hub_ids_name_a_repository_or_a_folder_in_it(base, adapter, tmp_path, mo
 def test_without_peft_the_install_line_is_named(base, adapter, monkeypatch):
     found = encoder(base, lora=str(adapter))
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[lora\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr-search\[lora\]'"):
         found.encode_documents(["a wing"])
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from lsr.corpus.chunks import distinct_chunks
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 
 sources = st.lists(st.one_of(st.none(), st.sampled_from("abcdefg")), max_size=30)
 

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.corpus import readers
+from lsr.corpus import items
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Corpus, numbered_lines, parse_json
+from lsr.corpus.files import numbered_lines
+from lsr.corpus.json_values import parse_json
+from lsr.corpus.readers import text_files
+from lsr.corpus.readers.corpus import Corpus
 from lsr.errors import InputError, LsrError, MissingDependencyError, NotFoundError
 
 PACK = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}
@@ -170,7 +173,7 @@ def test_ir_datasets(tmp_path, monkeypatch, kind, expected):
 
 def test_missing_ir_datasets_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "ir_datasets", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[datasets\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr-search\[datasets\]'"):
         Corpus("irds:beir/scifact/test")
 
 
@@ -222,7 +225,7 @@ def test_deeply_nested_metadata_is_stored_or_refused(tmp_path, depth):
 
 
 def test_over_long_lines_are_skipped_whole(tmp_path, monkeypatch, zipped):
-    monkeypatch.setattr(readers, "LONGEST_LINE", 100)
+    monkeypatch.setattr(items, "LONGEST_LINE", 100)
     rows = [{"_id": str(size), "text": "x" * size} for size in (10, 60, 99, 150, 1000, 20)]
     lines = [json.dumps(row).encode() + b"\n" for row in rows]
     path = write(tmp_path / gz("a.jsonl", zipped), b"".join(lines), zipped)
@@ -234,7 +237,7 @@ def test_over_long_lines_are_skipped_whole(tmp_path, monkeypatch, zipped):
 
 
 def test_over_long_text_file_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "LONGEST_LINE", 100)
+    monkeypatch.setattr(text_files, "LONGEST_LINE", 100)
     write(tmp_path / "a.txt", b"x" * 100)
     write(tmp_path / "b.txt", b"x" * 101)
     assert [document is not None for document in documents(tmp_path)] == [True, False]

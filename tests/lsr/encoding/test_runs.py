@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoding.runs import encode_items
 from lsr.errors import CorruptionError, UsageError

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from lsr.errors import UsageError
 from lsr.train.batches import BatchOrder
-from lsr.train.config import BatchConfig
-from lsr.train.negatives import Mining, mine
+from lsr.train.config import BatchConfig, MiningConfig
+from lsr.train.negatives import mine
 from lsr.train.pairs import TrainingCorpus
 from tests.lsr.train.tiny_training import tiny_corpus
 
@@ -24,7 +24,7 @@ def mined_at_random(corpus, depth, seed):
             row[: len(some)] = some
         return found
 
-    return mine(retrieve, None, corpus, Mining(depth=depth, negatives=depth), None, 0)
+    return mine(retrieve, None, corpus, MiningConfig(depth=depth, pool=depth), None, 0)
 
 
 def repetitive_corpus(queries, documents, seed):
@@ -33,6 +33,15 @@ def repetitive_corpus(queries, documents, seed):
     asked = [f"Query  {number}" for number in generator.integers(0, max(queries // 2, 1), queries)]
     texts = [f"document {number}" for number in range(documents)]
     return TrainingCorpus(asked, texts, generator.integers(0, documents, queries))
+
+
+def answers_of(corpus, query):
+    """The documents that some pair with this query's text names."""
+    return {
+        int(document)
+        for text, document in zip(corpus.queries, corpus.positives, strict=True)
+        if text == corpus.queries[query]
+    }
 
 
 corpora = st.builds(
@@ -58,11 +67,11 @@ def test_batches_are_their_definition(corpus, size, negatives, order):
             there = [document for document in mined[query] if document >= 0]
             # As many as there are, each once, of those mined and no answer.
             assert len(taken) == len(set(taken)) == min(negatives, len(there))
-            assert set(taken) <= set(there) - corpus.relevant(query)
+            assert set(taken) <= set(there) - answers_of(corpus, query)
             assert own[1 + len(taken) :] == [-1] * (negatives - len(taken))
             shown |= {own[0], *taken}
             for column, document in enumerate(batch.documents.tolist()):
-                answers = document in corpus.relevant(query)
+                answers = document in answers_of(corpus, query)
                 assert batch.allowed[row, column] == (not answers or document == own[0])
         assert shown == set(batch.documents.tolist())
 

@@ -6,10 +6,7 @@ import tomllib
 import pytest
 
 from lsr.errors import InputError, NotFoundError, UsageError
-from lsr.train import config as config_module
-from lsr.train import regularizers
 from lsr.train.config import (
-    REGULARIZERS,
     BatchConfig,
     LossConfig,
     MiningConfig,
@@ -70,10 +67,6 @@ def test_toml_and_back(config, tmp_path):
     # All is written, defaults too.
     written = tomllib.loads(text)
     assert written.keys() == {field.name for field in dataclasses.fields(TrainingConfig)}
-
-
-def test_regularizers_are_those_that_there_are():
-    assert set(REGULARIZERS) == set(regularizers.REGULARIZERS)
 
 
 def with_keys(changes):
@@ -204,7 +197,3 @@ def test_files_that_can_not_be_read(tmp_path):
     path.write_text("steps = 1\nday = 2020-01-01\n")
     with pytest.raises(UsageError):
         parse_config(read_toml(path), TrainingConfig)
-
-
-def test_the_regularizers_are_those_that_there_are():
-    assert set(config_module.REGULARIZERS) == set(regularizers.REGULARIZERS)

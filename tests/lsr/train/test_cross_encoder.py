@@ -126,7 +126,7 @@ def test_the_teacher_scores_each_pair_once(tmp_path, model, monkeypatch):
 
 
 def test_what_was_scored_before_a_kill_is_kept(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(cross_encoder, "CHUNK", 2)
+    monkeypatch.setattr(cross_encoder, "PAIRS_AT_A_TIME", 2)
     states = []
 
     def killed(*state):

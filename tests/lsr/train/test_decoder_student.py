@@ -91,7 +91,7 @@ def test_what_was_learnt_is_loaded_again(folders, tmp_path, name, reading, proje
     model.train(False)
     with torch.no_grad():
         expected = weights(model, TEXTS).numpy()
-    model.export(tmp_path / "adapter", SETTINGS, None, "the card")
+    model.export(tmp_path / "adapter", SETTINGS, None)
     encoder = load_encoder(model.encoder_name(str(tmp_path / "adapter"), SETTINGS))
     found = encoder.encode_documents(TEXTS).to_scipy().toarray()
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -108,7 +108,6 @@ def test_what_was_learnt_is_loaded_again(folders, tmp_path, name, reading, proje
     assert {path.name for path in (tmp_path / "adapter").iterdir()} == {
         "adapter_config.json",
         "adapter_model.safetensors",
-        "README.md",
     }
 
 
@@ -250,5 +249,5 @@ def test_other_checkpoints_are_refused(folders, masked_lm, monkeypatch):
     with pytest.raises(InputError):
         student(masked_lm)
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[lora\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr-search\[lora\]'"):
         student(folders["llama"])

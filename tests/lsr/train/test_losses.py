@@ -50,22 +50,19 @@ def info_nce_loop(scores, positives, temperature, allowed):
     return total / len(scores)
 
 
-def margin_mse_loop(student, teacher, allowed, pairs):
+def margin_mse_loop(student, teacher, allowed):
     total = 0.0
     for row, (ours, theirs) in enumerate(zip(student.tolist(), teacher.tolist(), strict=True)):
         kept = candidates(allowed, row, len(ours))
-        if len(kept) < 2 or (pairs == "positive" and 0 not in kept):
+        if len(kept) < 2:
             continue
-        if pairs == "positive":
-            chosen = [(0, j) for j in kept if j]
-        else:
-            chosen = [(i, j) for i in kept for j in kept]
+        chosen = [(i, j) for i in kept for j in kept]
         errors = [((ours[i] - ours[j]) - (theirs[i] - theirs[j])) ** 2 for i, j in chosen]
         total += sum(errors) / len(errors)
     return total / len(student)
 
 
-def kl_loop(student, teacher, temperature, allowed, rescale):
+def kl_loop(student, teacher, temperature, allowed):
     total = 0.0
     for row, (ours, theirs) in enumerate(zip(student.tolist(), teacher.tolist(), strict=True)):
         kept = candidates(allowed, row, len(ours))
@@ -74,7 +71,7 @@ def kl_loop(student, teacher, temperature, allowed, rescale):
         p_student = softmax([ours[j] for j in kept], temperature)
         p_teacher = softmax([theirs[j] for j in kept], temperature)
         total += sum(t * math.log(t / s) for t, s in zip(p_teacher, p_student, strict=True))
-    return total / len(student) * (temperature**2 if rescale else 1)
+    return total / len(student)
 
 
 @settings(max_examples=60)
@@ -89,29 +86,28 @@ def test_info_nce_equals_its_loop(problem, temperature):
 
 
 @settings(max_examples=60)
-@given(problems(), st.sampled_from(["positive", "all"]))
-def test_margin_mse_equals_its_loop(problem, pairs):
+@given(problems())
+def test_margin_mse_equals_its_loop(problem):
     student, teacher, allowed, _ = problem
     assert_like_loop(
-        lambda s: margin_mse(s, teacher, allowed, pairs),
-        lambda s: margin_mse_loop(s, teacher, allowed, pairs),
+        lambda s: margin_mse(s, teacher, allowed),
+        lambda s: margin_mse_loop(s, teacher, allowed),
         student,
     )
 
 
 @settings(max_examples=60)
-@given(problems(), TEMPERATURES, st.booleans())
-def test_kl_divergence_equals_its_loop(problem, temperature, rescale):
+@given(problems(), TEMPERATURES)
+def test_kl_divergence_equals_its_loop(problem, temperature):
     student, teacher, allowed, _ = problem
     assert_like_loop(
-        lambda s: kl_divergence(s, teacher, temperature, allowed, rescale),
-        lambda s: kl_loop(s, teacher, temperature, allowed, rescale),
+        lambda s: kl_divergence(s, teacher, temperature, allowed),
+        lambda s: kl_loop(s, teacher, temperature, allowed),
         student,
     )
 
 
-@pytest.mark.parametrize("pairs", ["positive", "all"])
-def test_autograd_of_every_loss_passes_torchs_own_check(pairs):
+def test_autograd_of_every_loss_passes_torchs_own_check():
     generator = torch.Generator().manual_seed(5)
     student = torch.randn(3, 4, generator=generator, dtype=torch.float64, requires_grad=True)
     teacher = torch.randn(3, 4, generator=generator, dtype=torch.float64)
@@ -119,8 +115,8 @@ def test_autograd_of_every_loss_passes_torchs_own_check(pairs):
     positives = torch.tensor([0, 1, 3])
     for loss in (
         lambda s: info_nce(s, positives, 0.5, allowed),
-        lambda s: margin_mse(s, teacher, allowed, pairs),
-        lambda s: kl_divergence(s, teacher, 2.0, allowed, rescale=True),
+        lambda s: margin_mse(s, teacher, allowed),
+        lambda s: kl_divergence(s, teacher, 2.0, allowed),
     ):
         assert torch.autograd.gradcheck(loss, (student,))
 
@@ -128,8 +124,7 @@ def test_autograd_of_every_loss_passes_torchs_own_check(pairs):
 def every_loss(teacher, allowed):
     positives = torch.zeros(len(teacher), dtype=torch.int64)
     yield lambda s: info_nce(s, positives, 1.0, allowed)
-    yield lambda s: margin_mse(s, teacher, allowed, "positive")
-    yield lambda s: margin_mse(s, teacher, allowed, "all")
+    yield lambda s: margin_mse(s, teacher, allowed)
     yield lambda s: kl_divergence(s, teacher, 1.0, allowed)
 
 
@@ -216,8 +211,6 @@ def test_shapes_that_would_broadcast_are_refused():
         margin_mse(scores, torch.zeros(1, 3))
     with pytest.raises(UsageError, match="mask"):
         info_nce(scores, torch.tensor([0, 0]), 1.0, torch.ones(3, dtype=torch.bool))
-    with pytest.raises(UsageError, match="'positive' or 'all'"):
-        margin_mse(scores, scores, None, "some")
 
 
 def test_weighted_losses_add_up_and_report_each_part():

@@ -1,4 +1,4 @@
-"""Texts in chunks weigh as the plain formula says, whatever the chunks, and so do gradients."""
+"""Texts weigh as the plain formula says, whatever the micro-batches, and so do gradients."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from tokenizers import Tokenizer
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.train.micro_batches import ChunkedEncoder, Weighing
+from lsr.train.micro_batches import MicroBatchEncoder, Weighing
 from lsr.train.student import MaskedLanguageStudent
 from tests.lsr.train.tiny_training import TERMS, tiny_checkpoint, tiny_pairs
 
@@ -61,9 +61,9 @@ def loss_of(weights):
     return (weights.square() * factors).sum() + (weights @ weights.T).sum() / 50
 
 
-def trained(model, weighing, chunk_tokens, cached, times=1):
+def trained(model, weighing, tokens, cached, times=1):
     """Weights, and the gradient of each parameter, after one backward pass or several."""
-    encoder = ChunkedEncoder(model, weighing, chunk_tokens, cached)
+    encoder = MicroBatchEncoder(model, weighing, tokens, cached)
     for _ in range(times):
         encoded = encoder(TEXTS)
         loss_of(encoded.weights).backward()
@@ -92,7 +92,7 @@ def assert_close(found, wanted):
     ids=str,
 )
 @pytest.mark.parametrize("cached", [False, True])
-def test_chunks_change_nothing(folder, weighing, cached, threads):
+def test_micro_batches_change_nothing(folder, weighing, cached, threads):
     reference = student(folder)
     weights = by_hand(reference, TEXTS, weighing, min(weighing.max_length, 40))
     loss_of(weights).backward()
@@ -103,20 +103,20 @@ def test_chunks_change_nothing(folder, weighing, cached, threads):
             for name, p in reference.parameters().items()
         },
     )
-    for chunk_tokens in (0, 1, 60, 10_000):
-        found = trained(student(folder), weighing, chunk_tokens, cached)
+    for tokens in (0, 1, 60, 10_000):
+        found = trained(student(folder), weighing, tokens, cached)
         assert_close(found, wanted)
         assert not found[0][1].any()  # blank
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("chunk_tokens", [0, 60])
-def test_the_cache_changes_no_bit(folder, dropout, chunk_tokens, threads):
+@pytest.mark.parametrize("tokens", [0, 60])
+def test_the_cache_changes_no_bit(folder, dropout, tokens, threads):
     results = []
     for cached in (False, True):
         torch.manual_seed(7)
         model = student(folder, dropout)
-        results.append(trained(model, Weighing(max_length=40), chunk_tokens, cached, times=2))
+        results.append(trained(model, Weighing(max_length=40), tokens, cached, times=2))
         results[-1][1]["random"] = torch.get_rng_state()
     kept, repeated = results
     assert torch.equal(kept[0], repeated[0])
@@ -135,12 +135,12 @@ def test_dropout_is_at_work(folder):
         loss_of(weights).backward()
         return weights.detach(), {name: p.grad for name, p in model.parameters().items()}
 
-    def by_chunks(model):
+    def by_micro_batches(model):
         model.model.zero_grad()
         return trained(model, weighing, 60, False)
 
     sampled = []
-    for draw in (by_formula, by_chunks):
+    for draw in (by_formula, by_micro_batches):
         model = student(folder, 0.3)
         drawn = [draw(model) for _ in range(runs)]
         columns = [torch.stack([weights.flatten() for weights, _ in drawn])]
@@ -169,7 +169,7 @@ def test_gradients_add_up_over_calls(folder):
 
 
 def test_nnz_and_blank_texts(folder):
-    encoder = ChunkedEncoder(student(folder), Weighing(max_length=40, top_k=5))
+    encoder = MicroBatchEncoder(student(folder), Weighing(max_length=40, top_k=5))
     encoded = encoder(TEXTS)
     expected = [0 if not text.strip() else 5 for text in TEXTS]
     assert encoded.nnz.tolist() == (encoded.weights > 0).sum(dim=1).tolist() == expected
@@ -183,7 +183,7 @@ def test_nnz_and_blank_texts(folder):
 
 def test_what_has_no_gradient_carries_none_back(folder):
     model = student(folder)
-    ChunkedEncoder(model, Weighing(max_length=40))(TEXTS).backward()
+    MicroBatchEncoder(model, Weighing(max_length=40))(TEXTS).backward()
     assert all(parameter.grad is None for parameter in model.parameters().values())
 
 
@@ -197,7 +197,7 @@ def test_frozen_parameters_stay_out(folder):
 
 
 def test_no_order_of_texts_matters(folder):
-    encoder = ChunkedEncoder(student(folder), Weighing(max_length=40), 60)
+    encoder = MicroBatchEncoder(student(folder), Weighing(max_length=40), 60)
     order = np.random.default_rng(0).permutation(len(TEXTS))
     torch.testing.assert_close(
         encoder([TEXTS[place] for place in order]).weights,

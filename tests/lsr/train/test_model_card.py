@@ -181,7 +181,8 @@ def test_its_examples_run(tmp_path, monkeypatch, queries):
     table = np.ones(vocabulary.size, np.float32) if queries == "table" else None
     card = dataclasses.replace(CARD, name="encoder", settings=Exported(queries, max_length=64))
     folder = tmp_path / "encoder"
-    export_encoder(folder, model, vocabulary, card.settings, table, card.markdown())
+    export_encoder(folder, model, vocabulary, card.settings, table)
+    card.write(folder)
     blocks = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     scores = []

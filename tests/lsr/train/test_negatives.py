@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.encoders.catalogue import load_encoder
-from lsr.errors import CorruptionError, UsageError
+from lsr.errors import CorruptionError
 from lsr.train import negatives as mining
-from lsr.train.negatives import Mining, mine
+from lsr.train.config import MiningConfig
+from lsr.train.negatives import mine
 from lsr.train.pairs import TrainingCorpus
 
 ENCODER = load_encoder("bm25")
@@ -53,11 +54,11 @@ def cases(draw):
     queries = [draw(st.sampled_from(["a", "b", "A ", "c"])) for _ in range(count)]
     positives = np.array([draw(st.integers(0, 11)) for _ in range(count)])
     first = draw(st.integers(1, 6))
-    chosen = Mining(
+    chosen = MiningConfig(
         depth=draw(st.integers(first, 14)),
         first=first,
-        negatives=draw(st.integers(1, 9)),
-        margin=draw(st.sampled_from([0.5, 0.95, 1.0, 2.0])),
+        pool=draw(st.integers(1, 9)),
+        margin=draw(st.sampled_from([0.0, 0.5, 0.95, 1.0, 2.0])),
     )
     found = [draw(rankings) for _ in range(count)]
     table = [
@@ -79,7 +80,7 @@ def test_negatives_are_allowed_ones_in_the_order_of_ranks(case, seed, at_a_time)
             drawn, mine(Ranking(found), ENCODER, corpus, chosen, teacher, seed)
         )
     assert drawn.dtype == np.int64
-    assert drawn.shape == (len(corpus.queries), chosen.negatives)
+    assert drawn.shape == (len(corpus.queries), chosen.pool)
     for query, row in enumerate(drawn.tolist()):
         same = corpus.queries[query].casefold().strip()
         answers = {
@@ -91,7 +92,7 @@ def test_negatives_are_allowed_ones_in_the_order_of_ranks(case, seed, at_a_time)
         for rank, document in enumerate(found[query], start=1):
             if not chosen.first <= rank <= chosen.depth or document in answers:
                 continue
-            if teacher is not None:
+            if teacher is not None and chosen.margin:
                 positive = float(teacher.table[query, corpus.positives[query]])
                 limit = chosen.margin * positive
                 if positive < 0:
@@ -100,34 +101,35 @@ def test_negatives_are_allowed_ones_in_the_order_of_ranks(case, seed, at_a_time)
                     continue
             allowed.append(document)
         real = [document for document in row if document >= 0]
-        assert row == real + [-1] * (chosen.negatives - len(real))
-        assert len(real) == min(len(allowed), chosen.negatives)
+        assert row == real + [-1] * (chosen.pool - len(real))
+        assert len(real) == min(len(allowed), chosen.pool)
         assert [document for document in allowed if document in real] == real
 
 
 def test_every_allowed_document_is_as_likely():
     corpus = TrainingCorpus(["a"] * 400, DOCUMENTS, np.zeros(400, np.int64))
     ranking = Ranking([list(range(12))] * 400)
-    drawn = mine(ranking, ENCODER, corpus, Mining(12, 3, 4), None, seed=1)
+    settings = MiningConfig(depth=12, first=3, pool=4)
+    drawn = mine(ranking, ENCODER, corpus, settings, None, seed=1)
     counts = Counter(drawn.ravel().tolist())
     assert set(counts) == set(range(2, 12))
     # 400 draws of 4 in 10: 160 on average, 9.8 standard deviation.
     assert min(counts.values()) > 110
     assert max(counts.values()) < 210
-    assert (drawn != mine(ranking, ENCODER, corpus, Mining(12, 3, 4), None, seed=2)).any()
+    assert (drawn != mine(ranking, ENCODER, corpus, settings, None, seed=2)).any()
 
 
 def test_the_ranking_is_kept(tmp_path):
     corpus = TrainingCorpus(["a", "b"], DOCUMENTS, np.array([0, 1]))
     ranking = Ranking([[3, 0, 4], [1, 2]])
-    settings = Mining(3, 1, 2)
+    settings = MiningConfig(depth=3, pool=2)
     first = mine(ranking, ENCODER, corpus, settings, None, 0, tmp_path)
     assert first.tolist() == [[3, 4], [2, -1]]
     again = mine(ranking, ENCODER, corpus, settings, None, 0, tmp_path)
     np.testing.assert_array_equal(first, again)
     assert ranking.asked == 1
     mine(ranking, load_encoder("bm25,k1=2"), corpus, settings, None, 0, tmp_path)
-    mine(ranking, ENCODER, corpus, Mining(2, 1, 2), None, 0, tmp_path)
+    mine(ranking, ENCODER, corpus, MiningConfig(depth=2, pool=2), None, 0, tmp_path)
     other = TrainingCorpus(["a", "c"], DOCUMENTS, np.array([0, 1]))
     mine(ranking, ENCODER, other, settings, None, 0, tmp_path)
     assert ranking.asked == 4
@@ -140,13 +142,3 @@ def test_the_ranking_is_kept(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(CorruptionError, match="delete it"):
             mine(ranking, ENCODER, corpus, settings, None, 0, tmp_path)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"depth": 0}, {"first": 0}, {"negatives": 0}, {"rounds": 0}, {"depth": 5, "first": 6},
-     {"margin": 0.0}, {"margin": float("nan")}, {"margin": float("inf")}],
-)  # fmt: skip
-def test_settings_that_make_no_sense(settings):
-    with pytest.raises(UsageError, match="mining"):
-        Mining(**settings)

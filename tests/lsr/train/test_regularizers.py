@@ -12,17 +12,14 @@ from lsr.encoders.term_pruning import TermPruning
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.train.regularizers import (
-    REGULARIZERS,
     SMALLEST_SUM,
     DfFlops,
     DocumentFrequencies,
-    RegularizerOptions,
     anti_zero,
     flops,
     idf_flops,
     l0_flops,
     l1,
-    regularizer,
     saturate,
     top_k,
 )
@@ -37,26 +34,23 @@ WEIGHTS = st.sampled_from([0.0, 0.0, 0.5, 0.5, 1.25, 3.0])
 
 @st.composite
 def vectors(draw, values=WEIGHTS):
-    """Weights (B·G, V) with zeros and ties, and G."""
-    queries, groups, terms = (draw(st.integers(1, 3)) for _ in range(3))
+    """Weights (N, V) with zeros and ties."""
+    texts, terms = draw(st.integers(1, 9)), draw(st.integers(1, 3))
     row = st.lists(values, min_size=terms, max_size=terms)
-    rows = draw(st.lists(row, min_size=queries * groups, max_size=queries * groups))
-    return torch.tensor(rows, dtype=torch.float64), groups
+    rows = draw(st.lists(row, min_size=texts, max_size=texts))
+    return torch.tensor(rows, dtype=torch.float64)
 
 
-def flops_loop(weights, groups, scale=None, counts=None):
-    """Σ over places g and terms j of (scale_j / B Σ_b counts_bg |w_bgj|)²."""
+def flops_loop(weights, scale=None, counts=None):
+    """Σ over terms j of (scale_j / N Σ_i counts_i |w_ij|)²."""
     rows = weights.tolist()
-    queries = len(rows) // groups
     total = 0.0
-    for place in range(groups):
-        for term in range(len(rows[0])):
-            mean = 0.0
-            for query in range(queries):
-                row = query * groups + place
-                if counts is None or counts[row]:
-                    mean += abs(rows[row][term]) / queries
-            total += (mean * (1 if scale is None else scale[term])) ** 2
+    for term in range(len(rows[0])):
+        mean = 0.0
+        for number, row in enumerate(rows):
+            if counts is None or counts[number]:
+                mean += abs(row[term]) / len(rows)
+        total += (mean * (1 if scale is None else scale[term])) ** 2
     return total
 
 
@@ -67,46 +61,42 @@ def l1_loop(weights):
 
 @settings(max_examples=50)
 @given(vectors())
-def test_flops_equals_its_loop(problem):
-    weights, groups = problem
-    assert_like_loop(lambda w: flops(w, groups), lambda w: flops_loop(w, groups), weights)
+def test_flops_equals_its_loop(weights):
+    assert_like_loop(flops, flops_loop, weights)
 
 
 @settings(max_examples=50)
 @given(vectors())
-def test_l1_equals_its_loop(problem):
-    assert_like_loop(l1, l1_loop, problem[0])
+def test_l1_equals_its_loop(weights):
+    assert_like_loop(l1, l1_loop, weights)
 
 
 @settings(max_examples=50)
 @given(vectors(), st.integers(0, 3))
-def test_l0_flops_equals_its_loop(problem, threshold):
-    weights, groups = problem
+def test_l0_flops_equals_its_loop(weights, threshold):
     # The mask is a constant of the gradient, as it is of autograd.
     counts = [sum(value != 0 for value in row) > threshold for row in weights.tolist()]
     assert_like_loop(
-        lambda w: l0_flops(w, threshold, groups),
-        lambda w: flops_loop(w, groups, counts=counts),
+        lambda w: l0_flops(w, threshold),
+        lambda w: flops_loop(w, counts=counts),
         weights,
     )
 
 
 @settings(max_examples=50)
 @given(vectors(), st.lists(st.sampled_from([0.0, 0.1, 1.0, 15.6]), min_size=3, max_size=3))
-def test_idf_flops_equals_its_loop(problem, idf):
-    weights, groups = problem
+def test_idf_flops_equals_its_loop(weights, idf):
     idf = idf[: weights.shape[1]]
     assert_like_loop(
-        lambda w: idf_flops(w, torch.tensor(idf, dtype=torch.float64), groups),
-        lambda w: flops_loop(w, groups, idf),
+        lambda w: idf_flops(w, torch.tensor(idf, dtype=torch.float64)),
+        lambda w: flops_loop(w, idf),
         weights,
     )
 
 
 @settings(max_examples=50)
 @given(vectors(), st.sampled_from([0.05, 0.1, 0.5]), st.sampled_from([1.0, 2.5, 10.0]))
-def test_df_flops_equals_its_loop(problem, alpha, beta):
-    weights, groups = problem
+def test_df_flops_equals_its_loop(weights, alpha, beta):
     share = [
         sum(row[j] != 0 for row in weights.tolist()) / len(weights) for j in range(len(weights[0]))
     ]
@@ -114,39 +104,22 @@ def test_df_flops_equals_its_loop(problem, alpha, beta):
     scale = [1 / (1 + (max(x**exponent, 1) - 1) ** beta) if x else 0.0 for x in share]
 
     def penalty(w):
-        return DfFlops(DocumentFrequencies(weights.shape[1], alpha, beta, every=1), groups)(w)
+        return DfFlops(DocumentFrequencies(weights.shape[1], alpha, beta, every=1))(w)
 
     frequencies = DocumentFrequencies(weights.shape[1], alpha, beta, every=1)
     frequencies.observe(weights)
     np.testing.assert_allclose(frequencies.weights, scale, rtol=1e-5)
     assert_like_loop(
         penalty,
-        lambda w: flops_loop(w, groups, frequencies.weights.double().tolist()),
+        lambda w: flops_loop(w, frequencies.weights.double().tolist()),
         weights,
     )
 
 
-def test_groups_of_like_vectors_cost_g_times_the_flattened_penalty():
-    generator = torch.Generator().manual_seed(3)
-    queries, groups = 5, 4
-    once = torch.rand(queries, 7, generator=generator, dtype=torch.float64)
-    documents = once.repeat_interleave(groups, dim=0)
-    assert flops(documents, groups).item() == pytest.approx(groups * flops(documents).item())
-
-
-def test_autograd_of_every_regularizer_passes_torchs_own_check():
+def test_autograd_of_anti_zero_and_saturation_passes_torchs_own_check():
     generator = torch.Generator().manual_seed(4)
     weights = torch.rand(6, 5, generator=generator, dtype=torch.float64) + 0.1
     weights.requires_grad_()
-    frequencies = DocumentFrequencies(5, every=1_000_000)
-    options = {
-        "l0-flops": RegularizerOptions(threshold=2),
-        "idf-flops": RegularizerOptions(idf=torch.arange(5.0).double()),
-        "df-flops": RegularizerOptions(frequencies=frequencies),
-    }
-    for name in REGULARIZERS:
-        penalty = regularizer(name, options.get(name, RegularizerOptions()))
-        assert torch.autograd.gradcheck(penalty, (weights,)), name
     assert torch.autograd.gradcheck(anti_zero, (weights, 2 * weights.detach()))
     for logs in range(4):
         assert torch.autograd.gradcheck(lambda z, logs=logs: saturate(z - 0.5, logs), (weights,))
@@ -158,7 +131,7 @@ def test_autograd_of_every_regularizer_passes_torchs_own_check():
 @settings(max_examples=50)
 @given(vectors(), vectors())
 def test_anti_zero_equals_its_formula(queries, documents):
-    sides = [weights + 0.01 for weights, _ in (queries, documents)]
+    sides = [weights + 0.01 for weights in (queries, documents)]
 
     def loop(moved):
         sums = [sum(sum(row) for row in side.tolist()) for side in (moved, sides[1])]
@@ -183,8 +156,7 @@ def test_anti_zero_stays_finite_where_all_weights_are_zero():
 
 @settings(max_examples=100)
 @given(vectors(), st.integers(1, 4))
-def test_top_k_keeps_the_largest_and_of_equals_the_first(problem, k):
-    weights, _ = problem
+def test_top_k_keeps_the_largest_and_of_equals_the_first(weights, k):
     value = torch.arange(1.0, weights.numel() + 1).double().view_as(weights)
     found, gradient = value_and_gradient(lambda w: (top_k(w, k) * value).sum(), weights)
     expected = torch.zeros_like(weights)
@@ -199,8 +171,8 @@ def test_top_k_keeps_the_largest_and_of_equals_the_first(problem, k):
 
 @settings(max_examples=50)
 @given(vectors(), st.integers(1, 4))
-def test_top_k_in_training_is_that_of_inference(problem, k):
-    dense = problem[0].float()
+def test_top_k_in_training_is_that_of_inference(weights, k):
+    dense = weights.float()
     rows, terms = dense.numpy().nonzero()
     indptr = np.searchsorted(rows, np.arange(len(dense) + 1)).astype(np.int64)
     batch = SparseBatch(indptr, terms.astype(np.int32), dense.numpy()[rows, terms], dense.shape[1])
@@ -304,47 +276,6 @@ def test_document_frequencies_refuse_impossible_settings(wrong):
         DocumentFrequencies(**{"terms": 3, **wrong})
 
 
-# By name
-
-
-def test_a_name_gives_its_regularizer():
-    weights = torch.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]], dtype=torch.float64)
-    idf = torch.tensor([1.0, 2.0, 3.0])
-    expected = {
-        "flops": (RegularizerOptions(groups=2), flops(weights, 2)),
-        "l1": (RegularizerOptions(), l1(weights)),
-        "l0-flops": (RegularizerOptions(threshold=1), l0_flops(weights, 1)),
-        "idf-flops": (RegularizerOptions(idf=idf), idf_flops(weights, idf.double())),
-        "df-flops": (
-            RegularizerOptions(frequencies=DocumentFrequencies(3)),
-            DfFlops(DocumentFrequencies(3))(weights),
-        ),
-    }
-    assert expected.keys() == REGULARIZERS.keys()
-    for name, (options, value) in expected.items():
-        assert torch.equal(regularizer(name, options)(weights), value)
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("l2", RegularizerOptions(), "allowed is flops, l1, l0-flops, idf-flops, df-flops"),
-        ("l1", RegularizerOptions(groups=2), "no groups"),
-        ("l0-flops", RegularizerOptions(), "threshold of l0-flops is None"),
-        ("l0-flops", RegularizerOptions(threshold=-1), "threshold of l0-flops is -1"),
-        ("flops", RegularizerOptions(threshold=5), "flops has no threshold"),
-        ("idf-flops", RegularizerOptions(), "needs the IDF"),
-        ("df-flops", RegularizerOptions(), "needs document frequencies"),
-        ("flops", RegularizerOptions(idf=torch.ones(2)), "flops has no idf"),
-    ],
-)
-def test_a_name_without_what_it_needs_is_refused(name, options, message):
-    with pytest.raises(UsageError, match=message):
-        regularizer(name, options)
-
-
 def test_shapes_that_do_not_fit_are_refused():
-    with pytest.raises(UsageError, match="3 vectors aren't a multiple of groups=2"):
-        flops(torch.ones(3, 4), 2)
     with pytest.raises(UsageError, match="same vocabulary"):
         idf_flops(torch.ones(3, 4), torch.ones(3))

@@ -84,7 +84,7 @@ def test_training_it_moves_the_weights_that_are_exported(folder, tmp_path):
     with torch.no_grad():
         for parameter in student.parameters().values():
             parameter.add_(0.01)
-    student.export(tmp_path / "out", Exported(), None, "card")
+    student.export(tmp_path / "out", Exported(), None)
     before = transformers.AutoModelForMaskedLM.from_pretrained(folder).state_dict()
     after = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out").state_dict()
     for name, tensor in before.items():
@@ -98,7 +98,7 @@ def test_exported_weights_are_averaged_with_the_bases(folder, tmp_path):
     with torch.no_grad():
         for parameter in student.parameters().values():
             parameter.add_(1.0)
-    student.export(tmp_path / "out", Exported(), None, "")
+    student.export(tmp_path / "out", Exported(), None)
     plain = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out")
     for name, weight in plain.named_parameters():
         torch.testing.assert_close(weight.detach(), base[name] + 0.75, rtol=1e-6, atol=1e-6)

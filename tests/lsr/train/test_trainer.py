@@ -27,6 +27,7 @@ from lsr.train.config import (
     TrainingConfig,
 )
 from lsr.train.regularizers import idf_flops
+from lsr.train.student import MaskedLanguageStudent
 from lsr.train.teachers import load_ensemble
 from lsr.train.trainer import LOG, STATE, STUDENT, Surroundings, Trainer
 from lsr.train.training_log import read_log
@@ -156,6 +157,26 @@ def test_evaluation_does_not_change_the_weights(base, teacher, tmp_path):
     never, often = (load_file(tmp_path / name / STATE) for name in ("never", "often"))
     for name, tensor in never.items():
         np.testing.assert_array_equal(tensor, often[name], name)
+
+
+def test_the_student_is_exported_once_for_its_evaluation_and_its_end(base, tmp_path, monkeypatch):
+    written = []
+    export = MaskedLanguageStudent.export
+
+    def counted(student, folder, *rest):
+        written.append(folder)
+        export(student, folder, *rest)
+
+    monkeypatch.setattr(MaskedLanguageStudent, "export", counted)
+    config = dataclasses.replace(recipe(base), evaluation=EvaluationConfig(every=6))
+    train(config, tmp_path, evaluate=judge)
+    assert written == [tmp_path / STUDENT] * 2
+    # A finished training that is run again writes what its checkpoint holds.
+    weights = (tmp_path / STUDENT / "model.safetensors").read_bytes()
+    (tmp_path / STUDENT / "model.safetensors").unlink()
+    train(config, tmp_path, evaluate=judge)
+    assert written == [tmp_path / STUDENT] * 3
+    assert (tmp_path / STUDENT / "model.safetensors").read_bytes() == weights
 
 
 def test_a_stale_student_of_another_training_is_not_mined_with(base, teacher, tmp_path):

@@ -239,5 +239,5 @@ def test_without_matplotlib_the_install_line_is_named(tmp_path, monkeypatch):
         return found(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[train\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr-search\[train\]'"):
         plot(path, tmp_path / "log.png")

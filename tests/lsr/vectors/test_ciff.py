@@ -298,7 +298,7 @@ def test_without_protobuf_the_error_names_what_to_install(path, monkeypatch):
     ciff_messages._pool.cache_clear()
     message_class.cache_clear()
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[ciff\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr-search\[ciff\]'"):
         CiffVectors(path)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr\[ciff\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'lsr-search\[ciff\]'"):
         write(path.parent, "ciff", ROWS, name="other")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lsr.corpus import readers
+from lsr.corpus import items
 from lsr.corpus.documents import Document
 from lsr.errors import InputError, UsageError
 from lsr.vectors import json_lines
@@ -85,7 +85,7 @@ def test_a_bad_line_is_named_and_the_good_are_kept(tmp_path, line, reason):
 
 
 def test_over_long_lines_and_cut_off_archives(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "LONGEST_LINE", 100)
+    monkeypatch.setattr(items, "LONGEST_LINE", 100)
     path = tmp_path / "a.jsonl"
     path.write_bytes(GOOD + b'{"id": "' + b"x" * 300 + b'", "vector": {}}\n' + GOOD)
     good, bad = read(path)
@@ -148,7 +148,7 @@ def test_tokens_of_malformed_lines_are_no_part_of_the_vocabulary(tmp_path, monke
         open_vectors(str(path)).tokens()
 
 
-@pytest.mark.skipif(find_spec("pyserini") is None, reason="needs pip install 'lsr[lucene]'")
+@pytest.mark.skipif(find_spec("pyserini") is None, reason="needs pip install '.[lucene]'")
 def test_anserini_reads_our_quantised_lines(tmp_path):
     from index.engines.lucene import start_java
 

@@ -12,7 +12,7 @@ from index.collection.field import encoder_fields
 from index.importing import import_vectors, open_for_import
 from index.indexing import index_documents
 from index.search.pipeline import SearchConfig, SearchQuery, search
-from lsr.corpus.readers import Corpus
+from lsr.corpus.readers.corpus import Corpus
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.vectors.formats import open_vectors
 from service.api.app import create_app
@@ -293,12 +293,6 @@ def test_not_ready_before_the_start(collection):
     client = TestClient(create_app([collection.path]))
     error(client.get("/readyz"), 503, "not_ready")
     assert client.get("/livez").status_code == 200
-
-
-def test_openapi_describes_every_route(client):
-    paths = client.get("/openapi.json").json()["paths"]
-    assert {"/v1/indexes/{index}/search", "/v1/indexes/{index}/documents", "/livez"} <= set(paths)
-    assert client.get("/docs").status_code == 200
 
 
 def test_the_page_allows_nothing_from_elsewhere(client):

@@ -16,7 +16,7 @@ from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.corpus.documents import Document
-from lsr.corpus.readers import Item
+from lsr.corpus.items import Item
 from service.api.app import create_app
 
 playwright = pytest.importorskip("playwright.sync_api")

@@ -1,5 +1,6 @@
-"""`lsr index`: what it says of an encoder's health, several processes, and progress."""
+"""`lsr index`: every kind of corpus, resuming, health of encoders, processes, progress."""
 
+import gzip
 import io
 import json
 import os
@@ -8,19 +9,68 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import rich.console
-from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
 from index.collection.collection import Collection
-from index.indexing import IndexReport
-from lsr.corpus.readers import Corpus
+from index.indexing import CHUNK, IndexReport
+from lsr.corpus.readers.corpus import Corpus
 from lsr.vocabulary import Vocabulary
-from service.cli import cli
 from service.commands import terminal
-from tests.service.conftest import environment, sentence, write_jsonl
-from tests.service.test_cli import wait_for_documents
+from tests.service.conftest import environment, write_jsonl
+from tests.waiting import wait_until
+
+
+def test_a_second_run_encodes_nothing(lsr, corpus):
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
+    again = json.loads(
+        lsr("index", corpus, "--into", "fruit", "--encoder", "bm25", "--json").stdout
+    )
+    assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, 3)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "tsv", "beir", "texts", "stdin"])
+def test_every_kind_of_corpus_is_read(lsr, tmp_path, kind):
+    records = [{"_id": "a", "text": "apple"}, {"id": "b", "contents": "banana split"}]
+    lines = "".join(json.dumps(record) + "\n" for record in records).encode()
+    source, stdin = tmp_path / f"in.{kind}", b""
+    if kind == "jsonl":
+        source.write_bytes(lines)
+    elif kind == "jsonl.gz":
+        source.write_bytes(gzip.compress(lines))
+    elif kind == "tsv":
+        source.write_text("a\tapple\nb\tbanana split\n")
+    elif kind == "beir":
+        source.mkdir()
+        (source / "corpus.jsonl").write_bytes(lines)
+    elif kind == "texts":
+        source.mkdir()
+        (source / "a.txt").write_text("apple")
+        (source / "b.md").write_text("banana split")
+    else:
+        source, stdin = "-", lines
+    assert lsr("index", source, "--into", "out", "--encoder", "bm25", stdin=stdin).returncode == 0
+    found = json.loads(lsr("search", "out", "banana", "--json").stdout)
+    assert [hit["id"][0] for hit in found["hits"]] == ["b"]
+
+
+def test_broken_lines_are_named_counted_and_skipped(lsr, tmp_path):
+    source = tmp_path / "broken.jsonl"
+    source.write_text(
+        '{"_id": "a", "text": "apple"}\n{"_id": "b", "text": \n\n'
+        '{"_id": "a", "text": "again"}\n{"text": "no id"}\n{"_id": "c", "text": "cherry"}\n'
+    )
+    result = lsr("index", source, "--into", "out", "--encoder", "bm25")
+    errors = result.stderr.decode()
+    assert result.returncode == 1
+    assert "Traceback" not in errors
+    assert "broken.jsonl:2: not valid JSON" in errors
+    assert "broken.jsonl:4: the id 'a' was given before, at" in errors
+    assert "broken.jsonl:5: the document has no id" in errors
+    assert "3 rejected" in result.stdout.decode()
+    assert Collection.open(tmp_path / "out").ids() == ["a", "c"]
 
 
 @pytest.fixture
@@ -83,6 +133,71 @@ def test_wrong_numbers_of_processes_are_refused(lsr, corpus, processes, reason):
     assert result.returncode == 2
 
 
+def wait_for_documents(path, count, process):
+    def there():
+        return (path / "collection.sqlite").is_file() and len(Collection.open(path)) >= count
+
+    wait_until(lambda: process.poll() is not None or there())
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path, masked_lm):
+    command = ["index", "-", "--into", "out", "--encoder", str(masked_lm)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", *command],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Processes that a shell put into the background ignore it, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    for number in range(CHUNK):
+        process.stdin.write(f'{{"id": "{number}", "text": "apple"}}\n'.encode())
+    process.stdin.flush()
+    wait_for_documents(tmp_path / "out", CHUNK, process)
+    process.send_signal(signal.SIGINT)
+    errors = process.stderr.read().decode()
+    assert process.wait() == 130
+    assert "run the same command again" in errors
+    assert "Traceback" not in errors
+
+
+def test_killed_indexing_goes_on_without_encoding_twice(lsr, tmp_path, masked_lm):
+    random = np.random.default_rng(7)
+    words = ["apple", "banana", "cherry", "plum", "tree", "garden", "river"]
+    records = [
+        {"_id": f"d{n}", "text": " ".join(random.choice(words, int(random.integers(1, 30))))}
+        for n in range(4 * CHUNK + 17)
+    ]
+    source = write_jsonl(tmp_path / "many.jsonl", records)
+    command = ["index", str(source), "--into", "killed", "--encoder", str(masked_lm), "--quiet"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "index", "-", *command[2:]],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdin=subprocess.PIPE,
+    )
+    # What is left open has no end, so the run can't end before it is killed.
+    process.stdin.writelines(source.read_bytes().splitlines(keepends=True)[: 3 * CHUNK])
+    process.stdin.flush()
+    wait_for_documents(tmp_path / "killed", CHUNK, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    stored = len(Collection.open(tmp_path / "killed"))
+    assert stored in range(CHUNK, 4 * CHUNK, CHUNK)
+    resumed = json.loads(lsr(*command, "--json").stdout)
+    assert resumed["unchanged"] == stored
+    assert resumed["created"] == len(records) - stored
+    lsr("index", source, "--into", "whole", "--encoder", masked_lm)
+    killed, whole = (Collection.open(tmp_path / name) for name in ("killed", "whole"))
+    assert killed.ids() == whole.ids()
+    assert killed.digest() == whole.digest()
+    field = whole.field("sparse")
+    a, b = killed.store.sparse_vectors(field), whole.store.sparse_vectors(field)
+    np.testing.assert_array_equal(a.indices, b.indices)
+    np.testing.assert_array_equal(a.values, b.values)
+
+
 def test_an_interrupt_ends_all_processes(tmp_path):
     process = subprocess.Popen(
         [
@@ -117,53 +232,6 @@ def test_an_interrupt_ends_all_processes(tmp_path):
     assert "run the same command again" in errors
     assert "Traceback" not in errors
     assert len(Collection.open(tmp_path / "out")) % 256 == 0
-
-
-@pytest.fixture
-def inside(tmp_path, monkeypatch):
-    """Runs the command line in this process, in an empty folder; gives its JSON."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        result = CliRunner().invoke(cli, [*map(str, arguments), "--json"], catch_exceptions=False)
-        return json.loads(result.stdout)
-
-    return run
-
-
-def test_search_and_eval_take_a_query_encoder(inside, tmp_path, corpus, masked_lm):
-    tables = shutil.copytree(masked_lm, tmp_path / "tables")
-    (tables / "idf.json").write_text('{"cherry": 2.0}')
-    query_encoder = "inference-free:./tables"
-    inside("index", corpus, "--into", "fruit", "--encoder", masked_lm)
-    meta = inside("search", "fruit", "cherry")["meta"]
-    assert "query_encoder" not in meta
-    found = inside("search", "fruit", "cherry", "--query-encoder", query_encoder)
-    assert found["meta"]["encoder"] == meta["encoder"]
-    assert found["meta"]["query_encoder"]["sparse"].startswith("inference-free-")
-    assert found["query_terms"]["sparse"] == [{"token": "cherry", "weight": 2.0}]
-
-    folder = tmp_path / "dataset"
-    (folder / "qrels").mkdir(parents=True)
-    shutil.copy(corpus, folder / "corpus.jsonl")
-    write_jsonl(folder / "queries.jsonl", [{"_id": "q1", "text": "cherry"}])
-    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tb\t1\n")
-    command = ["eval", "dataset", "--index", "fruit", "--query-encoder", query_encoder]
-    (row,) = inside(*command, "--save-run", "out.run")["results"]
-    assert row["encoder"] == f"splade:{masked_lm.name}<-{query_encoder}"
-    assert set(row["provenance"]["fields"]) == {"sparse", "sparse-queries"}
-    ranking = [line.split()[2] for line in (tmp_path / "out.run").read_text().splitlines()]
-    assert ranking == [hit["id"] for hit in found["hits"]]
-
-
-def test_a_query_encoder_of_another_vocabulary_is_refused(lsr, tmp_path, corpus, masked_lm):
-    other = shutil.copytree(masked_lm, tmp_path / "other")
-    tokenizer = (other / "tokenizer.json").read_text().replace('"cherry"', '"sherry2"', 1)
-    (other / "tokenizer.json").write_text(tokenizer)
-    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
-    result = lsr("search", "fruit", "cherry", "--query-encoder", "splade:./other")
-    assert "give a query encoder with the same vocabulary" in sentence(result)
-    assert result.returncode == 1
 
 
 def test_progress_shows_rates_and_counts_what_is_done(monkeypatch):

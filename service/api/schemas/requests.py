@@ -1,4 +1,4 @@
-"""The JSON of REST requests and responses."""
+"""The JSON of REST requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from index.filters.json_form import parse_filter_json
 from index.filters.tree import Filter
 from index.search.fusion import ReciprocalRankFusion
-from index.search.pipeline import Hit, Prefetch, SearchConfig, SearchQuery, SearchResult
+from index.search.pipeline import Prefetch, SearchConfig, SearchQuery
 
 LONGEST_VECTOR = 100_000
 FilterBody = Annotated[
@@ -137,71 +137,3 @@ class DeleteBody(Body):
     def to_filter(self) -> Filter | None:
         """The filter, where there is one."""
         return None if self.filter is None else parse_filter_json(self.filter)
-
-
-class ErrorDetail(BaseModel):
-    """What went wrong, in one sentence."""
-
-    code: int
-    type: str
-    message: str
-    request_id: str
-
-
-class ErrorBody(BaseModel):
-    """The shape of every error."""
-
-    error: ErrorDetail
-
-
-def search_json(result: SearchResult, explain: bool) -> dict[str, Any]:
-    """A search result as JSON."""
-    body: dict[str, Any] = {
-        "took_ms": round(result.took_ms, 3),
-        "using": result.using,
-        "hits": [hit_json(hit, explain) for hit in result.hits],
-        "meta": {
-            "exact": result.exact,
-            "bound_gap": result.bound_gap,
-            "generation": result.generation,
-            "encoder": result.encoder,
-            **({"query_encoder": result.query_encoder} if result.query_encoder else {}),
-            "documents": result.documents,
-        },
-    }
-    if explain:
-        body["meta"]["plan"] = result.plans
-        body["query_terms"] = {
-            name: [{"token": token, "weight": weight} for token, weight in terms]
-            for name, terms in result.query_terms.items()
-        }
-    return body
-
-
-def hit_json(hit: Hit, explain: bool) -> dict[str, Any]:
-    """One hit as JSON."""
-    body: dict[str, Any] = {"id": hit.id, "score": hit.score, "scores": hit.scores}
-    if hit.document is not None:
-        body["payload"] = {
-            "title": hit.document.title,
-            "text": hit.document.text,
-            "metadata": dict(hit.document.metadata),
-        }
-        body["highlights"] = [
-            {"field": mark.field, "snippet": mark.snippet, "spans": mark.spans}
-            for mark in hit.highlights
-        ]
-    if explain:
-        body["terms"] = {
-            name: [
-                {
-                    "token": term.token,
-                    "query_weight": term.query_weight,
-                    "document_weight": term.document_weight,
-                    "contribution": term.contribution,
-                }
-                for term in terms
-            ]
-            for name, terms in hit.terms.items()
-        }
-    return body

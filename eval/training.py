@@ -1,0 +1,63 @@
+"""A training as a TOML file says: sparse, or SPAR's dense imitation of a sparse encoder."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eval.judged_set import training_judge
+from index.mining import retrieve
+from lsr.errors import UsageError
+from lsr.train.vector_cache import no_progress
+
+if TYPE_CHECKING:
+    from lsr.train.run import TrainingReport, Watching
+    from lsr.train.spar.run import SparReport
+
+
+def train(
+    config: Path,
+    output: Path | None = None,
+    cache: Path | None = None,
+    watching: Watching | None = None,
+) -> TrainingReport | SparReport:
+    """Train as a configuration says, or go on where a run of it was interrupted.
+
+    The student is scored, while it is trained, on the dataset that the configuration names, or on
+    the pairs that are kept aside.
+
+    Args:
+        config: a TOML file; its ``kind`` is "sparse" where it has none, or "spar".
+        output: folder of everything that is written; None: the configuration's.
+        cache: folder of the teachers' vectors, which trainings may share; None: ``teachers`` in
+            the output folder.
+        watching: who is told what; None: no one.
+
+    Raises:
+        NotFoundError: there is no such configuration.
+        InputError: it is no TOML, or there is a fault in the pairs.
+        UsageError: it has unknown keys or values, or a cache is given and "spar" has no use for it.
+        CollapseError: the training went wrong beyond repair.
+        MissingDependencyError: a package that training needs is not installed.
+    """
+    from lsr.train.config import TrainingConfig
+    from lsr.train.config_file import parse_config, read_toml
+    from lsr.train.run import Tools, Watching, run_training
+    from lsr.train.spar.run import SparTrainingConfig, run_spar
+
+    watching = watching or Watching(lambda entry, steps: None, no_progress, lambda sentence: None)
+    ranked = partial(retrieve, on_progress=watching.on_progress)
+    tables = read_toml(config)
+    kind = tables.pop("kind", "sparse")
+    if kind == "sparse":
+        sparse = parse_config(tables, TrainingConfig)
+        folder = output or Path(sparse.output)
+        tools = Tools(ranked, training_judge)
+        return run_training(sparse, folder, cache or folder / "teachers", tools, watching)
+    if kind != "spar":
+        raise UsageError(f"kind is {kind!r}; allowed are 'sparse' and 'spar'")
+    if cache is not None:
+        raise UsageError('--cache is given, but kind = "spar" has no vectors of teachers')
+    spar = parse_config({"kind": kind} | tables, SparTrainingConfig)
+    return run_spar(spar, output or Path(spar.output), ranked, watching)

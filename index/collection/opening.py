@@ -1,0 +1,35 @@
+"""The collection at a path: the one that is there, or a new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from index.collection.collection import Collection, is_collection
+from index.collection.field import check_fields, encoder_fields
+from lsr.encoders.packaged import DEFAULT_ENCODER
+
+
+def open_or_create(
+    path: Path, encoder: str | None = None, dense: str | None = None, bm25: bool = False
+) -> Collection:
+    """The collection there with the encoders it was built with, or a new one.
+
+    Args:
+        path: its directory; a new one is made with the folders above it.
+        encoder: name of the sparse encoder; None: the one it was built with, or for a new
+            collection the one that ships with lsr.
+        dense: name of a dense encoder beside it.
+        bm25: whether a BM25 field stands beside a learned encoder.
+
+    Raises:
+        EncoderMismatchError: the collection there has other encoders than are asked for.
+        NotFoundError: there is no such encoder.
+        UsageError: no collection can be created there.
+    """
+    if not is_collection(path):
+        return Collection.create(path, encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
+    collection = Collection.open(path)
+    if encoder or dense or bm25:
+        wanted = encoder_fields(encoder or collection.fields[0].encoder, dense, bm25)
+        check_fields(path, collection.fields, wanted, exactly=bool(encoder))
+    return collection

@@ -1,0 +1,58 @@
+"""Items of a source: documents, and the reasons why others are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from lsr.corpus.documents import Document, parse_document
+from lsr.corpus.files import LONGEST_LINE, UNREADABLE
+from lsr.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a source: a document, or the reason in one sentence why it is none.
+
+    ``line`` is its line in the source, 0 where a whole file is one item.
+    """
+
+    source: str
+    line: int
+    document: Document | None
+    reason: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for messages."""
+        return f"{self.source}:{self.line}" if self.line else self.source
+
+
+def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str | Item]]:
+    """The lines of a stream, counted from 1; an Item in place of each that can't be read."""
+    number = 0
+    try:
+        while line := stream.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(line) > LONGEST_LINE:
+                while line and not line.endswith(b"\n"):
+                    line = stream.readline(LONGEST_LINE)
+                reason = f"the line is longer than {LONGEST_LINE >> 20} MiB; split the document"
+                yield number, Item(name, number, None, reason)
+                continue
+            try:
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                yield number, Item(name, number, None, f"not UTF-8 at byte {error.start}")
+    except UNREADABLE as error:
+        reason = f"the file can't be read further: {error}"
+        yield number + 1, Item(name, number + 1, None, reason)
+
+
+def item_of(source: str, line: int, record: Callable[[], object]) -> Item:
+    """The item of a record: a document, or the reason why it is none."""
+    try:
+        return Item(source, line, parse_document(record()))
+    except InputError as error:
+        return Item(source, line, None, str(error))

@@ -1,0 +1,1 @@
+"""Readers: documents from files and data sets, a file a format."""

@@ -1,0 +1,25 @@
+"""What routes are given of the application: the indexes it serves, and its limits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from service.api.indexes import Indexes
+
+IndexName = Annotated[str, Path(description="Name of the index: its directory's name")]
+
+
+# Asynchronous, though nothing is waited for: what is not would take a thread of its own.
+async def _indexes(request: Request) -> Indexes:
+    indexes: Indexes = request.app.state.indexes
+    return indexes
+
+
+async def _largest_body(request: Request) -> int:
+    return int(request.app.state.largest_body)
+
+
+ServedIndexes = Annotated[Indexes, Depends(_indexes)]
+LargestBody = Annotated[int, Depends(_largest_body)]

@@ -1,0 +1,1 @@
+"""The JSON of REST requests and responses."""

@@ -1,0 +1,46 @@
+"""``lsr demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from service.commands.index import index_corpus
+from service.commands.options import encoder_option, host_option, port_option
+from service.commands.serve import serve
+
+SEARCHES = (
+    "open a page in the default browser",
+    "copy a file with its metadata",
+    "create a temporary directory that is removed afterwards",
+)
+
+
+@click.command("demo")
+@click.option("--into", type=click.Path(path_type=Path), help="The collection; kept for next time.")
+@encoder_option
+@click.option(
+    "--serve/--no-serve", "serves", default=True, help="Serve the search page afterwards."
+)
+@host_option
+@port_option
+def demo_command(
+    into: Path | None, encoder: str | None, serves: bool, host: str, port: int
+) -> None:
+    """Index what the Python standard library says about itself, search it, and serve it."""
+    from eval.experiment import cache_folder
+    from index.search.pipeline import SearchConfig, SearchQuery, search
+    from lsr.encoders.catalogue import load_encoder
+    from lsr.encoders.packaged import DEFAULT_ENCODER
+    from service.commands import terminal
+
+    into = into or cache_folder() / load_encoder(encoder or DEFAULT_ENCODER).fingerprint / "demo"
+    report, collection = index_corpus("demo", into, encoder)
+    terminal.print_index_report(report, len(collection), str(into))
+    for text in SEARCHES:
+        terminal.out.print(f'\n$ lsr search {into} -n 3 "{text}"', style="bold", markup=False)
+        result = search(collection, SearchQuery(text=text), SearchConfig(limit=3, explain=True))
+        terminal.print_result(result)
+    if serves:
+        serve([into], host, port)

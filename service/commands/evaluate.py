@@ -1,0 +1,137 @@
+"""``lsr eval``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lsr.errors import UsageError
+from service.commands.corpus import fraction_read
+from service.commands.options import (
+    bm25_option,
+    dense_option,
+    engine_option,
+    json_option,
+    query_encoder_option,
+    using_option,
+)
+
+if TYPE_CHECKING:
+    from eval.datasets import Dataset
+    from eval.experiment import ExperimentProgress, Result
+
+
+@click.command("eval")
+@click.argument("dataset")
+@click.option(
+    "--encoder", "encoders", multiple=True, metavar="NAME", help="As for lsr index; repeatable."
+)
+@dense_option
+@bm25_option
+@click.option(
+    "--index", "into", type=click.Path(path_type=Path), help="The collection to build or reuse."
+)
+@using_option
+@query_encoder_option
+@engine_option
+@click.option("--split", default="test", show_default=True, help="Qrels of a BEIR folder.")
+@click.option("--measure", "measures", multiple=True, metavar="NAME", help="Such as nDCG@10.")
+@click.option("--depth", default=100, show_default=True, help="Results per query.")
+@click.option("--load-run", type=click.Path(path_type=Path), help="Score this TREC run instead.")
+@click.option("--save-run", type=click.Path(path_type=Path), help="Write a TREC run.")
+@click.option("--save-qrels", type=click.Path(path_type=Path), help="Write TREC qrels.")
+@json_option
+def eval_command(
+    dataset: str,
+    encoders: Sequence[str],
+    dense: str | None,
+    bm25: bool,
+    into: Path | None,
+    using: str | None,
+    query_encoder: str | None,
+    engine: str,
+    split: str,
+    measures: Sequence[str],
+    depth: int,
+    load_run: Path | None,
+    save_run: Path | None,
+    save_qrels: Path | None,
+    as_json: bool,
+) -> None:
+    """Score an encoder on DATASET: a BEIR folder, an ir_datasets id, or demo.
+
+    Without --using, every field of the collection and their fusion get a row each. The index is
+    kept, so a second run goes straight to the queries.
+    """
+    from eval.datasets import load_dataset
+    from eval.experiment import evaluate_dataset, save_runs
+    from eval.measures import STANDARD, parse_measures
+    from lsr.corpus.qrels import write_qrels
+
+    names = tuple(measures) or STANDARD
+    parse_measures(names)
+    if into is not None and len(encoders) > 1:
+        raise UsageError("--index holds one collection; give one --encoder with it")
+    loaded = load_dataset(dataset, split)
+    if save_qrels is not None:
+        write_qrels(save_qrels, loaded.qrels)
+    if load_run is not None:
+        _score_run(loaded, load_run, names, as_json)
+        return
+    rows: list[Result] = []
+    for encoder in encoders or (None,):
+        rows += evaluate_dataset(
+            loaded, encoder, dense, bm25, index=into, using=using, query_encoder=query_encoder,
+            engine=engine, measures=names, depth=depth, progress=_progress(as_json),
+        )  # fmt: skip
+    if save_run is not None:
+        save_runs(save_run, rows)
+    _print_results(rows, names, as_json)
+
+
+def _progress(quiet: bool) -> ExperimentProgress:
+    from eval.experiment import ExperimentProgress
+    from service.commands import terminal
+
+    return ExperimentProgress(
+        indexing=lambda items, label: terminal.indexing_progress(
+            lambda: fraction_read(items), label, quiet
+        ),
+        searching=lambda total, label: terminal.query_progress(total, label, quiet),
+        on_rejected=terminal.print_rejected,
+        on_health=terminal.print_health,
+    )
+
+
+def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool) -> None:
+    from eval.measures import measure
+    from eval.run import read_run
+    from service.commands import terminal
+
+    measures = measure(dataset.qrels, read_run(path), names)
+    if as_json:
+        result = {"dataset": dataset.name, "run": str(path), "measures": measures}
+        terminal.print_json({"results": [result]})
+    else:
+        row: dict[str, Any] = {"run": path.name, "dataset": dataset.name, **measures}
+        terminal.print_table([row], {name: name for name in row})
+
+
+def _print_results(rows: Sequence[Result], names: Sequence[str], as_json: bool) -> None:
+    from service.commands import terminal
+
+    if as_json:
+        terminal.print_json({"results": [row.to_json() for row in rows]})
+        return
+    columns = ["dataset", "encoder", "using", "engine"]
+    table: list[dict[str, Any]] = []
+    for row in rows:
+        cells: dict[str, Any] = {name: getattr(row, name) for name in columns}
+        cells.update(row.measures)
+        table.append(cells | {"ms/query": f"{row.ms_per_query:.2f}"})
+    terminal.print_table(table, {name: name for name in [*columns, *names, "ms/query"]})
+    for line in dict.fromkeys(row.provenance.line() for row in rows):
+        terminal.out.print(line, style="dim", markup=False)

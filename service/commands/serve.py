@@ -1,0 +1,39 @@
+"""``lsr serve``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from service.commands.options import host_option, port_option
+
+
+@click.command("serve")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@host_option
+@port_option
+def serve_command(paths: Sequence[Path], host: str, port: int) -> None:
+    """Serve REST API and search page over PATHS: collections, or folders of collections."""
+    serve(paths, host, port)
+
+
+def serve(paths: Sequence[Path], host: str, port: int) -> None:
+    """Say where the server listens, and serve until interrupted."""
+    from service.api.server import Server
+    from service.commands import terminal
+
+    server = Server.listening(paths, host, port)
+    terminal.out.print(f"\nsearch page {server.address}/ · API {server.address}/docs")
+    if not server.is_loopback:
+        terminal.err.print(
+            f"listening on {host}: everyone who reaches this address can search, write and delete; "
+            "put a proxy with access control in front"
+        )
+    if not server.indexes.names():
+        folder = paths[0]
+        terminal.out.print(
+            f"no index in {folder} yet; create one with: lsr index CORPUS --into {folder}/NAME"
+        )
+    server.run()

@@ -1,0 +1,77 @@
+"""The console sessions are typed, and must print what the pages show; numbers may differ.
+
+README's session begins in an empty folder, those of the other pages with README's pets.
+"""
+
+import re
+import shutil
+import sys
+
+import pytest
+
+from eval.datasets import load_dataset
+from eval.experiment import experiment_folder
+from index.collection.collection import Collection
+from tests.docs.pages import README, name_of, pages_with, session
+
+pytestmark = pytest.mark.long
+PORT = "8000"
+DEMO = ["lsr demo --into demo --no-serve", "lsr eval demo"]
+NUMBER = r"[\\d,.]+"
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="REST sessions need curl")
+
+
+def pattern(output):
+    """What the output must look like: ``...`` stands for anything, numbers for numbers."""
+    parts = re.split(r"\.\.\.", normal(output))
+    return ".*".join(re.sub(r"\d[\d,]*(\\\.\d+)?", NUMBER, re.escape(part)) for part in parts)
+
+
+def normal(text):
+    return re.sub(r" +$", "", text, flags=re.M).strip()
+
+
+def type_in(terminal, steps, port):
+    for command, output in steps:
+        line = command.replace(PORT, port)
+        line = line.replace("curl ", "curl --retry-connrefused --retry 40 ")
+        run = terminal.serve if line.endswith(" &") else terminal.run
+        printed = run(line.removesuffix(" &"))
+        assert re.fullmatch(pattern(output), normal(printed), re.S), (command, printed)
+
+
+def keep_for_evaluation(folder):
+    """Put the demo's collection where ``lsr eval demo`` keeps its own, so that it is made once."""
+    kept = experiment_folder(load_dataset("demo"), Collection.open(folder).fields)
+    kept.parent.mkdir(parents=True)
+    kept.symlink_to(folder)
+
+
+def demo_as_it_prints(steps):
+    """The README's steps, with the searches that the demo itself prints as part of its output."""
+    inner = [step for step in steps if step.command.startswith("lsr search demo")]
+    assert inner
+    shown = "".join(f"$ {step.command}\n{step.output}" for step in inner)
+    return [
+        step._replace(output=step.output + shown) if step.command.startswith("lsr demo") else step
+        for step in steps
+        if step not in inner
+    ]
+
+
+@needs_curl
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the demo's corpus is Python 3.11's")
+def test_the_readme_shows_what_happens(terminal, free_port):
+    steps = demo_as_it_prints(session(README))
+    assert [step.command for step in steps[:2]] == DEMO
+    type_in(terminal, steps[:1], str(free_port))
+    keep_for_evaluation(terminal.folder / "demo")
+    type_in(terminal, steps[1:], str(free_port))
+
+
+@needs_curl
+@pytest.mark.parametrize(
+    "page", [page for page in pages_with("console") if page != README], ids=name_of
+)
+def test_a_page_shows_what_happens(terminal_with_pets, free_port, page):
+    type_in(terminal_with_pets, session(page), str(free_port))

@@ -1,0 +1,79 @@
+"""The training configurations of the pages are valid, and the guide has every setting."""
+
+import dataclasses
+import json
+import re
+import tomllib
+
+import pytest
+
+from lsr.train import config, decoder_student
+from lsr.train.config_file import parse_config
+from lsr.train.spar import config as spar
+from lsr.train.spar.run import SparTrainingConfig
+from tests.docs.pages import GUIDE, blocks, name_of, pages_with
+
+
+@pytest.mark.parametrize("page", pages_with("toml"), ids=name_of)
+def test_every_configuration_is_valid(page):
+    for block in blocks(page, "toml"):
+        raw = tomllib.loads(block)
+        kind = SparTrainingConfig if raw.get("kind") == "spar" else config.TrainingConfig
+        parse_config(raw, kind)
+
+
+def test_the_guide_has_a_sparse_and_a_dense_training():
+    sparse, dense = map(tomllib.loads, blocks(GUIDE, "toml"))
+    assert parse_config(sparse, config.TrainingConfig).documents.target_nnz == 120
+    assert parse_config(dense, SparTrainingConfig).spar.teacher == "bm25"
+
+
+def settings_of_the_guide():
+    """{table: {setting: default as written}} of the guide's tables."""
+    part = GUIDE.read_text().partition("## All settings")[2].partition("\n## The exported")[0]
+    found, tables = {}, [""]
+    for line in part.splitlines():
+        if line.startswith("`["):
+            tables = re.findall(
+                r"`\[+([\w.]+)\]+`", line.partition(" with ")[0].partition(" for ")[0]
+            )
+        row = re.match(r"\| `(\w+)` \|(.*?)\|", line)
+        if row:
+            for table in tables:
+                found.setdefault(table, {})[row[1]] = row[2].strip(" `")
+    return found
+
+
+def test_the_training_guide_names_every_setting_and_its_default():
+    tables = {
+        "": config.TrainingConfig,
+        "model": config.ModelConfig,
+        "model.lora": decoder_student.LoraConfig,
+        "model.decoder": decoder_student.DecoderStudentConfig,
+        "sources": config.SourceConfig,
+        "losses": config.LossConfig,
+        "teachers": config.TeacherConfig,
+        "documents": config.SparsityConfig,
+        "queries": config.SparsityConfig,
+        "batches": config.BatchConfig,
+        "mining": config.MiningConfig,
+        "optimizer": config.OptimizerConfig,
+        "evaluation": config.EvaluationConfig,
+        "memory": config.MemoryConfig,
+        "spar": spar.SparConfig,
+    }
+    written = settings_of_the_guide()
+    assert written.keys() == tables.keys()
+    for table, kind in tables.items():
+        fields = {
+            field.name: field.default
+            for field in dataclasses.fields(kind)
+            if f"{table}.{field.name}".strip(".") not in tables
+        }
+        assert written[table].keys() == fields.keys()
+        for name, value in fields.items():
+            shown = written[table][name]
+            if value is dataclasses.MISSING:
+                assert not shown or name == "targets"
+            else:
+                assert json.loads(shown) == value, (table, name)

@@ -1,0 +1,50 @@
+"""A collection is opened with the encoders it was built with, or made with those asked for."""
+
+import pytest
+
+from index.collection.collection import Collection
+from index.collection.field import encoder_fields
+from index.collection.opening import open_or_create
+from lsr.encoders.packaged import DEFAULT_ENCODER
+from lsr.errors import EncoderMismatchError, NotFoundError, UsageError
+
+
+@pytest.mark.parametrize(("encoder", "bm25"), [(None, False), (None, True), ("bm25,b=1", False)])
+def test_a_new_collection_has_the_fields_asked_for(tmp_path, encoder, bm25):
+    made = open_or_create(tmp_path / "new" / "fruit", encoder, bm25=bm25)
+    assert made.fields == encoder_fields(encoder or DEFAULT_ENCODER, bm25=bm25)
+    assert Collection.open(made.path).fields == made.fields
+
+
+@pytest.fixture
+def built(tmp_path, masked_lm):
+    """A collection with a learned encoder and BM25 beside it."""
+    return open_or_create(tmp_path / "fruit", str(masked_lm), bm25=True)
+
+
+def test_what_is_there_is_opened(built, masked_lm):
+    for asked in ({}, {"bm25": True}, {"encoder": str(masked_lm), "bm25": True}):
+        assert open_or_create(built.path, **asked).fields == built.fields
+
+
+def test_other_encoders_than_those_there_are_refused(built, masked_lm):
+    """And fewer, where one is named."""
+    for encoder in ("bm25", DEFAULT_ENCODER, str(masked_lm)):
+        with pytest.raises(EncoderMismatchError, match="leave out --encoder"):
+            open_or_create(built.path, encoder)
+
+
+def test_fields_that_are_not_there_are_refused(tmp_path, masked_lm, dense_model):
+    made = open_or_create(tmp_path / "fruit", str(masked_lm))
+    for asked in ({"bm25": True}, {"dense": str(dense_model)}):
+        with pytest.raises(EncoderMismatchError, match="was built with sparse="):
+            open_or_create(made.path, **asked)
+
+
+def test_nothing_is_made_where_that_is_impossible(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="no collection can be created"):
+        open_or_create(tmp_path / "file", "bm25")
+    with pytest.raises(NotFoundError):
+        open_or_create(tmp_path / "fruit", "./nosuch")
+    assert not (tmp_path / "fruit").exists()

@@ -1,0 +1,134 @@
+"""The OpenAPI document says what each route answers, and each answers exactly that."""
+
+import pytest
+from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator, ValidationError
+
+from index.collection.collection import Collection
+from index.collection.field import encoder_fields
+from index.indexing import index_documents
+from lsr.corpus.readers.corpus import Corpus
+from service.api.app import create_app
+
+INDEX = "/v1/indexes/{index}"
+SEARCHES = [
+    {"query": {"text": "banana cherry"}},
+    {"query": {"text": "banana cherry"}, "explain": True},
+    {"query": {"text": "banana"}, "with_payload": False, "params": {"mode": "approximate"}},
+    {"query": {"tokens": {"cherry": 1.5}}, "using": "sparse", "highlight": False},
+    {"query": {"text": "zzzz"}, "using": "bm25"},
+]
+BULK = [{"id": "new", "text": "fig"}, {"id": "a", "text": "other"}, {"text": "no id"},
+        {"id": "c", "text": "plum <b>lemon</b>"}, {"id": "new", "text": "twice"}]  # fmt: skip
+CALLS = [
+    ("get", "/livez", 200, None),
+    ("get", "/readyz", 200, None),
+    ("get", "/v1/indexes", 200, None),
+    ("get", INDEX, 200, None),
+    *(("post", f"{INDEX}/search", 200, body) for body in SEARCHES),
+    ("get", f"{INDEX}/documents/{{id}}", 200, None),
+    ("post", f"{INDEX}/documents", 200, BULK),
+    ("post", f"{INDEX}/documents/delete", 200, {"ids": ["b", "zzzz"]}),
+    ("delete", f"{INDEX}/documents/{{id}}", 200, None),
+    ("get", f"{INDEX}/documents/{{id}}", 404, None),
+    ("post", f"{INDEX}/search", 422, {"query": {"text": ""}}),
+    ("post", f"{INDEX}/search", 400, {"query": {}}),
+]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory, masked_lm, dense_model):
+    folder = tmp_path_factory.mktemp("openapi")
+    lines = (
+        '{"_id": "a", "title": "Apples", "text": "apple banana", "url": {"deep": [1, null]}}\n'
+        '{"_id": "b", "text": "cherry cherry banana"}\n{"_id": "c", "text": "plum <b>lemon</b>"}\n'
+    )
+    (folder / "corpus.jsonl").write_text(lines)
+    fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
+    made = Collection.create(folder / "fruit", fields)
+    index_documents(made, Corpus(str(folder / "corpus.jsonl")))
+    with TestClient(create_app([made.path])) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def document(client):
+    return client.get("/openapi.json").json()
+
+
+@pytest.fixture(scope="module")
+def answers(client):
+    """The answer to each call, all made in turn."""
+    made = []
+    for method, path, status, body in CALLS:
+        url = path.format(index="fruit", id="a")
+        answer = client.request(method, url, json=body)
+        assert answer.status_code == status, answer.text
+        made.append((method, path, str(status), answer.json()))
+    return made
+
+
+def schema_of(document, method, path, status):
+    """The schema of an answer, with the document's components, that allows no other members."""
+    content = document["paths"][path][method]["responses"][status]["content"]
+    return closed({**content["application/json"]["schema"], "components": document["components"]})
+
+
+def closed(schema):
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    copy = {key: closed(part) for key, part in schema.items()}
+    return copy | {"additionalProperties": False} if "properties" in schema else copy
+
+
+def resolved(document, schema):
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def test_every_success_has_a_schema_with_properties(document):
+    routes = set()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            for status in [code for code in operation["responses"] if code.startswith("2")]:
+                content = operation["responses"][status]["content"]["application/json"]
+                assert resolved(document, content["schema"])["properties"], (method, path)
+                routes.add((method, path, status))
+    assert routes == {(m, p, str(s)) for m, p, s, _ in CALLS if s < 300}
+
+
+def test_every_answer_is_what_its_schema_says_and_no_more(document, answers):
+    for method, path, status, body in answers:
+        Draft202012Validator(schema_of(document, method, path, status)).validate(body)
+
+
+@pytest.mark.parametrize("change", ["more", "less"])
+def test_an_answer_with_other_members_is_found(document, answers, change):
+    """The validation above can fail."""
+    method, path, status, body = next(each for each in answers if each[1].endswith("/search"))
+    first, *rest = body["hits"]
+    spoilt = first | {"more": 1} if change == "more" else {"id": first["id"]}
+    with pytest.raises(ValidationError):
+        Draft202012Validator(schema_of(document, method, path, status)).validate(
+            body | {"hits": [spoilt, *rest]}
+        )
+
+
+def test_the_searches_show_all_that_an_answer_may_hold(document, answers):
+    """But for the query encoder, which only the command line can choose."""
+    found = [body for _, path, status, body in answers if path.endswith("/search")
+             and status == "200"]  # fmt: skip
+    seen = {
+        "SearchAnswer": {key for body in found for key in body},
+        "SearchMeta": {key for body in found for key in body["meta"]} | {"query_encoder"},
+        "SearchHit": {key for body in found for hit in body["hits"] for key in hit},
+    }
+    schemas = document["components"]["schemas"]
+    assert seen == {name: set(schemas[name]["properties"]) for name in seen}
+
+
+def test_the_page_of_the_document_is_there(client):
+    assert client.get("/docs").status_code == 200
