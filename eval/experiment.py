@@ -21,7 +21,9 @@ from eval.run import Run, write_run
 from index.collection.collection import Collection
 from index.collection.field import DENSE, SPARSE, Field
 from index.collection.store import VERSION
-from index.search.pipeline import HYBRID, LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
+from index.search.config import HYBRID, LARGEST_LIMIT, SearchConfig
+from index.search.pipeline import search_batch
+from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
 from lsr.errors import UsageError
 

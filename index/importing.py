@@ -60,7 +60,7 @@ def open_for_import(
     """
     if is_collection(into):
         collection = Collection.open(into)
-        first = collection.encoder(collection.field(SPARSE))
+        first = collection.fields.encoder(collection.fields.named(SPARSE))
         if encoder or dense or bm25:
             wanted = fields_beside(load_encoder(encoder) if encoder else first, dense, bm25)
             check_fields(into, collection.fields, wanted, exactly=bool(encoder))
@@ -114,7 +114,7 @@ def import_vectors(
     Raises:
         LockedError: another process is writing.
     """
-    field = collection.field(SPARSE)
+    field = collection.fields.named(SPARSE)
     report = ImportReport(IndexReport())
     with _stored_texts(texts, on_rejected) as joined:
 
@@ -129,7 +129,7 @@ def import_vectors(
             report.cut += int((batch.values > LARGEST_WEIGHT).sum())
             return Update.of(collection, documents, {field.name: batch})
 
-        encoder = collection.encoder(field)
+        encoder = collection.fields.encoder(field)
         vectors = source.items(encoder.vocabulary)
         if encoder.stores_counts:
             vectors = _counts(vectors, encoder.name)

@@ -100,7 +100,7 @@ class Update:
         A document whose row of a ``given`` field differs from the stored one has changed.
         """
         given = given or {}
-        stored = collection.digests([document.id for document in documents])
+        stored = collection.store.digests([document.id for document in documents])
         differing = _differing(collection, documents, given)
         places = [
             place
@@ -211,8 +211,8 @@ def write_chunks(
                 on_chunk(report)
         for watch in watches.values():
             watch.finish()
-        if not collection.flushed():
-            collection.flush()
+        if not collection.maintenance.flushed():
+            collection.maintenance.flush()
     return report
 
 
@@ -268,10 +268,11 @@ def document_encoders(collection: Collection, given: Sequence[str] = ()) -> Docu
     Raises:
         EncoderMismatchError: one has changed.
     """
-    fields = [field for field in collection.fields if field.name not in given]
+    fields = collection.fields
+    wanted = [field for field in fields if field.name not in given]
     return DocumentEncoders(
-        {field.name: collection.encoder(field) for field in fields if field.kind == "sparse"},
-        {field.name: collection.dense_encoder(field) for field in fields if field.kind == "dense"},
+        {field.name: fields.encoder(field) for field in wanted if field.kind == "sparse"},
+        {field.name: fields.dense_encoder(field) for field in wanted if field.kind == "dense"},
     )
 
 
@@ -304,7 +305,7 @@ def _differing(
     numbers = collection.store.sequences([document.id for document in documents] if vectors else [])
     found = set()
     for name, batch in vectors.items():
-        held = collection.store.sparse_rows(collection.field(name), list(numbers.values()))
+        held = collection.store.sparse_rows(collection.fields.named(name), list(numbers.values()))
         for document, row in zip(documents, batch, strict=True):
             stored = held.get(numbers.get(document.id, 0))
             if stored is not None and not (

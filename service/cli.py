@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from eval.datasets import Dataset
     from index.collection.collection import Collection
     from index.indexing import IndexReport
-    from index.search.pipeline import SearchConfig
+    from index.search.config import SearchConfig
     from lsr.corpus.readers import Item
     from lsr.train.config import TrainingConfig
     from lsr.train.pairs import HeldOut
@@ -221,7 +221,9 @@ def eval_command(
 def demo_command(into: Path | None, encoder: str | None, serve: bool, host: str, port: int) -> None:
     """Index what the Python standard library says about itself, search it, and serve it."""
     from eval.experiment import cache_folder
-    from index.search.pipeline import SearchConfig, SearchQuery, search
+    from index.search.config import SearchConfig
+    from index.search.pipeline import search
+    from index.search.query import SearchQuery
     from lsr.encoders.catalogue import load_encoder
     from lsr.encoders.packaged import DEFAULT_ENCODER
     from service.commands import terminal
@@ -341,7 +343,7 @@ def _searches(
     """
     from eval.experiment import every_search
     from index.collection.field import SPARSE
-    from index.search.pipeline import HYBRID, SearchConfig
+    from index.search.config import HYBRID, SearchConfig
 
     choices = [using] if using else every_search(collection)
     if query_encoder and not using:

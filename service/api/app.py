@@ -15,7 +15,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from index.search.pipeline import SearchQuery, search
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import LsrError, NotFoundError
 from service.api.bulk import bulk_upsert

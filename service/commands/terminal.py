@@ -18,7 +18,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from index.importing import ImportReport
     from index.indexing import IndexReport
-    from index.search.pipeline import Hit, SearchResult
+    from index.search.hits import Hit
+    from index.search.pipeline import SearchResult
     from lsr.encoding.health import Health
     from lsr.encoding.runs import EncodeReport
     from lsr.train.run import TrainingReport

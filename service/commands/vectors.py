@@ -211,10 +211,10 @@ def export_command(
     from service.commands import terminal
 
     opened = Collection.open(collection)
-    chosen = opened.field(field) if field else opened.fields[0]
+    chosen = opened.fields.named(field) if field else opened.fields[0]
     if chosen.kind != "sparse":
         raise UsageError(f"the field {chosen.name!r} is dense; only sparse vectors can be exported")
-    encoder = opened.encoder(chosen)
+    encoder = opened.fields.encoder(chosen)
     settings = {"encoder": encoder.fingerprint, "revision": opened.store.revision()}
     maker = Maker(encoder.name, encoder.fingerprint)
     output = _file(out, kind, encoder.vocabulary, maker, scale, contents, settings)

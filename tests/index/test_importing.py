@@ -10,7 +10,9 @@ from index.collection.field import encoder_fields
 from index.collection.snapshot import restore, snapshot
 from index.importing import import_vectors, open_for_import, stored_vectors
 from index.indexing import index_documents
-from index.search.pipeline import SearchConfig, SearchQuery, search
+from index.search.config import SearchConfig
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
 from lsr.corpus.readers import Item
 from lsr.encoders.catalogue import load_encoder
@@ -214,7 +216,7 @@ def test_vectors_of_another_vocabulary_are_refused(tmp_path, encoded, masked_lm)
     rows.write_text('{"id": "a", "vector": {"apple": 1}}\n')
     own, _ = imported(tmp_path / "own", rows)
     made = tmp_path / "other.safetensors"
-    encoder = own.encoder(own.fields[0])
+    encoder = own.fields.encoder(own.fields[0])
     output = VectorOutput(
         made,
         {},
@@ -277,7 +279,7 @@ def test_weights_that_a_collection_cannot_hold_are_counted(tmp_path):
 def test_export_then_import_is_the_same_collection(tmp_path, encoded, kind):
     collection, _ = imported(tmp_path / "c", encoded("bm25"), "bm25", texts=items(TEXTS))
     collection.delete(["d5"])
-    encoder = collection.encoder(collection.fields[0])
+    encoder = collection.fields.encoder(collection.fields[0])
     path = tmp_path / f"out{SUFFIX[kind]}"
     output = VectorOutput(
         path,
@@ -291,7 +293,7 @@ def test_export_then_import_is_the_same_collection(tmp_path, encoded, kind):
         output.append(documents, batch, read := read + len(documents), "")
     output.finish()
     again, _ = imported(tmp_path / "again", path, "bm25", texts=items(TEXTS))
-    collection.flush()
+    collection.maintenance.flush()
     assert again.ids() == collection.ids()
     assert by_text(again) == by_text(collection)
 

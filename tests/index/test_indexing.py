@@ -63,7 +63,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_never_interrupted(splade, enc
     assert encoded_texts == list(TEXTS.values())
     assert resumed.ids() == whole.ids()
     assert resumed.digest() == whole.digest()
-    field = whole.field("sparse")
+    field = whole.fields.named("sparse")
     expected, found = whole.store.sparse_vectors(field), resumed.store.sparse_vectors(field)
     np.testing.assert_array_equal(found.indptr, expected.indptr)
     np.testing.assert_array_equal(found.indices, expected.indices)
