@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from lsr.corpus.readers import Item
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
+from lsr.encoding.progress import SILENT, Progress
 from lsr.errors import EncoderMismatchError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vectors.source import VectorItem, VectorSource
@@ -93,8 +94,7 @@ def import_vectors(
     collection: Collection,
     source: VectorSource,
     texts: Iterable[Item] | None = None,
-    on_chunk: Callable[[IndexReport], None] = lambda report: None,
-    on_rejected: Callable[[str], None] = lambda sentence: None,
+    progress: Progress = SILENT,
     chunk_size: int = CHUNK,
 ) -> ImportReport:
     """Bring a collection up to date with the vectors of a file, then build its segment.
@@ -107,8 +107,7 @@ def import_vectors(
         collection: of ``open_for_import``.
         source: the file of vectors.
         texts: documents whose title, text and metadata take the place of the file's, by id.
-        on_chunk: takes the running totals.
-        on_rejected: takes a sentence on each item that is left out.
+        progress: is told of the IndexReport after each chunk, and of what is left out.
         chunk_size: documents in a transaction.
 
     Raises:
@@ -116,7 +115,7 @@ def import_vectors(
     """
     field = collection.fields.named(SPARSE)
     report = ImportReport(IndexReport())
-    with _stored_texts(texts, on_rejected) as joined:
+    with _stored_texts(texts, progress) as joined:
 
         def update_of(chunk: Chunk[VectorItem]) -> Update:
             documents = chunk.documents
@@ -133,9 +132,9 @@ def import_vectors(
         vectors = source.items(encoder.vocabulary)
         if encoder.stores_counts:
             vectors = _counts(vectors, encoder.name)
-        chunks = distinct_chunks(vectors, on_rejected, chunk_size)
+        chunks = distinct_chunks(vectors, progress.rejected, chunk_size)
         encoders = document_encoders(collection, given=[field.name])
-        report.index = write_chunks(collection, chunks, update_of, encoders, on_chunk, on_rejected)
+        report.index = write_chunks(collection, chunks, update_of, encoders, progress)
     return report
 
 
@@ -212,15 +211,13 @@ class _Texts:
 
 
 @contextmanager
-def _stored_texts(
-    items: Iterable[Item] | None, on_rejected: Callable[[str], None]
-) -> Iterator[_Texts | None]:
+def _stored_texts(items: Iterable[Item] | None, progress: Progress) -> Iterator[_Texts | None]:
     if items is None:
         yield None
         return
     texts = _Texts()
     try:
-        for chunk in distinct_chunks(items, on_rejected):
+        for chunk in distinct_chunks(items, progress.rejected):
             texts.add(chunk.documents)
         yield texts
     finally:

@@ -21,6 +21,7 @@ from lsr.corpus.documents import Document
 from lsr.corpus.readers import Item
 from lsr.encoding.document_encoders import DocumentEncoders
 from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
+from lsr.encoding.progress import SILENT, Progress
 from lsr.sparse import SparseBatch
 
 
@@ -119,11 +120,9 @@ class Update:
 def index_documents(
     collection: Collection,
     items: Iterable[Item],
-    on_chunk: Callable[[IndexReport], None] = lambda report: None,
-    on_rejected: Callable[[str], None] = lambda sentence: None,
+    progress: Progress = SILENT,
     chunk_size: int = CHUNK,
     processes: int = 1,
-    on_health: Callable[[str, Health], None] = lambda field, health: None,
 ) -> IndexReport:
     """Bring a collection up to date with a stream of documents, then build its segment.
 
@@ -136,11 +135,10 @@ def index_documents(
     Args:
         collection: where to.
         items: the documents, and the items of their source that are none.
-        on_chunk: called after each chunk.
-        on_rejected: takes a sentence for each item that is rejected, with its place.
+        progress: is told of the IndexReport after each chunk, of what is rejected, and of the
+            health of a field as soon as ``IndexReport.health`` has it.
         chunk_size: documents of a chunk.
         processes: how many encode, see ``DocumentEncoders.stream``; the collection is the same.
-        on_health: takes a field and its health, as soon as ``IndexReport.health`` has it.
 
     Raises:
         LockedError: another process is writing.
@@ -149,13 +147,11 @@ def index_documents(
     """
     return write_chunks(
         collection,
-        distinct_chunks(items, on_rejected, chunk_size),
+        distinct_chunks(items, progress.rejected, chunk_size),
         lambda chunk: Update.of(collection, chunk.documents),
         document_encoders(collection),
-        on_chunk,
-        on_rejected,
+        progress,
         processes,
-        on_health,
     )
 
 
@@ -164,10 +160,8 @@ def write_chunks(
     chunks: Iterable[Chunk[ItemT]],
     update_of: Callable[[Chunk[ItemT]], Update],
     encoders: DocumentEncoders,
-    on_chunk: Callable[[IndexReport], None],
-    on_rejected: Callable[[str], None],
+    progress: Progress,
     processes: int = 1,
-    on_health: Callable[[str, Health], None] = lambda field, health: None,
 ) -> IndexReport:
     """Encode and write chunks, then bring them into segments; as ``index_documents``.
 
@@ -176,13 +170,11 @@ def write_chunks(
         chunks: items of distinct ids.
         update_of: what a chunk means for the collection.
         encoders: of the fields that the updates are not given.
-        on_chunk: called after each chunk.
-        on_rejected: takes a sentence for each document that is rejected here.
+        progress: as for ``index_documents``; of what is rejected, the documents rejected here.
         processes: how many encode.
-        on_health: takes a field and its health.
     """
     report = IndexReport()
-    watches = _health_watches(collection, report.health, on_health)
+    watches = _health_watches(collection, report.health, progress)
 
     def updates() -> Iterator[tuple[Update, list[str]]]:
         for chunk in chunks:
@@ -201,14 +193,14 @@ def write_chunks(
                 outcomes = write_update(collection, update, encoded.vectors)
                 for outcome in outcomes:
                     if outcome.reason:
-                        on_rejected(f"{update.places[outcome.id]}: {outcome.reason}")
+                        progress.rejected(f"{update.places[outcome.id]}: {outcome.reason}")
                 report.count(outcomes)
                 report.rejected += update.rejected
                 report.tokens += encoded.tokens
                 for name, watch in watches.items():
                     if isinstance(rows := encoded.vectors.get(name), SparseBatch):
                         watch.add(update.texts, rows)
-                on_chunk(report)
+                progress.chunk(report)
         for watch in watches.values():
             watch.finish()
         if not collection.maintenance.flushed():
@@ -283,13 +275,13 @@ def _select(
 
 
 def _health_watches(
-    collection: Collection, found: dict[str, Health], on_health: Callable[[str, Health], None]
+    collection: Collection, found: dict[str, Health], progress: Progress
 ) -> dict[str, HealthWatch]:
     """One for each field that a model fills; counts of terms come from none."""
 
     def tell(name: str, health: Health) -> None:
         found[name] = health
-        on_health(name, health)
+        progress.health(name, health)
 
     return {
         field.name: HealthWatch(field.size, partial(tell, field.name))

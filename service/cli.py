@@ -289,11 +289,8 @@ def _bring_up_to_date(
     def fraction() -> float | None:
         return getattr(items, "fraction", None)
 
-    with terminal.indexing_progress(fraction, label, quiet) as on_chunk:
-        return index_documents(
-            collection, items, on_chunk, terminal.print_rejected,
-            processes=processes, on_health=terminal.print_health,
-        )  # fmt: skip
+    with terminal.indexing_progress(fraction, label, quiet) as progress:
+        return index_documents(collection, items, progress, processes=processes)
 
 
 def _collection(into: Path, encoder: str | None, dense: str | None, bm25: bool) -> Collection:

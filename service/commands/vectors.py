@@ -101,17 +101,8 @@ def encode_command(
     else:
         maker = Maker(loaded.name, loaded.fingerprint)
         output = _file(Path(out), kind, loaded.vocabulary, maker, scale, contents, settings)
-    with terminal.indexing_progress(_fraction(items), "encoding", quiet or as_json) as on_chunk:
-        report = encode_items(
-            loaded,
-            items,
-            output,
-            queries,
-            on_chunk,
-            _say,
-            processes=processes,
-            on_health=lambda health: terminal.print_health("vectors", health),
-        )
+    with terminal.indexing_progress(_fraction(items), "encoding", quiet or as_json) as progress:
+        report = encode_items(loaded, items, output, queries, progress, processes=processes)
     notes = [] if isinstance(output, StreamOutput) else output.finish()
     if as_json:
         terminal.print_json(_encode_json(report, out, notes))
@@ -158,18 +149,11 @@ def import_command(
 
     source = open_vectors(vectors)
     texts = None if documents is None else _corpus(documents)
-    said = 0
-
-    def on_rejected(sentence: str) -> None:
-        nonlocal said
-        said += 1
-        _say(sentence)
-
     collection = open_for_import(into, source, encoder, dense, bm25)
     with terminal.indexing_progress(
         lambda: source.fraction, "importing", quiet or as_json
-    ) as on_chunk:
-        report = import_vectors(collection, source, texts, on_chunk, on_rejected)
+    ) as progress:
+        report = import_vectors(collection, source, texts, progress)
     if as_json:
         names = ("created", "updated", "unchanged", "rejected")
         counts: dict[str, Any] = {name: getattr(report.index, name) for name in names}
@@ -181,7 +165,7 @@ def import_command(
     else:
         terminal.print_import_report(report, len(collection), str(into))
     collection.close()
-    sys.exit(1 if said else 0)
+    sys.exit(1 if progress.sentences else 0)
 
 
 @click.command("export")
@@ -221,7 +205,7 @@ def export_command(
     report, total = EncodeReport(), len(opened)
     with terminal.indexing_progress(
         lambda: report.read / max(total, 1), "exporting", quiet or as_json
-    ) as on_chunk:
+    ) as progress:
         for documents, batch in stored_vectors(opened, chosen):
             report.taken += len(documents)
             if report.read < output.items:
@@ -230,7 +214,7 @@ def export_command(
                 report.encoded += len(documents)
                 report.weights += batch.nnz
                 output.append(documents, batch, report.read, "")
-            on_chunk(report)
+            progress.chunk(report)
     notes = output.finish()
     if as_json:
         terminal.print_json(_encode_json(report, str(out), notes))
@@ -301,12 +285,6 @@ def _query_items(source: str) -> Iterable[Item]:
 
 def _fraction(items: Iterable[Item]) -> Callable[[], float | None]:
     return lambda: getattr(items, "fraction", None)
-
-
-def _say(sentence: str) -> None:
-    from service.commands import terminal
-
-    terminal.err.print(sentence, markup=False)
 
 
 def _encode_json(report: EncodeReport, out: str, notes: list[str]) -> dict[str, Any]:

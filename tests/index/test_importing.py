@@ -22,6 +22,7 @@ from lsr.vectors.csr import Maker
 from lsr.vectors.formats import FORMATS, open_vectors, vector_writer
 from lsr.vectors.output import VectorOutput
 from tests.index.conftest import items
+from tests.recorded_progress import RecordedProgress
 
 TEXTS = {f"d{n}": "apple " * (n % 7) + f"banana number {n}" for n in range(60)} | {"empty": ""}
 # A model of random weights gives each document thousands of terms.
@@ -119,13 +120,12 @@ def test_texts_come_from_the_file_or_from_documents(tmp_path, encoded):
         Item("memory", 2, None, "broken"),
         Item("memory", 3, Document("other", "text")),
     ]
-    said = []
-    joined, report = imported(
-        tmp_path / "joined", path, "bm25", texts=texts, on_rejected=said.append
-    )
+    progress = RecordedProgress()
+    joined, report = imported(tmp_path / "joined", path, "bm25", texts=texts, progress=progress)
     assert joined.get("d1") == Document("d1", "text", "title", {"year": 1})
     assert joined.get("d2") == Document("d2", "apple apple banana number 2")
-    assert (report.without_text, len(joined), said) == (60, 61, ["memory:2: broken"])
+    assert (report.without_text, len(joined)) == (60, 61)
+    assert progress.sentences == ["memory:2: broken"]
 
 
 def test_a_vocabulary_of_its_own(tmp_path):
@@ -188,7 +188,7 @@ def test_an_interrupted_import_goes_on(tmp_path, encoded):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        imported(tmp_path / "c", path, chunk_size=8, on_chunk=stop)
+        imported(tmp_path / "c", path, chunk_size=8, progress=RecordedProgress(stop))
     collection, report = imported(tmp_path / "c", path, chunk_size=8)
     assert (report.index.unchanged, report.index.created) == (24, 37)
     assert collection.ids() == whole.ids()
@@ -203,12 +203,12 @@ def test_bad_items_are_named_and_the_good_are_kept(tmp_path):
         '{"id": "a", "vector": {"apple": 2}}\n{"id": "c", "vector": {"qqzz": 2}}\n{\n'
         '{"id": "d", "vector": {"apple": 0.5}}\n'
     )
-    said = []
-    collection, report = imported(tmp_path / "c", path, "bm25", on_rejected=said.append)
+    progress = RecordedProgress()
+    collection, report = imported(tmp_path / "c", path, "bm25", progress=progress)
     assert (collection.ids(), report.index.rejected) == (["a"], 5)
     reasons = ("not negative", "given before", "1 of 1 tokens", "not valid", "term counts")
     for line, reason in enumerate(reasons, start=2):
-        assert any(f"{path}:{line}: " in each and reason in each for each in said)
+        assert any(f"{path}:{line}: " in each and reason in each for each in progress.sentences)
 
 
 def test_vectors_of_another_vocabulary_are_refused(tmp_path, encoded, masked_lm):
