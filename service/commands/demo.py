@@ -30,7 +30,9 @@ def demo_command(
 ) -> None:
     """Index what the Python standard library says about itself, search it, and serve it."""
     from eval.experiment import cache_folder
-    from index.search.pipeline import SearchConfig, SearchQuery, search
+    from index.search.config import SearchConfig
+    from index.search.pipeline import search
+    from index.search.query import SearchQuery
     from lsr.encoders.catalogue import load_encoder
     from lsr.encoders.packaged import DEFAULT_ENCODER
     from service.commands import terminal

@@ -101,8 +101,6 @@ def _progress(quiet: bool) -> ExperimentProgress:
             lambda: fraction_read(items), label, quiet
         ),
         searching=lambda total, label: terminal.query_progress(total, label, quiet),
-        on_rejected=terminal.print_rejected,
-        on_health=terminal.print_health,
     )
 
 

@@ -77,9 +77,6 @@ def index_corpus(
 
     items = corpus_items(corpus)
     collection = open_or_create(into, encoder, dense, bm25)
-    with terminal.indexing_progress(lambda: fraction_read(items), "indexing", quiet) as on_chunk:
-        report = index_documents(
-            collection, items, on_chunk, terminal.print_rejected,
-            processes=processes, on_health=terminal.print_health,
-        )  # fmt: skip
+    with terminal.indexing_progress(lambda: fraction_read(items), "indexing", quiet) as progress:
+        report = index_documents(collection, items, progress, processes=processes)
     return report, collection

@@ -104,17 +104,8 @@ def encode_command(
         output = _file(Path(out), kind, loaded.vocabulary, maker, scale, contents, settings)
     with terminal.indexing_progress(
         lambda: fraction_read(items), "encoding", quiet or as_json
-    ) as on_chunk:
-        report = encode_items(
-            loaded,
-            items,
-            output,
-            queries,
-            on_chunk,
-            terminal.print_rejected,
-            processes=processes,
-            on_health=lambda health: terminal.print_health("vectors", health),
-        )
+    ) as progress:
+        report = encode_items(loaded, items, output, queries, progress, processes=processes)
     notes = [] if isinstance(output, StreamOutput) else output.finish()
     if as_json:
         terminal.print_json(_encode_json(report, out, notes))
@@ -161,18 +152,11 @@ def import_command(
 
     source = open_vectors(vectors)
     texts = None if documents is None else corpus_items(documents)
-    said = 0
-
-    def on_rejected(sentence: str) -> None:
-        nonlocal said
-        said += 1
-        terminal.print_rejected(sentence)
-
     collection = open_for_import(into, source, encoder, dense, bm25)
     with terminal.indexing_progress(
         lambda: source.fraction, "importing", quiet or as_json
-    ) as on_chunk:
-        report = import_vectors(collection, source, texts, on_chunk, on_rejected)
+    ) as progress:
+        report = import_vectors(collection, source, texts, progress)
     if as_json:
         names = ("created", "updated", "unchanged", "rejected")
         counts: dict[str, Any] = {name: getattr(report.index, name) for name in names}
@@ -184,7 +168,7 @@ def import_command(
     else:
         terminal.print_import_report(report, len(collection), str(into))
     collection.close()
-    sys.exit(1 if said else 0)
+    sys.exit(1 if progress.sentences else 0)
 
 
 @click.command("export")
@@ -214,17 +198,17 @@ def export_command(
     from service.commands import terminal
 
     opened = Collection.open(collection)
-    chosen = opened.field(field) if field else opened.fields[0]
+    chosen = opened.fields.named(field) if field else opened.fields[0]
     if chosen.kind != "sparse":
         raise UsageError(f"the field {chosen.name!r} is dense; only sparse vectors can be exported")
-    encoder = opened.encoder(chosen)
+    encoder = opened.fields.encoder(chosen)
     settings = {"encoder": encoder.fingerprint, "revision": opened.store.revision()}
     maker = Maker(encoder.name, encoder.fingerprint)
     output = _file(out, kind, encoder.vocabulary, maker, scale, contents, settings)
     report, total = EncodeReport(), len(opened)
     with terminal.indexing_progress(
         lambda: report.read / max(total, 1), "exporting", quiet or as_json
-    ) as on_chunk:
+    ) as progress:
         for documents, batch in stored_vectors(opened, chosen):
             report.taken += len(documents)
             if report.read < output.items:
@@ -233,7 +217,7 @@ def export_command(
                 report.encoded += len(documents)
                 report.weights += batch.nnz
                 output.append(documents, batch, report.read, "")
-            on_chunk(report)
+            progress.chunk(report)
     notes = output.finish()
     if as_json:
         terminal.print_json(_encode_json(report, str(out), notes))

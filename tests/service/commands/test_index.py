@@ -239,8 +239,8 @@ def test_progress_shows_rates_and_counts_what_is_done(monkeypatch):
     console = rich.console.Console(file=shown, force_terminal=True, width=120, color_system=None)
     monkeypatch.setattr(terminal, "err", console)
     monkeypatch.setattr(IndexReport, "seconds", 2.0)
-    with terminal.indexing_progress(lambda: 0.5, "indexing", quiet=False) as update:
-        update(IndexReport(created=300, rejected=100, taken=800, tokens=5_000))
+    with terminal.indexing_progress(lambda: 0.5, "indexing", quiet=False) as progress:
+        progress.chunk(IndexReport(created=300, rejected=100, taken=800, tokens=5_000))
     line = shown.getvalue().rpartition("indexing")[2]
     assert "400 documents 200/s 2,500 tokens/s" in line
     # Half of the source is taken, and half of that is done: a quarter of 40 columns.
