@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from lsr.encoding.health import Health
+
+log = logging.getLogger(__name__)
 
 
 class Totals(Protocol):
@@ -35,6 +38,19 @@ class Progress:
 
         ``name`` is of the field that they fill, ``vectors`` in a file. Counts of terms have none.
         """
+
+
+class LoggedProgress(Progress):
+    """Warns, through the package's logger, of what is left out and of vectors that look wrong."""
+
+    def rejected(self, sentence: str) -> None:
+        """Warn of an item that is left out."""
+        log.warning("%s", sentence)
+
+    def health(self, name: str, health: Health) -> None:
+        """Warn where an encoder's vectors look wrong."""
+        if health.warning:
+            log.warning("%s: %s", name, health.warning)
 
 
 SILENT = Progress()

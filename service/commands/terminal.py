@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from index.indexing import IndexReport
     from index.search.hits import Hit
     from index.search.pipeline import SearchResult
+    from lsr.corpus.items import Item
     from lsr.encoding.health import Health
     from lsr.encoding.runs import EncodeReport
     from lsr.train.run import TrainingReport
@@ -45,6 +46,12 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def print_json(value: object) -> None:
     """One JSON value on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def fraction_read(items: Iterable[Item]) -> float | None:
+    """How much of a corpus is read, from 0 to 1; None where that can't be known."""
+    fraction: float | None = getattr(items, "fraction", None)
+    return fraction
 
 
 class IndexingProgress(RunProgress):

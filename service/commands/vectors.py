@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import UsageError
-from service.commands.corpus import corpus_items, fraction_read
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -84,6 +83,7 @@ def encode_command(
     be read are reported and skipped, and the exit code is then 1. bm25 writes term counts: they
     become weights with the statistics of the collection they are imported into.
     """
+    from eval.datasets import named_corpus
     from lsr.encoders.catalogue import load_encoder
     from lsr.encoders.packaged import DEFAULT_ENCODER
     from lsr.encoding.runs import encode_items
@@ -92,7 +92,7 @@ def encode_command(
     from service.commands import terminal
 
     loaded = load_encoder(encoder or DEFAULT_ENCODER)
-    items = _query_items(corpus) if queries else corpus_items(corpus)
+    items = _query_items(corpus) if queries else named_corpus(corpus)
     settings = {"encoder": loaded.fingerprint, "queries": queries}
     output: VectorOutput | StreamOutput
     if out == "-":
@@ -103,7 +103,7 @@ def encode_command(
         maker = Maker(loaded.name, loaded.fingerprint)
         output = _file(Path(out), kind, loaded.vocabulary, maker, scale, contents, settings)
     with terminal.indexing_progress(
-        lambda: fraction_read(items), "encoding", quiet or as_json
+        lambda: terminal.fraction_read(items), "encoding", quiet or as_json
     ) as progress:
         report = encode_items(loaded, items, output, queries, progress, processes=processes)
     notes = [] if isinstance(output, StreamOutput) else output.finish()
@@ -146,12 +146,13 @@ def import_command(
     Run the same command again after an interruption: documents that have not changed are left as
     they are. Items that can't be read are reported and skipped, and the exit code is then 1.
     """
+    from eval.datasets import named_corpus
     from index.importing import import_vectors, open_for_import
     from lsr.vectors.formats import open_vectors
     from service.commands import terminal
 
     source = open_vectors(vectors)
-    texts = None if documents is None else corpus_items(documents)
+    texts = None if documents is None else named_corpus(documents)
     collection = open_for_import(into, source, encoder, dense, bm25)
     with terminal.indexing_progress(
         lambda: source.fraction, "importing", quiet or as_json

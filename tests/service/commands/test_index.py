@@ -192,7 +192,7 @@ def test_killed_indexing_goes_on_without_encoding_twice(lsr, tmp_path, masked_lm
     killed, whole = (Collection.open(tmp_path / name) for name in ("killed", "whole"))
     assert killed.ids() == whole.ids()
     assert killed.digest() == whole.digest()
-    field = whole.field("sparse")
+    field = whole.fields.named("sparse")
     a, b = killed.store.sparse_vectors(field), whole.store.sparse_vectors(field)
     np.testing.assert_array_equal(a.indices, b.indices)
     np.testing.assert_array_equal(a.values, b.values)
