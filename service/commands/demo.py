@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -44,5 +45,9 @@ def demo_command(
         terminal.out.print(f'\n$ lsr search {into} -n 3 "{text}"', style="bold", markup=False)
         result = search(collection, SearchQuery(text=text), SearchConfig(limit=3, explain=True))
         terminal.print_result(result)
+    terminal.out.print(
+        f"\nnext: {terminal.program()} search {shlex.quote(str(into))} \"read a csv file\"",
+        markup=False,
+    )
     if serves:
         serve([into], host, port)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
@@ -41,6 +43,16 @@ TERMS_SHOWN = 6
 PIPE_WIDTH = 200
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def program() -> str:
+    """How to type the name of this program so that the shell finds it."""
+    path = Path(sys.argv[0])
+    if path.suffix == ".py":
+        return f"{shlex.quote(sys.executable)} -m service.cli"
+    found = shutil.which(path.name)
+    same = found is not None and Path(found).resolve() == path.resolve()
+    return path.name if same else shlex.quote(sys.argv[0])
 
 
 def print_json(value: object) -> None:
