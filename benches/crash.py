@@ -115,7 +115,7 @@ def perform(collection: Collection, operation: Operation) -> None:
     elif operation[0] == "delete":
         collection.delete(operation[1])
     elif operation[0] == "flush":
-        collection.flush()
+        collection.maintenance.flush()
     else:
         snapshot(collection, Path(operation[1]))
 

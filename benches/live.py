@@ -146,8 +146,8 @@ def fill(path: Path, vectors: SparseBatch) -> Collection:
     for start in range(0, len(vectors), LOADING):
         rows = np.arange(start, min(start + LOADING, len(vectors)))
         upsert(collection, rows.tolist(), take(vectors, rows))
-    if not collection.flushed():
-        collection.flush()
+    if not collection.maintenance.flushed():
+        collection.maintenance.flush()
     return collection
 
 
@@ -167,7 +167,7 @@ def upsert(collection: Collection, numbers: list[int], vectors: SparseBatch) -> 
 
 def search(collection: Collection, queries: SparseBatch, seconds: float) -> list[float]:
     """Microseconds of each search, one after the other, for some seconds after a warm-up."""
-    made = collection.field(SPARSE)
+    made = collection.fields.named(SPARSE)
     single = [SparseBatch.from_rows([query], queries.vocabulary_size) for query in queries]
     for query in single[:100]:
         collection.view().search_sparse(made, query, K, "native")

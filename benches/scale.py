@@ -122,7 +122,7 @@ def open_and_search(data: Path, folder: Path) -> dict[str, float]:
     started = time.perf_counter()
     collection = Collection.open(folder / "collection")
     view = collection.view()
-    made = collection.field(SPARSE)
+    made = collection.fields.named(SPARSE)
     for segment in view.segments:
         segment.searcher(SPARSE, "native")
     figures = {"ms to open": round(1000 * (time.perf_counter() - started), 1)}
@@ -146,7 +146,7 @@ def update(_: Path, folder: Path) -> dict[str, float]:
     """Replace a thousand documents, delete a thousand, and search after each."""
     vectors = map_batch(folder, VOCABULARY)
     collection = Collection.open(folder / "collection")
-    made, batch = collection.field(SPARSE), vectors.head(UPDATED)
+    made, batch = collection.fields.named(SPARSE), vectors.head(UPDATED)
     collection.view().search_sparse(made, batch.head(1), K, "native")
     figures = {}
     for what, write in (

@@ -73,6 +73,16 @@ def load_dataset(name: str, split: str = "test") -> Dataset:
     return _ir_datasets(name.removeprefix("irds:"))
 
 
+def named_corpus(source: str) -> Iterable[Item]:
+    """The documents of a corpus by the name that commands take: ``demo``, or as ``Corpus`` says.
+
+    Raises:
+        NotFoundError: there is no such source.
+        InputError: it is of no known kind.
+    """
+    return demo_corpus() if source == DEMO else Corpus(source)
+
+
 def demo_corpus() -> Iterator[Item]:
     """The demo's documents as items."""
     for number, document in enumerate(stdlib_documents(), start=1):

@@ -21,13 +21,15 @@ from index.collection.collection import Collection
 from index.collection.field import DENSE, SPARSE, Field, encoder_fields
 from index.collection.opening import open_or_create
 from index.collection.store import VERSION
-from index.indexing import IndexReport, index_documents
-from index.search.pipeline import HYBRID, LARGEST_LIMIT, SearchConfig, SearchQuery, search_batch
+from index.indexing import index_documents
+from index.search.config import HYBRID, LARGEST_LIMIT, SearchConfig
+from index.search.pipeline import search_batch
+from index.search.query import SearchQuery
 from lsr.corpus.items import Item
 from lsr.distribution import installed_versions
 from lsr.encoders.encoder import short_name
 from lsr.encoders.packaged import DEFAULT_ENCODER
-from lsr.encoding.health import Health
+from lsr.encoding.progress import SILENT, Progress
 from lsr.errors import UsageError
 
 QUERIES_AT_A_TIME = 64
@@ -76,22 +78,16 @@ class Result:
 
 @dataclass(frozen=True)
 class ExperimentProgress:
-    """Who is told what of an experiment; by default no one.
+    """Who is told what of an experiment; by default no one."""
 
-    ``indexing`` takes the documents and what is done with them, and opens what takes the running
-    totals; ``searching`` takes the number of queries and what is done with them, and opens what
-    takes how many are done. ``on_rejected`` takes a sentence on each document that can't be used;
-    ``on_health`` as in ``index_documents``.
-    """
-
-    indexing: Callable[
-        [Iterable[Item], str], AbstractContextManager[Callable[[IndexReport], None]]
-    ] = lambda items, label: nullcontext(lambda report: None)
+    # Takes the documents and what is done with them, and opens what is told of the indexing.
+    indexing: Callable[[Iterable[Item], str], AbstractContextManager[Progress]] = (
+        lambda items, label: nullcontext(SILENT)
+    )
+    # Takes the number of queries and what is done with them, and opens what takes those done.
     searching: Callable[[int, str], AbstractContextManager[Callable[[int], None]]] = (
         lambda total, label: nullcontext(lambda done: None)
     )
-    on_rejected: Callable[[str], None] = lambda sentence: None
-    on_health: Callable[[str, Health], None] = lambda field, health: None
 
 
 def evaluate_dataset(
@@ -153,10 +149,8 @@ def _bring_up_to_date(
     dataset: Dataset, collection: Collection, progress: ExperimentProgress
 ) -> None:
     items = dataset.corpus()
-    with progress.indexing(items, f"indexing {dataset.name}") as on_chunk:
-        report = index_documents(
-            collection, items, on_chunk, progress.on_rejected, on_health=progress.on_health
-        )
+    with progress.indexing(items, f"indexing {dataset.name}") as told:
+        report = index_documents(collection, items, told)
     check_same_documents(dataset, collection, report.read)
 
 

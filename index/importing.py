@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from lsr.corpus.items import Item
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
+from lsr.encoding.progress import SILENT, Progress
 from lsr.errors import EncoderMismatchError
 from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
 from lsr.vectors.source import VectorItem, VectorSource
@@ -59,7 +60,7 @@ def open_for_import(
     """
     if is_collection(into):
         collection = Collection.open(into)
-        first = collection.encoder(collection.field(SPARSE))
+        first = collection.fields.encoder(collection.fields.named(SPARSE))
         if encoder or dense or bm25:
             wanted = fields_beside(load_encoder(encoder) if encoder else first, dense, bm25)
             check_fields(into, collection.fields, wanted, exactly=bool(encoder))
@@ -92,8 +93,7 @@ def import_vectors(
     collection: Collection,
     source: VectorSource,
     texts: Iterable[Item] | None = None,
-    on_chunk: Callable[[IndexReport], None] = lambda report: None,
-    on_rejected: Callable[[str], None] = lambda sentence: None,
+    progress: Progress = SILENT,
     chunk_size: int = CHUNK,
 ) -> ImportReport:
     """Bring a collection up to date with the vectors of a file, then build its segment.
@@ -106,16 +106,15 @@ def import_vectors(
         collection: of ``open_for_import``.
         source: the file of vectors.
         texts: documents whose title, text and metadata take the place of the file's, by id.
-        on_chunk: takes the running totals.
-        on_rejected: takes a sentence on each item that is left out.
+        progress: is told of the IndexReport after each chunk, and of what is left out.
         chunk_size: documents in a transaction.
 
     Raises:
         LockedError: another process is writing.
     """
-    field = collection.field(SPARSE)
+    field = collection.fields.named(SPARSE)
     report = ImportReport(IndexReport())
-    with _stored_texts(texts, on_rejected) as stored:
+    with _stored_texts(texts, progress) as stored:
 
         def update_of(chunk: Chunk[VectorItem]) -> Update:
             documents = chunk.documents
@@ -131,13 +130,13 @@ def import_vectors(
             report.cut += int((batch.values > LARGEST_WEIGHT).sum())
             return Update.of(collection, documents, {field.name: batch})
 
-        encoder = collection.encoder(field)
+        encoder = collection.fields.encoder(field)
         vectors = source.items(encoder.vocabulary)
         if encoder.stores_counts:
             vectors = _counts(vectors, encoder.name)
-        chunks = distinct_chunks(vectors, on_rejected, chunk_size)
+        chunks = distinct_chunks(vectors, progress.rejected, chunk_size)
         encoders = document_encoders(collection, given=[field.name])
-        report.index = write_chunks(collection, chunks, update_of, encoders, on_chunk, on_rejected)
+        report.index = write_chunks(collection, chunks, update_of, encoders, progress)
     return report
 
 
@@ -178,15 +177,13 @@ def _positive(row: SparseVector) -> SparseVector:
 
 
 @contextmanager
-def _stored_texts(
-    items: Iterable[Item] | None, on_rejected: Callable[[str], None]
-) -> Iterator[IdTable | None]:
+def _stored_texts(items: Iterable[Item] | None, progress: Progress) -> Iterator[IdTable | None]:
     """Title, text and metadata by id, as JSON."""
     if items is None:
         yield None
         return
     with IdTable() as texts:
-        for chunk in distinct_chunks(items, on_rejected):
+        for chunk in distinct_chunks(items, progress.rejected):
             for document in chunk.documents:
                 parts = document.title, document.text, dict(document.metadata)
                 texts.add(document.id, json.dumps(parts))

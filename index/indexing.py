@@ -21,6 +21,7 @@ from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
 from lsr.encoding.document_encoders import DocumentEncoders
 from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
+from lsr.encoding.progress import SILENT, Progress
 from lsr.sparse import SparseBatch
 
 
@@ -100,7 +101,7 @@ class Update:
         A document whose row of a ``given`` field differs from the stored one has changed.
         """
         given = given or {}
-        stored = collection.digests([document.id for document in documents])
+        stored = collection.store.digests([document.id for document in documents])
         differing = _differing(collection, documents, given)
         places = [
             place
@@ -119,11 +120,9 @@ class Update:
 def index_documents(
     collection: Collection,
     items: Iterable[Item],
-    on_chunk: Callable[[IndexReport], None] = lambda report: None,
-    on_rejected: Callable[[str], None] = lambda sentence: None,
+    progress: Progress = SILENT,
     chunk_size: int = CHUNK,
     processes: int = 1,
-    on_health: Callable[[str, Health], None] = lambda field, health: None,
 ) -> IndexReport:
     """Bring a collection up to date with a stream of documents, then build its segment.
 
@@ -136,11 +135,10 @@ def index_documents(
     Args:
         collection: where to.
         items: the documents, and the items of their source that are none.
-        on_chunk: called after each chunk.
-        on_rejected: takes a sentence for each item that is rejected, with its place.
+        progress: is told of the IndexReport after each chunk, of what is rejected, and of the
+            health of a field as soon as ``IndexReport.health`` has it.
         chunk_size: documents of a chunk.
         processes: how many encode, see ``DocumentEncoders.stream``; the collection is the same.
-        on_health: takes a field and its health, as soon as ``IndexReport.health`` has it.
 
     Raises:
         LockedError: another process is writing.
@@ -149,13 +147,11 @@ def index_documents(
     """
     return write_chunks(
         collection,
-        distinct_chunks(items, on_rejected, chunk_size),
+        distinct_chunks(items, progress.rejected, chunk_size),
         lambda chunk: Update.of(collection, chunk.documents),
         document_encoders(collection),
-        on_chunk,
-        on_rejected,
+        progress,
         processes,
-        on_health,
     )
 
 
@@ -164,10 +160,8 @@ def write_chunks(
     chunks: Iterable[Chunk[ItemT]],
     update_of: Callable[[Chunk[ItemT]], Update],
     encoders: DocumentEncoders,
-    on_chunk: Callable[[IndexReport], None],
-    on_rejected: Callable[[str], None],
+    progress: Progress,
     processes: int = 1,
-    on_health: Callable[[str, Health], None] = lambda field, health: None,
 ) -> IndexReport:
     """Encode and write chunks, then bring them into segments; as ``index_documents``.
 
@@ -176,13 +170,11 @@ def write_chunks(
         chunks: items of distinct ids.
         update_of: what a chunk means for the collection.
         encoders: of the fields that the updates are not given.
-        on_chunk: called after each chunk.
-        on_rejected: takes a sentence for each document that is rejected here.
+        progress: as for ``index_documents``; of what is rejected, the documents rejected here.
         processes: how many encode.
-        on_health: takes a field and its health.
     """
     report = IndexReport()
-    watches = _health_watches(collection, report.health, on_health)
+    watches = _health_watches(collection, report.health, progress)
 
     def updates() -> Iterator[tuple[Update, list[str]]]:
         for chunk in chunks:
@@ -201,18 +193,18 @@ def write_chunks(
                 outcomes = write_update(collection, update, encoded.vectors)
                 for outcome in outcomes:
                     if outcome.reason:
-                        on_rejected(f"{update.places[outcome.id]}: {outcome.reason}")
+                        progress.rejected(f"{update.places[outcome.id]}: {outcome.reason}")
                 report.count(outcomes)
                 report.rejected += update.rejected
                 report.tokens += encoded.tokens
                 for name, watch in watches.items():
                     if isinstance(rows := encoded.vectors.get(name), SparseBatch):
                         watch.add(update.texts, rows)
-                on_chunk(report)
+                progress.chunk(report)
         for watch in watches.values():
             watch.finish()
-        if not collection.flushed():
-            collection.flush()
+        if not collection.maintenance.flushed():
+            collection.maintenance.flush()
     return report
 
 
@@ -268,10 +260,11 @@ def document_encoders(collection: Collection, given: Sequence[str] = ()) -> Docu
     Raises:
         EncoderMismatchError: one has changed.
     """
-    fields = [field for field in collection.fields if field.name not in given]
+    fields = collection.fields
+    wanted = [field for field in fields if field.name not in given]
     return DocumentEncoders(
-        {field.name: collection.encoder(field) for field in fields if field.kind == "sparse"},
-        {field.name: collection.dense_encoder(field) for field in fields if field.kind == "dense"},
+        {field.name: fields.encoder(field) for field in wanted if field.kind == "sparse"},
+        {field.name: fields.dense_encoder(field) for field in wanted if field.kind == "dense"},
     )
 
 
@@ -282,13 +275,13 @@ def _select(
 
 
 def _health_watches(
-    collection: Collection, found: dict[str, Health], on_health: Callable[[str, Health], None]
+    collection: Collection, found: dict[str, Health], progress: Progress
 ) -> dict[str, HealthWatch]:
     """One for each field that a model fills; counts of terms come from none."""
 
     def tell(name: str, health: Health) -> None:
         found[name] = health
-        on_health(name, health)
+        progress.health(name, health)
 
     return {
         field.name: HealthWatch(field.size, partial(tell, field.name))
@@ -304,7 +297,7 @@ def _differing(
     numbers = collection.store.sequences([document.id for document in documents] if vectors else [])
     found = set()
     for name, batch in vectors.items():
-        held = collection.store.sparse_rows(collection.field(name), list(numbers.values()))
+        held = collection.store.sparse_rows(collection.fields.named(name), list(numbers.values()))
         for document, row in zip(documents, batch, strict=True):
             stored = held.get(numbers.get(document.id, 0))
             if stored is not None and not (

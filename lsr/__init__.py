@@ -1,1 +1,275 @@
-"""Learned sparse retrieval: encoders, sparse vectors, documents."""
+"""Learned sparse retrieval: index a corpus, search it, and score it.
+
+    import lsr
+
+    lsr.index([lsr.Document("owl", "Owls hunt mice at night.")], into="pets")
+    for hit in lsr.search(lsr.open("pets"), "who catches mice?").hits:
+        print(hit.id, hit.score)
+
+What ``__all__`` names is the public face. Importing it loads nothing heavy: whatever a name needs
+is loaded when the name is first used. Below it, ``lsr`` holds encoders, vectors and training,
+``index`` collections and search, ``eval`` test collections and measures, ``service`` the command
+line and the REST API.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from eval.experiment import Result
+    from index.collection.collection import Collection
+    from index.indexing import IndexReport
+    from index.search.config import SearchConfig
+    from index.search.pipeline import SearchResult
+    from index.search.query import SearchQuery
+    from lsr.corpus.documents import Document
+    from lsr.encoders.dense import DenseEncoder
+    from lsr.encoders.encoder import SparseEncoder
+    from lsr.encoding.progress import Progress
+    from lsr.errors import LsrError
+    from lsr.train.run import TrainingReport, Watching
+    from lsr.train.spar.run import SparReport
+
+Documents: TypeAlias = "Iterable[Document | Mapping[str, Any]]"
+
+__all__ = [
+    "Collection",
+    "Document",
+    "LsrError",
+    "SearchConfig",
+    "SearchQuery",
+    "SearchResult",
+    "create",
+    "evaluate",
+    "index",
+    "load_dense_encoder",
+    "load_encoder",
+    "open",
+    "search",
+    "train_encoder",
+]
+# Where each class of the public face is defined.
+_HOMES = {
+    "Collection": "index.collection.collection",
+    "Document": "lsr.corpus.documents",
+    "LsrError": "lsr.errors",
+    "SearchConfig": "index.search.config",
+    "SearchQuery": "index.search.query",
+    "SearchResult": "index.search.pipeline",
+}
+
+
+def open(path: str | Path) -> Collection:  # noqa: A001
+    """The collection in a directory.
+
+    Raises:
+        NotFoundError: there is none.
+        CorruptionError: its file is damaged or of an unknown format version.
+    """
+    from index.collection.collection import Collection
+
+    return Collection.open(Path(path))
+
+
+def create(
+    path: str | Path, encoder: str | None = None, dense: str | None = None, bm25: bool = False
+) -> Collection:
+    """A new, empty collection in a directory, which is made.
+
+    Args:
+        path: the directory.
+        encoder: name of the sparse encoder, as ``lsr index --encoder`` takes it; None: the one
+            that ships with this package, which is for English.
+        dense: name of a dense encoder beside it.
+        bm25: whether a BM25 field stands beside a learned encoder.
+
+    Raises:
+        UsageError: there is a collection already, or a name is malformed.
+        NotFoundError: there is no such encoder.
+    """
+    from index.collection.collection import Collection
+    from index.collection.field import encoder_fields
+    from lsr.encoders.packaged import DEFAULT_ENCODER
+
+    return Collection.create(Path(path), encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
+
+
+def index(
+    corpus: str | Path | Documents,
+    into: str | Path,
+    encoder: str | None = None,
+    dense: str | None = None,
+    bm25: bool = False,
+    *,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> IndexReport:
+    """Bring a collection up to date with a corpus; it is made where there is none.
+
+    Documents that have not changed are not encoded again, and a call that was interrupted goes on
+    where it stopped. What is written is on disk when the call returns.
+
+    Args:
+        corpus: a file, folder or name as ``lsr index`` takes it, or documents, each a ``Document``
+            or a mapping as a line of a .jsonl file.
+        into: directory of the collection.
+        encoder: as for ``create``; None: the one the collection was built with.
+        dense: as for ``create``.
+        bm25: as for ``create``.
+        processes: how many encode.
+        progress: is told how it goes on; None: items that are left out are warned of.
+
+    Raises:
+        NotFoundError: there is no such corpus or encoder.
+        EncoderMismatchError: the collection has other encoders than are asked for.
+        LockedError: another process is writing.
+    """
+    from contextlib import closing
+
+    from eval.datasets import named_corpus
+    from index.collection.opening import open_or_create
+    from index.indexing import index_documents
+    from lsr.corpus.items import given_items
+    from lsr.encoding.progress import LoggedProgress
+
+    named = isinstance(corpus, str | Path)
+    items = named_corpus(str(corpus)) if named else given_items(cast(Documents, corpus))
+    with closing(open_or_create(Path(into), encoder, dense, bm25)) as collection:
+        return index_documents(collection, items, progress or LoggedProgress(), processes=processes)
+
+
+def search(
+    collection: Collection,
+    query: str | SearchQuery,
+    limit: int = 10,
+    using: str | None = None,
+    filter: str | None = None,  # noqa: A002
+    **settings: Any,
+) -> SearchResult:
+    """The documents of a collection that answer a query best.
+
+    Args:
+        collection: of ``open`` or ``create``.
+        query: a text, or a ``SearchQuery`` with vectors in its place.
+        limit: hits wanted.
+        using: a field, or fields to fuse as in ``sparse+bm25``; None: hybrid where the collection
+            has a dense field, else the sparse field.
+        filter: a condition on metadata, such as ``lang = en and year >= 2000``.
+        settings: any other field of ``SearchConfig``, such as ``offset`` or ``explain``.
+
+    Raises:
+        InputError: the query, the filter or a setting is malformed.
+        UsageError: the collection has no such field.
+    """
+    from index.filters.text_form import parse_filter_text
+    from index.search import pipeline
+    from index.search.config import SearchConfig
+    from index.search.query import SearchQuery
+
+    parsed = None if filter is None else parse_filter_text(filter)
+    config = SearchConfig(limit=limit, using=using, filter=parsed, **settings)
+    asked = SearchQuery(query) if isinstance(query, str) else query
+    return pipeline.search(collection, asked, config)
+
+
+def load_encoder(name: str) -> SparseEncoder:
+    """The sparse encoder of a name; its weights are read when something is first encoded.
+
+    Raises:
+        NotFoundError: there is no such encoder.
+        UsageError: the name is malformed.
+    """
+    from lsr.encoders.catalogue import load_encoder
+
+    return load_encoder(name)
+
+
+def load_dense_encoder(name: str) -> DenseEncoder:
+    """The dense encoder of a name; its weights are read when something is first encoded.
+
+    Raises:
+        NotFoundError: there is no such encoder.
+        InputError: the model can't be used as a dense encoder.
+    """
+    from lsr.encoders.dense import DenseEncoder
+
+    return DenseEncoder.load(name)
+
+
+def evaluate(
+    dataset: str | Path,
+    encoder: str | None = None,
+    dense: str | None = None,
+    bm25: bool = False,
+    *,
+    split: str = "test",
+    using: str | None = None,
+    measures: Sequence[str] | None = None,
+    **settings: Any,
+) -> list[Result]:
+    """Score searches of a test collection; the index is kept for further calls.
+
+    Args:
+        dataset: a BEIR folder, an ir_datasets id, or ``demo``.
+        encoder: as for ``create``.
+        dense: as for ``create``.
+        bm25: as for ``create``.
+        split: of a BEIR folder.
+        using: what is searched; None: each field and their fusion.
+        measures: names as of ir_measures; None: nDCG@10, Recall@100, MRR@10 and MAP@100.
+        settings: any other option of ``eval.experiment.evaluate_dataset``, such as ``depth``.
+
+    Returns:
+        A row for each search, with its ``measures``.
+
+    Raises:
+        NotFoundError: there is no such dataset, split or encoder.
+        UsageError: a measure or field is unknown.
+    """
+    from eval.datasets import load_dataset
+    from eval.experiment import evaluate_dataset
+    from eval.measures import STANDARD
+
+    loaded = load_dataset(str(dataset), split)
+    wanted = STANDARD if measures is None else measures
+    return evaluate_dataset(loaded, encoder, dense, bm25, using=using, measures=wanted, **settings)
+
+
+def train_encoder(
+    config: str | Path,
+    output: str | Path | None = None,
+    cache: str | Path | None = None,
+    watching: Watching | None = None,
+) -> TrainingReport | SparReport:
+    """Train as a TOML file says, or go on where an earlier call was interrupted.
+
+    Args:
+        config: the file.
+        output: folder of everything that is written; None: the configuration's.
+        cache: folder of the teachers' vectors; None: in the output folder.
+        watching: who is told what; None: no one.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: it has unknown settings or values.
+        CollapseError: the training went wrong beyond repair.
+    """
+    from eval.training import train
+
+    into = None if output is None else Path(output)
+    return train(Path(config), into, None if cache is None else Path(cache), watching)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lsr' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -81,7 +81,7 @@ class Anatomy:
         from lsr.train.losses import info_nce, match
         from lsr.train.max_pooling import PooledMaxima
         from lsr.train.optimization import update
-        from lsr.train.regularizers import RegularizerOptions, regularizer, saturate
+        from lsr.train.regularizers import flops, saturate
 
         student, clock = self._student, dict.fromkeys(NAMES, 0.0)
         [batch] = _timed(clock, "tokenise", lambda: self._batcher.split(self._documents, 1))
@@ -99,11 +99,10 @@ class Anatomy:
         documents = _timed(clock, "head", head)
         leaf = documents.detach().requires_grad_()
         positives = torch.from_numpy(np.argsort(batch.rows))
-        penalty = regularizer("flops", RegularizerOptions())
 
         def loss() -> None:
             ranking = info_nce(match(self._queries, leaf), positives)
-            (ranking + STRENGTH * penalty(leaf)).backward()
+            (ranking + STRENGTH * flops(leaf)).backward()
 
         _timed(clock, "loss", loss)
         _timed(clock, "head_back", lambda: documents.backward(leaf.grad))

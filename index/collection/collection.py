@@ -25,11 +25,9 @@ from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.store import Store
 from index.collection.tail import Tail
 from index.collection.view import View
-from index.engines.document_mask import DocumentMask, Masks, living
+from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
-from lsr.encoders.dense import DenseEncoder
-from lsr.encoders.encoder import SparseEncoder
 from lsr.errors import CorruptionError, InputError, LockedError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
@@ -45,17 +43,20 @@ class Collection:
     A write is on disk when its method returns. Documents newer than the segments are searched
     from memory; a thread of the writing process makes segments of them and merges these. Any
     number of processes may read, one at a time may write. Safe to use from several threads.
+
+    ``fields`` has the fields and their encoders, ``store`` is the truth underneath, ``segments``
+    says which segments are current, and ``maintenance`` builds them.
     """
 
     def __init__(self, path: Path, store: Store, config: MaintenanceConfig | None = None) -> None:
         self.path = path
-        self._encoders = FieldEncoders(store)
-        self.builder = Builder(store, self.encoder)
+        self.store = store
+        self.fields = FieldEncoders(store)
+        self.builder = Builder(store, self.fields.encoder)
         self.segments = SegmentTable(store)
         self.maintenance = Maintenance(
             path, store, self.builder, config or MaintenanceConfig(), self._adopt
         )
-        self._store = store
         self._view: View | None = None
         self._filter_masks = FilterMasks(store)
         self._adopted: tuple[int, Segment] | None = None
@@ -100,59 +101,28 @@ class Collection:
     def close(self) -> None:
         """Stop the work in the background, abandoning a build, which loses nothing."""
         self.maintenance.close()
-        self._store.close()
-
-    @property
-    def fields(self) -> list[Field]:
-        """The fields, in the order in which the collection was created with them."""
-        return self._store.fields
-
-    def field(self, name: str) -> Field:
-        """The field of that name; raises UsageError where there is none."""
-        for field in self.fields:
-            if field.name == name:
-                return field
-        raise UsageError(
-            f"the collection {self.path.name!r} has no {name!r} field; "
-            f"it has {', '.join(field.name for field in self.fields)}"
-        )
-
-    def encoder(self, field: Field) -> SparseEncoder:
-        """The encoder of a sparse field; raises EncoderMismatchError if it has changed."""
-        return self._encoders.sparse(field)
-
-    def query_encoder(self, field: Field, name: str | None) -> SparseEncoder:
-        """As ``FieldEncoders.of_queries``."""
-        return self._encoders.of_queries(field, name)
-
-    def dense_encoder(self, field: Field) -> DenseEncoder:
-        """The encoder of a dense field; raises EncoderMismatchError if it has changed."""
-        return self._encoders.dense(field)
+        self.store.close()
 
     def __len__(self) -> int:
-        return self._store.count()
+        return self.store.count()
 
     def get(self, identifier: str) -> Document | None:
         """The document of that id, or None."""
-        numbers = list(self._store.sequences([identifier]).values())
-        return next(iter(self._store.documents(numbers).values()), None)
+        numbers = list(self.store.sequences([identifier]).values())
+        return next(iter(self.store.documents(numbers).values()), None)
 
     def ids(self) -> list[str]:
         """All ids, in the order of writing."""
-        return self._store.all_ids()
-
-    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """Digest of each of these documents that is there."""
-        return self._store.digests(ids)
+        return self.store.all_ids()
 
     def describe(self) -> dict[str, int]:
         """Documents, segments, what is not in them yet, deletions, generation, bytes on disk."""
-        with self._store.reading():
+        with self.store.reading():
             current = self.segments.current()
             described = {
                 "documents": len(self),
                 "segments": len(current.segments),
-                "unflushed": self._store.count_after(current.base),
+                "unflushed": self.store.count_after(current.base),
                 "deleted": sum(entry.deleted for entry in current.segments),
                 "generation": current.generation,
             }
@@ -165,14 +135,9 @@ class Collection:
     def digest(self) -> str:
         """16 hexadecimal digits over all documents, whatever the order of writing."""
         total = hashlib.blake2b(digest_size=8)
-        for digest in self._store.all_digests():
+        for digest in self.store.all_digests():
             total.update(digest)
         return total.hexdigest()
-
-    @property
-    def store(self) -> Store:
-        """The truth underneath, for reads by sequence number."""
-        return self._store
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -208,50 +173,34 @@ class Collection:
         for field in self.fields:
             if len(vectors.get(field.name, ())) != len(documents):
                 raise InputError(f"each document needs a vector for the field {field.name!r}")
-        with self.writing(), self._store.writing():
-            replaced = self._store.remove(ids)
-            sequence = self._store.append(documents)
+        with self.writing(), self.store.writing():
+            replaced = self.store.remove(ids)
+            sequence = self.store.append(documents)
             for field in self.fields:
                 rows = vectors[field.name]
                 if isinstance(rows, SparseBatch):
-                    self._store.append_sparse(field.name, sequence, rows)
+                    self.store.append_sparse(field.name, sequence, rows)
                 else:
-                    self._store.append_dense(field.name, sequence, rows)
+                    self.store.append_dense(field.name, sequence, rows)
             self._weigh_before_segments()
         self.maintenance.wake()
         return [identifier not in replaced for identifier in ids]
 
     def delete(self, ids: Iterable[str]) -> set[str]:
         """Delete documents; returns the ids that were there."""
-        with self.writing(), self._store.writing():
-            removed = self._store.remove(dict.fromkeys(ids))
+        with self.writing(), self.store.writing():
+            removed = self.store.remove(dict.fromkeys(ids))
         self.maintenance.wake()
         return removed
 
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""
-        with self.writing(), self._store.writing():
-            live = self._store.live()
-            found = live[self._store.matching(wanted, live)].tolist()
-            removed = self._store.remove(self._store.ids(found).values())
+        with self.writing(), self.store.writing():
+            live = self.store.live()
+            found = live[self.store.matching(wanted, live)].tolist()
+            removed = self.store.remove(self.store.ids(found).values())
         self.maintenance.wake()
         return removed
-
-    def is_current(self, generation: int) -> bool:
-        """Whether the collection has the segment of that generation."""
-        return any(entry.generation == generation for entry in self.segments.current().segments)
-
-    def masks(self, view: View, wanted: Filter) -> Masks:
-        """For each segment of the view that is pinned, which documents live and pass a filter."""
-        return self._filter_masks.of(view, wanted)
-
-    def flush(self) -> None:
-        """Bring all documents into segments; see ``Maintenance.flush``."""
-        self.maintenance.flush()
-
-    def flushed(self) -> bool:
-        """Whether a flush would change nothing."""
-        return self.maintenance.flushed()
 
     def view(self) -> View:
         """The collection as of its last committed write."""
@@ -267,7 +216,7 @@ class Collection:
             return
         while True:
             try:
-                with self._store.reading():
+                with self.store.reading():
                     view = self._refresh()
                     if view is None:
                         continue
@@ -282,7 +231,7 @@ class Collection:
 
     def _refresh(self) -> View | None:
         """The view of this thread's transaction; None where another thread has a later one."""
-        revision = self._store.revision()
+        revision = self.store.revision()
         view = self._view
         if view is None or view.revision < revision:
             with self._refreshing:
@@ -328,7 +277,9 @@ class Collection:
             tail,
             current.average_lengths,
             current.deletions,
-            next((field for field in self.fields if field.counts), None),
+            self.fields,
+            self.store,
+            self._filter_masks,
         )
 
     def _open_segment(self, entry: SegmentEntry) -> Segment:
@@ -346,7 +297,7 @@ class Collection:
 
     def _note_damage(self, unreadable: _UnreadableSegment) -> None:
         """A file that can't be read is damaged, unless it was replaced since we looked it up."""
-        if self.is_current(unreadable.generation):
+        if self.segments.is_current(unreadable.generation):
             log.warning("%s; it is rebuilt from the store in memory", unreadable)
             self._damaged.add(unreadable.generation)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -102,7 +102,7 @@ def check_vocabulary(field: Field, built: Vocabulary, encoder: SparseEncoder) ->
 
 
 def check_fields(
-    path: Path, built: Sequence[Field], wanted: Sequence[Field], exactly: bool
+    path: Path, built: Iterable[Field], wanted: Iterable[Field], exactly: bool
 ) -> None:
     """Raise EncoderMismatchError unless a collection has the fields that are asked for.
 

@@ -1,7 +1,8 @@
-"""The encoders of a collection's fields, each loaded once a process."""
+"""The fields of a collection with their encoders, each loaded once a process."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 
 from index.collection.field import Field, check_encoder, check_vocabulary
@@ -10,41 +11,66 @@ from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
+from lsr.errors import UsageError
 from lsr.vocabulary import Vocabulary
 
 
 class FieldEncoders:
-    """Encoders by field.
+    """The fields, in the order in which the collection was created with them, and their encoders.
 
-    Every method raises EncoderMismatchError where an encoder is not the one that filled the field.
+    What gives an encoder raises EncoderMismatchError where it is not the one that filled the field.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def sparse(self, field: Field) -> SparseEncoder:
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self._store.fields)
+
+    def __getitem__(self, place: int) -> Field:
+        return self._store.fields[place]
+
+    @property
+    def collection(self) -> str:
+        """Name of the collection that has the fields."""
+        return self._store.path.parent.name
+
+    @property
+    def counts(self) -> Field | None:
+        """The field that stores term counts, where there is one."""
+        return next((field for field in self if field.counts), None)
+
+    def named(self, name: str) -> Field:
+        """The field of that name; raises UsageError where there is none."""
+        for field in self:
+            if field.name == name:
+                return field
+        raise UsageError(
+            f"the collection {self.collection!r} has no {name!r} field; "
+            f"it has {', '.join(field.name for field in self)}"
+        )
+
+    def encoder(self, field: Field) -> SparseEncoder:
         """The encoder of a sparse field."""
         imported = field.encoder == IMPORTED
         encoder = self._imported if imported else _sparse_encoder(field.encoder)
         check_encoder(field, encoder.fingerprint)
         return encoder
 
-    def dense(self, field: Field) -> DenseEncoder:
+    def dense_encoder(self, field: Field) -> DenseEncoder:
         """The encoder of a dense field."""
         encoder = _dense_encoder(field.encoder)
         check_encoder(field, encoder.fingerprint)
         return encoder
 
-    def of_queries(self, field: Field, name: str | None) -> SparseEncoder:
-        """The encoder of that name for queries to a sparse field; None: the field's own.
+    def query_encoder(self, field: Field, name: str) -> SparseEncoder:
+        """The encoder of that name, for queries to a sparse field.
 
         Raises:
             EncoderMismatchError: its vocabulary is not the field's.
             NotFoundError: there is no such encoder.
         """
-        own = self.sparse(field)
-        if name is None:
-            return own
+        own = self.encoder(field)
         encoder = _sparse_encoder(name)
         check_vocabulary(field, own.vocabulary, encoder)
         return encoder

@@ -86,6 +86,10 @@ class SegmentTable:
                 int(store.setting("weighed")),
             )
 
+    def is_current(self, generation: int) -> bool:
+        """Whether the segment of that generation is current now."""
+        return any(entry.generation == generation for entry in self.current().segments)
+
     def dead(self, after: int, last: int) -> NDArray[np.int64]:
         """Dead sequence numbers of a range, ascending."""
         return self._sequences("sequence > ? AND sequence <= ?", (after, last))

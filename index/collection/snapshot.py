@@ -142,7 +142,7 @@ def _copy(collection: Collection, folder: Path, on_progress: Progress) -> int | 
             _back_up(collection.store.connection, folder / STORE_COPY, on_progress)
             documents = len(collection)
     except FileNotFoundError as error:
-        if not collection.is_current(generation):
+        if not collection.segments.is_current(generation):
             return None
         raise CorruptionError(
             f"the segment file {error.filename} is missing; rebuild it with: "

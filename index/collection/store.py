@@ -171,18 +171,16 @@ class Store:
 
     def nth_after(self, sequence: int, n: int) -> int:
         """Sequence number of the n-th live document after one; ``LAST`` where there are fewer."""
-        row = self.connection.execute(
+        found = self._value(
             "SELECT sequence FROM documents WHERE sequence > ? ORDER BY sequence LIMIT 1 OFFSET ?",
-            (sequence, n - 1),
-        ).fetchone()
-        return LAST if row is None else int(row[0])
+            sequence,
+            n - 1,
+        )
+        return LAST if found is None else int(found)
 
     def count_after(self, sequence: int) -> int:
         """Number of live documents written after a sequence number."""
-        row = self.connection.execute(
-            "SELECT COUNT(*) FROM documents WHERE sequence > ?", (sequence,)
-        ).fetchone()
-        return int(row[0])
+        return int(self._value("SELECT COUNT(*) FROM documents WHERE sequence > ?", sequence))
 
     def written(self) -> int:
         """The largest sequence number given so far, live or not; 0: none."""
@@ -331,14 +329,14 @@ class Store:
 
     def unpaired(self, field: Field) -> int:
         """Number of documents without a vector of the field, and of vectors without a document."""
-        row = self.connection.execute(
+        count = self._value(
             "SELECT (SELECT COUNT(*) FROM documents AS d WHERE NOT EXISTS "
             "(SELECT 1 FROM vectors WHERE field = ?1 AND sequence = d.sequence)) "
             "+ (SELECT COUNT(*) FROM vectors AS v WHERE field = ?1 AND NOT EXISTS "
             "(SELECT 1 FROM documents WHERE sequence = v.sequence))",
-            (field.name,),
-        ).fetchone()
-        return int(row[0])
+            field.name,
+        )
+        return int(count)
 
     def _vectors(self, field: str, after: int, until: int) -> sqlite3.Cursor:
         return self.connection.execute(
@@ -360,10 +358,7 @@ class Store:
 
     def setting(self, name: str) -> Any:
         """The value of a setting."""
-        row = self.connection.execute(
-            "SELECT value FROM settings WHERE name = ?", (name,)
-        ).fetchone()
-        return row[0]
+        return self._value("SELECT value FROM settings WHERE name = ?", name)
 
     def tokens(self) -> list[str]:
         """The tokens of the vocabulary that the store was created with."""
@@ -378,15 +373,17 @@ class Store:
         )
 
     def _counter(self, table: str) -> int:
-        row = self.connection.execute(
-            "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)
-        ).fetchone()
-        return 0 if row is None else int(row[0])
+        return int(self._value("SELECT seq FROM sqlite_sequence WHERE name = ?", table) or 0)
+
+    def _value(self, query: str, *parameters: object) -> Any:
+        """What a query of one column finds first; None where it finds nothing."""
+        row = self.connection.execute(query, parameters).fetchone()
+        return None if row is None else row[0]
 
     def _check_format(self) -> None:
         try:
-            kind = self.connection.execute("PRAGMA application_id").fetchone()[0]
-            version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+            kind = self._value("PRAGMA application_id")
+            version = self._value("PRAGMA user_version")
         except sqlite3.OperationalError as error:
             raise LsrError(
                 f"the collection {self.path.parent} can't be opened ({error}); see that its disk "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,14 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.field import Field
+from index.collection.field_encoders import FieldEncoders
+from index.collection.filter_masks import FilterMasks, size_of
+from index.collection.recent import Recent
 from index.collection.segment import Segment
+from index.collection.store import Store
 from index.collection.tail import Tail
 from index.engines.document_mask import DocumentMask, Masks
 from index.engines.effort import for_part
 from index.engines.registry import check_engine
 from index.engines.searcher import EXACT, Pruning, TopK, merge
+from index.filters.tree import Filter
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
+
+# Bytes of masks kept for each view, of which there is hardly ever another.
+CAPACITY = 64 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +36,9 @@ class View:
     The first come from the files of the ``generations``, the others are the parts of the ``tail``.
     Rankings name documents by sequence number, which ascends with segment and ordinal.
     ``deletions`` is the number of the newest tombstone that the masks know.
+
+    ``fields`` has the fields and their encoders. Reads of the ``store``, and so ``masks``, are of
+    the same state as long as the view is pinned; see ``Collection.pinned``.
     """
 
     revision: int
@@ -36,7 +48,12 @@ class View:
     tail: Tail
     average_lengths: Mapping[str, float]
     deletions: int
-    counts: Field | None
+    fields: FieldEncoders
+    store: Store
+    filter_masks: FilterMasks
+    _masks: Recent[Filter, Masks] = dataclasses.field(
+        default_factory=lambda: Recent(CAPACITY), repr=False
+    )
 
     @property
     def generation(self) -> int:
@@ -60,7 +77,7 @@ class View:
     ) -> TopK:
         """Top k of a sparse field over all segments, which share the time of ``pruning``.
 
-        ``masks`` of ``FilterMasks.of`` take the place of ``alive``.
+        ``masks`` take the place of ``alive``.
         """
         check_engine(engine)
         documents = sum(map(len, self.segments))
@@ -84,6 +101,22 @@ class View:
             masks,
         )
 
+    def masks(self, wanted: Filter) -> Masks:
+        """For each segment, which documents live and pass a filter; while the view is pinned.
+
+        Raises:
+            InputError: the filter is too deep or too large.
+        """
+        masks = self._masks.get(wanted)
+        if masks is None:
+            passing = self.filter_masks.passing(self.segments, self.revision, wanted)
+            masks = tuple(
+                DocumentMask((found if alive is None else found & (alive.allowed != 0)).view("u1"))
+                for found, alive in zip(passing, self.alive, strict=True)
+            )
+            self._masks.put(wanted, masks, size_of(wanted, sum(len(m.allowed) for m in masks)))
+        return masks
+
     @cached_property
     def statistics(self) -> CollectionStatistics | None:
         """Term statistics, where a field stores counts.
@@ -91,11 +124,12 @@ class View:
         As in Lucene, deleted documents count until their segment is rebuilt. The average length
         is the one by which all impacts were weighed.
         """
-        if self.counts is None:
+        counts = self.fields.counts
+        if counts is None:
             return None
-        name = self.counts.name
+        name = counts.name
         files = self.segments[: len(self.generations)]
-        frequency = np.zeros(self.counts.size, dtype=np.int64)
+        frequency = np.zeros(counts.size, dtype=np.int64)
         for segment in files:
             frequency += segment.statistics(name).document_frequency
         for part in self.tail.parts:

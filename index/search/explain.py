@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from index.collection.collection import Collection
 from index.collection.view import View
 from index.engines.posting_list import half
 from lsr.sparse import SparseBatch, SparseVector
@@ -25,7 +24,6 @@ class Contribution(NamedTuple):
 
 
 def contributions(
-    collection: Collection,
     view: View,
     name: str,
     query: SparseVector,
@@ -33,11 +31,11 @@ def contributions(
 ) -> dict[int, list[Contribution]]:
     """For each document the terms it shares with the query, largest contribution first.
 
-    The contributions of a document sum to its score, up to float rounding.
+    The contributions of a document sum to its score, up to float rounding. The view is pinned.
     """
-    field = collection.field(name)
-    encoder = collection.encoder(field)
-    stored = collection.store.sparse_rows(field, sequence)
+    field = view.fields.named(name)
+    encoder = view.fields.encoder(field)
+    stored = view.store.sparse_rows(field, sequence)
     rows = SparseBatch.from_rows(stored.values(), field.size)
     impacts = encoder.impacts(rows, view.statistics)
     found = {}

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.collection import Collection
 from index.collection.field import Field
 from index.collection.view import View
 from lsr.corpus.documents import check_unicode
@@ -18,6 +17,7 @@ from lsr.sparse import SparseBatch, SparseVector
 from lsr.statistics import CollectionStatistics
 
 LONGEST_QUERY = 1 << 20
+EncodedQuery = SparseVector | NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,14 @@ class SearchQuery:
 
 
 def encode_query(
-    collection: Collection,
     view: View,
     field: Field,
     queries: Sequence[SearchQuery],
-    encoder: str | None = None,
+    encoder: SparseEncoder | None = None,
 ) -> SparseBatch | NDArray[np.float32]:
     """A row of one field for each query, from its given vector or its text.
 
-    ``encoder`` names what encodes the text for a sparse field; None: the encoder of the field.
+    ``encoder`` encodes the text for a sparse field, whose vocabulary it has; None: the field's own.
 
     Returns:
         A SparseBatch, or float32 (n_queries, dimension) for a dense field.
@@ -51,13 +50,13 @@ def encode_query(
     Raises:
         InputError: a query is empty or malformed.
         UsageError: a query has neither text nor what the field needs in its place.
-        EncoderMismatchError: the encoder has another vocabulary than the field.
+        EncoderMismatchError: the encoder of the field is not the one that filled it.
     """
     if field.kind == "dense":
-        return _encode_dense(collection, field, queries)
-    model = collection.query_encoder(field, encoder)
+        return _encode_dense(view, field, queries)
+    model = view.fields.encoder(field) if encoder is None else encoder
     statistics = _statistics(view, model)
-    given = [_given_sparse(query, collection, field) for query in queries]
+    given = [_given_sparse(query, view, field) for query in queries]
     texts = [_text(query, field) for query, row in zip(queries, given, strict=True) if row is None]
     encoded = iter(model.encode_queries(texts, statistics) if texts else ())
     rows = [next(encoded) if row is None else row for row in given]
@@ -72,7 +71,7 @@ def _statistics(view: View, encoder: SparseEncoder) -> CollectionStatistics | No
     """
     if not encoder.uses_statistics:
         return None
-    counts, vocabulary = view.counts, encoder.vocabulary.digest
+    counts, vocabulary = view.fields.counts, encoder.vocabulary.digest
     if counts is not None and (counts.vocabulary or vocabulary) == vocabulary:
         return view.statistics
     if not encoder.needs_statistics:
@@ -84,25 +83,23 @@ def _statistics(view: View, encoder: SparseEncoder) -> CollectionStatistics | No
     )
 
 
-def _encode_dense(
-    collection: Collection, field: Field, queries: Sequence[SearchQuery]
-) -> NDArray[np.float32]:
+def _encode_dense(view: View, field: Field, queries: Sequence[SearchQuery]) -> NDArray[np.float32]:
     vectors = np.zeros((len(queries), field.size), dtype=np.float32)
     places = [place for place, query in enumerate(queries) if query.dense is None]
     texts = [_text(queries[place], field) for place in places]
     if texts:
-        vectors[places] = collection.dense_encoder(field).encode_queries(texts)
+        vectors[places] = view.fields.dense_encoder(field).encode_queries(texts)
     for place, query in enumerate(queries):
         if query.dense is not None:
             vectors[place] = _given_dense(query.dense, field)
     return vectors
 
 
-def _given_sparse(query: SearchQuery, collection: Collection, field: Field) -> SparseVector | None:
+def _given_sparse(query: SearchQuery, view: View, field: Field) -> SparseVector | None:
     if query.tokens is not None and query.sparse is not None:
         raise InputError("the query has both tokens and a sparse vector; give one of them")
     if query.tokens is not None:
-        vocabulary = collection.encoder(field).vocabulary
+        vocabulary = view.fields.encoder(field).vocabulary
         terms = [vocabulary.term(token) for token in query.tokens]
         return SparseVector.from_user(terms, list(query.tokens.values()), field.size)
     if query.sparse is not None:

@@ -70,8 +70,7 @@ class MaskedLanguageModel(Backbone):
 
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """States at the real tokens."""
-        ids = torch.from_numpy(batch.ids).to(self.device)
-        mask = torch.from_numpy(batch.mask).to(self.device)
+        ids, mask = batch.to(self.device)
         states = self._model(input_ids=ids, attention_mask=mask).logits
         return states[mask.bool()], batch.offsets
 
@@ -106,8 +105,7 @@ class EpicLanguageModel(MaskedLanguageModel):
         Returns:
             float (tokens, width + 1), int64 (documents + 1,), and float32 (documents,) in (0, 1).
         """
-        ids = torch.from_numpy(batch.ids).to(self.device)
-        mask = torch.from_numpy(batch.mask).to(self.device)
+        ids, mask = batch.to(self.device)
         output = self._model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
         hidden = output.hidden_states[-1]
         states = output.logits[mask.bool()]
@@ -130,8 +128,7 @@ class LastHiddenStates:
 
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """float (tokens, width) at the real tokens, and int64 (documents + 1,)."""
-        ids = torch.from_numpy(batch.ids).to(self.device)
-        mask = torch.from_numpy(batch.mask).to(self.device)
+        ids, mask = batch.to(self.device)
         states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
         return states[mask.bool()], batch.offsets
 

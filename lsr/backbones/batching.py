@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from tokenizers import Encoding, Tokenizer
 from lsr.backbones.batch_threads import map_batches
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
 
 EMPTY = SparseVector.from_mapping({})
 
@@ -34,6 +38,12 @@ class TokenBatch:
     def offsets(self) -> NDArray[np.int64]:
         """Where each text's tokens begin when the padding is left out, int64 (b + 1,)."""
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.mask.sum(axis=1))])
+
+    def to(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and mask on a device, int64 (b, length)."""
+        import torch
+
+        return torch.from_numpy(self.ids).to(device), torch.from_numpy(self.mask).to(device)
 
 
 class Batcher:

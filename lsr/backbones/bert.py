@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr import _core
+from lsr._core import Bert
 from lsr.backbones.batching import TokenBatch
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.screening import ScreenedProjection
@@ -53,7 +53,7 @@ class BertLanguageModel:
             parts += [f"bert.encoder.layer.{layer}.{part}" for part in LAYER]
         parts += ["cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"]
         self._longest = len(places)
-        self._body = _core.Bert(
+        self._body = Bert(
             words,
             places + arrays["bert.embeddings.token_type_embeddings.weight"][0],
             [arrays[f"{part}.{kind}"] for part in parts for kind in ("weight", "bias")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -58,7 +59,7 @@ class Checkpoint:
             NotFoundError: ``name`` is neither, or holds none of those files.
         """
         folder = user_path(name)
-        if folder.is_dir():
+        if _is_folder(folder):
             folder = folder.resolve()
             return cls._at(str(folder), folder, f"the folder {name!r}", holding)
         if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
@@ -185,6 +186,15 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
 def _fetch(name: str, files: Sequence[str]) -> Path:

@@ -158,8 +158,7 @@ class PooledTransformer:
         """float32 (b, dimension) of a batch, on the model's device, with its gradient."""
         import torch
 
-        ids = torch.from_numpy(batch.ids).to(self.model.device)
-        mask = torch.from_numpy(batch.mask).to(self.model.device)
+        ids, mask = batch.to(self.model.device)
         states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         if self.pooling == "cls":
             vectors: torch.Tensor = states[:, 0]

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr import _core
+from lsr._core import kernels
 from lsr.backbones.screening import ScreenedProjection
 from lsr.sparse import SparseBatch
 
 VOCABULARY_TILE = 512
 # The portable kernels are slower than torch's matrix product in float.
-HAS_FAST_KERNELS = len(_core.kernels()) > 1
+HAS_FAST_KERNELS = len(kernels()) > 1
 
 
 class VocabularyProjection:

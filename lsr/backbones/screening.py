@@ -7,7 +7,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr import _core
+from lsr._core import Projection
 from lsr.sparse import SparseBatch
 
 
@@ -26,7 +26,7 @@ class ScreenedProjection:
         self._weight = weight
         self._bias = bias
         self._lock = threading.Lock()
-        self._native: _core.Projection | None = None
+        self._native: Projection | None = None
 
     def largest(
         self, states: NDArray[np.float32], offsets: NDArray[np.int64], floor: float = 0.0
@@ -40,6 +40,6 @@ class ScreenedProjection:
         with self._lock:
             if self._native is None:
                 center = np.nan_to_num(states.mean(axis=0), nan=0, posinf=0, neginf=0)
-                self._native = _core.Projection(self._weight, self._bias, center)
+                self._native = Projection(self._weight, self._bias, center)
         found = self._native.largest(states, offsets, floor)
         return SparseBatch(*found[:3], len(self._weight))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from functools import partial
+from typing import Any, BinaryIO
 
 from lsr.corpus.documents import Document, parse_document
 from lsr.corpus.files import LONGEST_LINE, UNREADABLE
@@ -27,6 +28,18 @@ class Item:
     def place(self) -> str:
         """Where it stands, for messages."""
         return f"{self.source}:{self.line}" if self.line else self.source
+
+
+def given_items(documents: Iterable[Document | Mapping[str, Any]]) -> Iterator[Item]:
+    """An item for each document of a program, or JSON object in place of one."""
+    for number, given in enumerate(documents, start=1):
+        yield item_of("document", number, partial(_record, given))
+
+
+def _record(given: object) -> object:
+    if isinstance(given, Document):
+        return {name: getattr(given, name) for name in ("id", "text", "title", "metadata")}
+    return dict(given) if isinstance(given, Mapping) else given
 
 
 def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str | Item]]:

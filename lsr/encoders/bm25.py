@@ -38,6 +38,19 @@ class Bm25Config:
             raise UsageError(f"stopwords is {self.stopwords!r}; allowed are english and none")
 
 
+def saturated(
+    counts: SparseBatch, by_length: NDArray[np.float64], k1: float, b: float, weight: float = 1.0
+) -> SparseBatch:
+    """weight * tf / (tf + k1 * (1 - b + b * |d| / avgdl)) of each count.
+
+    ``by_length`` float64 (n,) is b * |d| / avgdl of each row.
+    """
+    tf = counts.values.astype(np.float64)
+    norms = k1 * (1 - b + by_length)
+    weights = (weight * tf / (tf + norms[owners(counts)])).astype(np.float32)
+    return SparseBatch(counts.indptr, counts.indices, weights, counts.vocabulary_size)
+
+
 class Bm25Encoder(SparseEncoder):
     """Robertson and Zaragoza (2009), eq. 3.15, in Lucene's form without the factor (k1 + 1).
 
@@ -97,15 +110,11 @@ class Bm25Encoder(SparseEncoder):
         return CollectionStatistics(len(stored), stored.document_frequency(), average)
 
     def impacts(self, stored: SparseBatch, statistics: CollectionStatistics | None) -> SparseBatch:
-        """tf / (tf + k1 * (1 - b + b * |d| / avgdl)) of each stored count."""
+        """Each stored count, saturated."""
         if statistics is None:
             raise UsageError("BM25 impacts need the statistics of a collection")
-        tf = stored.values.astype(np.float64)
-        rows = owners(stored)
         relative = self._lengths(stored) / (statistics.average_length or 1.0)
-        norms = self.config.k1 * (1 - self.config.b + self.config.b * relative)
-        weights = (tf / (tf + norms[rows])).astype(np.float32)
-        return SparseBatch(stored.indptr, stored.indices, weights, stored.vocabulary_size)
+        return saturated(stored, self.config.b * relative, self.config.k1, self.config.b)
 
     def _lengths(self, stored: SparseBatch) -> NDArray[np.float64]:
         rows = owners(stored)

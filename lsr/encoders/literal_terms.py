@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.encoders.bm25 import saturated
 from lsr.encoders.term_counts import STOP_WORDS, count_terms, weak_terms
 from lsr.encoders.term_pooling import owners, pool_terms
 from lsr.sparse import SparseBatch
@@ -40,12 +41,11 @@ class LiteralTerms:
         """One row a text; texts are not truncated."""
         counts = count_terms(self.vocabulary, texts)
         counts = counts.keep(~self._weak[counts.indices])
-        rows = owners(counts)
-        tf = counts.values.astype(np.float64)
-        lengths = np.bincount(rows, weights=tf, minlength=len(counts))
-        norms = self.k1 * (1 - self.b + self.b * lengths / self.length)
-        weights = (self.weight * tf / (tf + norms[rows])).astype(np.float32)
-        return SparseBatch(counts.indptr, counts.indices, weights, counts.vocabulary_size)
+        lengths = np.bincount(owners(counts), weights=counts.values, minlength=len(counts)).astype(
+            np.float64
+        )
+        by_length = self.b * lengths / self.length
+        return saturated(counts, by_length, self.k1, self.b, self.weight)
 
     def add_to(self, weights: SparseBatch, texts: Sequence[str]) -> SparseBatch:
         """The weights of the same texts, each the larger for its literal part."""

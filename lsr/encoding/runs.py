@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from lsr.corpus.items import Item
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoding.document_encoders import DocumentEncoders
 from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
+from lsr.encoding.progress import SILENT, Progress
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
@@ -63,11 +64,9 @@ def encode_items(
     items: Iterable[Item],
     output: Output,
     queries: bool = False,
-    on_chunk: Callable[[EncodeReport], None] = lambda report: None,
-    on_rejected: Callable[[str], None] = lambda sentence: None,
+    progress: Progress = SILENT,
     chunk_size: int = CHUNK,
     processes: int = 1,
-    on_health: Callable[[Health], None] = lambda health: None,
     statistics: CollectionStatistics | None = None,
 ) -> EncodeReport:
     """Encode a stream of documents, chunk by chunk, into an output.
@@ -81,12 +80,10 @@ def encode_items(
         items: documents, or queries as documents.
         output: where rows go; what it holds already is not encoded again.
         queries: whether to encode as queries.
-        on_chunk: takes the running totals.
-        on_rejected: takes a sentence on each item that is left out.
+        progress: is told of the EncodeReport after each chunk, of what is left out, and of what
+            the first thousand vectors of documents look like, unless they are counts.
         chunk_size: items that are encoded and written at a time.
         processes: how many encode documents, see ``DocumentEncoders.stream``; queries take one.
-        on_health: takes what the first thousand vectors of documents look like, unless they are
-            counts.
         statistics: of the collection, for queries whose encoder needs them.
 
     Raises:
@@ -103,11 +100,12 @@ def encode_items(
 
     def tell(health: Health) -> None:
         report.health = health
-        on_health(health)
+        progress.health(FIELD, health)
 
     looks = not queries and not encoder.stores_counts
     watch = HealthWatch(encoder.vocabulary.size, tell) if looks else None
-    waiting = _fresh(distinct_chunks(items, on_rejected, chunk_size), output, report, on_chunk)
+    chunks = distinct_chunks(items, progress.rejected, chunk_size)
+    waiting = _fresh(chunks, output, report, progress)
     with closing(_encoded(encoder, waiting, queries, processes, statistics)) as rows:
         for (chunk, position, digest), batch, tokens in rows:
             if watch:
@@ -118,14 +116,14 @@ def encode_items(
                 if good:
                     documents.append(document)
                 else:
-                    on_rejected(f"{item.place}: {NOT_FINITE.format('documents')}")
+                    progress.rejected(f"{item.place}: {NOT_FINITE.format('documents')}")
             batch = batch if finite.all() else batch.select(finite)
             report.encoded += len(documents)
             report.rejected += chunk.rejected + len(chunk.items) - len(documents)
             report.weights += batch.nnz
             report.tokens += tokens
             output.append(documents, batch, position, digest)
-            on_chunk(report)
+            progress.chunk(report)
     if watch:
         watch.finish()
     return report
@@ -135,7 +133,7 @@ def _fresh(
     chunks: Iterable[Chunk[Item]],
     output: Output,
     report: EncodeReport,
-    on_chunk: Callable[[EncodeReport], None],
+    progress: Progress,
 ) -> Iterator[_Waiting]:
     """The chunks that the output does not hold already, once it is sure that it holds these."""
     seen = hashlib.blake2b(digest_size=16)
@@ -153,7 +151,7 @@ def _fresh(
         same = report.taken < earlier or seen.hexdigest() == output.digest
         if not same or report.taken > earlier:
             raise _changed()
-        on_chunk(report)
+        progress.chunk(report)
     if report.taken < earlier:
         raise _changed()
 

@@ -106,8 +106,7 @@ class MaskedLanguageStudent(Student):
 
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """States at the real tokens."""
-        ids = torch.from_numpy(batch.ids).to(self.device)
-        mask = torch.from_numpy(batch.mask).to(self.device)
+        ids, mask = batch.to(self.device)
         states = self.model(input_ids=ids, attention_mask=mask).logits
         return states[mask.bool()], batch.offsets
 

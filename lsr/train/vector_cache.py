@@ -15,6 +15,7 @@ from lsr.corpus.items import Item
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoding.health import NOT_FINITE, finite_rows
+from lsr.encoding.progress import Progress, Totals
 from lsr.encoding.runs import encode_items
 from lsr.errors import CorruptionError, InputError
 from lsr.sparse import SparseBatch
@@ -61,8 +62,7 @@ def sparse_vectors(
             (Item(encoder.name, row, Document(str(row), text)) for row, text in enumerate(texts)),
             output,
             queries,
-            lambda report: on_progress(_what(encoder.name, queries), report.read, len(texts)),
-            _refuse,
+            _EncodeProgress(_what(encoder.name, queries), len(texts), on_progress),
             CHUNK,
             statistics=statistics,
         )
@@ -72,6 +72,17 @@ def sparse_vectors(
     if len(batch) != len(texts) or vectors.vocabulary_digest != encoder.vocabulary.digest:
         raise CorruptionError(f"{path} holds other vectors than those asked for; delete it")
     return batch
+
+
+class _EncodeProgress(Progress):
+    def __init__(self, what: str, total: int, on_progress: OnProgress) -> None:
+        self._what, self._total, self._on_progress = what, total, on_progress
+
+    def chunk(self, totals: Totals) -> None:
+        self._on_progress(self._what, totals.read, self._total)
+
+    def rejected(self, sentence: str) -> None:
+        _refuse(sentence)
 
 
 def dense_vectors(

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from lsr.distribution import package_version
 from service.api.errors import add_error_handlers
 from service.api.indexes import Indexes
-from service.api.middleware import add_middleware
+from service.api.middleware import Frame
 from service.api.routes import documents, health, indexes, search
 
 STATIC = Path(__file__).parent.parent / "static"
@@ -53,7 +53,7 @@ def create_app(paths: Sequence[Path], largest_body: int = LARGEST_BODY) -> FastA
     app.state.indexes = served
     app.state.largest_body = largest_body
     add_error_handlers(app)
-    add_middleware(app, largest_body)
+    app.add_middleware(Frame, largest_body=largest_body)
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

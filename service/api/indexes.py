@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from index.collection.collection import STORE_FILE, Collection, is_collection
-from index.search.pipeline import SearchQuery, search
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import LsrError, NotFoundError, UsageError

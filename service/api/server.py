@@ -72,6 +72,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        # Until it listens, another server may be bound to the same address.
+        listener.listen()
     except (OSError, OverflowError) as error:
         raise UsageError(
             f"can't listen on {host}:{port} ({error}); choose another with --host and --port"

@@ -11,8 +11,8 @@ from lsr.errors import InputError, UsageError
 from service.commands.options import engine_option, json_option
 
 if TYPE_CHECKING:
-    from index.collection.collection import Collection
     from index.collection.field import Field
+    from index.collection.field_encoders import FieldEncoders
     from index.collection.view import View
     from index.search.recall import EffortResult
     from lsr.sparse import SparseBatch
@@ -62,10 +62,10 @@ def recall_command(
 
     _check(k, recall)
     opened = Collection.open(collection)
-    field = _sparse_field(opened, using)
-    texts = [query.text for query in read_queries(queries)]
     view = opened.view()
-    rows = _encoded(opened, view, field, texts, as_json)
+    field = _sparse_field(view.fields, using)
+    texts = [query.text for query in read_queries(queries)]
+    rows = _encoded(view, field, texts, as_json)
     with terminal.query_progress(len(texts), "measuring", as_json) as on_query:
         results = measure_recall(view, field, rows, k, engine, on_query=on_query)
     best = cheapest(results, recall)
@@ -96,7 +96,7 @@ def recall_command(
 
 
 def _check(k: int, recall: float) -> None:
-    from index.search.pipeline import LARGEST_LIMIT
+    from index.search.config import LARGEST_LIMIT
 
     if not 1 <= k <= LARGEST_LIMIT:
         raise InputError(f"k is {k}; allowed is 1 to {LARGEST_LIMIT}")
@@ -104,9 +104,9 @@ def _check(k: int, recall: float) -> None:
         raise InputError(f"the recall wanted is {recall}; allowed is above 0, and at most 1")
 
 
-def _sparse_field(collection: Collection, using: str | None) -> Field:
-    names = [field.name for field in collection.fields if field.kind == "sparse"]
-    field = collection.field(using or names[0])
+def _sparse_field(fields: FieldEncoders, using: str | None) -> Field:
+    names = [field.name for field in fields if field.kind == "sparse"]
+    field = fields.named(using or names[0])
     if field.kind != "sparse":
         raise UsageError(
             f"the field {field.name!r} is dense and always searched exactly; "
@@ -115,9 +115,7 @@ def _sparse_field(collection: Collection, using: str | None) -> Field:
     return field
 
 
-def _encoded(
-    collection: Collection, view: View, field: Field, texts: list[str], quiet: bool
-) -> SparseBatch:
+def _encoded(view: View, field: Field, texts: list[str], quiet: bool) -> SparseBatch:
     from index.search.query import SearchQuery, encode_query
     from lsr.sparse import SparseBatch
     from service.commands import terminal
@@ -126,7 +124,7 @@ def _encoded(
     with terminal.query_progress(len(texts), "encoding", quiet) as on_query:
         for start in range(0, len(texts), QUERIES_AT_A_TIME):
             part = [SearchQuery(text=text) for text in texts[start : start + QUERIES_AT_A_TIME]]
-            encoded = encode_query(collection, view, field, part)
+            encoded = encode_query(view, field, part)
             assert isinstance(encoded, SparseBatch)
             rows += list(encoded)
             on_query(len(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -30,7 +31,9 @@ def demo_command(
 ) -> None:
     """Index what the Python standard library says about itself, search it, and serve it."""
     from eval.experiment import cache_folder
-    from index.search.pipeline import SearchConfig, SearchQuery, search
+    from index.search.config import SearchConfig
+    from index.search.pipeline import search
+    from index.search.query import SearchQuery
     from lsr.encoders.catalogue import load_encoder
     from lsr.encoders.packaged import DEFAULT_ENCODER
     from service.commands import terminal
@@ -42,5 +45,9 @@ def demo_command(
         terminal.out.print(f'\n$ lsr search {into} -n 3 "{text}"', style="bold", markup=False)
         result = search(collection, SearchQuery(text=text), SearchConfig(limit=3, explain=True))
         terminal.print_result(result)
+    terminal.out.print(
+        f'\nnext: {terminal.program()} search {shlex.quote(str(into))} "read a csv file"',
+        markup=False,
+    )
     if serves:
         serve([into], host, port)

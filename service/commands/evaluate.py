@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import UsageError
-from service.commands.corpus import fraction_read
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -98,11 +97,9 @@ def _progress(quiet: bool) -> ExperimentProgress:
 
     return ExperimentProgress(
         indexing=lambda items, label: terminal.indexing_progress(
-            lambda: fraction_read(items), label, quiet
+            lambda: terminal.fraction_read(items), label, quiet
         ),
         searching=lambda total, label: terminal.query_progress(total, label, quiet),
-        on_rejected=terminal.print_rejected,
-        on_health=terminal.print_health,
     )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.corpus import corpus_items, fraction_read
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -71,15 +70,15 @@ def index_corpus(
     processes: int = 1,
 ) -> tuple[IndexReport, Collection]:
     """Index with a progress bar, naming on standard error each item that is rejected."""
+    from eval.datasets import named_corpus
     from index.collection.opening import open_or_create
     from index.indexing import index_documents
     from service.commands import terminal
 
-    items = corpus_items(corpus)
+    items = named_corpus(corpus)
     collection = open_or_create(into, encoder, dense, bm25)
-    with terminal.indexing_progress(lambda: fraction_read(items), "indexing", quiet) as on_chunk:
-        report = index_documents(
-            collection, items, on_chunk, terminal.print_rejected,
-            processes=processes, on_health=terminal.print_health,
-        )  # fmt: skip
+    with terminal.indexing_progress(
+        lambda: terminal.fraction_read(items), "indexing", quiet
+    ) as progress:
+        report = index_documents(collection, items, progress, processes=processes)
     return report, collection

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import UsageError
-from service.commands.corpus import corpus_items, fraction_read
 from service.commands.options import json_option
 
 if TYPE_CHECKING:
@@ -64,6 +63,7 @@ def pairs_command(
     import json
     from typing import IO, cast
 
+    from eval.datasets import named_corpus
     from lsr.corpus.files import UNPACK
     from lsr.train.query_generation import KINDS, QueryGeneration, generate
     from service.commands import terminal
@@ -75,7 +75,7 @@ def pairs_command(
         raise UsageError(f"{output} is there already; delete it, or give another --output")
     names = tuple(KINDS) if kinds is None else tuple(name.strip() for name in kinds.split(","))
     settings = QueryGeneration(kinds=names, per_document=per_document)
-    items = corpus_items(corpus)
+    items = named_corpus(corpus)
     rejected = 0
 
     with terminal.step_progress("making pairs", quiet or as_json) as on_step:
@@ -88,7 +88,7 @@ def pairs_command(
                     terminal.print_rejected(f"{item.place}: {item.reason}")
                 else:
                     yield item.document
-                share = fraction_read(items)
+                share = terminal.fraction_read(items)
                 if number % 100 == 0 and share is not None:
                     on_step(round(1000 * share), 1000)
 

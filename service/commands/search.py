@@ -69,7 +69,9 @@ def search_command(
         raise click.UsageError("there is no query; give words, or --tokens")
     from index.collection.collection import Collection
     from index.filters.text_form import parse_filter_text
-    from index.search.pipeline import SearchConfig, SearchQuery, search
+    from index.search.config import SearchConfig
+    from index.search.pipeline import search
+    from index.search.query import SearchQuery
     from service.commands import terminal
 
     opened = Collection.open(collection)

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
+
+from lsr.encoding.progress import Progress as RunProgress
+from lsr.encoding.progress import Totals
 
 if TYPE_CHECKING:
     from index.importing import ImportReport
     from index.indexing import IndexReport
-    from index.search.pipeline import Hit, SearchResult
+    from index.search.hits import Hit
+    from index.search.pipeline import SearchResult
+    from lsr.corpus.items import Item
     from lsr.encoding.health import Health
     from lsr.encoding.runs import EncodeReport
     from lsr.train.run import TrainingReport
@@ -31,32 +45,68 @@ out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty()
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def program() -> str:
+    """How to type the name of this program so that the shell finds it."""
+    path = Path(sys.argv[0])
+    if path.suffix == ".py":
+        return f"{shlex.quote(sys.executable)} -m service.cli"
+    found = shutil.which(path.name)
+    same = found is not None and Path(found).resolve() == path.resolve()
+    return path.name if same else shlex.quote(sys.argv[0])
+
+
 def print_json(value: object) -> None:
     """One JSON value on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-class Totals(Protocol):
-    """Running totals: items taken and done with, tokens encoded, seconds since the start."""
+def fraction_read(items: Iterable[Item]) -> float | None:
+    """How much of a corpus is read, from 0 to 1; None where that can't be known."""
+    fraction: float | None = getattr(items, "fraction", None)
+    return fraction
 
-    taken: int
-    tokens: int
 
-    @property
-    def read(self) -> int: ...  # noqa: D102
+class IndexingProgress(RunProgress):
+    """Moves a bar, and says on standard error what is rejected and how encoders' vectors look.
 
-    @property
-    def seconds(self) -> float: ...  # noqa: D102
+    ``fraction`` tells how much of the source is read; ``sentences`` counts what was rejected.
+    """
+
+    def __init__(self, bar: Progress, task: TaskID, fraction: Callable[[], float | None]) -> None:
+        self._bar, self._task, self._fraction = bar, task, fraction
+        self.sentences = 0
+
+    def chunk(self, totals: Totals) -> None:
+        """Move the bar."""
+        taken = self._fraction()
+        # Some of what was taken is still being encoded.
+        done = None if taken is None else taken * totals.read / max(totals.taken, 1)
+        self._bar.update(
+            self._task,
+            total=None if done is None else 1.0,
+            completed=done or 0.0,
+            documents=totals.read,
+            rate=totals.read / max(totals.seconds, 1e-9),
+            tokens=totals.tokens / max(totals.seconds, 1e-9),
+        )
+
+    def rejected(self, sentence: str) -> None:
+        """Say it."""
+        self.sentences += 1
+        print_rejected(sentence)
+
+    def health(self, name: str, health: Health) -> None:
+        """Say what an encoder's first vectors look like, and what looks wrong there."""
+        err.print(f"{name}: {health.sentence()}", markup=False)
+        if health.warning:
+            err.print(f"Warning: {health.warning}", markup=False)
 
 
 @contextmanager
 def indexing_progress(
     fraction: Callable[[], float | None], label: str, quiet: bool
-) -> Iterator[Callable[[Totals], None]]:
-    """A bar with documents and tokens per second, and time left; yields what takes the totals.
-
-    ``fraction`` tells how much of the source is read.
-    """
+) -> Iterator[IndexingProgress]:
+    """A bar with documents and tokens per second, and time left; see IndexingProgress."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -71,21 +121,7 @@ def indexing_progress(
         *columns, console=err, disable=quiet or not err.is_terminal, transient=True
     ) as progress:
         task = progress.add_task(label, total=None, documents=0, rate=0.0, tokens=0.0)
-
-        def update(report: Totals) -> None:
-            taken = fraction()
-            # Some of what was taken is still being encoded.
-            done = None if taken is None else taken * report.read / max(report.taken, 1)
-            progress.update(
-                task,
-                total=None if done is None else 1.0,
-                completed=done or 0.0,
-                documents=report.read,
-                rate=report.read / max(report.seconds, 1e-9),
-                tokens=report.tokens / max(report.seconds, 1e-9),
-            )
-
-        yield update
+        yield IndexingProgress(progress, task, fraction)
 
 
 @contextmanager
@@ -204,13 +240,6 @@ def index_json(report: IndexReport, total: int, target: str) -> dict[str, Any]:
         "tokens": report.tokens,
         "health": {name: asdict(health) for name, health in report.health.items()},
     }
-
-
-def print_health(field: str, health: Health) -> None:
-    """What an encoder's first vectors look like, on standard error, and what looks wrong there."""
-    err.print(f"{field}: {health.sentence()}", markup=False)
-    if health.warning:
-        err.print(f"Warning: {health.warning}", markup=False)
 
 
 def print_encode_report(report: EncodeReport, target: str, notes: Sequence[str]) -> None:

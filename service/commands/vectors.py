@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import UsageError
-from service.commands.corpus import corpus_items, fraction_read
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -84,6 +83,7 @@ def encode_command(
     be read are reported and skipped, and the exit code is then 1. bm25 writes term counts: they
     become weights with the statistics of the collection they are imported into.
     """
+    from eval.datasets import named_corpus
     from lsr.encoders.catalogue import load_encoder
     from lsr.encoders.packaged import DEFAULT_ENCODER
     from lsr.encoding.runs import encode_items
@@ -92,7 +92,7 @@ def encode_command(
     from service.commands import terminal
 
     loaded = load_encoder(encoder or DEFAULT_ENCODER)
-    items = _query_items(corpus) if queries else corpus_items(corpus)
+    items = _query_items(corpus) if queries else named_corpus(corpus)
     settings = {"encoder": loaded.fingerprint, "queries": queries}
     output: VectorOutput | StreamOutput
     if out == "-":
@@ -103,18 +103,9 @@ def encode_command(
         maker = Maker(loaded.name, loaded.fingerprint)
         output = _file(Path(out), kind, loaded.vocabulary, maker, scale, contents, settings)
     with terminal.indexing_progress(
-        lambda: fraction_read(items), "encoding", quiet or as_json
-    ) as on_chunk:
-        report = encode_items(
-            loaded,
-            items,
-            output,
-            queries,
-            on_chunk,
-            terminal.print_rejected,
-            processes=processes,
-            on_health=lambda health: terminal.print_health("vectors", health),
-        )
+        lambda: terminal.fraction_read(items), "encoding", quiet or as_json
+    ) as progress:
+        report = encode_items(loaded, items, output, queries, progress, processes=processes)
     notes = [] if isinstance(output, StreamOutput) else output.finish()
     if as_json:
         terminal.print_json(_encode_json(report, out, notes))
@@ -155,24 +146,18 @@ def import_command(
     Run the same command again after an interruption: documents that have not changed are left as
     they are. Items that can't be read are reported and skipped, and the exit code is then 1.
     """
+    from eval.datasets import named_corpus
     from index.importing import import_vectors, open_for_import
     from lsr.vectors.formats import open_vectors
     from service.commands import terminal
 
     source = open_vectors(vectors)
-    texts = None if documents is None else corpus_items(documents)
-    said = 0
-
-    def on_rejected(sentence: str) -> None:
-        nonlocal said
-        said += 1
-        terminal.print_rejected(sentence)
-
+    texts = None if documents is None else named_corpus(documents)
     collection = open_for_import(into, source, encoder, dense, bm25)
     with terminal.indexing_progress(
         lambda: source.fraction, "importing", quiet or as_json
-    ) as on_chunk:
-        report = import_vectors(collection, source, texts, on_chunk, on_rejected)
+    ) as progress:
+        report = import_vectors(collection, source, texts, progress)
     if as_json:
         names = ("created", "updated", "unchanged", "rejected")
         counts: dict[str, Any] = {name: getattr(report.index, name) for name in names}
@@ -184,7 +169,7 @@ def import_command(
     else:
         terminal.print_import_report(report, len(collection), str(into))
     collection.close()
-    sys.exit(1 if said else 0)
+    sys.exit(1 if progress.sentences else 0)
 
 
 @click.command("export")
@@ -214,17 +199,17 @@ def export_command(
     from service.commands import terminal
 
     opened = Collection.open(collection)
-    chosen = opened.field(field) if field else opened.fields[0]
+    chosen = opened.fields.named(field) if field else opened.fields[0]
     if chosen.kind != "sparse":
         raise UsageError(f"the field {chosen.name!r} is dense; only sparse vectors can be exported")
-    encoder = opened.encoder(chosen)
+    encoder = opened.fields.encoder(chosen)
     settings = {"encoder": encoder.fingerprint, "revision": opened.store.revision()}
     maker = Maker(encoder.name, encoder.fingerprint)
     output = _file(out, kind, encoder.vocabulary, maker, scale, contents, settings)
     report, total = EncodeReport(), len(opened)
     with terminal.indexing_progress(
         lambda: report.read / max(total, 1), "exporting", quiet or as_json
-    ) as on_chunk:
+    ) as progress:
         for documents, batch in stored_vectors(opened, chosen):
             report.taken += len(documents)
             if report.read < output.items:
@@ -233,7 +218,7 @@ def export_command(
                 report.encoded += len(documents)
                 report.weights += batch.nnz
                 output.append(documents, batch, report.read, "")
-            on_chunk(report)
+            progress.chunk(report)
     notes = output.finish()
     if as_json:
         terminal.print_json(_encode_json(report, str(out), notes))

@@ -10,7 +10,7 @@ from eval.experiment import ExperimentProgress, evaluate, evaluate_dataset
 from index.collection.collection import Collection
 from index.collection.opening import open_or_create
 from index.indexing import index_documents
-from index.search.pipeline import SearchConfig
+from index.search.config import SearchConfig
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
 from lsr.errors import EncoderMismatchError, UsageError

@@ -10,7 +10,7 @@ from eval.experiment import check_same_documents, evaluate, experiment_folder, p
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import index_documents
-from index.search.pipeline import SearchConfig
+from index.search.config import SearchConfig
 from lsr.encoders.catalogue import load_encoder
 from lsr.errors import UsageError
 from tests.eval.test_measures import by_loops

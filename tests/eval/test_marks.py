@@ -7,7 +7,7 @@ from eval.experiment import evaluate
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import index_documents
-from index.search.pipeline import SearchConfig
+from index.search.config import SearchConfig
 
 pytestmark = pytest.mark.assets
 

@@ -10,7 +10,9 @@ from index.collection.field import encoder_fields
 from index.collection.snapshot import restore, snapshot
 from index.importing import import_vectors, open_for_import, stored_vectors
 from index.indexing import index_documents
-from index.search.pipeline import SearchConfig, SearchQuery, search
+from index.search.config import SearchConfig
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
 from lsr.encoders.catalogue import load_encoder
@@ -20,6 +22,7 @@ from lsr.vectors.csr import Maker
 from lsr.vectors.formats import FORMATS, open_vectors, vector_writer
 from lsr.vectors.output import VectorOutput
 from tests.index.conftest import items
+from tests.recorded_progress import RecordedProgress
 
 TEXTS = {f"d{n}": "apple " * (n % 7) + f"banana number {n}" for n in range(60)} | {"empty": ""}
 # A model of random weights gives each document thousands of terms.
@@ -117,13 +120,12 @@ def test_texts_come_from_the_file_or_from_documents(tmp_path, encoded):
         Item("memory", 2, None, "broken"),
         Item("memory", 3, Document("other", "text")),
     ]
-    said = []
-    joined, report = imported(
-        tmp_path / "joined", path, "bm25", texts=texts, on_rejected=said.append
-    )
+    progress = RecordedProgress()
+    joined, report = imported(tmp_path / "joined", path, "bm25", texts=texts, progress=progress)
     assert joined.get("d1") == Document("d1", "text", "title", {"year": 1})
     assert joined.get("d2") == Document("d2", "apple apple banana number 2")
-    assert (report.without_text, len(joined), said) == (60, 61, ["memory:2: broken"])
+    assert (report.without_text, len(joined)) == (60, 61)
+    assert progress.sentences == ["memory:2: broken"]
 
 
 def test_a_vocabulary_of_its_own(tmp_path):
@@ -186,7 +188,7 @@ def test_an_interrupted_import_goes_on(tmp_path, encoded):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        imported(tmp_path / "c", path, chunk_size=8, on_chunk=stop)
+        imported(tmp_path / "c", path, chunk_size=8, progress=RecordedProgress(stop))
     collection, report = imported(tmp_path / "c", path, chunk_size=8)
     assert (report.index.unchanged, report.index.created) == (24, 37)
     assert collection.ids() == whole.ids()
@@ -201,12 +203,12 @@ def test_bad_items_are_named_and_the_good_are_kept(tmp_path):
         '{"id": "a", "vector": {"apple": 2}}\n{"id": "c", "vector": {"qqzz": 2}}\n{\n'
         '{"id": "d", "vector": {"apple": 0.5}}\n'
     )
-    said = []
-    collection, report = imported(tmp_path / "c", path, "bm25", on_rejected=said.append)
+    progress = RecordedProgress()
+    collection, report = imported(tmp_path / "c", path, "bm25", progress=progress)
     assert (collection.ids(), report.index.rejected) == (["a"], 5)
     reasons = ("not negative", "given before", "1 of 1 tokens", "not valid", "term counts")
     for line, reason in enumerate(reasons, start=2):
-        assert any(f"{path}:{line}: " in each and reason in each for each in said)
+        assert any(f"{path}:{line}: " in each and reason in each for each in progress.sentences)
 
 
 def test_vectors_of_another_vocabulary_are_refused(tmp_path, encoded, masked_lm):
@@ -214,7 +216,7 @@ def test_vectors_of_another_vocabulary_are_refused(tmp_path, encoded, masked_lm)
     rows.write_text('{"id": "a", "vector": {"apple": 1}}\n')
     own, _ = imported(tmp_path / "own", rows)
     made = tmp_path / "other.safetensors"
-    encoder = own.encoder(own.fields[0])
+    encoder = own.fields.encoder(own.fields[0])
     output = VectorOutput(
         made,
         {},
@@ -277,7 +279,7 @@ def test_weights_that_a_collection_cannot_hold_are_counted(tmp_path):
 def test_export_then_import_is_the_same_collection(tmp_path, encoded, kind):
     collection, _ = imported(tmp_path / "c", encoded("bm25"), "bm25", texts=items(TEXTS))
     collection.delete(["d5"])
-    encoder = collection.encoder(collection.fields[0])
+    encoder = collection.fields.encoder(collection.fields[0])
     path = tmp_path / f"out{SUFFIX[kind]}"
     output = VectorOutput(
         path,
@@ -291,7 +293,7 @@ def test_export_then_import_is_the_same_collection(tmp_path, encoded, kind):
         output.append(documents, batch, read := read + len(documents), "")
     output.finish()
     again, _ = imported(tmp_path / "again", path, "bm25", texts=items(TEXTS))
-    collection.flush()
+    collection.maintenance.flush()
     assert again.ids() == collection.ids()
     assert by_text(again) == by_text(collection)
 

@@ -12,6 +12,7 @@ from lsr.encoders.masked_lm import PooledLogits
 from lsr.errors import LsrError, UsageError
 from lsr.sparse import SparseBatch, SparseVector
 from tests.index.conftest import items
+from tests.recorded_progress import RecordedProgress
 
 TEXTS = {f"d{n}": "apple " * (n % 7) + f"banana number {n}" for n in range(50)}
 
@@ -63,7 +64,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_never_interrupted(splade, enc
     assert encoded_texts == list(TEXTS.values())
     assert resumed.ids() == whole.ids()
     assert resumed.digest() == whole.digest()
-    field = whole.field("sparse")
+    field = whole.fields.named("sparse")
     expected, found = whole.store.sparse_vectors(field), resumed.store.sparse_vectors(field)
     np.testing.assert_array_equal(found.indptr, expected.indptr)
     np.testing.assert_array_equal(found.indices, expected.indices)
@@ -80,15 +81,16 @@ def test_only_changed_documents_are_encoded_again(splade, encoded_texts):
 
 
 def test_bad_items_are_reported_by_place_and_the_good_ones_kept(splade):
-    collection, said = splade("bad"), []
+    collection, progress = splade("bad"), RecordedProgress()
     source = [
         Item("file", 1, Document("a", "apple")),
         Item("file", 2, None, "not valid JSON"),
         Item("file", 5, Document("a", "another apple")),
         Item("file", 6, Document("b", "banana")),
     ]
-    report = index_documents(collection, source, on_rejected=said.append)
+    report = index_documents(collection, source, progress)
     assert (report.created, report.rejected, report.read) == (2, 2, 4)
+    said = progress.sentences
     assert said[0] == "file:2: not valid JSON"
     assert said[1].startswith("file:5: the id 'a' was given before, at file:1")
     assert collection.get("a").text == "apple"
@@ -109,12 +111,10 @@ def test_nothing_to_index_makes_an_empty_searchable_collection(splade):
 
 
 def test_tokens_and_what_is_taken_are_told(splade):
-    seen = []
-    report = index_documents(
-        splade("tokens"), items(TEXTS), chunk_size=20,
-        on_chunk=lambda report: seen.append((report.taken, report.read, report.tokens)),
-    )  # fmt: skip
-    assert [(taken, read) for taken, read, _ in seen] == [(20, 20), (40, 40), (50, 50)]
+    progress = RecordedProgress()
+    report = index_documents(splade("tokens"), items(TEXTS), progress, chunk_size=20)
+    told = [(each.taken, each.read) for each in progress.chunks]
+    assert told == [(20, 20), (40, 40), (50, 50)]
     # "[CLS] apple ... banana number n [SEP]"
     assert report.tokens == sum(2 + n % 7 + 3 for n in range(len(TEXTS)))
 
@@ -137,15 +137,16 @@ def broken_texts(monkeypatch):
 
 
 def test_documents_without_finite_vectors_are_rejected_by_place(splade, broken_texts):
-    collection, said = splade("infinite"), []
+    collection, progress = splade("infinite"), RecordedProgress()
     index_documents(collection, items({"a": "apple", "b": "banana"}))
     broken_texts |= {"cherry", "plum"}
     report = index_documents(
         collection, items({"a": "cherry", "b": "banana", "c": "cherry", "d": "lemon"}),
-        on_rejected=said.append, chunk_size=3,
+        progress, chunk_size=3,
     )  # fmt: skip
     assert (report.rejected, report.created, report.updated, report.unchanged) == (2, 1, 0, 1)
     assert (report.read, report.taken) == (4, 4)
+    said = progress.sentences
     assert [sentence.partition(": ")[0] for sentence in said] == ["memory:1", "memory:3"]
     assert "the encoder of the field 'sparse' gave a vector with numbers that are not f" in said[0]
     assert {name: collection.get(name).text for name in collection.ids()} == {
@@ -164,16 +165,11 @@ def test_health_is_told_once_after_a_thousand_or_at_the_end(
     splade, monkeypatch, known, new, written_before
 ):
     monkeypatch.setattr(PooledLogits, "encode", one_term_each)
-    collection, told = splade("health"), []
+    collection, progress = splade("health"), RecordedProgress()
     texts = {f"d{n}": f"banana number {n}" for n in range(known + new)} | {"blank": " "}
     index_documents(collection, items(texts)[:known])
-    written = []
-    report = index_documents(
-        collection, items(texts), chunk_size=100,
-        on_chunk=lambda report: written.append(report.encoded),
-        on_health=lambda field, health: told.append((field, health, sum(written[-1:]))),
-    )  # fmt: skip
-    ((field, health, after),) = told
+    report = index_documents(collection, items(texts), progress, chunk_size=100)
+    ((field, health, after),) = progress.healths
     assert (field, health.documents) == ("sparse", min(new, 1000))
     assert after == written_before
     assert report.health == {"sparse": health}
@@ -201,14 +197,12 @@ def test_several_processes_make_the_same_collection(tmp_path):
         index_documents(collection, items(TEXTS), chunk_size=8)
         source = items(TEXTS | {"d3": "cherry", "d20": "plum"} | {f"n{n}": "fig" for n in range(9)})
         source.insert(10, Item("file", 9, None, "not valid JSON"))
-        sentences = []
-        report = index_documents(
-            collection, source, on_rejected=sentences.append, chunk_size=4, processes=processes
-        )
+        progress = RecordedProgress()
+        report = index_documents(collection, source, progress, chunk_size=4, processes=processes)
         made.append((collection.ids(), collection.digest()))
         reports.append((report.created, report.updated, report.unchanged, report.rejected))
         reports[-1] += (report.taken, report.read, report.tokens)
-        said.append(sentences)
+        said.append(progress.sentences)
     assert made[0] == made[1]
     assert reports[0] == reports[1]
     assert reports[0][:4] == (9, 2, 48, 1)
@@ -224,7 +218,7 @@ def test_a_process_that_dies_loses_no_chunk_that_was_written(tmp_path):
             child.join()
 
     with pytest.raises(LsrError, match="a worker process was ended by SIGKILL"):
-        index_documents(collection, items(TEXTS), kill, chunk_size=4, processes=2)
+        index_documents(collection, items(TEXTS), RecordedProgress(kill), chunk_size=4, processes=2)
     stored = len(collection)
     assert stored in range(4, 20, 4)
     assert multiprocessing.active_children() == []
@@ -241,9 +235,6 @@ def test_what_is_refused_before_encoding(tmp_path):
 
 
 def test_progress_is_told_after_every_chunk(splade):
-    seen = []
-    index_documents(
-        splade("told"), items(TEXTS), on_chunk=lambda report: seen.append(report.read),
-        chunk_size=20,
-    )  # fmt: skip
-    assert seen == [20, 40, 50]
+    progress = RecordedProgress()
+    index_documents(splade("told"), items(TEXTS), progress, chunk_size=20)
+    assert [report.read for report in progress.chunks] == [20, 40, 50]

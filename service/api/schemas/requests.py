@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from index.filters.json_form import parse_filter_json
 from index.filters.tree import Filter
+from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import ReciprocalRankFusion
-from index.search.pipeline import Prefetch, SearchConfig, SearchQuery
+from index.search.query import SearchQuery
 
 LONGEST_VECTOR = 100_000
 FilterBody = Annotated[

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from index.search.pipeline import Hit, SearchResult
+from index.search.hits import Hit
+from index.search.pipeline import SearchResult
 from lsr.corpus.documents import Document
 
 Milliseconds = Annotated[float, Field(description="Wall time in milliseconds.")]

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import encode, index_documents, upsert_documents
-from index.search.pipeline import SearchConfig, SearchQuery, search
+from index.search.config import SearchConfig
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
 from lsr.errors import (
     CorruptionError,
@@ -64,7 +66,7 @@ def test_any_history_ends_like_a_collection_of_what_is_left(tmp_path_factory, hi
             for identifier in argument:
                 expected.pop(identifier, None)
         elif operation == "flush":
-            collection.flush()
+            collection.maintenance.flush()
         else:
             collection = Collection.open(path / "live")
         for word in WORDS[:2]:
@@ -73,7 +75,7 @@ def test_any_history_ends_like_a_collection_of_what_is_left(tmp_path_factory, hi
             assert ranking(collection, word) == ranking(collection, word, "reference")
     assert collection.ids() == list(expected)
     assert {i: collection.get(i).text for i in collection.ids()} == expected
-    collection.flush()
+    collection.maintenance.flush()
     fresh = Collection.create(path / "fresh", encoder_fields("bm25"))
     index_documents(fresh, items(expected))
     for word in WORDS:
@@ -98,7 +100,7 @@ def test_a_reader_sees_what_another_handle_has_written(bm25_collection):
     assert {i for i, _ in ranking(reader, "apple")} == {"a", "b"}
     writer.delete(["a"])
     assert [i for i, _ in ranking(reader, "apple")] == ["b"]
-    writer.flush()
+    writer.maintenance.flush()
     assert [i for i, _ in ranking(reader, "apple")] == ["b"]
 
 
@@ -183,7 +185,7 @@ def test_a_damaged_segment_is_reported_and_never_answers_wrong(bm25_collection, 
     with caplog.at_level(logging.WARNING):
         assert ranking(reopened, "apple") == expected
     assert "rebuilt from the store" in caplog.text
-    reopened.flush()
+    reopened.maintenance.flush()
     caplog.clear()
     assert ranking(Collection.open(collection.path), "apple") == expected
     assert not caplog.text
@@ -230,7 +232,7 @@ def test_a_changed_encoder_is_an_error_naming_both_fingerprints(
     hybrid_collection, masked_lm, dense_model
 ):
     collection = hybrid_collection({"a": "apple"})
-    field = collection.field("sparse")
+    field = collection.fields.named("sparse")
     other = encoder_fields(f"{masked_lm},max_length=9")[0]
     collection.store.fields[0] = type(field)(
         field.name, field.kind, other.encoder, field.fingerprint, field.size
@@ -244,12 +246,12 @@ def test_a_changed_encoder_is_an_error_naming_both_fingerprints(
 def test_stored_vectors_are_the_encoders_in_half_precision(hybrid_collection):
     texts = {"a": "an apple a day", "b": "", "c": "plum jam"}
     collection = hybrid_collection(texts)
-    sparse, dense = collection.field("sparse"), collection.field("dense")
-    expected = collection.encoder(sparse).encode_documents(list(texts.values()))
+    sparse, dense = collection.fields.named("sparse"), collection.fields.named("dense")
+    expected = collection.fields.encoder(sparse).encode_documents(list(texts.values()))
     stored = collection.store.sparse_vectors(sparse)
     np.testing.assert_array_equal(stored.indices, expected.indices)
     np.testing.assert_array_equal(stored.values, expected.values.astype(np.float16))
     vectors = collection.store.dense_vectors(dense)
     np.testing.assert_array_equal(
-        vectors, collection.dense_encoder(dense).encode_documents(list(texts.values()))
+        vectors, collection.fields.dense_encoder(dense).encode_documents(list(texts.values()))
     )

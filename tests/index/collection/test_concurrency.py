@@ -120,7 +120,7 @@ def copy_until(collection, end, folder, problems):
 
 def flush_until(collection, end):
     while time.monotonic() < end:
-        collection.flush()
+        collection.maintenance.flush()
         time.sleep(0.05)
 
 

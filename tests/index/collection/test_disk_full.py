@@ -69,15 +69,15 @@ def test_flush_and_snapshot_on_a_full_disk_fail_clearly_and_leave_nothing(small_
     upsert(collection, versions)
     fill(small_disk / "ballast", leave=8192)
     with pytest.raises(LsrError, match=r"no segment can be written .* searched from memory"):
-        collection.flush()
+        collection.maintenance.flush()
     assert list((collection.path / "segments").iterdir()) == []
     with pytest.raises(LsrError, match="can't be written"):
         snapshot(collection, small_disk / "taken")
     assert {path.name for path in small_disk.iterdir()} == {"c", "ballast"}
     assert examine(collection.path, [dict(versions)]) == (dict(versions), [])
     (small_disk / "ballast").unlink()
-    collection.flush()
-    assert collection.flushed()
+    collection.maintenance.flush()
+    assert collection.maintenance.flushed()
     snapshot(collection, tmp_path / "taken")
     fill(small_disk / "ballast", leave=8192)
     with pytest.raises(LsrError, match="can't be written"):

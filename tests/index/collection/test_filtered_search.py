@@ -16,7 +16,9 @@ from index.collection.recent import Recent
 from index.filters.json_form import parse_filter_json
 from index.filters.text_form import parse_filter_text
 from index.indexing import index_documents, upsert_documents
-from index.search.pipeline import SearchConfig, SearchQuery, search, search_batch
+from index.search.config import SearchConfig
+from index.search.pipeline import search, search_batch
+from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
 from tests.index.filters.test_filters import documents, filters, passes
@@ -130,7 +132,7 @@ def test_any_history_filters_what_is_left(tmp_path_factory, history, wanted):
             gone = {i for i, m in expected.items() if passes(m, argument)}
             assert collection.delete_matching(parse_filter_json(argument)) == gone
         else:
-            collection.flush()
+            collection.maintenance.flush()
         expected = {i: m for i, m in expected.items() if i not in gone}
         left = {i for i, m in expected.items() if passes(m, wanted)}
         assert {h.id for h in search(collection, SearchQuery("apple"), config).hits} == left
@@ -160,7 +162,7 @@ def test_a_failing_write_leaves_no_metadata_behind(bm25_collection):
 def test_a_repeated_filter_asks_sqlite_nothing_and_a_write_only_what_is_new(bm25_collection):
     collection = bm25_collection({"a": "apple"})
     upsert_documents(collection, [Document("b", "apple", "", {"k": 1})])
-    collection.flush()
+    collection.maintenance.flush()
     asked = []
     collection.store.connection.set_trace_callback(
         lambda sql: asked.append(sql) if "FROM metadata" in sql else None
@@ -183,22 +185,22 @@ def test_masks_go_with_their_view(bm25_collection):
     for number in range(4):
         upsert_documents(collection, [Document(str(number), "apple")])
         assert len(search(collection, SearchQuery("apple"), config).hits) == number + 2
-    assert len(collection._filter_masks._views) == 1
-    view = ref(collection.view())
+    view, masks = ref(collection.view()), ref(collection.view().masks(config.filter)[0])
     upsert_documents(collection, [Document("last", "apple")])
     search(collection, SearchQuery("apple"), config)
     gc.collect()
     assert view() is None
+    assert masks() is None
 
 
 def test_masks_are_kept_up_to_a_size(bm25_collection, monkeypatch):
-    monkeypatch.setattr(filter_masks, "CAPACITY", 4 * filter_masks.OVERHEAD)
+    for module in ("filter_masks", "view"):
+        monkeypatch.setattr(f"index.collection.{module}.CAPACITY", 4 * filter_masks.OVERHEAD)
     collection = bm25_collection({"a": "apple"})
     for number in range(10):
         config = SearchConfig(filter=parse_filter_text(f"k != {number}"))
         assert len(search(collection, SearchQuery("apple"), config).hits) == 1
-    (kept,) = collection._filter_masks._views.values()
-    assert 1 <= len(kept._values) <= 3
+    assert 1 <= len(collection.view()._masks._values) <= 3
     assert 1 <= len(collection._filter_masks._segments._values) <= 3
 
 
@@ -243,7 +245,7 @@ def test_filters_follow_documents_from_the_tail_into_segments(bm25_collection):
         assert gone == {f"d{start + 3}"}
         del living[f"d{start + 3}"]
         if start in (14, 35):
-            made.flush()
+            made.maintenance.flush()
         found = search(made, SearchQuery("apple plum banana cherry lemon fig"), config)
         wanted = {name for name, each in living.items() if each.metadata["third"] == 1}
         assert {hit.id for hit in found.hits} == wanted

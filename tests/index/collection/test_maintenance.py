@@ -11,7 +11,8 @@ from index.collection.field import encoder_fields
 from index.collection.maintenance import Build, MaintenanceConfig, next_build
 from index.collection.segment_table import Current, SegmentEntry
 from index.indexing import index_documents
-from index.search.pipeline import SearchQuery, search
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from lsr.errors import LsrError, UsageError
 from lsr.sparse import SparseBatch, SparseVector
 from tests.index.conftest import items
@@ -156,7 +157,7 @@ def test_closing_abandons_a_build_and_harms_nothing(collection, held_build):
     reopened = Collection.open(collection.path, CONFIG)
     assert reopened.describe()["segments"] == 0
     assert examine(collection.path, [dict(batch(1, 20))])[1] == []
-    reopened.flush()
+    reopened.maintenance.flush()
     assert len(list((collection.path / "segments").iterdir())) == 1
 
 
@@ -171,7 +172,7 @@ def test_a_failing_build_is_one_logged_sentence_and_is_tried_again(collection, c
     assert message.startswith("a segment build failed and is retried later: no segment can be")
     assert "\n" not in message
     with pytest.raises(LsrError, match="no segment can be written"):
-        collection.flush()
+        collection.maintenance.flush()
     folder.unlink()
     upsert(collection, [("another", 1)])
     wait_until(lambda: collection.describe()["segments"] == 1)
@@ -183,11 +184,11 @@ def test_a_view_outlives_the_files_it_was_opened_from(bm25_collection):
     collection = bm25_collection({"a": "apple", "b": "apple plum"})
     reader = Collection.open(collection.path)
     with reader.pinned() as view:
-        field = reader.field("sparse")
-        queries = reader.encoder(field).encode_queries(["apple"], view.statistics)
+        field = reader.fields.named("sparse")
+        queries = reader.fields.encoder(field).encode_queries(["apple"], view.statistics)
         before = view.search_sparse(field, queries, 10, "native").ranking(0)
         collection.delete(["a"])
-        collection.flush()
+        collection.maintenance.flush()
         assert view.search_sparse(field, queries, 10, "reference").ranking(0) == before
         assert set(reader.store.ids([1, 2]).values()) == {"a", "b"}
     assert [hit.id for hit in search(reader, SearchQuery("apple")).hits] == ["b"]
@@ -201,7 +202,7 @@ def test_a_reader_that_finds_its_segment_replaced_looks_again(bm25_collection, m
     def read_late(path):
         if not late:
             late.append(path)
-            collection.flush()
+            collection.maintenance.flush()
         return read(path)
 
     monkeypatch.setattr("index.collection.collection.read_segment", read_late)
@@ -213,7 +214,7 @@ def test_a_reader_that_finds_its_segment_replaced_looks_again(bm25_collection, m
 def test_a_flush_of_few_documents_leaves_one_segment_file(bm25_collection):
     collection = bm25_collection({"a": "apple"})
     for _ in range(4):
-        collection.flush()
+        collection.maintenance.flush()
     assert len(list((collection.path / "segments").iterdir())) == 1
 
 
@@ -248,5 +249,5 @@ def test_a_small_change_to_a_large_collection_rebuilds_only_a_little(tmp_path):
     index_documents(collection, items(texts | {"d7": "plum", "new": "plum"}))
     first, second = collection.segments.current().segments
     assert (first.generation, first.deleted, second.documents) == (before.generation, 1, 2)
-    assert collection.flushed()
+    assert collection.maintenance.flushed()
     assert {hit.id for hit in search(collection, SearchQuery("plum")).hits} == {"d7", "new"}

@@ -7,7 +7,8 @@ from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.snapshot import restore, snapshot
 from index.indexing import upsert_documents
-from index.search.pipeline import SearchQuery, search
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, NotFoundError, UsageError
 
@@ -33,14 +34,14 @@ def test_restoring_gives_the_collection_as_it_was(taken, tmp_path):
     collection, place, then = taken
     collection.delete(["b"])
     upsert_documents(collection, [Document("e", "apple")])
-    collection.flush()
+    collection.maintenance.flush()
     report = restore(place, tmp_path / "restored")
     restored = Collection.open(tmp_path / "restored")
     assert everything(restored) == then
     assert report.documents == len(restored) == 4
     assert check(restored).problems == []
     upsert_documents(restored, [Document("f", "cherry")])
-    restored.flush()
+    restored.maintenance.flush()
     assert check(restored).problems == []
     assert [i for i, _ in everything(collection)[1]] == ["e", "d", "c"]
 
@@ -53,7 +54,7 @@ def test_a_snapshot_of_many_segments_survives_merges_of_the_original(tmp_path):
     then = collection.ids()
     for version in range(9, 20):
         upsert(collection, [(f"{version}-{n}", version) for n in range(10)])
-    collection.flush()
+    collection.maintenance.flush()
     restore(tmp_path / "taken", tmp_path / "restored")
     restored = Collection.open(tmp_path / "restored")
     assert restored.ids() == then

@@ -9,7 +9,9 @@ from benches.crash import CONFIG
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import upsert_documents
-from index.search.pipeline import SearchConfig, SearchQuery, search
+from index.search.config import SearchConfig
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
 
 WORDS = ["apple", "banana", "cherry", "lemon", "plum"]
@@ -42,7 +44,7 @@ def test_a_view_that_grew_step_by_step_answers_as_one_that_was_just_made(history
             elif operation == "delete":
                 writer.delete(argument)
             else:
-                writer.flush()
+                writer.maintenance.flush()
             fresh = Collection.open(writer.path)
             for word in WORDS[:2]:
                 assert ranking(reader, word) == ranking(fresh, word) == ranking(writer, word)
@@ -86,7 +88,7 @@ def test_an_endlessly_replaced_document_leaves_no_trail(tmp_path):
         upsert_documents(collection, [Document("a", f"apple {number}")])
         assert [i for i, _ in ranking(collection, "apple")] == ["a"]
         assert len(collection.view()) == 1
-    collection.flush()
+    collection.maintenance.flush()
     collection.close()
     (segment,) = collection.view().segments
     assert len(segment) == 1

@@ -15,7 +15,9 @@ from index.engines.reference import ReferenceSearcher
 from index.engines.registry import ENGINES
 from index.engines.searcher import EXACT, Pruning, TopK
 from index.indexing import index_documents, upsert_documents
-from index.search.pipeline import SearchConfig, SearchQuery, search
+from index.search.config import SearchConfig
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from index.search.recall import cheapest, measure_recall, recall
 from lsr.corpus.documents import Document
 from lsr.errors import InputError
@@ -142,7 +144,7 @@ def test_gap_and_certificate_of_a_ranking():
 
 def test_a_dense_ranking_with_scores_below_0_is_exact(hybrid_collection):
     made = hybrid_collection(TEXTS)
-    vector = -made.store.dense_vectors(made.field("dense"))[0]
+    vector = -made.store.dense_vectors(made.fields.named("dense"))[0]
     found = search(made, SearchQuery(dense=vector.tolist()), SearchConfig(using="dense"))
     assert found.hits[-1].score < 0
     assert (found.exact, found.bound_gap) == (True, 0)
@@ -215,9 +217,9 @@ def test_recall_counts_ties_as_found():
 
 
 def test_measured_recall_is_that_of_the_lost_documents(collection, lossy):
-    view, field = collection.view(), collection.field("bm25")
+    view, field = collection.view(), collection.fields.named("bm25")
     texts = ["apple", "plum fig", "lemon", "nothing"]
-    queries = collection.encoder(field).encode_queries(texts, view.statistics)
+    queries = collection.fields.encoder(field).encode_queries(texts, view.statistics)
     lossy.left_out = frozenset(range(0, 24, 2))
     done = []
     results = measure_recall(view, field, queries, 5, "lossy", (0.5, 1.0), done.append)
@@ -241,7 +243,7 @@ def test_measured_recall_is_that_of_the_lost_documents(collection, lossy):
 
 
 def test_queries_that_find_nothing_measure_nothing(collection):
-    field = collection.field("bm25")
+    field = collection.fields.named("bm25")
     empty = SparseBatch.from_rows([], field.size)
     with pytest.raises(InputError, match="no query finds"):
         measure_recall(collection.view(), field, empty, 5)

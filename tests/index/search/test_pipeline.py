@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given, settings
 
 from index.indexing import upsert_documents
+from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import ReciprocalRankFusion
-from index.search.pipeline import Prefetch, SearchConfig, SearchQuery, search, search_batch
+from index.search.pipeline import search, search_batch
+from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
 from lsr.errors import InputError, UsageError
 from tests.strategies import texts
@@ -121,8 +123,8 @@ def test_contributions_sum_to_the_score_for_rows_newer_than_the_segment(bm25_col
 
 def test_given_vectors_take_the_place_of_the_text(hybrid):
     text = search(hybrid, SearchQuery("apple plum"), SearchConfig(using="sparse", explain=True))
-    field = hybrid.field("sparse")
-    row = hybrid.encoder(field).encode_queries(["apple plum"])[0]
+    field = hybrid.fields.named("sparse")
+    row = hybrid.fields.encoder(field).encode_queries(["apple plum"])[0]
     config = SearchConfig(using="sparse")
     vector = SearchQuery(sparse=(row.indices.tolist(), row.values.tolist()))
     assert [(h.id, h.score) for h in search(hybrid, vector, config).hits] == [
@@ -130,7 +132,8 @@ def test_given_vectors_take_the_place_of_the_text(hybrid):
     ]
     tokens = SearchQuery(tokens=dict(text.query_terms["sparse"]))
     assert ids(search(hybrid, tokens, config)) == ids(text)
-    dense = hybrid.dense_encoder(hybrid.field("dense")).encode_queries(["apple plum"])[0]
+    field = hybrid.fields.named("dense")
+    dense = hybrid.fields.dense_encoder(field).encode_queries(["apple plum"])[0]
     assert ids(search(hybrid, SearchQuery(dense=dense.tolist()), SearchConfig(using="dense"))) == (
         ids(search(hybrid, SearchQuery("apple plum"), SearchConfig(using="dense")))
     )

@@ -10,7 +10,9 @@ from tokenizers import Tokenizer
 from index.collection.collection import Collection
 from index.collection.field import dump_fields, encoder_fields, load_fields
 from index.indexing import index_documents
-from index.search.pipeline import SearchConfig, SearchQuery, search
+from index.search.config import SearchConfig
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from lsr.encoders.catalogue import load_encoder
 from lsr.errors import EncoderMismatchError, InputError, NotFoundError, UsageError
 from tests.index.conftest import items
@@ -90,7 +92,7 @@ def test_without_one_nothing_changes(collection, masked_lm):
 
 def test_another_vocabulary_is_refused(collection, other_vocabulary):
     given = load_encoder(str(other_vocabulary)).vocabulary.digest
-    field = collection.field("sparse")
+    field = collection.fields.named("sparse")
     with pytest.raises(EncoderMismatchError) as raised:
         search(collection, SearchQuery("apple"), SearchConfig(query_encoder=str(other_vocabulary)))
     message = str(raised.value)
@@ -110,7 +112,7 @@ def test_fields_of_earlier_releases_keep_working(tmp_path, masked_lm, tables, ot
     collection = Collection.create(tmp_path / "old", load_fields(json.dumps(old)))
     index_documents(collection, items(TEXTS))
     reopened = Collection.open(tmp_path / "old")
-    assert reopened.field("sparse").vocabulary == ""
+    assert reopened.fields.named("sparse").vocabulary == ""
     config = SearchConfig(query_encoder=f"inference-free:{tables}")
     assert search(reopened, SearchQuery("apple"), config).hits
     with pytest.raises(EncoderMismatchError, match="the field 'sparse' was filled over"):

@@ -190,6 +190,11 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
         load_encoder(str(tmp_path))
 
 
+def test_a_name_too_long_for_a_file_names_no_folder():
+    with pytest.raises(NotFoundError, match="does not exist"):
+        load_encoder("𝒑" * 80 + "/")
+
+
 @settings(max_examples=60)
 @given(st.text(max_size=20) | st.from_regex(r"(bm25|splade|inference-free)?[:,=.\w~/-]{0,15}"))
 def test_any_name_gives_an_encoder_or_an_explained_error(name):

@@ -14,6 +14,7 @@ from lsr.errors import CorruptionError, UsageError
 from lsr.vectors.csr import Maker
 from lsr.vectors.formats import FORMATS, open_vectors, vector_writer
 from lsr.vectors.output import VectorOutput
+from tests.recorded_progress import RecordedProgress
 
 TEXTS = {f"d{n}": "apple " * (n % 7) + f"banana number {n}" for n in range(50)} | {"empty": ""}
 SUFFIX = {"jsonl": ".jsonl.gz", "seismic": ".jsonl", "csr": ".safetensors", "ciff": ".ciff"}
@@ -98,11 +99,11 @@ def test_what_is_written_is_what_the_encoder_gives(tmp_path, encoder, output, ki
 def test_bad_and_repeated_items_are_named_and_left_out(tmp_path, encoder, output):
     source = items({"a": "apple", "b": "plum"})
     source += [Item("memory", 3, None, "no text"), Item("memory", 4, Document("a", "fig"))]
-    said = []
+    progress = RecordedProgress()
     path = tmp_path / "a.jsonl"
-    report, _ = encode(encoder, source, output(path), on_rejected=said.append)
+    report, _ = encode(encoder, source, output(path), progress=progress)
     assert (report.encoded, report.rejected, report.read) == (2, 2, 4)
-    assert said == [
+    assert progress.sentences == [
         "memory:3: no text",
         "memory:4: the id 'a' was given before, at memory:1; the first is kept",
     ]
@@ -201,11 +202,9 @@ def test_a_models_vectors_are_looked_at_whatever_the_number_of_processes(
     tmp_path, masked_lm, processes
 ):
     encoder = load_encoder(str(masked_lm))
-    path, looked_at = tmp_path / "a.safetensors", []
+    path, progress = tmp_path / "a.safetensors", RecordedProgress()
     target = output_of(encoder, path)
-    report, _ = encode(
-        encoder, items(TEXTS), target, processes=processes, on_health=looked_at.append
-    )
+    report, _ = encode(encoder, items(TEXTS), target, processes=processes, progress=progress)
     expected = [
         row
         for start in range(0, len(TEXTS), 8)
@@ -217,7 +216,7 @@ def test_a_models_vectors_are_looked_at_whatever_the_number_of_processes(
         np.testing.assert_allclose(item.vector.values, row.values, rtol=1e-4, atol=1e-5)
     # The text that is empty has no vector, and says nothing about the model.
     mean = np.mean([len(row) for row in expected[:-1]])
-    assert looked_at == [report.health]
+    assert [each[:2] for each in progress.healths] == [("vectors", report.health)]
     assert (report.health.documents, report.health.non_zeros) == (50, pytest.approx(mean))
     assert report.tokens > 5 * 50
 
@@ -233,10 +232,10 @@ def test_a_vector_that_is_not_finite_is_rejected_by_name(tmp_path, encoder, outp
         return batch
 
     monkeypatch.setattr(type(encoder), "encode_documents", spoil)
-    said, path = [], tmp_path / "a.jsonl"
-    report, _ = encode(encoder, items(TEXTS), output(path), on_rejected=said.append)
+    progress, path = RecordedProgress(), tmp_path / "a.jsonl"
+    report, _ = encode(encoder, items(TEXTS), output(path), progress=progress)
     assert (report.encoded, report.rejected) == (len(TEXTS) - 1, 1)
-    assert len(said) == 1
-    assert said[0].startswith("memory:10: the encoder of the documents gave a vector with numbers")
+    (said,) = progress.sentences
+    assert said.startswith("memory:10: the encoder of the documents gave a vector with numbers")
     written = [json.loads(line)["id"] for line in path.read_text().splitlines()]
     assert written == [name for name in TEXTS if name != "d9"]

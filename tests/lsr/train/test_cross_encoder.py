@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from lsr.backbones.checkpoint import Checkpoint
@@ -42,7 +43,7 @@ def save(folder, kind="Bert", labels=1):
     )
     model = getattr(transformers, f"{kind}ForSequenceClassification")(config)
     model.save_pretrained(folder)
-    tokenizer = vocabulary.tokenizer
+    tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())
     pieces = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=pieces

@@ -11,7 +11,9 @@ from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.importing import import_vectors, open_for_import
 from index.indexing import index_documents
-from index.search.pipeline import SearchConfig, SearchQuery, search
+from index.search.config import SearchConfig
+from index.search.pipeline import search
+from index.search.query import SearchQuery
 from lsr.corpus.readers.corpus import Corpus
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.vectors.formats import open_vectors
@@ -56,7 +58,7 @@ def test_search_answers_what_the_pipeline_answers(client, collection):
     )
     assert [t["token"] for t in answer["query_terms"]["sparse"]] != []
     assert answer["meta"]["exact"] is True
-    assert answer["meta"]["encoder"] == {"sparse": collection.field("sparse").fingerprint}
+    assert answer["meta"]["encoder"] == {"sparse": collection.fields.named("sparse").fingerprint}
     assert answer["took_ms"] > 0
     marked = [(mark["field"], mark["spans"]) for mark in first["highlights"]]
     assert marked[0][0] == "title"

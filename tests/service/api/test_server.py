@@ -44,9 +44,9 @@ def test_serves_on_loopback_and_stops_on_sigterm(server):
     assert "Traceback" not in process.stderr.read()
 
 
-def test_a_port_in_use_is_one_sentence(server, lsr):
+def test_a_port_in_use_is_one_sentence(server, lsr_process):
     address, _ = server
-    result = lsr("serve", "fruit", "--port", address.rsplit(":", 1)[1])
+    result = lsr_process("serve", "fruit", "--port", address.rsplit(":", 1)[1])
     assert "choose another with --host and --port" in result.stderr.decode()
     assert result.returncode == 2
 

@@ -192,7 +192,7 @@ def test_killed_indexing_goes_on_without_encoding_twice(lsr, tmp_path, masked_lm
     killed, whole = (Collection.open(tmp_path / name) for name in ("killed", "whole"))
     assert killed.ids() == whole.ids()
     assert killed.digest() == whole.digest()
-    field = whole.field("sparse")
+    field = whole.fields.named("sparse")
     a, b = killed.store.sparse_vectors(field), whole.store.sparse_vectors(field)
     np.testing.assert_array_equal(a.indices, b.indices)
     np.testing.assert_array_equal(a.values, b.values)
@@ -239,8 +239,8 @@ def test_progress_shows_rates_and_counts_what_is_done(monkeypatch):
     console = rich.console.Console(file=shown, force_terminal=True, width=120, color_system=None)
     monkeypatch.setattr(terminal, "err", console)
     monkeypatch.setattr(IndexReport, "seconds", 2.0)
-    with terminal.indexing_progress(lambda: 0.5, "indexing", quiet=False) as update:
-        update(IndexReport(created=300, rejected=100, taken=800, tokens=5_000))
+    with terminal.indexing_progress(lambda: 0.5, "indexing", quiet=False) as progress:
+        progress.chunk(IndexReport(created=300, rejected=100, taken=800, tokens=5_000))
     line = shown.getvalue().rpartition("indexing")[2]
     assert "400 documents 200/s 2,500 tokens/s" in line
     # Half of the source is taken, and half of that is done: a quarter of 40 columns.

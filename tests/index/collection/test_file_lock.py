@@ -1,0 +1,104 @@
+"""The lock file among processes, and among several handles of one."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from index.collection.file_lock import FileLock
+
+HOLD = """
+import sys
+from pathlib import Path
+from index.collection.file_lock import FileLock
+with FileLock(Path(sys.argv[1])).held(wait=False) as locked:
+    print(locked, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "lock"
+
+
+@pytest.fixture
+def holder(path):
+    """Another process that holds the lock until its input ends."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", HOLD, path], **pipes)
+    assert process.stdout.readline() == "True\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_one_handle_at_a_time_holds_it(path):
+    with FileLock(path).held(wait=False) as first, FileLock(path).held(wait=False) as second:
+        assert (first, second) == (True, False)
+        assert FileLock(path).holder() == os.getpid()
+    assert FileLock(path).holder() is None
+    assert path.exists()
+    with FileLock(path).held(wait=False) as again:
+        assert again
+
+
+def test_the_same_handle_is_not_held_twice(path):
+    lock = FileLock(path)
+    with lock.held(wait=False) as first, lock.held(wait=False) as second:
+        assert (first, second) == (True, False)
+
+
+def test_another_process_holds_it_and_is_named(path, holder):
+    with FileLock(path).held(wait=False) as locked:
+        assert not locked
+    assert FileLock(path).holder() == holder.pid
+    holder.communicate("")
+    with FileLock(path).held(wait=False) as locked:
+        assert locked
+
+
+def test_a_killed_holder_frees_it(path, holder):
+    holder.kill()
+    holder.wait()
+    assert FileLock(path).holder() == holder.pid
+    with FileLock(path).held(wait=False) as locked:
+        assert locked
+        assert FileLock(path).holder() == os.getpid()
+
+
+def test_who_waits_gets_it_when_it_is_free(path):
+    got = threading.Event()
+
+    def wait():
+        with FileLock(path).held(wait=True) as locked:
+            assert locked
+            got.set()
+
+    with FileLock(path).held(wait=False):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert not got.wait(0.2)
+    thread.join()
+    assert got.is_set()
+
+
+def test_an_error_inside_frees_it(path):
+    def fail():
+        with FileLock(path).held(wait=False):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with FileLock(path).held(wait=False) as locked:
+        assert locked
+
+
+def test_a_folder_that_is_gone_stays_gone(tmp_path):
+    lock = FileLock(tmp_path / "deleted" / "lock")
+    with pytest.raises(FileNotFoundError), lock.held(wait=True):
+        pass
+    assert not (tmp_path / "deleted").exists()
+    assert lock.holder() is None

@@ -1,0 +1,135 @@
+"""The public face: exact names, loaded when they are used, each what the command line runs."""
+
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+
+import lsr
+from index.search.config import SearchConfig
+from index.search.pipeline import search
+from index.search.query import SearchQuery
+
+NAMES = {
+    "Collection", "Document", "LsrError", "SearchConfig", "SearchQuery", "SearchResult",
+    "create", "evaluate", "index", "load_dense_encoder", "load_encoder", "open", "search",
+    "train_encoder",
+}  # fmt: skip
+PETS = [
+    lsr.Document("cat", "Cats sleep most of the day and hunt at night.", metadata={"legs": 4}),
+    lsr.Document("dog", "Dogs bark, fetch sticks, and like company.", "Dogs", {"legs": 4}),
+    lsr.Document("owl", "Owls hunt mice at night without a sound.", metadata={"legs": 2}),
+]
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pets") / "pets"
+    report = lsr.index(PETS, into=folder, encoder="bm25")
+    assert (report.created, report.rejected) == (3, 0)
+    return lsr.open(folder)
+
+
+def hits(result):
+    return [(hit.id, hit.score) for hit in result.hits]
+
+
+def test_all_names_exactly_what_there_is():
+    assert set(lsr.__all__) == NAMES
+    assert lsr.__all__ == sorted(lsr.__all__)
+    defined = {
+        name
+        for name, value in vars(lsr).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == "lsr"
+    }
+    assert defined <= NAMES
+    assert set(dir(lsr)) >= NAMES
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        lsr.serach  # noqa: B018
+
+
+def test_every_name_is_documented():
+    for name in NAMES:
+        assert inspect.getdoc(getattr(lsr, name)), name
+
+
+def test_importing_it_loads_none_of_what_its_names_need():
+    program = (
+        "import sys, lsr\n"
+        "packages = 'lsr', 'index', 'eval', 'service'\n"
+        "ours = [m for m in sys.modules if m.split('.')[0] in packages]\n"
+        "print(ours, 'numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "['lsr'] False\n", done.stderr
+
+
+def test_search_is_the_query_path_with_its_settings_as_keywords(pets):
+    config = SearchConfig(limit=2, explain=True, offset=0)
+    assert hits(lsr.search(pets, "hunt at night", limit=2, explain=True)) == hits(
+        search(pets, SearchQuery("hunt at night"), config)
+    )
+    assert [hit.id for hit in lsr.search(pets, "hunt", filter="legs < 4").hits] == ["owl"]
+    tokens = lsr.SearchQuery(tokens={"mice": 1.0})
+    assert [hit.id for hit in lsr.search(pets, tokens).hits] == ["owl"]
+    with pytest.raises(TypeError, match="depht"):
+        lsr.search(pets, "hunt", depht=3)
+    with pytest.raises(lsr.LsrError, match="limit is 0; allowed is 1"):
+        lsr.search(pets, "hunt", limit=0)
+
+
+def test_documents_mappings_and_files_are_indexed_alike(pets, tmp_path):
+    records = [
+        {"_id": pet.id, "title": pet.title, "text": pet.text, **pet.metadata} for pet in PETS
+    ]
+    lines = tmp_path / "pets.jsonl"
+    lines.write_text("".join(json.dumps(record) + "\n" for record in records))
+    for corpus in (records, lines, str(lines)):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        lsr.index(corpus, into=folder, encoder="bm25")
+        assert lsr.open(folder).digest() == pets.digest()
+        again = lsr.index(corpus, into=str(folder))
+        assert (again.created, again.unchanged) == (0, 3)
+
+
+def test_what_is_no_document_is_left_out_and_said(tmp_path, caplog):
+    corpus = [PETS[0], {"text": "no id"}, "text", lsr.Document("", "empty id"), PETS[0]]
+    report = lsr.index(corpus, into=tmp_path / "pets", encoder="bm25")
+    assert (report.created, report.rejected) == (1, 4)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.partition(": ")[0] for line in said] == [
+        f"document:{number}" for number in (2, 3, 4, 5)
+    ]
+    assert "has no id" in said[0]
+    assert "not a string" in said[1]
+    assert "given before, at document:1" in said[3]
+
+
+def test_a_collection_is_created_once(tmp_path):
+    made = lsr.create(tmp_path / "made", encoder="bm25,k1=1.2", bm25=False)
+    assert [field.encoder for field in made.fields] == ["bm25,k1=1.2"]
+    assert len(made) == 0
+    with pytest.raises(lsr.LsrError, match="holds a collection already"):
+        lsr.create(tmp_path / "made")
+    with pytest.raises(lsr.LsrError, match="there is no collection at"):
+        lsr.open(tmp_path / "missing")
+
+
+def test_a_test_collection_is_scored(tmp_path, monkeypatch):
+    monkeypatch.setenv("LSR_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "night"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\towl\t1\n")
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "who hunts mice?"}\n')
+    (folder / "corpus.jsonl").write_text(
+        "".join(json.dumps({"_id": pet.id, "text": pet.text}) + "\n" for pet in PETS)
+    )
+    (row,) = lsr.evaluate(folder, encoder="bm25", measures=["RR@10"], depth=5)
+    assert row.measures == {"RR@10": 1.0}
+
+
+def test_encoders_are_found_by_name(dense_model):
+    assert lsr.load_encoder("bm25").name == "bm25"
+    assert lsr.load_dense_encoder(str(dense_model)).dimension == 16
