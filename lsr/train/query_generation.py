@@ -95,7 +95,7 @@ def generate(
             draw = random.Random(text_hash(*parts))  # noqa: S311
             for query, positive in KINDS[kind](document, settings, draw):
                 pair = query.strip(), positive.strip()
-                worded = all(WORD.search(text) for text in pair)
+                worded = all(any(map(str.isalnum, text)) for text in pair)
                 if worded and normal(query) != normal(positive) and pair not in seen:
                     seen.add(pair)
                     yield GeneratedPair(*pair, kind, document.id)

@@ -1,7 +1,7 @@
 """A dataset is indexed, or its index reused, and each of its searches gets a row."""
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -14,6 +14,7 @@ from index.search.config import SearchConfig
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
 from lsr.errors import EncoderMismatchError, UsageError
+from tests.recorded_progress import RecordedProgress
 
 
 @pytest.fixture
@@ -55,28 +56,34 @@ def test_each_search_gets_the_row_that_it_gets_alone(dataset, tmp_path, masked_l
 
 
 def test_an_index_in_the_cache_is_reused(dataset, tmp_path):
-    told = []
-    progress = ExperimentProgress(on_rejected=told.append)
+    told = RecordedProgress()
+    progress = ExperimentProgress(lambda items, label: nullcontext(told))
     first = evaluate_dataset(dataset, "bm25", progress=progress)
     (folder,) = (tmp_path / "cache").glob("*/eval/*")
     revision = Collection.open(folder).store.revision()
     second = evaluate_dataset(dataset, "bm25", progress=progress)
     assert list(map(comparable, first)) == list(map(comparable, second))
     assert Collection.open(folder).store.revision() == revision
-    assert len(told) == 2
-    assert all("corpus.jsonl:4: the document has no id" in sentence for sentence in told)
+    assert len(told.sentences) == 2
+    assert all("corpus.jsonl:4: the document has no id" in each for each in told.sentences)
 
 
 def test_progress_is_opened_told_and_closed(dataset):
     told = []
 
     @contextmanager
-    def watched(count, label):
+    def indexing(items, label):
         told.append(label)
-        yield lambda done: told.append(getattr(done, "read", done))
+        yield RecordedProgress(lambda report: told.append(report.read))
         told.append("end")
 
-    evaluate_dataset(dataset, "bm25", progress=ExperimentProgress(watched, watched))
+    @contextmanager
+    def searching(count, label):
+        told.append(label)
+        yield told.append
+        told.append("end")
+
+    evaluate_dataset(dataset, "bm25", progress=ExperimentProgress(indexing, searching))
     assert told == ["indexing fruit", 4, "end", "searching sparse", 2, "end"]
 
 

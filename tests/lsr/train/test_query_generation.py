@@ -1,7 +1,7 @@
 """Generated queries are parts of their document, and do not depend on its neighbours."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lsr.corpus.documents import Document
@@ -97,6 +97,7 @@ some = st.lists(st.tuples(texts, texts), min_size=1, max_size=5)
 
 
 @settings(max_examples=80)
+@example([("0", "_")], 0, 1)
 @given(some, st.integers(0, 5), st.integers(1, 3))
 def test_any_documents(given_, seed, count):
     documents = [Document(str(n), text, title) for n, (title, text) in enumerate(given_)]
