@@ -21,12 +21,12 @@ setup: $(READY)
 
 $(BASE): pyproject.toml constraints.txt $(CORE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	touch $@
 
 $(READY): pyproject.toml constraints.txt $(CORE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable ".[all,test]"
+	$(BIN)/python -m pip install --quiet --no-compile --editable ".[all,test]"
 	touch $(BASE) $@
 
 demo: $(BASE)

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+import subprocess
 
 import click
 import pytest
@@ -129,3 +131,13 @@ def test_the_architecture_has_every_folder():
         files = [*(ROOT / package).rglob("*.py"), *(ROOT / package).rglob("*.hpp")]
         for folder in {path.parent.relative_to(ROOT) for path in files}:
             assert f"`{folder}/`" in text, folder
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_the_demo_sets_up_what_it_needs_and_no_more():
+    shown = subprocess.run(
+        ["make", "-nB", "demo", "SERVE=0"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    installed = re.findall(r"pip install .*--editable (\S+)", shown)
+    assert installed == ["."]
+    assert shown.splitlines()[-1].endswith("lsr demo --no-serve")
