@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -70,6 +70,19 @@ class Vocabulary:
         return cls(tokenizer)
 
     @classmethod
+    @lru_cache(maxsize=4)
+    def from_json(cls, text: str) -> Vocabulary:
+        """The vocabulary of a tokenizer.json, given by its text.
+
+        The last few are kept: fields of a collection, and the sides of an encoder, mostly have the
+        same one, which takes tens of milliseconds to parse. Leave its tokenizer as it is.
+
+        Raises:
+            Exception: it is no tokenizer; tokenizers raises nothing more specific.
+        """
+        return cls.from_tokenizer(Tokenizer.from_str(text))
+
+    @classmethod
     def from_tokens(cls, tokens: Sequence[str]) -> Vocabulary:
         """A vocabulary of exactly these tokens, term ids being their places.
 
@@ -90,9 +103,14 @@ class Vocabulary:
         return cls(tokenizer)
 
     @cached_property
+    def ids(self) -> dict[str, int]:
+        """The term id of each token that the tokenizer has."""
+        return self.tokenizer.get_vocab(with_added_tokens=True)
+
+    @cached_property
     def size(self) -> int:
         """Number of term ids."""
-        return 1 + max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        return 1 + max(self.ids.values(), default=-1)
 
     @cached_property
     def special(self) -> frozenset[int]:
@@ -103,7 +121,7 @@ class Vocabulary:
     @cached_property
     def digest(self) -> str:
         """16 hexadecimal digits that change with any term's spelling or id."""
-        terms = sorted(self.tokenizer.get_vocab(with_added_tokens=True).items())
+        terms = sorted(self.ids.items())
         canonical = "\n".join(f"{term}\t{token}" for token, term in terms)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -111,7 +129,7 @@ class Vocabulary:
     def tokens(self) -> list[str]:
         """The spelling of each term id; ``[ID]`` where a tokenizer leaves an id without any."""
         spelled: list[str | None] = [None] * self.size
-        for token, term in self.tokenizer.get_vocab(with_added_tokens=True).items():
+        for token, term in self.ids.items():
             spelled[term] = token
         return [f"[{term}]" if token is None else token for term, token in enumerate(spelled)]
 
@@ -119,7 +137,22 @@ class Vocabulary:
     def terms(self) -> dict[str, int]:
         """The id of each of ``tokens``."""
         unspelled = {token: term for term, token in enumerate(self.tokens)}
-        return unspelled | self.tokenizer.get_vocab(with_added_tokens=True)
+        return unspelled | self.ids
+
+    def cutting(self, max_length: int) -> Tokenizer:
+        """The tokenizer, but cutting texts at so many tokens, special ones included.
+
+        All get the same one for a length: leave it as it is.
+        """
+        if max_length not in self._cutting:
+            tokenizer = Tokenizer.from_str(self.tokenizer.to_str())
+            tokenizer.enable_truncation(max_length)
+            self._cutting[max_length] = tokenizer
+        return self._cutting[max_length]
+
+    @cached_property
+    def _cutting(self) -> dict[int, Tokenizer]:
+        return {}
 
     def token(self, term: int) -> str:
         """The spelling of a term id."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
 from lsr.backbones.batch_threads import map_batches
 from lsr.sparse import SparseBatch, SparseVector
@@ -59,8 +59,7 @@ class Batcher:
         self.tokens = 0
         self._prefix = prefix
         self._size = vocabulary.size
-        self._tokenizer = Tokenizer.from_str(vocabulary.tokenizer.to_str())
-        self._tokenizer.enable_truncation(max_length)
+        self._tokenizer = vocabulary.cutting(max_length)
         self._token_budget = token_budget
 
     def __call__(self, texts: Sequence[str]) -> Iterator[TokenBatch]:

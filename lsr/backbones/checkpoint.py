@@ -116,11 +116,9 @@ class Checkpoint:
         Raises:
             InputError: it has none, a damaged one, or one without a fast form.
         """
-        from tokenizers import Tokenizer
-
         if path := self.path("tokenizer.json"):
             try:
-                return Vocabulary.from_tokenizer(Tokenizer.from_file(str(path)))
+                return Vocabulary.from_json(path.read_text(encoding="utf-8"))
             except Exception as error:  # tokenizers raises nothing more specific
                 raise InputError(f"{path} is no tokenizer: {error}") from error
         from lsr.backbones.tokenizer import load_tokenizer

@@ -66,7 +66,7 @@ def count_terms(vocabulary: Vocabulary, texts: Sequence[str]) -> SparseBatch:
 def weak_terms(vocabulary: Vocabulary, stop_words: frozenset[str]) -> NDArray[np.bool_]:
     """bool (V,): true for punctuation and stop words."""
     weak = np.zeros(vocabulary.size, dtype=np.bool_)
-    for token, term in vocabulary.tokenizer.get_vocab(with_added_tokens=True).items():
+    for token, term in vocabulary.ids.items():
         word = token
         for mark in WORD_MARKS:
             word = word.removeprefix(mark)

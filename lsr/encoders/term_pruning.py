@@ -97,7 +97,7 @@ def left_out_terms(vocabulary: Vocabulary, kind: str) -> NDArray[np.bool_]:
         return weak_terms(vocabulary, frozenset())
     out = np.zeros(vocabulary.size, dtype=np.bool_)
     if kind == "tilde":
-        for token, term in vocabulary.tokenizer.get_vocab(with_added_tokens=True).items():
+        for token, term in vocabulary.ids.items():
             piece = token.startswith("#") and len(token) > 1
             odd = not piece and not PLAIN_TOKEN.fullmatch(token)
             out[term] = odd or token in TILDE_LEFT_OUT
@@ -111,7 +111,7 @@ def continuing_terms(vocabulary: Vocabulary) -> NDArray[np.bool_]:
         UsageError: the vocabulary does not mark them, as WordPiece does with ``##``.
     """
     out = np.zeros(vocabulary.size, dtype=np.bool_)
-    for token, term in vocabulary.tokenizer.get_vocab(with_added_tokens=True).items():
+    for token, term in vocabulary.ids.items():
         out[term] = token.startswith("##") and len(token) > 2
     if not out.any():
         raise UsageError(
@@ -127,7 +127,7 @@ def folded_terms(vocabulary: Vocabulary) -> NDArray[np.int64]:
     The smallest term id of the group stands for it (SPARSEUP's ``vocab_fold=case_space``).
     Special tokens stand for themselves.
     """
-    tokens = vocabulary.tokenizer.get_vocab(with_added_tokens=True)
+    tokens = vocabulary.ids
     stands = np.arange(vocabulary.size, dtype=np.int64)
     first: dict[str, int] = {}
     for token, term in sorted(tokens.items(), key=lambda item: item[1]):

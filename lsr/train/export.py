@@ -140,7 +140,7 @@ def _checked(table: NDArray[np.float32], vocabulary: Vocabulary) -> NDArray[np.f
             f"the table of query weights has the shape {table.shape}; allowed is one finite weight "
             f"for each of the {size} terms"
         )
-    named = len(vocabulary.tokenizer.get_vocab(with_added_tokens=True))
+    named = len(vocabulary.ids)
     if named != size:
         raise InputError(
             f"the tokenizer names {named} of its {size} term ids, and a table in "
