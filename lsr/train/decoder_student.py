@@ -25,6 +25,7 @@ from lsr.encoders.encoder import canonical_name
 from lsr.errors import UsageError
 from lsr.train.config_file import STRICT
 from lsr.train.export import Exported
+from lsr.train.training_state import seed_torch
 
 if TYPE_CHECKING:
     import torch
@@ -143,7 +144,7 @@ class DecoderStudent:
         import torch
 
         with torch.random.fork_rng(), warnings.catch_warnings():
-            torch.manual_seed(seed)
+            seed_torch(seed)
             # peft warns of tied weights, which are untied where it matters.
             warnings.simplefilter("ignore")
             try:

@@ -20,6 +20,7 @@ from lsr.sparse import SparseBatch
 from lsr.train.max_pooling import PooledMaxima
 from lsr.train.regularizers import saturate, top_k
 from lsr.train.student import Student
+from lsr.train.training_state import seed_torch
 
 Gradients = list[torch.Tensor | None]
 Item = TypeVar("Item")
@@ -112,7 +113,7 @@ class MicroBatchEncoder:
             if seeds is None:
                 return self._weigh(batches[place], projection)
             with torch.random.fork_rng():
-                torch.manual_seed(seeds[place])
+                seed_torch(seeds[place])
                 return self._weigh(batches[place], projection)
 
         def forward(place: int) -> torch.Tensor:

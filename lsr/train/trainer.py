@@ -36,7 +36,7 @@ from lsr.train.sparsity import CollapseWatch
 from lsr.train.student import load_student
 from lsr.train.teachers import Teacher
 from lsr.train.training_log import Entry, TrainingLog
-from lsr.train.training_state import load_state, save_state, step_seed
+from lsr.train.training_state import load_state, save_state, seed_torch, step_seed
 
 Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]
@@ -89,7 +89,7 @@ class Trainer:
         self.corpus = corpus
         self.output = output
         self.around = surroundings
-        torch.manual_seed(config.seed)
+        seed_torch(config.seed)
         self.student = load_student(config)
         self.literal = self._literal()
         self.exported = _exported(config, self.literal)
@@ -177,7 +177,7 @@ class Trainer:
     def _train_step(self) -> Entry:
         started, optimizing = time.perf_counter(), self.config.optimizer
         batch = self._batches(self.step)(self.step)
-        torch.manual_seed(step_seed(self.config.seed, self.step))
+        seed_torch(step_seed(self.config.seed, self.step))
         documents = self.documents([self.corpus.documents[row] for row in batch.documents])
         queries = self._queries(batch)
         weights = queries.weights if isinstance(queries, Encoded) else queries

@@ -19,7 +19,7 @@ from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.spar.config import SparConfig
 from lsr.train.spar.dense_export import export_dense
 from lsr.train.spar.draws import Batch
-from lsr.train.training_state import load_state, save_state, step_seed
+from lsr.train.training_state import load_state, save_state, seed_torch, step_seed
 
 # Settings that change no weight, and names of what is told apart by its digest.
 FREE = {"checkpoint_every", "model", "teacher"}
@@ -48,7 +48,7 @@ class LexicalModel:
         self._towers = dict(zip(sides, towers, strict=True))
         # What the start lacks, such as a pooler that is not used, is filled with random numbers.
         with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
+            seed_torch(config.seed)
             self._parameters = {
                 f"{side}/{name}": parameter
                 for side, tower in self._towers.items()
@@ -98,7 +98,7 @@ class LexicalModel:
         for tower in self._towers.values():
             tower.model.train()
         with torch.random.fork_rng():
-            torch.manual_seed(step_seed(config.seed, number))
+            seed_torch(step_seed(config.seed, number))
             loss, accuracy = self.loss(batch, texts)
             if not loss.isfinite():
                 raise LsrError(
