@@ -1,6 +1,7 @@
 # make demo   set up what searching needs, index the demo collection, search it, serve it (SERVE=0: don't serve)
 # make test   set up, run the tests (JOBS=2 processes, a file of tests to one of them)
 # make lint   set up, ruff and mypy --strict
+# make sanitized   build the C++ cores and their tests with sanitizers
 # make default-model FROM=FOLDER   put an exported encoder into the package, as its default
 PYTHON ?= python3
 SERVE ?= 1
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 
-.PHONY: setup demo test test-slow lint default-model clean
+.PHONY: setup demo test test-slow lint sanitized default-model clean
 
 setup: $(READY)
 
@@ -43,6 +44,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+# Needs no Python package; built once and then kept up to date.
+sanitized:
+	cmake -S . -B build/sanitized -DLSR_CORE_ONLY=ON -DLSR_SANITIZE=address,undefined
+	cmake --build build/sanitized --parallel
 
 default-model: setup
 	$(BIN)/python -m lsr.encoders.packaged "$(FROM)"

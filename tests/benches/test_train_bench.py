@@ -16,7 +16,7 @@ from lsr.errors import UsageError
 
 pytestmark = pytest.mark.long
 
-TWO_SIDED = [
+PAIRS = [
     (f"what is a {word} like", f"the {word} is as old as the {other} of the sea {number}")
     for number, (word, other) in enumerate(
         zip(
@@ -29,11 +29,11 @@ TWO_SIDED = [
 
 
 def task(base, queries=TABLE, dropout=0.0):
-    return Task(str(base), TWO_SIDED, queries, dropout, batch=2, max_length=16)
+    return Task(str(base), PAIRS, queries, dropout, batch=2, max_length=16)
 
 
 def test_the_order_holds_every_pair_once():
-    assert sorted(task("x").in_order()) == sorted(TWO_SIDED)
+    assert sorted(task("x").in_order()) == sorted(PAIRS)
     assert task("x").steps == 4
 
 

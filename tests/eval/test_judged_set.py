@@ -12,9 +12,9 @@ from lsr.encoders.catalogue import load_encoder
 from lsr.train.pairs import HeldOut
 from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_pairs
 
-TWO_SIDED = tiny_pairs(30)
-DOCUMENTS = {f"d{n}": document for n, (_, document) in enumerate(TWO_SIDED)} | {"blank": " "}
-QUERIES = {f"q{n}": query for n, (query, _) in enumerate(TWO_SIDED[:12])} | {"nothing": "zzz"}
+PAIRS = tiny_pairs(30)
+DOCUMENTS = {f"d{n}": document for n, (_, document) in enumerate(PAIRS)} | {"blank": " "}
+QUERIES = {f"q{n}": query for n, (query, _) in enumerate(PAIRS[:12])} | {"nothing": "zzz"}
 QRELS = {
     name: {f"d{n}": 1, f"d{(n * 7) % 30}": 2}
     for n, name in enumerate(QUERIES)
@@ -53,7 +53,7 @@ def test_scores_are_those_by_hand(encoder):
 
 
 def test_held_out_pairs(encoder):
-    held = HeldOut({"q0": TWO_SIDED[0][0]}, {"d0": TWO_SIDED[0][1], "d1": "tu"}, {"q0": {"d0": 1}})
+    held = HeldOut({"q0": PAIRS[0][0]}, {"d0": PAIRS[0][1], "d1": "tu"}, {"q0": {"d0": 1}})
     judged = JudgedSet.from_held_out(held)
     assert (judged.documents, judged.queries, judged.qrels) == (
         held.documents, held.queries, held.qrels,

@@ -19,7 +19,7 @@ from lsr.train.pairs import Pair, PairSource, TrainingCorpus, read_pairs
 from tests.strategies import texts
 
 PACK = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}
-TWO_SIDED = [Pair(f"query {number % 7}", f"document {number % 11}") for number in range(60)]
+PAIRS = [Pair(f"query {number % 7}", f"document {number % 11}") for number in range(60)]
 
 
 def write(path, pairs):
@@ -165,8 +165,8 @@ def test_a_corpus_holds_every_pair_that_is_one(tmp_path_factory, pairs, share):
 
 
 def test_a_sample_does_not_depend_on_the_order_of_the_file(tmp_path):
-    shuffled = random.Random(1).sample(TWO_SIDED, len(TWO_SIDED))
-    one = PairSource(write(tmp_path / "a.jsonl", tuples(TWO_SIDED)), 20)
+    shuffled = random.Random(1).sample(PAIRS, len(PAIRS))
+    one = PairSource(write(tmp_path / "a.jsonl", tuples(PAIRS)), 20)
     other = PairSource(write(tmp_path / "b.jsonl", tuples(shuffled)), 20)
     first = TrainingCorpus.build([one], seed=3)
     second = TrainingCorpus.build([other], seed=3)
@@ -179,11 +179,11 @@ def test_a_sample_does_not_depend_on_the_order_of_the_file(tmp_path):
 
 
 def test_a_smaller_sample_is_part_of_a_larger_one(tmp_path):
-    path = write(tmp_path / "a.jsonl", tuples(TWO_SIDED))
+    path = write(tmp_path / "a.jsonl", tuples(PAIRS))
     samples = [rows(TrainingCorpus.build([PairSource(path, n)], seed=5)) for n in (5, 25, 1000)]
     assert samples[0] == samples[1][:5]
     assert samples[1] == samples[2][:25]
-    assert sorted(samples[2]) == sorted({(p.query, p.positive) for p in TWO_SIDED})
+    assert sorted(samples[2]) == sorted({(p.query, p.positive) for p in PAIRS})
 
 
 def test_samples_are_even(tmp_path):
@@ -260,7 +260,7 @@ def test_the_digest_changes_with_any_text():
 
 
 def test_the_sample_is_the_same_in_every_process(tmp_path):
-    path = write(tmp_path / "a.jsonl", tuples(TWO_SIDED))
+    path = write(tmp_path / "a.jsonl", tuples(PAIRS))
     program = (
         "from lsr.train.pairs import PairSource, TrainingCorpus;"
         f"print(TrainingCorpus.build([PairSource({path!r}, 20)], 7).digest)"
