@@ -63,10 +63,10 @@ class BlockIndex:
     ]:
         """Rankings of documents that score at least ``floor``, by query.
 
-        ``choice`` 0 takes the faster plan, 1 and 2 that plan of the list below wherever it can
-        give the answer.
+        ``choice`` 0 takes the faster strategy, 1 and 2 that of the list below wherever it can give
+        the answer.
 
         Ordinals int64 and scores float32, both (queries, min(k, documents)), -1 and 0 where a
         ranking is shorter; then for each query what no unseen document's score exceeds, and its
-        plan (0 nothing, 1 exhaustive, 2 block pruning), int64.
+        strategy (0 nothing, 1 exhaustive, 2 block pruning), int64.
         """

@@ -138,11 +138,11 @@ struct Results {
     std::size_t k;
     std::vector<std::int64_t> ordinals;
     std::vector<float> scores, unseen;
-    std::vector<std::int64_t> plans;
+    std::vector<std::int64_t> strategies;
 
     Results(std::size_t queries, std::size_t wanted)
         : k(wanted), ordinals(queries * k, -1), scores(queries * k), unseen(queries),
-          plans(queries) {}
+          strategies(queries) {}
 
     void set(std::size_t q, const lsr::Ranking& ranking) {
         for (std::size_t rank = 0; rank < ranking.documents.size(); ++rank) {
@@ -150,7 +150,7 @@ struct Results {
             scores[q * k + rank] = ranking.documents[rank].score;
         }
         unseen[q] = ranking.unseen;
-        plans[q] = static_cast<std::int64_t>(ranking.plan);
+        strategies[q] = static_cast<std::int64_t>(ranking.strategy);
     }
 };
 
@@ -233,7 +233,7 @@ public:
         return nb::make_tuple(array_of(std::move(results.ordinals), {rows, results.k}),
                               array_of(std::move(results.scores), {rows, results.k}),
                               array_of(std::move(results.unseen), {rows}),
-                              array_of(std::move(results.plans), {rows}));
+                              array_of(std::move(results.strategies), {rows}));
     }
 
 private:

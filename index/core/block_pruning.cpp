@@ -381,12 +381,12 @@ Ranking search(const BlockIndex& index, const SparseQuery& query, std::size_t k,
         BlockSearch pruned(index, planned, allowed, pruning, kernels, scratch, k, top);
         if (pruned.run(choice == Choice::block_pruning)) {
             const auto unseen = pruned.unseen();
-            return {std::move(top).ranked(), unseen, Plan::block_pruning};
+            return {std::move(top).ranked(), unseen, Strategy::block_pruning};
         }
     }
     TopK all(k, floor);
     score_all(index, planned, allowed, all);
-    return {std::move(all).ranked(), 0, Plan::exhaustive};
+    return {std::move(all).ranked(), 0, Strategy::exhaustive};
 }
 
 }  // namespace lsr

@@ -24,7 +24,7 @@ struct Pruning {
     }
 };
 
-enum class Plan : std::uint8_t { nothing, exhaustive, block_pruning };
+enum class Strategy : std::uint8_t { nothing, exhaustive, block_pruning };
 
 // Which way to go: what the planner finds faster, or one way wherever it gives an exact answer.
 enum class Choice : std::uint8_t { fastest, exhaustive, block_pruning };
@@ -34,7 +34,7 @@ enum class Choice : std::uint8_t { fastest, exhaustive, block_pruning };
 struct Ranking {
     std::vector<ScoredDocument> documents;
     Score unseen = 0;
-    Plan plan = Plan::nothing;
+    Strategy strategy = Strategy::nothing;
 };
 
 // The k allowed documents of highest inner product above 0 and not below `floor`.

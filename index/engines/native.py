@@ -11,7 +11,7 @@ from index.engines.searcher import EXACT, Pruning, TopK
 from lsr.sparse import SparseBatch
 from lsr.threads import available_cores
 
-PLANS = ("nothing to search", "exhaustive", "block pruning")
+STRATEGIES = ("nothing to search", "exhaustive", "block pruning")
 
 
 class NativeSearcher:
@@ -22,7 +22,7 @@ class NativeSearcher:
         threads: at most so many search the queries of one call at once; None: one for each
             core.
         kernels: "scalar", "avx2", or "" for the fastest that the machine has.
-        plan: one of ``PLANS`` to take wherever it can give the answer; None: the faster.
+        strategy: one of ``STRATEGIES`` to take wherever it can give the answer; None: the faster.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class NativeSearcher:
         index: InvertedIndex,
         threads: int | None = None,
         kernels: str = "",
-        plan: str | None = None,
+        strategy: str | None = None,
     ) -> None:
         self._index = index.core
         self._threads = threads or available_cores()
         self._kernels = kernels
-        self._choice = 0 if plan is None else PLANS.index(plan)
+        self._choice = 0 if strategy is None else STRATEGIES.index(strategy)
 
     def search(
         self,
@@ -46,7 +46,7 @@ class NativeSearcher:
         floor: NDArray[np.float32] | None = None,
     ) -> TopK:
         """See ``Searcher.search``."""
-        documents, scores, unseen, plans = self._index.search(
+        documents, scores, unseen, strategies = self._index.search(
             queries.indptr,
             queries.indices,
             queries.values,
@@ -59,7 +59,12 @@ class NativeSearcher:
             self._kernels,
             self._choice,
         )
-        return TopK(documents, scores, unseen, tuple(PLANS[plan] for plan in plans.tolist()))
+        return TopK(
+            documents,
+            scores,
+            unseen,
+            tuple(STRATEGIES[each] for each in strategies.tolist()),
+        )
 
     def _mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:
         return self._index.mask(allowed)

@@ -45,22 +45,22 @@ class TopK(NamedTuple):
 
     ``documents`` int64 (n_queries, k), -1 where a ranking is shorter; ``scores`` float32, same
     shape, 0 there. ``unseen`` float32 (n_queries,): no document that pruning left out, and that
-    exact search might have returned, scores higher; 0 where there is none. ``plans`` says for each
-    query how it was searched.
+    exact search might have returned, scores higher; 0 where there is none. ``strategies`` says for
+    each query how it was searched.
     """
 
     documents: NDArray[np.int64]
     scores: NDArray[np.float32]
     unseen: NDArray[np.float32]
-    plans: tuple[str, ...]
+    strategies: tuple[str, ...]
 
     @classmethod
     def exhaustive(
-        cls, documents: NDArray[np.int64], scores: NDArray[np.float32], plan: str
+        cls, documents: NDArray[np.int64], scores: NDArray[np.float32], strategy: str
     ) -> TopK:
         """Rankings that left nothing out."""
         queries = len(documents)
-        return cls(documents, scores, np.zeros(queries, np.float32), (plan,) * queries)
+        return cls(documents, scores, np.zeros(queries, np.float32), (strategy,) * queries)
 
     def bound_gap(self, k: int) -> NDArray[np.float32]:
         """How far an unseen document could be above the k-th result; 0: none is.
@@ -135,7 +135,7 @@ def merge(parts: Sequence[TopK], k: int) -> TopK:
         np.take_along_axis(scores, order, axis=1),
         np.max([part.unseen for part in parts], axis=0),
         tuple(
-            " + ".join(dict.fromkeys(plans))
-            for plans in zip(*(part.plans for part in parts), strict=True)
+            " + ".join(dict.fromkeys(strategies))
+            for strategies in zip(*(part.strategies for part in parts), strict=True)
         ),
     )

@@ -52,8 +52,8 @@ class SearchResult:
     # fusion the largest, each in the scores of its own field. Where it is 0 and `exact` is false,
     # only a tie with that result can be missing.
     bound_gap: float
-    # How each field was searched.
-    plans: dict[str, str]
+    # How each field was searched; `plan` in JSON.
+    strategies: dict[str, str]
     # Token and weight of each term of the query, by sparse field, heaviest first; on `explain`.
     query_terms: dict[str, list[tuple[str, float]]] = dataclasses.field(default_factory=dict)
 
@@ -108,7 +108,7 @@ def _search_view(
                 query_encoder=_query_encoders(plan),
                 exact=bool(exact[place]),
                 bound_gap=float(gaps[place]),
-                plans={name: top.plans[place] for name, top in rankings.items()},
+                strategies={name: top.strategies[place] for name, top in rankings.items()},
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
             )
         )

@@ -306,12 +306,14 @@ def print_table(
 
 def _certificate(result: SearchResult) -> str:
     """Whether the hits are certainly the best, and how each field was searched."""
-    plans = ", ".join(f"{name} {plan}" for name, plan in result.plans.items())
+    strategies = ", ".join(f"{name} {how}" for name, how in result.strategies.items())
     if result.exact:
-        return f"exact ({plans})"
+        return f"exact ({strategies})"
     if result.bound_gap == 0:
-        return f"exact but for ties ({plans})"
-    return f"approximate, what was left out scores at most {result.bound_gap:.4g} more ({plans})"
+        return f"exact but for ties ({strategies})"
+    return (
+        f"approximate, what was left out scores at most {result.bound_gap:.4g} more ({strategies})"
+    )
 
 
 def _cell(value: object) -> str:

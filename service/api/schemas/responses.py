@@ -214,7 +214,7 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
         },
     }
     if explain:
-        body["meta"]["plan"] = result.plans
+        body["meta"]["plan"] = result.strategies
         body["query_terms"] = {
             name: [{"token": token, "weight": weight} for token, weight in terms]
             for name, terms in result.query_terms.items()

@@ -49,21 +49,21 @@ def test_exact_answers_equal_the_reference(index, reference, queries, kernels, k
     allowed = (np.random.default_rng(k).random(12_000) < share).astype(np.uint8)
     mask = None if share == 1 else DocumentMask(allowed)
     expected = reference.search(queries, k, mask)
-    for plan in (None, "block pruning", "exhaustive"):
-        found = NativeSearcher(index, 2, kernels, plan).search(queries, k, mask)
+    for strategy in (None, "block pruning", "exhaustive"):
+        found = NativeSearcher(index, 2, kernels, strategy).search(queries, k, mask)
         np.testing.assert_array_equal(found.documents, expected.documents)
         np.testing.assert_array_equal(found.scores, expected.scores)
         assert not found.unseen.any()
 
 
-@pytest.mark.parametrize("plan", ["block pruning", "exhaustive"])
+@pytest.mark.parametrize("strategy", ["block pruning", "exhaustive"])
 @pytest.mark.parametrize("rank", [0, 7, 30])
 def test_documents_below_the_floor_are_left_out_and_no_others(
-    index, reference, queries, plan, rank
+    index, reference, queries, strategy, rank
 ):
     exact = reference.search(queries, 20)
     floor = reference.search(queries, 40).scores[:, rank].copy()
-    found = NativeSearcher(index, plan=plan).search(queries, 20, floor=floor)
+    found = NativeSearcher(index, strategy=strategy).search(queries, 20, floor=floor)
     for row in range(len(queries)):
         expected = [(doc, score) for doc, score in exact.ranking(row) if score >= floor[row]]
         assert found.ranking(row) == expected
@@ -71,9 +71,9 @@ def test_documents_below_the_floor_are_left_out_and_no_others(
 
 def test_the_planner_prunes_for_few_results_and_scores_all_for_many(index, queries):
     searcher = NativeSearcher(index)
-    assert set(searcher.search(queries, 10).plans) == {"block pruning"}
-    assert set(searcher.search(queries, 5000).plans) == {"exhaustive"}
-    assert searcher.search(SparseBatch.from_rows([], VOCABULARY), 10).plans == ()
+    assert set(searcher.search(queries, 10).strategies) == {"block pruning"}
+    assert set(searcher.search(queries, 5000).strategies) == {"exhaustive"}
+    assert searcher.search(SparseBatch.from_rows([], VOCABULARY), 10).strategies == ()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_planner_prunes_for_few_results_and_scores_all_for_many(index, queri
 )
 def test_approximate_scores_are_true_and_the_certificate_holds(index, reference, queries, pruning):
     exact = reference.search(queries, 20)
-    found = NativeSearcher(index, plan="block pruning").search(queries, 20, pruning=pruning)
+    found = NativeSearcher(index, strategy="block pruning").search(queries, 20, pruning=pruning)
     every = reference.search(queries, 12_000)
     for row in range(len(queries)):
         true = dict(every.ranking(row))

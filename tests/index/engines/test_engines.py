@@ -42,7 +42,7 @@ class TestExhaustive(SearcherContract):
 
     def open(self, documents, size=VOCABULARY):
         return NativeSearcher(
-            InvertedIndex.build(batch_of(documents, size), reorder=False), 3, plan="exhaustive"
+            InvertedIndex.build(batch_of(documents, size), reorder=False), 3, strategy="exhaustive"
         )
 
 

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders import term_counts
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
-from lsr.encoders.term_counts import term_statistics
 from lsr.errors import UsageError
 from tests.strategies import texts
 
@@ -98,19 +96,6 @@ def test_statistics_count_documents(documents):
     for term in set().union(*terms):
         assert found.document_frequency[term] == sum(term in tokens for tokens in terms)
     assert found.document_frequency.sum() == sum(map(len, terms))
-
-
-@modest
-@given(st.lists(texts, max_size=7))
-def test_texts_that_are_not_kept_have_the_same_statistics(documents):
-    encoder = encoder_with(ENGLISH)
-    wanted = encoder.statistics(encoder.encode_documents(documents))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(term_counts, "COUNTED", 3)
-        found = term_statistics(encoder.vocabulary, documents)
-    assert found.documents == wanted.documents
-    assert found.average_length == pytest.approx(wanted.average_length, rel=1e-12)
-    np.testing.assert_array_equal(found.document_frequency, wanted.document_frequency)
 
 
 @modest

@@ -6,8 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.encoders.term_pooling import owners, pool_terms
-from lsr.errors import UsageError
-from lsr.settings import check_choice
 
 TERMS, TEXTS = 5, 4
 weights = st.sampled_from([-1.5, 0.0, 0.25, 0.5, 0.5, 2.0])
@@ -41,9 +39,3 @@ def test_no_text_and_no_weight_are_no_rows():
     for texts in (0, 3):
         batch = pool_terms(nothing, nothing, np.empty(0, np.float32), (texts, TERMS))
         assert (len(batch), batch.nnz) == (texts, 0)
-
-
-def test_a_choice_is_one_of_those_allowed():
-    check_choice("pool", "max", ("max", "sum"))
-    with pytest.raises(UsageError, match="pool is 'mean'; allowed are max and sum"):
-        check_choice("pool", "mean", ("max", "sum"))

@@ -243,7 +243,7 @@ def test_approximate_searches_say_how_sure_they_are(client, collection):
     config = SearchConfig(mode="approximate", effort=0.3, time_budget_ms=50)
     expected = search(collection, SearchQuery("banana"), config)
     assert (meta["exact"], meta["bound_gap"]) == (expected.exact, expected.bound_gap)
-    assert meta["plan"] == expected.plans
+    assert meta["plan"] == expected.strategies
     assert set(meta["plan"]) == {"sparse"}
     plain = client.post("/v1/indexes/fruit/search", json={"query": {"text": "banana"}}).json()
     assert "plan" not in plain["meta"]
