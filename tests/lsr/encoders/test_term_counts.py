@@ -9,13 +9,13 @@ from lsr.encoders import term_counts
 from lsr.encoders.term_counts import term_statistics
 from tests.strategies import texts
 
-modest = settings(max_examples=30)
+modest = settings(max_examples=60)
 
 
 @modest
 @given(st.lists(texts, max_size=7))
 def test_texts_that_are_not_kept_have_the_same_statistics(documents):
-    encoder = encoder_with(ENGLISH)
+    encoder = Bm25Encoder()
     wanted = encoder.statistics(encoder.encode_documents(documents))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(term_counts, "COUNTED", 3)
