@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.encoders import term_counts
+from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.term_counts import term_statistics
 from tests.strategies import texts
 
