@@ -20,12 +20,12 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import Side
 from lsr.backbones.exported_folder import appearing
 from lsr.backbones.lora import SETTINGS, WEIGHTS, load_peft, untie
+from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder, DecoderReading
 from lsr.encoders.encoder import canonical_name
 from lsr.errors import UsageError
 from lsr.train.config_file import STRICT
 from lsr.train.export import Exported
-from lsr.train.training_state import seed_torch
 
 if TYPE_CHECKING:
     import torch

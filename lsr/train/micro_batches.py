@@ -13,6 +13,7 @@ from lsr.backbones.batch_threads import map_batches
 from lsr.backbones.batching import TokenBatch
 from lsr.backbones.declared import Side
 from lsr.backbones.projection import VocabularyProjection
+from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.literal_terms import LiteralTerms
 from lsr.encoders.term_pooling import owners
 from lsr.encoders.term_pruning import special_terms
@@ -20,7 +21,6 @@ from lsr.sparse import SparseBatch
 from lsr.train.max_pooling import PooledMaxima
 from lsr.train.regularizers import saturate, top_k
 from lsr.train.student import Student
-from lsr.train.training_state import seed_torch
 
 Gradients = list[torch.Tensor | None]
 Item = TypeVar("Item")

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from lsr.backbones.declared import Side
+from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.literal_terms import LiteralTerms
@@ -36,7 +37,7 @@ from lsr.train.sparsity import CollapseWatch
 from lsr.train.student import load_student
 from lsr.train.teachers import Teacher
 from lsr.train.training_log import Entry, TrainingLog
-from lsr.train.training_state import load_state, save_state, seed_torch, step_seed
+from lsr.train.training_state import load_state, save_state, step_seed
 
 Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]

@@ -27,18 +27,6 @@ def step_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, 2, step]).generate_state(1)[0])
 
 
-def seed_torch(seed: int) -> None:
-    """Let torch's random numbers begin from a seed, on GPUs too where there are some.
-
-    Without one, torch.manual_seed would note every call with its stack, for a GPU that may be
-    initialised later: milliseconds a call, and memory that is never freed.
-    """
-    if torch.cuda.is_available():
-        torch.manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)
-
-
 @dataclass(frozen=True)
 class Resumed:
     """``step`` steps were taken; ``values`` and ``others`` as they were saved."""

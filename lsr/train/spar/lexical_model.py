@@ -12,6 +12,7 @@ import torch
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import Side, side_checkpoint
 from lsr.backbones.pooled import PooledTransformer
+from lsr.backbones.torch_runtime import seed_torch
 from lsr.errors import LsrError
 from lsr.train.losses import info_nce, match
 from lsr.train.negatives import Texts
@@ -19,7 +20,7 @@ from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.spar.config import SparConfig
 from lsr.train.spar.dense_export import export_dense
 from lsr.train.spar.draws import Batch
-from lsr.train.training_state import load_state, save_state, seed_torch, step_seed
+from lsr.train.training_state import load_state, save_state, step_seed
 
 # Settings that change no weight, and names of what is told apart by its digest.
 FREE = {"checkpoint_every", "model", "teacher"}
