@@ -12,29 +12,38 @@ BASE := .venv/.base
 READY := .venv/.ready
 CORE := CMakeLists.txt $(wildcard index/core/*.cpp index/core/*.hpp lsr/core/*.cpp lsr/core/*.hpp)
 
+# pip compiles on one core; some packages bring files that are no Python of this version.
+BYTECODE ?= 1
+COMPILE = $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 
-.PHONY: setup demo test test-slow lint sanitized default-model clean
+.PHONY: setup bytecode demo test test-slow lint sanitized default-model clean
 
 setup: $(READY)
 
 $(BASE): pyproject.toml constraints.txt $(CORE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --editable .
+	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(READY): pyproject.toml constraints.txt $(CORE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --editable ".[all,test]"
+	$(if $(filter 0,$(BYTECODE)),,$(COMPILE))
 	touch $(BASE) $@
+
+bytecode:
+	$(COMPILE)
 
 demo: $(BASE)
 	$(BIN)/lsr demo $(if $(filter 0,$(SERVE)),--no-serve)
 
+# With byte code kept: processes that tests start would compile all they import anew.
 test: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
