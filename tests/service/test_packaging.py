@@ -20,8 +20,9 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
-# Compiling is what `make setup` has just done, by the same rules.
-NOT_COMPILED = {"SKBUILD_WHEEL_CMAKE": "false", "PIP_NO_COMPILE": "1"}
+# Compiling is what `make setup` has just done, by the same rules. (pip reads its options' names
+# with "no" as switches of what they deny.)
+NOT_COMPILED = {"SKBUILD_WHEEL_CMAKE": "false", "PIP_NO_COMPILE": "0"}
 
 
 @pytest.fixture(scope="module")
