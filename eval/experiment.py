@@ -28,7 +28,6 @@ from index.search.query import SearchQuery
 from lsr.corpus.items import Item
 from lsr.distribution import installed_versions
 from lsr.encoders.encoder import short_name
-from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.encoding.progress import SILENT, Progress
 from lsr.errors import UsageError
 
@@ -132,7 +131,7 @@ def evaluate_dataset(
     parse_measures(measures)
     told = progress or ExperimentProgress()
     if index is None:
-        index = experiment_folder(dataset, encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
+        index = experiment_folder(dataset, encoder_fields(encoder, dense, bm25))
     with closing(open_or_create(index, encoder, dense, bm25)) as collection:
         _bring_up_to_date(dataset, collection, told)
         rows = []

@@ -93,9 +93,8 @@ def create(
     """
     from index.collection.collection import Collection
     from index.collection.field import encoder_fields
-    from lsr.encoders.packaged import DEFAULT_ENCODER
 
-    return Collection.create(Path(path), encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
+    return Collection.create(Path(path), encoder_fields(encoder, dense, bm25))
 
 
 def index(

@@ -13,6 +13,7 @@ from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.errors import EncoderMismatchError
 from lsr.vocabulary import Vocabulary
 
@@ -37,13 +38,15 @@ class Field:
     vocabulary: str = ""
 
 
-def encoder_fields(encoder: str, dense: str | None = None, bm25: bool = False) -> list[Field]:
+def encoder_fields(
+    encoder: str | None = None, dense: str | None = None, bm25: bool = False
+) -> list[Field]:
     """The fields of a new collection: ``sparse``, and as asked for ``dense`` and ``bm25``.
 
-    An encoder whose queries are weighed by the collection's IDF brings a ``bm25`` field over its
-    own vocabulary, for the counts.
+    Where no encoder is named, it is the one that ships with this package. One whose queries are
+    weighed by the collection's IDF brings a ``bm25`` field over its own vocabulary, for the counts.
     """
-    return fields_beside(load_encoder(encoder), dense, bm25)
+    return fields_beside(load_encoder(encoder or DEFAULT_ENCODER), dense, bm25)
 
 
 def fields_beside(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from index.collection.collection import Collection, is_collection
 from index.collection.field import check_fields, encoder_fields
-from lsr.encoders.packaged import DEFAULT_ENCODER
 
 
 def open_or_create(
@@ -27,7 +26,7 @@ def open_or_create(
         UsageError: no collection can be created there.
     """
     if not is_collection(path):
-        return Collection.create(path, encoder_fields(encoder or DEFAULT_ENCODER, dense, bm25))
+        return Collection.create(path, encoder_fields(encoder, dense, bm25))
     collection = Collection.open(path)
     if encoder or dense or bm25:
         wanted = encoder_fields(encoder or collection.fields[0].encoder, dense, bm25)
