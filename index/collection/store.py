@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from lsr.vocabulary import Vocabulary
 from lsr.whole_folder import flush_folder
 
 APPLICATION_ID = 0x4C535231
-VERSION = 2
+VERSION = 3
 # The largest sequence number that SQLite can give.
 LAST = 2**63 - 1
 SCHEMA = """
@@ -83,6 +84,8 @@ class Store:
         self._local = threading.local()
         self._check_format()
         self.fields = load_fields(str(self.setting("fields")))
+        # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
+        self.identity = str(self.setting("identity"))
 
     @classmethod
     def create(
@@ -92,7 +95,11 @@ class Store:
 
         The file appears whole or not at all.
         """
-        settings: dict[str, int | str] = {"fields": dump_fields(fields), **SETTINGS}
+        settings: dict[str, int | str] = {
+            "identity": secrets.token_hex(16),
+            "fields": dump_fields(fields),
+            **SETTINGS,
+        }
         if vocabulary is not None:
             settings["vocabulary"] = json.dumps(vocabulary.tokens)
         temporary = path.with_suffix(".new")
