@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from index.collection import metadata
 from index.collection.field import Field, dump_fields, load_fields
+from index.collection.storage_errors import write_error
 from index.engines.posting_list import half
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
-from lsr.errors import CorruptionError, LsrError, NotFoundError
+from lsr.errors import CorruptionError, NotFoundError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 from lsr.whole_folder import flush_folder
@@ -143,7 +144,8 @@ class Store:
         """All writes inside, or none; on disk when the block ends.
 
         Raises:
-            LsrError: the file can't be written, as where the disk is full.
+            StorageFullError: the disk is full.
+            LsrError: the file can't be written.
         """
         connection = self.connection
         try:
@@ -155,9 +157,10 @@ class Store:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError):
-                raise LsrError(
+                raise write_error(
                     f"nothing was written to {self.path} ({error}); see that its disk has space "
-                    "and works, and write again"
+                    "and works, and write again",
+                    error,
                 ) from error
             raise
 
@@ -392,9 +395,10 @@ class Store:
             kind = self._value("PRAGMA application_id")
             version = self._value("PRAGMA user_version")
         except sqlite3.OperationalError as error:
-            raise LsrError(
+            raise write_error(
                 f"the collection {self.path.parent} can't be opened ({error}); see that its disk "
-                "has space and works, and that its files may be written"
+                "has space and works, and that its files may be written",
+                error,
             ) from error
         except sqlite3.DatabaseError as error:
             raise CorruptionError(f"{self.path} is not a collection: {error}") from error
