@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from index.collection.builder import Builder
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
-from index.collection.file_lock import FileLock
 from index.collection.filter_masks import FilterMasks
 from index.collection.maintenance import Maintenance, MaintenanceConfig
 from index.collection.segment import Segment, read_segment
@@ -25,6 +24,7 @@ from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.store import Store
 from index.collection.tail import Tail
 from index.collection.view import View
+from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
@@ -33,6 +33,8 @@ from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
 
 STORE_FILE = "collection.sqlite"
+# Seconds that a writer waits for others.
+LONGEST_WAIT = 5.0
 Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
 log = logging.getLogger(__name__)
 
@@ -62,9 +64,7 @@ class Collection:
         self._adopted: tuple[int, Segment] | None = None
         self._damaged: set[int] = set()
         self._refreshing = threading.Lock()
-        self._writer = FileLock(path / "writer.lock")
-        self._write_lock = threading.RLock()
-        self._lock_depth = 0
+        self._writer = WriterLock(path)
         self._pinned = threading.local()
 
     @classmethod
@@ -140,22 +140,21 @@ class Collection:
         return total.hexdigest()
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, wait: float | None = None) -> Iterator[None]:
         """Hold the writer lock; re-entrant within a thread.
 
+        Args:
+            wait: seconds to wait for other writers; None: a few.
+
         Raises:
-            LockedError: another process holds it.
+            LockedError: another thread or process has not let go of it by then.
         """
-        with self._write_lock, ExitStack() as stack:
-            if self._lock_depth == 0 and not stack.enter_context(self._writer.held(wait=False)):
+        with self._writer.held(LONGEST_WAIT if wait is None else wait) as held:
+            if not held:
                 raise LockedError(
                     f"{self._holder()} is writing to {self.path}; wait until it has finished"
                 )
-            self._lock_depth += 1
-            try:
-                yield
-            finally:
-                self._lock_depth -= 1
+            yield
 
     def upsert(self, documents: Sequence[Document], vectors: Vectors) -> list[bool]:
         """Write documents with a row of each field's vectors; all of them or none.

@@ -208,7 +208,7 @@ class Maintenance:
         """No segment is built or removed inside, but by the caller; waits for other processes."""
         try:
             self._pause()
-            with self._lock.held(wait=True):
+            with self._lock.held(wait=math.inf):
                 yield
         finally:
             with self._state:
@@ -245,7 +245,7 @@ class Maintenance:
                     self._state.wait_for(lambda: self._pauses, self.config.retry_seconds)
 
     def _build_next(self) -> bool:
-        with self._lock.held(wait=False) as locked:
+        with self._lock.held(wait=0) as locked:
             if locked and (found := next_build(self._table.current(), self.config)):
                 self._build(found)
         return locked
