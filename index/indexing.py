@@ -24,7 +24,7 @@ from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
 from lsr.encoding.progress import SILENT, Progress
 from lsr.sparse import SparseBatch
 
-# Seconds that a run waits for other writers before each of its chunks: it is long, and they are not.
+# Seconds that a run waits for other writers before a chunk: it is long, and they are not.
 LONGEST_WAIT = 60.0
 
 
@@ -245,9 +245,7 @@ def write_update(collection: Collection, update: Update, vectors: Vectors) -> li
     return [_outcome(document.id, written, reasons) for document in update.documents]
 
 
-def _outcome(
-    identifier: str, written: Mapping[str, bool], reasons: Mapping[str, str]
-) -> Outcome:
+def _outcome(identifier: str, written: Mapping[str, bool], reasons: Mapping[str, str]) -> Outcome:
     """``written`` says of each document that was written whether it is new."""
     if identifier in reasons:
         return Outcome(identifier, "rejected", reasons[identifier])

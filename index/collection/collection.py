@@ -28,7 +28,7 @@ from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
-from lsr.errors import CorruptionError, InputError, LockedError, UsageError
+from lsr.errors import CorruptionError, InputError, LockedError, LsrError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
 
@@ -47,7 +47,8 @@ class Collection:
     number of processes may read, one at a time may write. Safe to use from several threads.
 
     ``fields`` has the fields and their encoders, ``store`` is the truth underneath, ``segments``
-    says which segments are current, and ``maintenance`` builds them.
+    says which segments are current, and ``maintenance`` builds them. ``write_failure`` is why the
+    last write through this handle failed, as on a full disk; None once one has succeeded.
     """
 
     def __init__(self, path: Path, store: Store, config: MaintenanceConfig | None = None) -> None:
@@ -65,6 +66,7 @@ class Collection:
         self._damaged: set[int] = set()
         self._refreshing = threading.Lock()
         self._writer = WriterLock(path)
+        self.write_failure: LsrError | None = None
         self._pinned = threading.local()
 
     @classmethod
@@ -172,7 +174,7 @@ class Collection:
         for field in self.fields:
             if len(vectors.get(field.name, ())) != len(documents):
                 raise InputError(f"each document needs a vector for the field {field.name!r}")
-        with self.writing(), self.store.writing():
+        with self._transaction():
             replaced = self.store.remove(ids)
             sequence = self.store.append(documents)
             for field in self.fields:
@@ -187,19 +189,32 @@ class Collection:
 
     def delete(self, ids: Iterable[str]) -> set[str]:
         """Delete documents; returns the ids that were there."""
-        with self.writing(), self.store.writing():
+        with self._transaction():
             removed = self.store.remove(dict.fromkeys(ids))
         self.maintenance.wake()
         return removed
 
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""
-        with self.writing(), self.store.writing():
+        with self._transaction():
             live = self.store.live()
             found = live[self.store.matching(wanted, live)].tolist()
             removed = self.store.remove(self.store.ids(found).values())
         self.maintenance.wake()
         return removed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All writes inside or none, by the one writer."""
+        with self.writing():
+            try:
+                with self.store.writing():
+                    yield
+            except LsrError as error:
+                if not isinstance(error, InputError):
+                    self.write_failure = error
+                raise
+            self.write_failure = None
 
     def view(self) -> View:
         """The collection as of its last committed write."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -19,6 +20,7 @@ from lsr.errors import (
     LsrError,
     MissingDependencyError,
     NotFoundError,
+    StorageFullError,
     UsageError,
 )
 from service.api.schemas.responses import ErrorBody
@@ -32,18 +34,27 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     EncoderMismatchError: (409, "encoder_mismatch"),
     LockedError: (409, "locked"),
     CorruptionError: (500, "corrupt"),
+    StorageFullError: (507, "storage_full"),
     MissingDependencyError: (501, "missing_dependency"),
     LsrError: (500, "failed"),
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500)
+    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500, 507)
 }
 """What a route on an index declares of its failures."""
 HTTP_TYPES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "not_ready"}
+# Types of failures that pass: the client is told to try again after a second.
+PASSING = {"locked", "not_ready"}
 
 
-def error_response(request: Request, status: int, kind: str, message: str) -> JSONResponse:
-    """``{"error": {"code", "type", "message", "request_id"}}``."""
+def error_response(
+    request: Request,
+    status: int,
+    kind: str,
+    message: str,
+    beside: Mapping[str, object] | None = None,
+) -> JSONResponse:
+    """``{"error": {"code", "type", "message", "request_id"}}``, with what stands beside it."""
     body: ErrorBody = {
         "error": {
             "code": status,
@@ -52,7 +63,8 @@ def error_response(request: Request, status: int, kind: str, message: str) -> JS
             "request_id": request_id(request),
         }
     }
-    return JSONResponse(body, status_code=status)
+    headers = {"Retry-After": "1"} if kind in PASSING else None
+    return JSONResponse({**body, **(beside or {})}, status_code=status, headers=headers)
 
 
 def request_id(request: Request) -> str:

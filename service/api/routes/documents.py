@@ -7,14 +7,15 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from lsr.errors import NotFoundError
-from service.api.bulk import bulk_upsert
+from service.api.bulk import FULL, bulk_upsert, nothing_written
 from service.api.dependencies import IndexName, LargestBody, ServedIndexes
-from service.api.errors import ERRORS
+from service.api.errors import ERRORS, error_response
 from service.api.schemas.requests import DeleteBody
 from service.api.schemas.responses import (
     BulkAnswer,
     DeleteAnswer,
     DocumentAnswer,
+    StorageFullBody,
     payload_json,
 )
 
@@ -32,7 +33,10 @@ BULK_BODY = {
 
 
 @router.post(
-    "", response_model=BulkAnswer, responses=ERRORS, openapi_extra={"requestBody": BULK_BODY}
+    "",
+    response_model=BulkAnswer,
+    responses=ERRORS | {507: {"model": StorageFullBody}},
+    openapi_extra={"requestBody": BULK_BODY},
 )
 async def upsert(
     index: IndexName, request: Request, indexes: ServedIndexes, largest_body: LargestBody
@@ -44,7 +48,12 @@ async def upsert(
         if len(body) > largest_body:
             raise HTTPException(413, f"the body is larger than {largest_body} bytes; send less")
     collection = await run_in_threadpool(indexes.__getitem__, index)
-    return JSONResponse(await run_in_threadpool(bulk_upsert, collection, bytes(body)))
+    stopping = indexes.stopping.is_set
+    answer = await run_in_threadpool(bulk_upsert, collection, bytes(body), stopping)
+    if nothing_written(answer):
+        message = f"nothing was written: {FULL.reason}"
+        return error_response(request, FULL.status, FULL.type, message, beside=answer)
+    return JSONResponse(answer)
 
 
 @router.post("/delete", responses=ERRORS)
