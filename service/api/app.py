@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -19,6 +20,8 @@ from service.api.routes import documents, health, indexes, search
 
 STATIC = Path(__file__).parent.parent / "static"
 LARGEST_BODY = 64 << 20
+# For builds of segments in the background, which lose nothing where they are cut.
+CLOSING_SECONDS = 2.0
 ROUTERS = (health.router, indexes.router, search.router, documents.router)
 
 
@@ -40,7 +43,9 @@ def create_app(paths: Sequence[Path], largest_body: int = LARGEST_BODY) -> FastA
         app.state.ready = True
         yield
         app.state.ready = False
-        await run_in_threadpool(served.close)
+        # Apart from the threads of requests, which may all be at work; the process ends anyhow.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
 
     app = FastAPI(
         title="lsr",

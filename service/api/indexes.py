@@ -29,8 +29,8 @@ class Problem(NamedTuple):
 class Indexes:
     """Collections given one by one, and those in given folders, new ones noticed as they come.
 
-    One that can't be opened or read is told as such, and the others are served. ``stopping`` is
-    set when the server is to stop: long writes then end early.
+    One that can't be opened or read is told as such, and the others are served. ``stopping`` says
+    that the server is to stop: long writes then end early.
 
     Args:
         paths: directories of collections, or folders that hold such directories.
@@ -47,7 +47,7 @@ class Indexes:
         self._opening: dict[str, threading.Lock] = {}
         self._unsearchable: dict[str, str] = {}
         self._told: dict[str, str] = {}
-        self.stopping = threading.Event()
+        self.stopping = False
         for path in map(Path.absolute, paths):
             if is_collection(path):
                 name = path.resolve().name

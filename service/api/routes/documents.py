@@ -48,8 +48,7 @@ async def upsert(
         if len(body) > largest_body:
             raise HTTPException(413, f"the body is larger than {largest_body} bytes; send less")
     collection = await run_in_threadpool(indexes.__getitem__, index)
-    stopping = indexes.stopping.is_set
-    answer = await run_in_threadpool(bulk_upsert, collection, bytes(body), stopping)
+    answer = await run_in_threadpool(bulk_upsert, collection, bytes(body), lambda: indexes.stopping)
     if nothing_written(answer):
         message = f"nothing was written: {FULL.reason}"
         return error_response(request, FULL.status, FULL.type, message, beside=answer)
