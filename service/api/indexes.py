@@ -17,6 +17,9 @@ from service.api.schemas.responses import IndexAnswer
 
 log = logging.getLogger(__name__)
 
+LONGEST_NAME = 255
+"""Bytes of a directory's name, at most."""
+
 
 class Indexes:
     """Collections given one by one, and those in given folders, new ones noticed as they come.
@@ -76,6 +79,22 @@ class Indexes:
                 self._open[name] = identity, Collection.open(path)
             return self._open[name][1]
 
+    def without_paths(self, message: str) -> str:
+        """A message in which what is served, and its models, have names in place of paths."""
+        paths = {path: path.name for path in (*self._paths.values(), *self._folders)}
+        for _, collection in list(self._open.values()):
+            paths[collection.path] = collection.path.name
+            for field in collection.fields:
+                model = Path(field.encoder.split(",")[0].rpartition(":")[2])
+                if model.is_absolute():
+                    paths[model] = model.name
+        spelled = {
+            str(each): name for path, name in paths.items() for each in (path, path.resolve())
+        }
+        for path in sorted(spelled, key=len, reverse=True):
+            message = message.replace(path, spelled[path])
+        return message
+
     def warm_up(self) -> None:
         """Search every collection once, so that the first query finds its models loaded."""
         for name in self.names():
@@ -119,6 +138,8 @@ class Indexes:
         if name in self._paths:
             return self._paths[name]
         if name.startswith(".") or name == "" or "/" in name or "\\" in name or "\0" in name:
+            return None
+        if len(name.encode()) > LONGEST_NAME:
             return None
         candidates = (folder / name for folder in self._folders)
         return next((path for path in candidates if is_collection(path)), None)

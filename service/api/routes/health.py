@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
 
+from service.api.errors import error_response
 from service.api.schemas.responses import ErrorBody, HealthAnswer
 
+# Asynchronous: these answer whatever the threads are busy with.
 router = APIRouter(tags=["health"])
 
 
 @router.get("/livez")
-def livez() -> HealthAnswer:
+async def livez() -> HealthAnswer:
     """The process is up."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"model": ErrorBody}})
-def readyz(request: Request) -> HealthAnswer:
+@router.get("/readyz", response_model=HealthAnswer, responses={503: {"model": ErrorBody}})
+async def readyz(request: Request) -> HealthAnswer | JSONResponse:
     """All indexes are open and their encoders loaded."""
     if not request.app.state.ready:
-        raise HTTPException(503, "the indexes are still being opened; try again soon")
+        message = "the indexes are still being opened; try again soon"
+        return error_response(request, 503, "not_ready", message)
     return {"status": "ok"}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
-from service.api.dependencies import IndexName, ServedIndexes
+from index.search.deadline import Deadline
+from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.schemas.responses import IndexAnswer, IndexesAnswer
 
@@ -12,12 +13,18 @@ router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 
 
 @router.get("")
-def list_indexes(indexes: ServedIndexes) -> IndexesAnswer:
+async def list_indexes(request: Request, indexes: ServedIndexes, readers: Readers) -> IndexesAnswer:
     """All indexes with their fields and numbers of documents."""
-    return {"indexes": [indexes.describe(name) for name in indexes.names()]}
+
+    def described(deadline: Deadline) -> list[IndexAnswer]:
+        return [indexes.describe(name) for name in indexes.names()]
+
+    return {"indexes": await readers.run(request, described)}
 
 
 @router.get("/{index}", responses=ERRORS)
-def get_index(index: IndexName, indexes: ServedIndexes) -> IndexAnswer:
+async def get_index(
+    index: IndexName, request: Request, indexes: ServedIndexes, readers: Readers
+) -> IndexAnswer:
     """One index."""
-    return indexes.describe(index)
+    return await readers.run(request, lambda _: indexes.describe(index))
