@@ -21,6 +21,7 @@ MOST_JSON_VALUES = 300_000
 SMALL = 1 << 16
 # A string, or what opens, closes or parts values; what matches is never tried again from within.
 TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+OPENING = (b"[", b"{")
 # After a refusal the connection is closed, for more of the body may be on its way.
 CLOSE = {"Connection": "close"}
 
@@ -81,7 +82,7 @@ async def read_body(request: Request, largest: int) -> bytearray:
 
 
 def check_values(body: bytes | bytearray, most: int, what: str) -> None:
-    """Refuse JSON of very many values, which takes 40 times its bytes once it is parsed.
+    """Refuse JSON of very many values, which takes up to 40 times its bytes once it is parsed.
 
     Raises:
         InputError: it holds more than ``most`` arrays, objects and members of such.
@@ -90,7 +91,7 @@ def check_values(body: bytes | bytearray, most: int, what: str) -> None:
         return
     count = 0
     for token in TOKEN.finditer(body):
-        count += token[0] in (b",", b"[", b"{")
+        count += token[0] == b"," or token[0] in OPENING
         if count > most:
             raise InputError(f"{what} holds more than {most} JSON values; send fewer at once")
 
