@@ -15,7 +15,7 @@ from lsr.vocabulary import Vocabulary
 LONGEST_SCANNED = 50_000
 # Of all texts of one answer: characters that are scanned for words that may match, and characters
 # of such words that are tokenized, which takes far longer.
-SCANNED = 2_000_000
+SCANNED = 1_000_000
 TOKENIZED = 100_000
 SNIPPET_LENGTH = 240
 LONGEST_WORD = 40
@@ -141,38 +141,41 @@ class Highlighter:
         """The words that match, in reading order, and how many characters were looked at."""
         if self._deadline.passed():
             return [], 0
+        if not weights:
+            return [], len(text)
         reach = min(len(text), LONGEST_SCANNED, self._scanned)
         self._scanned -= reach
         runs = RUN.findall(text[:reach].rstrip())
-        self._look_up(runs)
-        known = self._known
-        words: list[MatchedWord] = []
-        for run, end in zip(runs, accumulate(map(len, runs)), strict=True):
-            found = known.get(run)
-            if found is None:
-                return words, end - len(run)
-            words += (
-                MatchedWord(end - len(run) + word.start, end - len(run) + word.end, terms)
-                for word in found
-                if (terms := _matched_terms(word, weights))
-            )
-        return words, reach
+        distinct = list(dict.fromkeys(runs))
+        unknown = self._look_up(distinct)
+        if unknown is not None:
+            runs = runs[: runs.index(unknown)]
+            reach = sum(map(len, runs))
+        matched = {
+            run: words for run in distinct if (words := _matched(self._known.get(run, ()), weights))
+        }
+        return [
+            MatchedWord(end - len(run) + start, end - len(run) + stop, terms)
+            for run, end in zip(runs, accumulate(map(len, runs)), strict=True)
+            if run in matched
+            for start, stop, terms in matched[run]
+        ], reach
 
-    def _look_up(self, runs: Sequence[str]) -> None:
-        """Learn what is in runs not met before, in their order, as far as the budget goes."""
-        new = []
-        for run in dict.fromkeys(runs):
+    def _look_up(self, runs: Sequence[str]) -> str | None:
+        """Learn what is in runs not met before; the first for which the budget is too small."""
+        new, unknown = [], None
+        for run in runs:
             if run in self._known:
                 continue
             if run.isascii() and self._spellings and not self._spellings.search(run.lower()):
                 self._known[run] = ()
                 continue
-            self._tokenized -= len(run)
-            if self._tokenized < 0:
+            if len(run) > self._tokenized:
+                unknown = run
                 break
+            self._tokenized -= len(run)
             new.append(run)
-        joined = "".join(new)
-        words = iter(_words(self._vocabulary, joined))
+        words = _words(self._vocabulary, "".join(new))
         word = next(words, None)
         start = 0
         for run in new:
@@ -184,6 +187,7 @@ class Highlighter:
                 word = next(words, None)
             self._known[run] = tuple(found)
             start = end
+        return unknown
 
 
 def _spellings(vocabulary: Vocabulary, terms: Collection[int]) -> re.Pattern[str] | None:
@@ -204,11 +208,14 @@ def _words(vocabulary: Vocabulary, text: str) -> Iterator[Word]:
         )
 
 
-def _matched_terms(word: Word, weights: Mapping[int, float]) -> frozenset[int]:
-    """The terms of a word that matched; none where they are less than half of its characters."""
-    matched = [(term, length) for term, length in word.pieces if term in weights]
-    enough = 2 * sum(length for _, length in matched) >= word.end - word.start
-    return frozenset(term for term, _ in matched) if enough else frozenset()
+def _matched(words: Sequence[Word], weights: Mapping[int, float]) -> list[MatchedWord]:
+    """Those of the words of which the pieces that match are at least half of the characters."""
+    found = []
+    for start, end, pieces in words:
+        matched = [(term, length) for term, length in pieces if term in weights]
+        if matched and 2 * sum(length for _, length in matched) >= end - start:
+            found.append(MatchedWord(start, end, frozenset(term for term, _ in matched)))
+    return found
 
 
 def _best_start(words: Sequence[MatchedWord], weights: Mapping[int, float], length: int) -> int:

@@ -68,7 +68,7 @@ def page_hits(
     documents = view.store.documents(numbers) if config.payload else {}
     ids = {} if config.payload else view.store.ids(numbers)
     terms = _terms(view, config, numbers, vectors, deadline)
-    marks = _marks(view, query, documents, terms, deadline) if config.highlight else {}
+    marks = _marks(view, query, numbers, documents, terms, deadline) if config.highlight else {}
     scores = {name: dict(source) for name, source in sources.items()}
     return [
         Hit(
@@ -112,6 +112,7 @@ def _of(number: int, terms: Terms) -> dict[str, list[Contribution]]:
 def _marks(
     view: View,
     query: SearchQuery,
+    numbers: Sequence[int],
     documents: Mapping[int, Document],
     terms: Terms,
     deadline: Deadline,
@@ -136,7 +137,7 @@ def _marks(
             for name, text in (("title", document.title), ("text", document.text))
             if text
         ]
-        for number, document in documents.items()
+        for number, document in ((number, documents[number]) for number in numbers)
     }
 
 

@@ -52,10 +52,9 @@ def check(answer):
     return error
 
 
-words = st.sampled_from([*SearchBody.model_fields, *QueryBody.model_fields]) | st.sampled_from(
-    "indices values rrf k weights must should must_not key match value any range gt lte exists "
-    "mode effort timeout_ms ids id _id title contents metadata apple".split()
-)
+WORDS = """indices values rrf k weights must should must_not key match value any range gt lte exists
+    mode effort timeout_ms ids id _id title contents metadata apple"""
+words = st.sampled_from([*SearchBody.model_fields, *QueryBody.model_fields, *WORDS.split()])
 scalars = (
     st.none()
     | st.booleans()
