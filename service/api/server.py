@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import socket
@@ -21,6 +20,7 @@ from lsr.errors import UsageError
 from lsr.threads import wait_passively
 from service.api.app import create_app
 from service.api.connections import ClientConnection, end_stalled
+from service.api.hosts import AllowedHosts, is_loopback
 from service.api.indexes import Indexes
 from service.api.listener import AT_A_TIME, Listener
 from service.api.repeated_records import RepeatedRecords
@@ -43,15 +43,20 @@ class Server:
     listener: Listener
 
     @classmethod
-    def listening(cls, paths: Sequence[Path], host: str, port: int) -> Server:
+    def listening(
+        cls, paths: Sequence[Path], host: str, port: int, allowed_hosts: Sequence[str] = ()
+    ) -> Server:
         """A server over collections, at an address of its own; port 0 takes any free one.
+
+        It answers to the host, and to ``allowed_hosts``; see ``AllowedHosts``.
 
         Raises:
             NotFoundError: a path does not exist.
-            UsageError: the address is in use or not to be had.
+            UsageError: the address is in use or not to be had, or an allowed host is no name.
         """
         wait_passively()
-        return cls(create_app(paths), host, _listen(host, port))
+        hosts = AllowedHosts.of_server(host, allowed_hosts)
+        return cls(create_app(paths, hosts=hosts), host, _listen(host, port))
 
     @property
     def address(self) -> str:
@@ -62,12 +67,7 @@ class Server:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine reaches it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def indexes(self) -> Indexes:
