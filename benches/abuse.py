@@ -119,8 +119,7 @@ def fill(path: Path) -> None:
         Document(str(number), " ".join(random.choice(WORDS, 30))) for number in range(SHORT)
     ]
     documents += [
-        Document(f"long {number}", " ".join(random.choice(LOUD, 9000)))
-        for number in range(LONG)
+        Document(f"long {number}", " ".join(random.choice(LOUD, 9000))) for number in range(LONG)
     ]
     with closing(Collection.create(path, encoder_fields("bm25"))) as collection:
         index_documents(
