@@ -21,7 +21,6 @@ from lsr.whole_folder import flush_file, flush_folder
 
 # VACUUM INTO, and read-only connections to a write-ahead log.
 OLDEST_SQLITE = (3, 27, 0)
-MIGRATED_VERSION = 2
 # Bytes of write-ahead log beyond which a write moves it into the file.
 LARGEST_LOG = 4 << 20
 log = logging.getLogger(__name__)
@@ -257,7 +256,7 @@ class Database:
             raise CorruptionError(f"{self.path} is not a collection: {error}") from error
         if kind != APPLICATION_ID:
             raise CorruptionError(f"{self.path} is an SQLite file but not a collection")
-        if version == MIGRATED_VERSION:
+        if version == VERSION - 1:
             raise CorruptionError(
                 f"the collection {self.path.parent} has format version {version}, of an earlier "
                 f"release; bring it to {VERSION}, encoding nothing again, with: "
