@@ -145,7 +145,7 @@ def read_segment(path: Path, collection: str, entry: SegmentEntry) -> Segment:
             that was published.
     """
     try:
-        with open(open_plain(path), "rb", buffering=0) as stream:
+        with os.fdopen(open_plain(path), "rb", buffering=0) as stream:
             table = _read_table(path, stream, collection, entry)
             memory = _read_sections(path, stream, table)
     except (OSError, MemoryError) as error:
