@@ -19,8 +19,9 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +146,7 @@ def read_segment(path: Path, collection: str, entry: SegmentEntry) -> Segment:
             that was published.
     """
     try:
-        with os.fdopen(open_plain(path), "rb", buffering=0) as stream:
+        with FileIO(open_plain(path)) as stream:
             table = _read_table(path, stream, collection, entry)
             memory = _read_sections(path, stream, table)
     except (OSError, MemoryError) as error:
@@ -187,7 +188,7 @@ def validate_segment(
     for name, vectors in segment.vectors.items():
         if not all_finite(vectors.reshape(-1)):
             raise CorruptionError(
-                f"a vector of the field {name!r} of the segment {path} is infinite"
+                f"a vector of the field {name!r} of the segment {path} is not finite"
             )
     for name, index in segment.indexes.items():
         if index.document_count != len(segment):
@@ -248,7 +249,7 @@ def _digest(header: bytes, table: bytes) -> bytes:
     return hashlib.blake2b(header + table, digest_size=32).digest()
 
 
-def _read_table(path: Path, stream: BinaryIO, collection: str, entry: SegmentEntry) -> _Table:
+def _read_table(path: Path, stream: FileIO, collection: str, entry: SegmentEntry) -> _Table:
     header = stream.read(ALIGNMENT)
     if len(header) < ALIGNMENT:
         raise CorruptionError(f"the segment {path} is cut short")
@@ -314,7 +315,7 @@ def _count(value: Any) -> int:
     return value
 
 
-def _read_sections(path: Path, stream: BinaryIO, table: _Table) -> NDArray[np.uint8]:
+def _read_sections(path: Path, stream: FileIO, table: _Table) -> NDArray[np.uint8]:
     """All sections, in memory that begins at a multiple of 64 and can't be written."""
     # Looked at first: a table may name more bytes than there is memory.
     if os.fstat(stream.fileno()).st_size != table.start + table.size:
