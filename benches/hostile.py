@@ -38,9 +38,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benches.crash import DENSE, SPARSE, TERMS, upsert
 from benches.forgery import Forgery, forged
-from index.collection.check import check, repair
+from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.maintenance import MaintenanceConfig
+from index.collection.repair import repair
+from index.collection.schema import row_checksum
 from index.collection.snapshot import restore, snapshot
 from lsr.errors import LsrError
 from lsr.sparse import SparseBatch, SparseVector
@@ -219,7 +221,10 @@ def _segment_of(collection: Path) -> Path:
 
 def _vouch(store: Path, digest: bytes) -> None:
     with closing(sqlite3.connect(store)) as connection, connection:
-        connection.execute("UPDATE segments SET digest = ?", (digest,))
+        (row,) = connection.execute("SELECT generation, after, last, documents FROM segments")
+        connection.execute(
+            "UPDATE segments SET digest = ?, checksum = ?", (digest, row_checksum(*row, digest))
+        )
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from index.collection.segment_table import Current, SegmentEntry, SegmentTable
 from index.collection.storage_errors import write_error
 from index.collection.store import Store
 from index.engines.inverted_index import LARGEST_DOCUMENT_COUNT
-from lsr.errors import UsageError
+from lsr.errors import LsrError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class Maintenance:
                     thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
                     thread.start()
                     self._thread = thread
-            except (sqlite3.Error, RuntimeError) as error:
+            except (sqlite3.Error, LsrError, RuntimeError) as error:
                 log.error(
                     "no segment build could be started, the next write tries again: %s", error
                 )

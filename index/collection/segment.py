@@ -155,20 +155,27 @@ def read_segment(path: Path, collection: str, entry: SegmentEntry) -> Segment:
     return _segment(path, arrays, table)
 
 
-def validate_segment(
-    path: Path, segment: Segment, entry: SegmentEntry, fields: Sequence[Field]
-) -> None:
-    """Check all that searches rely on, as for a file that anyone may have written.
+def open_segment(
+    path: Path, collection: str, entry: SegmentEntry, fields: Sequence[Field]
+) -> Segment:
+    """``read_segment`` of a file that anyone may have written, and check all that searches rely on.
 
     Args:
-        path: the file that it was read from.
-        segment: what was read.
-        entry: what the store says of it.
+        path: the file.
+        collection: the collection's identity.
+        entry: what its store says of the segment.
         fields: those of the collection.
 
     Raises:
-        CorruptionError: a search could leave the arrays, or the segment doesn't fit the collection.
+        CorruptionError: as there; or a search could leave the arrays, or the segment doesn't fit
+            the collection.
     """
+    segment = read_segment(path, collection, entry)
+    _validate(path, segment, entry, fields)
+    return segment
+
+
+def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequence[Field]) -> None:
     numbers = segment.sequence
     sound = len(numbers) == entry.documents and bool((np.diff(numbers) > 0).all())
     if not sound or (len(numbers) and not entry.after < numbers[0] <= numbers[-1] <= entry.last):

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection
+from index.collection.database import appear
 from index.collection.storage_errors import write_error
 from lsr.errors import CorruptionError, InputError, NotFoundError, UsageError
 from lsr.whole_folder import appearing, flush_folder
@@ -93,7 +94,7 @@ def restore(
     with _appearing(destination, "collection") as folder:
         (folder / "segments").mkdir()
         for name, entry in manifest["files"].items():
-            target = folder / (STORE_FILE if name == STORE_COPY else name)
+            target = folder / name
             if _copy_file(source / name, target) != (entry["bytes"], entry["blake2b"]):
                 raise CorruptionError(
                     f"the file {name} of the snapshot {source} differs from what was written; "
@@ -102,6 +103,7 @@ def restore(
             done += entry["bytes"]
             on_progress(done, total)
         flush_folder(folder / "segments")
+        appear(folder / STORE_COPY, folder / STORE_FILE)
         Collection.open(folder).close()
     return _report(manifest)
 
