@@ -68,13 +68,8 @@ def check(collection: Collection, on_progress: Progress = lambda done, total: No
         collection: what to check.
         on_progress: takes the steps done and their total.
     """
-    report = CheckReport()
     with collection.maintenance.exclusive(), collection.store.reading():
-        parts = [_structure_problems, _document_problems, _metadata_problems, _table_problems]
-        for part in parts:
-            _look(part(collection, report), report)
-        for field in collection.fields:
-            _look(_vector_problems(collection, field, report), report)
+        report = check_store(collection)
         entries = collection.segments.current().segments if report.tables else ()
         steps = 1 + len(entries)
         on_progress(1, steps)
@@ -84,6 +79,18 @@ def check(collection: Collection, on_progress: Progress = lambda done, total: No
             if len(report.problems) > known:
                 report.damaged.append(entry)
             on_progress(done, steps)
+    return report
+
+
+def check_store(collection: Collection) -> CheckReport:
+    """The part of ``check`` that reads the store, and no segment."""
+    report = CheckReport()
+    with collection.store.reading():
+        parts = [_structure_problems, _document_problems, _metadata_problems, _table_problems]
+        for part in parts:
+            _look(part(collection, report), report)
+        for field in collection.fields:
+            _look(_vector_problems(collection, field, report), report)
     return report
 
 
