@@ -16,7 +16,7 @@ from index.collection.builder import Rows
 from index.collection.collection import Collection
 from index.collection.field import Field
 from index.collection.metadata import has_sound_values, metadata_rows
-from index.collection.segment import Segment, read_segment
+from index.collection.segment import Segment, open_segment
 from index.collection.segment_table import SegmentEntry
 from index.collection.store import Store
 from index.engines.document_mask import living
@@ -68,13 +68,8 @@ def check(collection: Collection, on_progress: Progress = lambda done, total: No
         collection: what to check.
         on_progress: takes the steps done and their total.
     """
-    report = CheckReport()
     with collection.maintenance.exclusive(), collection.store.reading():
-        parts = [_structure_problems, _document_problems, _metadata_problems, _table_problems]
-        for part in parts:
-            _look(part(collection, report), report)
-        for field in collection.fields:
-            _look(_vector_problems(collection, field, report), report)
+        report = check_store(collection)
         entries = collection.segments.current().segments if report.tables else ()
         steps = 1 + len(entries)
         on_progress(1, steps)
@@ -84,6 +79,18 @@ def check(collection: Collection, on_progress: Progress = lambda done, total: No
             if len(report.problems) > known:
                 report.damaged.append(entry)
             on_progress(done, steps)
+    return report
+
+
+def check_store(collection: Collection) -> CheckReport:
+    """The part of ``check`` that reads the store, and no segment."""
+    report = CheckReport()
+    with collection.store.reading():
+        parts = [_structure_problems, _document_problems, _metadata_problems, _table_problems]
+        for part in parts:
+            _look(part(collection, report), report)
+        for field in collection.fields:
+            _look(_vector_problems(collection, field, report), report)
     return report
 
 
@@ -224,7 +231,8 @@ def _segment_problems(
     path = collection.maintenance.path(entry.generation)
     advice = f"rebuild it with: lsr check {collection.path} --repair"
     try:
-        segment = read_segment(path)
+        store = collection.store
+        segment = open_segment(path, store.identity, entry, store.fields)
     except CorruptionError as error:
         yield f"{error}; {advice}"
         return
@@ -238,8 +246,6 @@ def _segment_problems(
         )
         return
     try:
-        for index in segment.indexes.values():
-            index.validate()
         expected = collection.builder.rows(entry.after, entry.last, segment.average_lengths)
     except LsrError as error:
         yield f"the segment {path} can't be compared with the store: {error}"

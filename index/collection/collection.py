@@ -20,7 +20,7 @@ from index.collection.field_encoders import FieldEncoders
 from index.collection.file_lock import FileLock
 from index.collection.filter_masks import FilterMasks
 from index.collection.maintenance import Maintenance, MaintenanceConfig
-from index.collection.segment import Segment, read_segment
+from index.collection.segment import Segment, open_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.storage_errors import is_full
 from index.collection.store import Store
@@ -311,8 +311,9 @@ class Collection:
         adopted = self._adopted
         if adopted is not None and adopted[0] == entry.generation:
             return adopted[1]
+        path = self.maintenance.path(entry.generation)
         try:
-            return read_segment(self.maintenance.path(entry.generation))
+            return open_segment(path, self.store.identity, entry, self.store.fields)
         except CorruptionError as error:
             raise _UnreadableSegment(entry.generation, str(error)) from error
 

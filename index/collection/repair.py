@@ -24,7 +24,7 @@ from index.collection.field import Field
 from index.collection.file_lock import FileLock
 from index.collection.metadata import rebuild_metadata
 from index.collection.rows import append_vectors
-from index.collection.segment import Segment, read_segment
+from index.collection.segment import Segment, open_segment
 from index.collection.store import Store
 from index.engines.posting_list import half
 from lsr.errors import CorruptionError, LockedError, LsrError
@@ -206,9 +206,8 @@ def _rows_of_segments(
         if not covered:
             continue
         try:
-            segment = read_segment(collection.maintenance.path(entry.generation))
-            for index in segment.indexes.values():
-                index.validate()
+            path, store = collection.maintenance.path(entry.generation), collection.store
+            segment = open_segment(path, store.identity, entry, store.fields)
         except LsrError:
             continue
         yield from _rows_of(segment, field, covered)

@@ -46,6 +46,7 @@ CREATE TABLE segments (
     last INTEGER NOT NULL,
     documents INTEGER NOT NULL,
     deleted INTEGER NOT NULL,
+    digest BLOB NOT NULL,
     checksum BLOB NOT NULL
 );
 CREATE TABLE metadata (
@@ -79,7 +80,7 @@ SETTINGS: dict[str, int | str] = {
 }
 
 
-def row_checksum(*key: str | int | None) -> bytes:
+def row_checksum(*key: str | int | bytes | None) -> bytes:
     """Of a row of small values."""
     return blake2b(repr(key).encode(), digest_size=CHECKSUM_BYTES).digest()
 

@@ -24,7 +24,7 @@ class SegmentEntry(NamedTuple):
     """A segment of the live rows of ``after < sequence <= last`` as of when it was built.
 
     ``generation`` names its file and is never used again; of ``documents`` in it, ``deleted`` have
-    died since.
+    died since. ``digest`` is that of ``write_segment``: no other file is served as this segment.
     """
 
     generation: int
@@ -32,6 +32,7 @@ class SegmentEntry(NamedTuple):
     last: int
     documents: int
     deleted: int
+    digest: bytes = b""
 
     @property
     def live(self) -> int:
@@ -81,17 +82,18 @@ class SegmentTable:
         store = self._store
         with store.reading():
             rows = store.rows(
-                "SELECT generation, after, last, documents, deleted, checksum FROM segments "
-                "ORDER BY last"
+                "SELECT generation, after, last, documents, deleted, digest, checksum "
+                "FROM segments ORDER BY last"
             )
             end = 0
-            for row in rows:
-                if row[-1] != row_checksum(*row[:4]) or row[1] != end:
+            entries = [SegmentEntry(*row[:-1]) for row in rows]
+            for entry, row in zip(entries, rows, strict=True):
+                if row[-1] != _checksum(entry) or entry.after != end:
                     raise CorruptionError(self._damage("segments"))
-                end = row[2]
+                end = entry.last
             return Current(
                 int(store.setting("generation")),
-                tuple(SegmentEntry(*row[:5]) for row in rows),
+                tuple(entries),
                 store.written(),
                 store.deletions(),
                 json.loads(store.setting("average_lengths")),
@@ -129,9 +131,10 @@ class SegmentTable:
         deleted = execute(
             "SELECT COUNT(*) FROM tombstones WHERE sequence > ? AND sequence <= ?", span
         ).fetchone()[0]
+        entry = entry._replace(deleted=deleted)
         execute(
-            "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)",
-            (*entry._replace(deleted=deleted), row_checksum(*entry[:4])),
+            "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*entry, _checksum(entry)),
         )
         self._store.change({"generation": entry.generation})
 
@@ -159,3 +162,8 @@ class SegmentTable:
             f"the table of {table} is damaged in the store {path}; mend what can be mended with: "
             f"lsr check {path.parent} --repair"
         )
+
+
+def _checksum(entry: SegmentEntry) -> bytes:
+    """Of all but ``deleted``, which changes with each deletion."""
+    return row_checksum(*entry[:4], entry.digest)

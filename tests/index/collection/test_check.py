@@ -97,7 +97,12 @@ def test_a_segment_that_is_not_what_the_store_says_is_found_and_repaired(collect
     current = collection.segments.current()
     (entry,) = current.segments
     rows = collection.builder.rows(entry.after, entry.last, current.average_lengths)
-    write_segment(segment_path(collection), altered(rows, part).segment())
+    path, identity = segment_path(collection), collection.store.identity
+    digest = write_segment(path, altered(rows, part).segment(), identity, entry.generation)
+    assert f"the segment {path} is not the one" in check(collection).problems[0]
+    with collection.store.writing():
+        published = entry._replace(documents=len(rows), digest=digest)
+        collection.segments.publish([entry], published, current.deletions)
     report = check(collection)
     assert report.damaged, part
     said = {"sequence": "other documents", "averages": "average lengths"}.get(part, repr(part))
