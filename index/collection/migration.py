@@ -28,14 +28,13 @@ from index.collection.rows import (
     document_rows,
     vector_rows,
 )
-from index.collection.schema import APPLICATION_ID, VERSION, row_checksum
+from index.collection.schema import APPLICATION_ID, MIGRATED_VERSION, VERSION, row_checksum
 from index.collection.segment import read_segment
 from index.collection.settings import read_setting, write_settings
 from index.collection.storage_errors import write_error
 from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, LockedError, NotFoundError, UsageError
 
-MIGRATED_VERSION = 2
 ROWS_AT_A_TIME = 1000
 KEPT_SETTINGS = (
     "fields",
@@ -260,9 +259,10 @@ def _copy_tables(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
     )
     new.execute("DELETE FROM segments")
     new.executemany(
-        "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            (*row, row_checksum(*row[:4]))
+            # No file has this digest: segments are built anew, which takes no encoder.
+            (*row, b"", row_checksum(*row[:4], b""))
             for row in old.execute(
                 "SELECT generation, after, last, documents, deleted FROM segments"
             )
@@ -298,7 +298,8 @@ def _rebuild_segments(collection: Collection) -> int:
     unread = []
     for entry in collection.segments.current().segments:
         try:
-            read_segment(collection.maintenance.path(entry.generation))
+            path = collection.maintenance.path(entry.generation)
+            read_segment(path, collection.store.identity, entry)
         except CorruptionError:
             unread.append(entry)
     collection.maintenance.rebuild(tuple(unread))
