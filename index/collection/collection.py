@@ -19,7 +19,7 @@ from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
 from index.collection.filter_masks import FilterMasks
 from index.collection.maintenance import Maintenance, MaintenanceConfig
-from index.collection.segment import Segment, read_segment
+from index.collection.segment import Segment, read_segment, validate_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.store import Store
 from index.collection.tail import Tail
@@ -304,8 +304,11 @@ class Collection:
         adopted = self._adopted
         if adopted is not None and adopted[0] == entry.generation:
             return adopted[1]
+        path = self.maintenance.path(entry.generation)
         try:
-            return read_segment(self.maintenance.path(entry.generation))
+            segment = read_segment(path, self.store.identity, entry)
+            validate_segment(path, segment, entry, self.store.fields)
+            return segment
         except CorruptionError as error:
             raise _UnreadableSegment(entry.generation, str(error)) from error
 

@@ -273,8 +273,9 @@ class Maintenance:
             rows = self._builder.rows(after, last, lengths, self._go_on)
         segment = rows.segment()
         self._go_on()
-        entry = SegmentEntry(current.generation + 1, after, last, len(segment), 0)
-        opened = self._write(entry.generation, segment)
+        entry, opened = self._write(
+            SegmentEntry(current.generation + 1, after, last, len(segment), 0), segment
+        )
         self._go_on()
         self._adopt(entry.generation, opened)
         try:
@@ -294,13 +295,14 @@ class Maintenance:
         if threading.current_thread() is self._thread and self._pauses:
             raise Abandoned
 
-    def _write(self, generation: int, segment: Segment) -> Segment:
-        """Write a file and read it back, every checksum verified."""
-        path = self.path(generation)
+    def _write(self, entry: SegmentEntry, segment: Segment) -> tuple[SegmentEntry, Segment]:
+        """Write a file and read it back, every checksum verified; the entry with its digest."""
+        path, collection = self.path(entry.generation), self._store.identity
         try:
             self.segments.mkdir(exist_ok=True)
-            write_segment(path, segment)
-            return read_segment(path)
+            digest = write_segment(path, segment, collection, entry.generation)
+            entry = entry._replace(digest=digest)
+            return entry, read_segment(path, collection, entry)
         except OSError as error:
             raise write_error(
                 f"no segment can be written in {self.segments} ({error.strerror or error}); the "

@@ -55,7 +55,8 @@ CREATE TABLE segments (
     after INTEGER NOT NULL,
     last INTEGER NOT NULL,
     documents INTEGER NOT NULL,
-    deleted INTEGER NOT NULL
+    deleted INTEGER NOT NULL,
+    digest BLOB NOT NULL
 );
 """
 SETTINGS: dict[str, int | str] = {
