@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection import metadata
+from index.collection.connection_pool import ThreadConnections
 from index.collection.field import Field, dump_fields, load_fields
 from index.collection.storage_errors import write_error
 from index.engines.posting_list import half
@@ -70,7 +71,7 @@ SETTINGS: dict[str, int | str] = {
 
 
 class Store:
-    """Documents, their vectors and settings; one connection a thread.
+    """Documents, their vectors and settings; for any number of threads.
 
     Every upsert appends under a new sequence number and removes the old row, so a sequence
     number stands for one version of one document for ever.
@@ -83,7 +84,7 @@ class Store:
                 f"lsr index CORPUS --into {path.parent}"
             )
         self.path = path
-        self._local = threading.local()
+        self._connections = ThreadConnections(partial(_connect, path))
         self._check_format()
         self.fields = load_fields(str(self.setting("fields")))
         # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
@@ -118,14 +119,8 @@ class Store:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            self._local.connection = connection
-        return connection
+        """This thread's connection, until its transaction ends or it reads another store."""
+        return self._connections.of_this_thread()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -138,7 +133,10 @@ class Store:
         try:
             yield
         finally:
-            connection.execute("COMMIT")
+            try:
+                connection.execute("COMMIT")
+            finally:
+                self._connections.release()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -164,13 +162,12 @@ class Store:
                     error,
                 ) from error
             raise
+        finally:
+            self._connections.release()
 
     def close(self) -> None:
-        """Close this thread's connection; those of other threads close when the threads end."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            del self._local.connection
+        """Close the connections that no other thread is using."""
+        self._connections.close()
 
     def revision(self) -> int:
         """A number that grows with every committed write."""
@@ -410,3 +407,11 @@ class Store:
                 f"the collection {self.path.parent} has format version {version} and this release "
                 f"reads {VERSION}; use the release that wrote it, or index again"
             )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # The pool hands it from thread to thread, to one at a time.
+    connection = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection

@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 
 from index.collection.collection import Collection
 from index.indexing import Outcome, upsert_documents
-from lsr.corpus.documents import Document, parse_document
-from lsr.corpus.json_values import parse_json
+from lsr.corpus.documents import Document
 from lsr.errors import InputError, LockedError, StorageFullError
+from service.api.bulk_items import parse_items
 from service.api.schemas.responses import (
     BulkAnswer,
     FailedItem,
@@ -49,13 +49,13 @@ FAILED = Failure(
 
 
 def bulk_upsert(
-    collection: Collection, body: bytes, stopping: Callable[[], bool] = lambda: False
+    collection: Collection, body: bytes | bytearray, stopping: Callable[[], bool] = lambda: False
 ) -> BulkAnswer:
     """Write the documents of a request body, a chunk after the other.
 
     Args:
         collection: where to.
-        body: a JSON array of documents, one JSON document, or NDJSON with one a line.
+        body: a JSON array of documents, or NDJSON with one a line; see ``parse_items``.
         stopping: asked before each chunk but the first; once true, the others are not written.
 
     Returns:
@@ -63,11 +63,11 @@ def bulk_upsert(
         and those after it have the reason.
 
     Raises:
-        InputError: the body holds no document at all, or is not UTF-8.
+        InputError: the body holds no document or too many, or is an array that is no JSON.
         LsrError: the first chunk can't be written, for another reason than a full disk.
     """
     started = time.perf_counter()
-    items = _parse(body)
+    items = parse_items(body)
     first: dict[str, int] = {}
     good: list[tuple[int, Document]] = []
     results: dict[int, WrittenItem | RejectedItem | FailedItem] = {}
@@ -154,33 +154,3 @@ def _rejected(identifier: str | None, place: int, reason: str) -> RejectedItem:
     message = f"item {place + 1}: {reason}"
     error: ItemError = {"type": "invalid_document", "message": message}
     return {"id": identifier, "status": 422, "error": error}
-
-
-def _parse(body: bytes) -> list[Document | InputError]:
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"the body is not UTF-8 at byte {error.start}; send UTF-8") from None
-    if text.lstrip().startswith("["):
-        records = parse_json(text)
-        parsed = [_document(record) for record in records]
-    else:
-        lines = [line for line in text.split("\n") if line.strip()]
-        parsed = [_document_line(line) for line in lines]
-    if not parsed:
-        raise InputError("the body holds no document; send a JSON array or one document a line")
-    return parsed
-
-
-def _document_line(line: str) -> Document | InputError:
-    try:
-        return _document(parse_json(line))
-    except InputError as error:
-        return error
-
-
-def _document(record: object) -> Document | InputError:
-    try:
-        return parse_document(record)
-    except InputError as error:
-        return error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,9 @@ from service.api.schemas.responses import BrokenIndex, IndexAnswer
 
 log = logging.getLogger(__name__)
 
+LONGEST_NAME = 255
+"""Bytes of a directory's name, at most."""
+
 
 class Problem(NamedTuple):
     """What is wrong with an index, in a sentence, and whether it is searched all the same."""
@@ -29,8 +32,8 @@ class Problem(NamedTuple):
 class Indexes:
     """Collections given one by one, and those in given folders, new ones noticed as they come.
 
-    One that can't be opened or read is told as such, and the others are served. ``stopping`` is
-    set when the server is to stop: long writes then end early.
+    One that can't be opened or read is told as such, and the others are served. ``stopping`` says
+    that the server is to stop: long writes then end early.
 
     Args:
         paths: directories of collections, or folders that hold such directories.
@@ -47,7 +50,7 @@ class Indexes:
         self._opening: dict[str, threading.Lock] = {}
         self._unsearchable: dict[str, str] = {}
         self._told: dict[str, str] = {}
-        self.stopping = threading.Event()
+        self.stopping = False
         for path in map(Path.absolute, paths):
             if is_collection(path):
                 name = path.resolve().name
@@ -86,6 +89,22 @@ class Indexes:
                 self._open[name] = identity, Collection.open(path)
             return self._open[name][1]
 
+    def without_paths(self, message: str) -> str:
+        """A message in which what is served, and its models, have names in place of paths."""
+        paths = {path: path.name for path in (*self._paths.values(), *self._folders)}
+        for _, collection in list(self._open.values()):
+            paths[collection.path] = collection.path.name
+            for field in collection.fields:
+                model = Path(field.encoder.split(",")[0].rpartition(":")[2])
+                if model.is_absolute():
+                    paths[model] = model.name
+        spelled = {
+            str(each): name for path, name in paths.items() for each in (path, path.resolve())
+        }
+        for path in sorted(spelled, key=len, reverse=True):
+            message = message.replace(path, spelled[path])
+        return message
+
     def warm_up(self) -> None:
         """Search every collection once, so that the first query finds its models loaded."""
         for name in self.names():
@@ -103,6 +122,11 @@ class Indexes:
         """
         found = {name: self._problem(name) for name in self.names()}
         return {name: problem for name, problem in found.items() if problem is not None}
+
+    def any_searched(self, problems: Mapping[str, Problem]) -> bool:
+        """Whether any index is searched, of which some have these problems; none need be there."""
+        names = self.names()
+        return not names or any(name not in problems or problems[name].searched for name in names)
 
     def describe_all(self) -> list[IndexAnswer | BrokenIndex]:
         """All collections, by name; of one that can't be read, its name and what is wrong."""
@@ -170,7 +194,7 @@ class Indexes:
         if not isinstance(error, LsrError):
             reason = error.strerror if isinstance(error, OSError) else error
             return f"it can't be read ({reason}); look it over with: lsr check"
-        return str(error).replace(str(self._path(name)), name)
+        return self.without_paths(str(error))
 
     def _is_there(self, name: str) -> bool:
         path = self._path(name)
@@ -185,6 +209,8 @@ class Indexes:
         if name in self._paths:
             return self._paths[name]
         if name.startswith(".") or name == "" or "/" in name or "\\" in name or "\0" in name:
+            return None
+        if len(name.encode()) > LONGEST_NAME:
             return None
         candidates = (folder / name for folder in self._folders)
         return next((path for path in candidates if is_collection(path)), None)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from index.search.highlight import Highlight
 from index.search.hits import Hit
 from index.search.pipeline import SearchResult
 from lsr.corpus.documents import Document
@@ -169,6 +170,10 @@ class HitHighlight(TypedDict):
     spans: Annotated[
         list[tuple[int, int]], Field(description="[start, end) of each word, ascending.")
     ]
+    looked_at: Annotated[
+        NotRequired[int],
+        Field(description="Characters of the text that were looked at, where that is not all."),
+    ]
 
 
 class HitTerm(TypedDict):
@@ -208,6 +213,10 @@ class OptionalSearchMeta(TypedDict, total=False):
         dict[str, str], Field(description="Fingerprints of what encoded the query, where others.")
     ]
     plan: Annotated[dict[str, str], Field(description="With explain: how each field was searched.")]
+    timed_out: Annotated[
+        Literal[True],
+        Field(description="The time was up before all was done: marks and terms may be missing."),
+    ]
 
 
 class SearchMeta(OptionalSearchMeta):
@@ -242,6 +251,8 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
     other: OptionalSearchMeta = {}
     if result.query_encoder:
         other["query_encoder"] = result.query_encoder
+    if result.timed_out:
+        other["timed_out"] = True
     body: SearchAnswer = {
         "took_ms": round(result.took_ms, 3),
         "using": result.using,
@@ -269,10 +280,7 @@ def hit_json(hit: Hit, explain: bool) -> SearchHit:
     body: SearchHit = {"id": hit.id, "score": hit.score, "scores": hit.scores}
     if hit.document is not None:
         body["payload"] = payload_json(hit.document)
-        body["highlights"] = [
-            {"field": mark.field, "snippet": mark.snippet, "spans": mark.spans}
-            for mark in hit.highlights
-        ]
+        body["highlights"] = [highlight_json(mark) for mark in hit.highlights]
     if explain:
         body["terms"] = {
             name: [
@@ -286,6 +294,14 @@ def hit_json(hit: Hit, explain: bool) -> SearchHit:
             ]
             for name, terms in hit.terms.items()
         }
+    return body
+
+
+def highlight_json(mark: Highlight) -> HitHighlight:
+    """The marks in one field of a hit, as JSON."""
+    body: HitHighlight = {"field": mark.field, "snippet": mark.snippet, "spans": mark.spans}
+    if mark.looked_at is not None:
+        body["looked_at"] = mark.looked_at
     return body
 
 

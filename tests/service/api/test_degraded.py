@@ -107,7 +107,7 @@ def test_a_bulk_that_is_cut_by_the_end_of_the_server_says_what_it_wrote(folder):
 def test_the_first_chunk_is_written_though_the_server_is_to_stop(folder):
     app = create_app([folder])
     with TestClient(app) as client:
-        app.state.indexes.stopping.set()
+        app.state.indexes.stopping = True
         answer = client.post(FRUIT, json=bulk(CHUNK + 1, "x")).json()
         assert [item["status"] for item in answer["items"]] == [201] * CHUNK + [503]
 
