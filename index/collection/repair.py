@@ -116,7 +116,7 @@ def accept_commits(folder: Path, done: RepairReport) -> str | None:
         problem = str(error)
     else:
         return None
-    with FileLock(folder / "writer.lock").held(wait=False) as locked:
+    with FileLock(folder / "writer.lock").held(wait=0) as locked:
         if not locked:
             raise LockedError(f"another process is writing to {folder}; stop it first")
         newest: Commit | None = None

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 class Store(Database):
-    """Documents, their vectors and settings.
+    """Documents, their vectors and settings; for any number of threads.
 
     Every upsert appends under a new sequence number and removes the old row, so a sequence
     number stands for one version of one document for ever. Rows are verified by their checksums
