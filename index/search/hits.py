@@ -33,7 +33,7 @@ class Hit:
     score: float
     # In each ranking that found it, by the name of the field.
     scores: dict[str, float]
-    # None where it wasn't asked for.
+    # None where it wasn't asked for, or is damaged.
     document: Document | None = None
     # Of title and text, where they were asked for.
     highlights: list[Highlight] = dataclasses.field(default_factory=list)
@@ -65,14 +65,16 @@ def page_hits(
         AbandonedError: the deadline says that nobody waits any more.
     """
     numbers = [number for number, _ in page]
-    documents = view.store.documents(numbers) if config.payload else {}
-    ids = {} if config.payload else view.store.ids(numbers)
+    # A damaged document is found by its vectors all the same; its text is not served.
+    documents = view.store.sound_documents(numbers) if config.payload else {}
+    ids = {number: document.id for number, document in documents.items()}
+    ids |= view.store.ids([number for number in numbers if number not in ids])
     terms = _terms(view, config, numbers, vectors, deadline)
     marks = _marks(view, query, numbers, documents, terms, deadline) if config.highlight else {}
     scores = {name: dict(source) for name, source in sources.items()}
     return [
         Hit(
-            documents[number].id if config.payload else ids[number],
+            ids[number],
             score,
             {name: source[number] for name, source in scores.items() if number in source},
             documents.get(number),

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from index.collection.file_lock import FileLock
+from lsr.errors import LsrError
 
 HOLD = """
 import sys
@@ -103,3 +104,45 @@ def test_a_folder_that_is_gone_stays_gone(tmp_path):
         pass
     assert not (tmp_path / "deleted").exists()
     assert lock.holder() is None
+
+
+def link_to(path, victim):
+    path.symlink_to(victim)
+
+
+def hard_link_to(path, victim):
+    path.hardlink_to(victim)
+
+
+def link_to_nothing(path, victim):
+    path.symlink_to(victim.with_name("nothing"))
+
+
+def pipe(path, victim):
+    os.mkfifo(path)
+
+
+def folder(path, victim):
+    path.mkdir()
+
+
+def device(path, victim):
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    "put",
+    [link_to, hard_link_to, link_to_nothing, pipe, folder, device],
+    ids=lambda put: put.__name__,
+)
+@pytest.mark.parametrize("wait", [False, True])
+def test_what_is_no_plain_file_is_refused_in_one_sentence(tmp_path, path, put, wait):
+    victim = tmp_path / "victim"
+    victim.write_text("123 keep me\n")
+    put(path, victim)
+    lock = FileLock(path)
+    assert lock.holder() is None
+    with pytest.raises(LsrError, match=r"the lock file .*lock is .*; remove it"), lock.held(wait):
+        pass
+    assert victim.read_text() == "123 keep me\n"
+    assert not (tmp_path / "nothing").exists()
