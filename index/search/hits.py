@@ -66,7 +66,10 @@ def page_hits(
     """
     numbers = [number for number, _ in page]
     # A damaged document is found by its vectors all the same; its text is not served.
-    documents = view.store.sound_documents(numbers) if config.payload else {}
+    documents: dict[int, Document] = {}
+    for start in range(0, len(numbers) if config.payload else 0, AT_ONCE):
+        deadline.passed()
+        documents |= view.store.sound_documents(numbers[start : start + AT_ONCE])
     ids = {number: document.id for number, document in documents.items()}
     ids |= view.store.ids([number for number in numbers if number not in ids])
     terms = _terms(view, config, numbers, vectors, deadline)

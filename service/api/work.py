@@ -22,7 +22,7 @@ from index.search.deadline import AbandonedError, Deadline
 BUSY = {"Retry-After": "1"}
 BUSY_MESSAGE = "the server is busy; try again in a second"
 # Seconds of a processor after which a job is a long one, and how many of these may wait.
-SHORT_SECONDS = 0.02
+SHORT_SECONDS = 0.01
 LONG_WAITING = 16
 POLL_SECONDS = 0.05
 T = TypeVar("T")
@@ -51,10 +51,11 @@ class Work:
         self._long = threading.Semaphore(1)
         self._long_waiting = threading.Semaphore(LONG_WAITING)
 
-    async def run(self, request: Request, job: Callable[[Deadline], T]) -> T:
+    async def run(self, request: Request, job: Callable[[Deadline], T], is_long: bool = False) -> T:
         """What a job returns, which is given the deadline that it should obey.
 
-        A job is told to stop, or never begun, when its client is gone.
+        A job is told to stop, or never begun, when its client is gone. One that is known to be
+        long counts as such from its beginning.
 
         Raises:
             HTTPException: too many wait, or this one has waited too long (503).
@@ -75,7 +76,7 @@ class Work:
             try:
                 if deadline.passed():
                     raise HTTPException(503, BUSY_MESSAGE, BUSY)
-                return await anyio.to_thread.run_sync(turn.run, job, limiter=self._threads)
+                return await anyio.to_thread.run_sync(turn.run, job, is_long, limiter=self._threads)
             finally:
                 turn.give_place()
         except AbandonedError:
@@ -115,18 +116,22 @@ class _Turn:
             self._has_place = False
             self._places.release_on_behalf_of(self._deadline.abandoned)
 
-    def run(self, job: Callable[[Deadline], T]) -> T:
+    def run(self, job: Callable[[Deadline], T], is_long: bool) -> T:
         """The job; in a thread."""
         self._begun = time.thread_time()
         try:
+            if is_long:
+                self._become_long()
             return job(self._deadline)
         finally:
             if self._has_long:
                 self._long.release()
 
     def _look(self) -> None:
-        if self._is_long or time.thread_time() - self._begun < SHORT_SECONDS:
-            return
+        if not self._is_long and time.thread_time() - self._begun >= SHORT_SECONDS:
+            self._become_long()
+
+    def _become_long(self) -> None:
         self._is_long = True
         if not self._long_waiting.acquire(blocking=False):
             raise HTTPException(503, BUSY_MESSAGE, BUSY)

@@ -78,6 +78,23 @@ def test_long_jobs_come_one_after_the_other():
     asyncio.run(run())
 
 
+def test_a_job_that_is_known_to_be_long_waits_from_its_beginning():
+    async def run():
+        work, held, begun = Work(4, 4, 60_000), Held(), threading.Event()
+        long = asyncio.create_task(work.run(request(), held))
+        await until(held.at_work)
+        other = asyncio.create_task(work.run(request(), lambda _: begun.set(), is_long=True))
+        assert await work.run(request(), lambda _: "short") == "short"
+        await asyncio.sleep(0.2)
+        assert not begun.is_set()
+        held.go_on.set()
+        assert await long == "held"
+        await other
+        assert begun.is_set()
+
+    asyncio.run(run())
+
+
 def test_a_long_job_whose_time_is_up_does_not_wait():
     async def run():
         work, held = Work(4, 4, 60_000), Held()
