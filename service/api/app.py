@@ -29,6 +29,7 @@ BODY_BYTES = 4 * LARGEST_BODY
 DEADLINE_MS = 5000
 WRITERS = 4
 READERS_WAITING = 64
+WIDE_WAITING = 16
 WRITERS_WAITING = 16
 ROUTERS = (health.router, indexes.router, search.router, documents.router)
 
@@ -58,7 +59,8 @@ def create_app(
         app.state.ready = True
         yield
         app.state.ready = False
-        app.state.readers.abandon()
+        for work in (app.state.readers, app.state.wide_readers):
+            work.abandon()
         await run_in_threadpool(served.close)
 
     app = FastAPI(
@@ -72,7 +74,10 @@ def create_app(
     app.state.indexes = served
     app.state.largest_body = largest_body
     add_error_handlers(app)
-    app.state.readers = Work(max(4, available_cores()), READERS_WAITING, deadline_ms)
+    cores = available_cores()
+    app.state.readers = Work(max(4, cores), READERS_WAITING, deadline_ms)
+    # Few of them, for they take the interpreter from all others.
+    app.state.wide_readers = Work(max(1, cores // 2), WIDE_WAITING, deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
     app.add_middleware(
         Frame,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from lsr.threads import wait_passively
 from service.api.app import create_app
 from service.api.hosts import AllowedHosts, is_loopback
 from service.api.indexes import Indexes
+
+# Seconds after which one thread gives the interpreter to another: a small request needs it several
+# times, and waits so long each time where large ones are at work.
+SWITCH_INTERVAL = 0.0005
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until interrupted; SIGTERM finishes the requests in flight."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
         config = uvicorn.Config(self.app, log_level="warning", timeout_graceful_shutdown=30)
         uvicorn.Server(config).run(sockets=[self.listener])
 
