@@ -80,8 +80,8 @@ def plain_start(words, weights, length):
     return max(0, best_start - length // 8)
 
 
-WORDS = """cat Cats caf\u00e9 CAF\u00c9s copy2 shutil.rmtree na\u00efve \u732b\u72ac x unbelievably don't
-    \uff21bc e\u0301t\u00e9 the trees \U0001f600 wal-mart"""
+WORDS = """cat Cats caf\u00e9 CAF\u00c9s copy2 shutil.rmtree na\u00efve \u732b\u72ac x
+    unbelievably don't \uff21bc e\u0301t\u00e9 the trees \U0001f600 wal-mart"""
 words = st.sampled_from(WORDS.split())
 prose = st.lists(words | st.sampled_from(["\n", "  ", "\t", "\u00a0", "\u3000"]), max_size=60).map(
     " ".join
