@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -24,12 +25,13 @@ from service.api.work import Work
 
 STATIC = Path(__file__).parent.parent / "static"
 LARGEST_BODY = 64 << 20
+# For builds of segments in the background, which lose nothing where they are cut.
+CLOSING_SECONDS = 2.0
 BODY_BYTES = 4 * LARGEST_BODY
 """Bytes that the bodies of all requests together may hold."""
 DEADLINE_MS = 5000
 WRITERS = 4
 READERS_WAITING = 64
-WIDE_WAITING = 16
 WRITERS_WAITING = 16
 ROUTERS = (health.router, indexes.router, search.router, documents.router)
 
@@ -59,9 +61,10 @@ def create_app(
         app.state.ready = True
         yield
         app.state.ready = False
-        for work in (app.state.readers, app.state.wide_readers):
-            work.abandon()
-        await run_in_threadpool(served.close)
+        app.state.readers.abandon()
+        # Apart from the threads of requests, which may all be at work; the process ends anyhow.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
 
     app = FastAPI(
         title="lsr",
@@ -74,10 +77,7 @@ def create_app(
     app.state.indexes = served
     app.state.largest_body = largest_body
     add_error_handlers(app)
-    cores = available_cores()
-    app.state.readers = Work(max(4, cores), READERS_WAITING, deadline_ms)
-    # Few of them, for they take the interpreter from all others.
-    app.state.wide_readers = Work(max(1, cores // 2), WIDE_WAITING, deadline_ms)
+    app.state.readers = Work(max(4, available_cores()), READERS_WAITING, deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
     app.add_middleware(
         Frame,

@@ -98,7 +98,7 @@ def check_values(body: bytes | bytearray, most: int, what: str) -> None:
 
 class JsonRoute(APIRoute):
     """A route whose JSON body, if it takes one, has a limit of its own, and is parsed in a thread
-    where it is large.
+    of the readers where it is large.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -111,7 +111,7 @@ class JsonRoute(APIRoute):
             parsed = _JsonRequest(request.scope, request.receive)
             parsed.raw = await read_body(request, LARGEST_JSON_BODY)
             if len(parsed.raw) > SMALL:
-                work: Work = request.app.state.wide_readers
+                work: Work = request.app.state.readers
                 parsed.value = await work.run(request, lambda _: _parse(parsed.raw))
             elif parsed.raw:
                 parsed.value = _parse(parsed.raw)

@@ -27,11 +27,6 @@ async def _readers(request: Request) -> Work:
     return readers
 
 
-async def _wide_readers(request: Request) -> Work:
-    readers: Work = request.app.state.wide_readers
-    return readers
-
-
 async def _writers(request: Request) -> Work:
     writers: Work = request.app.state.writers
     return writers
@@ -40,5 +35,4 @@ async def _writers(request: Request) -> Work:
 ServedIndexes = Annotated[Indexes, Depends(_indexes)]
 LargestBody = Annotated[int, Depends(_largest_body)]
 Readers = Annotated[Work, Depends(_readers)]
-WideReaders = Annotated[Work, Depends(_wide_readers)]
 Writers = Annotated[Work, Depends(_writers)]

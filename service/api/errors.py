@@ -25,6 +25,7 @@ from lsr.errors import (
     LsrError,
     MissingDependencyError,
     NotFoundError,
+    StorageFullError,
     UsageError,
 )
 from service.api.indexes import Indexes
@@ -39,11 +40,12 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     EncoderMismatchError: (409, "encoder_mismatch"),
     LockedError: (409, "locked"),
     CorruptionError: (500, "corrupt"),
+    StorageFullError: (507, "storage_full"),
     MissingDependencyError: (501, "missing_dependency"),
     LsrError: (500, "failed"),
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500, 503)
+    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500, 503, 507)
 }
 """What a route on an index declares of its failures."""
 HTTP_TYPES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "busy"}
@@ -52,6 +54,7 @@ PUBLIC = {
     CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",
     EncoderMismatchError: "the index {index!r} was filled by another encoder than the one that is "
     "there now; {log}",
+    StorageFullError: "the server's disk is full; free space there and try again",
     LsrError: "the index {index!r} can't do this now; {log}",
 }
 """What clients are told of failures that aren't theirs, in place of the message for the log."""
@@ -67,8 +70,12 @@ def error_response(
     kind: str,
     message: str,
     headers: Mapping[str, str] | None = None,
+    beside: Mapping[str, object] | None = None,
 ) -> JSONResponse:
-    """``{"error": {"code", "type", "message", "request_id"}}``; a long message is cut."""
+    """``{"error": {"code", "type", "message", "request_id"}}``, with what stands beside it.
+
+    A long message is cut.
+    """
     shown = message.encode("utf-8", "replace").decode()
     if len(shown) > LONGEST_MESSAGE:
         shown = f"{shown[:LONGEST_MESSAGE]} ..."
@@ -80,7 +87,7 @@ def error_response(
             "request_id": request_id(request),
         }
     }
-    return JSONResponse(body, status_code=status, headers=headers)
+    return JSONResponse({**body, **(beside or {})}, status_code=status, headers=headers)
 
 
 def request_id(request: Request) -> str:

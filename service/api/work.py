@@ -29,10 +29,9 @@ class Work:
     """
 
     def __init__(self, threads: int, waiting: int, deadline_ms: float) -> None:
-        self.threads = threads
         self._free = anyio.CapacityLimiter(threads)
-        # Who has a place among the former has a thread at once.
-        self._unlimited = anyio.CapacityLimiter(math.inf)
+        # Threads are counted as they are begun, by the former; this one never makes a job wait.
+        self._threads = anyio.CapacityLimiter(math.inf)
         self._most_waiting = waiting
         self._deadline_ms = deadline_ms
         self._deadlines: set[threading.Event] = set()
@@ -60,7 +59,7 @@ class Work:
             try:
                 if deadline.passed():
                     raise HTTPException(503, "the server is busy; try again in a second", BUSY)
-                return await anyio.to_thread.run_sync(job, deadline, limiter=self._unlimited)
+                return await anyio.to_thread.run_sync(job, deadline, limiter=self._threads)
             finally:
                 self._free.release_on_behalf_of(deadline.abandoned)
         except AbandonedError:

@@ -9,14 +9,15 @@ from starlette.convertors import Convertor, register_url_convertor
 from index.search.deadline import Deadline
 from lsr.errors import NotFoundError
 from service.api.bodies import JsonRoute, read_body
-from service.api.bulk import bulk_upsert
+from service.api.bulk import FULL, bulk_upsert, nothing_written
 from service.api.dependencies import IndexName, LargestBody, Readers, ServedIndexes, Writers
-from service.api.errors import ERRORS
+from service.api.errors import ERRORS, error_response
 from service.api.schemas.requests import DeleteBody
 from service.api.schemas.responses import (
     BulkAnswer,
     DeleteAnswer,
     DocumentAnswer,
+    StorageFullBody,
     payload_json,
 )
 
@@ -51,7 +52,10 @@ register_url_convertor("document_id", _DocumentId())
 
 
 @router.post(
-    "", response_model=BulkAnswer, responses=ERRORS, openapi_extra={"requestBody": BULK_BODY}
+    "",
+    response_model=BulkAnswer,
+    responses=ERRORS | {507: {"model": StorageFullBody}},
+    openapi_extra={"requestBody": BULK_BODY},
 )
 async def upsert(
     index: IndexName,
@@ -62,7 +66,15 @@ async def upsert(
 ) -> JSONResponse:
     """Write documents, NDJSON or a JSON array; every item gets a status of its own."""
     body = await read_body(request, largest_body)
-    return await writers.run(request, lambda _: JSONResponse(bulk_upsert(indexes[index], body)))
+
+    def written(_: Deadline) -> JSONResponse:
+        answer = bulk_upsert(indexes[index], body, lambda: indexes.stopping)
+        if nothing_written(answer):
+            message = f"nothing was written: {FULL.reason}"
+            return error_response(request, FULL.status, FULL.type, message, beside=answer)
+        return JSONResponse(answer)
+
+    return await writers.run(request, written)
 
 
 @router.post("/delete", responses=ERRORS)

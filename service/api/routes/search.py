@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from index.search.deadline import Deadline
 from index.search.pipeline import search
 from service.api.bodies import JsonRoute
-from service.api.dependencies import IndexName, Readers, ServedIndexes, WideReaders
+from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.schemas.requests import SearchBody
 from service.api.schemas.responses import SearchAnswer, search_json
@@ -19,12 +19,7 @@ router = APIRouter(prefix="/v1/indexes/{index}", tags=["search"], route_class=Js
 # A response, not its body, so that hits are not validated one by one.
 @router.post("/search", response_model=SearchAnswer, responses=ERRORS)
 async def search_index(
-    index: IndexName,
-    body: SearchBody,
-    request: Request,
-    indexes: ServedIndexes,
-    readers: Readers,
-    wide_readers: WideReaders,
+    index: IndexName, body: SearchBody, request: Request, indexes: ServedIndexes, readers: Readers
 ) -> JSONResponse:
     """The documents that answer a query best."""
 
@@ -32,4 +27,4 @@ async def search_index(
         result = search(indexes[index], body.to_query(), body.to_config(), deadline)
         return JSONResponse(search_json(result, body.explain))
 
-    return await (wide_readers if body.is_wide else readers).run(request, answer)
+    return await readers.run(request, answer)

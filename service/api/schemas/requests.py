@@ -22,10 +22,6 @@ from index.search.query import SearchQuery
 from lsr.corpus.documents import check_unicode
 
 LONGEST_VECTOR = 100_000
-# Hits with documents, hits without, and characters of a query: a search of more is a wide one.
-WIDE_PAGE = 20
-WIDE_DEPTH = 1000
-WIDE_TEXT = 10_000
 FilterBody = Annotated[
     dict[str, Any],
     Field(
@@ -135,15 +131,6 @@ class SearchBody(Body):
     with_payload: bool = True
     highlight: bool = True
     explain: bool = False
-
-    @property
-    def is_wide(self) -> bool:
-        """Whether the answer may take far longer than those of most searches."""
-        depth = max([self.limit + self.offset, *(part.limit for part in self.prefetch)])
-        shows = self.with_payload or self.explain
-        return (
-            depth > (WIDE_PAGE if shows else WIDE_DEPTH) or len(self.query.text or "") > WIDE_TEXT
-        )
 
     def to_query(self) -> SearchQuery:
         """The query as the pipeline takes it."""

@@ -36,9 +36,18 @@ class ErrorBody(TypedDict):
 
 
 class HealthAnswer(TypedDict):
-    """The server is well."""
+    """The server is up."""
 
     status: Literal["ok"]
+
+
+class ReadyAnswer(TypedDict):
+    """The server answers; ``degraded`` where something is wrong with some indexes."""
+
+    status: Literal["ok", "degraded"]
+    problems: Annotated[
+        NotRequired[list[str]], Field(description="A sentence for each index that has a problem.")
+    ]
 
 
 class IndexField(TypedDict):
@@ -59,10 +68,17 @@ class IndexAnswer(TypedDict):
     fields: list[IndexField]
 
 
+class BrokenIndex(TypedDict):
+    """An index that can't be read."""
+
+    name: str
+    problem: Annotated[str, Field(description="What is wrong with it, in one sentence.")]
+
+
 class IndexesAnswer(TypedDict):
     """All indexes, by name."""
 
-    indexes: list[IndexAnswer]
+    indexes: list[IndexAnswer | BrokenIndex]
 
 
 class Payload(TypedDict):
@@ -112,12 +128,38 @@ class RejectedItem(TypedDict):
     error: ItemError
 
 
+FailureType = Literal["locked", "failed", "stopping", "storage_full"]
+
+
+class FailureDetail(TypedDict):
+    """Why a good item is not stored."""
+
+    type: FailureType
+    message: str
+
+
+class FailedItem(TypedDict):
+    """An item that the server could not store, though nothing is wrong with it.
+
+    409: another process is writing; 500: the write failed; 503: the server is stopping; 507: its
+    disk is full.
+    """
+
+    id: str
+    status: Literal[409, 500, 503, 507]
+    error: FailureDetail
+
+
 class BulkAnswer(TypedDict):
     """What became of each item, in the order of the request."""
 
     took_ms: Milliseconds
-    errors: Annotated[bool, Field(description="Whether some items are rejected.")]
-    items: list[WrittenItem | RejectedItem]
+    errors: Annotated[bool, Field(description="Whether some items are not stored.")]
+    items: list[WrittenItem | RejectedItem | FailedItem]
+
+
+class StorageFullBody(ErrorBody, BulkAnswer):
+    """The disk was full before any item was written: the usual error, and what became of each."""
 
 
 class HitHighlight(TypedDict):

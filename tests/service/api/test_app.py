@@ -263,7 +263,8 @@ def test_too_large_a_body_is_refused(collection):
         error(client.post(path, content=chunks), 413, "too_large")
 
 
-def test_a_write_while_another_process_writes_is_refused(client, collection):
+def test_a_write_while_another_process_writes_is_refused(client, collection, monkeypatch):
+    monkeypatch.setattr("index.collection.collection.LONGEST_WAIT", 0.05)
     with Collection.open(collection.path).writing():
         response = client.post("/v1/indexes/fruit/documents", json=[{"id": "n", "text": "x"}])
         error(response, 409, "locked")
