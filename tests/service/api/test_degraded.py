@@ -20,6 +20,7 @@ from service.api.bulk import CHUNK, CHUNK_CHARACTERS, bulk_upsert
 from tests.index.collection.test_disk_full import fill, small_disk  # noqa: F401
 from tests.index.conftest import items
 from tests.service.conftest import URL
+from tests.waiting import wait_until
 
 FRUIT = "/v1/indexes/fruit/documents"
 
@@ -230,6 +231,30 @@ def test_an_index_that_is_mended_is_well_again(folder):
         (folder / "fruit" / "mended").write_bytes(good)
         (folder / "fruit" / "mended").replace(folder / "fruit" / "collection.sqlite")
         assert client.get("/readyz").json() == {"status": "ok"}
+
+
+def test_a_folder_that_is_gone_holds_nothing(folder):
+    with TestClient(create_app([folder]), base_url=URL) as client:
+        folder.rename(folder.parent / "elsewhere")
+        assert client.get("/v1/indexes").json() == {"indexes": []}
+        assert client.get("/readyz").json() == {"status": "ok"}
+        assert client.get("/v1/indexes/fruit").status_code == 404
+
+
+def test_builds_that_fail_in_the_background_are_named(folder):
+    app = create_app([folder])
+    with TestClient(app, base_url=URL) as client:
+        collection = app.state.indexes["fruit"]
+        place = folder / "fruit" / "segments"
+        shutil.rmtree(place)
+        place.write_text("in the way")
+        collection.maintenance.config = MaintenanceConfig(flush_documents=1, retry_seconds=0.05)
+        assert client.post(FRUIT, json=bulk(5)).status_code == 200
+        wait_until(lambda: client.get("/readyz").json()["status"] == "degraded")
+        (problem,) = client.get("/readyz").json()["problems"]
+        assert problem.startswith("fruit: no segment can be written in fruit/segments")
+        place.unlink()
+        wait_until(lambda: client.get("/readyz").json() == {"status": "ok"})
 
 
 def test_folders_whose_names_are_no_text_are_passed_over(folder, caplog):
