@@ -305,3 +305,15 @@ def test_a_search_that_nobody_waits_for_ends(hybrid):
     deadline.abandon()
     with pytest.raises(AbandonedError):
         search(hybrid, SearchQuery("apple"), SearchConfig(), deadline)
+
+
+def test_a_page_of_more_characters_than_are_allowed_is_refused(hybrid):
+    query = SearchQuery("apple plum banana cherry")
+    whole = search(hybrid, query, SearchConfig(using="bm25"))
+    size = sum(len(hit.document.title + hit.document.text + "{}") for hit in whole.hits)
+    allowed = SearchConfig(using="bm25", most_characters=size)
+    assert ids(search(hybrid, query, allowed)) == ids(whole)
+    with pytest.raises(InputError, match=f"hits have more than {size - 1} characters"):
+        search(hybrid, query, SearchConfig(using="bm25", most_characters=size - 1))
+    bare = SearchConfig(using="bm25", most_characters=1, payload=False)
+    assert ids(search(hybrid, query, bare)) == ids(whole)
