@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from index.collection.commits import Commit, CommitsFile, check_commit, last_commit
 from index.collection.connection_pool import ThreadConnections
@@ -19,11 +19,12 @@ from index.collection.storage_errors import is_damaged, read_error, write_error
 from lsr.errors import CorruptionError, LsrError, NotFoundError, UsageError
 from lsr.whole_folder import flush_file, flush_folder
 
-# VACUUM INTO, and read-only connections to a write-ahead log.
-OLDEST_SQLITE = (3, 27, 0)
+# That has upserts, and reads a write-ahead log where it may not write.
+OLDEST_SQLITE = (3, 24, 0)
 # Bytes of write-ahead log beyond which a write moves it into the file.
 LARGEST_LOG = 4 << 20
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class _Connection(sqlite3.Connection):
@@ -170,6 +171,17 @@ class Database:
         except sqlite3.Error as error:
             raise read_error(self.path, error) from error
 
+    def read(self, rows: Iterator[T]) -> Iterator[T]:
+        """Rows as they are read.
+
+        Raises:
+            CorruptionError: the file is damaged.
+        """
+        try:
+            yield from rows
+        except sqlite3.Error as error:
+            raise read_error(self.path, error) from error
+
     def value(self, query: str, *parameters: object) -> Any:
         """What a query of one column finds first; None where it finds nothing."""
         found = self.rows(query, *parameters)
@@ -228,7 +240,8 @@ class Database:
             connection.execute("PRAGMA wal_autocheckpoint = 0")
         except sqlite3.OperationalError as error:
             raise self._not_opened(error) from error
-        except sqlite3.DatabaseError as error:
+        # Python can't decode what SQLite says of a schema with a damaged name.
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise CorruptionError(f"{self.path} is not a collection: {error}") from error
         return connection
 

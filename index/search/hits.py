@@ -169,7 +169,7 @@ def _marks(
             for name, text in (("title", document.title), ("text", document.text))
             if text
         ]
-        for number, document in ((number, documents[number]) for number in numbers)
+        for number, document in ((n, documents[n]) for n in numbers if n in documents)
     }
 
 
