@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.declared import side_checkpoint, static_weights
+from lsr.backbones.declared import side_checkpoint, term_weights
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
 from lsr.encoders.encoder import SparseEncoder, trusts_code
@@ -84,7 +84,7 @@ def load_encoder(name: str) -> SparseEncoder:
         return FAMILIES["decoder"](parsed.model, parsed.options)
     checkpoint = Checkpoint.resolve(parsed.model, trusts_code(parsed.options))
     if family is None:
-        table = checkpoint.root_path("idf.json") or static_weights(checkpoint)
+        table = term_weights(checkpoint)
         tabled = table is not None and side_checkpoint(checkpoint, "query") is None
         family = "inference-free" if tabled else "splade"
     return FAMILIES[family](checkpoint, parsed.options)
