@@ -80,7 +80,7 @@ class Checkpoint:
             NotFoundError: ``name`` is neither, or holds none of those files.
         """
         folder = user_path(name)
-        if _is_folder(folder):
+        if is_folder(folder):
             folder = folder.resolve()
             return cls._at(str(folder), folder, f"the folder {name!r}", holding)
         if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
@@ -283,7 +283,8 @@ def _shards(index: Path) -> list[Path]:
     return paths
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder; a name that is too long for one is none."""
     try:
         return path.is_dir()
     except OSError as error:
