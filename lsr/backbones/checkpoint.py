@@ -24,6 +24,7 @@ from lsr.vocabulary import Vocabulary
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 SHARDS = "model.safetensors.index.json"
+TOKENIZER = "tokenizer.json"
 TOKENIZER_SETTINGS = "tokenizer_config.json"
 # The newest name first; the others are those of old releases.
 TRANSFORMER_SETTINGS = (
@@ -164,12 +165,17 @@ class Checkpoint:
             InputError: as for ``vocabulary``.
             MissingDependencyError: as for ``vocabulary``.
         """
-        return self._tokenizer.changed
+        readable = self.path(TOKENIZER) is not None or self._lowers
+        return self._tokenizer.changed if readable else ""
+
+    @property
+    def _lowers(self) -> bool:
+        return self.transformer_settings.get("do_lower_case") is True
 
     @cached_property
     def _tokenizer(self) -> _ReadTokenizer:
         config, settings = self.json(CONFIG) or {}, self.json(TOKENIZER_SETTINGS) or {}
-        path = self.path("tokenizer.json")
+        path = self.path(TOKENIZER)
         if path is None:
             read = Vocabulary.from_tokenizer(load_tokenizer(self.folder, self.name))
         else:
@@ -180,10 +186,9 @@ class Checkpoint:
             if needs_transformers(read.tokenizer, config, settings):
                 made = load_tokenizer(self.folder, self.name)
                 return _ReadTokenizer(Vocabulary.from_tokenizer(made), spelling(made))
-        lowercase = self.transformer_settings.get("do_lower_case") is True
         if path is None:
             config, settings = {}, {}
-        obeying = obey_settings(read.tokenizer, config, settings, lowercase, self.name)
+        obeying = obey_settings(read.tokenizer, config, settings, self._lowers, self.name)
         if obeying is None:
             return _ReadTokenizer(read, "")
         return _ReadTokenizer(Vocabulary.from_json(obeying.to_str()), spelling(obeying))

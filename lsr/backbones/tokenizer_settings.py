@@ -41,13 +41,17 @@ GENERIC_MODELS = {
 def needs_transformers(
     tokenizer: Tokenizer, config: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> bool:
-    """Whether the settings contradict a tokenizer of another kind than BERT's.
+    """Whether the settings contradict a tokenizer in what is not obeyed here.
+
+    Of a tokenizer of BERT's kind, everything is obeyed here.
 
     ``config`` and ``settings`` are config.json and tokenizer_config.json.
     """
     kind = _kind(config, settings)
     if kind == "bert":
         return bool(settings.get("tokenizer_class")) and not isinstance(tokenizer.model, WordPiece)
+    if not _frames(tokenizer, settings):
+        return True
     if kind == "generic":
         return False
     own = tokenizer.normalizer
@@ -86,10 +90,7 @@ def obey_settings(
         InputError: a setting is of the wrong type, or a special token is not in the vocabulary.
     """
     bert = _kind(config, settings) == "bert" and isinstance(tokenizer.model, WordPiece)
-    try:
-        added = _special(tokenizer, settings, bert)
-    except TypeError as error:
-        raise _cannot(name, error) from error
+    added = _special(tokenizer, settings, bert)
     if not bert and not lowercase and not added:
         return None
     text = tokenizer.to_str()
@@ -98,7 +99,10 @@ def obey_settings(
         if bert:
             _build_bert(made, settings)
     except (TypeError, ValueError) as error:
-        raise _cannot(name, error) from error
+        raise InputError(
+            f"tokenizer_config.json of {name!r} can't be obeyed ({error}); allowed are true and "
+            "false for switches, and tokens of the vocabulary"
+        ) from error
     if added:
         made.add_special_tokens(added)
     if lowercase and not _lowers(made.normalizer):
@@ -173,13 +177,6 @@ def _special(tokenizer: Tokenizer, settings: Mapping[str, Any], bert: bool) -> l
     ]
 
 
-def _cannot(name: str, error: Exception) -> InputError:
-    return InputError(
-        f"tokenizer_config.json of {name!r} can't be obeyed ({error}); allowed are true and false "
-        "for switches, and tokens of the vocabulary"
-    )
-
-
 def _token(settings: Mapping[str, Any], key: str) -> str:
     value = settings.get(key)
     if isinstance(value, dict):
@@ -187,13 +184,31 @@ def _token(settings: Mapping[str, Any], key: str) -> str:
     if value is None:
         return f"[{key.removesuffix('_token').upper()}]"
     if not isinstance(value, str):
-        raise TypeError(f"{key} is {value!r}")
+        raise InputError(
+            f"tokenizer_config.json gives {key} as {value!r}; allowed is a token of the vocabulary"
+        )
     return value
 
 
 def _lowers(normalizer: Normalizer | None) -> bool:
     text = _text(normalizer)
     return '"Lowercase"' in text or '"lowercase":true' in text
+
+
+def _frames(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> bool:
+    """Whether a text begins and ends as the settings ask with ``add_bos_token`` and its like.
+
+    Where they say one of the two, transformers leaves out the other.
+    """
+    switches = [settings.get(f"add_{kind}_token") for kind in ("bos", "eos")]
+    if all(switch is None for switch in switches):
+        return True
+    bos, eos = (
+        [tokenizer.token_to_id(_token(settings, f"{kind}_token"))] * bool(switch)
+        for kind, switch in zip(("bos", "eos"), switches, strict=True)
+    )
+    bare = tokenizer.encode("a", add_special_tokens=False).ids
+    return bool(tokenizer.encode("a").ids == [*bos, *bare, *eos])
 
 
 def _spaced(splitter: str) -> bool | None:

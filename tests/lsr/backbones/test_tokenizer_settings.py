@@ -163,12 +163,38 @@ def test_a_tokenizer_of_another_kind_is_asked_of_transformers_where_settings_con
     assert changed.digest != plain.digest
 
 
-@pytest.mark.parametrize(
-    "config",
-    [{"do_lower_case": "yes"}, {"strip_accents": 3}, {"cls_token": 5}, {"sep_token": "[none]"}],
-)
-def test_malformed_settings_are_refused(place, config):
+@pytest.mark.parametrize("switches", [(None, None), (True, False), (False, True), (None, True)])
+def test_tokens_around_a_text_are_those_that_transformers_puts(place, switches):
     normalizer = {"lowercase": True, "strip_accents": None, "handle_chinese_chars": True}
-    folder = write(place(), normalizer, config | {"tokenizer_class": "BertTokenizer"})
-    with pytest.raises(InputError, match=r"tokenizer_config\.json of .* can't be obeyed"):
+    config = {"tokenizer_class": GENERIC[0], "bos_token": "[CLS]", "eos_token": "[SEP]"}
+    config |= {
+        f"add_{kind}_token": switch
+        for kind, switch in zip(("bos", "eos"), switches, strict=True)
+        if switch is not None
+    }
+    folder = write(place(), normalizer, config)
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    found = Checkpoint.resolve(str(folder))
+    assert ids(found.vocabulary.tokenizer) == [theirs(text)["input_ids"] for text in TEXTS]
+    assert bool(found.tokenization) == (switches != (None, None))
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ({"do_lower_case": "yes"}, "of .* can't be obeyed"),
+        ({"strip_accents": 3}, "of .* can't be obeyed"),
+        ({"sep_token": "[none]"}, r"of .* can't be obeyed \(the vocabulary has no \[none\]\)"),
+        ({"cls_token": 5}, "gives cls_token as 5"),
+        ({"mask_token": {"text": 5}}, None),
+        ({"tokenizer_class": GENERIC[0], "add_bos_token": True, "bos_token": [1]}, "gives bos_tok"),
+    ],
+)
+def test_malformed_settings_are_refused(place, config, complaint):
+    normalizer = {"lowercase": True, "strip_accents": None, "handle_chinese_chars": True}
+    folder = write(place(), normalizer, {"tokenizer_class": "BertTokenizer"} | config)
+    if complaint is None:
+        assert Checkpoint.resolve(str(folder)).vocabulary.size
+        return
+    with pytest.raises(InputError, match=rf"tokenizer_config\.json {complaint}"):
         _ = Checkpoint.resolve(str(folder)).vocabulary

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +50,45 @@ def body(tmp_path_factory):
     return str(folder)
 
 
+# Every key that it writes into such a folder: obeyed, refused with values that ask for something
+# else, or without a meaning for vectors (docs/encoders.md). Another one has to be decided first.
+DECIDED = {
+    "config_sentence_transformers.json": {
+        *("__version__", "model_type", "prompts", "default_prompt_name", "similarity_fn_name"),
+        *("max_active_dims", "truncate_dim"),
+    },
+    "sentence_bert_config.json": {
+        *("transformer_task", "modality_config", "module_output_name", "processing_kwargs"),
+        *("unpad_inputs", "query_length", "document_length", "query_expansion"),
+        # Of earlier releases, and of later ones by hand.
+        *("max_seq_length", "do_lower_case", "model_args", "tokenizer_args", "config_args"),
+    },
+    "router_config.json": {"types", "structure", "parameters"},
+    "tokenizer_config.json": {
+        *("backend", "is_local", "local_files_only", "model_max_length", "tokenizer_class"),
+        *("cls_token", "mask_token", "pad_token", "sep_token", "unk_token"),
+    },
+    "SpladePooling": {"pooling_strategy", "activation_function", "embedding_dimension"},
+    "SparseStaticEmbedding": {"frozen"},
+    "Pooling": {"embedding_dimension", "pooling_mode", "include_prompt"},
+    "Normalize": {"module_input_name", "module_output_name"},
+    "LayerNorm": {"dimension"},
+    "Dense": {
+        *("in_features", "out_features", "bias", "activation_function", "use_residual"),
+        *("module_input_name", "module_output_name"),
+    },
+}
+
+
+def assert_decided(folder):
+    """See that each key of the folder's files is one of those above."""
+    for path in Path(folder).rglob("*.json"):
+        kind = path.parent.name.rpartition("_")[2] if path.name == "config.json" else path.name
+        if kind in DECIDED:
+            unknown = json.loads(path.read_text()).keys() - DECIDED[kind]
+            assert not unknown, f"{path} has {unknown}, which nothing decides about"
+
+
 def transformer(folder, task="feature-extraction"):
     from sentence_transformers.base.modules import Transformer
 
@@ -82,6 +122,7 @@ def assert_sparse(folder, prefix="", atol=1e-4):
         wanted = encode(TEXTS, batch_size=1, convert_to_sparse_tensor=False).float().numpy()
         np.testing.assert_allclose(dense(mine), wanted[:, : mine.vocabulary_size], atol=atol)
     assert load_encoder(ours.name).fingerprint == ours.fingerprint
+    assert_decided(folder)
     return ours
 
 
@@ -95,6 +136,7 @@ def assert_dense(folder, unit=False):
         wanted = encode(TEXTS, batch_size=1, normalize_embeddings=unit)
         np.testing.assert_allclose(mine, wanted, atol=1e-4)
     assert ours.dimension == wanted.shape[1]
+    assert_decided(folder)
     return ours
 
 
