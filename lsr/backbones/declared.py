@@ -8,6 +8,7 @@ that lacks them, their names tell: ``document_0_MLMTransformer``, ``document_1_S
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -31,10 +32,11 @@ def side_checkpoint(checkpoint: Checkpoint, side: Side) -> Checkpoint | None:
         folder = checkpoint.root / first.path
         if first.kind not in TRANSFORMERS or not first.path or _is_shared(checkpoint, folder, side):
             return None
-        return Checkpoint(f"{checkpoint.name}/{first.path}", folder, within=checkpoint.root)
+        name = f"{checkpoint.name}/{first.path}"
+        return replace(checkpoint, name=name, folder=folder, within=checkpoint.root)
     for path in sorted(checkpoint.root.glob(f"{side}_*Transformer/config.json")):
         name = f"{checkpoint.name}/{path.parent.name}"
-        return Checkpoint(name, path.parent, within=checkpoint.root)
+        return replace(checkpoint, name=name, folder=path.parent, within=checkpoint.root)
     return None
 
 

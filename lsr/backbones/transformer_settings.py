@@ -43,8 +43,8 @@ ARGUMENTS = ("model", "tokenizer", "processor", "config")
 def declared_length(checkpoint: Checkpoint, side: str) -> int:
     """Tokens of a side's text that count, special ones included: what sentence-transformers counts.
 
-    256 where nothing says it: neither a file, nor ``modules.json`` that the model is one of
-    sentence-transformers, which then takes as many as the model has positions for.
+    A folder without ``modules.json`` is no model of that library: of its texts at most 256 count,
+    unless ``sentence_bert_config.json`` says otherwise.
 
     Raises:
         InputError: it is no length.
@@ -60,17 +60,11 @@ def declared_length(checkpoint: Checkpoint, side: str) -> int:
     ):
         if value is not None:
             return whole_number(value, file, key, least=3)
-    value = (checkpoint.json(TOKENIZER_SETTINGS) or {}).get("model_max_length")
-    most = positions(checkpoint)
-    if value is None:
-        declared = bool(pipeline(checkpoint.root, side))
-        return (most or LONGEST) if declared else LENGTH
-    if isinstance(value, int | float) and value >= UNLIMITED:
-        return most or LONGEST
-    length = whole_number(
-        value, f"{TOKENIZER_SETTINGS} of {checkpoint.name!r}", "model_max_length", 3
-    )
-    return min(length, most or length)
+    declared = _tokenizer_length(checkpoint, least=3)
+    if pipeline(checkpoint.root, side):
+        most = positions(checkpoint) or LONGEST
+        return min(most, declared or most)
+    return min(LENGTH, declared or LENGTH)
 
 
 def declared_cut(checkpoint: Checkpoint) -> int:
@@ -79,11 +73,16 @@ def declared_cut(checkpoint: Checkpoint) -> int:
     Raises:
         InputError: it is no length.
     """
+    return _tokenizer_length(checkpoint, least=1)
+
+
+def _tokenizer_length(checkpoint: Checkpoint, least: int) -> int:
+    """What tokenizer_config.json says, 0 for no limit."""
     value = (checkpoint.json(TOKENIZER_SETTINGS) or {}).get("model_max_length")
     if value is None or (isinstance(value, int | float) and value >= UNLIMITED):
         return 0
     where = f"{TOKENIZER_SETTINGS} of {checkpoint.name!r}"
-    return whole_number(value, where, "model_max_length", 1)
+    return whole_number(value, where, "model_max_length", least)
 
 
 def check_transformer(checkpoint: Checkpoint, task: str, output: str) -> None:
