@@ -123,8 +123,7 @@ def restore(
                 on_progress(done, taken.manifest.bytes)
             check_foreign_store(folder / STORE_COPY)
             appear(folder / STORE_COPY, folder / STORE_FILE)
-            with closing(Collection.open(folder, AT_REST)) as collection:
-                _verify(collection, taken.manifest)
+            _verify(folder, taken.manifest)
         except CorruptionError as error:
             reason = str(error).replace(f"{folder}/", "").replace(str(folder), str(source))
             raise CorruptionError(
@@ -146,17 +145,19 @@ def _take(taken: SnapshotFolder, name: str, target: Path) -> None:
         target.unlink(missing_ok=True)
 
 
-def _verify(collection: Collection, manifest: Manifest) -> None:
+def _verify(folder: Path, manifest: Manifest) -> None:
     """Compare every row with its checksum and every segment with the store; rebuild these."""
     try:
-        if len(collection) != manifest.documents:
-            raise CorruptionError(
-                f"its manifest says {manifest.documents} documents, and its store {len(collection)}"
-            )
-        report = check(collection)
-        if report.damaged and len(report.damaged) == len(report.problems):
-            collection.maintenance.rebuild(tuple(report.damaged))
+        with closing(Collection.open(folder, AT_REST)) as collection:
+            if len(collection) != manifest.documents:
+                raise CorruptionError(
+                    f"its manifest says {manifest.documents} documents, and its store "
+                    f"{len(collection)}"
+                )
             report = check(collection)
+            if report.damaged and len(report.damaged) == len(report.problems):
+                collection.maintenance.rebuild(tuple(report.damaged))
+                report = check(collection)
     except MALFORMED as error:
         raise CorruptionError(f"its store is malformed ({type(error).__name__})") from error
     if report.problems:
