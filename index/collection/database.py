@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from index.collection.commits import Commit, CommitsFile, check_commit, last_commit
-from index.collection.schema import APPLICATION_ID, SCHEMA, SETTINGS, VERSION
+from index.collection.schema import APPLICATION_ID, MIGRATED_VERSION, SCHEMA, SETTINGS, VERSION
 from index.collection.settings import read_setting, write_settings
 from index.collection.storage_errors import is_damaged, read_error, write_error
 from lsr.errors import CorruptionError, LsrError, NotFoundError, UsageError
@@ -21,7 +21,6 @@ from lsr.whole_folder import flush_file, flush_folder
 
 # VACUUM INTO, and read-only connections to a write-ahead log.
 OLDEST_SQLITE = (3, 27, 0)
-MIGRATED_VERSION = 2
 # Bytes of write-ahead log beyond which a write moves it into the file.
 LARGEST_LOG = 4 << 20
 log = logging.getLogger(__name__)

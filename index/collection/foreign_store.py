@@ -7,17 +7,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from index.collection.schema import APPLICATION_ID, SCHEMA, VERSION
+from index.collection.schema import APPLICATION_ID, SCHEMAS
 from lsr.errors import CorruptionError
 
 KINDS = {"TEXT": "text", "INTEGER": "integer", "BLOB": "blob"}
 
 
-def check_foreign_store(path: Path) -> None:
+def check_foreign_store(path: Path) -> int:
     """Look at the file before anything is asked of it, running nothing that it says.
 
     It may have no table, column, index, trigger or view but those of a store, and no value of
-    another type than its column's. A store of another format version is left to who opens it.
+    another type than its column's. A store of an unknown format version is left to who opens it.
+
+    Returns:
+        The format version that it says it has.
 
     Raises:
         CorruptionError: it is no such store, or damaged.
@@ -30,16 +33,17 @@ def check_foreign_store(path: Path) -> None:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if kind != APPLICATION_ID:
                 raise CorruptionError(f"the file {path.name} is no store of a collection")
-            if version == VERSION:
-                _check_schema(path, connection)
+            if version in SCHEMAS:
+                _check_schema(path, connection, SCHEMAS[version])
                 _check_types(path, connection)
+            return int(version)
     except sqlite3.DatabaseError as error:
         raise CorruptionError(f"the store {path.name} is damaged ({error})") from error
 
 
-def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
+def _check_schema(path: Path, connection: sqlite3.Connection, schema: str) -> None:
     with closing(sqlite3.connect(":memory:")) as model:
-        model.executescript(SCHEMA)
+        model.executescript(schema)
         expected = _objects(model)
     found = _objects(connection)
     if found != expected:
@@ -63,6 +67,8 @@ def _check_types(path: Path, connection: sqlite3.Connection) -> None:
             if declared:
                 null = "" if required else f" AND {column} IS NOT NULL"
                 wrong.append(f"typeof({column}) <> '{KINDS[declared]}'{null}")
+        if not wrong:
+            continue
         query = f"SELECT 1 FROM {table} WHERE {' OR '.join(wrong)} LIMIT 1"  # noqa: S608
         if connection.execute(query).fetchone():
             raise CorruptionError(f"the store {path.name} has a value of a wrong type in {table}")

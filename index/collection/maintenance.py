@@ -11,7 +11,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -148,7 +148,7 @@ class Maintenance:
         Raises nothing, for the write has succeeded whatever becomes of this.
         """
         with self._state:
-            if self._thread is not None or self._pauses:
+            if self._thread is not None or self._pauses or self._store.read_only:
                 return
             try:
                 if self._due():
@@ -172,8 +172,10 @@ class Maintenance:
         number of runs is the same as one filled by a single run.
 
         Raises:
+            UsageError: the collection may only be read.
             LsrError: a segment can't be written.
         """
+        self._store.check_writable()
         with self.exclusive():
             current = self._table.current()
             written = current.written
@@ -205,10 +207,13 @@ class Maintenance:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """No segment is built or removed inside, but by the caller; waits for other processes."""
+        """No segment is built or removed inside, but by the caller; waits for other processes.
+
+        Who may only read takes no lock, for that makes a file: segments may be replaced then.
+        """
         try:
             self._pause()
-            with self._lock.held(wait=True):
+            with nullcontext() if self._store.read_only else self._lock.held(wait=True):
                 yield
         finally:
             with self._state:

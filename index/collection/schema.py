@@ -62,6 +62,45 @@ CREATE TABLE tallies (
     total INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+# That of the release before, from which ``lsr migrate`` leads here.
+MIGRATED_VERSION = 2
+MIGRATED_SCHEMA = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE documents (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    digest BLOB NOT NULL
+);
+CREATE TABLE vectors (
+    field TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    terms BLOB,
+    weights BLOB NOT NULL,
+    PRIMARY KEY (field, sequence)
+) WITHOUT ROWID;
+CREATE TABLE tombstones (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence INTEGER NOT NULL UNIQUE
+);
+CREATE TABLE segments (
+    generation INTEGER PRIMARY KEY,
+    after INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    documents INTEGER NOT NULL,
+    deleted INTEGER NOT NULL
+);
+CREATE TABLE metadata (
+    key TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    value NOT NULL,
+    sequence INTEGER NOT NULL,
+    PRIMARY KEY (key, kind, value, sequence)
+) WITHOUT ROWID;
+"""
+SCHEMAS = {MIGRATED_VERSION: MIGRATED_SCHEMA, VERSION: SCHEMA}
 # Counters and the like, as of an empty store. ``commit`` and ``previous`` are the tokens of the
 # last two commits, ``written`` and ``deletions`` the largest numbers given to a document and a
 # tombstone, and ``documents`` counts the live ones.

@@ -26,7 +26,9 @@ from index.collection.collection import STORE_FILE, Collection
 from index.collection.database import appear
 from index.collection.foreign_store import check_foreign_store
 from index.collection.maintenance import MaintenanceConfig
+from index.collection.migration import migrate
 from index.collection.regular_file import open_plain
+from index.collection.schema import MIGRATED_VERSION
 from index.collection.segment import read_segment
 from index.collection.segment_table import SegmentEntry
 from index.collection.snapshot_files import (
@@ -121,9 +123,19 @@ def restore(
                 _take(taken, name, folder / name)
                 done += entry.bytes
                 on_progress(done, taken.manifest.bytes)
+<<<<<<< HEAD
             check_foreign_store(folder / STORE_COPY)
             appear(folder / STORE_COPY, folder / STORE_FILE)
             _verify(folder, taken.manifest)
+=======
+            if check_foreign_store(folder / STORE_COPY) == MIGRATED_VERSION:
+                (folder / STORE_COPY).rename(folder / STORE_FILE)
+                migrate(folder)
+            else:
+                appear(folder / STORE_COPY, folder / STORE_FILE)
+            with closing(Collection.open(folder, AT_REST)) as collection:
+                _verify(collection, taken.manifest)
+>>>>>>> store
         except CorruptionError as error:
             reason = str(error).replace(f"{folder}/", "").replace(str(folder), str(source))
             raise CorruptionError(

@@ -1,4 +1,4 @@
-"""The commands that keep a collection safe: snapshot, restore, check.
+"""The commands that keep a collection safe: snapshot, restore, check, migrate.
 
 Everything heavier than click is imported inside the command that needs it.
 """
@@ -115,6 +115,36 @@ def check_command(collection: Path, repair: bool, as_json: bool) -> None:
             f"store, digests, checksums, and {_count(report.weights, 'weight')} against the store"
         )
     sys.exit(1 if left else 0)
+
+
+@click.command("migrate")
+@click.argument("collection", type=click.Path(path_type=Path))
+@json_option
+def migrate_command(collection: Path, as_json: bool) -> None:
+    """Bring COLLECTION, written by the release before, to the format of this one.
+
+    Nothing is encoded again. The collection stays as it was until its copy is verified, and a run
+    that was interrupted goes on where it was.
+    """
+    from index.collection.migration import migrate
+    from index.collection.schema import VERSION
+    from service.commands import terminal
+
+    started = time.perf_counter()
+    with terminal.step_progress("migrating", as_json) as on_progress:
+        report = migrate(collection, on_progress)
+    seconds = time.perf_counter() - started
+    if as_json:
+        counts = {"from": report.version, "to": VERSION, "documents": report.documents}
+        counts |= {"segments": report.segments, "seconds": round(seconds, 3)}
+        terminal.print_json({"collection": str(collection), **counts})
+        return
+    terminal.out.print(
+        f"the collection {collection} went from format {report.version} to {VERSION} with "
+        f"{_count(report.documents, 'document')} and {_count(report.segments, 'segment')}, in "
+        f"{seconds:.1f} s",
+        markup=False,
+    )
 
 
 def _repairs(done: RepairReport) -> Iterator[str]:
