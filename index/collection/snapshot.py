@@ -123,19 +123,7 @@ def restore(
                 _take(taken, name, folder / name)
                 done += entry.bytes
                 on_progress(done, taken.manifest.bytes)
-<<<<<<< HEAD
-            check_foreign_store(folder / STORE_COPY)
-            appear(folder / STORE_COPY, folder / STORE_FILE)
             _verify(folder, taken.manifest)
-=======
-            if check_foreign_store(folder / STORE_COPY) == MIGRATED_VERSION:
-                (folder / STORE_COPY).rename(folder / STORE_FILE)
-                migrate(folder)
-            else:
-                appear(folder / STORE_COPY, folder / STORE_FILE)
-            with closing(Collection.open(folder, AT_REST)) as collection:
-                _verify(collection, taken.manifest)
->>>>>>> store
         except CorruptionError as error:
             reason = str(error).replace(f"{folder}/", "").replace(str(folder), str(source))
             raise CorruptionError(
@@ -158,8 +146,13 @@ def _take(taken: SnapshotFolder, name: str, target: Path) -> None:
 
 
 def _verify(folder: Path, manifest: Manifest) -> None:
-    """Compare every row with its checksum and every segment with the store; rebuild these."""
+    """Make a store of its copy; compare every row with its checksum, and rebuild bad segments."""
     try:
+        if check_foreign_store(folder / STORE_COPY) == MIGRATED_VERSION:
+            (folder / STORE_COPY).rename(folder / STORE_FILE)
+            migrate(folder)
+        else:
+            appear(folder / STORE_COPY, folder / STORE_FILE)
         with closing(Collection.open(folder, AT_REST)) as collection:
             if len(collection) != manifest.documents:
                 raise CorruptionError(
