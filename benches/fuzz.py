@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import logging
 import random
 import resource
@@ -38,11 +39,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benches")]
 
+from benches.machine import describe_machine, describe_versions
+
 CORPUS = ROOT / "tests" / "fuzz"
 TARGETS = ("segment", "manifest", "store", "ciff", "csr", "safetensors", "jsonl")
 LARGEST_INPUT = 1 << 16
 MEMORY_MB = 2048
 LONGEST_S = 20
+QUICK_S = 5
 Read = Callable[[bytes], None]
 
 
@@ -139,7 +143,9 @@ def main() -> None:
     """Fuzz every target for a while, print a line each, and exit with 1 if one found anything."""
     parser = argparse.ArgumentParser(description="Feed readers with mutated files.")
     parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], default=[])
+    parser.add_argument("--quick", action="store_true", help="5 seconds for each target")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--json", metavar="FILE", help="write a JSON object there; - for stdout")
     parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"))
     parser.add_argument("--here", choices=TARGETS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -149,8 +155,20 @@ def main() -> None:
     arguments.findings.mkdir(parents=True, exist_ok=True)
     rows = []
     for target in arguments.targets or TARGETS:
-        rows.append(fuzz(target, arguments.seconds, arguments.findings))
-        print("{target:12} {runs:>10} inputs, exit code {exit} {found}".format(**rows[-1]))
+        seconds = QUICK_S if arguments.quick else arguments.seconds
+        rows.append(fuzz(target, seconds, arguments.findings))
+        print(
+            "{target:12} {runs:>10} inputs, exit code {exit} {found}".format(**rows[-1]),
+            file=sys.stderr if arguments.json == "-" else sys.stdout,
+        )
+    if arguments.json:
+        result = {
+            "machine": describe_machine(),
+            "versions": describe_versions(["atheris", "safetensors", "protobuf"]),
+            "rows": rows,
+        }
+        text = json.dumps(result, indent=2)
+        print(text) if arguments.json == "-" else Path(arguments.json).write_text(text)
     if not any(row["exit"] for row in rows):
         shutil.rmtree(arguments.findings)
     sys.exit(1 if any(row["exit"] for row in rows) else 0)
