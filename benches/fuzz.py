@@ -36,12 +36,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benches")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benches.machine import describe_machine, describe_versions
 
-CORPUS = ROOT / "tests" / "fuzz"
+CORPUS = Path(__file__).resolve().parent.parent / "tests" / "fuzz"
 TARGETS = ("segment", "manifest", "store", "ciff", "csr", "safetensors", "jsonl")
 LARGEST_INPUT = 1 << 16
 MEMORY_MB = 2048
