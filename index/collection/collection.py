@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from index.collection.builder import Builder
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
-from index.collection.file_lock import FileLock
 from index.collection.filter_masks import FilterMasks
 from index.collection.maintenance import Maintenance, MaintenanceConfig
 from index.collection.segment import Segment, open_segment
@@ -26,6 +25,7 @@ from index.collection.storage_errors import is_full
 from index.collection.store import Store
 from index.collection.tail import Tail
 from index.collection.view import View
+from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
@@ -33,6 +33,7 @@ from lsr.errors import (
     CorruptionError,
     InputError,
     LockedError,
+    LsrError,
     StorageFullError,
     UsageError,
 )
@@ -40,6 +41,8 @@ from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
 
 STORE_FILE = "collection.sqlite"
+# Seconds that a writer waits for others.
+LONGEST_WAIT = 5.0
 Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
 log = logging.getLogger(__name__)
 
@@ -52,7 +55,8 @@ class Collection:
     number of processes may read, one at a time may write. Safe to use from several threads.
 
     ``fields`` has the fields and their encoders, ``store`` is the truth underneath, ``segments``
-    says which segments are current, and ``maintenance`` builds them.
+    says which segments are current, and ``maintenance`` builds them. ``write_failure`` is why the
+    last write through this handle failed, as on a full disk; None once one has succeeded.
     """
 
     def __init__(self, path: Path, store: Store, config: MaintenanceConfig | None = None) -> None:
@@ -69,9 +73,8 @@ class Collection:
         self._adopted: tuple[int, Segment] | None = None
         self._damaged: set[int] = set()
         self._refreshing = threading.Lock()
-        self._writer = FileLock(path / "writer.lock")
-        self._write_lock = threading.RLock()
-        self._lock_depth = 0
+        self._writer = WriterLock(path)
+        self.write_failure: LsrError | None = None
         self._pinned = threading.local()
 
     @classmethod
@@ -149,24 +152,23 @@ class Collection:
         return total.hexdigest()
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, wait: float | None = None) -> Iterator[None]:
         """Hold the writer lock; re-entrant within a thread.
 
+        Args:
+            wait: seconds to wait for other writers; None: a few.
+
         Raises:
-            LockedError: another process holds it.
+            LockedError: another thread or process has not let go of it by then.
             UsageError: the collection may only be read.
         """
         self.store.check_writable()
-        with self._write_lock, ExitStack() as stack:
-            if self._lock_depth == 0 and not stack.enter_context(self._writer.held(wait=False)):
+        with self._writer.held(LONGEST_WAIT if wait is None else wait) as held:
+            if not held:
                 raise LockedError(
                     f"{self._holder()} is writing to {self.path}; wait until it has finished"
                 )
-            self._lock_depth += 1
-            try:
-                yield
-            finally:
-                self._lock_depth -= 1
+            yield
 
     def upsert(self, documents: Sequence[Document], vectors: Vectors) -> list[bool]:
         """Write documents with a row of each field's vectors; all of them or none.
@@ -184,7 +186,7 @@ class Collection:
         for field in self.fields:
             if len(vectors.get(field.name, ())) != len(documents):
                 raise InputError(f"each document needs a vector for the field {field.name!r}")
-        with self.writing(), self.store.writing():
+        with self._transaction():
             replaced = self.store.remove(ids)
             sequence = self.store.append(documents)
             for field in self.fields:
@@ -199,19 +201,32 @@ class Collection:
 
     def delete(self, ids: Iterable[str]) -> set[str]:
         """Delete documents; returns the ids that were there."""
-        with self.writing(), self.store.writing():
+        with self._transaction():
             removed = self.store.remove(dict.fromkeys(ids))
         self.maintenance.wake()
         return removed
 
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""
-        with self.writing(), self.store.writing():
+        with self._transaction():
             live = self.store.live()
             found = live[self.store.matching(wanted, live)].tolist()
             removed = self.store.remove(self.store.ids(found).values())
         self.maintenance.wake()
         return removed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All writes inside or none, by the one writer."""
+        with self.writing():
+            try:
+                with self.store.writing():
+                    yield
+            except LsrError as error:
+                if not isinstance(error, InputError):
+                    self.write_failure = error
+                raise
+            self.write_failure = None
 
     def view(self) -> View:
         """The collection as of its last committed write."""

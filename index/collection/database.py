@@ -6,30 +6,36 @@ import logging
 import os
 import secrets
 import sqlite3
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from index.collection.commits import Commit, CommitsFile, check_commit, last_commit
+from index.collection.connection_pool import ThreadConnections
 from index.collection.schema import APPLICATION_ID, MIGRATED_VERSION, SCHEMA, SETTINGS, VERSION
 from index.collection.settings import read_setting, write_settings
 from index.collection.storage_errors import is_damaged, read_error, write_error
 from lsr.errors import CorruptionError, LsrError, NotFoundError, UsageError
 from lsr.whole_folder import flush_file, flush_folder
 
-# VACUUM INTO, and read-only connections to a write-ahead log.
-OLDEST_SQLITE = (3, 27, 0)
+# That has upserts, and reads a write-ahead log where it may not write.
+OLDEST_SQLITE = (3, 24, 0)
 # Bytes of write-ahead log beyond which a write moves it into the file.
 LARGEST_LOG = 4 << 20
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class _Connection(sqlite3.Connection):
+    # What ``_state_of`` said as it was opened, of one that holds only as long as that is so.
+    state: tuple[object, ...] | None = None
 
 
 class Database:
-    """One connection a thread; whoever may not write the files reads them and changes nothing.
+    """Its connections come from a bounded pool, one for each thread that uses it.
 
-    ``read_only`` tells so: no file is made or locked beside it then.
+    ``read_only`` tells that its files may not be written: then none is changed, made or locked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,24 +47,20 @@ class Database:
         self.path = path
         self.commits = CommitsFile.of(path)
         self.read_only = not (_may_write(path) and _may_write(path.parent))
-        self._local = threading.local()
+        self._connections = ThreadConnections(self._reader if self.read_only else self._writer)
         check_sqlite()
         # A connection that may write moves the log into the file as it closes: not before it is
         # known to be the file's own.
-        with closing(self._reader() if self.read_only else self._connect("mode=ro")) as connection:
+        first = self._reader() if self.read_only else self._connect("mode=ro")
+        with closing(first) as connection:
             self._check_format(connection)
             check_commit(connection, self.commits)
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None and self._is_outdated(connection):
-            self.close()
-            connection = None
-        if connection is None:
-            connection = self._reader() if self.read_only else self._connect("mode=rw")
-            self._local.connection = connection
+        """This thread's connection, until its transaction ends or it reads another store."""
+        while self._is_outdated(connection := self._connections.of_this_thread()):
+            self._connections.close()
         return connection
 
     @contextmanager
@@ -85,6 +87,7 @@ class Database:
                 connection.execute("COMMIT")
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self._connections.release()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -99,9 +102,22 @@ class Database:
         self.check_writable()
         connection = self.connection
         try:
+            with self._transaction(connection) as commit:
+                yield
+            try:
+                self.commits.write(commit)
+            except OSError as error:
+                # It is committed all the same. The next write begins by making up for this.
+                log.warning("the file %s can't be written: %s", self.commits.path, error)
+            self._checkpoint(connection)
+        finally:
+            self._connections.release()
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[Commit]:
+        try:
             connection.execute("BEGIN IMMEDIATE")
-            commit = self._begin_commit(connection)
-            yield
+            yield self._begin_commit(connection)
             connection.execute("COMMIT")
         except BaseException as error:
             if connection.in_transaction:
@@ -115,12 +131,6 @@ class Database:
             if isinstance(error, sqlite3.DatabaseError):
                 raise read_error(self.path, error) from error
             raise
-        try:
-            self.commits.write(commit)
-        except OSError as error:
-            # It is committed all the same. The next write begins by making up for this.
-            log.warning("the file %s can't be written: %s", self.commits.path, error)
-        self._checkpoint(connection)
 
     def check_writable(self) -> None:
         """Raise UsageError where the collection may only be read."""
@@ -131,11 +141,8 @@ class Database:
             )
 
     def close(self) -> None:
-        """Close this thread's connection; those of other threads close when the threads end."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            del self._local.connection
+        """Close the connections that no other thread is using."""
+        self._connections.close()
 
     def revision(self) -> int:
         """A number that grows with every committed write."""
@@ -161,6 +168,17 @@ class Database:
         """
         try:
             return self.connection.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise read_error(self.path, error) from error
+
+    def read(self, rows: Iterator[T]) -> Iterator[T]:
+        """Rows as they are read.
+
+        Raises:
+            CorruptionError: the file is damaged.
+        """
+        try:
+            yield from rows
         except sqlite3.Error as error:
             raise read_error(self.path, error) from error
 
@@ -206,17 +224,29 @@ class Database:
         except sqlite3.Error as error:
             log.warning("the log of %s stays as long as it is: %s", self.path, error)
 
-    def _connect(self, option: str) -> sqlite3.Connection:
+    def _connect(self, option: str) -> _Connection:
         uri = f"{self.path.resolve().as_uri()}?{option}"
         try:
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=60)
+            # The pool hands it from thread to thread, to one at a time.
+            connection = sqlite3.connect(
+                uri,
+                uri=True,
+                isolation_level=None,
+                timeout=60,
+                check_same_thread=False,
+                factory=_Connection,
+            )
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
         except sqlite3.OperationalError as error:
             raise self._not_opened(error) from error
-        except sqlite3.DatabaseError as error:
+        # Python can't decode what SQLite says of a schema with a damaged name.
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise CorruptionError(f"{self.path} is not a collection: {error}") from error
         return connection
+
+    def _writer(self) -> sqlite3.Connection:
+        return self._connect("mode=rw")
 
     def _reader(self) -> sqlite3.Connection:
         """A connection of who can't make the files that coordinate readers with a writer.
@@ -225,7 +255,6 @@ class Database:
         file can be read as one that never changes; ``connection`` looks whether that still holds.
         """
         journal, shared = _log_of(self.path), Path(f"{self.path}-shm")
-        self._local.state = None
         if journal.exists() and shared.exists():
             try:
                 return self._connect("mode=ro")
@@ -237,11 +266,13 @@ class Database:
                 f"the collection {self.path.parent} was not closed by who wrote it last, and to "
                 "read it so takes the right to write; open it once as its owner"
             )
-        self._local.state = _state_of(self.path)
-        return self._connect("immutable=1")
+        state = _state_of(self.path)
+        connection = self._connect("immutable=1")
+        connection.state = state
+        return connection
 
     def _is_outdated(self, connection: sqlite3.Connection) -> bool:
-        state = getattr(self._local, "state", None)
+        state = getattr(connection, "state", None)
         if state is None or connection.in_transaction:
             return False
         return bool(state != _state_of(self.path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,19 +27,16 @@ class FileLock:
         self.path = path
 
     @contextmanager
-    def held(self, wait: bool) -> Iterator[bool]:
-        """Hold the lock inside; yields False where it is taken and there is no waiting for it.
+    def held(self, wait: float) -> Iterator[bool]:
+        """Hold the lock inside; yields False where it isn't free within ``wait`` seconds.
 
         Raises:
             FileNotFoundError: the folder of the file is gone.
             LsrError: a link, or something else that is no plain file of its own, is in its place.
         """
-        # Imported here: reading, which takes no lock, starts sooner without it.
-        from filelock import lock_descriptor
-
         handle = self._open(os.O_RDWR | os.O_CREAT)
         try:
-            if not lock_descriptor(handle, blocking=wait, poll_interval=POLL_INTERVAL):
+            if not _locked(handle, wait):
                 yield False
                 return
             # A full disk may leave the holder unnamed; the lock holds all the same.
@@ -75,3 +73,15 @@ class FileLock:
 
     def _refusal(self, what: str) -> str:
         return f"the lock file {self.path} is {what}; remove it, and try again"
+
+
+def _locked(handle: int, wait: float) -> bool:
+    # Imported here: reading, which takes no lock, starts sooner without it.
+    from filelock import lock_descriptor
+
+    deadline = time.monotonic() + wait
+    while not lock_descriptor(handle, blocking=False):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_INTERVAL)
+    return True

@@ -213,7 +213,7 @@ class Maintenance:
         """
         try:
             self._pause()
-            with nullcontext() if self._store.read_only else self._lock.held(wait=True):
+            with nullcontext() if self._store.read_only else self._lock.held(wait=math.inf):
                 yield
         finally:
             with self._state:
@@ -250,7 +250,7 @@ class Maintenance:
                     self._state.wait_for(lambda: self._pauses, self.config.retry_seconds)
 
     def _build_next(self) -> bool:
-        with self._lock.held(wait=False) as locked:
+        with self._lock.held(wait=0) as locked:
             if locked and (found := next_build(self._table.current(), self.config)):
                 self._build(found)
         return locked

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import reduce
 from typing import Any, TypeVar
 from zlib import crc32
@@ -55,21 +56,31 @@ def remove_metadata(
 
 def remove_unread_metadata(connection: sqlite3.Connection, sequence: Iterable[int]) -> None:
     """Take out what is stored of sequence numbers whose metadata can't be read any more."""
-    for marks, part in in_lists(list(sequence)):
-        found = connection.execute(
-            f"SELECT key, kind, value, sequence FROM metadata WHERE sequence IN {marks}",  # noqa: S608
-            part,
-        )
-        _remove(connection, found.fetchall())
+    _remove(connection, rows_of(connection, sequence))
 
 
 def rebuild_metadata(
-    connection: sqlite3.Connection, documents: Iterable[tuple[int, Mapping[str, Any]]]
+    connection: sqlite3.Connection,
+    documents: Iterable[tuple[int, Mapping[str, Any]]],
+    kept: Iterable[Row] = (),
 ) -> None:
-    """Make the table anew."""
+    """Make the table anew, of documents, and of rows of those whose own metadata can't be read."""
+    rows = list(kept)
     connection.execute("DELETE FROM metadata")
     connection.execute("DELETE FROM tallies")
+    connection.executemany("INSERT INTO metadata VALUES (?, ?, ?, ?)", rows)
+    _tally(connection, rows, 1)
     append_metadata(connection, documents)
+
+
+def rows_of(connection: sqlite3.Connection, sequence: Iterable[int]) -> list[Row]:
+    """What the table has of some sequence numbers, as far as it can be read."""
+    found: list[Row] = []
+    for marks, part in in_lists(list(sequence)):
+        query = f"SELECT key, kind, value, sequence FROM metadata WHERE sequence IN {marks}"  # noqa: S608
+        with suppress(sqlite3.DatabaseError):
+            found.extend(connection.execute(query, part))
+    return found
 
 
 def _remove(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:

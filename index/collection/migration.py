@@ -75,7 +75,7 @@ def migrate(folder: Path, on_progress: Progress = lambda done, total: None) -> M
     with ExitStack() as stack:
         version = _version(path)
         for name in ("writer.lock", "maintenance.lock"):
-            if not stack.enter_context(FileLock(folder / name).held(wait=False)):
+            if not stack.enter_context(FileLock(folder / name).held(wait=0)):
                 raise LockedError(f"another process is writing to {folder}; stop it first")
         if version == MIGRATED_VERSION:
             try:

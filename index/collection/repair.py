@@ -9,21 +9,21 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from index.collection.check import CheckReport, check
 from index.collection.collection import STORE_FILE, Collection
 from index.collection.commits import Commit, CommitsError, CommitsFile, last_commit
+from index.collection.database import create
 from index.collection.field import Field
 from index.collection.file_lock import FileLock
-from index.collection.metadata import rebuild_metadata
 from index.collection.rows import append_vectors
+from index.collection.salvage import make_metadata, salvage
 from index.collection.segment import Segment, open_segment
 from index.collection.store import Store
 from index.engines.posting_list import half
@@ -81,7 +81,8 @@ def repair(
                 _remove_strays(collection.store, name, strays)
                 done.tables += 1
             if not report.metadata:
-                rebuild_metadata(collection.store.connection, _all_metadata(collection.store))
+                connection = collection.store.connection
+                make_metadata(connection, connection)
                 done.tables += 1
         if not report.tables:
             _forget_segments(collection, done)
@@ -116,7 +117,7 @@ def accept_commits(folder: Path, done: RepairReport) -> str | None:
         problem = str(error)
     else:
         return None
-    with FileLock(folder / "writer.lock").held(wait=False) as locked:
+    with FileLock(folder / "writer.lock").held(wait=0) as locked:
         if not locked:
             raise LockedError(f"another process is writing to {folder}; stop it first")
         newest: Commit | None = None
@@ -152,15 +153,15 @@ def _commit_in(path: Path, option: str) -> Commit | None:
 
 
 def _rebuild_file(store: Store, done: RepairReport) -> bool:
-    """Write all tables into a new file, their indexes anew, and copy it over the old in one step.
+    """Write all tables into a new file, row by row, and copy it over the old one in one step.
 
-    Nothing is changed where a table can't be read to its end or would come out shorter.
+    Nothing is changed where documents would be missing.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=".repair.", dir=store.path.parent) as place:
             copy = Path(place, "store.sqlite")
-            store.connection.execute("VACUUM INTO ?", (str(copy),))
-            with closing(sqlite3.connect(copy)) as rebuilt:
+            with closing(create(copy, {})) as rebuilt:
+                salvage(store.connection, rebuilt, store.fields)
                 (count,) = rebuilt.execute("SELECT COUNT(*) FROM documents").fetchone()
                 if count != store.count():
                     done.said.append(
@@ -257,13 +258,6 @@ def _remove_strays(store: Store, field: str, numbers: Sequence[int]) -> None:
         "DELETE FROM vectors WHERE field = ? AND sequence = ?",
         [(field, number) for number in numbers],
     )
-
-
-def _all_metadata(store: Store) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    numbers = store.live().tolist()
-    for start in range(0, len(numbers), ROWS_AT_A_TIME):
-        documents = store.sound_documents(numbers[start : start + ROWS_AT_A_TIME])
-        yield from ((number, document.metadata) for number, document in documents.items())
 
 
 def _forget_segments(collection: Collection, done: RepairReport) -> None:

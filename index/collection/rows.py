@@ -127,7 +127,8 @@ def id_rows(
         f"SELECT {ID_COLUMNS} FROM documents WHERE {condition}",  # noqa: S608
         parameters,
     )
-    return (IdRow(*row) for row in rows)
+    for row in rows:
+        yield IdRow(*row)
 
 
 def document_rows(
@@ -138,7 +139,8 @@ def document_rows(
         f"SELECT {DOCUMENT_COLUMNS} FROM documents WHERE {condition}",  # noqa: S608
         parameters,
     )
-    return (DocumentRow(IdRow(*row[:4]), *row[4:]) for row in rows)
+    for row in rows:
+        yield DocumentRow(IdRow(*row[:4]), *row[4:])
 
 
 def vector_rows(
@@ -150,4 +152,5 @@ def vector_rows(
         f"WHERE field = ? AND {condition}",
         (field, *parameters),
     )
-    return (VectorRow(*row) for row in rows)
+    for row in rows:
+        yield VectorRow(*row)

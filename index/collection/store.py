@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from index.collection.rows import (
     vector_rows,
 )
 from index.collection.schema import LAST, row_checksum
+from index.collection.storage_errors import read_error
 from index.engines.posting_list import half
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
@@ -43,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class Store(Database):
-    """Documents, their vectors and settings.
+    """Documents, their vectors and settings; for any number of threads.
 
     Every upsert appends under a new sequence number and removes the old row, so a sequence
     number stands for one version of one document for ever. Rows are verified by their checksums
@@ -172,19 +174,44 @@ class Store(Database):
         return set(found)
 
     def sequences(self, ids: Sequence[str]) -> dict[str, int]:
-        """Sequence number of each id that is there."""
+        """Sequence number of each id that is there.
+
+        Raises:
+            CorruptionError: the index of ids is damaged where one would be that isn't there.
+        """
+        found = self._sequences(ids)
+        for identifier in ids:
+            if identifier not in found:
+                self._check_absent(identifier)
+        return found
+
+    def _sequences(self, ids: Sequence[str]) -> dict[str, int]:
         found = {}
         for marks, part in in_lists(ids):
             for row in self._id_rows(f"id IN {marks}", part):
                 found[row.id.decode()] = row.sequence
         return found
 
+    def _check_absent(self, identifier: str) -> None:
+        """An entry that is damaged stands where the id was, so it is next to where it is missed."""
+        for beside, order in (("<", "DESC"), (">", "ASC")):
+            entries = self.rows(
+                f"SELECT CAST(id AS BLOB), sequence FROM documents WHERE id {beside} ? "  # noqa: S608
+                f"ORDER BY id {order} LIMIT 1",
+                identifier,
+            )
+            for entry, sequence in entries:
+                query = "SELECT CAST(id AS BLOB) FROM documents WHERE sequence = ?"
+                held = self.value(query, sequence)
+                if held != entry:
+                    raise CorruptionError(self._damage("index of ids"))
+
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Digest of each id that is there; empty where its text or a vector is damaged.
 
         So what is damaged is not taken for what was written, and is written again.
         """
-        identifiers = {number: identifier for identifier, number in self.sequences(ids).items()}
+        identifiers = {number: identifier for identifier, number in self._sequences(ids).items()}
         numbers = list(identifiers)
         rows = self.document_rows(numbers)
         sound = {row.head.sequence: row.head.digest for row in rows if row.is_sound()}
@@ -252,11 +279,14 @@ class Store(Database):
                 for each key, for it takes a read of them all.
         """
         new = [key for key in keys_of(wanted) if key not in self._sound_keys]
-        for key in new:
-            if not has_sound_values(self.connection, key):
-                raise CorruptionError(self._damage(f"table of the metadata key {key!r}"))
-        self._sound_keys.update(new)
-        return matching(self.connection, wanted, sequence)
+        try:
+            for key in new:
+                if not has_sound_values(self.connection, key):
+                    raise CorruptionError(self._damage(f"table of the metadata key {key!r}"))
+            self._sound_keys.update(new)
+            return matching(self.connection, wanted, sequence)
+        except sqlite3.Error as error:
+            raise read_error(self.path, error) from error
 
     def sparse_vectors(self, field: Field, after: int = 0, until: int = LAST) -> SparseBatch:
         """Stored vectors of the documents that ``live`` names, in its order."""
@@ -306,13 +336,13 @@ class Store(Database):
     def document_rows(self, sequence: Sequence[int]) -> Iterator[DocumentRow]:
         """The row of each sequence number that is live, damaged or not."""
         for marks, part in in_lists(sequence):
-            yield from document_rows(self.connection, f"sequence IN {marks}", part)
+            yield from self.read(document_rows(self.connection, f"sequence IN {marks}", part))
 
     def damaged_vectors(self, field: Field) -> tuple[list[int], list[int]]:
         """Live documents whose vector is damaged or missing, and numbers of rows without one."""
         left = set(self.live().tolist())
         strays = []
-        for row in vector_rows(self.connection, field.name, "TRUE", ()):
+        for row in self.read(vector_rows(self.connection, field.name, "TRUE", ())):
             if row.sequence not in left:
                 strays.append(row.sequence)
             elif row.is_sound(field.name):
@@ -326,12 +356,8 @@ class Store(Database):
 
     def _vectors(self, field: Field, after: int, until: int) -> Iterator[VectorRow]:
         """The rows of the documents that ``live`` names, one each, in its order."""
-        rows = vector_rows(
-            self.connection,
-            field.name,
-            "sequence > ? AND sequence <= ? ORDER BY sequence",
-            (after, until),
-        )
+        condition = "sequence > ? AND sequence <= ? ORDER BY sequence"
+        rows = self.read(vector_rows(self.connection, field.name, condition, (after, until)))
         for number in self.live(after, until).tolist():
             row = next(rows, None)
             if row is None or row.sequence != number or not row.is_sound(field.name):
@@ -342,10 +368,11 @@ class Store(Database):
 
     def _vector_rows(self, field: Field, sequence: Sequence[int]) -> Iterator[VectorRow]:
         for marks, part in in_lists(sequence):
-            yield from vector_rows(self.connection, field.name, f"sequence IN {marks}", part)
+            condition = f"sequence IN {marks}"
+            yield from self.read(vector_rows(self.connection, field.name, condition, part))
 
     def _id_rows(self, condition: str, parameters: Sequence[object] = ()) -> Iterator[IdRow]:
-        for row in id_rows(self.connection, condition, parameters):
+        for row in self.read(id_rows(self.connection, condition, parameters)):
             if not row.is_sound():
                 raise CorruptionError(self._damage(f"id of the document {row.name}"))
             yield row

@@ -135,9 +135,11 @@ def migrate_command(collection: Path, as_json: bool) -> None:
         report = migrate(collection, on_progress)
     seconds = time.perf_counter() - started
     if as_json:
-        counts = {"from": report.version, "to": VERSION, "documents": report.documents}
-        counts |= {"segments": report.segments, "seconds": round(seconds, 3)}
-        terminal.print_json({"collection": str(collection), **counts})
+        versions = {"from": report.version, "to": VERSION}
+        counts = {"documents": report.documents, "segments": report.segments}
+        terminal.print_json(
+            {"collection": str(collection), **versions, **counts, "seconds": round(seconds, 3)}
+        )
         return
     terminal.out.print(
         f"the collection {collection} went from format {report.version} to {VERSION} with "
