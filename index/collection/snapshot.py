@@ -39,7 +39,7 @@ from index.collection.snapshot_files import (
     describe_file,
 )
 from index.collection.storage_errors import write_error
-from lsr.errors import CorruptionError, UsageError
+from lsr.errors import CorruptionError, NotFoundError, UsageError
 from lsr.whole_folder import appearing, flush_folder
 
 PAGES_AT_A_TIME = 1024
@@ -163,6 +163,11 @@ def _verify(folder: Path, manifest: Manifest) -> None:
             if report.damaged and len(report.damaged) == len(report.problems):
                 collection.maintenance.rebuild(tuple(report.damaged))
                 report = check(collection)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"term counts can't be compared with their store without their encoder: {error}; "
+            "nothing was restored"
+        ) from error
     except MALFORMED as error:
         raise CorruptionError(f"its store is malformed ({type(error).__name__})") from error
     if report.problems:
