@@ -15,10 +15,10 @@ from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.errors import CorruptionError, EncoderMismatchError
+from lsr.vectors.source import LARGEST_VOCABULARY
 from lsr.vocabulary import Vocabulary
 
 SPARSE, DENSE, BM25 = "sparse", "dense", "bm25"
-LARGEST_SIZE = 2**31 - 1  # terms are int32
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _is_possible(field: Field) -> bool:
         all(isinstance(text, str) for text in texts)
         and field.kind in ("sparse", "dense")
         and type(field.size) is int
-        and 0 < field.size <= LARGEST_SIZE
+        and 0 <= field.size <= LARGEST_VOCABULARY
         and isinstance(field.counts, bool)
     )
 
