@@ -26,6 +26,14 @@ from lsr.sparse import SparseBatch
 
 ROWS_AT_A_TIME = 10_000
 LAST_RESORT = "restore a snapshot, or index again"
+# Settings that count numbers given, and the largest that is in use.
+COUNTERS = {
+    "written": "SELECT MAX((SELECT IFNULL(MAX(sequence), 0) FROM documents), "
+    "(SELECT IFNULL(MAX(sequence), 0) FROM tombstones), "
+    "(SELECT IFNULL(MAX(last), 0) FROM segments))",
+    "deletions": "SELECT MAX(number) FROM tombstones",
+    "generation": "SELECT MAX(generation) FROM segments",
+}
 Progress = Callable[[int, int], None]
 
 
@@ -101,7 +109,7 @@ def _look(problems: Iterator[str], report: CheckReport) -> None:
     except CorruptionError as error:
         report.problems.append(str(error))
         report.structure = False
-    except (sqlite3.Error, ValueError, TypeError) as error:
+    except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
         report.problems.append(f"the store can't be read ({error}); {LAST_RESORT}")
         report.structure = False
 
@@ -177,9 +185,18 @@ def _table_problems(collection: Collection, report: CheckReport) -> Iterator[str
                     f"{_mend(collection)}"
                 )
         json.loads(collection.store.setting("average_lengths"))
+        yield from _counter_problems(collection.store)
     except CorruptionError as error:
         report.tables = False
         yield str(error)
+
+
+def _counter_problems(store: Store) -> Iterator[str]:
+    """Numbers that are in use, and would be given again."""
+    for name, query in COUNTERS.items():
+        given, used = store.setting(name), store.value(query) or 0
+        if type(given) is not int or given < used:
+            yield f"the setting {name!r} is {given!r} where {used} is in use; {LAST_RESORT}"
 
 
 def _vector_problems(collection: Collection, field: Field, report: CheckReport) -> Iterator[str]:

@@ -97,7 +97,7 @@ class Collection:
             return cls(path, Store.create(path / STORE_FILE, fields, vocabulary), config)
         except (OSError, sqlite3.OperationalError) as error:
             sentence = f"no collection can be created at {path}: {error}"
-            raise (StorageFullError if is_full(error) else UsageError)(sentence) from error
+            raise (StorageFullError if is_full(error, path) else UsageError)(sentence) from error
 
     @classmethod
     def open(cls, path: Path, config: MaintenanceConfig | None = None) -> Collection:

@@ -324,5 +324,6 @@ class Maintenance:
         kept = {self.path(entry.generation) for entry in self._table.current().segments}
         for path in self.segments.iterdir():
             if path not in kept:
-                with suppress(FileNotFoundError):
+                # Gone already, or a folder that someone put there.
+                with suppress(OSError):
                     path.unlink()
