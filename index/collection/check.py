@@ -108,7 +108,7 @@ def _look(problems: Iterator[str], report: CheckReport) -> None:
     except CorruptionError as error:
         report.problems.append(str(error))
         report.structure = False
-    except (sqlite3.Error, ValueError, TypeError) as error:
+    except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
         report.problems.append(f"the store can't be read ({error}); {LAST_RESORT}")
         report.structure = False
 

@@ -12,13 +12,13 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
-from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.encoder import SparseEncoder, split_name
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.errors import CorruptionError, EncoderMismatchError
+from lsr.vectors.source import LARGEST_VOCABULARY
 from lsr.vocabulary import Vocabulary
 
 SPARSE, DENSE, BM25 = "sparse", "dense", "bm25"
-LARGEST_SIZE = 2**31 - 1  # terms are int32
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +152,11 @@ def _is_possible(field: Field) -> bool:
         all(isinstance(text, str) for text in texts)
         and field.kind in ("sparse", "dense")
         and type(field.size) is int
-        and 0 < field.size <= LARGEST_SIZE
+        and 0 <= field.size <= LARGEST_VOCABULARY
         and isinstance(field.counts, bool)
     )
 
 
 def _bm25_beside(encoder: SparseEncoder) -> SparseEncoder:
-    _, colon, model = encoder.name.split(",")[0].partition(":")
+    _, colon, model = split_name(encoder.name)[0].partition(":")
     return Bm25Encoder(Bm25Config(), Checkpoint.resolve(model) if colon else None)

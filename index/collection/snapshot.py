@@ -39,6 +39,7 @@ from index.collection.snapshot_files import (
     describe_file,
 )
 from index.collection.storage_errors import write_error
+from lsr.encoders.imported import IMPORTED
 from lsr.errors import CorruptionError, NotFoundError, UsageError
 from lsr.whole_folder import appearing, flush_folder
 
@@ -159,6 +160,9 @@ def _verify(folder: Path, manifest: Manifest) -> None:
                     f"its manifest says {manifest.documents} documents, and its store "
                     f"{len(collection)}"
                 )
+            for field in collection.fields:
+                if field.encoder == IMPORTED and len(collection.store.tokens()) != field.size:
+                    raise CorruptionError(f"its vocabulary has not the {field.size} terms it needs")
             report = check(collection)
             if report.damaged and len(report.damaged) == len(report.problems):
                 collection.maintenance.rebuild(tuple(report.damaged))

@@ -3,19 +3,24 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict
 
 import pytest
 
 from benches.crash import CONFIG, DENSE, SPARSE, upsert
 from index.collection.check import check
 from index.collection.collection import Collection
+from index.collection.field import Field
+from index.collection.schema import text_checksum
 from index.collection.settings import write_settings
 from index.collection.snapshot import restore, snapshot
 from index.indexing import upsert_documents
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
+from lsr.encoders.imported import IMPORTED
 from lsr.errors import CorruptionError, NotFoundError, UsageError
+from lsr.vocabulary import Vocabulary
 
 TEXTS = {"a": "apple plum", "b": "apple apple banana", "c": "plum"}
 
@@ -248,6 +253,9 @@ def test_a_store_that_is_other_than_a_store_is_made_is_refused(taken, tmp_path, 
         ("fields", "{}"),
         ("fields", '[{"name": 1}]'),
         ("fields", "[]"),
+        ("fields", json.dumps([asdict(Field("sparse", "sparse", "x", "x", 2**24 + 1))])),
+        ("fields", json.dumps([asdict(Field("sparse", "sparse", "x", "x", 2**64))])),
+        ("fields", json.dumps([asdict(Field("sparse", "other", "x", "x", 3))])),
         ("fields", json.dumps([{"name": "sparse", "kind": "sparse", "encoder": "bm25"}])),
         ("average_lengths", "[" * 100_000),
         ("average_lengths", "[]"),
@@ -263,6 +271,37 @@ def test_a_setting_that_no_release_writes_is_refused(taken, tmp_path, name, valu
         write_settings(connection, {name: value})
     vouch_for(taken[1])
     with pytest.raises(CorruptionError, match=r"snapshot .* can't be restored: .*; nothing was"):
+        restore(taken[1], tmp_path / "restored")
+    assert not (tmp_path / "restored").exists()
+
+
+@pytest.mark.parametrize(
+    "tokens", ['["a"]', '["a", 1]', "{", "[" * 100_000, '{"a": 1, "b": 2}', "3"]
+)
+def test_a_vocabulary_that_is_none_is_refused(tmp_path, tokens):
+    fields = [Field("sparse", "sparse", IMPORTED, "x", 2)]
+    vocabulary = Vocabulary.from_tokens(["a", "b"])
+    with closing(Collection.create(tmp_path / "c", fields, vocabulary=vocabulary)) as collection:
+        snapshot(collection, tmp_path / "taken")
+    restore(tmp_path / "taken", tmp_path / "restored")
+    with closing(sqlite3.connect(tmp_path / "taken" / "snapshot.sqlite")) as connection, connection:
+        write_settings(connection, {"vocabulary": tokens})
+    vouch_for(tmp_path / "taken")
+    with pytest.raises(CorruptionError, match=r"can't be restored: .*vocabulary"):
+        restore(tmp_path / "taken", tmp_path / "again")
+
+
+def test_metadata_that_is_too_deep_is_refused(taken, tmp_path):
+    deep = b"{" + b'"a":{' * 50_000 + b"}" * 50_001
+    checksum = text_checksum(2, b"", b"text", deep)
+    with closing(sqlite3.connect(taken[1] / "snapshot.sqlite")) as connection, connection:
+        connection.execute(
+            "UPDATE documents SET title = '', text = 'text', metadata = ?, checksum = ? "
+            "WHERE sequence = 2",
+            (deep.decode(), checksum),
+        )
+    vouch_for(taken[1])
+    with pytest.raises(CorruptionError, match=r"can't be restored: .*; nothing was"):
         restore(taken[1], tmp_path / "restored")
     assert not (tmp_path / "restored").exists()
 
