@@ -39,6 +39,7 @@ from lsr.errors import (
 )
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
+from lsr.whole_folder import flush_folder
 
 STORE_FILE = "collection.sqlite"
 # Seconds that a writer waits for others.
@@ -94,6 +95,7 @@ class Collection:
             raise UsageError(f"{path} holds a collection already; open it or give another path")
         try:
             (path / "segments").mkdir(parents=True, exist_ok=True)
+            flush_folder(path.parent)
             return cls(path, Store.create(path / STORE_FILE, fields, vocabulary), config)
         except (OSError, sqlite3.OperationalError) as error:
             sentence = f"no collection can be created at {path}: {error}"
