@@ -12,7 +12,7 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
-from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.encoder import SparseEncoder, split_name
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.errors import CorruptionError, EncoderMismatchError
 from lsr.vectors.source import LARGEST_VOCABULARY
@@ -158,5 +158,5 @@ def _is_possible(field: Field) -> bool:
 
 
 def _bm25_beside(encoder: SparseEncoder) -> SparseEncoder:
-    _, colon, model = encoder.name.split(",")[0].partition(":")
+    _, colon, model = split_name(encoder.name)[0].partition(":")
     return Bm25Encoder(Bm25Config(), Checkpoint.resolve(model) if colon else None)
