@@ -361,10 +361,7 @@ class Store(Database):
         except (ValueError, TypeError, RecursionError):
             whole = False
         if not whole:
-            raise CorruptionError(
-                f"the vocabulary of the collection {self.path.parent} is malformed; restore a "
-                "snapshot, or import again"
-            )
+            raise CorruptionError(f"the vocabulary of {self.path} is malformed; import again")
         return tokens
 
     def _vectors(self, field: Field, after: int, until: int) -> Iterator[VectorRow]:
