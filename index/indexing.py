@@ -39,13 +39,16 @@ class IndexReport:
 
     ``taken`` items were read from the source, and of these ``read`` are done with. ``tokens`` is
     how many the encoders went through. ``health`` is of each sparse field that an encoder model
-    fills, once a thousand documents have been encoded or the run has ended.
+    fills, once a thousand documents have been encoded or the run has ended. ``deleted`` and
+    ``not_deleted`` are of ``sync_documents``: how many documents were deleted, or why none was.
     """
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     rejected: int = 0
+    deleted: int = 0
+    not_deleted: str = ""
     taken: int = 0
     tokens: int = 0
     health: dict[str, Health] = dataclasses.field(default_factory=dict)

@@ -128,9 +128,7 @@ def check_unicode(text: str, name: str) -> str:
 
 def _identifier(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InputError(
-            f"the document has the id {kind_of(value)}; give a string or an integer"
-        )
+        raise InputError(f"the document has the id {kind_of(value)}; give a string or an integer")
     identifier = check_unicode(str(value), "id")
     if len(identifier.encode()) > LONGEST_ID:
         raise InputError(f"the id is longer than {LONGEST_ID} bytes; give a shorter one")

@@ -93,6 +93,8 @@ USUAL = FieldNames()
 
 def _first(members: Mapping[str, Any], names: Sequence[str]) -> str | None:
     """The member that has the first of some names, in any case of letters."""
+    if names[0] in members:
+        return names[0]
     lower = {key.lower(): key for key in reversed(list(members)) if isinstance(key, str)}
     return next((lower[name] for name in names if name in lower), None)
 

@@ -222,6 +222,8 @@ def print_index_report(report: IndexReport, total: int, target: str) -> None:
         parts.append(f"{report.unchanged:,} unchanged")
     if report.rejected:
         parts.append(f"{report.rejected:,} rejected")
+    if report.deleted:
+        parts.append(f"{report.deleted:,} deleted")
     out.print(
         f"{', '.join(parts)} in {report.seconds:.1f} s; {target} holds {total:,} documents",
         markup=False,
@@ -236,6 +238,7 @@ def index_json(report: IndexReport, total: int, target: str) -> dict[str, Any]:
         "documents": total,
         **counts,
         "rejected": report.rejected,
+        "deleted": report.deleted,
         "seconds": round(report.seconds, 3),
         "tokens": report.tokens,
         "health": {name: asdict(health) for name, health in report.health.items()},

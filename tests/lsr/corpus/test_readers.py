@@ -278,7 +278,10 @@ def test_unreadable_text_files_are_items(tmp_path, content):
         content = bytearray(gzip.compress(jsonl(MANY)))
         content[20:60] = bytes(40)
     write(tmp_path / "a.txt", b"good")
-    bad = write(tmp_path / ("b.txt" if content and content.startswith(b"caf") else "b.txt.gz"), bytes(content))
+    bad = write(
+        tmp_path / ("b.txt" if content and content.startswith(b"caf") else "b.txt.gz"),
+        bytes(content),
+    )
     good, item = read(tmp_path)
     assert good.document.text == "good"
     if content:
