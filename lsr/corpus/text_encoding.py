@@ -49,39 +49,42 @@ def encoding_of(head: bytes) -> tuple[str, int]:
     return "utf-8", 0
 
 
-def decode_text(data: bytes, declared: str | None = None) -> Decoded:
+def decode_text(data: bytes, declared: str | None = None, old: bool = True) -> Decoded:
     """The text of a whole file.
 
     Args:
         data: its bytes.
         declared: the encoding that it says it is in; a mark at its beginning says so louder.
+        old: whether what is no UTF-8 is taken for an older encoding.
 
     Raises:
         InputError: it is no text.
     """
     encoding, mark = encoding_of(data[:4])
-    if encoding == "utf-8" and not mark and declared and _is_text_encoding(declared):
+    if encoding == "utf-8" and not mark and declared and _is_known(declared):
         encoding = declared
     try:
         decoded = Decoded(data[mark:].decode(encoding), encoding)
     except UnicodeDecodeError as error:
-        if mark or encoding.startswith("utf-16"):
+        if mark or encoding.startswith("utf-16") or not old:
             raise InputError(f"it is no {encoding} at byte {error.start}") from None
-        decoded = Decoded(data.decode(FALLBACK, errors="replace"), FALLBACK)
+        older = FALLBACK if "utf" in encoding.lower() else encoding
+        decoded = Decoded(data.decode(older, errors="replace"), older)
         if NO_TEXT.search(decoded.text):
             raise InputError(
-                "it is no text: neither UTF-8 nor without control characters"
+                "it is no text: neither UTF-8 nor free of control characters"
             ) from None
     if "\0" in decoded.text:
         raise InputError("it is no text: it holds zero bytes")
     return decoded
 
 
-def _is_text_encoding(name: str) -> bool:
+def _is_known(encoding: str) -> bool:
     try:
-        return bool(codecs.lookup(name)._is_text_encoding)
+        b"".decode(encoding)
     except (LookupError, ValueError):
         return False
+    return True
 
 
 def as_utf8(stream: BinaryIO) -> io.BufferedReader:

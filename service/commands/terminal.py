@@ -245,6 +245,16 @@ def index_json(report: IndexReport, total: int, target: str) -> dict[str, Any]:
     }
 
 
+def print_deleted(
+    deleted: int, missing: Sequence[str], dry_run: bool, total: int, target: str
+) -> None:
+    """What was deleted or would be, in one line; each id that is not there on standard error."""
+    for identifier in missing:
+        err.print(f"there is no document {identifier!r}", markup=False)
+    what = f"{deleted:,} documents {'would be ' if dry_run else ''}deleted"
+    out.print(f"{what}; {target} holds {total:,} documents", markup=False)
+
+
 def print_encode_report(report: EncodeReport, target: str, notes: Sequence[str]) -> None:
     """What a run that wrote vectors did, in one line, and one for each note on the file."""
     written = report.encoded + report.kept

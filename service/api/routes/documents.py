@@ -6,15 +6,17 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from lsr.errors import NotFoundError
+from index.patching import patch_document
+from lsr.errors import InputError, NotFoundError
 from service.api.bulk import bulk_upsert
 from service.api.dependencies import IndexName, LargestBody, ServedIndexes
 from service.api.errors import ERRORS
-from service.api.schemas.requests import DeleteBody
+from service.api.schemas.requests import DeleteBody, PatchBody
 from service.api.schemas.responses import (
     BulkAnswer,
     DeleteAnswer,
     DocumentAnswer,
+    PatchAnswer,
     payload_json,
 )
 
@@ -64,6 +66,15 @@ def get(index: IndexName, id: str, indexes: ServedIndexes) -> DocumentAnswer:  #
     if document is None:
         raise NotFoundError(f"the index {index!r} has no document {id!r}")
     return {"id": document.id, **payload_json(document)}
+
+
+@router.patch("/{id:path}", responses=ERRORS)
+def patch(index: IndexName, id: str, body: PatchBody, indexes: ServedIndexes) -> PatchAnswer:  # noqa: A002
+    """Change a part of a document; metadata alone is changed without encoding."""
+    outcome = patch_document(indexes[index], id, body.to_patch())
+    if outcome.status not in ("updated", "unchanged"):
+        raise InputError(outcome.reason)
+    return {"id": id, "result": outcome.status}
 
 
 @router.delete("/{id:path}", responses=ERRORS)
