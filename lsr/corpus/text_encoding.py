@@ -81,7 +81,7 @@ def decode_text(data: bytes, declared: str | None = None, old: bool = True) -> D
 
 def _is_known(encoding: str) -> bool:
     try:
-        b"".decode(encoding)
+        b"x".decode(encoding)
     except (LookupError, ValueError):
         return False
     return True

@@ -52,15 +52,17 @@ def read_csv(
         number = begin + rows.line_num + 1
         try:
             row = next(rows, None)
+            reason = text.cut()
         except csv.Error as error:
-            yield Item(name, number, None, f"no row of a table: {error}")
-            continue
+            reason = text.cut() or f"no row of a table: {error}"
         except UNREADABLE as error:
             yield Item(name, number, None, f"the file can't be read further: {error}")
             return
-        if row is None:
+        if reason:
+            yield Item(name, number, None, reason)
+        elif row is None:
             return
-        if any(cell.strip() for cell in row):
+        elif any(cell.strip() for cell in row):
             yield item_of(name, number, partial(_record, table, row), table.names)
 
 
@@ -99,14 +101,24 @@ class _Lines:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._cut = False
         self.number = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self._stream.readline(files.LONGEST_LINE)
+        line = rest = self._stream.readline(files.LONGEST_LINE)
         if not line:
             raise StopIteration
+        while len(rest) == files.LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = self._stream.readline(files.LONGEST_LINE)
+            self._cut |= bool(rest)
         self.number += 1
         return line.decode(errors="surrogateescape")
+
+    def cut(self) -> str:
+        """What is wrong with the lines since this was asked, where one was too long."""
+        cut, self._cut = self._cut, False
+        longest = files.LONGEST_LINE >> 20
+        return f"the line is longer than {longest} MiB; split the document" if cut else ""

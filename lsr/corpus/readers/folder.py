@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 IGNORE_FILE = ".gitignore"
 LARGEST_IGNORE_FILE = 1 << 20
+# What patterns raise that can't be understood.
+MALFORMED = (ValueError, re.error)
 # Folders that hold what others wrote, for a program and not for its readers.
 VENDORED = frozenset(
     ("node_modules", "bower_components", "jspm_packages", "site-packages", "__pycache__")
@@ -82,7 +85,7 @@ def _patterns(lines: Sequence[str]) -> GitIgnoreSpec:
 
     try:
         return GitIgnoreSpec.from_lines([line.lower() for line in lines])
-    except ValueError as error:
+    except MALFORMED as error:
         raise UsageError(f"a pattern is malformed: {error}") from None
 
 
@@ -183,7 +186,7 @@ def _is_pattern(line: str) -> bool:
 
     try:
         GitIgnoreSpec.from_lines([line])
-    except ValueError:
+    except MALFORMED:
         return False
     return True
 

@@ -50,6 +50,7 @@ def read_json_documents(
 def _record(value: Value, names: FieldNames, identifier: str) -> object:
     record = value()
     if identifier and isinstance(record, dict) and names.identifier(record) is None:
+        names.pick(record)  # Its complaint names the keys that are there, without this one.
         return record | {names.id or "_id": identifier}
     return record
 
@@ -85,14 +86,17 @@ def _is_object_a_line(head: bytes, whole: bool) -> bool:
     given = [line for line in given if line.strip()][:2]
     if not given and len(head) >= LONGEST_HEAD:
         return head.lstrip().startswith(b"{")
-    return any(_is_object(line) for line in given)
+    kinds = [_kind(line) for line in given]
+    opens_array = kinds[:1] == [None] and given[0].lstrip().startswith(b"[")
+    return dict in kinds and not opens_array
 
 
-def _is_object(line: bytes) -> bool:
+def _kind(line: bytes) -> type | None:
+    """The kind of value that a line is, None where it is none."""
     try:
-        return isinstance(json.loads(line), dict)
+        return type(json.loads(line))
     except (ValueError, RecursionError):
-        return False
+        return None
 
 
 def _spread_values(stream: BinaryIO, name: str) -> Iterator[tuple[int, Value | Item]]:
@@ -160,9 +164,10 @@ class _Text:
             except RecursionError:
                 raise InputError("the JSON is nested too deeply") from None
             except json.JSONDecodeError as error:
+                right = error.pos - self._at
                 cut = error.pos > len(self._window) - CUT or "Unterminated" in error.msg
                 if not (cut and self._read_on()):
-                    self.pass_by(error.pos - self._at)
+                    self.pass_by(right)
                     raise InputError(f"not valid JSON: {error.msg}") from None
 
     def _read_on(self) -> bool:

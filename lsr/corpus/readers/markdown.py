@@ -25,7 +25,7 @@ def read_markdown(data: bytes) -> FileText:
     front = FRONT_MATTER.match(text)
     begin = front.end() if front else 0
     starts = [begin, *(found.end() for found in LINE_END.finditer(text, begin))]
-    tokens = MarkdownIt("commonmark").parse(text[begin:])
+    tokens = MarkdownIt("commonmark").disable("inline").parse(text[begin:])
     sections = []
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.map and inline.content.strip():

@@ -10,7 +10,7 @@ from lsr.corpus.readers.file_text import FileText, decoded
 # A line, and under it one of the same punctuation mark that is at least as long.
 HEADING = re.compile(
     r"^(?P<over>([^\w\s])\2+[ \t]*\r?\n)?[ \t]*(?P<text>\S[^\r\n]*?)[ \t]*\r?\n"
-    r"(?P<under>([^\w\s])\5+)[ \t]*$",
+    r"(?P<under>([^\w\s])\5+)[ \t]*\r?$",
     re.MULTILINE,
 )
 
