@@ -77,7 +77,8 @@ def test_html_that_no_parser_reads_in_time_is_refused():
 
 
 def test_markdown():
-    text = "---\r\nauthor: A\ntitle: 'In front'\n---\n# One `x`\n\n```\n# no heading\n```\nTwo\n===\nx\n"
+    front = "---\r\nauthor: A\ntitle: 'In front'\n---\n"
+    text = f"{front}# One `x`\n\n```\n# no heading\n```\nTwo\n===\nx\n"
     found = read_markdown(text.encode())
     assert (found.title, found.text) == ("In front", text)
     assert headings(found) == [("One `x`", "# One `x`"), ("Two", "Two")]
@@ -113,8 +114,12 @@ def test_source_code_tells_its_definitions(line, name):
 
 def pdf(*pages, title="", broken=()):
     """A PDF with a line of text on each page."""
-    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-               f"<< /Title ({title}) >>".encode()]  # fmt: skip
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        f"<< /Title ({title}) >>".encode(),
+    ]
     kids = []
     for number, text in enumerate(pages):
         stream = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode()

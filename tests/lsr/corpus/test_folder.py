@@ -99,8 +99,10 @@ def test_gitignore_is_obeyed_as_git_does(folder):
     subprocess.run(["git", "init", "-q", folder], check=True)
     listed = subprocess.run(
         ["git", "-C", folder, "ls-files", "--others", "--exclude-standard"],
-        check=True, capture_output=True, text=True,
-    ).stdout.split()  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
     assert ids(folder)[0] == sorted(name for name in listed if not name.endswith(".gitignore"))
 
 

@@ -49,17 +49,28 @@ def test_every_form_gives_the_same_documents(form):
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3)
+    ),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 @given(
-    st.lists(st.fixed_dictionaries({"text": st.text(st.characters(exclude_categories=["Cs"])), "x": VALUES}), max_size=4),
+    st.lists(
+        st.fixed_dictionaries(
+            {"text": st.text(st.characters(exclude_categories=["Cs"])), "x": VALUES}
+        ),
+        max_size=4,
+    ),
     st.sampled_from(list(FORMS)),
-)  # fmt: skip
+)
 def test_any_objects_in_any_form(values, form):
     records = [{"_id": str(number), **value} for number, value in enumerate(values)]
     items = read(FORMS[form](records))
@@ -140,10 +151,18 @@ def test_an_object_alone_is_called_as_its_file(tmp_path):
             {"id": "sku", "text": ("name", "description")},
             Document("s", "n\nd", "", {"id": 3, "text": "t"}),
         ),
-        ({"id": "1", "a": "x", "b": None, "c": 5}, {"text": ("a", "b", "c", "d")}, Document("1", "x\n5")),
-        ({"id": "1", "text": "b", "h": "n", "title": "t"}, {"title": "h"}, Document("1", "b", "n", {"title": "t"})),
+        (
+            {"id": "1", "a": "x", "b": None, "c": 5},
+            {"text": ("a", "b", "c", "d")},
+            Document("1", "x\n5"),
+        ),
+        (
+            {"id": "1", "text": "b", "h": "n", "title": "t"},
+            {"title": "h"},
+            Document("1", "b", "n", {"title": "t"}),
+        ),
     ],
-)  # fmt: skip
+)
 def test_members_are_found_by_their_usual_names_or_those_given(record, names, expected):
     (item,) = read(json.dumps(record), names=FieldNames(**names))
     assert item.document == expected, item.reason
@@ -152,14 +171,22 @@ def test_members_are_found_by_their_usual_names_or_those_given(record, names, ex
 @pytest.mark.parametrize(
     ("record", "names", "reason"),
     [
-        ({"id": "1", "note": "n"}, {}, "no text under 'text' or 'contents'; its keys are 'id', 'note'"),
+        (
+            {"id": "1", "note": "n"},
+            {},
+            "text under 'text' or 'contents'; its keys are 'id', 'note'",
+        ),
         ({"text": "n", "key": 1}, {}, "no id; its keys are 'text', 'key'"),
-        ({"id": "1", "text": "n"}, {"text": ("a", "b")}, "no text under 'a', 'b'; its keys are 'id', 'text'"),
+        (
+            {"id": "1", "text": "n"},
+            {"text": ("a", "b")},
+            "text under 'a', 'b'; its keys are 'id', 'text'",
+        ),
         ({"id": "1", "text": "n"}, {"id": "sku"}, "no id; its keys are 'id', 'text'"),
         ({"id": "1", "text": ["a"]}, {}, "the text is a list"),
         ({"id": "1", "a": "x", "b": {}}, {"text": ("a", "b")}, "the text 'b' is an object"),
     ],
-)  # fmt: skip
+)
 def test_what_is_missing_is_said_with_the_keys_that_are_there(record, names, reason):
     (item,) = read(json.dumps(record), names=FieldNames(**names))
     assert item.document is None

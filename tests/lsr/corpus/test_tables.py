@@ -47,7 +47,9 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\
 )
 def test_what_a_csv_writer_wrote_is_read(cells, order, delimiter, end):
     rows = [{"id": f"{n}", "title": t, "text": x} for n, (t, x) in enumerate(cells)]
-    table = written([order, *([row[name] for name in order] for row in rows)], delimiter, lineterminator=end)  # fmt: skip
+    table = written(
+        [order, *([row[name] for name in order] for row in rows)], delimiter, lineterminator=end
+    )
     items = read("csv", table)
     assert [item.reason for item in items] == [""] * len(rows)
     assert documents(items) == [Document(row["id"], row["text"], row["title"]) for row in rows]
@@ -143,7 +145,12 @@ def test_rows_of_another_width_are_refused_alone(kind):
     lines = ["id", "text"], ["1", "a"], ["2"], ["3", "a", "b"], ["", "x"], ["4", "d"]
     items = read(kind, "\n".join(between.join(row) for row in lines))
     assert [(item.line, bool(item.document)) for item in items] == [
-        (2, True), (3, False), (4, False), (5, False), (6, True)]  # fmt: skip
+        (2, True),
+        (3, False),
+        (4, False),
+        (5, False),
+        (6, True),
+    ]
     assert "has 1 cells and the header 2 columns" in items[1].reason
 
 
@@ -212,13 +219,29 @@ def parquet(tmp_path):
 def test_parquet(parquet):
     when = datetime.datetime(2020, 5, 17, 12, tzinfo=datetime.UTC)
     rows = [
-        {"id": 1, "text": "a", "title": "t", "when": when, "price": decimal.Decimal("1.5"),
-         "tags": ["x", "y"], "by": {"name": "Ann"}},
+        {
+            "id": 1,
+            "text": "a",
+            "title": "t",
+            "when": when,
+            "price": decimal.Decimal("1.5"),
+            "tags": ["x", "y"],
+            "by": {"name": "Ann"},
+        },
         {"id": 2, "text": None, "title": None, "when": None, "price": None, "tags": [], "by": None},
-    ]  # fmt: skip
+    ]
     first, second = documents(Corpus(str(parquet(rows))))
-    assert first == Document("1", "a", "t", {"when": "2020-05-17T12:00:00+00:00", "price": 1.5,
-                                             "tags": ["x", "y"], "by": {"name": "Ann"}})  # fmt: skip
+    assert first == Document(
+        "1",
+        "a",
+        "t",
+        {
+            "when": "2020-05-17T12:00:00+00:00",
+            "price": 1.5,
+            "tags": ["x", "y"],
+            "by": {"name": "Ann"},
+        },
+    )
     assert (second.id, second.text, second.metadata["tags"]) == ("2", "", [])
 
 
