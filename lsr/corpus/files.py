@@ -76,18 +76,18 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         InputError: a line is no text or longer than 64 MiB, or the file is damaged.
     """
     number = 0
-    try:
-        with open_counted(path, lambda read: None) as raw:
-            stream = as_utf8(raw)
+    with open_counted(path, lambda read: None) as raw:
+        stream = as_utf8(raw)
+        try:
             while line := stream.readline(LONGEST_LINE + 1):
                 number += 1
                 if len(line) > LONGEST_LINE:
-                    raise InputError(
-                        f"{path}:{number}: the line is longer than {LONGEST_LINE >> 20} MiB"
-                    )
+                    longest = LONGEST_LINE >> 20
+                    raise InputError(f"{path}:{number}: the line is longer than {longest} MiB")
                 yield number, line.decode()
-    except (UnicodeDecodeError, *UNREADABLE) as error:
-        at = f"not UTF-8 at byte {error.start}" if isinstance(error, UnicodeDecodeError) else error
-        # Of a damaged file, the line after the last good one is not there.
-        place = number if isinstance(error, UnicodeDecodeError) else number + 1
-        raise InputError(f"{path}:{place}: the file can't be read further: {at}") from error
+        except UnicodeDecodeError as error:
+            reason = f"the file can't be read further: not UTF-8 at byte {error.start}"
+            raise InputError(f"{path}:{number}: {reason}") from error
+        except UNREADABLE as error:
+            reason = f"the file can't be read further: {error}"
+            raise InputError(f"{path}:{number + 1}: {reason}") from error

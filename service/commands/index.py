@@ -69,9 +69,10 @@ def index_command(
         terminal.print_json(found | passed.as_json())
     else:
         terminal.print_index_report(report, len(collection), str(into))
-    for sentence in (passed.sentence(), report.not_deleted):
-        if sentence:
-            terminal.print_rejected(sentence)
+        if sentence := passed.sentence():
+            terminal.out.print(sentence, markup=False)
+    if report.not_deleted:
+        terminal.print_rejected(report.not_deleted)
     empty = not len(collection)
     collection.close()
     if empty and report.rejected:

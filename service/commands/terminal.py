@@ -251,7 +251,8 @@ def print_deleted(
     """What was deleted or would be, in one line; each id that is not there on standard error."""
     for identifier in missing:
         err.print(f"there is no document {identifier!r}", markup=False)
-    what = f"{deleted:,} documents {'would be ' if dry_run else ''}deleted"
+    noun = "document" if deleted == 1 else "documents"
+    what = f"{deleted:,} {noun} {'would be ' if dry_run else ''}deleted"
     out.print(f"{what}; {target} holds {total:,} documents", markup=False)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lsr.corpus.files import suffix_within
-from lsr.corpus.readers.passed_over import PassedOver
+from lsr.corpus.readers.passed_over import FOLDERS, PassedOver
 from lsr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class _Walk:
                 is_folder = entry.is_dir(follow_symlinks=False)
                 reason = self._reason(entry, is_folder, inside)
                 if reason:
-                    kind = "folders" if is_folder else ending_of(Path(entry.name))
+                    kind = FOLDERS if is_folder else ending_of(Path(entry.name))
                     self._passed.add(kind, reason)
                 elif is_folder:
                     name = f"{inside.prefix}{entry.name}/"
@@ -140,11 +140,11 @@ class _Walk:
             with os.scandir(path) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            self._passed.add("folders", f"can't be read: {error.strerror}", missing=True)
+            self._passed.add(FOLDERS, f"can't be read: {error.strerror}", missing=True)
             return None
         names = frozenset(entry.name.lower() for entry in found)
         if prefix and VIRTUAL_ENVIRONMENT in names:
-            self._passed.add("folders", "vendored")
+            self._passed.add(FOLDERS, "vendored")
             return None
         for entry in found:
             if entry.name == IGNORE_FILE and entry.is_file(follow_symlinks=False):

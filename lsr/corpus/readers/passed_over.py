@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 NAMED = 10
+# How folders are counted, among the endings of files.
+FOLDERS = "folders"
 
 
 class Kind(NamedTuple):
@@ -40,7 +42,10 @@ class PassedOver:
             by_reason.setdefault(reason, Counter())[ending] += count
         largest = sorted(by_reason.items(), key=lambda each: -each[1].total())
         parts = [f"{_counted(endings)} ({reason})" for reason, endings in largest]
-        notes = [f"{count:,} files {note}" for note, count in sorted(self.notes.items())]
+        notes = [
+            f"{count:,} {'file' if count == 1 else 'files'} {note}"
+            for note, count in sorted(self.notes.items())
+        ]
         passed = [f"passed over: {', '.join(parts)}"] if parts else []
         return "; ".join(passed + notes)
 
@@ -58,6 +63,9 @@ class PassedOver:
 def _counted(endings: Counter[str]) -> str:
     """The counts of endings, the largest by name."""
     named = endings.most_common(NAMED)
-    shown = ", ".join(f"{count:,} {ending}" for ending, count in named)
+    shown = ", ".join(
+        f"{count:,} {'folder' if (count, ending) == (1, FOLDERS) else ending}"
+        for ending, count in named
+    )
     rest = endings.total() - sum(count for _, count in named)
     return f"{shown}, {rest:,} of {len(endings) - NAMED} other endings" if rest else shown

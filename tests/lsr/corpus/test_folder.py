@@ -130,7 +130,7 @@ def test_old_encodings_are_named(folder):
     (folder / "a.txt").write_bytes("Übergröße".encode("latin-1"))
     found = Corpus(str(folder))
     assert [item.document.text for item in found] == ["Übergröße"]
-    assert found.passed_over.sentence() == "1 files read as Windows-1252, being no UTF-8"
+    assert found.passed_over.sentence() == "1 file read as Windows-1252, being no UTF-8"
     assert list(found)
     assert found.passed_over.notes.total() == 1
 
