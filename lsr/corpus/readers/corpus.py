@@ -127,7 +127,8 @@ class Corpus:
         """Raise UsageError where a file is to be read as only others can be."""
         if self.reading.selection != EVERYTHING:
             raise UsageError(
-                f"--include and --exclude choose files of a folder, and {self.source!r} is none"
+                f"--include and --exclude choose files of a folder, and {self.source!r} is read as "
+                "one file"
             )
         if self.reading.columns and ending not in TABLE_ENDINGS:
             raise UsageError(f"--columns is for .csv and .tsv files, and {self.source!r} is none")

@@ -20,6 +20,7 @@ from lsr.errors import InputError
 CHUNK = 1 << 16
 # The longest beginning of a file that is looked at to see how its objects are written.
 LONGEST_HEAD = 1 << 20
+LINES_LOOKED_AT = 10
 # How far before the end of what was read an error may come of a value that is cut there.
 CUT = 16
 WHITE = " \t\r\n"
@@ -79,16 +80,20 @@ def _values(raw: BinaryIO, name: str) -> Iterator[tuple[int, Value | Item]]:
 
 
 def _is_object_a_line(head: bytes, whole: bool) -> bool:
-    """Whether one of the first two lines is an object; of a longer line its beginning decides."""
+    """Whether one of the first lines is an object; of a longer line its beginning decides.
+
+    From the third line on, one that is indented may be a part of a larger object.
+    """
     given = head.split(b"\n")
     if not whole:
         given.pop()
-    given = [line for line in given if line.strip()][:2]
-    if not given and len(head) >= LONGEST_HEAD:
-        return head.lstrip().startswith(b"{")
-    kinds = [_kind(line) for line in given]
-    opens_array = kinds[:1] == [None] and given[0].lstrip().startswith(b"[")
-    return dict in kinds and not opens_array
+    given = [line for line in given if line.strip()][:LINES_LOOKED_AT]
+    if not given:
+        return len(head) >= LONGEST_HEAD and head.lstrip().startswith(b"{")
+    if given[0].lstrip().startswith(b"[") and _kind(given[0]) is None:
+        return False
+    outer = given[:2] + [line for line in given[2:] if not line[:1].isspace()]
+    return any(_kind(line) is dict for line in outer)
 
 
 def _kind(line: bytes) -> type | None:

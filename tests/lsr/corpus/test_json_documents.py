@@ -110,6 +110,8 @@ def test_broken_json_is_named_and_what_stands_before_it_read(text, good, line, r
 def test_a_broken_line_among_lines_spoils_no_other():
     items = read('{"id": "1", "text": \n{"id": "2", "text": "b"}\n["x"]\n{"id": "3", "text": "c"}')
     assert ids(items) == [None, "2", None, "3"]
+    items = read('{"id": \n"text": \n\n{"id": "2", "text": "b"}\n')
+    assert ids(items) == [None, None, "2"]
 
 
 def test_bytes_that_are_no_utf_8_spoil_one_object_of_an_array():
