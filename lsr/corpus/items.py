@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -37,7 +37,10 @@ class Item:
 def given_items(documents: Iterable[Document | Mapping[str, Any]]) -> Iterator[Item]:
     """An item for each document of a program, or JSON object in place of one."""
     for number, given in enumerate(documents, start=1):
-        yield item_of("document", number, partial(_record, given))
+        item = item_of("document", number, partial(_record, given))
+        if isinstance(given, Document) and item.document is not None:
+            item = replace(item, document=replace(item.document, sections=given.sections))
+        yield item
 
 
 def _record(given: object) -> object:
