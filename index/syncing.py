@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from index.collection.collection import Collection
 from index.indexing import CHUNK, IndexReport, index_documents
 from lsr.corpus.id_table import IdTable
 from lsr.corpus.items import Item
+from lsr.corpus.readers.corpus import Corpus
 from lsr.encoding.progress import SILENT, Progress
 
 
@@ -16,7 +17,6 @@ def sync_documents(
     items: Iterable[Item],
     progress: Progress = SILENT,
     processes: int = 1,
-    incomplete: Callable[[], str] = lambda: "",
 ) -> IndexReport:
     """Index a source, then delete the documents that were there before and are not in it.
 
@@ -29,7 +29,6 @@ def sync_documents(
         items: the source, read to its end.
         progress: as for ``index_documents``.
         processes: as for ``index_documents``.
-        incomplete: says, after all was read, which part of the source was not; empty: none.
 
     Raises:
         LockedError: another process is writing.
@@ -40,7 +39,9 @@ def sync_documents(
         report = index_documents(
             collection, _watched(items, there, unknown), progress, processes=processes
         )
-        report.not_deleted = _reason(report, unknown, incomplete())
+        if isinstance(items, Corpus):
+            report.passed_over = items.passed_over
+        report.not_deleted = _reason(report, unknown)
         if report.not_deleted:
             return report
         gone = [identifier for identifier in before if there.get(identifier) is None]
@@ -71,7 +72,7 @@ def _watched(items: Iterable[Item], there: IdTable, unknown: _Unknown) -> Iterat
         yield item
 
 
-def _reason(report: IndexReport, unknown: _Unknown, incomplete: str) -> str:
+def _reason(report: IndexReport, unknown: _Unknown) -> str:
     """Why nothing may be deleted; empty where it may."""
     if unknown.items:
         return (
@@ -79,7 +80,7 @@ def _reason(report: IndexReport, unknown: _Unknown, incomplete: str) -> str:
             f"tells which documents they are, the first at {unknown.place}; correct them and run "
             "the same again"
         )
-    if incomplete:
+    if incomplete := report.passed_over.incomplete:
         return f"nothing was deleted: a part of the source was not read, {incomplete}"
     if not report.read:
         return "nothing was deleted: the source holds no document at all"

@@ -39,7 +39,7 @@ def demo_command(
     from service.commands import terminal
 
     into = into or cache_folder() / load_encoder(encoder or DEFAULT_ENCODER).fingerprint / "demo"
-    report, collection, _ = index_corpus("demo", into, encoder)
+    report, collection = index_corpus("demo", into, encoder)
     terminal.print_index_report(report, len(collection), str(into))
     for text in SEARCHES:
         terminal.out.print(f'\n$ lsr search {into} -n 3 "{text}"', style="bold", markup=False)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from index.collection.collection import Collection
     from index.indexing import IndexReport
     from lsr.corpus.readers.corpus import Reading
-    from lsr.corpus.readers.passed_over import PassedOver
 
 
 @click.command("index")
@@ -57,25 +56,23 @@ def index_command(
     have not changed are not encoded again. Items that can't be read are reported and skipped, and
     the exit code is then 1.
     """
+    from index.collection.collection import is_collection
     from index.collection.opening import remove_unused
     from service.commands import terminal
 
-    made = not into.exists()
-    report, collection, passed = index_corpus(
+    new, made = not is_collection(into), not into.exists()
+    report, collection = index_corpus(
         corpus, into, encoder, dense, bm25, quiet or as_json, processes, reading=reading, sync=sync
     )
     if as_json:
-        found = terminal.index_json(report, len(collection), str(into))
-        terminal.print_json(found | passed.as_json())
+        terminal.print_json(terminal.index_json(report, len(collection), str(into)))
     else:
         terminal.print_index_report(report, len(collection), str(into))
-        if sentence := passed.sentence():
-            terminal.out.print(sentence, markup=False)
     if report.not_deleted:
         terminal.print_rejected(report.not_deleted)
     empty = not len(collection)
     collection.close()
-    if empty and report.rejected:
+    if new and empty and report.rejected:
         terminal.print_rejected(f"no document could be read, so there is no collection at {into}")
         remove_unused(into, made)
     sys.exit(1 if report.rejected or report.not_deleted else 0)
@@ -92,34 +89,23 @@ def index_corpus(
     *,
     reading: Reading | None = None,
     sync: bool = False,
-) -> tuple[IndexReport, Collection, PassedOver]:
-    """Index with a progress bar, naming on standard error each item that is rejected.
-
-    Returns:
-        What was done, the open collection, and what of a folder was not read.
-    """
+) -> tuple[IndexReport, Collection]:
+    """Index with a progress bar, naming on standard error each item that is rejected."""
     from eval.datasets import named_corpus
     from index.collection.opening import gone_if_unused, open_or_create
     from index.indexing import index_documents
     from index.syncing import sync_documents
-    from lsr.corpus.readers.corpus import AS_USUAL, Corpus
-    from lsr.corpus.readers.passed_over import PassedOver
+    from lsr.corpus.readers.corpus import AS_USUAL
     from service.commands import terminal
 
     items = named_corpus(corpus, reading or AS_USUAL)
-
-    def passed() -> PassedOver:
-        return items.passed_over if isinstance(items, Corpus) else PassedOver()
-
     with gone_if_unused(into):
         collection = open_or_create(into, encoder, dense, bm25)
         with terminal.indexing_progress(
             lambda: terminal.fraction_read(items), "indexing", quiet
         ) as progress:
             if sync:
-                report = sync_documents(
-                    collection, items, progress, processes, lambda: passed().incomplete
-                )
+                report = sync_documents(collection, items, progress, processes)
             else:
                 report = index_documents(collection, items, progress, processes=processes)
-    return report, collection, passed()
+    return report, collection

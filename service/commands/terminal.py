@@ -215,7 +215,7 @@ def print_spar_report(report: SparReport) -> None:
 
 
 def print_index_report(report: IndexReport, total: int, target: str) -> None:
-    """What an indexing run did, in one line."""
+    """What an indexing run did, in one line, and what of a folder it passed over, in another."""
     rate = report.encoded / max(report.seconds, 1e-9)
     parts = [f"{report.encoded:,} documents encoded ({rate:,.0f}/s)"]
     if report.unchanged:
@@ -228,6 +228,8 @@ def print_index_report(report: IndexReport, total: int, target: str) -> None:
         f"{', '.join(parts)} in {report.seconds:.1f} s; {target} holds {total:,} documents",
         markup=False,
     )
+    if passed_over := report.passed_over.sentence():
+        out.print(passed_over, markup=False)
 
 
 def index_json(report: IndexReport, total: int, target: str) -> dict[str, Any]:
@@ -242,6 +244,7 @@ def index_json(report: IndexReport, total: int, target: str) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "tokens": report.tokens,
         "health": {name: asdict(health) for name, health in report.health.items()},
+        **report.passed_over.as_json(),
     }
 
 

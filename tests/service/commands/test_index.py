@@ -132,6 +132,14 @@ def test_a_later_import_that_fails_leaves_the_collection(lsr, corpus, tmp_path):
     assert len(Collection.open(tmp_path / "out")) == 3
 
 
+def test_an_empty_collection_that_was_there_stays(lsr, tmp_path):
+    (tmp_path / "none.jsonl").touch()
+    (tmp_path / "broken.jsonl").write_text("broken\n")
+    assert lsr("index", "none.jsonl", "--into", "out", "--encoder", "bm25").returncode == 0
+    assert lsr("index", "broken.jsonl", "--into", "out").returncode == 1
+    assert len(Collection.open(tmp_path / "out")) == 0
+
+
 @pytest.fixture
 def silent(tmp_path, masked_lm):
     """The tiny model with a bias that leaves no dimension active."""
