@@ -61,9 +61,16 @@ def jsonl_queries(path: Path) -> Iterator[Query]:
         if not line.strip():
             continue
         try:
-            yield _query(parse_json(line))
+            yield _query(_json(line))
         except InputError as error:
             raise InputError(f"{path}:{number}: no query: {error}") from error
+
+
+def _json(line: str) -> object:
+    try:
+        return parse_json(line)
+    except InputError as error:
+        raise InputError(f"{error}; give an object with _id and text") from None
 
 
 def _query(record: object) -> Query:
@@ -72,7 +79,9 @@ def _query(record: object) -> Query:
     identifier = next((record[name] for name in IDS if name in record), None)
     for name, value, kinds in (("_id", identifier, str | int), ("text", record.get("text"), str)):
         if value is None and name not in record and (name != "_id" or "id" not in record):
-            raise InputError(f"it has no {name}; its keys are {listed(record)}")
+            raise InputError(
+                f"it has no {name}; its keys are {listed(record)}; give an object with _id and text"
+            )
         if isinstance(value, bool) or not isinstance(value, kinds):
             allowed = "a string" if kinds is str else "a string or an integer"
             raise InputError(f"its {name} is {kind_of(value)}; give {allowed}")
