@@ -208,12 +208,18 @@ class Collection:
         self.maintenance.wake()
         return removed
 
+    def matching(self, wanted: Filter) -> list[str]:
+        """Ids of the documents that pass a filter, in the order of writing."""
+        with self.store.reading():
+            live = self.store.live()
+            found = live[self.store.matching(wanted, live)].tolist()
+            names = self.store.ids(found)
+            return [names[number] for number in found]
+
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""
         with self._transaction():
-            live = self.store.live()
-            found = live[self.store.matching(wanted, live)].tolist()
-            removed = self.store.remove(self.store.ids(found).values())
+            removed = self.store.remove(self.matching(wanted))
         self.maintenance.wake()
         return removed
 

@@ -69,7 +69,7 @@ def _lines(path: Path) -> Iterable[tuple[str, object]]:
     if path.stat().st_size > LARGEST_JSON:
         raise InputError(f"{path} is larger than {LARGEST_JSON >> 20} MiB; no such table is read")
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: {error}") from error
     for number, line in enumerate(lines, start=1):

@@ -16,6 +16,7 @@ from pydantic import (
 
 from index.filters.json_form import parse_filter_json
 from index.filters.tree import Filter
+from index.patching import Patch
 from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import ReciprocalRankFusion
 from index.search.query import SearchQuery
@@ -186,3 +187,18 @@ class DeleteBody(Body):
     def to_filter(self) -> Filter | None:
         """The filter, where there is one."""
         return None if self.filter is None else parse_filter_json(self.filter)
+
+
+class PatchBody(Body):
+    """What changes of a document, as a JSON merge patch (RFC 7396); null takes a part out."""
+
+    title: str | None = None
+    text: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    def to_patch(self) -> Patch:
+        """The change."""
+        given = {
+            name: getattr(self, name) or "" for name in {"title", "text"} & self.model_fields_set
+        }
+        return Patch(**given, metadata=self.metadata)
