@@ -30,6 +30,7 @@ from lsr.distribution import installed_versions
 from lsr.encoders.encoder import short_name
 from lsr.encoding.progress import SILENT, Progress
 from lsr.errors import UsageError
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 QUERIES_AT_A_TIME = 64
 PACKAGES = ("lsr", "numpy", "tokenizers", "torch", "transformers", "faiss-cpu", "ir-measures")
@@ -102,6 +103,7 @@ def evaluate_dataset(
     measures: Sequence[str] = STANDARD,
     depth: int = 100,
     progress: ExperimentProgress | None = None,
+    trusted: TrustedCode = NO_CODE,
 ) -> list[Result]:
     """Index a dataset, or reuse its index, and score searches of it.
 
@@ -119,6 +121,7 @@ def evaluate_dataset(
         measures: such as ``nDCG@10``.
         depth: results per query.
         progress: who is told what.
+        trusted: the models whose Python code may run.
 
     Returns:
         A row for each search.
@@ -131,8 +134,8 @@ def evaluate_dataset(
     parse_measures(measures)
     told = progress or ExperimentProgress()
     if index is None:
-        index = experiment_folder(dataset, encoder_fields(encoder, dense, bm25))
-    with closing(open_or_create(index, encoder, dense, bm25)) as collection:
+        index = experiment_folder(dataset, encoder_fields(encoder, dense, bm25, trusted))
+    with closing(open_or_create(index, encoder, dense, bm25, trusted)) as collection:
         _bring_up_to_date(dataset, collection, told)
         rows = []
         for choice in _choices(collection, using, query_encoder):

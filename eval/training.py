@@ -10,6 +10,7 @@ from eval.judged_set import training_judge
 from index.mining import retrieve
 from lsr.errors import UsageError
 from lsr.train.vector_cache import no_progress
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 if TYPE_CHECKING:
     from lsr.train.run import TrainingReport, Watching
@@ -21,6 +22,7 @@ def train(
     output: Path | None = None,
     cache: Path | None = None,
     watching: Watching | None = None,
+    trusted: TrustedCode = NO_CODE,
 ) -> TrainingReport | SparReport:
     """Train as a configuration says, or go on where a run of it was interrupted.
 
@@ -33,6 +35,7 @@ def train(
         cache: folder of the teachers' vectors, which trainings may share; None: ``teachers`` in
             the output folder.
         watching: who is told what; None: no one.
+        trusted: the models whose Python code may run; a configuration can't say so.
 
     Raises:
         NotFoundError: there is no such configuration.
@@ -53,11 +56,11 @@ def train(
     if kind == "sparse":
         sparse = parse_config(tables, TrainingConfig)
         folder = output or Path(sparse.output)
-        tools = Tools(ranked, training_judge)
+        tools = Tools(ranked, training_judge, trusted)
         return run_training(sparse, folder, cache or folder / "teachers", tools, watching)
     if kind != "spar":
         raise UsageError(f"kind is {kind!r}; allowed are 'sparse' and 'spar'")
     if cache is not None:
         raise UsageError('--cache is given, but kind = "spar" has no vectors of teachers')
     spar = parse_config({"kind": kind} | tables, SparTrainingConfig)
-    return run_spar(spar, output or Path(spar.output), ranked, watching)
+    return run_spar(spar, output or Path(spar.output), ranked, watching, trusted)

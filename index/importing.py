@@ -21,6 +21,7 @@ from lsr.encoders.imported import IMPORTED, ImportedEncoder
 from lsr.encoding.progress import SILENT, Progress
 from lsr.errors import EncoderMismatchError
 from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
+from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vectors.source import VectorItem, VectorSource
 from lsr.vocabulary import Vocabulary
 
@@ -44,6 +45,7 @@ def open_for_import(
     encoder: str | None = None,
     dense: str | None = None,
     bm25: bool = False,
+    trusted: TrustedCode = NO_CODE,
 ) -> Collection:
     """The collection there, or a new one for the vectors of a file.
 
@@ -53,26 +55,28 @@ def open_for_import(
         encoder: encodes queries; its vocabulary is the one the vectors are over.
         dense: a dense encoder whose vectors are added.
         bm25: whether a BM25 field is added.
+        trusted: the models whose Python code may run.
 
     Raises:
         EncoderMismatchError: the collection there has other encoders than are asked for, or the
             file's vectors are over another vocabulary.
     """
     if is_collection(into):
-        collection = Collection.open(into)
+        collection = Collection.open(into, trusted=trusted)
         first = collection.fields.encoder(collection.fields.named(SPARSE))
         if encoder or dense or bm25:
-            wanted = fields_beside(load_encoder(encoder) if encoder else first, dense, bm25)
+            asked = load_encoder(encoder, trusted) if encoder else first
+            wanted = fields_beside(asked, dense, bm25)
             check_fields(into, collection.fields, wanted, exactly=bool(encoder))
         check_vocabulary(source, first)
         return collection
     if encoder is not None:
-        queries = load_encoder(encoder)
+        queries = load_encoder(encoder, trusted)
         check_vocabulary(source, queries)
-        return Collection.create(into, fields_beside(queries, dense, bm25))
+        return Collection.create(into, fields_beside(queries, dense, bm25), trusted=trusted)
     vocabulary = Vocabulary.from_tokens(source.tokens())
     fields: list[Field] = fields_beside(ImportedEncoder(vocabulary), dense, bm25)
-    return Collection.create(into, fields, vocabulary=vocabulary)
+    return Collection.create(into, fields, vocabulary=vocabulary, trusted=trusted)
 
 
 def check_vocabulary(source: VectorSource, encoder: SparseEncoder) -> None:

@@ -12,17 +12,20 @@ from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
 from lsr.errors import UsageError
+from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
 
 
 class FieldEncoders:
     """The fields, in the order in which the collection was created with them, and their encoders.
 
-    What gives an encoder raises EncoderMismatchError where it is not the one that filled the field.
+    What gives an encoder raises EncoderMismatchError where it is not the one that filled the field,
+    and UsageError where it runs Python code that is not ``trusted``.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, trusted: TrustedCode = NO_CODE) -> None:
         self._store = store
+        self.trusted = trusted
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self._store.fields)
@@ -53,7 +56,7 @@ class FieldEncoders:
     def encoder(self, field: Field) -> SparseEncoder:
         """The encoder of a sparse field."""
         imported = field.encoder == IMPORTED
-        encoder = self._imported if imported else _sparse_encoder(field.encoder)
+        encoder = self._imported if imported else _sparse_encoder(field.encoder, self.trusted)
         check_encoder(field, encoder.fingerprint)
         return encoder
 
@@ -71,7 +74,7 @@ class FieldEncoders:
             NotFoundError: there is no such encoder.
         """
         own = self.encoder(field)
-        encoder = _sparse_encoder(name)
+        encoder = _sparse_encoder(name, self.trusted)
         check_vocabulary(field, own.vocabulary, encoder)
         return encoder
 
@@ -81,8 +84,8 @@ class FieldEncoders:
 
 
 @lru_cache(maxsize=8)
-def _sparse_encoder(name: str) -> SparseEncoder:
-    return load_encoder(name)
+def _sparse_encoder(name: str, trusted: TrustedCode) -> SparseEncoder:
+    return load_encoder(name, trusted)
 
 
 @lru_cache(maxsize=8)

@@ -26,7 +26,7 @@ def side_checkpoint(checkpoint: Checkpoint, side: Side) -> Checkpoint | None:
     """The language model of a side's own, where its folder has one."""
     for path in sorted(checkpoint.root.glob(f"{side}_*Transformer/config.json")):
         name = f"{checkpoint.name}/{path.parent.name}"
-        return Checkpoint(name, path.parent, within=checkpoint.root)
+        return Checkpoint(name, path.parent, checkpoint.root, checkpoint.trusted)
     return None
 
 

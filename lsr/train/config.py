@@ -9,6 +9,7 @@ from lsr.settings import check_choice, check_length, check_range
 from lsr.train.config_file import STRICT
 from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
 from lsr.train.regularizer_registry import REGULARIZERS
+from lsr.trusted_code import without_consent
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class TeacherConfig:
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", without_consent(self.name))
         check_range("weight", self.weight, 0)
 
 
@@ -246,6 +248,7 @@ class MiningConfig:
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "retriever", without_consent(self.retriever))
         check_range("depth", self.depth, 1, 10_000)
         check_range("first", self.first, 1, self.depth)
         check_range("pool", self.pool, 1)

@@ -21,6 +21,7 @@ from lsr.train.config import TrainingConfig
 from lsr.train.cross_encoder import CrossEncoder, CrossEncoderConfig, CrossEncoderTeacher
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.vector_cache import OnProgress, dense_vectors, no_progress, sparse_vectors
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 DENSE, CROSS_ENCODER = "dense:", "cross-encoder:"
 SMALLEST_RANGE = 1e-6
@@ -162,13 +163,17 @@ def shared_candidates(documents: NDArray[np.int64]) -> NDArray[np.int64] | None:
 
 
 def load_ensemble(
-    config: TrainingConfig, corpus: TrainingCorpus, cache: Path, on_progress: OnProgress
+    config: TrainingConfig,
+    corpus: TrainingCorpus,
+    cache: Path,
+    on_progress: OnProgress,
+    trusted: TrustedCode = NO_CODE,
 ) -> Teacher | None:
     """The configured ensemble of the teachers that have a weight, or None without any."""
     asked = [one for one in config.teachers if one.weight]
     if not asked:
         return None
-    teachers = [load_teacher(one.name, corpus, cache, on_progress) for one in asked]
+    teachers = [load_teacher(one.name, corpus, cache, on_progress, trusted) for one in asked]
     return Ensemble(teachers, [one.weight for one in asked], config.teacher_scale)
 
 
@@ -177,6 +182,7 @@ def load_teacher(
     corpus: TrainingCorpus,
     cache: Path,
     on_progress: OnProgress = no_progress,
+    trusted: TrustedCode = NO_CODE,
 ) -> Teacher:
     """The teacher of that name; its vectors of the corpus are computed unless the cache has them.
 
@@ -187,6 +193,7 @@ def load_teacher(
         cache: a folder for vectors and scores. Names of its files tell model and corpus, so that
             trainings may share it, one at a time.
         on_progress: takes what is computed, how much of it is done, and the total.
+        trusted: the models whose Python code may run.
 
     Raises:
         NotFoundError: there is no such model.
@@ -201,7 +208,7 @@ def load_teacher(
         config = configure(CrossEncoderConfig, parsed.options)
         encoder = CrossEncoder.load(parsed.model, config)
         return CrossEncoderTeacher(encoder, corpus, cache, on_progress)
-    return _sparse(load_encoder(name), corpus, cache, on_progress)
+    return _sparse(load_encoder(name, trusted), corpus, cache, on_progress)
 
 
 def _dense(

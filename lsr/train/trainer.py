@@ -38,6 +38,7 @@ from lsr.train.student import load_student
 from lsr.train.teachers import Teacher
 from lsr.train.training_log import Entry, TrainingLog
 from lsr.train.training_state import load_state, save_state, step_seed
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]
@@ -60,6 +61,8 @@ class Surroundings:
     evaluate: Evaluate | None = None
     # Takes what was measured at each step, and the number of all steps.
     on_step: OnStep = lambda entry, steps: None
+    # The models whose Python code may run.
+    trusted: TrustedCode = NO_CODE
 
 
 class Trainer:
@@ -115,8 +118,9 @@ class Trainer:
         self.step = 0
         self._written: int | None = None
         self._batches = MiningRounds(
-            config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept
-        )
+            config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept,
+            surroundings.trusted,
+        )  # fmt: skip
         self._restore()
 
     def run(self) -> Path:

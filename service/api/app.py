@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from lsr.distribution import package_version
+from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.errors import add_error_handlers
 from service.api.indexes import Indexes
 from service.api.middleware import Frame
@@ -22,17 +23,20 @@ LARGEST_BODY = 64 << 20
 ROUTERS = (health.router, indexes.router, search.router, documents.router)
 
 
-def create_app(paths: Sequence[Path], largest_body: int = LARGEST_BODY) -> FastAPI:
+def create_app(
+    paths: Sequence[Path], largest_body: int = LARGEST_BODY, trusted: TrustedCode = NO_CODE
+) -> FastAPI:
     """The application over collections.
 
     Args:
         paths: directories of collections, or folders of such directories.
         largest_body: bytes of the largest request body that is read.
+        trusted: the models whose Python code may run.
 
     Raises:
         NotFoundError: a path does not exist.
     """
-    served = Indexes(paths)
+    served = Indexes(paths, trusted)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from lsr.errors import UsageError
 from lsr.threads import wait_passively
+from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.app import create_app
 from service.api.indexes import Indexes
 
@@ -26,15 +27,19 @@ class Server:
     listener: socket.socket
 
     @classmethod
-    def listening(cls, paths: Sequence[Path], host: str, port: int) -> Server:
+    def listening(
+        cls, paths: Sequence[Path], host: str, port: int, trusted: TrustedCode = NO_CODE
+    ) -> Server:
         """A server over collections, at an address of its own; port 0 takes any free one.
+
+        ``trusted`` are the models whose Python code may run.
 
         Raises:
             NotFoundError: a path does not exist.
             UsageError: the address is in use or not to be had.
         """
         wait_passively()
-        return cls(create_app(paths), host, _listen(host, port))
+        return cls(create_app(paths, trusted=trusted), host, _listen(host, port))
 
     @property
     def address(self) -> str:

@@ -15,12 +15,14 @@ from service.commands.options import (
     engine_option,
     json_option,
     query_encoder_option,
+    trust_option,
     using_option,
 )
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
     from eval.experiment import ExperimentProgress, Result
+    from lsr.trusted_code import TrustedCode
 
 
 @click.command("eval")
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--load-run", type=click.Path(path_type=Path), help="Score this TREC run instead.")
 @click.option("--save-run", type=click.Path(path_type=Path), help="Write a TREC run.")
 @click.option("--save-qrels", type=click.Path(path_type=Path), help="Write TREC qrels.")
+@trust_option
 @json_option
 def eval_command(
     dataset: str,
@@ -58,6 +61,7 @@ def eval_command(
     load_run: Path | None,
     save_run: Path | None,
     save_qrels: Path | None,
+    trusted: TrustedCode,
     as_json: bool,
 ) -> None:
     """Score an encoder on DATASET: a BEIR folder, an ir_datasets id, or demo.
@@ -85,6 +89,7 @@ def eval_command(
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, using=using, query_encoder=query_encoder,
             engine=engine, measures=names, depth=depth, progress=_progress(as_json),
+            trusted=trusted,
         )  # fmt: skip
     if save_run is not None:
         save_runs(save_run, rows)

@@ -14,11 +14,13 @@ from service.commands.options import (
     encoder_option,
     json_option,
     processes_option,
+    trust_option,
 )
 
 if TYPE_CHECKING:
     from index.collection.collection import Collection
     from index.indexing import IndexReport
+    from lsr.trusted_code import TrustedCode
 
 
 @click.command("index")
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 @dense_option
 @bm25_option
 @processes_option
+@trust_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @json_option
 def index_command(
@@ -37,6 +40,7 @@ def index_command(
     dense: str | None,
     bm25: bool,
     processes: int,
+    trusted: TrustedCode,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -50,7 +54,7 @@ def index_command(
     from service.commands import terminal
 
     report, collection = index_corpus(
-        corpus, into, encoder, dense, bm25, quiet or as_json, processes
+        corpus, into, encoder, trusted, dense, bm25, quiet or as_json, processes
     )
     if as_json:
         terminal.print_json(terminal.index_json(report, len(collection), str(into)))
@@ -64,6 +68,7 @@ def index_corpus(
     corpus: str,
     into: Path,
     encoder: str | None,
+    trusted: TrustedCode,
     dense: str | None = None,
     bm25: bool = False,
     quiet: bool = False,
@@ -76,7 +81,7 @@ def index_corpus(
     from service.commands import terminal
 
     items = named_corpus(corpus)
-    collection = open_or_create(into, encoder, dense, bm25)
+    collection = open_or_create(into, encoder, dense, bm25, trusted)
     with terminal.indexing_progress(
         lambda: terminal.fraction_read(items), "indexing", quiet
     ) as progress:

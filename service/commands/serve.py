@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.options import host_option, port_option
+from service.commands.options import host_option, port_option, trust_option
+
+if TYPE_CHECKING:
+    from lsr.trusted_code import TrustedCode
 
 
 @click.command("serve")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @host_option
 @port_option
-def serve_command(paths: Sequence[Path], host: str, port: int) -> None:
+@trust_option
+def serve_command(paths: Sequence[Path], host: str, port: int, trusted: TrustedCode) -> None:
     """Serve REST API and search page over PATHS: collections, or folders of collections."""
-    serve(paths, host, port)
+    serve(paths, host, port, trusted)
 
 
-def serve(paths: Sequence[Path], host: str, port: int) -> None:
+def serve(paths: Sequence[Path], host: str, port: int, trusted: TrustedCode) -> None:
     """Say where the server listens, and serve until interrupted."""
     from service.api.server import Server
     from service.commands import terminal
 
-    server = Server.listening(paths, host, port)
+    server = Server.listening(paths, host, port, trusted)
     terminal.out.print(f"\nsearch page {server.address}/ · API {server.address}/docs")
     if not server.is_loopback:
         terminal.err.print(

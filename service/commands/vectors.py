@@ -20,11 +20,13 @@ from service.commands.options import (
     encoder_option,
     json_option,
     processes_option,
+    trust_option,
 )
 
 if TYPE_CHECKING:
     from lsr.corpus.items import Item
     from lsr.encoding.runs import EncodeReport
+    from lsr.trusted_code import TrustedCode
     from lsr.vectors.csr import Maker
     from lsr.vectors.formats import VectorWriter
     from lsr.vectors.output import VectorOutput
@@ -63,6 +65,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 @contents_option
 @click.option("--queries", is_flag=True, help="CORPUS holds queries: .jsonl, .tsv or .txt.")
 @processes_option
+@trust_option
 @quiet_option
 @json_option
 def encode_command(
@@ -74,6 +77,7 @@ def encode_command(
     contents: bool,
     queries: bool,
     processes: int,
+    trusted: TrustedCode,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -91,7 +95,7 @@ def encode_command(
     from lsr.vectors.output import StreamOutput
     from service.commands import terminal
 
-    loaded = load_encoder(encoder or DEFAULT_ENCODER)
+    loaded = load_encoder(encoder or DEFAULT_ENCODER, trusted)
     items = _query_items(corpus) if queries else named_corpus(corpus)
     settings = {"encoder": loaded.fingerprint, "queries": queries}
     output: VectorOutput | StreamOutput
@@ -105,7 +109,9 @@ def encode_command(
     with terminal.indexing_progress(
         lambda: terminal.fraction_read(items), "encoding", quiet or as_json
     ) as progress:
-        report = encode_items(loaded, items, output, queries, progress, processes=processes)
+        report = encode_items(
+            loaded, items, output, queries, progress, processes=processes, trusted=trusted
+        )
     notes = [] if isinstance(output, StreamOutput) else output.finish()
     if as_json:
         terminal.print_json(_encode_json(report, out, notes))
@@ -128,6 +134,7 @@ def encode_command(
 )
 @dense_option
 @bm25_option
+@trust_option
 @quiet_option
 @json_option
 def import_command(
@@ -137,6 +144,7 @@ def import_command(
     documents: str | None,
     dense: str | None,
     bm25: bool,
+    trusted: TrustedCode,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -153,7 +161,7 @@ def import_command(
 
     source = open_vectors(vectors)
     texts = None if documents is None else named_corpus(documents)
-    collection = open_for_import(into, source, encoder, dense, bm25)
+    collection = open_for_import(into, source, encoder, dense, bm25, trusted)
     with terminal.indexing_progress(
         lambda: source.fraction, "importing", quiet or as_json
     ) as progress:
@@ -179,6 +187,7 @@ def import_command(
 @format_option
 @quantise_option
 @contents_option
+@trust_option
 @quiet_option
 @json_option
 def export_command(
@@ -188,6 +197,7 @@ def export_command(
     kind: str | None,
     scale: float | None,
     contents: bool,
+    trusted: TrustedCode,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -198,7 +208,7 @@ def export_command(
     from lsr.vectors.csr import Maker
     from service.commands import terminal
 
-    opened = Collection.open(collection)
+    opened = Collection.open(collection, trusted=trusted)
     chosen = opened.fields.named(field) if field else opened.fields[0]
     if chosen.kind != "sparse":
         raise UsageError(f"the field {chosen.name!r} is dense; only sparse vectors can be exported")

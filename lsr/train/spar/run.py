@@ -18,6 +18,7 @@ from lsr.train.spar.config import SparConfig
 from lsr.train.spar.training import train_lambda
 from lsr.train.trainer import LOG
 from lsr.train.training_log import Entry, TrainingLog, plot, read_log
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,11 @@ class SparReport:
 
 
 def run_spar(
-    config: SparTrainingConfig, output: Path, retrieve: Retrieve, watching: Watching
+    config: SparTrainingConfig,
+    output: Path,
+    retrieve: Retrieve,
+    watching: Watching,
+    trusted: TrustedCode = NO_CODE,
 ) -> SparReport:
     """Train Lambda as configured, or go on, and write model, configuration, log and plot.
 
@@ -70,6 +75,7 @@ def run_spar(
         output: folder of everything that is written, made if need be.
         retrieve: finds the teacher's best documents.
         watching: who is told what.
+        trusted: the models whose Python code may run.
     """
     started = time.perf_counter()
     spar = config.spar
@@ -96,7 +102,7 @@ def run_spar(
         watching.on_step(entry, spar.steps)
 
     try:
-        model = train_lambda(spar, corpus, retrieve, output, on_step)
+        model = train_lambda(spar, corpus, retrieve, output, on_step, trusted)
     finally:
         if log is not None:
             log.close()
