@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from index.collection.field import Field, check_encoder, check_vocabulary
 from index.collection.store import Store
@@ -26,6 +26,7 @@ class FieldEncoders:
     def __init__(self, store: Store, trusted: TrustedCode = NO_CODE) -> None:
         self._store = store
         self.trusted = trusted
+        self._last_imported: ImportedEncoder | None = None
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self._store.fields)
@@ -56,7 +57,9 @@ class FieldEncoders:
     def encoder(self, field: Field) -> SparseEncoder:
         """The encoder of a sparse field."""
         imported = field.encoder == IMPORTED
-        encoder = self._imported if imported else _sparse_encoder(field.encoder, self.trusted)
+        encoder = (
+            self._imported(field) if imported else _sparse_encoder(field.encoder, self.trusted)
+        )
         check_encoder(field, encoder.fingerprint)
         return encoder
 
@@ -78,9 +81,13 @@ class FieldEncoders:
         check_vocabulary(field, own.vocabulary, encoder)
         return encoder
 
-    @cached_property
-    def _imported(self) -> SparseEncoder:
-        return ImportedEncoder(Vocabulary.from_tokens(self._store.tokens()))
+    def _imported(self, field: Field) -> SparseEncoder:
+        """That of a field whose vocabulary grows: tokens are only ever added behind the others."""
+        encoder = self._last_imported
+        if encoder is None or encoder.fingerprint != field.fingerprint:
+            tokens = self._store.tokens()[: field.size]
+            encoder = self._last_imported = ImportedEncoder(Vocabulary.from_tokens(tokens))
+        return encoder
 
 
 @lru_cache(maxsize=8)

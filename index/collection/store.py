@@ -18,6 +18,7 @@ from index.collection.field import Field, dump_fields, load_fields
 from index.engines.posting_list import half
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
+from lsr.encoders.imported import IMPORTED
 from lsr.errors import CorruptionError, LsrError, NotFoundError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
@@ -82,7 +83,14 @@ class Store:
         self.path = path
         self._local = threading.local()
         self._check_format()
-        self.fields = load_fields(str(self.setting("fields")))
+        self._fields = load_fields(str(self.setting("fields")))
+
+    @property
+    def fields(self) -> list[Field]:
+        """The fields; the vocabulary of imported vectors is that of this thread's transaction."""
+        if all(field.encoder != IMPORTED for field in self._fields):
+            return self._fields
+        return load_fields(str(self.setting("fields")))
 
     @classmethod
     def create(
@@ -361,7 +369,7 @@ class Store:
         return self._value("SELECT value FROM settings WHERE name = ?", name)
 
     def tokens(self) -> list[str]:
-        """The tokens of the vocabulary that the store was created with."""
+        """The tokens of the vocabulary that is kept here, that of imported vectors."""
         tokens: list[str] = json.loads(self.setting("vocabulary"))
         return tokens
 

@@ -169,7 +169,8 @@ def import_command(
     if as_json:
         names = ("created", "updated", "unchanged", "rejected")
         counts: dict[str, Any] = {name: getattr(report.index, name) for name in names}
-        counts |= {"without_text": report.without_text, "cut": report.cut}
+        others = ("without_text", "cut", "zero", "new_tokens")
+        counts |= {name: getattr(report, name) for name in others}
         terminal.print_json(
             {"collection": str(into), "documents": len(collection), **counts,
              "seconds": round(report.index.seconds, 3)}
