@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 
@@ -58,6 +59,7 @@ def main() -> None:
     """
     import sqlite3
 
+    _replace_what_cannot_be_shown()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         cli(standalone_mode=False)
@@ -72,8 +74,15 @@ def main() -> None:
         _fail(f"{error}", 1)
 
 
+def _replace_what_cannot_be_shown() -> None:
+    """Let no character that the encoding of an output lacks end a command."""
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
 def _fail(sentence: str, code: int) -> None:
-    click.echo(f"Error: {sentence}", err=True)
+    print(f"Error: {sentence}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -56,8 +56,13 @@ def program() -> str:
 
 
 def print_json(value: object) -> None:
-    """One JSON value on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    """One JSON value on standard output, escaped where its encoding lacks a character."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    print(text)
 
 
 def fraction_read(items: Iterable[Item]) -> float | None:
