@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from eval.judged_set import training_judge
 from index.mining import retrieve
+from lsr.backbones.torch_runtime import transformers
 from lsr.errors import UsageError
 from lsr.train.vector_cache import no_progress
 from lsr.trusted_code import NO_CODE, TrustedCode
@@ -15,6 +16,11 @@ from lsr.trusted_code import NO_CODE, TrustedCode
 if TYPE_CHECKING:
     from lsr.train.run import TrainingReport, Watching
     from lsr.train.spar.run import SparReport
+
+
+def require_packages() -> None:
+    """Raise MissingDependencyError where torch or transformers is missing: trainings need both."""
+    transformers("training", "train")
 
 
 def train(
@@ -44,6 +50,7 @@ def train(
         CollapseError: the training went wrong beyond repair.
         MissingDependencyError: a package that training needs is not installed.
     """
+    require_packages()
     from lsr.train.config import TrainingConfig
     from lsr.train.config_file import parse_config, read_toml
     from lsr.train.run import Tools, Watching, run_training

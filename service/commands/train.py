@@ -36,7 +36,9 @@ def train_command(
     gives the weights that it would have given without. The folder then holds the encoder, which
     --encoder or --dense takes, and `log.jsonl` with its plot `log.png`.
     """
-    from eval.training import train
+    from eval.training import require_packages, train
+
+    require_packages()
     from lsr.train.run import TrainingReport, Watching
     from service.commands import terminal
 

@@ -17,7 +17,7 @@ from lsr.train.run import CONFIG, PLOT, Watching
 from lsr.train.spar.config import SparConfig
 from lsr.train.spar.training import train_lambda
 from lsr.train.trainer import LOG
-from lsr.train.training_log import Entry, TrainingLog, plot, read_log
+from lsr.train.training_log import Entry, TrainingLog, draw, plot, read_log
 from lsr.trusted_code import NO_CODE, TrustedCode
 
 
@@ -78,6 +78,9 @@ def run_spar(
         trusted: the models whose Python code may run.
     """
     started = time.perf_counter()
+    # What the end needs is missed at the beginning.
+    toml = to_toml(config)
+    draw([])
     spar = config.spar
     sources = [PairSource(one.path, one.limit or None) for one in config.sources]
     corpus = TrainingCorpus.build(sources, spar.seed, 0.0, watching.on_rejected)
@@ -107,6 +110,6 @@ def run_spar(
         if log is not None:
             log.close()
     plot(output / LOG, output / PLOT)
-    (output / CONFIG).write_text(to_toml(config), encoding="utf-8")
+    (output / CONFIG).write_text(toml, encoding="utf-8")
     seconds = time.perf_counter() - started
     return SparReport(model, output / PLOT, steps, seconds, read_log(output / LOG)[-1])
