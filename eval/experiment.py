@@ -29,7 +29,7 @@ from lsr.corpus.items import Item
 from lsr.distribution import installed_versions
 from lsr.encoders.encoder import short_name
 from lsr.encoding.progress import SILENT, Progress
-from lsr.errors import UsageError
+from lsr.errors import InputError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 
 QUERIES_AT_A_TIME = 64
@@ -223,11 +223,19 @@ def every_search(collection: Collection) -> list[str]:
 
 
 def save_runs(path: Path, results: Sequence[Result]) -> None:
-    """Write a TREC run; of several, each to a file with encoder and search before the suffix."""
+    """Write a TREC run; of several, each to a file with encoder and search before the suffix.
+
+    Raises:
+        InputError: an id holds white space, which the format can't.
+    """
     for result in results:
         kind = re.sub(r"[/:<]+", "-", f"{result.encoder}.{result.using}")
         several = path.with_name(f"{path.stem}.{kind}{path.suffix}")
-        write_run(path if len(results) == 1 else several, result.run, f"lsr-{result.using}")
+        target = path if len(results) == 1 else several
+        try:
+            write_run(target, result.run, f"lsr-{result.using}")
+        except InputError as error:
+            raise InputError(f"the run {target} was not written: {error}") from error
 
 
 def provenance(

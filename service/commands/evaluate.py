@@ -18,11 +18,14 @@ from service.commands.options import (
     trust_option,
     using_option,
 )
+from service.commands.output_path import output_file
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
     from eval.experiment import ExperimentProgress, Result
     from lsr.trusted_code import TrustedCode
+
+PATH = click.Path(path_type=Path)
 
 
 @click.command("eval")
@@ -42,8 +45,8 @@ if TYPE_CHECKING:
 @click.option("--measure", "measures", multiple=True, metavar="NAME", help="Such as nDCG@10.")
 @click.option("--depth", default=100, show_default=True, help="Results per query.")
 @click.option("--load-run", type=click.Path(path_type=Path), help="Score this TREC run instead.")
-@click.option("--save-run", type=click.Path(path_type=Path), help="Write a TREC run.")
-@click.option("--save-qrels", type=click.Path(path_type=Path), help="Write TREC qrels.")
+@click.option("--save-run", type=PATH, callback=output_file, help="Write a TREC run.")
+@click.option("--save-qrels", type=PATH, callback=output_file, help="Write TREC qrels.")
 @trust_option
 @json_option
 def eval_command(
@@ -91,9 +94,10 @@ def eval_command(
             engine=engine, measures=names, depth=depth, progress=_progress(as_json),
             trusted=trusted,
         )  # fmt: skip
+    _print_results(rows, names, as_json)
+    # Last, so that a run that no TREC file can hold costs no result.
     if save_run is not None:
         save_runs(save_run, rows)
-    _print_results(rows, names, as_json)
 
 
 def _progress(quiet: bool) -> ExperimentProgress:

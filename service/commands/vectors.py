@@ -22,6 +22,7 @@ from service.commands.options import (
     processes_option,
     trust_option,
 )
+from service.commands.output_path import check_output, output_file_or_folders
 
 if TYPE_CHECKING:
     from lsr.corpus.items import Item
@@ -105,7 +106,8 @@ def encode_command(
         output = _stream(kind, loaded.vocabulary, scale, contents)
     else:
         maker = Maker(loaded.name, loaded.fingerprint)
-        output = _file(Path(out), kind, loaded.vocabulary, maker, scale, contents, settings)
+        path = check_output(Path(out), "--out", parents=True)
+        output = _file(path, kind, loaded.vocabulary, maker, scale, contents, settings)
     with terminal.indexing_progress(
         lambda: terminal.fraction_read(items), "encoding", quiet or as_json
     ) as progress:
@@ -183,7 +185,13 @@ def import_command(
 
 @click.command("export")
 @click.argument("collection", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    callback=output_file_or_folders,
+    required=True,
+    help="The file to write.",
+)
 @click.option("--field", metavar="NAME", help="A sparse field.  [default: the first]")
 @format_option
 @quantise_option
