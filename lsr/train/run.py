@@ -111,7 +111,8 @@ def run_training(
         else None
     )
     evaluate = _evaluate(config, corpus.held_out, tools, watching)
-    around = Surroundings(teacher, tools.retrieve, evaluate, watching.on_step, tools.trusted)
+    alone = teacher.alone if teacher else None
+    around = Surroundings(teacher, tools.retrieve, evaluate, watching.on_step, tools.trusted, alone)
     trainer = Trainer(config, corpus, output, around)
     (output / CONFIG).write_text(toml, encoding="utf-8")
     begun = trainer.step

@@ -133,6 +133,8 @@ class Ensemble:
             for weight, teacher in zip(given, teachers, strict=True)
         ) + ")"  # fmt: skip
         self._teachers = list(zip(teachers, np.array(given) * scale / total, strict=True))
+        # The teacher itself where there is only one, whose scores can be learned as they are.
+        self.alone = teachers[0] if len(teachers) == 1 else None
 
     def scores(
         self, queries: NDArray[np.int64], documents: NDArray[np.int64]
@@ -168,9 +170,9 @@ def load_ensemble(
     cache: Path,
     on_progress: OnProgress,
     trusted: TrustedCode = NO_CODE,
-) -> Teacher | None:
+) -> Ensemble | None:
     """The configured ensemble of the teachers that have a weight, or None without any."""
-    asked = [one for one in config.teachers if one.weight]
+    asked = config.asked_teachers
     if not asked:
         return None
     teachers = [load_teacher(one.name, corpus, cache, on_progress, trusted) for one in asked]

@@ -80,7 +80,8 @@ def train(config, folder, teacher=None, stop=None, evaluate=None):
         if entry.step == stop:
             raise StoppedError
 
-    trainer = Trainer(config, CORPUS, folder, Surroundings(teacher, retrieve, evaluate, on_step))
+    around = Surroundings(teacher, retrieve, evaluate, on_step, raw_teacher=teacher)
+    trainer = Trainer(config, CORPUS, folder, around)
     if stop is None:
         trainer.run()
     else:
