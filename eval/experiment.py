@@ -28,7 +28,7 @@ from index.search.query import SearchQuery
 from lsr.corpus.items import Item
 from lsr.distribution import installed_versions
 from lsr.encoders.encoder import short_name
-from lsr.encoding.progress import SILENT, Progress
+from lsr.encoding.progress import LoggedProgress, Progress
 from lsr.errors import InputError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 
@@ -78,11 +78,11 @@ class Result:
 
 @dataclass(frozen=True)
 class ExperimentProgress:
-    """Who is told what of an experiment; by default no one."""
+    """Who is told what of an experiment; by default documents that are left out are warned of."""
 
     # Takes the documents and what is done with them, and opens what is told of the indexing.
     indexing: Callable[[Iterable[Item], str], AbstractContextManager[Progress]] = (
-        lambda items, label: nullcontext(SILENT)
+        lambda items, label: nullcontext(LoggedProgress())
     )
     # Takes the number of queries and what is done with them, and opens what takes those done.
     searching: Callable[[int, str], AbstractContextManager[Callable[[int], None]]] = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from eval.judged_set import training_judge
 from index.mining import retrieve
 from lsr.backbones.torch_runtime import transformers
+from lsr.encoding.progress import LoggedProgress
 from lsr.errors import UsageError
 from lsr.train.vector_cache import no_progress
 from lsr.trusted_code import NO_CODE, TrustedCode
@@ -40,7 +41,7 @@ def train(
         output: folder of everything that is written; None: the configuration's.
         cache: folder of the teachers' vectors, which trainings may share; None: ``teachers`` in
             the output folder.
-        watching: who is told what; None: no one.
+        watching: who is told what; None: pairs that can't be used are warned of.
         trusted: the models whose Python code may run; a configuration can't say so.
 
     Raises:
@@ -56,7 +57,8 @@ def train(
     from lsr.train.run import Tools, Watching, run_training
     from lsr.train.spar.run import SparTrainingConfig, run_spar
 
-    watching = watching or Watching(lambda entry, steps: None, no_progress, lambda sentence: None)
+    warned = LoggedProgress().rejected
+    watching = watching or Watching(lambda entry, steps: None, no_progress, warned)
     ranked = partial(retrieve, on_progress=watching.on_progress)
     tables = read_toml(config)
     kind = tables.pop("kind", "sparse")

@@ -234,6 +234,8 @@ def evaluate(
 ) -> list[Result]:
     """Score searches of a test collection; the index is kept for further calls.
 
+    Documents that can't be indexed are warned of, unless a ``progress`` is given that is told.
+
     Args:
         dataset: a BEIR folder, an ir_datasets id, or ``demo``.
         encoder: as for ``create``.
@@ -278,7 +280,7 @@ def train_encoder(
         config: the file.
         output: folder of everything that is written; None: the configuration's.
         cache: folder of the teachers' vectors; None: in the output folder.
-        watching: who is told what; None: no one.
+        watching: who is told what; None: pairs that can't be used are warned of.
         trust_remote_code: as for ``open``, of the models that the file names.
 
     Raises:
