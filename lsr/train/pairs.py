@@ -60,9 +60,9 @@ def read_pairs(
 ) -> Iterator[Pair]:
     """The pairs of a source, in order.
 
-    A line of a .jsonl file is an object with ``query`` and ``positive``, both strings; that others of
-    its members are not used is said once. Of a BEIR folder, a pair is a query and the contents of a
-    document that the split judges above 0.
+    A line of a .jsonl file is an object with ``query`` and ``positive``, both strings; which others
+    of its members are not used is said once. Of a BEIR folder, a pair is a query and the contents
+    of a document that the split judges above 0.
 
     Args:
         source: a .jsonl file, plain, .gz or .xz, or a BEIR folder.
