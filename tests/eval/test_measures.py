@@ -134,8 +134,8 @@ ODD = [
     "{}(rel=99999999999)@3", "{}(beta=2)", "{}(beta=0.5)", "{}(beta=2)@5", "{}(p=0.5)", "{}(p=2)@3",
     "{}(judged_only=True)@3", "{}(judged_only=1)", "{}(min_rel=1,max_rel=3)@3", "{}(relative=True)",
     "{}(recall=0.5)", "{}(recall=7)", "{}(dcg='exp-log2')@3", "{}(dcg='x')@3", "{}(relative=3)",
-    "{}(gains={{1:2}})@3", "{}(T=0,max_rel=2)@3", "{}(alpha=1)@3", "{}(normalize=False)", "{}(nope=1)",
-    "{}(cutoff=2)", "{}(rel=1)(rel=2)", "{}(1)", "{}@", "{}*2",
+    "{}(gains={{1:2}})@3", "{}(T=0,max_rel=2)@3", "{}(alpha=1)@3", "{}(normalize=False)",
+    "{}(nope=1)", "{}(cutoff=2)", "{}(rel=1)(rel=2)", "{}(1)", "{}@", "{}*2",
 ]  # fmt: skip
 
 
