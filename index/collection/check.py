@@ -15,7 +15,7 @@ from index.collection.builder import Rows
 from index.collection.collection import Collection
 from index.collection.field import Field
 from index.collection.metadata import metadata_rows
-from index.collection.segment import Segment, read_segment
+from index.collection.segment import Segment, read_segment, validate_segment
 from index.collection.segment_table import Current, SegmentEntry
 from index.engines.document_mask import living
 from index.engines.posting_list import half
@@ -151,7 +151,8 @@ def _segment_problems(
     path = collection.maintenance.path(entry.generation)
     advice = f"rebuild it with: lsr check {collection.path} --repair"
     try:
-        segment = read_segment(path)
+        segment = read_segment(path, collection.store.identity, entry)
+        validate_segment(path, segment, entry, collection.store.fields)
     except CorruptionError as error:
         yield f"{error}; {advice}"
         return
@@ -165,8 +166,6 @@ def _segment_problems(
         )
         return
     try:
-        for index in segment.indexes.values():
-            index.validate()
         expected = collection.builder.rows(entry.after, entry.last, segment.average_lengths)
     except LsrError as error:
         yield f"the segment {path} can't be compared with the store: {error}"

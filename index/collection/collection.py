@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +17,25 @@ from numpy.typing import NDArray
 from index.collection.builder import Builder
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
-from index.collection.file_lock import FileLock
 from index.collection.filter_masks import FilterMasks
 from index.collection.maintenance import Maintenance, MaintenanceConfig
-from index.collection.segment import Segment, read_segment
+from index.collection.segment import Segment, read_segment, validate_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.store import Store
 from index.collection.tail import Tail
 from index.collection.view import View
+from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
-from lsr.errors import CorruptionError, InputError, LockedError, UsageError
+from lsr.errors import CorruptionError, InputError, LockedError, LsrError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
 
 STORE_FILE = "collection.sqlite"
+# Seconds that a writer waits for others.
+LONGEST_WAIT = 5.0
 Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,8 @@ class Collection:
     number of processes may read, one at a time may write. Safe to use from several threads.
 
     ``fields`` has the fields and their encoders, ``store`` is the truth underneath, ``segments``
-    says which segments are current, and ``maintenance`` builds them.
+    says which segments are current, and ``maintenance`` builds them. ``write_failure`` is why the
+    last write through this handle failed, as on a full disk; None once one has succeeded.
     """
 
     def __init__(
@@ -69,9 +72,8 @@ class Collection:
         self._adopted: tuple[int, Segment] | None = None
         self._damaged: set[int] = set()
         self._refreshing = threading.Lock()
-        self._writer = FileLock(path / "writer.lock")
-        self._write_lock = threading.RLock()
-        self._lock_depth = 0
+        self._writer = WriterLock(path)
+        self.write_failure: LsrError | None = None
         self._pinned = threading.local()
 
     @classmethod
@@ -154,22 +156,21 @@ class Collection:
         return total.hexdigest()
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, wait: float | None = None) -> Iterator[None]:
         """Hold the writer lock; re-entrant within a thread.
 
+        Args:
+            wait: seconds to wait for other writers; None: a few.
+
         Raises:
-            LockedError: another process holds it.
+            LockedError: another thread or process has not let go of it by then.
         """
-        with self._write_lock, ExitStack() as stack:
-            if self._lock_depth == 0 and not stack.enter_context(self._writer.held(wait=False)):
+        with self._writer.held(LONGEST_WAIT if wait is None else wait) as held:
+            if not held:
                 raise LockedError(
                     f"{self._holder()} is writing to {self.path}; wait until it has finished"
                 )
-            self._lock_depth += 1
-            try:
-                yield
-            finally:
-                self._lock_depth -= 1
+            yield
 
     def upsert(self, documents: Sequence[Document], vectors: Vectors) -> list[bool]:
         """Write documents with a row of each field's vectors; all of them or none.
@@ -187,7 +188,7 @@ class Collection:
         for field in self.fields:
             if len(vectors.get(field.name, ())) != len(documents):
                 raise InputError(f"each document needs a vector for the field {field.name!r}")
-        with self.writing(), self.store.writing():
+        with self._transaction():
             replaced = self.store.remove(ids)
             sequence = self.store.append(documents)
             for field in self.fields:
@@ -202,19 +203,32 @@ class Collection:
 
     def delete(self, ids: Iterable[str]) -> set[str]:
         """Delete documents; returns the ids that were there."""
-        with self.writing(), self.store.writing():
+        with self._transaction():
             removed = self.store.remove(dict.fromkeys(ids))
         self.maintenance.wake()
         return removed
 
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""
-        with self.writing(), self.store.writing():
+        with self._transaction():
             live = self.store.live()
             found = live[self.store.matching(wanted, live)].tolist()
             removed = self.store.remove(self.store.ids(found).values())
         self.maintenance.wake()
         return removed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All writes inside or none, by the one writer."""
+        with self.writing():
+            try:
+                with self.store.writing():
+                    yield
+            except LsrError as error:
+                if not isinstance(error, InputError):
+                    self.write_failure = error
+                raise
+            self.write_failure = None
 
     def view(self) -> View:
         """The collection as of its last committed write."""
@@ -304,8 +318,11 @@ class Collection:
         adopted = self._adopted
         if adopted is not None and adopted[0] == entry.generation:
             return adopted[1]
+        path = self.maintenance.path(entry.generation)
         try:
-            return read_segment(self.maintenance.path(entry.generation))
+            segment = read_segment(path, self.store.identity, entry)
+            validate_segment(path, segment, entry, self.store.fields)
+            return segment
         except CorruptionError as error:
             raise _UnreadableSegment(entry.generation, str(error)) from error
 

@@ -20,9 +20,10 @@ from index.collection.builder import Builder
 from index.collection.file_lock import FileLock
 from index.collection.segment import Segment, read_segment, write_segment
 from index.collection.segment_table import Current, SegmentEntry, SegmentTable
+from index.collection.storage_errors import write_error
 from index.collection.store import Store
 from index.engines.inverted_index import LARGEST_DOCUMENT_COUNT
-from lsr.errors import LsrError, UsageError
+from lsr.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -207,7 +208,7 @@ class Maintenance:
         """No segment is built or removed inside, but by the caller; waits for other processes."""
         try:
             self._pause()
-            with self._lock.held(wait=True):
+            with self._lock.held(wait=math.inf):
                 yield
         finally:
             with self._state:
@@ -244,7 +245,7 @@ class Maintenance:
                     self._state.wait_for(lambda: self._pauses, self.config.retry_seconds)
 
     def _build_next(self) -> bool:
-        with self._lock.held(wait=False) as locked:
+        with self._lock.held(wait=0) as locked:
             if locked and (found := next_build(self._table.current(), self.config)):
                 self._build(found)
         return locked
@@ -272,8 +273,9 @@ class Maintenance:
             rows = self._builder.rows(after, last, lengths, self._go_on)
         segment = rows.segment()
         self._go_on()
-        entry = SegmentEntry(current.generation + 1, after, last, len(segment), 0)
-        opened = self._write(entry.generation, segment)
+        entry, opened = self._write(
+            SegmentEntry(current.generation + 1, after, last, len(segment), 0), segment
+        )
         self._go_on()
         self._adopt(entry.generation, opened)
         try:
@@ -293,17 +295,20 @@ class Maintenance:
         if threading.current_thread() is self._thread and self._pauses:
             raise Abandoned
 
-    def _write(self, generation: int, segment: Segment) -> Segment:
-        """Write a file and read it back, every checksum verified."""
-        path = self.path(generation)
+    def _write(self, entry: SegmentEntry, segment: Segment) -> tuple[SegmentEntry, Segment]:
+        """Write a file and read it back, every checksum verified; the entry with its digest."""
+        path, collection = self.path(entry.generation), self._store.identity
         try:
             self.segments.mkdir(exist_ok=True)
-            write_segment(path, segment)
-            return read_segment(path)
+            digest = write_segment(path, segment, collection, entry.generation)
+            entry = entry._replace(digest=digest)
+            return entry, read_segment(path, collection, entry)
         except OSError as error:
-            raise LsrError(
+            raise write_error(
                 f"no segment can be written in {self.segments} ({error.strerror or error}); the "
-                "documents are safe and searched from memory, see that the disk has space and works"
+                "documents are safe and searched from memory, see that the disk has space and "
+                "works",
+                error,
             ) from error
 
     def _remove_old(self) -> None:

@@ -22,7 +22,7 @@ class SegmentEntry(NamedTuple):
     """A segment of the live rows of ``after < sequence <= last`` as of when it was built.
 
     ``generation`` names its file and is never used again; of ``documents`` in it, ``deleted`` have
-    died since.
+    died since. ``digest`` is that of ``write_segment``: no other file is served as this segment.
     """
 
     generation: int
@@ -30,6 +30,7 @@ class SegmentEntry(NamedTuple):
     last: int
     documents: int
     deleted: int
+    digest: bytes = b""
 
     @property
     def live(self) -> int:
@@ -75,7 +76,8 @@ class SegmentTable:
         store = self._store
         with store.reading():
             rows = store.connection.execute(
-                "SELECT generation, after, last, documents, deleted FROM segments ORDER BY last"
+                "SELECT generation, after, last, documents, deleted, digest "
+                "FROM segments ORDER BY last"
             )
             return Current(
                 int(store.setting("generation")),
@@ -117,7 +119,7 @@ class SegmentTable:
         deleted = execute(
             "SELECT COUNT(*) FROM tombstones WHERE sequence > ? AND sequence <= ?", span
         ).fetchone()[0]
-        execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", entry._replace(deleted=deleted))
+        execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", entry._replace(deleted=deleted))
         self._store.change({"generation": entry.generation})
 
     def weigh(self, average_lengths: Mapping[str, float], weighed: int) -> None:

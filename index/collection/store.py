@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection import metadata
+from index.collection.connection_pool import ThreadConnections
 from index.collection.field import Field, dump_fields, load_fields
+from index.collection.storage_errors import write_error
 from index.engines.posting_list import half
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
 from lsr.encoders.imported import IMPORTED
-from lsr.errors import CorruptionError, LsrError, NotFoundError
+from lsr.errors import CorruptionError, NotFoundError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 from lsr.whole_folder import flush_folder
 
 APPLICATION_ID = 0x4C535231
-VERSION = 2
+VERSION = 3
 # The largest sequence number that SQLite can give.
 LAST = 2**63 - 1
 SCHEMA = """
@@ -54,7 +57,8 @@ CREATE TABLE segments (
     after INTEGER NOT NULL,
     last INTEGER NOT NULL,
     documents INTEGER NOT NULL,
-    deleted INTEGER NOT NULL
+    deleted INTEGER NOT NULL,
+    digest BLOB NOT NULL
 );
 """
 SETTINGS: dict[str, int | str] = {
@@ -68,7 +72,7 @@ SETTINGS: dict[str, int | str] = {
 
 
 class Store:
-    """Documents, their vectors and settings; one connection a thread.
+    """Documents, their vectors and settings; for any number of threads.
 
     Every upsert appends under a new sequence number and removes the old row, so a sequence
     number stands for one version of one document for ever.
@@ -81,9 +85,11 @@ class Store:
                 f"lsr index CORPUS --into {path.parent}"
             )
         self.path = path
-        self._local = threading.local()
+        self._connections = ThreadConnections(partial(_connect, path))
         self._check_format()
         self._fields = load_fields(str(self.setting("fields")))
+        # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
+        self.identity = str(self.setting("identity"))
 
     @property
     def fields(self) -> list[Field]:
@@ -100,7 +106,11 @@ class Store:
 
         The file appears whole or not at all.
         """
-        settings: dict[str, int | str] = {"fields": dump_fields(fields), **SETTINGS}
+        settings: dict[str, int | str] = {
+            "identity": secrets.token_hex(16),
+            "fields": dump_fields(fields),
+            **SETTINGS,
+        }
         if vocabulary is not None:
             settings["vocabulary"] = json.dumps(vocabulary.tokens)
         temporary = path.with_suffix(".new")
@@ -117,14 +127,8 @@ class Store:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            self._local.connection = connection
-        return connection
+        """This thread's connection, until its transaction ends or it reads another store."""
+        return self._connections.of_this_thread()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -137,14 +141,18 @@ class Store:
         try:
             yield
         finally:
-            connection.execute("COMMIT")
+            try:
+                connection.execute("COMMIT")
+            finally:
+                self._connections.release()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """All writes inside, or none; on disk when the block ends.
 
         Raises:
-            LsrError: the file can't be written, as where the disk is full.
+            StorageFullError: the disk is full.
+            LsrError: the file can't be written.
         """
         connection = self.connection
         try:
@@ -156,18 +164,18 @@ class Store:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError):
-                raise LsrError(
+                raise write_error(
                     f"nothing was written to {self.path} ({error}); see that its disk has space "
-                    "and works, and write again"
+                    "and works, and write again",
+                    error,
                 ) from error
             raise
+        finally:
+            self._connections.release()
 
     def close(self) -> None:
-        """Close this thread's connection; those of other threads close when the threads end."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            del self._local.connection
+        """Close the connections that no other thread is using."""
+        self._connections.close()
 
     def revision(self) -> int:
         """A number that grows with every committed write."""
@@ -393,9 +401,10 @@ class Store:
             kind = self._value("PRAGMA application_id")
             version = self._value("PRAGMA user_version")
         except sqlite3.OperationalError as error:
-            raise LsrError(
+            raise write_error(
                 f"the collection {self.path.parent} can't be opened ({error}); see that its disk "
-                "has space and works, and that its files may be written"
+                "has space and works, and that its files may be written",
+                error,
             ) from error
         except sqlite3.DatabaseError as error:
             raise CorruptionError(f"{self.path} is not a collection: {error}") from error
@@ -406,3 +415,11 @@ class Store:
                 f"the collection {self.path.parent} has format version {version} and this release "
                 f"reads {VERSION}; use the release that wrote it, or index again"
             )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # The pool hands it from thread to thread, to one at a time.
+    connection = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection

@@ -1,12 +1,15 @@
 #include "validate.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "parallel.hpp"
 
 namespace lsr {
 namespace {
@@ -25,36 +28,70 @@ std::size_t at(std::span<const std::int64_t> starts, std::size_t place) {
     return static_cast<std::size_t>(starts[place]);
 }
 
+bool positive_and_finite(HalfWeight weight) { return weight.bits > 0 && weight.bits < 0x7C00; }
+
 bool bounded_by(HalfWeight weight, float step, Impact impact) {
-    return weight.bits > 0 && weight.bits < 0x7C00 &&
-           static_cast<double>(weight.value()) <=
-               static_cast<double>(step) * static_cast<double>(impact);
+    return static_cast<double>(weight.value()) <=
+           static_cast<double>(step) * static_cast<double>(impact);
 }
 
+// Faults are gathered, not thrown, posting by posting: the loop has no branches then.
 void validate_narrow(const BlockIndex& index, std::size_t term) {
-    const auto weights = at(index.weight_starts, term);
     const auto begin = at(index.narrow_starts, term);
-    const auto end = at(index.narrow_starts, term + 1);
-    require(end - begin == at(index.weight_starts, term + 1) - weights, "a narrow list's length");
+    const auto count = at(index.narrow_starts, term + 1) - begin;
+    const auto first_weight = at(index.weight_starts, term);
+    require(count == at(index.weight_starts, term + 1) - first_weight, "a narrow list's length");
+    const auto* blocks = index.narrow_blocks.data() + begin;
+    const auto* lanes = index.narrow_lanes.data() + begin;
+    const auto* impacts = index.narrow_impacts.data() + begin;
+    const auto* weights = index.weights.data() + first_weight;
+    const auto step = index.steps[term];
+    const auto documents = static_cast<std::int64_t>(index.document_count());
+    std::int64_t previous = -1;
+    std::int64_t block = -1;
     Impact maximum = 0;
-    for (auto p = begin; p < end; ++p) {
-        const bool first = p == begin || index.narrow_blocks[p] != index.narrow_blocks[p - 1];
-        require(index.narrow_lanes[p] < block_size &&
-                    static_cast<std::size_t>(index.narrow_blocks[p]) * block_size +
-                            index.narrow_lanes[p] < index.document_count(),
-                "a posting's document");
-        if (first) {
-            require(p == begin || index.narrow_blocks[p] > index.narrow_blocks[p - 1],
-                    "the order of postings");
-            maximum = index.narrow_impacts[p];
-        } else {
-            require(index.narrow_lanes[p] > index.narrow_lanes[p - 1] &&
-                        index.narrow_impacts[p] == 0,
-                    "postings of one block");
-        }
-        require(bounded_by(index.weights[weights + p - begin], index.steps[term], maximum),
-                "a bound");
+    bool outside = false;
+    bool disordered = false;
+    bool unbounded = false;
+    for (std::size_t p = 0; p < count; ++p) {
+        const bool first = blocks[p] != block;
+        block = blocks[p];
+        const auto document = block * std::int64_t{block_size} + lanes[p];
+        outside |= lanes[p] >= block_size || document >= documents;
+        // A block's first posting alone has an impact.
+        disordered |= document <= previous || (!first && impacts[p] != 0);
+        previous = document;
+        maximum = first ? impacts[p] : maximum;
+        unbounded |= !positive_and_finite(weights[p]) || !bounded_by(weights[p], step, maximum);
     }
+    require(!outside, "a posting's document");
+    require(!disordered, "the order of postings");
+    require(!unbounded, "a bound");
+}
+
+// A bit for each impact of a group that is not zero.
+std::uint32_t occupied(const Impact* impacts) {
+    constexpr std::uint64_t low_bits = 0x7F7F'7F7F'7F7F'7F7F;
+    std::uint32_t bits = 0;
+    for (std::size_t part = 0; part < group_size / 8; ++part) {
+        std::uint64_t bytes = 0;
+        for (std::size_t i = 0; i < 8; ++i) {
+            bytes |= static_cast<std::uint64_t>(impacts[part * 8 + i]) << (8 * i);
+        }
+        const auto top = (((bytes & low_bits) + low_bits) | bytes) & ~low_bits;
+        // Gathers the top bits of the bytes, now the lowest ones, in the highest byte.
+        bits |= static_cast<std::uint32_t>((top >> 7) * 0x0102'0408'1020'4080 >> 56) << (8 * part);
+    }
+    return bits;
+}
+
+// As std::popcount, which is a call where the compiler may not assume the instruction.
+std::size_t ones(BlockMask mask) {
+    std::uint32_t bits = mask;
+    bits -= bits >> 1 & 0x5555U;
+    bits = (bits & 0x3333U) + (bits >> 2 & 0x3333U);
+    bits = (bits + (bits >> 4)) & 0x0F0FU;
+    return (bits + (bits >> 8)) & 0x1FU;
 }
 
 void validate_wide(const BlockIndex& index, std::size_t term) {
@@ -62,33 +99,36 @@ void validate_wide(const BlockIndex& index, std::size_t term) {
     const auto* impacts = index.block_max.data() + row * index.row_stride();
     const auto* groups = index.groups.data() + row * index.group_count();
     const auto first_mask = at(index.mask_starts, row);
-    const auto mask_end = at(index.mask_starts, row + 1);
-    const auto weights = at(index.weight_starts, term);
-    const auto postings = at(index.weight_starts, term + 1) - weights;
+    const auto mask_count = at(index.mask_starts, row + 1) - first_mask;
+    const auto first_weight = at(index.weight_starts, term);
+    const auto postings = at(index.weight_starts, term + 1) - first_weight;
+    const auto* masks = index.masks.data() + first_mask;
+    const auto* weights = index.weights.data() + first_weight;
+    const auto step = index.steps[term];
     std::size_t mask = 0;
     std::size_t posting = 0;
-    for (std::size_t block = 0; block < index.row_stride(); ++block) {
-        if (block % group_size == 0) {
-            const auto& group = groups[block / group_size];
-            require(group.mask == mask && group.weight == posting, "a group's place");
+    for (std::size_t g = 0; g < index.group_count(); ++g) {
+        require(groups[g].mask == mask && groups[g].weight == posting, "a group's place");
+        for (auto held = occupied(impacts + g * group_size); held != 0; held &= held - 1) {
+            const auto block = g * group_size + static_cast<std::size_t>(std::countr_zero(held));
+            require(mask < mask_count && block < index.block_count(), "a row's masks");
+            const auto documents = masks[mask++];
+            const auto count = ones(documents);
+            require(count > 0 && count <= postings - posting, "a mask");
+            // Bits of weights that are not negative are in the order of the weights.
+            HalfWeight largest{0};
+            bool sound = true;
+            for (std::size_t i = 0; i < count; ++i) {
+                sound &= positive_and_finite(weights[posting + i]);
+                largest.bits = std::max(largest.bits, weights[posting + i].bits);
+            }
+            require(sound && bounded_by(largest, step, impacts[block]), "a bound");
+            posting += count;
+            const auto beyond = index.document_count() - block * block_size;
+            require(beyond >= block_size || documents >> beyond == 0, "a mask's documents");
         }
-        if (impacts[block] == 0) continue;
-        require(first_mask + mask < mask_end && block < index.block_count(), "a row's masks");
-        const auto documents = index.masks[first_mask + mask++];
-        require(documents != 0, "a mask");
-        const auto last =
-            block * block_size + static_cast<std::size_t>(std::bit_width(documents)) - 1;
-        require(last < index.document_count(), "a mask's documents");
-        const auto count = static_cast<std::size_t>(std::popcount(documents));
-        require(posting + count <= postings, "a wide list's length");
-        for (std::size_t i = 0; i < count; ++i) {
-            require(bounded_by(index.weights[weights + posting + i], index.steps[term],
-                               impacts[block]),
-                    "a bound");
-        }
-        posting += count;
     }
-    require(first_mask + mask == mask_end && posting == postings, "a wide list's length");
+    require(mask == mask_count && posting == postings, "a wide list's length");
 }
 
 }  // namespace
@@ -124,20 +164,41 @@ void validate_shape(const BlockIndex& index) {
     require(static_cast<std::size_t>(next) == row_count, "the number of rows");
 }
 
-void validate(const BlockIndex& index) {
+void validate(const BlockIndex& index, std::size_t vocabulary_size, unsigned threads) {
     validate_shape(index);
+    require(index.terms.empty() ||
+                static_cast<std::size_t>(index.terms.back()) < vocabulary_size,
+            "a term beyond the vocabulary");
     std::vector<bool> seen(index.document_count());
     for (const auto ordinal : index.order) {
         require(ordinal < seen.size() && !seen[ordinal], "the document order");
         seen[ordinal] = true;
     }
-    for (std::size_t term = 0; term < index.terms.size(); ++term) {
-        if (index.rows[term] < 0) {
-            validate_narrow(index, term);
-        } else {
-            validate_wide(index, term);
+    // Frequent terms may stand together: threads take few at a time.
+    constexpr std::size_t at_a_time = 64;
+    std::atomic<std::size_t> next{0};
+    in_parallel(threads, threads, [&](std::size_t, std::size_t) {
+        for (auto begin = next.fetch_add(at_a_time); begin < index.terms.size();
+             begin = next.fetch_add(at_a_time)) {
+            const auto end = std::min(begin + at_a_time, index.terms.size());
+            for (auto term = begin; term < end; ++term) {
+                if (index.rows[term] < 0) {
+                    validate_narrow(index, term);
+                } else {
+                    validate_wide(index, term);
+                }
+            }
         }
+    });
+}
+
+bool all_finite(std::span<const float> values) noexcept {
+    constexpr std::uint32_t infinity_bits = 0x7F80'0000;
+    bool finite = true;
+    for (const auto value : values) {
+        finite &= (std::bit_cast<std::uint32_t>(value) & infinity_bits) != infinity_bits;
     }
+    return finite;
 }
 
 }  // namespace lsr

@@ -91,7 +91,11 @@ def test_a_segment_that_is_not_what_the_store_says_is_found_and_repaired(collect
     current = collection.segments.current()
     (entry,) = current.segments
     rows = collection.builder.rows(entry.after, entry.last, current.average_lengths)
-    write_segment(segment_path(collection), altered(rows, part).segment())
+    path, identity = segment_path(collection), collection.store.identity
+    digest = write_segment(path, altered(rows, part).segment(), identity, entry.generation)
+    assert f"the segment {path} is not the one" in check(collection).problems[0]
+    with sqlite3.connect(collection.store.path) as connection:
+        connection.execute("UPDATE segments SET digest = ?, documents = ?", (digest, len(rows)))
     report = check(collection)
     assert report.damaged, part
     said = {"sequence": "other documents", "averages": "average lengths"}.get(part, repr(part))

@@ -114,10 +114,10 @@ def held_build(monkeypatch):
     begun, go = threading.Event(), threading.Event()
     write = maintenance.write_segment
 
-    def held(path, segment):
+    def held(*arguments):
         begun.set()
         assert go.wait(60)
-        write(path, segment)
+        return write(*arguments)
 
     monkeypatch.setattr(maintenance, "write_segment", held)
     yield begun, go
@@ -199,11 +199,11 @@ def test_a_reader_that_finds_its_segment_replaced_looks_again(bm25_collection, m
     reader = Collection.open(collection.path)
     read, late = maintenance.read_segment, []
 
-    def read_late(path):
+    def read_late(path, *arguments):
         if not late:
             late.append(path)
             collection.maintenance.flush()
-        return read(path)
+        return read(path, *arguments)
 
     monkeypatch.setattr("index.collection.collection.read_segment", read_late)
     assert {hit.id for hit in search(reader, SearchQuery("apple")).hits} == {"a", "b"}
