@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import logging
 import multiprocessing
 import random
 import shutil
@@ -38,9 +39,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benches.crash import DENSE, SPARSE, TERMS, upsert
 from benches.forgery import Forgery, forged
-from index.collection.check import check, repair
+from benches.machine import describe_machine, describe_versions
+from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.maintenance import MaintenanceConfig
+from index.collection.repair import repair
+from index.collection.schema import row_checksum
 from index.collection.snapshot import restore, snapshot
 from lsr.errors import LsrError
 from lsr.sparse import SparseBatch, SparseVector
@@ -128,27 +132,43 @@ def examine(way: str, what: str, path: Path, expected: Answers, snapshot_path: P
         return Outcome(way, what, False, [f"{type(error).__name__}: {error}"])
 
 
-def _examine_into(pipe: Any, *arguments: Any) -> None:
-    pipe.send(examine(*arguments))
+class Examiner:
+    """Does ``examine`` in another process, which is started anew when it crashes or hangs."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._pipe, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=_examine_all, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def __call__(self, way: str, what: str, *arguments: Any) -> Outcome:
+        self._pipe.send((way, what, *arguments))
+        try:
+            if self._pipe.poll(LONGEST_S):
+                outcome: Outcome = self._pipe.recv()
+                return outcome
+            end = "it hangs"
+        except EOFError:
+            self._process.join()
+            end = f"crashed with exit code {self._process.exitcode}"
+        self.close()
+        self._start()
+        return Outcome(way, what, False, [end])
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
 
 
-def examine_apart(way: str, what: str, *arguments: Any) -> Outcome:
-    """``examine`` in a process of its own, whose crash is a problem."""
-    reading, writing = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=_examine_into, args=(writing, way, what, *arguments))
-    process.start()
-    writing.close()
-    try:
-        if not reading.poll(LONGEST_S):
-            process.kill()
-            return Outcome(way, what, False, ["it hangs"])
-        outcome: Outcome = reading.recv()
-    except EOFError:
-        process.join()
-        return Outcome(way, what, False, [f"crashed with exit code {process.exitcode}"])
-    finally:
-        process.join()
-    return outcome
+def _examine_all(pipe: Any) -> None:
+    logging.disable()
+    while True:
+        pipe.send(examine(*pipe.recv()))
 
 
 class Base(NamedTuple):
@@ -169,8 +189,8 @@ class Base(NamedTuple):
             snapshot(collection, made.snapshot)
             return made._replace(expected=answers(collection))
 
-    def attack(self, folder: Path, way: str, forgery: Forgery) -> Outcome:
-        """Copy, put the file in, and examine in another process."""
+    def attack(self, examiner: Examiner, folder: Path, way: str, forgery: Forgery) -> Outcome:
+        """Copy, put the file in, and examine."""
         collection, taken = folder / "c", folder / "s"
         if way == "restored":
             shutil.copytree(self.snapshot, taken)
@@ -188,28 +208,26 @@ class Base(NamedTuple):
             if way == "believed":
                 _vouch(collection / "collection.sqlite", forgery.digest)
         try:
-            return examine_apart(way, forgery.what, collection, self.expected, taken)
+            return examiner(way, forgery.what, collection, self.expected, taken)
         finally:
             for place in (collection, taken):
                 shutil.rmtree(place, ignore_errors=True)
 
     def outcomes(self, folder: Path, count: int, flips: int, seed: int) -> Iterator[Outcome]:
         """``count`` forged segments, each put in all ways, and ``flips`` flipped bits."""
-        for number in range(count):
-            forgery = forged(
-                _segment_of(self.collection),
-                _segment_of(self.other),
-                random.Random(f"{seed}/{number}"),
-            )
-            for way in WAYS:
-                yield self.attack(folder, way, forgery)
+        segment = _segment_of(self.collection)
+        intact, other = segment.read_bytes(), _segment_of(self.other)
         numbers = random.Random(seed)
-        intact = _segment_of(self.collection).read_bytes()
-        for _ in range(flips):
-            place, bit = numbers.randrange(len(intact)), numbers.randrange(8)
-            damaged = bytearray(intact)
-            damaged[place] ^= 1 << bit
-            yield self.attack(folder, "flipped", Forgery("a bit", bytes(damaged), b""))
+        with closing(Examiner()) as examiner:
+            for _ in range(count):
+                forgery = forged(segment, other, numbers)
+                for way in WAYS:
+                    yield self.attack(examiner, folder, way, forgery)
+            for _ in range(flips):
+                damaged = bytearray(intact)
+                damaged[numbers.randrange(len(intact))] ^= 1 << numbers.randrange(8)
+                flipped = Forgery("a bit", bytes(damaged), b"")
+                yield self.attack(examiner, folder, "flipped", flipped)
 
 
 def _segment_of(collection: Path) -> Path:
@@ -219,7 +237,10 @@ def _segment_of(collection: Path) -> Path:
 
 def _vouch(store: Path, digest: bytes) -> None:
     with closing(sqlite3.connect(store)) as connection, connection:
-        connection.execute("UPDATE segments SET digest = ?", (digest,))
+        (row,) = connection.execute("SELECT generation, after, last, documents FROM segments")
+        connection.execute(
+            "UPDATE segments SET digest = ?, checksum = ?", (digest, row_checksum(*row, digest))
+        )
 
 
 def main() -> None:
@@ -242,13 +263,18 @@ def main() -> None:
         }
         for way in (*WAYS, "flipped")
     ]
+    result = {
+        "machine": describe_machine(),
+        "versions": describe_versions(["numpy"]),
+        "rows": rows,
+    }
     if arguments.json == "-":
-        print(json.dumps({"rows": rows}, indent=2))
+        print(json.dumps(result, indent=2))
     else:
         for line in [dict(zip(rows[0], rows[0], strict=True)), *rows]:
             print("".join(f"{value!s:>12}" for value in line.values()))
         if arguments.json:
-            Path(arguments.json).write_text(json.dumps({"rows": rows}, indent=2))
+            Path(arguments.json).write_text(json.dumps(result, indent=2))
     bad = Counter(
         f"{outcome.way}: {outcome.what}: {problem}"
         for outcome in outcomes

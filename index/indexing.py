@@ -323,7 +323,8 @@ def _differing(
     numbers = collection.store.sequences([document.id for document in documents] if vectors else [])
     found = set()
     for name, batch in vectors.items():
-        held = collection.store.sparse_rows(collection.fields.named(name), list(numbers.values()))
+        field = collection.fields.named(name)
+        held = collection.store.sound_sparse_rows(field, list(numbers.values()))
         for document, row in zip(documents, batch, strict=True):
             stored = held.get(numbers.get(document.id, 0))
             if stored is not None and not (

@@ -19,8 +19,9 @@ from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
 from index.collection.filter_masks import FilterMasks
 from index.collection.maintenance import Maintenance, MaintenanceConfig
-from index.collection.segment import Segment, read_segment, validate_segment
+from index.collection.segment import Segment, open_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
+from index.collection.storage_errors import is_full
 from index.collection.store import Store
 from index.collection.tail import Tail
 from index.collection.view import View
@@ -28,7 +29,14 @@ from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
-from lsr.errors import CorruptionError, InputError, LockedError, LsrError, UsageError
+from lsr.errors import (
+    CorruptionError,
+    InputError,
+    LockedError,
+    LsrError,
+    StorageFullError,
+    UsageError,
+)
 from lsr.sparse import SparseBatch
 from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
@@ -98,7 +106,8 @@ class Collection:
             (path / "segments").mkdir(parents=True, exist_ok=True)
             return cls(path, Store.create(path / STORE_FILE, fields, vocabulary), config, trusted)
         except (OSError, sqlite3.OperationalError) as error:
-            raise UsageError(f"no collection can be created at {path}: {error}") from error
+            sentence = f"no collection can be created at {path}: {error}"
+            raise (StorageFullError if is_full(error, path) else UsageError)(sentence) from error
 
     @classmethod
     def open(
@@ -124,8 +133,9 @@ class Collection:
 
     def get(self, identifier: str) -> Document | None:
         """The document of that id, or None."""
-        numbers = list(self.store.sequences([identifier]).values())
-        return next(iter(self.store.documents(numbers).values()), None)
+        with self.store.reading():
+            numbers = list(self.store.sequences([identifier]).values())
+            return next(iter(self.store.documents(numbers).values()), None)
 
     def ids(self) -> list[str]:
         """All ids, in the order of writing."""
@@ -164,7 +174,9 @@ class Collection:
 
         Raises:
             LockedError: another thread or process has not let go of it by then.
+            UsageError: the collection may only be read.
         """
+        self.store.check_writable()
         with self._writer.held(LONGEST_WAIT if wait is None else wait) as held:
             if not held:
                 raise LockedError(
@@ -281,7 +293,9 @@ class Collection:
                 )
             }
             died = self.segments.died(since=previous.deletions)
-            if previous.average_lengths == current.average_lengths:
+            # A repair may have forgotten all segments, and then the tail begins anew.
+            forgotten = bool(previous.generations) and not current.segments
+            if previous.average_lengths == current.average_lengths and not forgotten:
                 tail = previous.tail
         files = []
         for entry in current.segments:
@@ -297,6 +311,14 @@ class Collection:
         new = self.builder.rows(after, current.written, current.average_lengths)
         tail = tail.advance(new, current.written, died, current.base)
         parts = files + [(part.segment, part.alive) for part in tail.parts]
+        living_documents = sum(
+            len(segment) if alive is None else alive.count for segment, alive in parts
+        )
+        if living_documents != len(self):
+            raise CorruptionError(
+                f"{living_documents} documents are found where {len(self)} were written; mend what "
+                f"can be mended with: lsr check {self.path} --repair"
+            )
         return View(
             revision,
             tuple(entry.generation for entry in current.segments),
@@ -320,9 +342,7 @@ class Collection:
             return adopted[1]
         path = self.maintenance.path(entry.generation)
         try:
-            segment = read_segment(path, self.store.identity, entry)
-            validate_segment(path, segment, entry, self.store.fields)
-            return segment
+            return open_segment(path, self.store.identity, entry, self.store.fields)
         except CorruptionError as error:
             raise _UnreadableSegment(entry.generation, str(error)) from error
 

@@ -11,7 +11,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from index.collection.segment_table import Current, SegmentEntry, SegmentTable
 from index.collection.storage_errors import write_error
 from index.collection.store import Store
 from index.engines.inverted_index import LARGEST_DOCUMENT_COUNT
-from lsr.errors import UsageError
+from lsr.errors import LsrError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +137,8 @@ class Maintenance:
         self._state = threading.Condition()
         self._thread: threading.Thread | None = None
         self._pauses = 0
+        # Why the last build in the background failed; None once one has succeeded.
+        self.failure: Exception | None = None
 
     def path(self, generation: int) -> Path:
         """The file of a segment."""
@@ -148,14 +150,14 @@ class Maintenance:
         Raises nothing, for the write has succeeded whatever becomes of this.
         """
         with self._state:
-            if self._thread is not None or self._pauses:
+            if self._thread is not None or self._pauses or self._store.read_only:
                 return
             try:
                 if self._due():
                     thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
                     thread.start()
                     self._thread = thread
-            except (sqlite3.Error, RuntimeError) as error:
+            except (sqlite3.Error, LsrError, RuntimeError) as error:
                 log.error(
                     "no segment build could be started, the next write tries again: %s", error
                 )
@@ -172,8 +174,10 @@ class Maintenance:
         number of runs is the same as one filled by a single run.
 
         Raises:
+            UsageError: the collection may only be read.
             LsrError: a segment can't be written.
         """
+        self._store.check_writable()
         with self.exclusive():
             current = self._table.current()
             written = current.written
@@ -205,10 +209,13 @@ class Maintenance:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """No segment is built or removed inside, but by the caller; waits for other processes."""
+        """No segment is built or removed inside, but by the caller; waits for other processes.
+
+        Who may only read takes no lock, for that makes a file: segments may be replaced then.
+        """
         try:
             self._pause()
-            with self._lock.held(wait=math.inf):
+            with nullcontext() if self._store.read_only else self._lock.held(wait=math.inf):
                 yield
         finally:
             with self._state:
@@ -239,7 +246,7 @@ class Maintenance:
             # Whatever it is, searches and writes go on as before, and it is tried again.
             except Exception as error:
                 log.error("a segment build failed and is retried later: %s", error)
-                done = False
+                self.failure, done = error, False
             if not done:
                 with self._state:
                     self._state.wait_for(lambda: self._pauses, self.config.retry_seconds)
@@ -288,6 +295,7 @@ class Maintenance:
         except BaseException:
             self._adopt(entry.generation, None)
             raise
+        self.failure = None
         self._remove_old()
 
     def _go_on(self) -> None:
@@ -316,5 +324,6 @@ class Maintenance:
         kept = {self.path(entry.generation) for entry in self._table.current().segments}
         for path in self.segments.iterdir():
             if path not in kept:
-                with suppress(FileNotFoundError):
+                # Gone already, or a folder that someone put there.
+                with suppress(OSError):
                     path.unlink()

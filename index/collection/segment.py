@@ -19,8 +19,9 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +117,8 @@ def write_segment(path: Path, segment: Segment, collection: str, generation: int
     start = _align(ALIGNMENT + len(encoded))
     temporary = path.with_suffix(f".tmp{os.getpid()}")
     try:
-        with temporary.open("wb") as stream:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as stream:
             stream.write(header)
             stream.write(encoded)
             for name, array in sections.items():
@@ -145,7 +147,7 @@ def read_segment(path: Path, collection: str, entry: SegmentEntry) -> Segment:
             that was published.
     """
     try:
-        with os.fdopen(open_plain(path), "rb", buffering=0) as stream:
+        with FileIO(open_plain(path)) as stream:
             table = _read_table(path, stream, collection, entry)
             memory = _read_sections(path, stream, table)
     except (OSError, MemoryError) as error:
@@ -154,20 +156,27 @@ def read_segment(path: Path, collection: str, entry: SegmentEntry) -> Segment:
     return _segment(path, arrays, table)
 
 
-def validate_segment(
-    path: Path, segment: Segment, entry: SegmentEntry, fields: Sequence[Field]
-) -> None:
-    """Check all that searches rely on, as for a file that anyone may have written.
+def open_segment(
+    path: Path, collection: str, entry: SegmentEntry, fields: Sequence[Field]
+) -> Segment:
+    """``read_segment`` of a file that anyone may have written, and check all that searches rely on.
 
     Args:
-        path: the file that it was read from.
-        segment: what was read.
-        entry: what the store says of it.
+        path: the file.
+        collection: the collection's identity.
+        entry: what its store says of the segment.
         fields: those of the collection.
 
     Raises:
-        CorruptionError: a search could leave the arrays, or the segment doesn't fit the collection.
+        CorruptionError: as there; or a search could leave the arrays, or the segment doesn't fit
+            the collection.
     """
+    segment = read_segment(path, collection, entry)
+    _validate(path, segment, entry, fields)
+    return segment
+
+
+def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequence[Field]) -> None:
     numbers = segment.sequence
     sound = len(numbers) == entry.documents and bool((np.diff(numbers) > 0).all())
     if not sound or (len(numbers) and not entry.after < numbers[0] <= numbers[-1] <= entry.last):
@@ -187,7 +196,7 @@ def validate_segment(
     for name, vectors in segment.vectors.items():
         if not all_finite(vectors.reshape(-1)):
             raise CorruptionError(
-                f"a vector of the field {name!r} of the segment {path} is infinite"
+                f"a vector of the field {name!r} of the segment {path} is not finite"
             )
     for name, index in segment.indexes.items():
         if index.document_count != len(segment):
@@ -248,7 +257,7 @@ def _digest(header: bytes, table: bytes) -> bytes:
     return hashlib.blake2b(header + table, digest_size=32).digest()
 
 
-def _read_table(path: Path, stream: BinaryIO, collection: str, entry: SegmentEntry) -> _Table:
+def _read_table(path: Path, stream: FileIO, collection: str, entry: SegmentEntry) -> _Table:
     header = stream.read(ALIGNMENT)
     if len(header) < ALIGNMENT:
         raise CorruptionError(f"the segment {path} is cut short")
@@ -314,7 +323,7 @@ def _count(value: Any) -> int:
     return value
 
 
-def _read_sections(path: Path, stream: BinaryIO, table: _Table) -> NDArray[np.uint8]:
+def _read_sections(path: Path, stream: FileIO, table: _Table) -> NDArray[np.uint8]:
     """All sections, in memory that begins at a multiple of 64 and can't be written."""
     # Looked at first: a table may name more bytes than there is memory.
     if os.fstat(stream.fileno()).st_size != table.start + table.size:

@@ -35,7 +35,7 @@ def contributions(
     """
     field = view.fields.named(name)
     encoder = view.fields.encoder(field)
-    stored = view.store.sparse_rows(field, sequence)
+    stored = view.store.sound_sparse_rows(field, sequence)
     rows = SparseBatch.from_rows(stored.values(), field.size)
     impacts = encoder.impacts(rows, view.statistics)
     found = {}

@@ -70,8 +70,10 @@ class Bm25Encoder(SparseEncoder):
         self.config = config or Bm25Config()
         self.vocabulary = checkpoint.vocabulary if checkpoint else Vocabulary.bert_uncased()
         self.name = canonical_name("bm25", checkpoint, self.config)
+        tokenization = checkpoint.tokenization if checkpoint else ""
+        changed = {"tokenizer": tokenization} if tokenization else {}
         self.fingerprint = fingerprint(
-            "bm25", vocabulary=self.vocabulary.digest, config=asdict(self.config)
+            "bm25", vocabulary=self.vocabulary.digest, config=asdict(self.config), **changed
         )
         self._tokens = 0
         self._weak = weak_terms(

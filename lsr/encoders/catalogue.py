@@ -5,15 +5,16 @@ This is the roof over ``lsr.encoders``: nothing below imports it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.declared import side_checkpoint, static_weights
+from lsr.backbones.declared import side_checkpoint, term_weights
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
-from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.encoder import SparseEncoder, split_name
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.encoders.preset_loader import load_preset, preset_of_hub_id
 from lsr.encoders.presets import PRESETS
@@ -21,6 +22,10 @@ from lsr.encoders.two_sided import TWO_SIDED, load_two_sided
 from lsr.errors import NotFoundError, UsageError
 from lsr.settings import configure, unquoted
 from lsr.trusted_code import NO_CODE, TrustedCode, is_consent
+
+log = logging.getLogger(__name__)
+# A folder with one of them holds a model.
+MODEL_FILES = ("config.json", "modules.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,14 @@ class EncoderName:
             UsageError: the name is empty, an option is not ``key=value`` or stands twice, or the
                 name says that code may run.
         """
-        head, *settings = name.strip().split(",")
+        head, *settings = split_name(name.strip())
         options = dict(setting.partition("=")[::2] for setting in settings)
         whole = all(options) and all(options.values()) and len(options) == len(settings)
         if not head or not whole:
             raise UsageError(
-                f"{name!r} is not an encoder name; write NAME or NAME,key=value, "
-                "for example bm25, bm25,k1=1.2, splade:MODEL or MODEL,max_length=512"
+                f"{name!r} is not an encoder name; write NAME or NAME,key=value, for example "
+                "bm25, bm25,k1=1.2, splade:MODEL or MODEL,max_length=512 (the commas of a path "
+                "are read as its own where it is a folder that exists)"
             )
         if any(map(is_consent, options)):
             raise UsageError(
@@ -71,7 +77,8 @@ class EncoderName:
 def load_encoder(name: str, trusted: TrustedCode = NO_CODE) -> SparseEncoder:
     """The encoder of that name; its weights are read when something is first encoded.
 
-    A preset's handling applies where the preset is named, and where its hub id is given alone.
+    A preset's handling applies where the preset is named, and where its hub id is given alone. A
+    model folder of a preset's name comes before the preset, but for what ships with this package.
     Python code that a model brings runs only where it is ``trusted``.
 
     Raises:
@@ -79,7 +86,7 @@ def load_encoder(name: str, trusted: TrustedCode = NO_CODE) -> SparseEncoder:
         UsageError: the name or one of its options is malformed, or the checkpoint runs code of
             its own, which is not trusted.
     """
-    parsed = EncoderName.parse(name)
+    parsed = _over_folder(EncoderName.parse(name))
     family = parsed.family
     if family == "bm25" and not parsed.model:
         return FAMILIES["bm25"](None, parsed.options)
@@ -93,10 +100,32 @@ def load_encoder(name: str, trusted: TrustedCode = NO_CODE) -> SparseEncoder:
         return FAMILIES["decoder"](parsed.model, parsed.options)
     checkpoint = Checkpoint.resolve(parsed.model, trusted)
     if family is None:
-        table = checkpoint.root_path("idf.json") or static_weights(checkpoint)
+        table = term_weights(checkpoint)
         tabled = table is not None and side_checkpoint(checkpoint, "query") is None
         family = "inference-free" if tabled else "splade"
     return FAMILIES[family](checkpoint, parsed.options, trusted)
+
+
+def _over_folder(parsed: EncoderName) -> EncoderName:
+    """The folder of a known name, where there is one, in place of the published model.
+
+    What this package has itself is known by its name alone, in collections too: it stays that. The
+    log tells which of the two is meant.
+    """
+    known = parsed.family
+    if not known or parsed.model or not any(Path(known, file).is_file() for file in MODEL_FILES):
+        return parsed
+    preset = PRESETS.get(known)
+    if preset is None or preset.packaged:
+        log.warning(
+            "%s is the encoder of that name; for the folder beside, give ./%s", known, known
+        )
+        return parsed
+    log.warning(
+        "%s is read as the folder ./%s, not as the published model of that name; for the folder "
+        "handled as that model give %s:./%s", known, known, known, known,
+    )  # fmt: skip
+    return EncoderName(None, f"./{known}", parsed.options)
 
 
 def _check_version(model: str) -> None:

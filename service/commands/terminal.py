@@ -321,6 +321,8 @@ def print_table(
 def _certificate(result: SearchResult) -> str:
     """Whether the hits are certainly the best, and how each field was searched."""
     strategies = ", ".join(f"{name} {how}" for name, how in result.strategies.items())
+    if result.timed_out:
+        strategies += "; the time was up before all marks and terms were found"
     if result.exact:
         return f"exact ({strategies})"
     if result.bound_gap == 0:

@@ -12,6 +12,7 @@ from service.api.bodies import JsonRoute, read_body
 from service.api.bulk import FULL, bulk_upsert, nothing_written
 from service.api.dependencies import IndexName, LargestBody, Readers, ServedIndexes, Writers
 from service.api.errors import ERRORS, error_response
+from service.api.parted_json import PartedJSONResponse
 from service.api.schemas.requests import DeleteBody
 from service.api.schemas.responses import (
     BulkAnswer,
@@ -72,7 +73,7 @@ async def upsert(
         if nothing_written(answer):
             message = f"nothing was written: {FULL.reason}"
             return error_response(request, FULL.status, FULL.type, message, beside=answer)
-        return JSONResponse(answer)
+        return PartedJSONResponse(answer)
 
     return await writers.run(request, written)
 

@@ -22,6 +22,8 @@ from index.search.query import SearchQuery
 from lsr.corpus.documents import check_unicode
 
 LONGEST_VECTOR = 100_000
+MOST_CHARACTERS = 32 << 20
+"""Of the documents of all hits of an answer."""
 FilterBody = Annotated[
     dict[str, Any],
     Field(
@@ -151,6 +153,7 @@ class SearchBody(Body):
             prefetch=tuple(Prefetch(part.using, part.limit) for part in self.prefetch),
             fusion=ReciprocalRankFusion(self.fusion.rrf.k, self.fusion.rrf.weights),
             payload=self.with_payload,
+            most_characters=MOST_CHARACTERS,
             highlight=self.highlight,
             explain=self.explain,
             filter=None if self.filter is None else parse_filter_json(self.filter),

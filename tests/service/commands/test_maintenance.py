@@ -53,7 +53,7 @@ def test_what_cannot_be_repaired_stays_a_problem(lsr, fruit):
         connection.execute("UPDATE documents SET text = 'other' WHERE sequence = 1")
     result = lsr("check", "fruit", "--repair")
     assert result.returncode == 1
-    assert "differs from its digest; the store is damaged; restore a snapshot" in (
+    assert "is damaged in the store; index it again, or restore a snapshot" in (
         result.stdout.decode()
     )
 
