@@ -1,0 +1,140 @@
+"""Passages: the parts of a long document that are encoded and found one by one.
+
+A passage ends where a page, a section or a sentence does, has about 180 words, and carries the
+heading that it stands under. Together the passages of a document hold all of its text.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from lsr.corpus.documents import Document, Section
+
+# Words of a passage; a script without spaces has a word in every two of its letters.
+WORDS = 180
+# A word of more letters counts for several, as encoders cut it in pieces.
+WORD = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    r"\U00020000-\U0003ffff]{1,2}|[^\W_]{1,12}"
+)
+# Where a part may end, the best first: after a blank line, a sentence, a line, and white space.
+ENDS = (
+    re.compile(r"\n[ \t\r]*\n\s*"),
+    re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？；។။])"),
+    re.compile(r"\n\s*"),
+    re.compile(r"\s+"),
+)
+# Characters of a part without white space, as hashes and tables of numbers have.
+LONGEST_RUN = 1000
+# Characters of the title that go before a passage.
+LONGEST_TITLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The characters [start, end) of a document's text.
+
+    ``heading`` is what stands over it, and ``page`` its page, counted from 1, where they are known.
+    """
+
+    start: int
+    end: int
+    heading: str = ""
+    page: int | None = None
+
+    def contents(self, document: Document) -> str:
+        """The text that encoders see of it: the document's title, the heading, and the passage."""
+        text = document.text[self.start : self.end]
+        heading = "" if self.heading in text[: 2 * len(self.heading) + 10] else self.heading
+        title = document.title[:LONGEST_TITLE]
+        return " ".join(part for part in (title, heading, text) if part.strip()).strip()
+
+
+def split_document(document: Document, words: int = WORDS) -> list[Passage]:
+    """The passages of a document, in order, without the white space between them.
+
+    Args:
+        document: with the sections that its reader saw, if it saw some.
+        words: of a passage, at most; parts of one sentence are about as long.
+
+    Returns:
+        At least one passage of a text that isn't blank.
+    """
+    text = document.text
+    sections = [each for each in document.sections if 0 <= each.start < len(text)]
+    starts = [section.start for section in sections]
+    passages = []
+    for start, end in _spans(text, sections, words):
+        place = bisect_right(starts, start) - 1
+        section = sections[place] if place >= 0 else Section(0)
+        passages.append(Passage(start, end, section.heading, section.page))
+    return passages
+
+
+def count_words(text: str, start: int = 0, end: int | None = None) -> int:
+    """Words between two places; a long one counts for several."""
+    return sum(1 for _ in WORD.finditer(text, start, len(text) if end is None else end))
+
+
+def _spans(text: str, sections: Sequence[Section], words: int) -> Iterator[tuple[int, int]]:
+    for start, end in _regions(text, sections, words):
+        yield from _packed(text, start, end, words)
+
+
+def _regions(text: str, sections: Sequence[Section], words: int) -> Iterator[tuple[int, int]]:
+    """Parts that no passage crosses: pages, and sections, small ones together."""
+    cuts = [0]
+    page, size, last = None, 0, 0
+    for section in sections:
+        size += count_words(text, last, section.start)
+        last = section.start
+        if section.start > cuts[-1] and (section.page != page or 2 * size >= words):
+            cuts.append(section.start)
+            size = 0
+        page = section.page
+    yield from pairwise([*cuts, len(text)])
+
+
+def _packed(text: str, start: int, end: int, words: int) -> Iterator[tuple[int, int]]:
+    """Sentences of a part together, in passages of about the same length."""
+    start, end = _trimmed(text, start, end)
+    total = count_words(text, start, end)
+    if total <= words:
+        if start < end:
+            yield start, end
+        return
+    wanted = total / -(-total // words)
+    first, filled = start, 0
+    for begin, stop in _sentences(text, start, end, words):
+        size = count_words(text, begin, stop)
+        if filled and (filled + size > words or filled + size / 2 > wanted):
+            yield _trimmed(text, first, begin)
+            first, filled = begin, 0
+        filled += size
+    yield _trimmed(text, first, end)
+
+
+def _sentences(
+    text: str, start: int, end: int, words: int, level: int = 0
+) -> Iterator[tuple[int, int]]:
+    """Spans that cover a part and are no longer than a passage, cut at the best ends there are."""
+    if level == len(ENDS):
+        for begin in range(start, end, LONGEST_RUN):
+            yield begin, min(begin + LONGEST_RUN, end)
+        return
+    cuts = [found.end() for found in ENDS[level].finditer(text, start, end)]
+    for begin, stop in pairwise([start, *(cut for cut in cuts if start < cut < end), end]):
+        small = count_words(text, begin, stop) <= words
+        if level == 0 or not small:
+            yield from _sentences(text, begin, stop, words, level + 1)
+        else:
+            yield begin, stop
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    part = text[start:end]
+    return start + len(part) - len(part.lstrip()), start + len(part.rstrip())
