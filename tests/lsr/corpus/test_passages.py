@@ -60,7 +60,7 @@ def test_passages_hold_every_character_but_white_space(document: Document, words
 @given(documents())
 def test_no_passage_crosses_a_page(document: Document) -> None:
     for passage in split_document(document, 20):
-        inside = [each for each in document.sections if passage.start <= each.start < passage.end]
+        inside = [each for each in document.sections if passage.start < each.start < passage.end]
         assert {each.page for each in inside} <= {passage.page}
 
 
