@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from index.collection.collection import Collection, Vectors
 from index.engines.posting_list import half
+from index.splitting import Split, contents, owners, split_documents
 from lsr.corpus.chunks import CHUNK as CHUNK
 from lsr.corpus.chunks import Chunk, ItemT, distinct_chunks
 from lsr.corpus.documents import Document
@@ -46,6 +47,8 @@ class IndexReport:
     how many the encoders went through. ``health`` is of each sparse field that an encoder model
     fills, once a thousand documents have been encoded or the run has ended. ``deleted`` and
     ``not_deleted`` are of ``sync_documents``: how many documents were deleted, or why none was.
+    ``split`` of the encoded documents were split into ``passages``, and of ``cut`` an encoder did
+    not read the end.
     ``passed_over`` is what a folder held besides, where the source was one.
     """
 
@@ -55,6 +58,9 @@ class IndexReport:
     rejected: int = 0
     deleted: int = 0
     not_deleted: str = ""
+    split: int = 0
+    passages: int = 0
+    cut: int = 0
     passed_over: PassedOver = dataclasses.field(default_factory=PassedOver)
     taken: int = 0
     tokens: int = 0
@@ -81,19 +87,28 @@ class IndexReport:
         for outcome in outcomes:
             setattr(self, outcome.status, getattr(self, outcome.status) + 1)
 
+    def count_split(self, split: Split) -> None:
+        """Add how the documents of a chunk were split."""
+        several = [len(parts) for parts in split.passages if len(parts) > 1]
+        self.split += len(several)
+        self.passages += sum(several)
+        self.cut += split.cut
+
 
 @dataclass(slots=True)
 class Update:
     """Documents of distinct ids on their way into a collection.
 
     ``changed`` are those that the collection does not hold as they are, to encode and write, and
-    ``given`` their rows of the fields that are not encoded. ``places`` says where each document
+    ``given`` their rows of the fields that are not encoded; ``split`` says which of them are written
+    passage by passage. ``places`` says where each document
     stands in its source, ``rejected`` how many items beside them were not fit to be documents.
     """
 
     documents: list[Document]
     changed: list[Document]
     given: Mapping[str, SparseBatch]
+    split: Split = Split([], 0)
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
     rejected: int = 0
 
@@ -103,20 +118,24 @@ class Update:
         collection: Collection,
         documents: list[Document],
         given: Mapping[str, SparseBatch] | None = None,
+        encoders: DocumentEncoders | None = None,
     ) -> Update:
         """What these documents mean for a collection as it is now.
 
-        A document whose row of a ``given`` field differs from the stored one has changed.
+        A document whose row of a ``given`` field differs from the stored one has changed. Where
+        no field is given, ``encoders`` are those of all, and long documents are split for them.
         """
         given = given or {}
-        changed = _changed(collection, documents, given)
-        rows = {name: batch.select(changed) for name, batch in given.items()}
-        return cls(documents, _select(documents, changed), rows)
+        kept = _changed(collection, documents, given)
+        changed = _select(documents, kept)
+        rows = {name: batch.select(kept) for name, batch in given.items()}
+        split = split_documents(collection, changed, encoders) if encoders else Split([], 0)
+        return cls(documents, changed, rows, split)
 
     @property
     def texts(self) -> list[str]:
-        """What is encoded."""
-        return [document.contents for document in self.changed]
+        """What is encoded: a text for each row of vectors."""
+        return contents(self.changed, self.split.passages)
 
 
 def index_documents(
@@ -151,11 +170,12 @@ def index_documents(
         UsageError: ``processes`` is not 1 to 512.
         LsrError: an encoding process failed or died; the chunks before stay written.
     """
+    encoders = document_encoders(collection)
     report = write_chunks(
         collection,
         distinct_chunks(items, progress.rejected, chunk_size),
-        lambda chunk: Update.of(collection, chunk.documents),
-        document_encoders(collection),
+        lambda chunk: Update.of(collection, chunk.documents, encoders=encoders),
+        encoders,
         progress,
         processes,
     )
@@ -204,6 +224,7 @@ def write_chunks(
                 if outcome.reason:
                     progress.rejected(f"{update.places[outcome.id]}: {outcome.reason}")
             report.count(outcomes)
+            report.count_split(update.split)
             report.rejected += update.rejected
             report.tokens += encoded.tokens
             for name, watch in watches.items():
@@ -219,8 +240,9 @@ def write_chunks(
 
 def upsert_documents(collection: Collection, documents: list[Document]) -> list[Outcome]:
     """Encode and write those of the documents, of distinct ids, that are new or have changed."""
-    update = Update.of(collection, documents)
-    vectors = encode(collection, update.changed) if update.changed else {}
+    encoders = document_encoders(collection)
+    update = Update.of(collection, documents, encoders=encoders)
+    vectors = encoders.encode(update.texts).vectors if update.changed else {}
     return write_update(collection, update, vectors)
 
 
@@ -236,11 +258,13 @@ def write_update(collection: Collection, update: Update, vectors: Vectors) -> li
     """
     reasons: dict[str, str] = {}
     kept = np.ones(len(update.changed), dtype=np.bool_)
+    passages = update.split.passages
+    owner = owners(passages, len(update.changed))
     rows_of = {**vectors, **update.given}
     for name, rows in rows_of.items():
-        finite = finite_rows(rows)
-        kept &= finite
-        for place in np.flatnonzero(~finite):
+        wrong = np.unique(owner[~finite_rows(rows)])
+        kept[wrong] = False
+        for place in wrong:
             reasons[update.changed[place].id] = NOT_FINITE.format(f"field {name!r}")
     written: dict[str, bool] = {}
     if kept.any():
@@ -248,9 +272,10 @@ def write_update(collection: Collection, update: Update, vectors: Vectors) -> li
             kept &= _changed(collection, update.changed, update.given)
             changed = _select(update.changed, kept)
             if not kept.all():
-                rows_of = {name: _rows(rows, kept) for name, rows in rows_of.items()}
+                rows_of = {name: _rows(rows, kept[owner]) for name, rows in rows_of.items()}
+                passages = [parts for parts, keep in zip(passages, kept, strict=False) if keep]
             if changed:
-                new = collection.upsert(changed, rows_of)
+                new = collection.upsert(changed, rows_of, passages)
                 written = dict(zip([document.id for document in changed], new, strict=True))
     return [_outcome(document.id, written, reasons) for document in update.documents]
 
@@ -262,12 +287,6 @@ def _outcome(identifier: str, written: Mapping[str, bool], reasons: Mapping[str,
     if identifier not in written:
         return Outcome(identifier, "unchanged")
     return Outcome(identifier, "created" if written[identifier] else "updated")
-
-
-def encode(collection: Collection, documents: list[Document]) -> Vectors:
-    """A row of each field's vectors for each document."""
-    texts = [document.contents for document in documents]
-    return document_encoders(collection).encode(texts).vectors
 
 
 def document_encoders(collection: Collection, given: Sequence[str] = ()) -> DocumentEncoders:

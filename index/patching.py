@@ -57,7 +57,10 @@ def patch_document(collection: Collection, identifier: str, patch: Patch) -> Out
             return upsert_documents(collection, [changed])[0]
         if changed.digest() == document.digest():
             return Outcome(identifier, "unchanged")
-        collection.upsert([changed], _stored_vectors(collection, identifier))
+        number = collection.store.sequences([identifier])[identifier]
+        passages = collection.store.passages([number]).get(number, [])
+        vectors = _stored_vectors(collection, number, max(len(passages), 1))
+        collection.upsert([changed], vectors, [passages])
         return Outcome(identifier, "updated")
 
 
@@ -74,13 +77,13 @@ def merged(there: Any, change: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _stored_vectors(collection: Collection, identifier: str) -> Vectors:
-    """The row of each field that is stored of a document."""
+def _stored_vectors(collection: Collection, number: int, rows: int) -> Vectors:
+    """The rows of each field that are stored of a document."""
     store = collection.store
-    last = store.sequences([identifier])[identifier]
+    after, last = number - 1, number + rows - 1
     return {
-        field.name: store.dense_vectors(field, last - 1, last)
+        field.name: store.dense_vectors(field, after, last)
         if field.kind == "dense"
-        else store.sparse_vectors(field, last - 1, last)
+        else store.sparse_vectors(field, after, last)
         for field in collection.fields
     }

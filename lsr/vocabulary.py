@@ -10,6 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import BPE, WordPiece
 from tokenizers.normalizers import BertNormalizer, Lowercase
@@ -17,6 +19,9 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from lsr.errors import InputError
+
+# Special tokens that a tokenizer puts around a text, at most.
+MOST_SPECIAL = 8
 
 
 class Piece(NamedTuple):
@@ -181,6 +186,24 @@ class Vocabulary:
         encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         special = self.special
         return [[term for term in encoding.ids if term not in special] for encoding in encodings]
+
+    def longer(self, texts: Sequence[str], max_length: int) -> NDArray[np.bool_]:
+        """Which texts have more tokens than so many, special ones included; bool (n,).
+
+        A text of more words than that has more tokens, and none has more tokens than bytes, but
+        for the special ones, so that most texts need not be tokenised.
+        """
+        found = np.zeros(len(texts), dtype=np.bool_)
+        unclear = []
+        for place, text in enumerate(texts):
+            if len(text) > max_length and len(text.split(None, max_length)) > max_length:
+                found[place] = True
+            elif len(text.encode()) + MOST_SPECIAL > max_length:
+                unclear.append(place)
+        if unclear:
+            encodings = self.cutting(max_length).encode_batch_fast([texts[n] for n in unclear])
+            found[unclear] = [bool(encoding.overflowing) for encoding in encodings]
+        return found
 
     def pieces(self, text: str) -> list[Piece]:
         """The tokens of one text with the characters they came from."""

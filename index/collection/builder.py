@@ -19,13 +19,15 @@ from lsr.sparse import SparseBatch
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Documents with their weighed vectors, row by row: what a segment is made of.
+    """Weighed vectors of documents, or of their passages, row by row: what a segment is made of.
 
-    ``sequence`` int64 (n,), ascending; a ``sparse`` batch of n rows for each sparse field,
+    ``sequence`` int64 (n,), ascending, numbers the rows, and ``documents``, of the same shape, says
+    of which document each is: the same array where none is split. There is a ``sparse`` batch of n rows for each sparse field,
     ``vectors`` float32 (n, dimension) for each dense one; ``average_lengths`` weighed the counts.
     """
 
     sequence: NDArray[np.int64]
+    documents: NDArray[np.int64]
     sparse: Mapping[str, SparseBatch]
     vectors: Mapping[str, NDArray[np.float32]]
     average_lengths: Mapping[str, float]
@@ -36,12 +38,16 @@ class Rows:
     def segment(self, reorder: bool = True) -> Segment:
         """The segment of these documents, in memory; ``reorder`` as of ``InvertedIndex.build``."""
         indexes = {name: InvertedIndex.build(batch, reorder) for name, batch in self.sparse.items()}
-        return Segment(self.sequence, indexes, self.vectors, self.average_lengths)
+        return Segment(
+            self.sequence, indexes, self.vectors, self.average_lengths, documents=self.documents
+        )
 
     def select(self, kept: NDArray[np.bool_]) -> Rows:
         """The rows where ``kept``, bool (n,), is true."""
+        sequence, split = self.sequence[kept], self.documents is not self.sequence
         return Rows(
-            self.sequence[kept],
+            sequence,
+            self.documents[kept] if split else sequence,
             {name: batch.select(kept) for name, batch in self.sparse.items()},
             {name: vectors[kept] for name, vectors in self.vectors.items()},
             self.average_lengths,
@@ -53,8 +59,11 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         first = parts[0]
+        sequence = np.concatenate([part.sequence for part in parts])
+        split = any(part.documents is not part.sequence for part in parts)
         return cls(
-            np.concatenate([part.sequence for part in parts]),
+            sequence,
+            np.concatenate([part.documents for part in parts]) if split else sequence,
             {
                 # The last may be over more terms, where the vocabulary has grown.
                 name: SparseBatch.concatenate(
@@ -89,11 +98,11 @@ class Builder:
         average_lengths: Mapping[str, float] | None = None,
         between: Callable[[], None] = lambda: None,
     ) -> Rows:
-        """The live documents of ``after < sequence <= until``.
+        """The rows of the live documents of ``after < sequence <= until``.
 
         Args:
             after: sequence number before the first.
-            until: the last sequence number.
+            until: the last sequence number, of a whole document.
             average_lengths: what to weigh counts by; None: the averages of these very rows.
             between: called after each field; may raise to abandon.
         """
@@ -101,7 +110,7 @@ class Builder:
         sparse: dict[str, SparseBatch] = {}
         vectors: dict[str, NDArray[np.float32]] = {}
         with self._store.reading():
-            sequence = self._store.live(after, until)
+            sequence, documents = self._store.row_numbers(after, until)
             for field in self._store.fields:
                 if field.kind == "dense":
                     vectors[field.name] = self._store.dense_vectors(field, after, until)
@@ -109,10 +118,10 @@ class Builder:
                     stored = self._store.sparse_vectors(field, after, until)
                     sparse[field.name] = self._weigh(field, stored, lengths)
                 between()
-        return Rows(sequence, sparse, vectors, lengths)
+        return Rows(sequence, documents, sparse, vectors, lengths)
 
     def average_lengths(self) -> dict[str, float]:
-        """Mean length of all live documents, for each field that stores term counts."""
+        """Mean length of the rows of all live documents, for each field that stores term counts."""
         return {
             field.name: self._encoder(field)
             .statistics(self._store.sparse_vectors(field))

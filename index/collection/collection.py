@@ -22,13 +22,14 @@ from index.collection.maintenance import Maintenance, MaintenanceConfig
 from index.collection.segment import Segment, open_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.storage_errors import is_full
-from index.collection.store import Store
+from index.collection.store import AUTO, OFF, Store
 from index.collection.tail import Tail
 from index.collection.view import View
 from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
+from lsr.corpus.passages import Passage
 from lsr.errors import (
     CorruptionError,
     InputError,
@@ -37,6 +38,7 @@ from lsr.errors import (
     StorageFullError,
     UsageError,
 )
+from lsr.settings import check_choice
 from lsr.sparse import SparseBatch
 from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
@@ -93,20 +95,23 @@ class Collection:
         config: MaintenanceConfig | None = None,
         vocabulary: Vocabulary | None = None,
         trusted: TrustedCode = NO_CODE,
+        passages: str = OFF,
     ) -> Collection:
         """A new, empty collection; ``vocabulary`` is that of a field of imported vectors.
 
-        ``trusted`` as for ``open``.
+        ``trusted`` as for ``open``. ``passages`` says whether documents are split that an encoder
+        doesn't read to the end: "auto" or "off".
 
         Raises:
-            UsageError: there is one already, or the path is in use.
+            UsageError: there is one already, the path is in use, or ``passages`` is neither.
         """
+        check_choice("passages", passages, (AUTO, OFF))
         if is_collection(path):
             raise UsageError(f"{path} holds a collection already; open it or give another path")
         try:
             (path / "segments").mkdir(parents=True, exist_ok=True)
             flush_folder(path.parent)
-            return cls(path, Store.create(path / STORE_FILE, fields, vocabulary), config, trusted)
+            return cls(path, Store.create(path / STORE_FILE, fields, vocabulary, passages), config, trusted)
         except (OSError, sqlite3.OperationalError) as error:
             sentence = f"no collection can be created at {path}: {error}"
             raise (StorageFullError if is_full(error, path) else UsageError)(sentence) from error
@@ -144,7 +149,10 @@ class Collection:
         return self.store.all_ids()
 
     def describe(self) -> dict[str, int]:
-        """Documents, segments, what is not in them yet, deletions, generation, bytes on disk."""
+        """Documents, segments, what is not in them yet, deletions, generation, bytes on disk.
+
+        ``split`` documents are searched by their ``passages``, of which each counts in ``deleted``.
+        """
         with self.store.reading():
             current = self.segments.current()
             described = {
@@ -154,6 +162,7 @@ class Collection:
                 "deleted": sum(entry.deleted for entry in current.segments),
                 "generation": current.generation,
             }
+            described["split"], described["passages"] = self.store.count_split()
         size = 0
         for path in self.path.rglob("*"):
             with suppress(FileNotFoundError):
@@ -186,8 +195,24 @@ class Collection:
                 )
             yield
 
-    def upsert(self, documents: Sequence[Document], vectors: Vectors) -> list[bool]:
+    @property
+    def passages(self) -> str:
+        """Whether documents are split that an encoder doesn't read to the end: "auto" or "off"."""
+        return str(self.store.setting("passages"))
+
+    def upsert(
+        self,
+        documents: Sequence[Document],
+        vectors: Vectors,
+        passages: Sequence[Sequence[Passage]] = (),
+    ) -> list[bool]:
         """Write documents with a row of each field's vectors; all of them or none.
+
+        Args:
+            documents: of distinct ids.
+            vectors: of each field, a row for each document, or for each passage of one that is
+                split, in their order.
+            passages: those of each document, fewer than two where it is not split; empty: none is.
 
         Returns:
             For each document whether it is new (True) or replaced one of the same id (False).
@@ -199,12 +224,13 @@ class Collection:
         ids = [document.id for document in documents]
         if len(set(ids)) != len(ids):
             raise InputError("the batch holds an id more than once; give each id once")
+        rows_wanted = sum(max(len(parts), 1) for parts in passages) or len(documents)
         for field in self.fields:
-            if len(vectors.get(field.name, ())) != len(documents):
+            if len(vectors.get(field.name, ())) != rows_wanted:
                 raise InputError(f"each document needs a vector for the field {field.name!r}")
         with self._transaction():
             replaced = self.store.remove(ids)
-            sequence = self.store.append(documents)
+            sequence = self.store.append(documents, passages)
             for field in self.fields:
                 rows = vectors[field.name]
                 if isinstance(rows, SparseBatch):
@@ -319,9 +345,7 @@ class Collection:
         new = self.builder.rows(after, current.written, current.average_lengths)
         tail = tail.advance(new, current.written, died, current.base)
         parts = files + [(part.segment, part.alive) for part in tail.parts]
-        living_documents = sum(
-            len(segment) if alive is None else alive.count for segment, alive in parts
-        )
+        living_documents = sum(segment.count_documents(alive) for segment, alive in parts)
         if living_documents != len(self):
             raise CorruptionError(
                 f"{living_documents} documents are found where {len(self)} were written; mend what "

@@ -49,7 +49,7 @@ class FilterMasks:
             known.append(found if since <= revision else None)
         new = [place for place, found in enumerate(known) if found is None]
         if new:
-            sequence = np.concatenate([segments[place].sequence for place in new])
+            sequence = np.concatenate([segments[place].documents for place in new])
             ends = np.cumsum([len(segments[place]) for place in new])[:-1]
             passing = self._store.matching(wanted, sequence)
             for place, part in zip(new, np.split(passing, ends), strict=True):

@@ -259,7 +259,7 @@ class Maintenance:
 
     def _wants_whole(self) -> bool:
         documents = self._store.count()
-        if documents > self.config.largest_segment:
+        if self._store.count_rows() > self.config.largest_segment:
             return False
         if documents <= self.config.flush_documents:
             return True
@@ -291,7 +291,8 @@ class Maintenance:
                 if reweigh:
                     self._table.weigh(rows.average_lengths, current.written)
                 if whole:
-                    self._store.change({"optimised": last, "optimised_documents": len(segment)})
+                    documents = segment.count_documents(None)
+                    self._store.change({"optimised": last, "optimised_documents": documents})
         except BaseException:
             self._adopt(entry.generation, None)
             raise

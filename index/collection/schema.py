@@ -35,6 +35,12 @@ CREATE TABLE vectors (
     checksum BLOB NOT NULL,
     PRIMARY KEY (field, sequence)
 ) WITHOUT ROWID;
+CREATE TABLE passages (
+    sequence INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    places TEXT NOT NULL,
+    checksum BLOB NOT NULL
+);
 CREATE TABLE tombstones (
     number INTEGER PRIMARY KEY,
     sequence INTEGER NOT NULL UNIQUE,
@@ -102,8 +108,8 @@ CREATE TABLE metadata (
 """
 SCHEMAS = {MIGRATED_VERSION: MIGRATED_SCHEMA, VERSION: SCHEMA}
 # Counters and the like, as of an empty store. ``commit`` and ``previous`` are the tokens of the
-# last two commits, ``written`` and ``deletions`` the largest numbers given to a document and a
-# tombstone, and ``documents`` counts the live ones.
+# last two commits, ``written`` and ``deletions`` the largest numbers given to a row of vectors and
+# a tombstone, ``passages`` says whether long documents are split ("auto" or "off"), and ``documents`` counts the live ones.
 SETTINGS: dict[str, int | str] = {
     "revision": 0,
     "commit": "",
@@ -111,6 +117,7 @@ SETTINGS: dict[str, int | str] = {
     "written": 0,
     "deletions": 0,
     "documents": 0,
+    "passages": "off",
     "generation": 0,
     "average_lengths": "{}",
     "weighed": 0,

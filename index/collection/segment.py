@@ -19,6 +19,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from index.collection.field import Field
 from index.collection.regular_file import open_plain
 from index.collection.segment_table import SegmentEntry
 from index.engines.dense import DenseSearcher
+from index.engines.document_mask import DocumentMask
 from index.engines.inverted_index import DTYPES, InvertedIndex
 from index.engines.registry import open_searcher
 from index.engines.searcher import Searcher
@@ -44,25 +46,51 @@ VERSION = 4
 HEADER = struct.Struct("<8sIII")
 ALIGNMENT = 64
 LONGEST_TABLE = 1 << 24  # bytes
-SECTIONS: dict[str, type[Any]] = {"sequence": np.int64, "vectors": np.float32}
+SECTIONS: dict[str, type[Any]] = {
+    "sequence": np.int64,
+    "documents": np.int64,
+    "vectors": np.float32,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Documents ``sequence`` (int64 (n,), ascending) with the index of each field.
+    """Rows ``sequence`` (int64 (n,), ascending) with the index of each field.
+
+    A row is a document, or one of its passages: ``documents`` has for each row the number of its
+    document, and is the same array where none is split. A passage's own number is that of its
+    document plus its place there.
 
     ``indexes`` holds the sparse fields, ``vectors`` float32 (n, dimension) the dense ones, and
-    ``average_lengths`` the mean document length of each field that stores term counts.
+    ``average_lengths`` the mean row length of each field that stores term counts.
     """
 
     sequence: NDArray[np.int64]
     indexes: Mapping[str, InvertedIndex]
     vectors: Mapping[str, NDArray[np.float32]]
     average_lengths: Mapping[str, float]
+    documents: NDArray[np.int64] = field(kw_only=True)
     _searchers: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.sequence)
+
+    @property
+    def split(self) -> bool:
+        """Whether documents have several rows."""
+        return self.documents is not self.sequence
+
+    @cached_property
+    def _first(self) -> NDArray[np.bool_]:
+        """bool (n,): the first row of each document."""
+        return self.documents == self.sequence
+
+    def count_documents(self, alive: DocumentMask | None) -> int:
+        """Number of documents whose rows a mask lets pass; None lets all."""
+        if not self.split:
+            return len(self) if alive is None else alive.count
+        first = self._first if alive is None else self._first & (alive.allowed != 0)
+        return int(np.count_nonzero(first))
 
     def searcher(self, name: str, engine: str) -> Searcher:
         """The engine over a sparse field, opened once."""
@@ -181,6 +209,8 @@ def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequenc
     sound = len(numbers) == entry.documents and bool((np.diff(numbers) > 0).all())
     if not sound or (len(numbers) and not entry.after < numbers[0] <= numbers[-1] <= entry.last):
         raise CorruptionError(f"the segment {path} holds other documents than the store says")
+    if segment.split and not _are_passages(numbers, segment.documents):
+        raise CorruptionError(f"the segment {path} holds passages of no document")
     sizes = {each.name: each.size for each in fields if each.kind == "sparse"}
     shapes = {each.name: (len(segment), each.size) for each in fields if each.kind == "dense"}
     if (
@@ -210,8 +240,19 @@ def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequenc
             raise CorruptionError(f"the field {name!r} of the segment {path}: {error}") from error
 
 
+def _are_passages(numbers: NDArray[np.int64], documents: NDArray[np.int64]) -> bool:
+    """Whether each row is the first of a document, or follows one of the same."""
+    if numbers.shape != documents.shape:
+        return False
+    follows = (np.diff(documents) == 0) & (np.diff(numbers) == 1)
+    first = documents == numbers
+    return bool(first[:1].all() and (first[1:] | follows).all())
+
+
 def _sections(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
     sections: list[tuple[str, NDArray[Any]]] = [("sequence", segment.sequence)]
+    if segment.split:
+        sections.append(("documents", segment.documents))
     for name, index in segment.indexes.items():
         sections += [(f"indexes/{name}/{part}", array) for part, array in index.arrays.items()]
     sections += [(f"vectors/{name}", vectors) for name, vectors in segment.vectors.items()]
@@ -366,7 +407,8 @@ def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: _Table) -> S
         for name, array in arrays.items()
         if name.startswith("vectors/")
     }
-    return Segment(sequence, indexes, vectors, table.average_lengths)
+    documents = arrays.get("documents", sequence)
+    return Segment(sequence, indexes, vectors, table.average_lengths, documents=documents)
 
 
 def _align(position: int) -> int:

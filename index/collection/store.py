@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from index.collection.metadata import (
     remove_metadata,
     remove_unread_metadata,
 )
+from index.collection.passage_table import append_passages, passage_rows
 from index.collection.rows import (
     DocumentRow,
     IdRow,
@@ -37,19 +39,23 @@ from index.collection.storage_errors import read_error
 from index.engines.posting_list import half
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
+from lsr.corpus.passages import Passage
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
+# Whether long documents are split: those that an encoder doesn't read to the end, or none.
+AUTO, OFF = "auto", "off"
 
 
 class Store(Database):
     """Documents, their vectors and settings; for any number of threads.
 
     Every upsert appends under a new sequence number and removes the old row, so a sequence
-    number stands for one version of one document for ever. Rows are verified by their checksums
+    number stands for one version of one document for ever. A document that is split has a row of
+    vectors for each passage, under its own number and those that follow. Rows are verified by their checksums
     as they are read: what is given is what was written, or CorruptionError is raised.
     """
 
@@ -69,13 +75,17 @@ class Store(Database):
 
     @classmethod
     def create(
-        cls, path: Path, fields: Sequence[Field], vocabulary: Vocabulary | None = None
+        cls,
+        path: Path,
+        fields: Sequence[Field],
+        vocabulary: Vocabulary | None = None,
+        passages: str = OFF,
     ) -> Store:
         """Write an empty store, with a vocabulary to keep where one is given.
 
         The file appears whole or not at all.
         """
-        settings: dict[str, int | str] = {"fields": dump_fields(fields)}
+        settings: dict[str, int | str] = {"fields": dump_fields(fields), "passages": passages}
         if vocabulary is not None:
             settings["vocabulary"] = json.dumps(vocabulary.tokens)
         temporary = path.with_suffix(".new")
@@ -88,8 +98,25 @@ class Store(Database):
         """Number of live documents."""
         return int(self.setting("documents"))
 
+    def count_rows(self) -> int:
+        """Number of rows of vectors in each field: documents, or passages of those split."""
+        return self.count() + int(self.value("SELECT IFNULL(SUM(count - 1), 0) FROM passages"))
+
+    def count_split(self) -> tuple[int, int]:
+        """How many documents are split, and the passages of these."""
+        documents, passages = self.rows("SELECT COUNT(*), IFNULL(SUM(count), 0) FROM passages")[0]
+        return int(documents), int(passages)
+
     def nth_after(self, sequence: int, n: int) -> int:
-        """Sequence number of the n-th live document after one; ``LAST`` where there are fewer."""
+        """Number of the n-th row after one, or the last before it that ends a document.
+
+        ``LAST`` where there are fewer rows. One document is never parted.
+        """
+        if self.value("SELECT 1 FROM passages LIMIT 1"):
+            rows, documents = self.row_numbers(sequence)
+            ends = np.append(np.flatnonzero(np.diff(documents)), len(rows) - 1)
+            place = max(int(np.searchsorted(ends, n, side="left")) - 1, 0)
+            return LAST if len(rows) < n else int(rows[ends[place]])
         found = self.value(
             "SELECT sequence FROM documents WHERE sequence > ? ORDER BY sequence LIMIT 1 OFFSET ?",
             sequence,
@@ -109,10 +136,19 @@ class Store(Database):
         """Number of the newest tombstone ever written; 0: none."""
         return int(self.setting("deletions"))
 
-    def append(self, documents: Sequence[Document]) -> list[int]:
-        """Store documents under new sequence numbers, which are returned."""
+    def append(
+        self, documents: Sequence[Document], passages: Sequence[Sequence[Passage]] = ()
+    ) -> list[int]:
+        """Store documents under new sequence numbers; returns those of their rows of vectors.
+
+        ``passages`` has those of each document, fewer than two where it is not split.
+        """
         first = self.written() + 1
-        numbers = list(range(first, first + len(documents)))
+        counts = [max(len(parts), 1) for parts in passages] or [1] * len(documents)
+        rows = list(range(first, first + sum(counts)))
+        numbers = [first + before for before in accumulate(counts, initial=0)][:-1]
+        split = zip(numbers, passages, strict=True) if passages else ()
+        append_passages(self.connection, ((n, parts) for n, parts in split if len(parts) > 1))
         append_documents(
             self.connection,
             (
@@ -130,8 +166,8 @@ class Store(Database):
         values = zip(numbers, (document.metadata for document in documents), strict=True)
         append_metadata(self.connection, values)
         count = self.count() + len(documents)
-        self.change({"written": first + len(documents) - 1, "documents": count})
-        return numbers
+        self.change({"written": first + len(rows) - 1, "documents": count})
+        return rows
 
     def append_sparse(self, field: str, sequence: Sequence[int], batch: SparseBatch) -> None:
         """Store a sparse vector for each sequence number, weights as float16."""
@@ -163,23 +199,44 @@ class Store(Database):
         remove_metadata(self.connection, sound)
         remove_unread_metadata(self.connection, set(numbers).difference(n for n, _ in sound))
         first = self.deletions() + 1
+        vectors = self._rows_to_remove(numbers)
         tombstones = [
-            (n, number, row_checksum(n, number)) for n, number in enumerate(numbers, first)
+            (n, number, row_checksum(n, number)) for n, number in enumerate(vectors, first)
         ]
         execute = self.connection.executemany
         execute("INSERT INTO tombstones VALUES (?, ?, ?)", tombstones)
         execute(
             "UPDATE segments SET deleted = deleted + 1 WHERE after < ?1 AND last >= ?1",
-            [(number,) for number in numbers],
+            [(number,) for number in vectors],
         )
         execute("DELETE FROM documents WHERE sequence = ?", [(number,) for number in numbers])
+        execute("DELETE FROM passages WHERE sequence = ?", [(number,) for number in numbers])
         execute(
             "DELETE FROM vectors WHERE field = ? AND sequence = ?",
-            [(field.name, number) for field in self.fields for number in numbers],
+            [(field.name, number) for field in self.fields for number in vectors],
         )
         count = self.count() - len(numbers)
-        self.change({"deletions": first + len(numbers) - 1, "documents": count})
+        self.change({"deletions": first + len(vectors) - 1, "documents": count})
         return set(found)
+
+    def _rows_to_remove(self, numbers: Sequence[int]) -> list[int]:
+        """The rows of vectors of some documents, whatever is damaged."""
+        counts: dict[int, int] = {}
+        for marks, part in in_lists(numbers):
+            for row in passage_rows(self.connection, f"sequence IN {marks}", part):
+                counts[row.sequence] = row.count if row.is_sound() else self._count_found(row[0])
+        return [row for n in numbers for row in range(n, n + counts.get(n, 1))]
+
+    def _count_found(self, sequence: int) -> int:
+        """How many numbers may be rows of a document whose passages are damaged."""
+        following = self.value("SELECT MIN(sequence) FROM documents WHERE sequence > ?", sequence)
+        last = self.value(
+            "SELECT MAX(sequence) FROM vectors WHERE field = ? AND sequence >= ? AND sequence < ?",
+            self.fields[0].name,
+            sequence,
+            LAST if following is None else following,
+        )
+        return 1 if last is None else int(last) - sequence + 1
 
     def sequences(self, ids: Sequence[str]) -> dict[str, int]:
         """Sequence number of each id that is there.
@@ -223,10 +280,19 @@ class Store(Database):
         numbers = list(identifiers)
         rows = self.document_rows(numbers)
         sound = {row.head.sequence: row.head.digest for row in rows if row.is_sound()}
+        counts = dict.fromkeys(numbers, 1)
+        for marks, part in in_lists(numbers):
+            for parts in passage_rows(self.connection, f"sequence IN {marks}", part):
+                counts[parts.sequence] = parts.count if parts.is_sound() else 0
         for field in self.fields:
-            vectors = self._vector_rows(field, numbers)
+            wanted = [row for n, count in counts.items() for row in range(n, n + count)]
+            vectors = self._vector_rows(field, wanted)
             held = {row.sequence for row in vectors if row.is_sound(field.name)}
-            sound = {number: digest for number, digest in sound.items() if number in held}
+            sound = {
+                number: digest
+                for number, digest in sound.items()
+                if counts[number] and held.issuperset(range(number, number + counts[number]))
+            }
         return {identifier: sound.get(number, b"") for number, identifier in identifiers.items()}
 
     def all_digests(self) -> list[bytes]:
@@ -279,6 +345,51 @@ class Store(Database):
         )
         return np.array([row[0] for row in rows], dtype=np.int64)
 
+    def row_numbers(
+        self, after: int = 0, until: int = LAST
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers of the rows of vectors of the documents that ``live`` names, ascending.
+
+        int64 (n,) twice: the numbers, and for each that of its document. They are the same array
+        where no document is split.
+
+        Raises:
+            CorruptionError: the passages of one are damaged.
+        """
+        documents = self.live(after, until)
+        split = {}
+        condition = "sequence > ? AND sequence <= ?"
+        for row in self.read(passage_rows(self.connection, condition, (after, until))):
+            if not row.is_sound():
+                raise CorruptionError(self._damaged_passages(row.sequence))
+            split[row.sequence] = row.count
+        if not split:
+            return documents, documents
+        numbers, counts = np.array([*split]), np.ones(len(documents), dtype=np.int64)
+        counts[np.isin(documents, numbers)] = [*split.values()]
+        owners = np.repeat(documents, counts)
+        ends = np.cumsum(counts)
+        return owners + np.arange(len(owners)) - np.repeat(ends - counts, counts), owners
+
+    def passages(self, sequence: Sequence[int]) -> dict[int, list[Passage]]:
+        """The passages of those of some documents that are split; damaged ones are logged."""
+        found = {}
+        for marks, part in in_lists(sequence):
+            rows = passage_rows(self.connection, f"sequence IN {marks}", part)
+            for row in self.read(rows):
+                if row.is_sound():
+                    found[row.sequence] = row.passages()
+                else:
+                    log.error("%s", self._damaged_passages(row.sequence))
+        return found
+
+    def damaged_passages(self) -> tuple[list[int], list[int]]:
+        """Documents whose passages are damaged, and numbers of passages without a document."""
+        live = set(self.live().tolist())
+        rows = list(self.read(passage_rows(self.connection, "TRUE")))
+        damaged = [row.sequence for row in rows if row.sequence in live and not row.is_sound()]
+        return damaged, [row.sequence for row in rows if row.sequence not in live]
+
     def matching(self, wanted: Filter, sequence: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of some sequence numbers a filter lets pass; bool, the same shape.
 
@@ -297,7 +408,7 @@ class Store(Database):
             raise read_error(self.path, error) from error
 
     def sparse_vectors(self, field: Field, after: int = 0, until: int = LAST) -> SparseBatch:
-        """Stored vectors of the documents that ``live`` names, in its order."""
+        """Stored vectors of the rows that ``row_numbers`` names, in its order."""
         terms, weights, lengths = bytearray(), bytearray(), [0]
         for row in self._vectors(field, after, until):
             terms += row.terms or b""
@@ -311,7 +422,7 @@ class Store(Database):
         )
 
     def dense_vectors(self, field: Field, after: int = 0, until: int = LAST) -> NDArray[np.float32]:
-        """Stored vectors of the documents that ``live`` names, in its order."""
+        """Stored vectors of the rows that ``row_numbers`` names, in its order."""
         flat = bytearray()
         for row in self._vectors(field, after, until):
             flat += row.weights
@@ -347,8 +458,8 @@ class Store(Database):
             yield from self.read(document_rows(self.connection, f"sequence IN {marks}", part))
 
     def damaged_vectors(self, field: Field) -> tuple[list[int], list[int]]:
-        """Live documents whose vector is damaged or missing, and numbers of rows without one."""
-        left = set(self.live().tolist())
+        """Rows of live documents that are damaged or missing, and numbers of rows of none."""
+        left = set(self.row_numbers()[0].tolist())
         strays = []
         for row in self.read(vector_rows(self.connection, field.name, "TRUE", ())):
             if row.sequence not in left:
@@ -373,10 +484,10 @@ class Store(Database):
         return tokens
 
     def _vectors(self, field: Field, after: int, until: int) -> Iterator[VectorRow]:
-        """The rows of the documents that ``live`` names, one each, in its order."""
+        """The rows that ``row_numbers`` names, in its order."""
         condition = "sequence > ? AND sequence <= ? ORDER BY sequence"
         rows = self.read(vector_rows(self.connection, field.name, condition, (after, until)))
-        for number in self.live(after, until).tolist():
+        for number in self.row_numbers(after, until)[0].tolist():
             row = next(rows, None)
             if row is None or row.sequence != number or not row.is_sound(field.name):
                 raise CorruptionError(self._damaged_vector(field, number))
@@ -396,9 +507,17 @@ class Store(Database):
             yield row
 
     def _damaged_vector(self, field: Field, sequence: int) -> str:
-        rows = id_rows(self.connection, "sequence = ?", (sequence,))
-        name = next((row.name for row in rows), f"number {sequence}")
+        name = self.name_of_row(sequence)
         return self._damage(f"vector of the document {name} in the field {field.name!r}")
+
+    def _damaged_passages(self, sequence: int) -> str:
+        return self._damage(f"table of passages of the document {self.name_of_row(sequence)}")
+
+    def name_of_row(self, number: int) -> str:
+        """How a message calls the document that a row of vectors is of."""
+        condition = "sequence <= ? ORDER BY sequence DESC LIMIT 1"
+        rows = id_rows(self.connection, condition, (number,))
+        return next((row.name for row in rows), f"number {number}")
 
     def _damage(self, what: str) -> str:
         return (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.collection.best_passages import best_passages
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
 from index.collection.filter_masks import FilterMasks, size_of
@@ -34,7 +35,8 @@ class View:
     """Segments, oldest first, and which of their documents live (None: all of them).
 
     The first come from the files of the ``generations``, the others are the parts of the ``tail``.
-    Rankings name documents by sequence number, which ascends with segment and ordinal.
+    Rankings name documents by sequence number, which ascends with segment and ordinal. A document
+    that is split into passages is searched by these, and scores as its best one.
     ``deletions`` is the number of the newest tombstone that the masks know.
 
     ``fields`` has the fields and their encoders. Reads of the ``store``, and so ``masks``, are of
@@ -61,10 +63,12 @@ class View:
         return max(self.generations, default=0)
 
     def __len__(self) -> int:
-        return sum(
-            len(segment) if alive is None else alive.count
-            for segment, alive in zip(self.segments, self.alive, strict=True)
-        )
+        return self.count_documents(self.alive)
+
+    def count_documents(self, masks: Sequence[DocumentMask | None]) -> int:
+        """Number of documents that masks, one for each segment, let pass; None lets all."""
+        parts = zip(self.segments, masks, strict=True)
+        return sum(segment.count_documents(alive) for segment, alive in parts)
 
     def search_sparse(
         self,
@@ -82,12 +86,13 @@ class View:
         check_engine(engine)
         documents = sum(map(len, self.segments))
         return self._search(
-            lambda segment, alive, floor: segment.searcher(field.name, engine).search(
-                queries, k, alive, for_part(pruning, len(segment), documents), floor
+            lambda segment, alive, floor, wanted: segment.searcher(field.name, engine).search(
+                queries, wanted, alive, for_part(pruning, len(segment), documents), floor
             ),
             len(queries),
             k,
             masks,
+            once=pruning.budget_us > 0,
         )
 
     def search_dense(
@@ -95,7 +100,9 @@ class View:
     ) -> TopK:
         """Exact top k of a dense field over all segments; ``masks`` as for ``search_sparse``."""
         return self._search(
-            lambda segment, alive, _: segment.dense_searcher(field.name).search(queries, k, alive),
+            lambda segment, alive, _, wanted: segment.dense_searcher(field.name).search(
+                queries, wanted, alive
+            ),
             len(queries),
             k,
             masks,
@@ -119,7 +126,7 @@ class View:
 
     @cached_property
     def statistics(self) -> CollectionStatistics | None:
-        """Term statistics, where a field stores counts.
+        """Term statistics, where a field stores counts. Passages count, each for itself.
 
         As in Lucene, deleted documents count until their segment is rebuilt. The average length
         is the one by which all impacts were weighed.
@@ -139,26 +146,22 @@ class View:
 
     def _search(
         self,
-        search: Callable[[Segment, DocumentMask | None, NDArray[np.float32] | None], TopK],
+        search: Callable[[Segment, DocumentMask | None, NDArray[np.float32] | None, int], TopK],
         queries: int,
         k: int,
         masks: Masks | None,
+        once: bool = False,
     ) -> TopK:
         parts = []
         floor: NDArray[np.float32] | None = None
         allowed = zip(self.segments, masks or self.alive, strict=True)
         # The largest first: its k-th score spares the others most.
         for segment, alive in sorted(allowed, key=lambda part: len(part[0]), reverse=True):
-            found = search(segment, alive, floor)
-            if len(segment) == 0:
-                parts.append(found)
-                continue
+            found = best_passages(segment, partial(search, segment, alive, floor), k, once)
+            parts.append(found)
             if 0 < k <= found.scores.shape[1] and len(self.segments) > 1:
                 last = found.scores[:, k - 1]
                 floor = np.maximum(last, 0 if floor is None else floor)
-            missing = found.documents < 0
-            numbers = segment.sequence[np.where(missing, 0, found.documents)]
-            parts.append(found._replace(documents=np.where(missing, -1, numbers)))
         if not parts:
             none = np.empty((queries, 0), dtype=np.int64)
             return TopK.exhaustive(none, none.astype(np.float32), "empty")

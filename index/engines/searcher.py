@@ -46,13 +46,15 @@ class TopK(NamedTuple):
     ``documents`` int64 (n_queries, k), -1 where a ranking is shorter; ``scores`` float32, same
     shape, 0 there. ``unseen`` float32 (n_queries,): no document that pruning left out, and that
     exact search might have returned, scores higher; 0 where there is none. ``strategies`` says for
-    each query how it was searched.
+    each query how it was searched. ``passages`` int64, same shape, has the place of each result's
+    passage in its document, from 0 on; None: no document is split.
     """
 
     documents: NDArray[np.int64]
     scores: NDArray[np.float32]
     unseen: NDArray[np.float32]
     strategies: tuple[str, ...]
+    passages: NDArray[np.int64] | None = None
 
     @classmethod
     def exhaustive(
@@ -96,6 +98,15 @@ class TopK(NamedTuple):
         )
 
 
+    def passages_of(self, query: int) -> dict[int, int]:
+        """The passage of each document in the ranking of one query; empty where none is split."""
+        if self.passages is None:
+            return {}
+        found = self.documents[query] >= 0
+        documents, passages = self.documents[query][found], self.passages[query][found]
+        return dict(zip(documents.tolist(), passages.tolist(), strict=True))
+
+
 class Searcher(Protocol):
     """Top-k inner product over one sparse field of one segment."""
 
@@ -130,6 +141,13 @@ def merge(parts: Sequence[TopK], k: int) -> TopK:
     scores = np.concatenate([part.scores for part in parts], axis=1)
     keys = np.where(documents >= 0, scores, -np.inf)
     order = np.lexsort((documents, -keys), axis=1)[:, :k]
+    passages = None
+    if any(part.passages is not None for part in parts):
+        places = [
+            np.zeros_like(part.documents) if part.passages is None else part.passages
+            for part in parts
+        ]
+        passages = np.take_along_axis(np.concatenate(places, axis=1), order, axis=1)
     return TopK(
         np.take_along_axis(documents, order, axis=1),
         np.take_along_axis(scores, order, axis=1),
@@ -138,4 +156,5 @@ def merge(parts: Sequence[TopK], k: int) -> TopK:
             " + ".join(dict.fromkeys(strategies))
             for strategies in zip(*(part.strategies for part in parts), strict=True)
         ),
+        passages,
     )

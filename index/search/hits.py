@@ -25,6 +25,20 @@ Terms = Mapping[str, Mapping[int, list[Contribution]]]
 
 
 @dataclass(frozen=True, slots=True)
+class HitPassage:
+    """The best passage of a document that is split: the ``number``-th of ``count``, from 1 on."""
+
+    number: int
+    count: int
+    # The characters [start, end) of the document's text.
+    start: int
+    end: int
+    # What stands over it, and its page, counted from 1, where they are known.
+    heading: str = ""
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One result."""
 
@@ -40,6 +54,8 @@ class Hit:
     highlights: list[Highlight] = dataclasses.field(default_factory=list)
     # By sparse field, heaviest first, where they were asked for.
     terms: dict[str, list[Contribution]] = dataclasses.field(default_factory=dict)
+    # None where the document is not split.
+    passage: HitPassage | None = None
 
 
 def page_hits(
@@ -50,6 +66,7 @@ def page_hits(
     sources: Mapping[str, Sequence[tuple[int, float]]],
     vectors: Mapping[str, EncodedQuery],
     deadline: Deadline,
+    best: Mapping[str, Mapping[int, int]] | None = None,
 ) -> list[Hit]:
     """The hits of one page of a ranking, in its order.
 
@@ -61,6 +78,8 @@ def page_hits(
         sources: the ranking of each field that was searched.
         vectors: of the query, for each of these fields.
         deadline: once it has passed, hits get neither marks nor terms.
+        best: for each field, the place of the best passage in each document that is split, from 0
+            on; that of a hit is from the field in which the document ranks highest.
 
     Raises:
         InputError: the documents have more characters than are allowed.
@@ -70,8 +89,13 @@ def page_hits(
     documents = _documents(view, config, numbers, deadline)
     ids = {number: document.id for number, document in documents.items()}
     ids |= view.store.ids([number for number in numbers if number not in ids])
-    terms = _terms(view, config, numbers, vectors, deadline)
-    marks = _marks(view, query, numbers, documents, terms, deadline) if config.highlight else {}
+    best = best or {}
+    places = _best_places(numbers, sources, best)
+    terms = _terms(view, config, numbers, vectors, deadline, places, best)
+    passages = _passages(view, places)
+    marks = {}
+    if config.highlight:
+        marks = _marks(view, query, numbers, documents, terms, deadline, passages)
     scores = {name: dict(source) for name, source in sources.items()}
     return [
         Hit(
@@ -81,9 +105,43 @@ def page_hits(
             documents.get(number),
             marks.get(number, []),
             _of(number, terms) if config.explain else {},
+            passages.get(number),
         )
         for number, score in page
     ]
+
+
+def _best_places(
+    numbers: Sequence[int],
+    sources: Mapping[str, Sequence[tuple[int, float]]],
+    best: Mapping[str, Mapping[int, int]],
+) -> dict[int, int]:
+    """The place of each document's passage in the ranking where the document comes first."""
+    if not any(best.values()):
+        return {}
+    wanted, ranks = set(numbers), dict[int, tuple[int, int]]()
+    for name, source in sources.items():
+        for rank, (number, _) in enumerate(source):
+            if number in wanted:
+                found = rank, best.get(name, {}).get(number, 0)
+                ranks[number] = min(found, ranks.get(number, found))
+    return {number: place for number, (_, place) in ranks.items()}
+
+
+def _passages(view: View, places: Mapping[int, int]) -> dict[int, HitPassage]:
+    """The passages at these places of the documents that are split."""
+    found = {}
+    for number, parts in view.store.passages(list(places)).items():
+        passage = parts[places[number]]
+        found[number] = HitPassage(
+            places[number] + 1,
+            len(parts),
+            passage.start,
+            passage.end,
+            passage.heading,
+            passage.page,
+        )
+    return found
 
 
 def _documents(
@@ -121,8 +179,13 @@ def _terms(
     numbers: Sequence[int],
     vectors: Mapping[str, EncodedQuery],
     deadline: Deadline,
+    places: Mapping[int, int],
+    best: Mapping[str, Mapping[int, int]],
 ) -> Terms:
-    """The terms that carried the scores, where marks or explanations need them."""
+    """The terms that carried the scores, where marks or explanations need them.
+
+    They are of the passage that a field found, or of the best one where it found none.
+    """
     if not (config.explain or (config.highlight and config.payload)):
         return {}
     sparse = {name: each for name, each in vectors.items() if isinstance(each, SparseVector)}
@@ -132,7 +195,10 @@ def _terms(
             break
         for name, vector in sparse.items():
             part = numbers[start : start + AT_ONCE]
-            terms[name] |= contributions(view, name, vector, part)
+            found = best.get(name, {})
+            rows = {number + found.get(number, places.get(number, 0)): number for number in part}
+            matched = contributions(view, name, vector, list(rows))
+            terms[name] |= {rows[row]: each for row, each in matched.items()}
     return terms
 
 
@@ -148,8 +214,11 @@ def _marks(
     documents: Mapping[int, Document],
     terms: Terms,
     deadline: Deadline,
+    passages: Mapping[int, HitPassage],
 ) -> dict[int, list[Highlight]]:
     """Title and text of each document, with the words marked that carried the score.
+
+    Of the text of one that is split, its best passage.
 
     Those of a document that no sparse field explains are the words of the query.
     """
@@ -166,11 +235,18 @@ def _marks(
     return {
         number: [
             highlighter.highlight(name, text, weights[number])
-            for name, text in (("title", document.title), ("text", document.text))
+            for name, text in (
+                ("title", document.title),
+                ("text", _text_of(document, passages.get(number))),
+            )
             if text
         ]
         for number, document in ((n, documents[n]) for n in numbers if n in documents)
     }
+
+
+def _text_of(document: Document, passage: HitPassage | None) -> str:
+    return document.text[passage.start : passage.end] if passage else document.text
 
 
 def _weights(terms: Mapping[str, Sequence[Contribution]]) -> dict[int, float]:

@@ -121,7 +121,7 @@ def _search_view(
     masks = None if config.filter is None else view.masks(config.filter)
     rankings = _rank(view, plan, encoded, masks, config, deadline)
     exact, gaps = _certificates(plan, rankings)
-    documents = len(view) if masks is None else sum(mask.count for mask in masks)
+    documents = view.count_documents(masks or view.alive)
     results = []
     for place, query in enumerate(queries):
         sources = {name: top.ranking(place) for name, top in rankings.items()}
@@ -129,7 +129,8 @@ def _search_view(
         ranking = config.fusion.fuse(sources) if plan.fused else sources[plan.using]
         page = ranking[config.offset : config.depth]
         late = deadline.passed()
-        hits = page_hits(view, query, config, page, sources, vectors, deadline)
+        passages = {name: top.passages_of(place) for name, top in rankings.items()}
+        hits = page_hits(view, query, config, page, sources, vectors, deadline, passages)
         results.append(
             SearchResult(
                 hits=hits,

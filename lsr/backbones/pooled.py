@@ -166,6 +166,11 @@ class PooledTransformer:
         """Tokens that were cut into batches so far."""
         return self.batches.tokens if "batches" in vars(self) else 0
 
+    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which texts have more tokens than are encoded, bool (n,)."""
+        prompted = [self.prompt + text for text in texts]
+        return self.checkpoint.vocabulary.longer(prompted, self.max_length)
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 (n, dimension), one row a text; a blank text gets zeros."""
         # Loads the model, before there are threads.

@@ -107,13 +107,14 @@ def _packed(text: str, start: int, end: int, words: int) -> Iterator[tuple[int, 
         if start < end:
             yield start, end
         return
-    wanted = total / -(-total // words)
+    left = -(-total // words)
+    wanted = total / left
     first, filled = start, 0
     for begin, stop in _sentences(text, start, end, words):
         size = count_words(text, begin, stop)
-        if filled and (filled + size > words or filled + size / 2 > wanted):
+        if filled and (filled + size > words or (left > 1 and filled + size / 2 > wanted)):
             yield _trimmed(text, first, begin)
-            first, filled = begin, 0
+            first, filled, left = begin, 0, left - 1
         filled += size
     yield _trimmed(text, first, end)
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
@@ -31,6 +34,10 @@ class Component(Protocol):
     def tokens_encoded(self) -> int:
         """Tokens that went through a model so far, for progress; 0 where there is none."""
         return 0
+
+    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which texts are longer than what of them is encoded, bool (n,)."""
+        return np.zeros(len(texts), dtype=np.bool_)
 
     def encode(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None

@@ -157,6 +157,11 @@ class DecoderEncoder(SparseEncoder):
         """Tokens that went through the model so far, each reading counted once."""
         return sum(batcher.tokens for batcher in vars(self).get("_batchers", {}).values())
 
+    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which documents have more tokens than are encoded, bool (n,)."""
+        prefixed = [self.config.document_prefix + text for text in texts]
+        return self.vocabulary.longer(prefixed, self.config.max_length)
+
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """Term weights of each text after the prefix of documents."""
         return self._encode("document", texts)

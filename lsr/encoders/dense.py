@@ -59,6 +59,10 @@ class DenseEncoder(Protocol):
         """Tokens that went through a model so far."""
         ...
 
+    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which documents are longer than what of them is encoded, bool (n,)."""
+        ...
+
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 (n, dimension), one row a text; a blank text gets zeros."""
         ...
@@ -103,6 +107,10 @@ class TransformerEncoder(DenseEncoder):
     def tokens_encoded(self) -> int:
         """Tokens that went through the model so far."""
         return sum(tower.tokens_encoded for tower in {self._documents, self._queries})
+
+    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which documents have more tokens than are encoded, bool (n,)."""
+        return self._documents.cuts(texts)
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 (n, dimension), one row a text; a blank text gets zeros."""
@@ -151,6 +159,11 @@ class ConcatenatedEncoder(DenseEncoder):
     def tokens_encoded(self) -> int:
         """Tokens that went through both models so far."""
         return sum(part.tokens_encoded for part in self._parts)
+
+    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which documents one of the two doesn't read to the end, bool (n,)."""
+        first, second = (part.cuts(texts) for part in self._parts)
+        return first | second
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 (n, dimension): the first encoder's vector, then the second's."""

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.backbones.checkpoint import Checkpoint, is_folder
 from lsr.corpus.files import user_path
 from lsr.errors import UsageError
@@ -42,6 +45,10 @@ class SparseEncoder(Protocol):
     def tokens_encoded(self) -> int:
         """Tokens that were encoded so far, for progress; 0 where none are counted."""
         return 0
+
+    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which documents are longer than what of them is encoded, bool (n,)."""
+        return np.zeros(len(texts), dtype=np.bool_)
 
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """One row a text, as it is stored."""

@@ -118,6 +118,10 @@ class TermWeighting(Component):
         """Tokens that went through the model so far."""
         return self._batcher.tokens if "_batcher" in vars(self) else 0
 
+    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which texts have more tokens than are encoded, bool (n,)."""
+        return self.vocabulary.longer(texts, self.config.max_length)
+
     def encode(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseBatch:

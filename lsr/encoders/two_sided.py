@@ -99,6 +99,10 @@ class TwoSidedEncoder(SparseEncoder):
         """Tokens of documents that went through a model so far."""
         return self.document.tokens_encoded
 
+    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which documents are longer than what of them is encoded, bool (n,)."""
+        return self.document.cuts(texts)
+
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         """What the document component makes of each text."""
         return self.document.encode(texts)

@@ -55,6 +55,13 @@ class DocumentEncoders:
         self._trusted = trusted
         self.dense = dense or {}
 
+    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which documents one of the encoders doesn't read to the end, bool (n,)."""
+        found = np.zeros(len(texts), dtype=np.bool_)
+        for encoder in self._all().values():
+            found |= encoder.cuts(texts)
+        return found
+
     def encode(self, texts: Sequence[str]) -> Encoded:
         """The vectors of some documents, in this process."""
         before = self._tokens()

@@ -1,0 +1,78 @@
+"""From a ranking of passages to one of documents: a document's score is its best passage's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.collection.segment import Segment
+from index.engines.searcher import TopK
+
+# Passages that are fetched at first for each document wanted, and how many times more each time
+# that these were of too few documents.
+AT_FIRST = 2
+MORE = 4
+
+
+def best_passages(
+    segment: Segment, search: Callable[[int], TopK], k: int, once: bool = False
+) -> TopK:
+    """The top k documents of a segment, by the number of each, with the best passage of each.
+
+    The ranking is that of all passages without those of a document that came before, so it is
+    exact where theirs is. Of passages that score alike, the first in the document is the best.
+
+    Args:
+        segment: what is searched.
+        search: its top passages, so many, by their places in the segment.
+        k: documents wanted.
+        once: don't search again where the passages are of fewer documents; how much those that
+            were not fetched could score is ``unseen`` then.
+    """
+    if not segment.split:
+        return _named(segment, search(k))
+    wanted = min(len(segment), AT_FIRST * k)
+    while True:
+        found = _named(segment, search(wanted))
+        first = _first_of_documents(found.documents)
+        # More passages may follow where all that were asked for were found.
+        cut = (found.documents >= 0).sum(axis=1) >= wanted
+        short = cut & (first.sum(axis=1) < k) & (wanted < len(segment))
+        if once or not short.any():
+            return _kept(found, first, k, short)
+        wanted = min(len(segment), MORE * wanted)
+
+
+def _named(segment: Segment, found: TopK) -> TopK:
+    """A ranking with numbers of documents, and of passages, in the place of places."""
+    if len(segment) == 0:
+        return found
+    missing = found.documents < 0
+    places = np.where(missing, 0, found.documents)
+    documents = segment.documents[places]
+    passages = segment.sequence[places] - documents if segment.split else None
+    return found._replace(documents=np.where(missing, -1, documents), passages=passages)
+
+
+def _first_of_documents(documents: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool (n_queries, n): the results that are of a document which none before was of."""
+    first = np.zeros(documents.shape, dtype=np.bool_)
+    for row, found in zip(first, documents, strict=True):
+        row[np.unique(found, return_index=True)[1]] = True
+    return first & (documents >= 0)
+
+
+def _kept(found: TopK, first: NDArray[np.bool_], k: int, short: NDArray[np.bool_]) -> TopK:
+    """The first k of the results that ``first`` names, in their order."""
+    order = np.argsort(~first, axis=1, kind="stable")[:, :k]
+    there = np.take_along_axis(first, order, axis=1)
+    passages = np.zeros_like(found.documents) if found.passages is None else found.passages
+    last = np.where(short, found.scores[:, -1], np.float32(0)) if found.scores.size else 0
+    return found._replace(
+        documents=np.where(there, np.take_along_axis(found.documents, order, axis=1), -1),
+        scores=np.where(there, np.take_along_axis(found.scores, order, axis=1), np.float32(0)),
+        passages=np.where(there, np.take_along_axis(passages, order, axis=1), 0),
+        unseen=np.maximum(found.unseen, last),
+    )

@@ -1,0 +1,70 @@
+"""Which documents are split into passages: those that an encoder would not read to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.collection.collection import Collection
+from index.collection.store import OFF
+from lsr.corpus.documents import Document
+from lsr.corpus.passages import WORDS, Passage, count_words, split_document
+from lsr.encoding.document_encoders import DocumentEncoders
+
+
+class Split(NamedTuple):
+    """The ``passages`` of each document, fewer than two where it is not split; and how many
+    documents are ``cut``: too long for an encoder, and not split.
+    """
+
+    passages: list[list[Passage]]
+    cut: int
+
+
+def split_documents(
+    collection: Collection, documents: Sequence[Document], encoders: DocumentEncoders
+) -> Split:
+    """The passages of documents, as the collection says.
+
+    Term counts alone have no end to what they read; there a document of more words than a passage
+    is split.
+    """
+    texts = [document.contents for document in documents]
+    long = encoders.cuts(texts)
+    if collection.passages == OFF:
+        return Split([], int(long.sum()))
+    if not encoders.dense and all(each.stores_counts for each in encoders.sparse.values()):
+        long = np.array([count_words(text) > WORDS for text in texts], dtype=np.bool_)
+    passages = [
+        split_document(document) if is_long else []
+        for document, is_long in zip(documents, long, strict=True)
+    ]
+    cut = sum(len(parts) < 2 for parts, is_long in zip(passages, long, strict=True) if is_long)
+    return Split(passages, cut)
+
+
+def owners(passages: Sequence[Sequence[Passage]], documents: int) -> NDArray[np.int64]:
+    """For each row of vectors the place of its document, int64 (n_rows,)."""
+    counts = [max(len(parts), 1) for parts in passages] or [1] * documents
+    return np.repeat(np.arange(documents), counts)
+
+
+def contents(documents: Sequence[Document], passages: Sequence[Sequence[Passage]]) -> list[str]:
+    """What encoders see: a text for each row of vectors."""
+    if not passages:
+        return [document.contents for document in documents]
+    return [
+        text
+        for document, parts in zip(documents, passages, strict=True)
+        for text in passage_texts(document, parts)
+    ]
+
+
+def passage_texts(document: Document, passages: Sequence[Passage]) -> list[str]:
+    """What encoders see of one document: the whole where it is not split."""
+    if len(passages) < 2:
+        return [document.contents]
+    return [passage.contents(document) for passage in passages]
