@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from index.collection.collection import Collection, Vectors
 from index.engines.posting_list import half
-from index.splitting import Split, contents, owners, split_documents
+from index.splitting import UNSPLIT, Split, contents, owners, split_documents
 from lsr.corpus.chunks import CHUNK as CHUNK
 from lsr.corpus.chunks import Chunk, ItemT, distinct_chunks
 from lsr.corpus.documents import Document
@@ -100,15 +100,15 @@ class Update:
     """Documents of distinct ids on their way into a collection.
 
     ``changed`` are those that the collection does not hold as they are, to encode and write, and
-    ``given`` their rows of the fields that are not encoded; ``split`` says which of them are written
-    passage by passage. ``places`` says where each document
+    ``given`` their rows of the fields that are not encoded; ``split`` says which of them are
+    written passage by passage. ``places`` says where each document
     stands in its source, ``rejected`` how many items beside them were not fit to be documents.
     """
 
     documents: list[Document]
     changed: list[Document]
     given: Mapping[str, SparseBatch]
-    split: Split = Split([], 0)
+    split: Split = dataclasses.field(default_factory=lambda: UNSPLIT)
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
     rejected: int = 0
 
@@ -129,7 +129,7 @@ class Update:
         kept = _changed(collection, documents, given)
         changed = _select(documents, kept)
         rows = {name: batch.select(kept) for name, batch in given.items()}
-        split = split_documents(collection, changed, encoders) if encoders else Split([], 0)
+        split = split_documents(collection, changed, encoders) if encoders else UNSPLIT
         return cls(documents, changed, rows, split)
 
     @property

@@ -16,12 +16,15 @@ from lsr.encoding.document_encoders import DocumentEncoders
 
 
 class Split(NamedTuple):
-    """The ``passages`` of each document, fewer than two where it is not split; and how many
-    documents are ``cut``: too long for an encoder, and not split.
+    """The ``passages`` of each document, none where it is not split; and how many documents are
+    ``cut``: too long for an encoder, and not split.
     """
 
     passages: list[list[Passage]]
     cut: int
+
+
+UNSPLIT = Split([], 0)
 
 
 def split_documents(
@@ -39,11 +42,15 @@ def split_documents(
     if not encoders.dense and all(each.stores_counts for each in encoders.sparse.values()):
         long = np.array([count_words(text) > WORDS for text in texts], dtype=np.bool_)
     passages = [
-        split_document(document) if is_long else []
+        _several(split_document(document)) if is_long else []
         for document, is_long in zip(documents, long, strict=True)
     ]
-    cut = sum(len(parts) < 2 for parts, is_long in zip(passages, long, strict=True) if is_long)
+    cut = sum(not parts for parts, is_long in zip(passages, long, strict=True) if is_long)
     return Split(passages, cut)
+
+
+def _several(passages: list[Passage]) -> list[Passage]:
+    return passages if len(passages) > 1 else []
 
 
 def owners(passages: Sequence[Sequence[Passage]], documents: int) -> NDArray[np.int64]:
@@ -59,12 +66,5 @@ def contents(documents: Sequence[Document], passages: Sequence[Sequence[Passage]
     return [
         text
         for document, parts in zip(documents, passages, strict=True)
-        for text in passage_texts(document, parts)
+        for text in ([part.contents(document) for part in parts] or [document.contents])
     ]
-
-
-def passage_texts(document: Document, passages: Sequence[Passage]) -> list[str]:
-    """What encoders see of one document: the whole where it is not split."""
-    if len(passages) < 2:
-        return [document.contents]
-    return [passage.contents(document) for passage in passages]

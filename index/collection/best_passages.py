@@ -31,7 +31,7 @@ def best_passages(
         once: don't search again where the passages are of fewer documents; how much those that
             were not fetched could score is ``unseen`` then.
     """
-    if not segment.split:
+    if segment.owners is None:
         return _named(segment, search(k))
     wanted = min(len(segment), AT_FIRST * k)
     while True:
@@ -52,7 +52,7 @@ def _named(segment: Segment, found: TopK) -> TopK:
     missing = found.documents < 0
     places = np.where(missing, 0, found.documents)
     documents = segment.documents[places]
-    passages = segment.sequence[places] - documents if segment.split else None
+    passages = None if segment.owners is None else segment.sequence[places] - documents
     return found._replace(documents=np.where(missing, -1, documents), passages=passages)
 
 

@@ -21,16 +21,17 @@ from lsr.sparse import SparseBatch
 class Rows:
     """Weighed vectors of documents, or of their passages, row by row: what a segment is made of.
 
-    ``sequence`` int64 (n,), ascending, numbers the rows, and ``documents``, of the same shape, says
-    of which document each is: the same array where none is split. There is a ``sparse`` batch of n rows for each sparse field,
-    ``vectors`` float32 (n, dimension) for each dense one; ``average_lengths`` weighed the counts.
+    ``sequence`` int64 (n,), ascending, numbers the rows, and ``owners``, of the same shape, has the
+    number of each row's document; None where no document is split. There is a ``sparse`` batch of
+    n rows for each sparse field, ``vectors`` float32 (n, dimension) for each dense one;
+    ``average_lengths`` weighed the counts.
     """
 
     sequence: NDArray[np.int64]
-    documents: NDArray[np.int64]
     sparse: Mapping[str, SparseBatch]
     vectors: Mapping[str, NDArray[np.float32]]
     average_lengths: Mapping[str, float]
+    owners: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.sequence)
@@ -38,19 +39,16 @@ class Rows:
     def segment(self, reorder: bool = True) -> Segment:
         """The segment of these documents, in memory; ``reorder`` as of ``InvertedIndex.build``."""
         indexes = {name: InvertedIndex.build(batch, reorder) for name, batch in self.sparse.items()}
-        return Segment(
-            self.sequence, indexes, self.vectors, self.average_lengths, documents=self.documents
-        )
+        return Segment(self.sequence, indexes, self.vectors, self.average_lengths, self.owners)
 
     def select(self, kept: NDArray[np.bool_]) -> Rows:
         """The rows where ``kept``, bool (n,), is true."""
-        sequence, split = self.sequence[kept], self.documents is not self.sequence
         return Rows(
-            sequence,
-            self.documents[kept] if split else sequence,
+            self.sequence[kept],
             {name: batch.select(kept) for name, batch in self.sparse.items()},
             {name: vectors[kept] for name, vectors in self.vectors.items()},
             self.average_lengths,
+            None if self.owners is None else self.owners[kept],
         )
 
     @classmethod
@@ -59,11 +57,10 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         first = parts[0]
-        sequence = np.concatenate([part.sequence for part in parts])
-        split = any(part.documents is not part.sequence for part in parts)
+        owners = [part.sequence if part.owners is None else part.owners for part in parts]
+        split = any(part.owners is not None for part in parts)
         return cls(
-            sequence,
-            np.concatenate([part.documents for part in parts]) if split else sequence,
+            np.concatenate([part.sequence for part in parts]),
             {
                 # The last may be over more terms, where the vocabulary has grown.
                 name: SparseBatch.concatenate(
@@ -76,6 +73,7 @@ class Rows:
                 for name in first.vectors
             },
             first.average_lengths,
+            np.concatenate(owners) if split else None,
         )
 
 
@@ -110,7 +108,7 @@ class Builder:
         sparse: dict[str, SparseBatch] = {}
         vectors: dict[str, NDArray[np.float32]] = {}
         with self._store.reading():
-            sequence, documents = self._store.row_numbers(after, until)
+            sequence, owners = self._store.row_numbers(after, until)
             for field in self._store.fields:
                 if field.kind == "dense":
                     vectors[field.name] = self._store.dense_vectors(field, after, until)
@@ -118,7 +116,7 @@ class Builder:
                     stored = self._store.sparse_vectors(field, after, until)
                     sparse[field.name] = self._weigh(field, stored, lengths)
                 between()
-        return Rows(sequence, documents, sparse, vectors, lengths)
+        return Rows(sequence, sparse, vectors, lengths, owners)
 
     def average_lengths(self) -> dict[str, float]:
         """Mean length of the rows of all live documents, for each field that stores term counts."""

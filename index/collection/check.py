@@ -42,7 +42,8 @@ class CheckReport:
     """What was checked, one sentence for each problem, and what has one.
 
     ``damaged`` are segments; ``vectors`` has for each field the sequence numbers of documents
-    whose vector is damaged or missing, ``strays`` those of vectors without a document. The rest
+    or passages whose vector is damaged or missing, ``strays`` those of vectors without a document,
+    and ``stray_passages`` those of passages without one. The rest
     tells whether the table of metadata, those that say which segments are current and how much
     there is, and the structure of the file are what they should be.
     """
@@ -54,6 +55,7 @@ class CheckReport:
     damaged: list[SegmentEntry] = dataclasses.field(default_factory=list)
     vectors: dict[str, list[int]] = dataclasses.field(default_factory=dict)
     strays: dict[str, list[int]] = dataclasses.field(default_factory=dict)
+    stray_passages: list[int] = dataclasses.field(default_factory=list)
     metadata: bool = True
     tables: bool = True
     structure: bool = True
@@ -94,7 +96,8 @@ def check_store(collection: Collection) -> CheckReport:
     """The part of ``check`` that reads the store, and no segment."""
     report = CheckReport()
     with collection.store.reading():
-        for part in (_structure_problems, _document_problems, _table_problems):
+        parts = _structure_problems, _document_problems, _passage_problems, _table_problems
+        for part in parts:
             _look(part(collection, report), report)
         for field in collection.fields:
             _look(_vector_problems(collection, field, report), report)
@@ -169,12 +172,24 @@ def _filtered_values(store: Store) -> tuple[Counter[int], set[str]]:
     return values, keys
 
 
+def _passage_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
+    store = collection.store
+    damaged, report.stray_passages = store.damaged_passages()
+    for number in damaged:
+        yield (
+            f"the passages of the document {store.name_of_row(number)} are damaged in the store; "
+            "index it again, or restore a snapshot"
+        )
+    if report.stray_passages:
+        yield f"{len(report.stray_passages)} passages are of no document; {_mend(collection)}"
+
+
 def _table_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
     try:
         current = collection.segments.current()
         for entry in current.segments:
             dead = len(collection.segments.dead(entry.after, entry.last))
-            live = len(collection.store.live(entry.after, entry.last))
+            live = len(collection.store.row_numbers(entry.after, entry.last)[0])
             if dead != entry.deleted or live != entry.live:
                 report.tables = False
                 yield (
@@ -208,11 +223,10 @@ def _vector_problems(collection: Collection, field: Field, report: CheckReport) 
         )
     if damaged:
         report.vectors[field.name] = damaged
-        names = {row.head.sequence: row.head.name for row in store.document_rows(damaged)}
         for number in damaged:
             yield (
-                f"the vector of the document {names[number]} in the field {field.name!r} is "
-                f"damaged or missing in the store; {_mend(collection)}"
+                f"the vector of the document {store.name_of_row(number)} in the field "
+                f"{field.name!r} is damaged or missing in the store; {_mend(collection)}"
             )
     elif not strays and not _is_well_formed(store, field):
         yield f"a vector of the field {field.name!r} is malformed; {LAST_RESORT}"
@@ -268,11 +282,15 @@ def _segment_problems(
     dead = collection.segments.dead(entry.after, entry.last)
     mask = living(segment.sequence, dead)
     alive = np.ones(len(segment), np.bool_) if mask is None else mask.allowed != 0
-    if not np.array_equal(segment.sequence[alive], expected.sequence):
+    owners = expected.sequence if expected.owners is None else expected.owners
+    if not (
+        np.array_equal(segment.sequence[alive], expected.sequence)
+        and np.array_equal(segment.documents[alive], owners)
+    ):
         yield f"the segment {path} holds other documents than the store; {advice}"
         return
     for name, places in _differences(segment, expected, alive):
-        first = collection.store.ids([int(expected.sequence[places[0]])])
+        first = collection.store.ids([int(owners[places[0]])])
         yield (
             f"the segment {path} differs from the store in the field {name!r} of {len(places)} "
             f"documents, the first being {next(iter(first.values()))!r}; {advice}"

@@ -111,7 +111,9 @@ class Collection:
         try:
             (path / "segments").mkdir(parents=True, exist_ok=True)
             flush_folder(path.parent)
-            return cls(path, Store.create(path / STORE_FILE, fields, vocabulary, passages), config, trusted)
+            return cls(
+                path, Store.create(path / STORE_FILE, fields, vocabulary, passages), config, trusted
+            )
         except (OSError, sqlite3.OperationalError) as error:
             sentence = f"no collection can be created at {path}: {error}"
             raise (StorageFullError if is_full(error, path) else UsageError)(sentence) from error

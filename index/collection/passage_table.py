@@ -16,17 +16,17 @@ from lsr.corpus.passages import Passage
 
 
 class PassageRow(NamedTuple):
-    """A row of the table: the ``count`` passages of a document, as JSON."""
+    """A row of the table: the ``size`` passages of a document, as JSON."""
 
     sequence: int
-    count: int
+    size: int
     places: bytes
     checksum: bytes
 
     def is_sound(self) -> bool:
         """Whether it is as it was written."""
         try:
-            return self.checksum == _checksum(self.sequence, self.count, self.places.decode())
+            return self.checksum == _checksum(self.sequence, self.size, self.places.decode())
         except (AttributeError, UnicodeDecodeError):
             return False
 
@@ -54,7 +54,7 @@ def passage_rows(
 ) -> Iterator[PassageRow]:
     """The rows that satisfy a condition."""
     rows = connection.execute(
-        "SELECT sequence, count, CAST(places AS BLOB), checksum FROM passages "  # noqa: S608
+        "SELECT sequence, size, CAST(places AS BLOB), checksum FROM passages "  # noqa: S608
         f"WHERE {condition}",
         parameters,
     )
@@ -62,9 +62,15 @@ def passage_rows(
         yield PassageRow(*row)
 
 
+def row_numbers(connection: sqlite3.Connection, documents: Iterable[int]) -> list[int]:
+    """Numbers of the rows of vectors of documents; of those with damaged passages, the first."""
+    sizes = {row.sequence: row.size for row in passage_rows(connection, "TRUE") if row.is_sound()}
+    return [row for number in documents for row in range(number, number + sizes.get(number, 1))]
+
+
 def _place(passage: Passage) -> list[object]:
     return [passage.start, passage.end, passage.heading, passage.page]
 
 
-def _checksum(sequence: int, count: int, places: str) -> bytes:
-    return row_checksum("passages", sequence, count, places)
+def _checksum(sequence: int, size: int, places: str) -> bytes:
+    return row_checksum("passages", sequence, size, places)

@@ -80,6 +80,9 @@ def repair(
             for name, strays in report.strays.items():
                 _remove_strays(collection.store, name, strays)
                 done.tables += 1
+            if report.stray_passages:
+                collection.store.remove_passages(report.stray_passages)
+                done.tables += 1
             if not report.metadata:
                 connection = collection.store.connection
                 make_metadata(connection, connection)
@@ -232,11 +235,11 @@ def _encoded_rows(
 ) -> list[Row]:
     """Rows made of the stored texts, where these are sound and the encoder can be had."""
     rows: list[Row] = []
-    documents = collection.store.sound_documents(numbers)
+    all_texts = collection.store.row_texts(numbers)
     try:
-        for start in range(0, len(documents), ROWS_AT_A_TIME):
-            part = dict(list(documents.items())[start : start + ROWS_AT_A_TIME])
-            texts = [document.contents for document in part.values()]
+        for start in range(0, len(all_texts), ROWS_AT_A_TIME):
+            part = dict(list(all_texts.items())[start : start + ROWS_AT_A_TIME])
+            texts = list(part.values())
             if field.kind == "dense":
                 vectors = collection.fields.dense_encoder(field).encode_documents(texts)
                 rows += [(n, None, row.tobytes()) for n, row in zip(part, vectors, strict=True)]

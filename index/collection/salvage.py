@@ -9,6 +9,7 @@ from typing import Any
 
 from index.collection.field import Field
 from index.collection.metadata import rebuild_metadata, rows_of
+from index.collection.passage_table import row_numbers
 from index.collection.rows import document_rows
 
 DOCUMENT = (
@@ -29,6 +30,13 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection, fields: list
     for row in source.execute("SELECT name, value, checksum FROM settings"):
         target.execute("INSERT INTO settings VALUES (?, ?, ?)", row)
     numbers = _numbers(source, "documents", "sequence")
+    passages = "SELECT sequence, size, CAST(places AS BLOB), checksum FROM passages"
+    target.executemany(
+        f"INSERT INTO passages VALUES (?, ?, {TEXT}, ?)",  # noqa: S608
+        _readable(
+            source, f"{passages} WHERE sequence = ?", _numbers(source, "passages", "sequence")
+        ),
+    )
     target.executemany(
         f"INSERT INTO documents VALUES (?, {TEXT}, {TEXT}, {TEXT}, {TEXT}, ?, ?, ?)",  # noqa: S608
         _readable(source, f"SELECT {DOCUMENT} FROM documents WHERE sequence = ?", numbers),  # noqa: S608
@@ -40,7 +48,7 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection, fields: list
                 source,
                 "SELECT field, sequence, terms, weights, checksum FROM vectors "
                 "WHERE sequence = ?1 AND field = ?2",
-                numbers,
+                row_numbers(target, numbers),
                 field.name,
             ),
         )

@@ -37,7 +37,7 @@ CREATE TABLE vectors (
 ) WITHOUT ROWID;
 CREATE TABLE passages (
     sequence INTEGER PRIMARY KEY,
-    count INTEGER NOT NULL,
+    size INTEGER NOT NULL,
     places TEXT NOT NULL,
     checksum BLOB NOT NULL
 );
@@ -109,7 +109,8 @@ CREATE TABLE metadata (
 SCHEMAS = {MIGRATED_VERSION: MIGRATED_SCHEMA, VERSION: SCHEMA}
 # Counters and the like, as of an empty store. ``commit`` and ``previous`` are the tokens of the
 # last two commits, ``written`` and ``deletions`` the largest numbers given to a row of vectors and
-# a tombstone, ``passages`` says whether long documents are split ("auto" or "off"), and ``documents`` counts the live ones.
+# a tombstone, ``passages`` says whether long documents are split ("auto" or "off"), and
+# ``documents`` counts the live ones.
 SETTINGS: dict[str, int | str] = {
     "revision": 0,
     "commit": "",

@@ -48,7 +48,7 @@ ALIGNMENT = 64
 LONGEST_TABLE = 1 << 24  # bytes
 SECTIONS: dict[str, type[Any]] = {
     "sequence": np.int64,
-    "documents": np.int64,
+    "owners": np.int64,
     "vectors": np.float32,
 }
 
@@ -57,8 +57,8 @@ SECTIONS: dict[str, type[Any]] = {
 class Segment:
     """Rows ``sequence`` (int64 (n,), ascending) with the index of each field.
 
-    A row is a document, or one of its passages: ``documents`` has for each row the number of its
-    document, and is the same array where none is split. A passage's own number is that of its
+    A row is a document, or one of its passages: ``owners`` has the number of each row's document,
+    int64 (n,), and is None where no document is split. A passage's own number is that of its
     document plus its place there.
 
     ``indexes`` holds the sparse fields, ``vectors`` float32 (n, dimension) the dense ones, and
@@ -69,25 +69,26 @@ class Segment:
     indexes: Mapping[str, InvertedIndex]
     vectors: Mapping[str, NDArray[np.float32]]
     average_lengths: Mapping[str, float]
-    documents: NDArray[np.int64] = field(kw_only=True)
+    owners: NDArray[np.int64] | None = None
     _searchers: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.sequence)
 
     @property
-    def split(self) -> bool:
-        """Whether documents have several rows."""
-        return self.documents is not self.sequence
+    def documents(self) -> NDArray[np.int64]:
+        """The number of each row's document, int64 (n,)."""
+        return self.sequence if self.owners is None else self.owners
 
     @cached_property
     def _first(self) -> NDArray[np.bool_]:
         """bool (n,): the first row of each document."""
-        return self.documents == self.sequence
+        first: NDArray[np.bool_] = self.documents == self.sequence
+        return first
 
     def count_documents(self, alive: DocumentMask | None) -> int:
         """Number of documents whose rows a mask lets pass; None lets all."""
-        if not self.split:
+        if self.owners is None:
             return len(self) if alive is None else alive.count
         first = self._first if alive is None else self._first & (alive.allowed != 0)
         return int(np.count_nonzero(first))
@@ -209,7 +210,7 @@ def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequenc
     sound = len(numbers) == entry.documents and bool((np.diff(numbers) > 0).all())
     if not sound or (len(numbers) and not entry.after < numbers[0] <= numbers[-1] <= entry.last):
         raise CorruptionError(f"the segment {path} holds other documents than the store says")
-    if segment.split and not _are_passages(numbers, segment.documents):
+    if segment.owners is not None and not _are_passages(numbers, segment.owners):
         raise CorruptionError(f"the segment {path} holds passages of no document")
     sizes = {each.name: each.size for each in fields if each.kind == "sparse"}
     shapes = {each.name: (len(segment), each.size) for each in fields if each.kind == "dense"}
@@ -240,19 +241,19 @@ def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequenc
             raise CorruptionError(f"the field {name!r} of the segment {path}: {error}") from error
 
 
-def _are_passages(numbers: NDArray[np.int64], documents: NDArray[np.int64]) -> bool:
+def _are_passages(numbers: NDArray[np.int64], owners: NDArray[np.int64]) -> bool:
     """Whether each row is the first of a document, or follows one of the same."""
-    if numbers.shape != documents.shape:
+    if numbers.shape != owners.shape:
         return False
-    follows = (np.diff(documents) == 0) & (np.diff(numbers) == 1)
-    first = documents == numbers
+    follows = (np.diff(owners) == 0) & (np.diff(numbers) == 1)
+    first = owners == numbers
     return bool(first[:1].all() and (first[1:] | follows).all())
 
 
 def _sections(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
     sections: list[tuple[str, NDArray[Any]]] = [("sequence", segment.sequence)]
-    if segment.split:
-        sections.append(("documents", segment.documents))
+    if segment.owners is not None:
+        sections.append(("owners", segment.owners))
     for name, index in segment.indexes.items():
         sections += [(f"indexes/{name}/{part}", array) for part, array in index.arrays.items()]
     sections += [(f"vectors/{name}", vectors) for name, vectors in segment.vectors.items()]
@@ -407,8 +408,7 @@ def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: _Table) -> S
         for name, array in arrays.items()
         if name.startswith("vectors/")
     }
-    documents = arrays.get("documents", sequence)
-    return Segment(sequence, indexes, vectors, table.average_lengths, documents=documents)
+    return Segment(sequence, indexes, vectors, table.average_lengths, arrays.get("owners"))
 
 
 def _align(position: int) -> int:

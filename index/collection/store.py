@@ -55,8 +55,8 @@ class Store(Database):
 
     Every upsert appends under a new sequence number and removes the old row, so a sequence
     number stands for one version of one document for ever. A document that is split has a row of
-    vectors for each passage, under its own number and those that follow. Rows are verified by their checksums
-    as they are read: what is given is what was written, or CorruptionError is raised.
+    vectors for each passage, under its own number and those that follow. Rows are verified by their
+    checksums as they are read: what is given is what was written, or CorruptionError is raised.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,11 +100,11 @@ class Store(Database):
 
     def count_rows(self) -> int:
         """Number of rows of vectors in each field: documents, or passages of those split."""
-        return self.count() + int(self.value("SELECT IFNULL(SUM(count - 1), 0) FROM passages"))
+        return self.count() + int(self.value("SELECT IFNULL(SUM(size - 1), 0) FROM passages"))
 
     def count_split(self) -> tuple[int, int]:
         """How many documents are split, and the passages of these."""
-        documents, passages = self.rows("SELECT COUNT(*), IFNULL(SUM(count), 0) FROM passages")[0]
+        documents, passages = self.rows("SELECT COUNT(*), IFNULL(SUM(size), 0) FROM passages")[0]
         return int(documents), int(passages)
 
     def nth_after(self, sequence: int, n: int) -> int:
@@ -113,10 +113,12 @@ class Store(Database):
         ``LAST`` where there are fewer rows. One document is never parted.
         """
         if self.value("SELECT 1 FROM passages LIMIT 1"):
-            rows, documents = self.row_numbers(sequence)
-            ends = np.append(np.flatnonzero(np.diff(documents)), len(rows) - 1)
-            place = max(int(np.searchsorted(ends, n, side="left")) - 1, 0)
-            return LAST if len(rows) < n else int(rows[ends[place]])
+            rows, owners = self.row_numbers(sequence)
+            if len(rows) < n:
+                return LAST
+            last = np.diff(rows if owners is None else owners, append=LAST) != 0
+            ends = np.flatnonzero(last)
+            return int(rows[ends[max(int(np.searchsorted(ends, n)) - 1, 0)]])
         found = self.value(
             "SELECT sequence FROM documents WHERE sequence > ? ORDER BY sequence LIMIT 1 OFFSET ?",
             sequence,
@@ -210,7 +212,7 @@ class Store(Database):
             [(number,) for number in vectors],
         )
         execute("DELETE FROM documents WHERE sequence = ?", [(number,) for number in numbers])
-        execute("DELETE FROM passages WHERE sequence = ?", [(number,) for number in numbers])
+        self.remove_passages(numbers)
         execute(
             "DELETE FROM vectors WHERE field = ? AND sequence = ?",
             [(field.name, number) for field in self.fields for number in vectors],
@@ -224,7 +226,7 @@ class Store(Database):
         counts: dict[int, int] = {}
         for marks, part in in_lists(numbers):
             for row in passage_rows(self.connection, f"sequence IN {marks}", part):
-                counts[row.sequence] = row.count if row.is_sound() else self._count_found(row[0])
+                counts[row.sequence] = row.size if row.is_sound() else self._count_found(row[0])
         return [row for n in numbers for row in range(n, n + counts.get(n, 1))]
 
     def _count_found(self, sequence: int) -> int:
@@ -283,7 +285,7 @@ class Store(Database):
         counts = dict.fromkeys(numbers, 1)
         for marks, part in in_lists(numbers):
             for parts in passage_rows(self.connection, f"sequence IN {marks}", part):
-                counts[parts.sequence] = parts.count if parts.is_sound() else 0
+                counts[parts.sequence] = parts.size if parts.is_sound() else 0
         for field in self.fields:
             wanted = [row for n, count in counts.items() for row in range(n, n + count)]
             vectors = self._vector_rows(field, wanted)
@@ -347,11 +349,11 @@ class Store(Database):
 
     def row_numbers(
         self, after: int = 0, until: int = LAST
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
         """Numbers of the rows of vectors of the documents that ``live`` names, ascending.
 
-        int64 (n,) twice: the numbers, and for each that of its document. They are the same array
-        where no document is split.
+        int64 (n,) twice: the numbers, and for each that of its document, or None where no document
+        is split.
 
         Raises:
             CorruptionError: the passages of one are damaged.
@@ -362,9 +364,9 @@ class Store(Database):
         for row in self.read(passage_rows(self.connection, condition, (after, until))):
             if not row.is_sound():
                 raise CorruptionError(self._damaged_passages(row.sequence))
-            split[row.sequence] = row.count
+            split[row.sequence] = row.size
         if not split:
-            return documents, documents
+            return documents, None
         numbers, counts = np.array([*split]), np.ones(len(documents), dtype=np.int64)
         counts[np.isin(documents, numbers)] = [*split.values()]
         owners = np.repeat(documents, counts)
@@ -382,6 +384,28 @@ class Store(Database):
                 else:
                     log.error("%s", self._damaged_passages(row.sequence))
         return found
+
+    def row_texts(self, rows: Sequence[int]) -> dict[int, str]:
+        """What encoders saw of those of some rows of vectors whose text is sound."""
+        numbers, owners = self.row_numbers()
+        places = np.searchsorted(numbers, rows)
+        of_row = dict(
+            zip(rows, (numbers if owners is None else owners)[places].tolist(), strict=True)
+        )
+        distinct = list(dict.fromkeys(of_row.values()))
+        documents, passages = self.sound_documents(distinct), self.passages(distinct)
+        return {
+            row: passages[owner][row - owner].contents(documents[owner])
+            if owner in passages
+            else documents[owner].contents
+            for row, owner in of_row.items()
+            if owner in documents
+        }
+
+    def remove_passages(self, sequence: Iterable[int]) -> None:
+        """Forget how some documents were split."""
+        execute = self.connection.executemany
+        execute("DELETE FROM passages WHERE sequence = ?", [(number,) for number in sequence])
 
     def damaged_passages(self) -> tuple[list[int], list[int]]:
         """Documents whose passages are damaged, and numbers of passages without a document."""

@@ -97,7 +97,6 @@ class TopK(NamedTuple):
             )
         )
 
-
     def passages_of(self, query: int) -> dict[int, int]:
         """The passage of each document in the ranking of one query; empty where none is split."""
         if self.passages is None:

@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import Side, side_checkpoint
 from lsr.encoders.component import Component, SharedModels

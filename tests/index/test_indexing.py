@@ -6,7 +6,13 @@ import pytest
 from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
-from index.indexing import Update, encode, index_documents, upsert_documents, write_update
+from index.indexing import (
+    Update,
+    document_encoders,
+    index_documents,
+    upsert_documents,
+    write_update,
+)
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
 from lsr.encoders.masked_lm import PooledLogits
@@ -111,7 +117,7 @@ def test_what_another_wrote_since_the_chunk_was_read_is_seen_when_it_is_written(
         Document("gone", "lemon"), Document("new", "fig"),
     ]  # fmt: skip
     update = Update.of(collection, documents)
-    vectors = encode(collection, update.changed)
+    vectors = document_encoders(collection).encode(update.texts).vectors
     other = Collection.open(collection.path)
     upsert_documents(other, [Document("kept", "cherry"), Document("same", "plum")])
     upsert_documents(other, [Document("gone", "cherry")])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
-from index.indexing import encode, index_documents, upsert_documents
+from index.indexing import document_encoders, index_documents, upsert_documents
 from index.search.config import SearchConfig
 from index.search.pipeline import search
 from index.search.query import SearchQuery
@@ -168,6 +168,10 @@ def test_a_second_writing_process_is_refused_and_readers_are_not(bm25_collection
         other.join()
     upsert(collection, {"b": "banana"})
     assert len(collection) == 2
+
+
+def encode(collection, documents):
+    return document_encoders(collection).encode([each.contents for each in documents]).vectors
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
