@@ -1,7 +1,9 @@
 """Passages: the parts of a long document that are encoded and found one by one.
 
 A passage ends where a page, a section or a sentence does, has about 180 words, and carries the
-heading that it stands under. Together the passages of a document hold all of its text.
+heading that it stands under. Together the passages of a document hold all of its text. The first
+goes on to the end of the second, for encoders read more than 180 words: so it is encoded as the
+document would be if it were not split, and nothing ranks lower for being split.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from lsr.corpus.documents import Document, Section
@@ -57,9 +59,11 @@ class Passage:
 def split_document(document: Document, words: int = WORDS) -> list[Passage]:
     """The passages of a document, in order, without the white space between them.
 
+    The first holds the second too, where this is on the same page.
+
     Args:
         document: with the sections that its reader saw, if it saw some.
-        words: of a passage, at most; parts of one sentence are about as long.
+        words: of a passage but the first, at most; parts of one sentence are about as long.
 
     Returns:
         At least one passage of a text that isn't blank.
@@ -72,6 +76,8 @@ def split_document(document: Document, words: int = WORDS) -> list[Passage]:
         place = bisect_right(starts, start) - 1
         section = sections[place] if place >= 0 else Section(0)
         passages.append(Passage(start, end, section.heading, section.page))
+    if len(passages) > 1 and passages[0].page == passages[1].page:
+        passages[0] = replace(passages[0], end=passages[1].end)
     return passages
 
 
