@@ -21,6 +21,7 @@ from index.collection.collection import Collection
 from index.collection.field import DENSE, SPARSE, Field, encoder_fields
 from index.collection.opening import open_or_create
 from index.collection.schema import VERSION
+from index.collection.store import AUTO, OFF
 from index.indexing import index_documents
 from index.search.config import HYBRID, LARGEST_LIMIT, SearchConfig
 from index.search.pipeline import search_batch
@@ -43,13 +44,14 @@ class Provenance:
     fields: dict[str, str]
     data: str
     engine: str
+    passages: str
     versions: dict[str, str]
 
     def line(self) -> str:
         """One line for people."""
         fields = " ".join(f"{name}={fingerprint}" for name, fingerprint in self.fields.items())
         versions = " ".join(f"{name}={number}" for name, number in self.versions.items())
-        return f"{fields} data={self.data} engine={self.engine} {versions}"
+        return f"{fields} data={self.data} engine={self.engine} passages={self.passages} {versions}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ def evaluate_dataset(
     depth: int = 100,
     progress: ExperimentProgress | None = None,
     trusted: TrustedCode = NO_CODE,
+    passages: str | None = None,
 ) -> list[Result]:
     """Index a dataset, or reuse its index, and score searches of it.
 
@@ -122,6 +125,7 @@ def evaluate_dataset(
         depth: results per query.
         progress: who is told what.
         trusted: the models whose Python code may run.
+        passages: as for ``open_or_create``.
 
     Returns:
         A row for each search.
@@ -134,8 +138,9 @@ def evaluate_dataset(
     parse_measures(measures)
     told = progress or ExperimentProgress()
     if index is None:
-        index = experiment_folder(dataset, encoder_fields(encoder, dense, bm25, trusted))
-    with closing(open_or_create(index, encoder, dense, bm25, trusted)) as collection:
+        fields = encoder_fields(encoder, dense, bm25, trusted)
+        index = experiment_folder(dataset, fields, passages or AUTO)
+    with closing(open_or_create(index, encoder, dense, bm25, trusted, passages)) as collection:
         _bring_up_to_date(dataset, collection, told)
         rows = []
         for choice in _choices(collection, using, query_encoder):
@@ -256,13 +261,15 @@ def provenance(
         | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()},
         f"{collection.digest()}/{dataset.digest()}",
         engine,
+        f"{collection.passages} ({collection.describe()['split']} documents split)",
         versions,
     )
 
 
-def experiment_folder(dataset: Dataset, fields: Sequence[Field]) -> Path:
+def experiment_folder(dataset: Dataset, fields: Sequence[Field], passages: str = OFF) -> Path:
     """Where the index of an experiment is kept between runs."""
-    key = repr([(field.name, field.fingerprint) for field in fields]) + dataset.digest()
+    parts = [(field.name, field.fingerprint) for field in fields]
+    key = repr([*parts, *([passages] if passages != OFF else [])]) + dataset.digest()
     digest = hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
     safe = "".join(letter if letter.isalnum() else "-" for letter in dataset.name)
     return cache_folder() / "eval" / f"{safe}-{digest}"

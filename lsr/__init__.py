@@ -87,6 +87,7 @@ def create(
     dense: str | None = None,
     bm25: bool = False,
     *,
+    passages: str = "auto",
     trust_remote_code: bool = False,
 ) -> Collection:
     """A new, empty collection in a directory, which is made.
@@ -97,6 +98,8 @@ def create(
             that ships with this package, which is for English.
         dense: name of a dense encoder beside it.
         bm25: whether a BM25 field stands beside a learned encoder.
+        passages: "auto" splits documents that an encoder doesn't read to the end into passages,
+            and searches by these; "off" leaves them whole.
         trust_remote_code: as for ``open``.
 
     Raises:
@@ -108,7 +111,7 @@ def create(
 
     trusted = _trusted(trust_remote_code)
     fields = encoder_fields(encoder, dense, bm25, trusted)
-    return Collection.create(Path(path), fields, trusted=trusted)
+    return Collection.create(Path(path), fields, trusted=trusted, passages=passages)
 
 
 def index(
@@ -118,6 +121,7 @@ def index(
     dense: str | None = None,
     bm25: bool = False,
     *,
+    passages: str | None = None,
     processes: int = 1,
     progress: Progress | None = None,
     trust_remote_code: bool = False,
@@ -134,6 +138,7 @@ def index(
         encoder: as for ``create``; None: the one the collection was built with.
         dense: as for ``create``.
         bm25: as for ``create``.
+        passages: as for ``create``; None: as the collection does.
         processes: how many encode.
         progress: is told how it goes on; None: items that are left out are warned of.
         trust_remote_code: as for ``open``.
@@ -156,7 +161,7 @@ def index(
     target, trusted = Path(into), _trusted(trust_remote_code)
     with (
         gone_if_unused(target),
-        closing(open_or_create(target, encoder, dense, bm25, trusted)) as collection,
+        closing(open_or_create(target, encoder, dense, bm25, trusted, passages)) as collection,
     ):
         return index_documents(collection, items, progress or LoggedProgress(), processes=processes)
 

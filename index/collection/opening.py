@@ -9,7 +9,8 @@ from pathlib import Path
 
 from index.collection.collection import Collection, is_collection
 from index.collection.field import check_fields, encoder_fields
-from lsr.errors import LockedError
+from index.collection.store import AUTO
+from lsr.errors import LockedError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 
 
@@ -19,6 +20,7 @@ def open_or_create(
     dense: str | None = None,
     bm25: bool = False,
     trusted: TrustedCode = NO_CODE,
+    passages: str | None = None,
 ) -> Collection:
     """The collection there with the encoders it was built with, or a new one.
 
@@ -29,16 +31,24 @@ def open_or_create(
         dense: name of a dense encoder beside it.
         bm25: whether a BM25 field stands beside a learned encoder.
         trusted: the models whose Python code may run.
+        passages: "auto" to split documents that an encoder doesn't read to the end, or "off";
+            None: as the collection does, or for a new one "auto".
 
     Raises:
         EncoderMismatchError: the collection there has other encoders than are asked for.
         NotFoundError: there is no such encoder.
-        UsageError: no collection can be created there, or an encoder's code is not trusted.
+        UsageError: no collection can be created there, an encoder's code is not trusted, or the
+            collection there splits documents otherwise than asked for.
     """
     if not is_collection(path):
         fields = encoder_fields(encoder, dense, bm25, trusted)
-        return Collection.create(path, fields, trusted=trusted)
+        return Collection.create(path, fields, trusted=trusted, passages=passages or AUTO)
     collection = Collection.open(path, trusted=trusted)
+    if passages not in (None, collection.passages):
+        raise UsageError(
+            f"{path} was built with passages {collection.passages}, but {passages} was asked for; "
+            "leave out --passages to keep it so, or give a new directory"
+        )
     if encoder or dense or bm25:
         wanted = encoder_fields(encoder or collection.fields[0].encoder, dense, bm25, trusted)
         check_fields(path, collection.fields, wanted, exactly=bool(encoder))

@@ -14,6 +14,7 @@ from service.commands.options import (
     dense_option,
     engine_option,
     json_option,
+    passages_option,
     query_encoder_option,
     trust_option,
     using_option,
@@ -35,6 +36,7 @@ PATH = click.Path(path_type=Path)
 )
 @dense_option
 @bm25_option
+@passages_option
 @click.option(
     "--index", "into", type=click.Path(path_type=Path), help="The collection to build or reuse."
 )
@@ -54,6 +56,7 @@ def eval_command(
     encoders: Sequence[str],
     dense: str | None,
     bm25: bool,
+    passages: str | None,
     into: Path | None,
     using: str | None,
     query_encoder: str | None,
@@ -92,7 +95,7 @@ def eval_command(
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, using=using, query_encoder=query_encoder,
             engine=engine, measures=names, depth=depth, progress=_progress(as_json),
-            trusted=trusted,
+            trusted=trusted, passages=passages,
         )  # fmt: skip
     _print_results(rows, names, as_json)
     # Last, so that a run that no TREC file can hold costs no result.

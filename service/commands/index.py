@@ -13,6 +13,7 @@ from service.commands.options import (
     dense_option,
     encoder_option,
     json_option,
+    passages_option,
     processes_option,
     reading_options,
     trust_option,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @encoder_option
 @dense_option
 @bm25_option
+@passages_option
 @processes_option
 @click.option(
     "--sync", is_flag=True, help="Then delete the documents that are not in CORPUS any more."
@@ -45,6 +47,7 @@ def index_command(
     encoder: str | None,
     dense: str | None,
     bm25: bool,
+    passages: str | None,
     processes: int,
     sync: bool,
     reading: Reading,
@@ -76,6 +79,7 @@ def index_command(
         processes,
         reading=reading,
         sync=sync,
+        passages=passages,
     )
     if as_json:
         terminal.print_json(terminal.index_json(report, len(collection), str(into)))
@@ -103,6 +107,7 @@ def index_corpus(
     *,
     reading: Reading | None = None,
     sync: bool = False,
+    passages: str | None = None,
 ) -> tuple[IndexReport, Collection]:
     """Index with a progress bar, naming on standard error each item that is rejected."""
     from eval.datasets import named_corpus
@@ -114,7 +119,7 @@ def index_corpus(
 
     items = named_corpus(corpus, reading or AS_USUAL)
     with gone_if_unused(into):
-        collection = open_or_create(into, encoder, dense, bm25, trusted)
+        collection = open_or_create(into, encoder, dense, bm25, trusted, passages)
         with terminal.indexing_progress(
             lambda: terminal.fraction_read(items), "indexing", quiet
         ) as progress:

@@ -32,6 +32,12 @@ dense_option = click.option(
     help="Add a dense encoder: a hub id or folder, or two as MODEL+LAMBDA,weight=0.5.",
 )
 bm25_option = click.option("--bm25", is_flag=True, help="Add BM25 beside a learned encoder.")
+passages_option = click.option(
+    "--passages",
+    type=click.Choice(["auto", "off"]),
+    help="auto splits documents that the encoder doesn't read to the end into passages, and finds "
+    "them by these; off leaves them whole.  [default: auto, or what the collection has]",
+)
 using_option = click.option(
     "--using",
     metavar="FIELD",

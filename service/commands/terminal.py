@@ -30,7 +30,7 @@ from lsr.encoding.progress import Totals
 if TYPE_CHECKING:
     from index.importing import ImportReport
     from index.indexing import IndexReport
-    from index.search.hits import Hit
+    from index.search.hits import Hit, HitPassage
     from index.search.pipeline import SearchResult
     from lsr.corpus.items import Item
     from lsr.encoding.health import Health
@@ -233,6 +233,18 @@ def print_index_report(report: IndexReport, total: int, target: str) -> None:
         f"{', '.join(parts)} in {report.seconds:.1f} s; {target} holds {total:,} documents",
         markup=False,
     )
+    if report.split:
+        out.print(
+            f"{report.split:,} documents longer than their encoder reads were split into "
+            f"{report.passages:,} passages",
+            markup=False,
+        )
+    if report.cut:
+        out.print(
+            f"{report.cut:,} documents are longer than their encoder reads and were cut; "
+            "index them with --passages auto into a new directory to find what follows",
+            markup=False,
+        )
     if passed_over := report.passed_over.sentence():
         out.print(passed_over, markup=False)
 
@@ -246,6 +258,9 @@ def index_json(report: IndexReport, total: int, target: str) -> dict[str, Any]:
         **counts,
         "rejected": report.rejected,
         "deleted": report.deleted,
+        "split": report.split,
+        "passages": report.passages,
+        "cut": report.cut,
         "seconds": round(report.seconds, 3),
         "tokens": report.tokens,
         "health": {name: asdict(health) for name, health in report.health.items()},
@@ -365,6 +380,8 @@ def _print_hit(rank: int, hit: Hit) -> None:
     if len(hit.scores) > 1:
         parts = ", ".join(f"{name} {score:.4g}" for name, score in hit.scores.items())
         line.append(f"  ({parts})", style="dim")
+    if hit.passage is not None:
+        line.append(f"  {_place(hit.passage)}", style="dim")
     out.print(line)
     if "text" in marks:
         out.print(Text("     ") + _marked(marks["text"], "", ""))
@@ -373,6 +390,13 @@ def _print_hit(rank: int, hit: Hit) -> None:
         more = f" and {len(terms) - TERMS_SHOWN} more" if len(terms) > TERMS_SHOWN else ""
         if shown:
             out.print(Text(f"     {name}: {shown}{more}", style="dim"))
+
+
+def _place(passage: HitPassage) -> str:
+    """Where in its document a passage stands."""
+    page = f"page {passage.page}, " if passage.page is not None else ""
+    heading = f", {' '.join(passage.heading.split())}" if passage.heading else ""
+    return f"({page}passage {passage.number:,} of {passage.count:,}{heading})"
 
 
 def _marked(mark: Any, otherwise: str, style: str) -> Text:

@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from index.search.highlight import Highlight
-from index.search.hits import Hit
+from index.search.hits import Hit, HitPassage
 from index.search.pipeline import SearchResult
 from lsr.corpus.documents import Document
 
@@ -199,6 +199,17 @@ class QueryTerm(TypedDict):
     weight: float
 
 
+class PassageAnswer(TypedDict):
+    """The passage of a long document that was found: the ``number``-th of ``count``, from 1 on."""
+
+    number: int
+    count: int
+    start: Annotated[int, Field(description="Its first character in the document's text.")]
+    end: Annotated[int, Field(description="The one after its last.")]
+    heading: Annotated[NotRequired[str], Field(description="What stands over it.")]
+    page: Annotated[NotRequired[int], Field(description="Counted from 1.")]
+
+
 class SearchHit(TypedDict):
     """A document found."""
 
@@ -207,6 +218,9 @@ class SearchHit(TypedDict):
     scores: Annotated[dict[str, float], Field(description="In each ranking that found it.")]
     payload: Annotated[NotRequired[Payload], Field(description="Absent on with_payload: false.")]
     highlights: Annotated[NotRequired[list[HitHighlight]], Field(description="As the payload.")]
+    passage: Annotated[
+        NotRequired[PassageAnswer], Field(description="Where the document is split.")
+    ]
     terms: Annotated[
         NotRequired[dict[str, list[HitTerm]]],
         Field(description="With explain: by field, the terms that carried the score."),
@@ -293,6 +307,8 @@ def hit_json(hit: Hit, explain: bool) -> SearchHit:
     if hit.document is not None:
         body["payload"] = payload_json(hit.document)
         body["highlights"] = [highlight_json(mark) for mark in hit.highlights]
+    if hit.passage is not None:
+        body["passage"] = passage_json(hit.passage)
     if explain:
         body["terms"] = {
             name: [
@@ -306,6 +322,21 @@ def hit_json(hit: Hit, explain: bool) -> SearchHit:
             ]
             for name, terms in hit.terms.items()
         }
+    return body
+
+
+def passage_json(passage: HitPassage) -> PassageAnswer:
+    """The best passage of a hit, as JSON."""
+    body: PassageAnswer = {
+        "number": passage.number,
+        "count": passage.count,
+        "start": passage.start,
+        "end": passage.end,
+    }
+    if passage.heading:
+        body["heading"] = passage.heading
+    if passage.page is not None:
+        body["page"] = passage.page
     return body
 
 

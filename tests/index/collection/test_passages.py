@@ -1,4 +1,4 @@
-"""Search by passages against a plain loop over all passages, and what writes and files make of them."""
+"""Search by passages against a plain loop over all passages; writes, damage and kills."""
 
 import os
 import signal
@@ -41,7 +41,6 @@ WRITES = st.one_of(
     st.tuples(st.just("upsert"), st.dictionaries(IDS, ROWS, min_size=1, max_size=5)),
     st.tuples(st.just("delete"), st.lists(IDS, max_size=3)),
     st.tuples(st.just("flush"), st.none()),
-    st.tuples(st.just("merge"), st.none()),
     st.tuples(st.just("reopen"), st.none()),
 )
 
@@ -107,10 +106,6 @@ def test_rankings_are_those_of_a_loop_over_all_passages(tmp_path_factory, writes
             order = [each for each in order if each in held]
         elif kind == "flush":
             collection.maintenance.flush()
-        elif kind == "merge":
-            write(collection, {"d0": [({0: 1.0}, [1, 0, 0])]})
-            held["d0"] = [({0: 1.0}, [1, 0, 0])]
-            order = [each for each in order if each != "d0"] + ["d0"]
         else:
             collection.close()
             collection = Collection.open(path, QUIET)
@@ -140,11 +135,9 @@ def compare(view, collection, held, order, asked, dense, k):
 
 
 def named(collection, top):
-    passages, ids = (
-        top.passages_of(0),
-        collection.store.ids(top.documents[0][top.documents[0] >= 0].tolist()),
-    )
-    return [(ids[n], score, passages.get(n, 0)) for n, score in top.ranking(0)]
+    ranking, passages = top.ranking(0), top.passages_of(0)
+    ids = collection.store.ids([number for number, _ in ranking])
+    return [(ids[number], score, passages.get(number, 0)) for number, score in ranking]
 
 
 def test_more_passages_are_fetched_until_the_documents_are_enough(tmp_path):
@@ -252,7 +245,9 @@ def test_damage_to_passages_is_found_and_mended_or_written_again(collection, dam
     with closing(Collection.open(collection.path)) as opened:
         assert check(opened).problems == []
         hit = search(opened, ZEBRA).hits[0]
-        assert (hit.id, hit.passage, hit.score) == (wanted.id, wanted.passage, wanted.score)
+        assert (hit.id, hit.passage) == (wanted.id, wanted.passage)
+        # What was written again changes the statistics until segments are merged.
+        assert damage == "passages" or hit.score == wanted.score
 
 
 def test_off_keeps_documents_whole_and_counts_what_an_encoder_cuts(tmp_path, masked_lm):
