@@ -21,7 +21,7 @@ from index.collection.collection import Collection
 from index.collection.field import DENSE, SPARSE, Field, encoder_fields
 from index.collection.opening import open_or_create
 from index.collection.schema import VERSION
-from index.collection.store import AUTO, OFF
+from index.collection.store import AUTO
 from index.indexing import index_documents
 from index.search.config import HYBRID, LARGEST_LIMIT, SearchConfig
 from index.search.pipeline import search_batch
@@ -266,10 +266,10 @@ def provenance(
     )
 
 
-def experiment_folder(dataset: Dataset, fields: Sequence[Field], passages: str = OFF) -> Path:
+def experiment_folder(dataset: Dataset, fields: Sequence[Field], passages: str = AUTO) -> Path:
     """Where the index of an experiment is kept between runs."""
-    parts = [(field.name, field.fingerprint) for field in fields]
-    key = repr([*parts, *([passages] if passages != OFF else [])]) + dataset.digest()
+    parts = [passages, *((field.name, field.fingerprint) for field in fields)]
+    key = repr(parts) + dataset.digest()
     digest = hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
     safe = "".join(letter if letter.isalnum() else "-" for letter in dataset.name)
     return cache_folder() / "eval" / f"{safe}-{digest}"

@@ -20,7 +20,7 @@ def info_command(collection: Path, as_json: bool) -> None:
     from service.commands import terminal
 
     opened = Collection.open(collection)
-    description = opened.describe()
+    description = opened.describe() | {"splitting": opened.passages}
     fields = [asdict(field) for field in opened.fields]
     if as_json:
         terminal.print_json(description | {"fields": fields})

@@ -234,15 +234,13 @@ def print_index_report(report: IndexReport, total: int, target: str) -> None:
         markup=False,
     )
     if report.split:
-        out.print(
-            f"{report.split:,} documents longer than their encoder reads were split into "
-            f"{report.passages:,} passages",
-            markup=False,
-        )
+        what = "long document was" if report.split == 1 else "long documents were"
+        out.print(f"{report.split:,} {what} split into {report.passages:,} passages", markup=False)
     if report.cut:
+        what = "document is" if report.cut == 1 else "documents are"
         out.print(
-            f"{report.cut:,} documents are longer than their encoder reads and were cut; "
-            "index them with --passages auto into a new directory to find what follows",
+            f"{report.cut:,} {what} longer than the encoder reads, so only the beginning counts; "
+            "with --passages auto, in a new directory, all of it does",
             markup=False,
         )
     if passed_over := report.passed_over.sentence():
