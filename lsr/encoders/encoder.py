@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import UsageError
@@ -14,6 +14,15 @@ from lsr.settings import SWITCH, changed, spell
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
+
+
+class Occurrence(NamedTuple):
+    """A term as it is spelled, the characters ``text[start:end]`` it came from, and which word."""
+
+    token: str
+    start: int
+    end: int
+    word: int
 
 
 class SparseEncoder(Protocol):
@@ -24,7 +33,9 @@ class SparseEncoder(Protocol):
     ``stores_counts`` is true where document vectors are raw term counts that become weights only
     with the statistics of the collection (BM25). ``needs_statistics`` is true where
     ``encode_queries`` needs the statistics of the collection's term counts, ``uses_statistics``
-    where it takes them into account if they are there.
+    where it takes them into account if they are there. ``open`` is true where its vocabulary has
+    an open part: words, which its batches bring along, beside the terms of ``vocabulary``; and
+    ``counts_words`` where those are stored as term counts, whatever else is stored.
     """
 
     name: str
@@ -33,6 +44,8 @@ class SparseEncoder(Protocol):
     stores_counts: bool = False
     needs_statistics: bool = False
     uses_statistics: bool = False
+    open: bool = False
+    counts_words: bool = False
 
     @property
     def tokens_encoded(self) -> int:
@@ -54,8 +67,16 @@ class SparseEncoder(Protocol):
         return stored
 
     def statistics(self, stored: SparseBatch) -> CollectionStatistics:
-        """Statistics of stored vectors, where ``stores_counts``; else raises UsageError."""
+        """Statistics of stored counts, if only of words; raises UsageError where none are."""
         raise UsageError(f"the encoder {self.name} stores weights, which have no statistics")
+
+    def occurrences(self, text: str) -> list[Occurrence]:
+        """Where in a text its terms come from; those of one word follow each other."""
+        token = self.vocabulary.token
+        return [
+            Occurrence(token(piece.term), piece.start, piece.end, piece.word)
+            for piece in self.vocabulary.pieces(text)
+        ]
 
 
 def fingerprint(family: str, **parts: Any) -> str:

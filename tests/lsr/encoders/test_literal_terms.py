@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.literal_terms import LiteralTerms
-from lsr.encoders.term_counts import STOP_WORDS
+from lsr.analysis.stop_words import STOP_WORDS
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 
