@@ -7,6 +7,7 @@
     ├── EncoderMismatchError   a collection was opened with another encoder than it was built with
     ├── LockedError            another process is writing to the collection
     ├── CorruptionError        stored bytes fail their checksum or name an unknown format
+    ├── StorageFullError       the disk, or the quota, is full; what was acknowledged is safe
     ├── CollapseError          training went to vectors without terms, with all terms, or to NaN
     └── MissingDependencyError an optional package is needed; the message names the install line
 
@@ -44,6 +45,10 @@ class LockedError(LsrError):
 
 class CorruptionError(LsrError):
     """Stored bytes fail their checksum, or their format version is unknown."""
+
+
+class StorageFullError(LsrError):
+    """The disk, or the user's share of it, is full; the write did not happen."""
 
 
 class CollapseError(LsrError):

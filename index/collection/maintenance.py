@@ -20,9 +20,10 @@ from index.collection.builder import Builder
 from index.collection.file_lock import FileLock
 from index.collection.segment import Segment, read_segment, write_segment
 from index.collection.segment_table import Current, SegmentEntry, SegmentTable
+from index.collection.storage_errors import write_error
 from index.collection.store import Store
 from index.engines.inverted_index import LARGEST_DOCUMENT_COUNT
-from lsr.errors import LsrError, UsageError
+from lsr.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -301,9 +302,11 @@ class Maintenance:
             write_segment(path, segment)
             return read_segment(path)
         except OSError as error:
-            raise LsrError(
+            raise write_error(
                 f"no segment can be written in {self.segments} ({error.strerror or error}); the "
-                "documents are safe and searched from memory, see that the disk has space and works"
+                "documents are safe and searched from memory, see that the disk has space and "
+                "works",
+                error,
             ) from error
 
     def _remove_old(self) -> None:

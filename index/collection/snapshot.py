@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection
-from lsr.errors import CorruptionError, InputError, LsrError, NotFoundError, UsageError
+from index.collection.storage_errors import write_error
+from lsr.errors import CorruptionError, InputError, NotFoundError, UsageError
 from lsr.whole_folder import appearing, flush_folder
 
 MANIFEST = "snapshot.json"
@@ -119,9 +120,10 @@ def _appearing(destination: Path, what: str) -> Iterator[Path]:
         with appearing(destination, parents=True, durable=True) as folder:
             yield folder
     except (OSError, sqlite3.OperationalError) as error:
-        raise LsrError(
+        raise write_error(
             f"the {what} {destination} can't be written ({error}); nothing is left there, see that "
-            "the disk has space and works, and try again"
+            "the disk has space and works, and try again",
+            error,
         ) from error
 
 

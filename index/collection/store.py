@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,16 +16,17 @@ from numpy.typing import NDArray
 
 from index.collection import metadata
 from index.collection.field import Field, dump_fields, load_fields
+from index.collection.storage_errors import write_error
 from index.engines.posting_list import half
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
-from lsr.errors import CorruptionError, LsrError, NotFoundError
+from lsr.errors import CorruptionError, NotFoundError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 from lsr.whole_folder import flush_folder
 
 APPLICATION_ID = 0x4C535231
-VERSION = 2
+VERSION = 3
 # The largest sequence number that SQLite can give.
 LAST = 2**63 - 1
 SCHEMA = """
@@ -83,6 +85,8 @@ class Store:
         self._local = threading.local()
         self._check_format()
         self.fields = load_fields(str(self.setting("fields")))
+        # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
+        self.identity = str(self.setting("identity"))
 
     @classmethod
     def create(
@@ -92,7 +96,11 @@ class Store:
 
         The file appears whole or not at all.
         """
-        settings: dict[str, int | str] = {"fields": dump_fields(fields), **SETTINGS}
+        settings: dict[str, int | str] = {
+            "identity": secrets.token_hex(16),
+            "fields": dump_fields(fields),
+            **SETTINGS,
+        }
         if vocabulary is not None:
             settings["vocabulary"] = json.dumps(vocabulary.tokens)
         temporary = path.with_suffix(".new")
@@ -136,7 +144,8 @@ class Store:
         """All writes inside, or none; on disk when the block ends.
 
         Raises:
-            LsrError: the file can't be written, as where the disk is full.
+            StorageFullError: the disk is full.
+            LsrError: the file can't be written.
         """
         connection = self.connection
         try:
@@ -148,9 +157,10 @@ class Store:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError):
-                raise LsrError(
+                raise write_error(
                     f"nothing was written to {self.path} ({error}); see that its disk has space "
-                    "and works, and write again"
+                    "and works, and write again",
+                    error,
                 ) from error
             raise
 
@@ -385,9 +395,10 @@ class Store:
             kind = self._value("PRAGMA application_id")
             version = self._value("PRAGMA user_version")
         except sqlite3.OperationalError as error:
-            raise LsrError(
+            raise write_error(
                 f"the collection {self.path.parent} can't be opened ({error}); see that its disk "
-                "has space and works, and that its files may be written"
+                "has space and works, and that its files may be written",
+                error,
             ) from error
         except sqlite3.DatabaseError as error:
             raise CorruptionError(f"{self.path} is not a collection: {error}") from error

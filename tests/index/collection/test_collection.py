@@ -255,3 +255,11 @@ def test_stored_vectors_are_the_encoders_in_half_precision(hybrid_collection):
     np.testing.assert_array_equal(
         vectors, collection.fields.dense_encoder(dense).encode_documents(list(texts.values()))
     )
+
+
+def test_every_collection_has_an_identity_of_its_own_and_keeps_it(tmp_path, bm25_collection):
+    made = bm25_collection({"a": "apple"})
+    assert len(bytes.fromhex(made.store.identity)) == 16
+    assert Collection.open(made.path).store.identity == made.store.identity
+    other = Collection.create(tmp_path / "other", made.store.fields)
+    assert other.store.identity != made.store.identity

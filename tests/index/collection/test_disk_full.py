@@ -9,7 +9,7 @@ from benches.crash import CONFIG, CONTEXT, DENSE, SPARSE, examine, upsert
 from index.collection.collection import Collection
 from index.collection.maintenance import MaintenanceConfig
 from index.collection.snapshot import restore, snapshot
-from lsr.errors import CorruptionError, LsrError
+from lsr.errors import CorruptionError, LsrError, StorageFullError
 from tests.waiting import wait_until
 
 # Nothing in the background, so that each failure is of the call that is made.
@@ -39,26 +39,27 @@ def fill(path, leave=0):
 
 
 def upsert_until_failure(collection, limit=100_000):
-    """Upsert batch after batch; the acknowledged versions and the error that ended it."""
+    """Upsert batch after batch; the acknowledged versions, and the error that ended it."""
     expected = {}
     for version in range(1, limit):
         versions = [(f"{version}-{n}", version) for n in range(20)]
         try:
             upsert(collection, versions)
         except LsrError as error:
-            return expected, str(error)
+            return expected, error
         expected |= dict(versions)
     raise AssertionError("the disk did not fill up")
 
 
 def test_writes_to_a_full_disk_fail_clearly_and_lose_nothing(small_disk):
     collection = Collection.create(small_disk / "c", [SPARSE, DENSE], QUIET)
-    expected, message = upsert_until_failure(collection)
+    expected, error = upsert_until_failure(collection)
     assert len(expected) >= 100
-    assert message.startswith("nothing was written to")
-    assert "see that its disk has space" in message
+    assert isinstance(error, StorageFullError)
+    assert str(error).startswith("nothing was written to")
+    assert "see that its disk has space" in str(error)
     assert examine(collection.path, [expected]) == (expected, [])
-    with pytest.raises(LsrError, match="nothing was written"):
+    with pytest.raises(StorageFullError, match="nothing was written"):
         upsert(collection, [("more", n) for n in [1]] + [(f"m{n}", 1) for n in range(500)])
     assert examine(collection.path, [expected]) == (expected, [])
 
@@ -68,10 +69,10 @@ def test_flush_and_snapshot_on_a_full_disk_fail_clearly_and_leave_nothing(small_
     versions = [(f"d{n}", 1) for n in range(1500)]
     upsert(collection, versions)
     fill(small_disk / "ballast", leave=8192)
-    with pytest.raises(LsrError, match=r"no segment can be written .* searched from memory"):
+    with pytest.raises(StorageFullError, match="no segment can .* searched from memory"):
         collection.maintenance.flush()
     assert list((collection.path / "segments").iterdir()) == []
-    with pytest.raises(LsrError, match="can't be written"):
+    with pytest.raises(StorageFullError, match="can't be written"):
         snapshot(collection, small_disk / "taken")
     assert {path.name for path in small_disk.iterdir()} == {"c", "ballast"}
     assert examine(collection.path, [dict(versions)]) == (dict(versions), [])
@@ -80,7 +81,7 @@ def test_flush_and_snapshot_on_a_full_disk_fail_clearly_and_leave_nothing(small_
     assert collection.maintenance.flushed()
     snapshot(collection, tmp_path / "taken")
     fill(small_disk / "ballast", leave=8192)
-    with pytest.raises(LsrError, match="can't be written"):
+    with pytest.raises(StorageFullError, match="can't be written"):
         restore(tmp_path / "taken", small_disk / "restored")
     assert {path.name for path in small_disk.iterdir()} == {"c", "ballast"}
     assert examine(collection.path, [dict(versions)]) == (dict(versions), [])
@@ -117,7 +118,8 @@ def test_a_disk_too_full_to_open_a_collection_is_not_called_damage(small_disk):
 
 def _write_with_limit(path, pipe):
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
-    pipe.send(upsert_until_failure(Collection.open(path, QUIET)))
+    expected, error = upsert_until_failure(Collection.open(path, QUIET))
+    pipe.send((expected, str(error)))
 
 
 def test_a_write_that_the_system_cuts_short_loses_nothing(tmp_path):
