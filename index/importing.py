@@ -166,7 +166,8 @@ def stored_vectors(
         for start in range(0, len(numbers), CHUNK):
             part = numbers[start : start + CHUNK].tolist()
             documents, rows = store.documents(part), store.sparse_rows(field, part)
-            batch = SparseBatch.from_rows((_positive(rows[number]) for number in part), field.size)
+            positive = (_positive(rows[number]) for number in part)
+            batch = SparseBatch.from_rows(positive, store.terms(field))
             yield [documents[number] for number in part], batch
 
 

@@ -139,6 +139,10 @@ class Vocabulary:
         unspelled = {token: term for term, token in enumerate(self.tokens)}
         return unspelled | self.ids
 
+    def extended(self, words: Sequence[str]) -> Vocabulary:
+        """The vocabulary with words after its terms, which its tokenizer doesn't find in text."""
+        return ExtendedVocabulary(self.tokenizer, tuple(words)) if words else self
+
     def cutting(self, max_length: int) -> Tokenizer:
         """The tokenizer, but cutting texts at so many tokens, special ones included.
 
@@ -188,3 +192,16 @@ class Vocabulary:
             )
             if term not in self.special
         ]
+
+
+@dataclass(frozen=True)
+class ExtendedVocabulary(Vocabulary):
+    """A tokenizer's vocabulary, and words that have the ids after its own."""
+
+    words: tuple[str, ...]
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """The term id of each token of the tokenizer, and of each word."""
+        closed = Vocabulary(self.tokenizer)
+        return closed.ids | {word: closed.size + place for place, word in enumerate(self.words)}

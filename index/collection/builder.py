@@ -52,13 +52,13 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         first = parts[0]
+        sizes = {name: batch.vocabulary_size for name, batch in parts[-1].sparse.items()}
         return cls(
             np.concatenate([part.sequence for part in parts]),
             {
-                name: SparseBatch.concatenate(
-                    [part.sparse[name] for part in parts], batch.vocabulary_size
-                )
-                for name, batch in first.sparse.items()
+                # The vocabulary of the last, as one may have grown meanwhile.
+                name: SparseBatch.concatenate([part.sparse[name] for part in parts], size)
+                for name, size in sizes.items()
             },
             {
                 name: np.concatenate([part.vectors[name] for part in parts])
@@ -116,11 +116,11 @@ class Builder:
             .statistics(self._store.sparse_vectors(field))
             .average_length
             for field in self._store.fields
-            if field.counts
+            if field.weighed
         }
 
     def _weigh(self, field: Field, stored: SparseBatch, lengths: dict[str, float]) -> SparseBatch:
-        if not field.counts:
+        if not field.weighed:
             return stored
         encoder = self._encoder(field)
         statistics = encoder.statistics(stored)

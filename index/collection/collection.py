@@ -179,7 +179,7 @@ class Collection:
             for field in self.fields:
                 rows = vectors[field.name]
                 if isinstance(rows, SparseBatch):
-                    self.store.append_sparse(field.name, sequence, rows)
+                    self.store.append_sparse(field, sequence, rows)
                 else:
                     self.store.append_dense(field.name, sequence, rows)
             self._weigh_before_segments()

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
+from lsr.encoders.bm25 import PIECES, Bm25Config, Bm25Encoder
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
@@ -18,6 +18,8 @@ from lsr.errors import EncoderMismatchError
 from lsr.vocabulary import Vocabulary
 
 SPARSE, DENSE, BM25 = "sparse", "dense", "bm25"
+# The encoders that got words, and the option by which each is as it was.
+_WITHOUT_WORDS = {"bm25": f"analyzer={PIECES}", DEFAULT_ENCODER: "words=no"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,9 @@ class Field:
 
     ``size`` is the vocabulary size of a sparse field and the dimension of a dense one;
     ``counts`` tells that the field stores term counts, not weights. ``vocabulary`` is the digest
-    of a sparse field's vocabulary, "" where an earlier release made the field.
+    of a sparse field's vocabulary, "" where an earlier release made the field. ``open`` tells that
+    the ids from ``size`` on stand for the words of the collection's dictionary, and
+    ``counts_words`` that of these, counts are stored.
     """
 
     name: str
@@ -36,6 +40,13 @@ class Field:
     size: int
     counts: bool = False
     vocabulary: str = ""
+    open: bool = False
+    counts_words: bool = False
+
+    @property
+    def weighed(self) -> bool:
+        """Whether there are counts, which become weights by the statistics of the collection."""
+        return self.counts or self.counts_words
 
 
 def encoder_fields(
@@ -72,6 +83,8 @@ def sparse_field(name: str, encoder: SparseEncoder) -> Field:
         encoder.vocabulary.size,
         encoder.stores_counts,
         encoder.vocabulary.digest,
+        encoder.open,
+        encoder.counts_words,
     )
 
 
@@ -132,9 +145,17 @@ def dump_fields(fields: Sequence[Field]) -> str:
 
 def load_fields(text: str) -> list[Field]:
     """Fields from the JSON of ``dump_fields``."""
-    return [Field(**entry) for entry in json.loads(text)]
+    return [Field(**_respelled(entry)) for entry in json.loads(text)]
+
+
+def _respelled(entry: dict[str, Any]) -> dict[str, Any]:
+    """A field of a release without words, its encoder named so that it has none."""
+    head, comma, options = entry["encoder"].partition(",")
+    if "open" in entry or head not in _WITHOUT_WORDS:
+        return entry
+    return entry | {"encoder": f"{head},{_WITHOUT_WORDS[head]}{comma}{options}"}
 
 
 def _bm25_beside(encoder: SparseEncoder) -> SparseEncoder:
     _, colon, model = encoder.name.split(",")[0].partition(":")
-    return Bm25Encoder(Bm25Config(), Checkpoint.resolve(model) if colon else None)
+    return Bm25Encoder(Bm25Config(analyzer=PIECES), Checkpoint.resolve(model) if colon else None)

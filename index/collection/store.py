@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection import metadata
+from index.collection import dictionary, metadata
 from index.collection.field import Field, dump_fields, load_fields
 from index.collection.storage_errors import write_error
 from index.engines.posting_list import half
@@ -106,7 +106,7 @@ class Store:
         temporary = path.with_suffix(".new")
         temporary.unlink(missing_ok=True)
         connection = sqlite3.connect(temporary, isolation_level=None)
-        connection.executescript(SCHEMA + metadata.SCHEMA)
+        connection.executescript(SCHEMA + metadata.SCHEMA + dictionary.SCHEMA)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.executemany("INSERT INTO settings VALUES (?, ?)", settings.items())
@@ -223,12 +223,14 @@ class Store:
         metadata.append_metadata(self.connection, values)
         return numbers
 
-    def append_sparse(self, field: str, sequence: Sequence[int], batch: SparseBatch) -> None:
-        """Store a sparse vector for each sequence number, weights as float16."""
+    def append_sparse(self, field: Field, sequence: Sequence[int], batch: SparseBatch) -> None:
+        """Store a sparse vector for each sequence number, weights as float16, words by number."""
+        if batch.words:
+            batch = dictionary.with_numbers(self.connection, batch, field.size)
         self.connection.executemany(
             "INSERT INTO vectors VALUES (?, ?, ?, ?)",
             (
-                (field, number, row.indices.tobytes(), half(row.values).tobytes())
+                (field.name, number, row.indices.tobytes(), half(row.values).tobytes())
                 for number, row in zip(sequence, batch, strict=True)
             ),
         )
@@ -316,8 +318,27 @@ class Store:
             np.cumsum(lengths, dtype=np.int64),
             np.frombuffer(terms, dtype=np.int32),
             np.frombuffer(weights, dtype=np.float16).astype(np.float32),
-            field.size,
+            self.terms(field),
         )
+
+    def terms(self, field: Field) -> int:
+        """How many terms a sparse field has by now: the ids from 0 on."""
+        return field.size + (dictionary.word_count(self.connection) if field.open else 0)
+
+    def numbers(self, field: Field, words: Iterable[str]) -> dict[str, int]:
+        """The term ids of those of the words that an open field has."""
+        found = dictionary.numbers_of(self.connection, words) if field.open else {}
+        return {word: field.size + number for word, number in found.items()}
+
+    def words(self, field: Field, terms: Sequence[int]) -> dict[int, str]:
+        """The words that some terms of an open field stand for; terms below its size aren't."""
+        places = [term - field.size for term in terms if term >= field.size]
+        found = dictionary.words_of(self.connection, places) if places else {}
+        return {field.size + number: word for number, word in found.items()}
+
+    def all_words(self) -> list[str]:
+        """Every word of the dictionary, by its number."""
+        return dictionary.all_words(self.connection)
 
     def dense_vectors(self, field: Field, after: int = 0, until: int = LAST) -> NDArray[np.float32]:
         """Stored vectors of the documents that ``live`` names, in its order."""

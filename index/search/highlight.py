@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from lsr.vocabulary import Vocabulary
+from lsr.encoders.encoder import Occurrence
 
 LONGEST_SCANNED = 50_000
 SNIPPET_LENGTH = 240
@@ -28,8 +28,8 @@ class Highlight:
 def highlight(
     field: str,
     text: str,
-    weights: Mapping[int, float],
-    vocabulary: Vocabulary,
+    weights: Mapping[str, float],
+    occurrences: Callable[[str], Iterable[Occurrence]],
     length: int = SNIPPET_LENGTH,
 ) -> Highlight:
     """The window of a text that holds the most weight of distinct matched terms.
@@ -40,12 +40,12 @@ def highlight(
     Args:
         field: name of the field that the text is of.
         text: title or body of a document.
-        weights: weight of each matched term.
-        vocabulary: its tokenizer finds the terms.
+        weights: weight of each matched term, as it is spelled.
+        occurrences: finds the terms in a text, those of a word in a row.
         length: characters in the snippet, about; the whole text where it is shorter.
     """
     scanned = text[:LONGEST_SCANNED]
-    words = _matched_words(scanned, weights, vocabulary)
+    words = _matched_words(weights, occurrences(scanned))
     start = _best_start(words, weights, length) if len(text) > length else 0
     start = _word_start(text, start)
     end = start + length if start + length < len(text) else len(text)
@@ -56,24 +56,31 @@ def highlight(
 
 
 def _matched_words(
-    text: str, weights: Mapping[int, float], vocabulary: Vocabulary
-) -> list[tuple[int, int, frozenset[int]]]:
-    words = []
-    for _, group in groupby(vocabulary.pieces(text), key=lambda piece: piece.word):
+    weights: Mapping[str, float], occurrences: Iterable[Occurrence]
+) -> list[tuple[int, int, frozenset[str]]]:
+    found = []
+    for _, group in groupby(occurrences, key=lambda piece: piece.word):
         pieces = list(group)
         start, end = pieces[0].start, pieces[-1].end
-        matched = [piece for piece in pieces if piece.term in weights]
+        matched = [piece for piece in pieces if piece.token in weights]
         if matched and 2 * sum(piece.end - piece.start for piece in matched) >= end - start:
-            words.append((start, end, frozenset(piece.term for piece in matched)))
+            found.append((start, end, frozenset(piece.token for piece in matched)))
+    words: list[tuple[int, int, frozenset[str]]] = []
+    # What overlaps, as a word and its parts or two bigrams do, is marked as one.
+    for start, end, tokens in sorted(found, key=lambda word: word[:2]):
+        if words and start < words[-1][1]:
+            before = words.pop()
+            start, end, tokens = before[0], max(end, before[1]), tokens | before[2]
+        words.append((start, end, tokens))
     return words
 
 
 def _best_start(
-    words: list[tuple[int, int, frozenset[int]]], weights: Mapping[int, float], length: int
+    words: list[tuple[int, int, frozenset[str]]], weights: Mapping[str, float], length: int
 ) -> int:
     best, best_start = 0.0, 0
     for place, (start, _, _) in enumerate(words):
-        terms: set[int] = set()
+        terms: set[str] = set()
         for _, end, matched in words[place:]:
             if end > start + length:
                 break

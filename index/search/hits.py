@@ -12,8 +12,8 @@ from index.search.explain import Contribution, contributions
 from index.search.highlight import Highlight, highlight
 from index.search.query import EncodedQuery, SearchQuery
 from lsr.corpus.documents import Document
+from lsr.encoders.encoder import SparseEncoder
 from lsr.sparse import SparseVector
-from lsr.vocabulary import Vocabulary
 
 # A term is marked where it carried this share of what the heaviest one of its field did.
 MARKED_SHARE = 1 / 4
@@ -104,9 +104,9 @@ def _marks(
     if not documents:
         return {}
     first = next(field for field in view.fields if field.kind == "sparse")
-    vocabulary = view.fields.encoder(first).vocabulary
+    encoder = view.fields.encoder(first)
     return {
-        number: _highlights(query, document, _of(number, terms), vocabulary)
+        number: _highlights(query, document, _of(number, terms), encoder)
         for number, document in documents.items()
     }
 
@@ -115,19 +115,19 @@ def _highlights(
     query: SearchQuery,
     document: Document,
     terms: Mapping[str, Sequence[Contribution]],
-    vocabulary: Vocabulary,
+    encoder: SparseEncoder,
 ) -> list[Highlight]:
     """Title and text with the words marked that carried the score, or are in the query."""
-    weights: dict[int, float] = {}
+    weights: dict[str, float] = {}
     if query.text and not terms:
-        weights = dict.fromkeys(vocabulary.tokenize([query.text])[0], 1.0)
+        weights = {piece.token: 1.0 for piece in encoder.occurrences(query.text)}
     for matched in terms.values():
         largest = max((term.contribution for term in matched), default=0.0)
         for term in matched:
             if term.contribution >= MARKED_SHARE * largest:
-                weights[term.term] = term.contribution / largest
+                weights[term.token] = term.contribution / largest
     return [
-        highlight(name, text, weights, vocabulary)
+        highlight(name, text, weights, encoder.occurrences)
         for name, text in (("title", document.title), ("text", document.text))
         if text
     ]

@@ -151,7 +151,7 @@ def _query_terms(
     view: View, plan: Plan, vectors: Mapping[str, EncodedQuery]
 ) -> dict[str, list[tuple[str, float]]]:
     return {
-        each.field.name: query_terms(view.fields.encoder(each.field).vocabulary, vector)
+        each.field.name: query_terms(view, each.field, vector)
         for each in plan.searches
         if isinstance(vector := vectors[each.field.name], SparseVector)
     }

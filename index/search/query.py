@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,25 +55,36 @@ def encode_query(
     if field.kind == "dense":
         return _encode_dense(view, field, queries)
     model = view.fields.encoder(field) if encoder is None else encoder
-    statistics = _statistics(view, model)
+    statistics = _statistics(view, field, model)
     given = [_given_sparse(query, view, field) for query in queries]
     texts = [_text(query, field) for query, row in zip(queries, given, strict=True) if row is None]
     encoded = iter(model.encode_queries(texts, statistics) if texts else ())
     rows = [next(encoded) if row is None else row for row in given]
-    return SparseBatch.from_rows(rows, field.size)
+    return SparseBatch.from_rows(rows, view.terms(field))
 
 
-def _statistics(view: View, encoder: SparseEncoder) -> CollectionStatistics | None:
+def _statistics(view: View, field: Field, encoder: SparseEncoder) -> CollectionStatistics | None:
     """Statistics of an encoder's terms, where it uses some and the collection counts them.
+
+    Where only a field's words are counted, another field may count its other terms.
 
     Raises:
         UsageError: it needs them, and the collection doesn't count its terms.
     """
     if not encoder.uses_statistics:
         return None
+    if encoder.open and field.counts:
+        return view.statistics(field)
     counts, vocabulary = view.fields.counts, encoder.vocabulary.digest
-    if counts is not None and (counts.vocabulary or vocabulary) == vocabulary:
-        return view.statistics
+    counted = counts is not None and (counts.vocabulary or vocabulary) == vocabulary
+    closed = view.statistics(counts) if counts is not None and counted else None
+    if encoder.open:
+        words = view.statistics(field)
+        frequency = words.document_frequency.copy()
+        frequency[: field.size] = 0 if closed is None else closed.document_frequency[: field.size]
+        return replace(words, document_frequency=frequency)
+    if closed is not None:
+        return closed
     if not encoder.needs_statistics:
         return None
     raise UsageError(
@@ -99,12 +110,17 @@ def _given_sparse(query: SearchQuery, view: View, field: Field) -> SparseVector 
     if query.tokens is not None and query.sparse is not None:
         raise InputError("the query has both tokens and a sparse vector; give one of them")
     if query.tokens is not None:
-        vocabulary = view.fields.encoder(field).vocabulary
-        terms = [vocabulary.term(token) for token in query.tokens]
-        return SparseVector.from_user(terms, list(query.tokens.values()), field.size)
+        terms = _terms(view, field, list(query.tokens))
+        return SparseVector.from_user(terms, list(query.tokens.values()), view.terms(field))
     if query.sparse is not None:
-        return SparseVector.from_user(*query.sparse, vocabulary_size=field.size)
+        return SparseVector.from_user(*query.sparse, vocabulary_size=view.terms(field))
     return None
+
+
+def _terms(view: View, field: Field, tokens: Sequence[str]) -> list[int]:
+    vocabulary = view.fields.encoder(field).vocabulary
+    words = view.store.numbers(field, tokens)
+    return [words[token] if token in words else vocabulary.term(token) for token in tokens]
 
 
 def _given_dense(values: Sequence[float], field: Field) -> NDArray[np.float32]:

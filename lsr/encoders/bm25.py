@@ -132,7 +132,8 @@ class Bm25Encoder(SparseEncoder):
         if self.open:
             counts = known_words(counts, statistics.numbers)
         weights = counts.values * statistics.idf_of(counts.indices)
-        return replace(counts, values=weights)
+        size = max(counts.vocabulary_size, len(statistics.document_frequency))
+        return replace(counts, values=weights, vocabulary_size=size)
 
     def statistics(self, stored: SparseBatch) -> CollectionStatistics:
         """Statistics of stored counts, to weigh them by."""

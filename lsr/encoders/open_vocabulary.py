@@ -103,7 +103,9 @@ class OpenVocabularyEncoder(SparseEncoder):
         idf = statistics.idf_of(known.indices)
         words = replace(known, values=known.values * idf)
         fragments = [self._fragments(text, having) for text in texts]
-        return _joined(_without(rows, fragments), words)
+        found = _joined(_without(rows, fragments), words)
+        size = max(found.vocabulary_size, len(statistics.document_frequency))
+        return replace(found, vocabulary_size=size)
 
     def statistics(self, stored: SparseBatch) -> CollectionStatistics:
         """Statistics of the words; the frequencies of other terms count weights above 0."""

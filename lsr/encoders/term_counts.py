@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,13 @@ def collection_statistics(
         return None
     if encoder.stores_counts:
         return encoder.statistics(stored)
-    return term_statistics(encoder.vocabulary, documents)
+    closed = term_statistics(encoder.vocabulary, documents)
+    if not encoder.counts_words:
+        return closed
+    words = encoder.statistics(stored)
+    frequency = words.document_frequency.copy()
+    frequency[: len(closed.document_frequency)] = closed.document_frequency
+    return replace(words, document_frequency=frequency)
 
 
 def term_statistics(vocabulary: Vocabulary, texts: Sequence[str]) -> CollectionStatistics:

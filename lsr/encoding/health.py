@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.term_pooling import owners
-from lsr.sparse import LARGEST_WEIGHT, SparseBatch
+from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
 
 CHECKED = 1_000
 TOP_TERMS = 10
@@ -73,6 +73,9 @@ class VectorHealth:
                 return
             if not text.strip() or not np.isfinite(row.values).all():
                 continue
+            # The words of an open vocabulary come from no model.
+            closed = row.indices < self._size
+            row = SparseVector(row.indices[closed], row.values[closed])
             self._documents += 1
             self._non_zeros += len(row)
             self._empty += len(row) == 0

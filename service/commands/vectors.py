@@ -205,7 +205,9 @@ def export_command(
     encoder = opened.fields.encoder(chosen)
     settings = {"encoder": encoder.fingerprint, "revision": opened.store.revision()}
     maker = Maker(encoder.name, encoder.fingerprint)
-    output = _file(out, kind, encoder.vocabulary, maker, scale, contents, settings)
+    words = opened.store.all_words() if chosen.open else ()
+    vocabulary = encoder.vocabulary.extended(words)
+    output = _file(out, kind, vocabulary, maker, scale, contents, settings)
     report, total = EncodeReport(), len(opened)
     with terminal.indexing_progress(
         lambda: report.read / max(total, 1), "exporting", quiet or as_json
