@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from lsr.analysis.segmentation import LONGEST_WORD, Segment, words
 
 _URL = r"(?:(?:https?|ftp)://|www\.)[^\s<>\"']+"
-_EMAIL = r"(?<![\w.+-])[\w.+-]{1,64}@\w[\w-]*(?:\.[\w-]+)+"
+_EMAIL = r"(?<![\w.+-])[\w.+-]{1,64}@\w[\w-]*+(?:\.[\w-]++)++"
 # C++, C#, g++; .NET, .gitignore, where a word begins.
 _SIGNED = r"(?<![\w.])[A-Za-z]\w*(?:\+\+|\#)(?![\w+#])|(?<![^\s(\[\"'])\.[A-Za-z]\w+(?![\w+#])"
 # Letters and digits with signs between: AB-1234/X, COVID-19, 2.3.1-rc1, 2026-11-26.
-_NAMED = r"(?<![\w@])[^\W_]+(?:[-./:+_][^\W_]+)+"
+_NAMED = r"(?<![\w@])[^\W_]++(?:[-./:+_][^\W_]++)++"
 _COMPOUND = re.compile(
     f"(?P<url>{_URL})|(?P<email>{_EMAIL})|(?P<signed>{_SIGNED})|(?P<named>{_NAMED})"
 )

@@ -11,14 +11,15 @@ from typing import NamedTuple
 # As in Lucene's StandardTokenizer, a longer word is cut into words of this length.
 LONGEST_WORD = 255
 _MARKS = r"[\p{WB=Extend}\p{WB=Format}\p{WB=ZWJ}]*"
-# Rules WB5 to WB13b over classes of letters, digits, connectors, and what joins two letters, or
-# two digits.
-_WORD = "(?:{L}+(?:{ML}{L}+)*|{N}+(?:{MN}{N}+)*|{X}+)+"
-_ASCII = {"L": "[A-Za-z]", "N": "[0-9]", "X": "_", "ML": "[.':]", "MN": "[.,;']"}
+# Rules WB5 to WB13b over classes of what words are of, of letters, digits, and what joins two
+# letters, or two digits.
+_WORD = "{W}++(?:(?:(?<={L}){ML}(?={L})|(?<={N}){MN}(?={N})){W}++)*+"
+_ASCII = {"W": "[A-Za-z0-9_]", "L": "[A-Za-z]", "N": "[0-9]", "ML": "[.':]", "MN": "[.,;']"}
+_LETTER = r"[[\p{WB=ALetter}\p{WB=Hebrew_Letter}]--\p{Script=Hangul}]"
 _UNICODE = {
-    "L": rf"(?:[[\p{{WB=ALetter}}\p{{WB=Hebrew_Letter}}]--\p{{Script=Hangul}}]{_MARKS})",
+    "W": rf"(?:[{_LETTER}\p{{WB=Numeric}}\p{{WB=ExtendNumLet}}]{_MARKS})",
+    "L": rf"(?:{_LETTER}{_MARKS})",
     "N": rf"(?:\p{{WB=Numeric}}{_MARKS})",
-    "X": rf"(?:\p{{WB=ExtendNumLet}}{_MARKS})",
     "ML": rf"(?:[\p{{WB=MidLetter}}\p{{WB=MidNumLet}}\p{{WB=Single_Quote}}]{_MARKS})",
     "MN": rf"(?:[\p{{WB=MidNum}}\p{{WB=MidNumLet}}\p{{WB=Single_Quote}}]{_MARKS})",
 }
@@ -99,7 +100,7 @@ def _ascii_words() -> re.Pattern[str]:
 
 @cache
 def _not_ascii() -> re.Pattern[str]:
-    return re.compile(r"\S*[^\x00-\x7f\s]\S*")
+    return re.compile(r"(?<!\S)\S*[^\x00-\x7f\s]\S*")
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -33,6 +34,8 @@ _ELISIONS = {
     "catalan": "d l m n s t",
 }
 _APOSTROPHES = "'\u2019"
+# Porter's measure of a stem is above 0: a vowel comes before a consonant.
+_MEASURED = re.compile("[aeiouy][^aeiouy]")
 
 
 @cache
@@ -71,7 +74,8 @@ def lowered(word: str, language: str) -> str:
                 word = rest
     if language == "turkish":
         word = word.replace("I", "\u0131").replace("\u0130", "i")
-    return word.lower()
+    # A final sigma is a sigma.
+    return word.lower().replace("\u03c2", "\u03c3")
 
 
 def _language_of(word: str) -> str:
@@ -88,5 +92,16 @@ def _snowball(language: str) -> Callable[[str], str]:
         found: Callable[[str], str] = Stemmer.Stemmer(language).stemWord
         return found
     porter = Stemmer.Stemmer("porter")
-    # Porter leaves words of one and two letters as they are.
-    return lambda word: word if len(word) < 3 else str(porter.stemWord(word))
+
+    def stem(word: str) -> str:
+        """Where Porter's own program, which is Lucene's, departs from his paper, so does this."""
+        if len(word) < 3:
+            return word
+        found = str(porter.stemWord(word))
+        if found.endswith("bli") and _MEASURED.search(found[:-3]):
+            return str(porter.stemWord(f"{found[:-3]}ble"))
+        if found.endswith("logi") and _MEASURED.search(found[:-4]):
+            return found[:-1]
+        return found
+
+    return stem

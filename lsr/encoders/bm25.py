@@ -34,7 +34,7 @@ class Bm25Config:
     # Normalises by length, 0 (not at all) to 1.
     b: float = 0.4
     # Terms that count only where a query has no others: "auto" for those of the analyzer's
-    # language, or "none".
+    # language, "english", or "none".
     stopwords: str = "auto"
     # What makes terms of a text: a language, "auto", "cjk", "standard" or "wordpiece".
     analyzer: str = "english"
@@ -44,7 +44,7 @@ class Bm25Config:
             raise UsageError(f"k1 is {self.k1}; allowed is 0 or more")
         if not 0 <= self.b <= 1:
             raise UsageError(f"b is {self.b}; allowed is 0 to 1")
-        check_choice("stopwords", self.stopwords, ("auto", "none"))
+        check_choice("stopwords", self.stopwords, ("auto", "english", "none"))
         check_choice("analyzer", self.analyzer, (*ANALYZERS, PIECES))
 
 
@@ -96,12 +96,13 @@ class Bm25Encoder(SparseEncoder):
         weighing = {"k1": config.k1, "b": config.b}
         if self.open:
             self._analyzer = analyzer(config.analyzer)
-            weak = self._analyzer.stop_words if config.stopwords == "auto" else frozenset[str]()
+            auto = config.stopwords == "auto"
+            weak = self._analyzer.stop_words if auto else stop_words(config.stopwords)
             self.vocabulary = Vocabulary.from_tokens(sorted(weak))
             self._weak = np.ones(len(weak), dtype=np.bool_)
             parts = {"analyzer": config.analyzer, "config": weighing}
         else:
-            language = "english" if config.stopwords == "auto" else "none"
+            language = "none" if config.stopwords == "none" else "english"
             self.vocabulary = checkpoint.vocabulary if checkpoint else Vocabulary.bert_uncased()
             self._weak = weak_terms(self.vocabulary, stop_words(language))
             parts = {"config": weighing | {"stopwords": language}}
