@@ -26,6 +26,9 @@ def checksum(bytes: NDArray[np.uint8]) -> int:  # noqa: A002
 def checksum_by_table(bytes: NDArray[np.uint8]) -> int:  # noqa: A002
     """The same without the machine's CRC instruction."""
 
+def all_finite(values: NDArray[np.float32]) -> bool:
+    """Whether no value is infinite or NaN."""
+
 def kernels() -> list[str]:
     """Names of the inner loops that this machine can run."""
 
@@ -36,7 +39,7 @@ class BlockIndex:
     """
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None: ...
-    def validate(self) -> None:
+    def validate(self, vocabulary_size: int, threads: int) -> None:
         """Read every posting; raises ValueError where the index is malformed."""
 
     def mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:

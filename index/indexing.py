@@ -24,6 +24,9 @@ from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
 from lsr.encoding.progress import SILENT, Progress
 from lsr.sparse import SparseBatch
 
+# Seconds that a run waits for other writers before a chunk: it is long, and they are not.
+LONGEST_WAIT = 60.0
+
 
 class Outcome(NamedTuple):
     """What became of one item."""
@@ -76,14 +79,12 @@ class IndexReport:
 class Update:
     """Documents of distinct ids on their way into a collection.
 
-    ``stored`` has the digest of each that is there already, ``changed`` are those to encode and
-    write, and ``given`` their rows of the fields that are not encoded. ``places`` says where each
-    document stands in its source, ``rejected`` how many items beside them were not fit to be
-    documents.
+    ``changed`` are those that the collection does not hold as they are, to encode and write, and
+    ``given`` their rows of the fields that are not encoded. ``places`` says where each document
+    stands in its source, ``rejected`` how many items beside them were not fit to be documents.
     """
 
     documents: list[Document]
-    stored: Mapping[str, bytes]
     changed: list[Document]
     given: Mapping[str, SparseBatch]
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -101,15 +102,9 @@ class Update:
         A document whose row of a ``given`` field differs from the stored one has changed.
         """
         given = given or {}
-        stored = collection.store.digests([document.id for document in documents])
-        differing = _differing(collection, documents, given)
-        places = [
-            place
-            for place, document in enumerate(documents)
-            if stored.get(document.id) != document.digest() or document.id in differing
-        ]
-        rows = {name: batch.reorder(np.array(places)) for name, batch in given.items()}
-        return cls(documents, stored, [documents[place] for place in places], rows)
+        changed = _changed(collection, documents, given)
+        rows = {name: batch.select(changed) for name, batch in given.items()}
+        return cls(documents, _select(documents, changed), rows)
 
     @property
     def texts(self) -> list[str]:
@@ -132,6 +127,10 @@ def index_documents(
     not changed is never encoded again. A document that an encoder gives a vector with numbers
     that are not finite is rejected.
 
+    Others may write meanwhile, between one chunk and the next. Of a document that both write, the
+    later write stays; where the collection held a document as it is here when its chunk was read,
+    nothing is written, and what others make of it afterwards stays.
+
     Args:
         collection: where to.
         items: the documents, and the items of their source that are none.
@@ -141,7 +140,7 @@ def index_documents(
         processes: how many encode, see ``DocumentEncoders.stream``; the collection is the same.
 
     Raises:
-        LockedError: another process is writing.
+        LockedError: another writer did not let go for a minute; the chunks before stay written.
         UsageError: ``processes`` is not 1 to 512.
         LsrError: an encoding process failed or died; the chunks before stay written.
     """
@@ -187,24 +186,24 @@ def write_chunks(
             }
             yield update, update.texts
 
-    with collection.writing():
-        with closing(encoders.stream(updates(), processes)) as stream:
-            for update, encoded in stream:
+    with closing(encoders.stream(updates(), processes)) as stream:
+        for update, encoded in stream:
+            with collection.writing(wait=LONGEST_WAIT):
                 outcomes = write_update(collection, update, encoded.vectors)
-                for outcome in outcomes:
-                    if outcome.reason:
-                        progress.rejected(f"{update.places[outcome.id]}: {outcome.reason}")
-                report.count(outcomes)
-                report.rejected += update.rejected
-                report.tokens += encoded.tokens
-                for name, watch in watches.items():
-                    if isinstance(rows := encoded.vectors.get(name), SparseBatch):
-                        watch.add(update.texts, rows)
-                progress.chunk(report)
-        for watch in watches.values():
-            watch.finish()
-        if not collection.maintenance.flushed():
-            collection.maintenance.flush()
+            for outcome in outcomes:
+                if outcome.reason:
+                    progress.rejected(f"{update.places[outcome.id]}: {outcome.reason}")
+            report.count(outcomes)
+            report.rejected += update.rejected
+            report.tokens += encoded.tokens
+            for name, watch in watches.items():
+                if isinstance(rows := encoded.vectors.get(name), SparseBatch):
+                    watch.add(update.texts, rows)
+            progress.chunk(report)
+    for watch in watches.values():
+        watch.finish()
+    if not collection.maintenance.flushed():
+        collection.maintenance.flush()
     return report
 
 
@@ -219,7 +218,11 @@ def write_update(collection: Collection, update: Update, vectors: Vectors) -> li
     """Write the documents that have changed, with their vectors, in one transaction.
 
     ``vectors`` are those of the fields that the update is not given. Documents with a vector that
-    is not finite are rejected; what is stored of them stays.
+    is not finite are rejected; what is stored of them stays. Those that another writer has stored
+    as they are, since the update was made, are left so.
+
+    Raises:
+        LockedError: another writer has not let go in time.
     """
     reasons: dict[str, str] = {}
     kept = np.ones(len(update.changed), dtype=np.bool_)
@@ -229,23 +232,26 @@ def write_update(collection: Collection, update: Update, vectors: Vectors) -> li
         kept &= finite
         for place in np.flatnonzero(~finite):
             reasons[update.changed[place].id] = NOT_FINITE.format(f"field {name!r}")
-    changed = [document for document, good in zip(update.changed, kept, strict=True) if good]
-    if not kept.all():
-        rows_of = {name: _select(rows, kept) for name, rows in rows_of.items()}
-    if changed:
-        collection.upsert(changed, rows_of)
-    written = {document.id for document in changed}
-    return [_outcome(document.id, written, update.stored, reasons) for document in update.documents]
+    written: dict[str, bool] = {}
+    if kept.any():
+        with collection.writing():
+            kept &= _changed(collection, update.changed, update.given)
+            changed = _select(update.changed, kept)
+            if not kept.all():
+                rows_of = {name: _rows(rows, kept) for name, rows in rows_of.items()}
+            if changed:
+                new = collection.upsert(changed, rows_of)
+                written = dict(zip([document.id for document in changed], new, strict=True))
+    return [_outcome(document.id, written, reasons) for document in update.documents]
 
 
-def _outcome(
-    identifier: str, written: set[str], stored: Mapping[str, bytes], reasons: Mapping[str, str]
-) -> Outcome:
+def _outcome(identifier: str, written: Mapping[str, bool], reasons: Mapping[str, str]) -> Outcome:
+    """``written`` says of each document that was written whether it is new."""
     if identifier in reasons:
         return Outcome(identifier, "rejected", reasons[identifier])
     if identifier not in written:
         return Outcome(identifier, "unchanged")
-    return Outcome(identifier, "updated" if identifier in stored else "created")
+    return Outcome(identifier, "created" if written[identifier] else "updated")
 
 
 def encode(collection: Collection, documents: list[Document]) -> Vectors:
@@ -268,7 +274,26 @@ def document_encoders(collection: Collection, given: Sequence[str] = ()) -> Docu
     )
 
 
-def _select(
+def _changed(
+    collection: Collection, documents: list[Document], given: Mapping[str, SparseBatch]
+) -> NDArray[np.bool_]:
+    """Which documents the collection does not hold as they are, with the rows of given fields."""
+    stored = collection.store.digests([document.id for document in documents])
+    differing = _differing(collection, documents, given)
+    return np.array(
+        [
+            stored.get(document.id) != document.digest() or document.id in differing
+            for document in documents
+        ],
+        dtype=np.bool_,
+    )
+
+
+def _select(documents: list[Document], kept: NDArray[np.bool_]) -> list[Document]:
+    return [document for document, keep in zip(documents, kept, strict=True) if keep]
+
+
+def _rows(
     rows: SparseBatch | NDArray[np.float32], kept: NDArray[np.bool_]
 ) -> SparseBatch | NDArray[np.float32]:
     return rows.select(kept) if isinstance(rows, SparseBatch) else rows[kept]
@@ -297,7 +322,8 @@ def _differing(
     numbers = collection.store.sequences([document.id for document in documents] if vectors else [])
     found = set()
     for name, batch in vectors.items():
-        held = collection.store.sparse_rows(collection.fields.named(name), list(numbers.values()))
+        field = collection.fields.named(name)
+        held = collection.store.sound_sparse_rows(field, list(numbers.values()))
         for document, row in zip(documents, batch, strict=True):
             stored = held.get(numbers.get(document.id, 0))
             if stored is not None and not (

@@ -51,7 +51,16 @@ def appearing(
 
 def flush_folder(folder: Path) -> None:
     """Make a rename in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
+    _flush(folder)
+
+
+def flush_file(path: Path) -> None:
+    """Make what a file holds durable."""
+    _flush(path)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -13,7 +13,12 @@ from service.commands.demo import demo_command
 from service.commands.evaluate import eval_command
 from service.commands.index import index_command
 from service.commands.info import info_command
-from service.commands.maintenance import check_command, restore_command, snapshot_command
+from service.commands.maintenance import (
+    check_command,
+    migrate_command,
+    restore_command,
+    snapshot_command,
+)
 from service.commands.models import models_command
 from service.commands.pairs import pairs_command
 from service.commands.search import search_command
@@ -38,6 +43,7 @@ COMMANDS = (
     check_command,
     snapshot_command,
     restore_command,
+    migrate_command,
 )
 
 

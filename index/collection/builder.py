@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.field import Field
+from index.collection.schema import LAST
 from index.collection.segment import Segment
-from index.collection.store import LAST, Store
+from index.collection.store import Store
 from index.engines.inverted_index import InvertedIndex
 from lsr.encoders.encoder import SparseEncoder
 from lsr.sparse import SparseBatch

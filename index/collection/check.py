@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,111 +15,206 @@ from numpy.typing import NDArray
 from index.collection.builder import Rows
 from index.collection.collection import Collection
 from index.collection.field import Field
-from index.collection.metadata import metadata_rows
-from index.collection.segment import Segment, read_segment
-from index.collection.segment_table import Current, SegmentEntry
+from index.collection.metadata import has_sound_values, metadata_rows
+from index.collection.segment import Segment, open_segment
+from index.collection.segment_table import SegmentEntry
+from index.collection.store import Store
 from index.engines.document_mask import living
 from index.engines.posting_list import half
 from lsr.errors import CorruptionError, LsrError
 from lsr.sparse import SparseBatch
 
-DIGESTS_AT_A_TIME = 10_000
+ROWS_AT_A_TIME = 10_000
+LAST_RESORT = "restore a snapshot, or index again"
 Progress = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
 class CheckReport:
-    """What was checked, one sentence for each problem, and the segments that have one."""
+    """What was checked, one sentence for each problem, and what has one.
+
+    ``damaged`` are segments; ``vectors`` has for each field the sequence numbers of documents
+    whose vector is damaged or missing, ``strays`` those of vectors without a document. The rest
+    tells whether the table of metadata, those that say which segments are current and how much
+    there is, and the structure of the file are what they should be.
+    """
 
     documents: int = 0
     segments: int = 0
     weights: int = 0
     problems: list[str] = dataclasses.field(default_factory=list)
     damaged: list[SegmentEntry] = dataclasses.field(default_factory=list)
+    vectors: dict[str, list[int]] = dataclasses.field(default_factory=dict)
+    strays: dict[str, list[int]] = dataclasses.field(default_factory=dict)
+    metadata: bool = True
+    tables: bool = True
+    structure: bool = True
+
+    def sound_between(self, after: int, last: int) -> bool:
+        """Whether the store can say what a segment of these sequence numbers should hold."""
+        wrong = [*self.vectors.values(), *self.strays.values()]
+        return self.tables and not any(after < n <= last for numbers in wrong for n in numbers)
 
 
 def check(collection: Collection, on_progress: Progress = lambda done, total: None) -> CheckReport:
     """Verify a collection; others may read and write meanwhile, but no segment is built.
 
-    The store: SQLite's integrity check, each document's digest, the values by which filters find
-    it, and a well-formed vector for every field. Each segment: all checksums, and that the
-    documents in it that live, and their weights in every field, are exactly what a build from the
-    store gives.
+    The store: SQLite's integrity check, the checksum of each row, each document's digest, the
+    values by which filters find it, and a well-formed vector for every field. Each segment: all
+    checksums, and that the documents in it that live, and their weights in every field, are
+    exactly what a build from the store gives. The side whose own checksum fails is to blame.
 
     Args:
         collection: what to check.
         on_progress: takes the steps done and their total.
     """
-    report = CheckReport()
-    try:
-        with collection.maintenance.exclusive(), collection.store.reading():
-            current = collection.segments.current()
-            steps = 1 + len(current.segments)
-            report.problems += _store_problems(collection, report)
-            report.problems += _table_problems(current)
-            on_progress(1, steps)
-            sound = not report.problems
-            for done, entry in enumerate(current.segments, start=2):
-                problems = list(_segment_problems(collection, entry, report, compare=sound))
-                if problems:
-                    report.problems += problems
-                    report.damaged.append(entry)
-                on_progress(done, steps)
-    except (sqlite3.DatabaseError, ValueError) as error:
-        report.problems.append(
-            f"the store {collection.store.path} can't be read ({error}); restore a snapshot"
-        )
+    with collection.maintenance.exclusive(), collection.store.reading():
+        report = check_store(collection)
+        entries = collection.segments.current().segments if report.tables else ()
+        steps = 1 + len(entries)
+        on_progress(1, steps)
+        for done, entry in enumerate(entries, start=2):
+            known = len(report.problems)
+            _look(_segment_problems(collection, entry, report), report)
+            if len(report.problems) > known:
+                report.damaged.append(entry)
+            on_progress(done, steps)
     return report
 
 
-def repair(collection: Collection, report: CheckReport) -> int:
-    """Rebuild from the store the segments that a check found damaged; returns how many."""
-    collection.maintenance.rebuild(tuple(report.damaged))
-    return len(report.damaged)
+def check_store(collection: Collection) -> CheckReport:
+    """The part of ``check`` that reads the store, and no segment."""
+    report = CheckReport()
+    with collection.store.reading():
+        parts = [_structure_problems, _document_problems, _metadata_problems, _table_problems]
+        for part in parts:
+            _look(part(collection, report), report)
+        for field in collection.fields:
+            _look(_vector_problems(collection, field, report), report)
+    return report
 
 
-def _store_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
-    store = collection.store
-    advice = "the store is damaged; restore a snapshot"
-    for (line,) in store.connection.execute("PRAGMA integrity_check"):
+def _look(problems: Iterator[str], report: CheckReport) -> None:
+    """Note the problems; what can't even be read for them is one more."""
+    try:
+        report.problems.extend(problems)
+    except CorruptionError as error:
+        report.problems.append(str(error))
+        report.structure = False
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        report.problems.append(f"the store can't be read ({error}); {LAST_RESORT}")
+        report.structure = False
+
+
+def _structure_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
+    for (line,) in collection.store.connection.execute("PRAGMA integrity_check"):
         if line != "ok":
-            yield f"SQLite finds {' '.join(str(line).split())!r}; {advice}"
+            report.structure = False
+            yield f"SQLite finds {' '.join(str(line).split())!r}; {_mend(collection)}"
+
+
+def _document_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
+    store = collection.store
     sequence = store.live().tolist()
     report.documents = len(sequence)
+    if report.documents != len(collection):
+        report.tables = False
+        yield (
+            f"{report.documents} documents are there where {len(collection)} were written; "
+            f"{LAST_RESORT}"
+        )
+    for start in range(0, len(sequence), ROWS_AT_A_TIME):
+        for row in store.document_rows(sequence[start : start + ROWS_AT_A_TIME]):
+            if not row.is_sound():
+                yield (
+                    f"the text of the document {row.head.name} is damaged in the store; index it "
+                    f"again, or restore a snapshot"
+                )
+            elif row.head.digest != row.document().digest():
+                yield f"the document {row.head.name} differs from its digest; {LAST_RESORT}"
+
+
+def _metadata_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
+    store = collection.store
     # For each document, over the rows it should have less those it has; 0 where they are the same.
     values: Counter[int] = Counter()
-    for row in store.metadata_rows():
-        values[row[-1]] -= hash(row)
-    for start in range(0, len(sequence), DIGESTS_AT_A_TIME):
-        documents = store.documents(sequence[start : start + DIGESTS_AT_A_TIME])
-        digests = store.digests([document.id for document in documents.values()])
-        for document in documents.values():
-            if digests.get(document.id) != document.digest():
-                yield f"the document {document.id!r} differs from its digest; {advice}"
-        metadata = ((number, document.metadata) for number, document in documents.items())
-        for row in metadata_rows(metadata):
-            values[row[-1]] += hash(row)
-    if wrong := sum(difference != 0 for difference in values.values()):
-        yield f"the metadata of {wrong} documents is not what filters search; {advice}"
-    for field in collection.fields:
-        yield from (f"{reason}; {advice}" for reason in _vector_problems(collection, field))
+    keys = set()
+    try:
+        for row in store.connection.execute("SELECT key, kind, value, sequence FROM metadata"):
+            values[row[-1]] -= hash(row)
+            keys.add(row[0])
+        keys.update(row[0] for row in store.rows("SELECT key FROM tallies"))
+    except sqlite3.OperationalError:
+        # Text that is not valid UTF-8.
+        values[0] += 1
+    sequence = store.live().tolist()
+    for start in range(0, len(sequence), ROWS_AT_A_TIME):
+        for document in store.document_rows(sequence[start : start + ROWS_AT_A_TIME]):
+            number = document.head.sequence
+            if not document.is_sound():
+                values.pop(number, None)
+                continue
+            for row in metadata_rows([(number, document.document().metadata)]):
+                values[row[-1]] += hash(row)
+    wrong = sum(difference != 0 for difference in values.values())
+    tallied = all(has_sound_values(store.connection, key) for key in keys)
+    if wrong or not tallied:
+        report.metadata = False
+        yield f"the metadata of {wrong} documents is not what filters search; {_mend(collection)}"
 
 
-def _vector_problems(collection: Collection, field: Field) -> Iterator[str]:
+def _table_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
+    try:
+        current = collection.segments.current()
+        for entry in current.segments:
+            dead = len(collection.segments.dead(entry.after, entry.last))
+            live = len(collection.store.live(entry.after, entry.last))
+            if dead != entry.deleted or live != entry.live:
+                report.tables = False
+                yield (
+                    f"the segment {entry.generation} has {entry.documents} documents, of which "
+                    f"{entry.deleted} were deleted, and the store {live} and {dead} of them; "
+                    f"{_mend(collection)}"
+                )
+        json.loads(collection.store.setting("average_lengths"))
+        if wrong := collection.store.damaged_words():
+            yield (
+                f"{wrong} words of the dictionary are damaged or missing in the store; restore a "
+                "snapshot, or index again into a new directory"
+            )
+    except CorruptionError as error:
+        report.tables = False
+        yield str(error)
+
+
+def _vector_problems(collection: Collection, field: Field, report: CheckReport) -> Iterator[str]:
     store = collection.store
-    unpaired = store.unpaired(field)
-    if unpaired:
-        yield f"{unpaired} documents and vectors of the field {field.name!r} lack each other"
-        return
+    damaged, strays = store.damaged_vectors(field)
+    if strays:
+        report.strays[field.name] = strays
+        yield (
+            f"{len(strays)} vectors of the field {field.name!r} are of no document; "
+            f"{_mend(collection)}"
+        )
+    if damaged:
+        report.vectors[field.name] = damaged
+        names = {row.head.sequence: row.head.name for row in store.document_rows(damaged)}
+        for number in damaged:
+            yield (
+                f"the vector of the document {names[number]} in the field {field.name!r} is "
+                f"damaged or missing in the store; {_mend(collection)}"
+            )
+    elif not strays and not _is_well_formed(store, field):
+        yield f"a vector of the field {field.name!r} is malformed; {LAST_RESORT}"
+
+
+def _is_well_formed(store: Store, field: Field) -> bool:
     try:
         if field.kind == "dense":
-            well_formed = bool(np.isfinite(store.dense_vectors(field)).all())
-        else:
-            well_formed = _well_formed(store.sparse_vectors(field))
+            return bool(np.isfinite(store.dense_vectors(field)).all())
+        return _well_formed(store.sparse_vectors(field))
     except ValueError:
-        well_formed = False
-    if not well_formed:
-        yield f"a vector of the field {field.name!r} is malformed"
+        return False
 
 
 def _well_formed(batch: SparseBatch) -> bool:
@@ -133,29 +229,19 @@ def _well_formed(batch: SparseBatch) -> bool:
     return bool(inside and ascending and weighed)
 
 
-def _table_problems(current: Current) -> Iterator[str]:
-    end = 0
-    for entry in current.segments:
-        if entry.after != end or entry.last < entry.after:
-            yield (
-                f"the segment {entry.generation} covers {entry.after} to {entry.last}, which does "
-                f"not follow {end}; index again, or restore a snapshot"
-            )
-        end = entry.last
-
-
 def _segment_problems(
-    collection: Collection, entry: SegmentEntry, report: CheckReport, compare: bool
+    collection: Collection, entry: SegmentEntry, report: CheckReport
 ) -> Iterator[str]:
     report.segments += 1
     path = collection.maintenance.path(entry.generation)
     advice = f"rebuild it with: lsr check {collection.path} --repair"
     try:
-        segment = read_segment(path)
+        store = collection.store
+        segment = open_segment(path, store.identity, entry, store.grown_fields())
     except CorruptionError as error:
         yield f"{error}; {advice}"
         return
-    if not compare:
+    if not report.sound_between(entry.after, entry.last):
         return
     averages = dict(collection.segments.current().average_lengths)
     if dict(segment.average_lengths) != averages:
@@ -165,8 +251,6 @@ def _segment_problems(
         )
         return
     try:
-        for index in segment.indexes.values():
-            index.validate()
         expected = collection.builder.rows(entry.after, entry.last, segment.average_lengths)
     except LsrError as error:
         yield f"the segment {path} can't be compared with the store: {error}"
@@ -214,3 +298,7 @@ def _differing_rows(held: SparseBatch, stored: SparseBatch) -> NDArray[np.int64]
     unequal = (held.indices != wanted.indices) | (held.values != wanted.values)
     rows = np.repeat(np.flatnonzero(~wrong), lengths[~wrong])
     return np.union1d(np.flatnonzero(wrong), rows[unequal])
+
+
+def _mend(collection: Collection) -> str:
+    return f"mend it with: lsr check {collection.path} --repair"

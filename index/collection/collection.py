@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +17,32 @@ from numpy.typing import NDArray
 from index.collection.builder import Builder
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
-from index.collection.file_lock import FileLock
 from index.collection.filter_masks import FilterMasks
 from index.collection.maintenance import Maintenance, MaintenanceConfig
-from index.collection.segment import Segment, read_segment
+from index.collection.segment import Segment, open_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
+from index.collection.storage_errors import is_full
 from index.collection.store import Store
 from index.collection.tail import Tail
 from index.collection.view import View
+from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
-from lsr.errors import CorruptionError, InputError, LockedError, UsageError
+from lsr.errors import (
+    CorruptionError,
+    InputError,
+    LockedError,
+    LsrError,
+    StorageFullError,
+    UsageError,
+)
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
 
 STORE_FILE = "collection.sqlite"
+# Seconds that a writer waits for others.
+LONGEST_WAIT = 5.0
 Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
 log = logging.getLogger(__name__)
 
@@ -45,7 +55,8 @@ class Collection:
     number of processes may read, one at a time may write. Safe to use from several threads.
 
     ``fields`` has the fields and their encoders, ``store`` is the truth underneath, ``segments``
-    says which segments are current, and ``maintenance`` builds them.
+    says which segments are current, and ``maintenance`` builds them. ``write_failure`` is why the
+    last write through this handle failed, as on a full disk; None once one has succeeded.
     """
 
     def __init__(self, path: Path, store: Store, config: MaintenanceConfig | None = None) -> None:
@@ -62,9 +73,8 @@ class Collection:
         self._adopted: tuple[int, Segment] | None = None
         self._damaged: set[int] = set()
         self._refreshing = threading.Lock()
-        self._writer = FileLock(path / "writer.lock")
-        self._write_lock = threading.RLock()
-        self._lock_depth = 0
+        self._writer = WriterLock(path)
+        self.write_failure: LsrError | None = None
         self._pinned = threading.local()
 
     @classmethod
@@ -86,7 +96,8 @@ class Collection:
             (path / "segments").mkdir(parents=True, exist_ok=True)
             return cls(path, Store.create(path / STORE_FILE, fields, vocabulary), config)
         except (OSError, sqlite3.OperationalError) as error:
-            raise UsageError(f"no collection can be created at {path}: {error}") from error
+            sentence = f"no collection can be created at {path}: {error}"
+            raise (StorageFullError if is_full(error) else UsageError)(sentence) from error
 
     @classmethod
     def open(cls, path: Path, config: MaintenanceConfig | None = None) -> Collection:
@@ -108,8 +119,9 @@ class Collection:
 
     def get(self, identifier: str) -> Document | None:
         """The document of that id, or None."""
-        numbers = list(self.store.sequences([identifier]).values())
-        return next(iter(self.store.documents(numbers).values()), None)
+        with self.store.reading():
+            numbers = list(self.store.sequences([identifier]).values())
+            return next(iter(self.store.documents(numbers).values()), None)
 
     def ids(self) -> list[str]:
         """All ids, in the order of writing."""
@@ -140,22 +152,23 @@ class Collection:
         return total.hexdigest()
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, wait: float | None = None) -> Iterator[None]:
         """Hold the writer lock; re-entrant within a thread.
 
+        Args:
+            wait: seconds to wait for other writers; None: a few.
+
         Raises:
-            LockedError: another process holds it.
+            LockedError: another thread or process has not let go of it by then.
+            UsageError: the collection may only be read.
         """
-        with self._write_lock, ExitStack() as stack:
-            if self._lock_depth == 0 and not stack.enter_context(self._writer.held(wait=False)):
+        self.store.check_writable()
+        with self._writer.held(LONGEST_WAIT if wait is None else wait) as held:
+            if not held:
                 raise LockedError(
                     f"{self._holder()} is writing to {self.path}; wait until it has finished"
                 )
-            self._lock_depth += 1
-            try:
-                yield
-            finally:
-                self._lock_depth -= 1
+            yield
 
     def upsert(self, documents: Sequence[Document], vectors: Vectors) -> list[bool]:
         """Write documents with a row of each field's vectors; all of them or none.
@@ -173,7 +186,7 @@ class Collection:
         for field in self.fields:
             if len(vectors.get(field.name, ())) != len(documents):
                 raise InputError(f"each document needs a vector for the field {field.name!r}")
-        with self.writing(), self.store.writing():
+        with self._transaction():
             replaced = self.store.remove(ids)
             sequence = self.store.append(documents)
             for field in self.fields:
@@ -188,19 +201,32 @@ class Collection:
 
     def delete(self, ids: Iterable[str]) -> set[str]:
         """Delete documents; returns the ids that were there."""
-        with self.writing(), self.store.writing():
+        with self._transaction():
             removed = self.store.remove(dict.fromkeys(ids))
         self.maintenance.wake()
         return removed
 
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""
-        with self.writing(), self.store.writing():
+        with self._transaction():
             live = self.store.live()
             found = live[self.store.matching(wanted, live)].tolist()
             removed = self.store.remove(self.store.ids(found).values())
         self.maintenance.wake()
         return removed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All writes inside or none, by the one writer."""
+        with self.writing():
+            try:
+                with self.store.writing():
+                    yield
+            except LsrError as error:
+                if not isinstance(error, InputError):
+                    self.write_failure = error
+                raise
+            self.write_failure = None
 
     def view(self) -> View:
         """The collection as of its last committed write."""
@@ -253,7 +279,9 @@ class Collection:
                 )
             }
             died = self.segments.died(since=previous.deletions)
-            if previous.average_lengths == current.average_lengths:
+            # A repair may have forgotten all segments, and then the tail begins anew.
+            forgotten = bool(previous.generations) and not current.segments
+            if previous.average_lengths == current.average_lengths and not forgotten:
                 tail = previous.tail
         files = []
         for entry in current.segments:
@@ -269,6 +297,14 @@ class Collection:
         new = self.builder.rows(after, current.written, current.average_lengths)
         tail = tail.advance(new, current.written, died, current.base)
         parts = files + [(part.segment, part.alive) for part in tail.parts]
+        living_documents = sum(
+            len(segment) if alive is None else alive.count for segment, alive in parts
+        )
+        if living_documents != len(self):
+            raise CorruptionError(
+                f"{living_documents} documents are found where {len(self)} were written; mend what "
+                f"can be mended with: lsr check {self.path} --repair"
+            )
         return View(
             revision,
             tuple(entry.generation for entry in current.segments),
@@ -290,8 +326,9 @@ class Collection:
         adopted = self._adopted
         if adopted is not None and adopted[0] == entry.generation:
             return adopted[1]
+        path = self.maintenance.path(entry.generation)
         try:
-            return read_segment(self.maintenance.path(entry.generation))
+            return open_segment(path, self.store.identity, entry, self.store.grown_fields())
         except CorruptionError as error:
             raise _UnreadableSegment(entry.generation, str(error)) from error
 

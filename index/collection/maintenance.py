@@ -11,7 +11,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from index.collection.segment_table import Current, SegmentEntry, SegmentTable
 from index.collection.storage_errors import write_error
 from index.collection.store import Store
 from index.engines.inverted_index import LARGEST_DOCUMENT_COUNT
-from lsr.errors import UsageError
+from lsr.errors import LsrError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -148,14 +148,14 @@ class Maintenance:
         Raises nothing, for the write has succeeded whatever becomes of this.
         """
         with self._state:
-            if self._thread is not None or self._pauses:
+            if self._thread is not None or self._pauses or self._store.read_only:
                 return
             try:
                 if self._due():
                     thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
                     thread.start()
                     self._thread = thread
-            except (sqlite3.Error, RuntimeError) as error:
+            except (sqlite3.Error, LsrError, RuntimeError) as error:
                 log.error(
                     "no segment build could be started, the next write tries again: %s", error
                 )
@@ -172,8 +172,10 @@ class Maintenance:
         number of runs is the same as one filled by a single run.
 
         Raises:
+            UsageError: the collection may only be read.
             LsrError: a segment can't be written.
         """
+        self._store.check_writable()
         with self.exclusive():
             current = self._table.current()
             written = current.written
@@ -205,10 +207,13 @@ class Maintenance:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """No segment is built or removed inside, but by the caller; waits for other processes."""
+        """No segment is built or removed inside, but by the caller; waits for other processes.
+
+        Who may only read takes no lock, for that makes a file: segments may be replaced then.
+        """
         try:
             self._pause()
-            with self._lock.held(wait=True):
+            with nullcontext() if self._store.read_only else self._lock.held(wait=math.inf):
                 yield
         finally:
             with self._state:
@@ -245,7 +250,7 @@ class Maintenance:
                     self._state.wait_for(lambda: self._pauses, self.config.retry_seconds)
 
     def _build_next(self) -> bool:
-        with self._lock.held(wait=False) as locked:
+        with self._lock.held(wait=0) as locked:
             if locked and (found := next_build(self._table.current(), self.config)):
                 self._build(found)
         return locked
@@ -273,8 +278,9 @@ class Maintenance:
             rows = self._builder.rows(after, last, lengths, self._go_on)
         segment = rows.segment()
         self._go_on()
-        entry = SegmentEntry(current.generation + 1, after, last, len(segment), 0)
-        opened = self._write(entry.generation, segment)
+        entry, opened = self._write(
+            SegmentEntry(current.generation + 1, after, last, len(segment), 0), segment
+        )
         self._go_on()
         self._adopt(entry.generation, opened)
         try:
@@ -294,13 +300,14 @@ class Maintenance:
         if threading.current_thread() is self._thread and self._pauses:
             raise Abandoned
 
-    def _write(self, generation: int, segment: Segment) -> Segment:
-        """Write a file and read it back, every checksum verified."""
-        path = self.path(generation)
+    def _write(self, entry: SegmentEntry, segment: Segment) -> tuple[SegmentEntry, Segment]:
+        """Write a file and read it back, every checksum verified; the entry with its digest."""
+        path, collection = self.path(entry.generation), self._store.identity
         try:
             self.segments.mkdir(exist_ok=True)
-            write_segment(path, segment)
-            return read_segment(path)
+            digest = write_segment(path, segment, collection, entry.generation)
+            entry = entry._replace(digest=digest)
+            return entry, read_segment(path, collection, entry)
         except OSError as error:
             raise write_error(
                 f"no segment can be written in {self.segments} ({error.strerror or error}); the "

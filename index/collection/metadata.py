@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import reduce
 from typing import Any, TypeVar
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +33,6 @@ from index.filters.tree import (
     check_size,
 )
 
-SCHEMA = """
-CREATE TABLE metadata (
-    key TEXT NOT NULL,
-    kind INTEGER NOT NULL,
-    value NOT NULL,
-    sequence INTEGER NOT NULL,
-    PRIMARY KEY (key, kind, value, sequence)
-) WITHOUT ROWID;
-"""
 VARIABLES = 500  # in one statement; SQLite may allow no more than 999
 Row = tuple[str, Kind, str | int | float, int]
 T = TypeVar("T")
@@ -49,17 +42,97 @@ def append_metadata(
     connection: sqlite3.Connection, documents: Iterable[tuple[int, Mapping[str, Any]]]
 ) -> None:
     """Store the values of each sequence number's metadata."""
-    connection.executemany("INSERT INTO metadata VALUES (?, ?, ?, ?)", metadata_rows(documents))
+    rows = list(metadata_rows(documents))
+    connection.executemany("INSERT INTO metadata VALUES (?, ?, ?, ?)", rows)
+    _tally(connection, rows, 1)
 
 
 def remove_metadata(
     connection: sqlite3.Connection, documents: Iterable[tuple[int, Mapping[str, Any]]]
 ) -> None:
     """Take out what ``append_metadata`` stored of the same metadata."""
+    _remove(connection, list(metadata_rows(documents)))
+
+
+def remove_unread_metadata(connection: sqlite3.Connection, sequence: Iterable[int]) -> None:
+    """Take out what is stored of sequence numbers whose metadata can't be read any more."""
+    _remove(connection, rows_of(connection, sequence))
+
+
+def rebuild_metadata(
+    connection: sqlite3.Connection,
+    documents: Iterable[tuple[int, Mapping[str, Any]]],
+    kept: Iterable[Row] = (),
+) -> None:
+    """Make the table anew, of documents, and of rows of those whose own metadata can't be read."""
+    rows = list(kept)
+    connection.execute("DELETE FROM metadata")
+    connection.execute("DELETE FROM tallies")
+    connection.executemany("INSERT INTO metadata VALUES (?, ?, ?, ?)", rows)
+    _tally(connection, rows, 1)
+    append_metadata(connection, documents)
+
+
+def rows_of(connection: sqlite3.Connection, sequence: Iterable[int]) -> list[Row]:
+    """What the table has of some sequence numbers, as far as it can be read."""
+    found: list[Row] = []
+    for marks, part in in_lists(list(sequence)):
+        query = f"SELECT key, kind, value, sequence FROM metadata WHERE sequence IN {marks}"  # noqa: S608
+        with suppress(sqlite3.DatabaseError):
+            found.extend(connection.execute(query, part))
+    return found
+
+
+def _remove(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
     connection.executemany(
-        "DELETE FROM metadata WHERE key = ? AND kind = ? AND value = ? AND sequence = ?",
-        metadata_rows(documents),
+        "DELETE FROM metadata WHERE key = ? AND kind = ? AND value = ? AND sequence = ?", rows
     )
+    _tally(connection, rows, -1)
+
+
+def _tally(connection: sqlite3.Connection, rows: Iterable[Row], sign: int) -> None:
+    """Add rows to the tallies of their keys, or take them off."""
+    changes: dict[str, list[int]] = {}
+    for row in rows:
+        change = changes.setdefault(row[0], [0, 0])
+        change[0] += sign
+        change[1] += sign * _mark(*row[1:])
+    connection.executemany(
+        "INSERT INTO tallies VALUES (?, ?, ?) ON CONFLICT (key) "
+        "DO UPDATE SET rows = rows + excluded.rows, total = total + excluded.total",
+        ((key, *change) for key, change in changes.items()),
+    )
+
+
+def _mark(kind: int, value: str | int | float, sequence: int) -> int:
+    """A row's share of the tally of its key: 32 bits, so that 2^31 rows add up to no overflow."""
+    # 0, 0.0 and -0.0 are one value to SQLite.
+    return crc32(f"{int(kind)} {value or 0!r} {sequence}".encode())
+
+
+def has_sound_values(connection: sqlite3.Connection, key: str) -> bool:
+    """Whether the rows of a key are those that were written."""
+    try:
+        rows = connection.execute(
+            "SELECT kind, value, sequence FROM metadata WHERE key = ?", (key,)
+        ).fetchall()
+    except sqlite3.OperationalError:
+        # As SQLite has it, text that is not valid UTF-8.
+        return False
+    tally = connection.execute("SELECT rows, total FROM tallies WHERE key = ?", (key,)).fetchone()
+    try:
+        return (tally or (0, 0)) == (len(rows), sum(_mark(*row) for row in rows))
+    except (TypeError, ValueError):
+        return False
+
+
+def keys_of(wanted: Filter) -> set[str]:
+    """The keys that a filter names."""
+    if isinstance(wanted, Not):
+        return keys_of(wanted.part)
+    if isinstance(wanted, And | Or):
+        return set().union(*map(keys_of, wanted.parts))
+    return {wanted.key}
 
 
 def matching(

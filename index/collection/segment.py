@@ -1,26 +1,35 @@
 """Segments: the derived, immutable form of a collection that engines search.
 
 File layout, little-endian: magic (8 bytes), format version (u32), length of the table of contents
-(u32), its CRC-32 (u32), zeros to byte 64; the table (JSON) with name, shape, offset and
-checksum (index/core/checksum.hpp) of each section; then the sections, each at a multiple of 64
-bytes, with zeros between.
+(u32), its CRC-32 (u32), zeros to byte 64; the table (JSON) with the identity of the collection, the
+generation, and name, shape, offset and checksum (index/core/checksum.hpp) of each section; then the
+sections, each at the first multiple of 64 bytes after the one before, with zeros between.
+
+A file is read as if anyone had written it. It is read into private memory: what was verified is
+what is searched, whatever becomes of the file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index._core import checksum
+from index._core import all_finite, checksum
+from index.collection.field import Field
+from index.collection.regular_file import open_plain
+from index.collection.segment_table import SegmentEntry
 from index.engines.dense import DenseSearcher
 from index.engines.inverted_index import DTYPES, InvertedIndex
 from index.engines.registry import open_searcher
@@ -31,9 +40,10 @@ from lsr.statistics import CollectionStatistics
 from lsr.whole_folder import flush_folder
 
 MAGIC = b"LSRSEG\r\n"
-VERSION = 3
+VERSION = 4
 HEADER = struct.Struct("<8sIII")
 ALIGNMENT = 64
+LONGEST_TABLE = 1 << 24  # bytes
 SECTIONS: dict[str, type[Any]] = {"sequence": np.int64, "vectors": np.float32}
 
 
@@ -80,10 +90,22 @@ class Segment:
         return CollectionStatistics(len(self), frequency, self.average_lengths[name])
 
 
-def write_segment(path: Path, segment: Segment) -> None:
-    """Write a file that appears whole and flushed to disk, or not at all."""
+def write_segment(path: Path, segment: Segment, collection: str, generation: int) -> bytes:
+    """Write a file that appears whole and flushed to disk, or not at all.
+
+    Args:
+        path: the file.
+        segment: what it holds.
+        collection: identity of the collection that it belongs to.
+        generation: its number there.
+
+    Returns:
+        Digest of header and table, and so of the checksums of all sections, for ``read_segment``.
+    """
     sections = dict(_sections(segment))
     table: dict[str, Any] = {
+        "collection": collection,
+        "generation": generation,
         "average_lengths": dict(segment.average_lengths),
         "vocabulary_sizes": {
             name: index.vocabulary_size for name, index in segment.indexes.items()
@@ -91,12 +113,12 @@ def write_segment(path: Path, segment: Segment) -> None:
         "sections": _table(sections),
     }
     encoded = json.dumps(table).encode()
+    header = HEADER.pack(MAGIC, VERSION, len(encoded), zlib.crc32(encoded)).ljust(ALIGNMENT, b"\0")
     start = _align(ALIGNMENT + len(encoded))
     temporary = path.with_suffix(f".tmp{os.getpid()}")
     try:
         with temporary.open("wb") as stream:
-            header = HEADER.pack(MAGIC, VERSION, len(encoded), zlib.crc32(encoded))
-            stream.write(header.ljust(ALIGNMENT, b"\0"))
+            stream.write(header)
             stream.write(encoded)
             for name, array in sections.items():
                 stream.seek(start + table["sections"][name]["offset"])
@@ -108,23 +130,87 @@ def write_segment(path: Path, segment: Segment) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     flush_folder(path.parent)
+    return _digest(header, encoded)
 
 
-def read_segment(path: Path) -> Segment:
-    """Map a file and verify every checksum.
+def read_segment(path: Path, collection: str, entry: SegmentEntry) -> Segment:
+    """Read the segment that a collection published, every checksum verified.
+
+    Args:
+        path: the file.
+        collection: the collection's identity.
+        entry: what its store says of the segment.
 
     Raises:
-        CorruptionError: the file is missing, damaged, or of another format version.
+        CorruptionError: the file is missing, damaged, of another format version, or not the one
+            that was published.
     """
     try:
-        raw = np.memmap(path, dtype=np.uint8, mode="r")
-    except (OSError, ValueError) as error:
+        with FileIO(open_plain(path)) as stream:
+            table = _read_table(path, stream, collection, entry)
+            memory = _read_sections(path, stream, table)
+    except (OSError, MemoryError) as error:
         raise CorruptionError(f"the segment {path} can't be read: {error}") from error
-    table, start = _read_table(path, raw)
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, entry in table["sections"].items():
-        arrays[name] = _read_section(path, raw, start, name, entry)
+    arrays = {section.name: _array(path, memory, section) for section in table.sections}
     return _segment(path, arrays, table)
+
+
+def open_segment(
+    path: Path, collection: str, entry: SegmentEntry, fields: Sequence[Field]
+) -> Segment:
+    """``read_segment`` of a file that anyone may have written, and check all that searches rely on.
+
+    Args:
+        path: the file.
+        collection: the collection's identity.
+        entry: what its store says of the segment.
+        fields: those of the collection, the size of an open one being that of now.
+
+    Raises:
+        CorruptionError: as there; or a search could leave the arrays, or the segment doesn't fit
+            the collection.
+    """
+    segment = read_segment(path, collection, entry)
+    _validate(path, segment, entry, fields)
+    return segment
+
+
+def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequence[Field]) -> None:
+    numbers = segment.sequence
+    sound = len(numbers) == entry.documents and bool((np.diff(numbers) > 0).all())
+    if not sound or (len(numbers) and not entry.after < numbers[0] <= numbers[-1] <= entry.last):
+        raise CorruptionError(f"the segment {path} holds other documents than the store says")
+    sizes = {each.name: each.size for each in fields if each.kind == "sparse"}
+    # A vocabulary may have grown since.
+    grown = sizes.keys() == segment.indexes.keys() and all(
+        index.vocabulary_size <= sizes[name] for name, index in segment.indexes.items()
+    )
+    shapes = {each.name: (len(segment), each.size) for each in fields if each.kind == "dense"}
+    if (
+        not grown
+        or shapes != {name: vectors.shape for name, vectors in segment.vectors.items()}
+        or {each.name for each in fields if each.weighed} != set(segment.average_lengths)
+    ):
+        raise CorruptionError(f"the segment {path} has other fields than the collection")
+    if not all(
+        math.isfinite(length) and length >= 0 for length in segment.average_lengths.values()
+    ):
+        raise CorruptionError(f"the segment {path} is weighed by a length that is none")
+    for name, vectors in segment.vectors.items():
+        if not all_finite(vectors.reshape(-1)):
+            raise CorruptionError(
+                f"a vector of the field {name!r} of the segment {path} is not finite"
+            )
+    for name, index in segment.indexes.items():
+        if index.document_count != len(segment):
+            raise CorruptionError(
+                f"the field {name!r} of the segment {path} has {index.document_count} documents, "
+                f"and the segment {len(segment)}"
+            )
+        try:
+            index.validate()
+        except CorruptionError as error:
+            raise CorruptionError(f"the field {name!r} of the segment {path}: {error}") from error
 
 
 def _sections(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
@@ -149,10 +235,36 @@ def _table(sections: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     return entries
 
 
-def _read_table(path: Path, raw: NDArray[np.uint8]) -> tuple[dict[str, Any], int]:
-    if len(raw) < ALIGNMENT:
+class _Section(NamedTuple):
+    """Where a section stands in the file, in bytes from the first section on."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+    checksum: int
+
+
+class _Table(NamedTuple):
+    """The table of contents; the sections begin at byte ``start`` and take ``size`` bytes."""
+
+    average_lengths: dict[str, float]
+    vocabulary_sizes: dict[str, int]
+    sections: list[_Section]
+    start: int
+    size: int
+
+
+def _digest(header: bytes, table: bytes) -> bytes:
+    return hashlib.blake2b(header + table, digest_size=32).digest()
+
+
+def _read_table(path: Path, stream: FileIO, collection: str, entry: SegmentEntry) -> _Table:
+    header = stream.read(ALIGNMENT)
+    if len(header) < ALIGNMENT:
         raise CorruptionError(f"the segment {path} is cut short")
-    magic, version, length, table_crc = HEADER.unpack(raw[: HEADER.size].tobytes())
+    magic, version, length, crc = HEADER.unpack(header[: HEADER.size])
     if magic != MAGIC:
         raise CorruptionError(f"{path} is not a segment file")
     if version != VERSION:
@@ -160,33 +272,94 @@ def _read_table(path: Path, raw: NDArray[np.uint8]) -> tuple[dict[str, Any], int
             f"the segment {path} has format version {version} and this release reads {VERSION}; "
             "use the release that wrote it, or index again"
         )
-    encoded = raw[ALIGNMENT : ALIGNMENT + length].tobytes()
+    damaged = f"the table of contents of the segment {path} is damaged"
     start = _align(ALIGNMENT + length)
-    between = raw[HEADER.size : ALIGNMENT].any() or raw[ALIGNMENT + length : start].any()
-    if between or zlib.crc32(encoded) != table_crc:
-        raise CorruptionError(f"the table of contents of the segment {path} is damaged")
-    return json.loads(encoded), start
+    if length > LONGEST_TABLE:
+        raise CorruptionError(damaged)
+    encoded = stream.read(start - ALIGNMENT)
+    between = header[HEADER.size :] + encoded[length:]
+    encoded = encoded[:length]
+    if any(between) or len(encoded) < length or zlib.crc32(encoded) != crc:
+        raise CorruptionError(damaged)
+    try:
+        content = json.loads(encoded)
+        named = str(content["collection"]), int(content["generation"])
+        table = _parse(content, start)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise CorruptionError(damaged) from error
+    if named != (collection, entry.generation):
+        raise CorruptionError(
+            f"the segment {path} is the segment {named[1]} of the collection {named[0]}, not "
+            f"{entry.generation} of {collection}"
+        )
+    if _digest(header, encoded) != entry.digest:
+        raise CorruptionError(f"the segment {path} is not the one that was written there")
+    return table
 
 
-def _read_section(
-    path: Path, raw: NDArray[np.uint8], start: int, name: str, entry: Mapping[str, Any]
-) -> NDArray[Any]:
-    kind, _, rest = name.partition("/")
-    dtype = np.dtype(SECTIONS[kind] if kind in SECTIONS else DTYPES[rest.rpartition("/")[2]])
-    begin = start + entry["offset"]
-    end = begin + int(np.prod(entry["shape"])) * dtype.itemsize
-    data = raw[begin:end]
-    if checksum(data) != entry["checksum"] or raw[end : _align(end)].any():
-        raise CorruptionError(f"the section {name!r} of the segment {path} is damaged")
-    section: NDArray[Any] = data.view(dtype).reshape(entry["shape"])
-    return section
+def _parse(content: Mapping[str, Any], start: int) -> _Table:
+    sections, end = [], 0
+    for name, entry in content["sections"].items():
+        kind, _, rest = name.partition("/")
+        dtype = np.dtype(SECTIONS[kind] if kind in SECTIONS else DTYPES[rest.rpartition("/")[2]])
+        shape = tuple(_count(length) for length in entry["shape"])
+        begin = _align(end)
+        if len(shape) != (2 if kind == "vectors" else 1) or _count(entry["offset"]) != begin:
+            raise ValueError(name)
+        end = begin + math.prod(shape) * dtype.itemsize
+        sections.append(_Section(name, dtype, shape, begin, end, _count(entry["checksum"])))
+    averages = {name: float(length) for name, length in content["average_lengths"].items()}
+    sizes = {name: _count(size) for name, size in content["vocabulary_sizes"].items()}
+    return _Table(averages, sizes, sections, start, end)
 
 
-def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: Mapping[str, Any]) -> Segment:
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value < 2**62:
+        raise ValueError(value)
+    return value
+
+
+def _read_sections(path: Path, stream: FileIO, table: _Table) -> NDArray[np.uint8]:
+    """All sections, in memory that begins at a multiple of 64 and can't be written."""
+    # Looked at first: a table may name more bytes than there is memory.
+    if os.fstat(stream.fileno()).st_size != table.start + table.size:
+        raise CorruptionError(f"the segment {path} has another size than it says")
+    # NumPy asks for large pages, which makes this several times faster than small ones would.
+    memory = np.empty(table.size + ALIGNMENT, dtype=np.uint8)
+    aligned = -memory.ctypes.data % ALIGNMENT
+    memory = memory[aligned : aligned + table.size]
+    stream.seek(table.start)
+    done = 0
+    while done < table.size:
+        read = stream.readinto(memory[done:].data)
+        if not read:
+            raise CorruptionError(f"the segment {path} is cut short")
+        done += read
+    memory.flags.writeable = False
+    return memory
+
+
+def _array(path: Path, memory: NDArray[np.uint8], section: _Section) -> NDArray[Any]:
+    data = memory[section.begin : section.end]
+    padding = memory[section.end : _align(section.end)]
+    if checksum(data) != section.checksum or padding.any():
+        raise CorruptionError(f"the section {section.name!r} of the segment {path} is damaged")
+    array: NDArray[Any] = data.view(section.dtype).reshape(section.shape)
+    return array
+
+
+def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: _Table) -> Segment:
     try:
         indexes = {
             name: InvertedIndex({part: arrays[f"indexes/{name}/{part}"] for part in DTYPES}, size)
-            for name, size in table["vocabulary_sizes"].items()
+            for name, size in table.vocabulary_sizes.items()
         }
         sequence = arrays["sequence"]
     except KeyError as error:
@@ -196,7 +369,7 @@ def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: Mapping[str,
         for name, array in arrays.items()
         if name.startswith("vectors/")
     }
-    return Segment(sequence, indexes, vectors, table["average_lengths"])
+    return Segment(sequence, indexes, vectors, table.average_lengths)
 
 
 def _align(position: int) -> int:

@@ -15,14 +15,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from index.collection.schema import row_checksum
 from index.collection.store import Store
+from lsr.errors import CorruptionError
 
 
 class SegmentEntry(NamedTuple):
     """A segment of the live rows of ``after < sequence <= last`` as of when it was built.
 
     ``generation`` names its file and is never used again; of ``documents`` in it, ``deleted`` have
-    died since.
+    died since. ``digest`` is that of ``write_segment``: no other file is served as this segment.
     """
 
     generation: int
@@ -30,6 +32,7 @@ class SegmentEntry(NamedTuple):
     last: int
     documents: int
     deleted: int
+    digest: bytes = b""
 
     @property
     def live(self) -> int:
@@ -71,15 +74,26 @@ class SegmentTable:
         self._store = store
 
     def current(self) -> Current:
-        """What is current now."""
+        """What is current now.
+
+        Raises:
+            CorruptionError: a row is damaged or missing.
+        """
         store = self._store
         with store.reading():
-            rows = store.connection.execute(
-                "SELECT generation, after, last, documents, deleted FROM segments ORDER BY last"
+            rows = store.rows(
+                "SELECT generation, after, last, documents, deleted, digest, checksum "
+                "FROM segments ORDER BY last"
             )
+            end = 0
+            entries = [SegmentEntry(*row[:-1]) for row in rows]
+            for entry, row in zip(entries, rows, strict=True):
+                if row[-1] != _checksum(entry) or entry.after != end:
+                    raise CorruptionError(self._damage("segments"))
+                end = entry.last
             return Current(
                 int(store.setting("generation")),
-                tuple(SegmentEntry(*row) for row in rows),
+                tuple(entries),
                 store.written(),
                 store.deletions(),
                 json.loads(store.setting("average_lengths")),
@@ -92,11 +106,11 @@ class SegmentTable:
 
     def dead(self, after: int, last: int) -> NDArray[np.int64]:
         """Dead sequence numbers of a range, ascending."""
-        return self._sequences("sequence > ? AND sequence <= ?", (after, last))
+        return self._sequences("sequence > ? AND sequence <= ?", after, last)
 
     def died(self, since: int) -> NDArray[np.int64]:
         """Sequence numbers, ascending, of the tombstones newer than number ``since``."""
-        return self._sequences("number > ?", (since,))
+        return self._sequences("number > ?", since)
 
     def publish(
         self, replaced: Sequence[SegmentEntry], entry: SegmentEntry, deletions: int
@@ -117,16 +131,39 @@ class SegmentTable:
         deleted = execute(
             "SELECT COUNT(*) FROM tombstones WHERE sequence > ? AND sequence <= ?", span
         ).fetchone()[0]
-        execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", entry._replace(deleted=deleted))
+        entry = entry._replace(deleted=deleted)
+        execute(
+            "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*entry, _checksum(entry)),
+        )
         self._store.change({"generation": entry.generation})
 
     def weigh(self, average_lengths: Mapping[str, float], weighed: int) -> None:
         """Record by which average lengths rows are weighed from now on."""
         self._store.change({"average_lengths": json.dumps(average_lengths), "weighed": weighed})
 
-    def _sequences(self, condition: str, values: tuple[int, ...]) -> NDArray[np.int64]:
-        rows = self._store.connection.execute(
-            f"SELECT sequence FROM tombstones WHERE {condition}",  # noqa: S608
-            values,
+    def clear(self) -> None:
+        """Forget all segments and tombstones: every live row is in the tail."""
+        self._store.connection.execute("DELETE FROM segments")
+        self._store.connection.execute("DELETE FROM tombstones")
+
+    def _sequences(self, condition: str, *values: int) -> NDArray[np.int64]:
+        rows = self._store.rows(
+            f"SELECT number, sequence, checksum FROM tombstones WHERE {condition}",  # noqa: S608
+            *values,
         )
-        return np.sort(np.array([row[0] for row in rows], dtype=np.int64))
+        if any(row[2] != row_checksum(*row[:2]) for row in rows):
+            raise CorruptionError(self._damage("tombstones"))
+        return np.sort(np.array([row[1] for row in rows], dtype=np.int64))
+
+    def _damage(self, table: str) -> str:
+        path = self._store.path
+        return (
+            f"the table of {table} is damaged in the store {path}; mend what can be mended with: "
+            f"lsr check {path.parent} --repair"
+        )
+
+
+def _checksum(entry: SegmentEntry) -> bytes:
+    """Of all but ``deleted``, which changes with each deletion."""
+    return row_checksum(*entry[:4], entry.digest)

@@ -3,35 +3,62 @@
 ``snapshot.json`` names every file with its size and BLAKE2b checksum. A snapshot or restored
 collection appears under its name whole and flushed to disk, or not at all; a killed run leaves
 only a hidden directory ``.NAME.*.partial`` beside it, which may be deleted.
+
+A snapshot shares no file with the collection, for damage to one would be damage to both. What it
+holds is verified before it is vouched for, and nothing of it is believed when it is restored.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import logging
 import os
-import re
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from index.collection.check import check, check_store
 from index.collection.collection import STORE_FILE, Collection
+from index.collection.database import appear
+from index.collection.foreign_store import check_foreign_store
+from index.collection.maintenance import MaintenanceConfig
+from index.collection.migration import migrate
+from index.collection.regular_file import open_plain
+from index.collection.schema import MIGRATED_VERSION
+from index.collection.segment import read_segment
+from index.collection.segment_table import SegmentEntry
+from index.collection.snapshot_files import (
+    STORE_COPY,
+    Manifest,
+    SnapshotFolder,
+    copy_file,
+    describe_file,
+)
 from index.collection.storage_errors import write_error
-from lsr.errors import CorruptionError, InputError, NotFoundError, UsageError
+from lsr.errors import CorruptionError, UsageError
 from lsr.whole_folder import appearing, flush_folder
 
-MANIFEST = "snapshot.json"
-# Not the name it has in a collection: nothing must open a snapshot as one, and so change it.
-STORE_COPY = "snapshot.sqlite"
-FORMAT = 1
 PAGES_AT_A_TIME = 1024
-PIECE = 1 << 20
-NAMES = re.compile(rf"{re.escape(STORE_COPY)}|segments/\d+\.segment")
+# Nothing is due by itself while a restored collection is looked at.
+AT_REST = MaintenanceConfig(
+    flush_documents=sys.maxsize, merge_factor=sys.maxsize, fewest_deleted=sys.maxsize
+)
+# What reading values that no release wrote may end in.
+MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    sqlite3.Error,
+)
 Progress = Callable[[int, int], None]
+log = logging.getLogger(__name__)
 
 
 class SnapshotReport(NamedTuple):
@@ -41,6 +68,11 @@ class SnapshotReport(NamedTuple):
     segments: int
     bytes: int
 
+    @classmethod
+    def of(cls, manifest: Manifest) -> SnapshotReport:
+        """The report of a manifest."""
+        return cls(manifest.documents, len(manifest.files) - 1, manifest.bytes)
+
 
 def snapshot(
     collection: Collection, destination: Path, on_progress: Progress = lambda done, total: None
@@ -48,12 +80,13 @@ def snapshot(
     """Write a snapshot of a collection; other processes may write to it meanwhile.
 
     Args:
-        collection: what to copy. Its segments are hard-linked where that is possible.
+        collection: what to copy. Disk blocks are shared where the file system can do so.
         destination: a new directory.
         on_progress: takes the parts done and their total.
 
     Raises:
         UsageError: the destination exists already, or is inside the collection.
+        CorruptionError: the collection is damaged.
         LsrError: it can't be written.
     """
     if collection.path.resolve() in destination.resolve().parents:
@@ -62,24 +95,19 @@ def snapshot(
             "outside of it"
         )
     with _appearing(destination, "snapshot") as folder:
-        documents = None
-        while documents is None:
-            documents = _copy(collection, folder, on_progress)
-        files = _describe(folder)
-        manifest = {
-            "format": FORMAT,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "documents": documents,
-            "files": files,
-        }
-        _write(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
-    return _report(manifest)
+        manifest = None
+        while manifest is None:
+            manifest = _copy(collection, folder, on_progress)
+        manifest.write(folder, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    return SnapshotReport.of(manifest)
 
 
 def restore(
     source: Path, destination: Path, on_progress: Progress = lambda done, total: None
 ) -> SnapshotReport:
-    """Make a new collection of a snapshot, after verifying every byte of it.
+    """Make a new collection of a snapshot, after verifying all of it as if anyone had written it.
+
+    A segment that is damaged, missing, or other than the store says is built anew from the store.
 
     Raises:
         NotFoundError: there is no snapshot.
@@ -87,23 +115,57 @@ def restore(
         CorruptionError: the snapshot is damaged or of another format.
         LsrError: the collection can't be written.
     """
-    manifest = _read_manifest(source)
-    total = sum(entry["bytes"] for entry in manifest["files"].values())
-    done = 0
-    with _appearing(destination, "collection") as folder:
+    with SnapshotFolder.opened(source) as taken, _appearing(destination, "collection") as folder:
         (folder / "segments").mkdir()
-        for name, entry in manifest["files"].items():
-            target = folder / (STORE_FILE if name == STORE_COPY else name)
-            if _copy_file(source / name, target) != (entry["bytes"], entry["blake2b"]):
-                raise CorruptionError(
-                    f"the file {name} of the snapshot {source} differs from what was written; "
-                    "nothing was restored, use another snapshot"
-                )
-            done += entry["bytes"]
-            on_progress(done, total)
+        done = 0
+        try:
+            for name, entry in taken.manifest.files.items():
+                _take(taken, name, folder / name)
+                done += entry.bytes
+                on_progress(done, taken.manifest.bytes)
+            if check_foreign_store(folder / STORE_COPY) == MIGRATED_VERSION:
+                (folder / STORE_COPY).rename(folder / STORE_FILE)
+                migrate(folder)
+            else:
+                appear(folder / STORE_COPY, folder / STORE_FILE)
+            with closing(Collection.open(folder, AT_REST)) as collection:
+                _verify(collection, taken.manifest)
+        except CorruptionError as error:
+            reason = str(error).replace(f"{folder}/", "").replace(str(folder), str(source))
+            raise CorruptionError(
+                f"the snapshot {source} can't be restored: {reason}; nothing was restored, use "
+                "another snapshot"
+            ) from error
         flush_folder(folder / "segments")
-        Collection.open(folder).close()
-    return _report(manifest)
+        return SnapshotReport.of(taken.manifest)
+
+
+def _take(taken: SnapshotFolder, name: str, target: Path) -> None:
+    """Copy a file; a segment that is none is left out, for it is built again."""
+    try:
+        taken.copy(name, target)
+    except CorruptionError as error:
+        if name == STORE_COPY:
+            raise
+        log.warning("%s; it is built again from the store", error)
+        target.unlink(missing_ok=True)
+
+
+def _verify(collection: Collection, manifest: Manifest) -> None:
+    """Compare every row with its checksum and every segment with the store; rebuild these."""
+    try:
+        if len(collection) != manifest.documents:
+            raise CorruptionError(
+                f"its manifest says {manifest.documents} documents, and its store {len(collection)}"
+            )
+        report = check(collection)
+        if report.damaged and len(report.damaged) == len(report.problems):
+            collection.maintenance.rebuild(tuple(report.damaged))
+            report = check(collection)
+    except MALFORMED as error:
+        raise CorruptionError(f"its store is malformed ({type(error).__name__})") from error
+    if report.problems:
+        raise CorruptionError(report.problems[0].partition(";")[0])
 
 
 @contextmanager
@@ -127,21 +189,31 @@ def _appearing(destination: Path, what: str) -> Iterator[Path]:
         ) from error
 
 
-def _copy(collection: Collection, folder: Path, on_progress: Progress) -> int | None:
-    """Store and segments as of one moment; the number of documents.
+def _copy(collection: Collection, folder: Path, on_progress: Progress) -> Manifest | None:
+    """Store and segments as of one moment, all verified.
 
-    None where a segment was replaced before it could be linked: then the moment has passed.
+    None where a segment was replaced before it could be copied: then the moment has passed.
     """
     shutil.rmtree(folder / "segments", ignore_errors=True)
     (folder / "segments").mkdir()
-    generation = 0
+    generation, files = 0, {}
+    store = collection.store
     try:
-        with collection.store.reading():
+        with store.reading():
             for entry in collection.segments.current().segments:
                 generation = entry.generation
                 path = collection.maintenance.path(generation)
-                _link(path, folder / "segments" / path.name)
-            _back_up(collection.store.connection, folder / STORE_COPY, on_progress)
+                name = f"segments/{path.name}"
+                handle = open_plain(path)
+                try:
+                    files[name] = copy_file(handle, folder / name)
+                finally:
+                    os.close(handle)
+                _check_copy(collection, path, folder / name, entry)
+            if problems := check_store(collection).problems:
+                raise CorruptionError(f"no snapshot was taken: {problems[0]}")
+            _back_up(store.connection, folder / STORE_COPY, on_progress)
+            files[STORE_COPY] = describe_file(folder / STORE_COPY)
             documents = len(collection)
     except FileNotFoundError as error:
         if not collection.segments.is_current(generation):
@@ -151,7 +223,17 @@ def _copy(collection: Collection, folder: Path, on_progress: Progress) -> int | 
             f"lsr check {collection.path} --repair"
         ) from error
     flush_folder(folder / "segments")
-    return documents
+    return Manifest(documents, files)
+
+
+def _check_copy(collection: Collection, path: Path, copy: Path, entry: SegmentEntry) -> None:
+    try:
+        read_segment(copy, collection.store.identity, entry)
+    except CorruptionError as error:
+        raise CorruptionError(
+            f"no snapshot was taken: the segment file {path} is damaged; rebuild it with: "
+            f"lsr check {collection.path} --repair"
+        ) from error
 
 
 def _back_up(source: sqlite3.Connection, path: Path, on_progress: Progress) -> None:
@@ -168,78 +250,3 @@ def _back_up(source: sqlite3.Connection, path: Path, on_progress: Progress) -> N
         copy.execute("PRAGMA journal_mode = DELETE")
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link, for segments never change; a copy where the file system has none."""
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        _copy_file(source, target)
-
-
-def _copy_file(source: Path, target: Path) -> tuple[int, str]:
-    """Copy and flush to disk; the number of bytes and their checksum."""
-    checksum, count = hashlib.blake2b(), 0
-    with source.open("rb") as read, target.open("xb") as written:
-        while piece := read.read(PIECE):
-            checksum.update(piece)
-            written.write(piece)
-            count += len(piece)
-        written.flush()
-        os.fsync(written.fileno())
-    return count, checksum.hexdigest()
-
-
-def _describe(folder: Path) -> dict[str, dict[str, Any]]:
-    files = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as stream:
-            checksum = hashlib.file_digest(stream, "blake2b").hexdigest()
-        files[str(path.relative_to(folder))] = {"bytes": path.stat().st_size, "blake2b": checksum}
-    return files
-
-
-def _read_manifest(source: Path) -> dict[str, Any]:
-    path = source / MANIFEST
-    if not path.is_file():
-        raise NotFoundError(f"there is no snapshot at {source}; make one with: lsr snapshot")
-    try:
-        manifest = json.loads(path.read_bytes())
-        if manifest["format"] != FORMAT:
-            raise CorruptionError(
-                f"the snapshot {source} has format version {manifest['format']} and this release "
-                f"reads {FORMAT}; use the release that wrote it"
-            )
-        sizes = [
-            int(entry["bytes"]) + len(entry["blake2b"]) for entry in manifest["files"].values()
-        ]
-        whole = STORE_COPY in manifest["files"] and all(map(NAMES.fullmatch, manifest["files"]))
-        if not (sizes and whole and isinstance(manifest["documents"], int)):
-            raise InputError("a name or number is missing")
-    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-        raise CorruptionError(
-            f"the manifest {path} is damaged ({error}); nothing was restored, use another snapshot"
-        ) from error
-    missing = [name for name in manifest["files"] if not (source / name).is_file()]
-    if missing:
-        raise CorruptionError(
-            f"the snapshot {source} lacks {missing[0]}; nothing was restored, use another snapshot"
-        )
-    found: dict[str, Any] = manifest
-    return found
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _report(manifest: dict[str, Any]) -> SnapshotReport:
-    files = manifest["files"]
-    size = sum(entry["bytes"] for entry in files.values())
-    return SnapshotReport(manifest["documents"], len(files) - 1, size)

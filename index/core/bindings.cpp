@@ -154,7 +154,7 @@ struct Results {
     }
 };
 
-// An index over arrays that Python owns (memory-mapped, usually) and this object keeps alive.
+// An index over arrays that Python owns and this object keeps alive.
 class BlockIndex {
 public:
     explicit BlockIndex(const nb::dict& arrays) {
@@ -176,9 +176,9 @@ public:
         lsr::validate_shape(index_);
     }
 
-    void validate() const {
+    void validate(std::size_t vocabulary_size, unsigned threads) const {
         nb::gil_scoped_release released;
-        lsr::validate(index_);
+        lsr::validate(index_, vocabulary_size, threads);
     }
 
     // A bit for each document that may be returned, in the order of the index.
@@ -284,6 +284,13 @@ NB_MODULE(_core, m) {
             return lsr::checksum_by_table(span_of(bytes));
         },
         nb::arg("bytes"));
+    m.def(
+        "all_finite",
+        [](const Array<float>& values) {
+            nb::gil_scoped_release released;
+            return lsr::all_finite(span_of(values));
+        },
+        nb::arg("values"));
     m.def("kernels", [] {
         nb::list names;
         for (const auto* name : {"scalar", "avx2"}) {
@@ -293,7 +300,7 @@ NB_MODULE(_core, m) {
     });
     nb::class_<BlockIndex>(m, "BlockIndex")
         .def(nb::init<const nb::dict&>(), nb::arg("arrays"))
-        .def("validate", &BlockIndex::validate)
+        .def("validate", &BlockIndex::validate, nb::arg("vocabulary_size"), nb::arg("threads"))
         .def("mask", &BlockIndex::mask, nb::arg("allowed"))
         .def("search", &BlockIndex::search, nb::arg("indptr"), nb::arg("terms"),
              nb::arg("weights"), nb::arg("k"), nb::arg("mask") = nb::none(),

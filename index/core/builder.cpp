@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <future>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+
+#include "parallel.hpp"
 
 namespace lsr {
 namespace {
@@ -41,19 +42,6 @@ void check(const Documents& documents, std::size_t vocabulary_size) {
             throw std::invalid_argument("a document's weight is negative or not finite");
         }
     }
-}
-
-// Runs work(begin, end) over parts of [0, count) at once.
-template <typename Work>
-void in_parallel(std::size_t count, unsigned threads, const Work& work) {
-    std::vector<std::future<void>> others;
-    const std::size_t parts = std::max(threads, 1U);
-    for (std::size_t part = 1; part < parts; ++part) {
-        others.push_back(std::async(std::launch::async, work, count * part / parts,
-                                    count * (part + 1) / parts));
-    }
-    work(0, count / parts);
-    for (auto& other : others) other.get();
 }
 
 // Posting lists in the new document order, before they are packed.

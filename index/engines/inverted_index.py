@@ -105,7 +105,7 @@ class InvertedIndex:
             CorruptionError: they don't.
         """
         try:
-            self.core.validate()
+            self.core.validate(self.vocabulary_size, available_cores())
         except ValueError as error:
             raise CorruptionError(str(error)) from error
 

@@ -56,8 +56,8 @@ class SearchConfig:
     mode: Literal["exact", "approximate"] = "exact"
     # Of approximate search: above 0 and at most 1, which is exact; None: 0.5, with a budget 1.
     effort: float | None = None
-    # Of approximate search: what a query has not reached after so many milliseconds in all its
-    # engines together is left out; None: no budget.
+    # Of approximate search: milliseconds for a query, from its encoding to the last mark in a hit.
+    # What engines have not reached by then is left out, and so are marks and terms; None: any time.
     time_budget_ms: float | None = None
     # Encodes the text of queries to the field `sparse` in place of the field's own encoder, such as
     # an inference-free one over the same vocabulary; None: the field's own.
@@ -92,13 +92,15 @@ class SearchConfig:
                 "ask for the mode approximate, or leave them out"
             )
 
-    def pruning(self, rankings: int) -> Pruning:
-        """What one of several rankings of sparse fields may leave out; they share the time."""
+    def pruning(self, milliseconds: float | None) -> Pruning:
+        """What one ranking of a sparse field may leave out, with the time that it has a query.
+
+        None: any time. It matters in approximate search only.
+        """
         if self.mode == "exact":
             return EXACT
-        budget = self.time_budget_ms
-        effort = self.effort or (DEFAULT_EFFORT if budget is None else 1.0)
-        return pruning_of(effort, budget and budget / max(rankings, 1))
+        effort = self.effort or (DEFAULT_EFFORT if self.time_budget_ms is None else 1.0)
+        return pruning_of(effort, milliseconds)
 
     @property
     def depth(self) -> int:

@@ -9,6 +9,8 @@ import numpy as np
 
 from lsr.errors import InputError
 
+LARGEST_WEIGHT = 1e6
+
 
 @dataclass(frozen=True, slots=True)
 class ReciprocalRankFusion:
@@ -25,8 +27,23 @@ class ReciprocalRankFusion:
         if not (np.isfinite(self.k) and self.k >= 0):
             raise InputError(f"the RRF constant k is {self.k}; allowed is 0 or more")
         for name, weight in self.weights.items():
-            if not (np.isfinite(weight) and weight >= 0):
-                raise InputError(f"the RRF weight of {name!r} is {weight}; allowed is 0 or more")
+            if not 0 <= weight <= LARGEST_WEIGHT:
+                raise InputError(
+                    f"the RRF weight of {name!r} is {weight}; allowed is 0 to {LARGEST_WEIGHT:,.0f}"
+                )
+
+    def check_names(self, rankings: Sequence[str]) -> None:
+        """Refuse weights of what is not among the rankings.
+
+        Raises:
+            InputError: there is such a weight.
+        """
+        unknown = [name for name in self.weights if name not in rankings]
+        if unknown:
+            raise InputError(
+                f"the RRF weights name {unknown[0]!r}, which is no ranking of this search; there "
+                f"are: {', '.join(rankings)}"
+            )
 
     def fuse(self, rankings: Mapping[str, Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
         """Documents with fused scores; score descending, then document ascending."""

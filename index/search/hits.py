@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 from index.collection.view import View
 from index.search.config import SearchConfig
+from index.search.deadline import Deadline
 from index.search.explain import Contribution, contributions
-from index.search.highlight import Highlight, highlight
+from index.search.highlight import Highlight, Highlighter
 from index.search.query import EncodedQuery, SearchQuery
 from lsr.corpus.documents import Document
-from lsr.encoders.encoder import SparseEncoder
 from lsr.sparse import SparseVector
 
 # A term is marked where it carried this share of what the heaviest one of its field did.
 MARKED_SHARE = 1 / 4
+# Documents whose terms are found before the next look at the deadline.
+AT_ONCE = 64
 # For each field, and in it for each document by its number, the terms that carried the score.
 Terms = Mapping[str, Mapping[int, list[Contribution]]]
 
@@ -31,7 +33,7 @@ class Hit:
     score: float
     # In each ranking that found it, by the name of the field.
     scores: dict[str, float]
-    # None where it wasn't asked for.
+    # None where it wasn't asked for, or is damaged.
     document: Document | None = None
     # Of title and text, where they were asked for.
     highlights: list[Highlight] = dataclasses.field(default_factory=list)
@@ -46,6 +48,7 @@ def page_hits(
     page: Sequence[tuple[int, float]],
     sources: Mapping[str, Sequence[tuple[int, float]]],
     vectors: Mapping[str, EncodedQuery],
+    deadline: Deadline,
 ) -> list[Hit]:
     """The hits of one page of a ranking, in its order.
 
@@ -56,16 +59,22 @@ def page_hits(
         page: documents by number, with their scores.
         sources: the ranking of each field that was searched.
         vectors: of the query, for each of these fields.
+        deadline: once it has passed, hits get neither marks nor terms.
+
+    Raises:
+        AbandonedError: the deadline says that nobody waits any more.
     """
     numbers = [number for number, _ in page]
-    documents = view.store.documents(numbers) if config.payload else {}
-    ids = {} if config.payload else view.store.ids(numbers)
-    terms = _terms(view, config, numbers, vectors)
-    marks = _marks(view, query, documents, terms) if config.highlight else {}
+    # A damaged document is found by its vectors all the same; its text is not served.
+    documents = view.store.sound_documents(numbers) if config.payload else {}
+    ids = {number: document.id for number, document in documents.items()}
+    ids |= view.store.ids([number for number in numbers if number not in ids])
+    terms = _terms(view, config, numbers, vectors, deadline)
+    marks = _marks(view, query, numbers, documents, terms, deadline) if config.highlight else {}
     scores = {name: dict(source) for name, source in sources.items()}
     return [
         Hit(
-            documents[number].id if config.payload else ids[number],
+            ids[number],
             score,
             {name: source[number] for name, source in scores.items() if number in source},
             documents.get(number),
@@ -81,15 +90,20 @@ def _terms(
     config: SearchConfig,
     numbers: Sequence[int],
     vectors: Mapping[str, EncodedQuery],
+    deadline: Deadline,
 ) -> Terms:
     """The terms that carried the scores, where marks or explanations need them."""
     if not (config.explain or (config.highlight and config.payload)):
         return {}
-    return {
-        name: contributions(view, name, vector, numbers)
-        for name, vector in vectors.items()
-        if isinstance(vector, SparseVector)
-    }
+    sparse = {name: each for name, each in vectors.items() if isinstance(each, SparseVector)}
+    terms: dict[str, dict[int, list[Contribution]]] = {name: {} for name in sparse}
+    for start in range(0, len(numbers), AT_ONCE):
+        if deadline.passed():
+            break
+        for name, vector in sparse.items():
+            part = numbers[start : start + AT_ONCE]
+            terms[name] |= contributions(view, name, vector, part)
+    return terms
 
 
 def _of(number: int, terms: Terms) -> dict[str, list[Contribution]]:
@@ -98,36 +112,43 @@ def _of(number: int, terms: Terms) -> dict[str, list[Contribution]]:
 
 
 def _marks(
-    view: View, query: SearchQuery, documents: Mapping[int, Document], terms: Terms
+    view: View,
+    query: SearchQuery,
+    numbers: Sequence[int],
+    documents: Mapping[int, Document],
+    terms: Terms,
+    deadline: Deadline,
 ) -> dict[int, list[Highlight]]:
-    """Title and text of each document, with the words marked that carried the score."""
+    """Title and text of each document, with the words marked that carried the score.
+
+    Those of a document that no sparse field explains are the words of the query.
+    """
     if not documents:
         return {}
     first = next(field for field in view.fields if field.kind == "sparse")
     encoder = view.fields.encoder(first)
+    asked: dict[str, float] = {}
+    if query.text and not terms:
+        asked = {each.token: 1.0 for each in encoder.occurrences(query.text)}
+    weights = {number: _weights(_of(number, terms)) or asked for number in documents}
+    marked = frozenset(term for each in weights.values() for term in each)
+    highlighter = Highlighter(encoder, marked, deadline)
     return {
-        number: _highlights(query, document, _of(number, terms), encoder)
-        for number, document in documents.items()
+        number: [
+            highlighter.highlight(name, text, weights[number])
+            for name, text in (("title", document.title), ("text", document.text))
+            if text
+        ]
+        for number, document in ((n, documents[n]) for n in numbers if n in documents)
     }
 
 
-def _highlights(
-    query: SearchQuery,
-    document: Document,
-    terms: Mapping[str, Sequence[Contribution]],
-    encoder: SparseEncoder,
-) -> list[Highlight]:
-    """Title and text with the words marked that carried the score, or are in the query."""
+def _weights(terms: Mapping[str, Sequence[Contribution]]) -> dict[str, float]:
+    """The terms to mark in a document: those that carried much of what the heaviest one did."""
     weights: dict[str, float] = {}
-    if query.text and not terms:
-        weights = {piece.token: 1.0 for piece in encoder.occurrences(query.text)}
     for matched in terms.values():
         largest = max((term.contribution for term in matched), default=0.0)
         for term in matched:
             if term.contribution >= MARKED_SHARE * largest:
                 weights[term.token] = term.contribution / largest
-    return [
-        highlight(name, text, weights, encoder.occurrences)
-        for name, text in (("title", document.title), ("text", document.text))
-        if text
-    ]
+    return weights

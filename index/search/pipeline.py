@@ -18,10 +18,12 @@ from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
 from index.search.config import SearchConfig
+from index.search.deadline import Deadline
 from index.search.explain import query_terms
 from index.search.hits import Hit, page_hits
-from index.search.plan import FieldSearch, Plan, plan_search
+from index.search.plan import Plan, plan_search
 from index.search.query import EncodedQuery, SearchQuery, encode_query
+from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
 
 Rows = SparseBatch | NDArray[np.float32]
@@ -56,39 +58,66 @@ class SearchResult:
     strategies: dict[str, str]
     # Token and weight of each term of the query, by sparse field, heaviest first; on `explain`.
     query_terms: dict[str, list[tuple[str, float]]] = dataclasses.field(default_factory=dict)
+    # Whether the deadline passed before all was done: marks or terms of some hits may be missing,
+    # and what ranking left out is told by `exact`.
+    timed_out: bool = False
 
 
 def search(
-    collection: Collection, query: SearchQuery, config: SearchConfig | None = None
+    collection: Collection,
+    query: SearchQuery,
+    config: SearchConfig | None = None,
+    deadline: Deadline | None = None,
 ) -> SearchResult:
     """Search for one query.
+
+    Args:
+        collection: what is searched.
+        query: what is asked.
+        config: how; None: as it is made without settings.
+        deadline: when to end, whatever ``config.time_budget_ms`` is; None: never.
 
     Raises:
         InputError: the query is empty or malformed.
         UsageError: the collection has no such field, or the query lacks what a field needs.
+        AbandonedError: the deadline says that nobody waits any more.
     """
-    return search_batch(collection, [query], config)[0]
+    return search_batch(collection, [query], config, deadline)[0]
 
 
 def search_batch(
-    collection: Collection, queries: Sequence[SearchQuery], config: SearchConfig | None = None
+    collection: Collection,
+    queries: Sequence[SearchQuery],
+    config: SearchConfig | None = None,
+    deadline: Deadline | None = None,
 ) -> list[SearchResult]:
-    """Search for several queries over one state of the collection; results in their order."""
+    """Search for several queries over one state of the collection; results in their order.
+
+    Each has the time budget of the configuration for itself.
+    """
     started = time.perf_counter()
+    config, deadline = config or SearchConfig(), deadline or Deadline()
+    if config.time_budget_ms is not None:
+        deadline = deadline.sooner(started + config.time_budget_ms * len(queries) / 1000)
     with collection.pinned() as view:
-        return _search_view(view, queries, config or SearchConfig(), started)
+        return _search_view(view, queries, config, deadline, started)
 
 
 def _search_view(
-    view: View, queries: Sequence[SearchQuery], config: SearchConfig, started: float
+    view: View,
+    queries: Sequence[SearchQuery],
+    config: SearchConfig,
+    deadline: Deadline,
+    started: float,
 ) -> list[SearchResult]:
     plan = plan_search(view.fields, config)
     encoded = {
         each.field.name: encode_query(view, each.field, queries, each.encoder)
         for each in plan.searches
     }
+    deadline.passed()
     masks = None if config.filter is None else view.masks(config.filter)
-    rankings = _rank(view, plan, encoded, masks, config)
+    rankings = _rank(view, plan, encoded, masks, config, deadline)
     exact, gaps = _certificates(plan, rankings)
     documents = len(view) if masks is None else sum(mask.count for mask in masks)
     results = []
@@ -97,9 +126,11 @@ def _search_view(
         vectors = {name: rows[place] for name, rows in encoded.items()}
         ranking = config.fusion.fuse(sources) if plan.fused else sources[plan.using]
         page = ranking[config.offset : config.depth]
+        late = deadline.passed()
+        hits = page_hits(view, query, config, page, sources, vectors, deadline)
         results.append(
             SearchResult(
-                hits=page_hits(view, query, config, page, sources, vectors),
+                hits=hits,
                 took_ms=1000 * (time.perf_counter() - started),
                 using=plan.using,
                 generation=view.generation,
@@ -110,24 +141,46 @@ def _search_view(
                 bound_gap=float(gaps[place]),
                 strategies={name: top.strategies[place] for name, top in rankings.items()},
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
+                timed_out=late or deadline.passed(),
             )
         )
     return results
 
 
 def _rank(
-    view: View, plan: Plan, encoded: Mapping[str, Rows], masks: Masks | None, config: SearchConfig
+    view: View,
+    plan: Plan,
+    encoded: Mapping[str, Rows],
+    masks: Masks | None,
+    config: SearchConfig,
+    deadline: Deadline,
 ) -> dict[str, TopK]:
-    """The ranking of each field, for all queries."""
-    pruning = config.pruning(plan.sparse)
+    """The ranking of each field, for all queries; those of sparse fields share the time left.
 
-    def top(each: FieldSearch) -> TopK:
+    Raises:
+        InputError: a score is beyond float32.
+    """
+    rankings = {}
+    sparse = plan.sparse
+    for each in plan.searches:
+        deadline.passed()
         rows = encoded[each.field.name]
         if isinstance(rows, SparseBatch):
-            return view.search_sparse(each.field, rows, each.limit, config.engine, pruning, masks)
-        return view.search_dense(each.field, rows, each.limit, masks)
-
-    return {each.field.name: top(each) for each in plan.searches}
+            left = (
+                None if config.time_budget_ms is None else deadline.left_ms / (sparse * len(rows))
+            )
+            pruning = config.pruning(left)
+            sparse -= 1
+            top = view.search_sparse(each.field, rows, each.limit, config.engine, pruning, masks)
+        else:
+            top = view.search_dense(each.field, rows, each.limit, masks)
+        if not np.isfinite(top.scores).all():
+            raise InputError(
+                f"a score in the field {each.field.name!r} is beyond 32 bits; give the query "
+                "smaller numbers"
+            )
+        rankings[each.field.name] = top
+    return rankings
 
 
 def _certificates(

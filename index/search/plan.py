@@ -47,6 +47,7 @@ def plan_search(fields: FieldEncoders, config: SearchConfig) -> Plan:
     """What to rank in a collection of these fields.
 
     Raises:
+        InputError: a weight of the fusion is of none of these rankings.
         UsageError: there is no such field, one is named more than once, or what is asked for can't
             be combined.
         EncoderMismatchError: the query encoder has another vocabulary than its field.
@@ -54,6 +55,7 @@ def plan_search(fields: FieldEncoders, config: SearchConfig) -> Plan:
     """
     using, parts = _prefetch(fields, config)
     searched = [fields.named(part.using) for part in parts]
+    config.fusion.check_names([field.name for field in searched])
     encoders = _query_encoders(fields, searched, config)
     searches = tuple(
         FieldSearch(field, part.limit, encoders.get(field.name))

@@ -13,10 +13,12 @@ from index.collection.view import View
 from lsr.corpus.documents import check_unicode
 from lsr.encoders.encoder import SparseEncoder
 from lsr.errors import InputError, UsageError
-from lsr.sparse import SparseBatch, SparseVector
+from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
 from lsr.statistics import CollectionStatistics
 
 LONGEST_QUERY = 1 << 20
+# Of the weights of a query together: scores, and the bounds that lie a little above, are float32.
+LARGEST_SUM = float(np.finfo(np.float32).max) / (4 * LARGEST_WEIGHT)
 EncodedQuery = SparseVector | NDArray[np.float32]
 
 
@@ -111,10 +113,13 @@ def _given_sparse(query: SearchQuery, view: View, field: Field) -> SparseVector 
         raise InputError("the query has both tokens and a sparse vector; give one of them")
     if query.tokens is not None:
         terms = _terms(view, field, list(query.tokens))
-        return SparseVector.from_user(terms, list(query.tokens.values()), view.terms(field))
-    if query.sparse is not None:
-        return SparseVector.from_user(*query.sparse, vocabulary_size=view.terms(field))
-    return None
+        row = SparseVector.from_user(terms, list(query.tokens.values()), view.terms(field))
+    elif query.sparse is not None:
+        row = SparseVector.from_user(*query.sparse, vocabulary_size=view.terms(field))
+    else:
+        return None
+    _check_scores_fit(row.values, "weight")
+    return row
 
 
 def _terms(view: View, field: Field, tokens: Sequence[str]) -> list[int]:
@@ -132,7 +137,23 @@ def _given_dense(values: Sequence[float], field: Field) -> NDArray[np.float32]:
         )
     if not np.isfinite(vector).all():
         raise InputError("the dense query holds a value that is not finite; give finite numbers")
+    _check_scores_fit(vector, "value")
     return vector
+
+
+def _check_scores_fit(values: NDArray[np.float32], what: str) -> None:
+    """Refuse a query whose score with a document of the largest weights would not be finite.
+
+    Raises:
+        InputError: the values add up to too much.
+    """
+    sizes = np.abs(values.astype(np.float64))
+    if sizes.sum() > LARGEST_SUM:
+        place = int(sizes.argmax())
+        raise InputError(
+            f"the query's {what} {values[place]:g} is too large for scores of 32 bits; all of them "
+            f"together may be at most {LARGEST_SUM:.0e}"
+        )
 
 
 def _text(query: SearchQuery, field: Field) -> str:

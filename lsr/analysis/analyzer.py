@@ -68,3 +68,11 @@ def analyzer(name: str) -> Analyzer:
         UsageError: there is none.
     """
     return Analyzer(name)
+
+
+def spelled_part_of(term: str) -> str:
+    """What stands, in lower case, in every ASCII word that has the term: stemmers change its end.
+
+    Porter's program replaces at most three letters.
+    """
+    return term[: max(2, len(term) - 3)]

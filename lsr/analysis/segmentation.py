@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 # As in Lucene's StandardTokenizer, a longer word is cut into words of this length.
@@ -88,7 +89,7 @@ def _cut(word: str, start: int) -> Iterator[Segment]:
 
 def _bigrams(run: str, start: int) -> Iterator[Segment]:
     clusters = [(match.start(), match.end()) for match in _clusters().finditer(run)]
-    pairs = zip(clusters, clusters[1:], strict=False) if clusters[1:] else [(clusters[0],) * 2]
+    pairs = pairwise(clusters) if clusters[1:] else [(clusters[0],) * 2]
     for (a, _), (_, b) in pairs:
         yield Segment(run[a:b], start + a, start + b)
 

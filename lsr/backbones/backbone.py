@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from lsr.backbones.batching import TokenBatch
+from lsr.backbones.batching_rule import equal_but_rounding, find_batching, run_batch
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.model_weights import load_model, load_wrapped_model, longest_input, read_tensors
-from lsr.backbones.projection import VocabularyProjection
+from lsr.backbones.projection import VocabularyProjection, WholeLogits
 from lsr.errors import InputError
 
 
@@ -43,7 +44,7 @@ class MaskedLanguageModel(Backbone):
     """A checkpoint that transformers loads as ``AutoModelForMaskedLM``; bfloat16 on a GPU.
 
     Raises:
-        InputError: it can't be loaded as one, or its projection has too few rows.
+        InputError: it can't be loaded or run as one, or its projection has too few rows.
     """
 
     def __init__(self, checkpoint: Checkpoint, trust_remote_code: bool = False) -> None:
@@ -53,16 +54,42 @@ class MaskedLanguageModel(Backbone):
     def _cut(self, model: Any, checkpoint: Checkpoint) -> None:
         self._model = model
         self.device = self._model.device
-        projection = self._model.get_output_embeddings()
         terms = checkpoint.vocabulary.size
-        if projection is None or projection.weight.shape[0] < terms:
-            raise InputError(
-                f"the checkpoint {checkpoint.name!r} has no vocabulary projection over its "
-                f"{terms} terms; SPLADE needs a masked language model"
-            )
-        self.projection = VocabularyProjection(projection.weight, projection.bias, terms)
-        # The model then returns what enters its projection.
-        projection.forward = lambda states: states
+        matrix = _last_matrix(model)
+        if matrix is not None and matrix.weight.shape[0] < terms:
+            raise _no_projection(checkpoint)
+        self._batching = find_batching(self._run, checkpoint, self.device)
+        self.projection = self._projection(matrix, checkpoint)
+
+    def _projection(self, matrix: Any, checkpoint: Checkpoint) -> VocabularyProjection:
+        """The model's last matrix, cut off; or its logits, where they are more than that."""
+        terms = checkpoint.vocabulary.size
+        ids = torch.arange(3, device=self.device)[None] % terms
+        with torch.inference_mode():
+            logits = self._run(ids, torch.ones_like(ids))[0]
+            if logits.shape[-1] < terms:
+                raise _no_projection(checkpoint)
+            if matrix is not None:
+                cut = VocabularyProjection(matrix.weight, getattr(matrix, "bias", None), terms)
+                # The model then returns what enters its projection.
+                matrix.forward = lambda states: states
+                if self._makes(logits[:, :terms], cut, ids):
+                    return cut
+                del matrix.forward
+        return WholeLogits(terms)
+
+    def _makes(self, logits: torch.Tensor, cut: VocabularyProjection, ids: torch.Tensor) -> bool:
+        """Whether the model without its last matrix, and the matrix behind it, make the logits."""
+        try:
+            states = self._run(ids, torch.ones_like(ids))[0]
+            made = torch.nn.functional.linear(states, cut.weight, cut.bias)
+        except Exception:  # a head that does more than multiply its input
+            return False
+        return equal_but_rounding(logits, made)
+
+    def _run(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).logits
+        return made
 
     def longest(self, wanted: int) -> int:
         """``wanted`` tokens, or as many as the model has positions for."""
@@ -71,8 +98,24 @@ class MaskedLanguageModel(Backbone):
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """States at the real tokens."""
         ids, mask = batch.to(self.device)
-        states = self._model(input_ids=ids, attention_mask=mask).logits
-        return states[mask.bool()], batch.offsets
+        return run_batch(self._run, ids, mask, self._batching)[mask.bool()], batch.offsets
+
+
+def _last_matrix(model: Any) -> Any:
+    """The module that models name as their output embeddings, if it is a matrix over terms."""
+    try:
+        found = model.get_output_embeddings()
+    except NotImplementedError:
+        return None
+    weight = getattr(found, "weight", None)
+    return found if isinstance(weight, torch.Tensor) and weight.ndim == 2 else None
+
+
+def _no_projection(checkpoint: Checkpoint) -> InputError:
+    return InputError(
+        f"the checkpoint {checkpoint.name!r} has no vocabulary projection over its "
+        f"{checkpoint.vocabulary.size} terms; SPLADE needs a masked language model"
+    )
 
 
 class EpicLanguageModel(MaskedLanguageModel):
@@ -84,7 +127,7 @@ class EpicLanguageModel(MaskedLanguageModel):
     ``doc_quality.linear``, each (1, width).
 
     Raises:
-        InputError: the checkpoint lacks one of the three.
+        InputError: the checkpoint lacks one of the three, or has another head than BERT's.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -92,6 +135,11 @@ class EpicLanguageModel(MaskedLanguageModel):
         self._importance = TermHead(checkpoint, ("term_importance.linear",), self.device)
         self._quality = TermHead(checkpoint, ("doc_quality.linear",), self.device)
         whole = self.projection
+        if isinstance(whole, WholeLogits):
+            raise InputError(
+                f"the head of {checkpoint.name!r} is more than one matrix, and EPIC's is not; give "
+                "a BertForMaskedLM"
+            )
         bias = whole.weight.new_zeros(whole.terms) if whole.bias is None else whole.bias
         # Weighing a logit weighs state and bias alike: the bias is one more column.
         weight = torch.cat([whole.weight, bias[:, None]], dim=1)
@@ -121,6 +169,11 @@ class LastHiddenStates:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._model: Any = load_wrapped_model(checkpoint, "AutoModel")
         self.device: torch.device = self._model.device
+        self._batching = find_batching(self._run, checkpoint, self.device)
+
+    def _run(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        states: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return states
 
     def longest(self, wanted: int) -> int:
         """``wanted`` tokens, or as many as the model has positions for."""
@@ -129,8 +182,7 @@ class LastHiddenStates:
     def states(self, batch: TokenBatch) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """float (tokens, width) at the real tokens, and int64 (documents + 1,)."""
         ids, mask = batch.to(self.device)
-        states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-        return states[mask.bool()], batch.offsets
+        return run_batch(self._run, ids, mask, self._batching)[mask.bool()], batch.offsets
 
 
 class EmbeddingProjection(LastHiddenStates, Backbone):

@@ -79,7 +79,7 @@ class BertLanguageModel:
 
         arrays: dict[str, NDArray[np.float32]] = {}
         try:
-            for path in sorted(checkpoint.folder.glob("*.safetensors")):
+            for path in checkpoint.weights:
                 for name, array in load_file(path).items():
                     stem, _, kind = name.rpartition(".")
                     # Quantised weights would need their scales.

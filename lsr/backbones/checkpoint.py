@@ -13,16 +13,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lsr.backbones.json_files import read_json_object
+from lsr.backbones.pipeline import TRANSFORMERS, pipeline
 from lsr.corpus.files import user_path
 from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.vocabulary import Vocabulary
 
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+SHARDS = "model.safetensors.index.json"
 TOKENIZER_FILES = ["*.json", "*.txt", "*.model"]
 FETCHED = [*TOKENIZER_FILES, "*.safetensors"]
 NOT_FETCHED = ["onnx/*", "openvino/*"]
 # Members of config.json that say where a model came from, not what it computes.
 NOT_ARCHITECTURE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
-LARGEST_JSON = 256 << 20
 # A repository, or a folder inside one, whose names don't begin with a dot.
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 
@@ -32,7 +36,7 @@ class Checkpoint:
     """A model in Hugging Face layout, on this machine.
 
     ``folder`` holds the model; ``within`` what was named, where that is another folder: the root
-    of a sentence-transformers Router, whose document model lies in a folder of its own.
+    of a sentence-transformers folder whose (document) model lies in a folder of its own.
     """
 
     name: str
@@ -44,7 +48,7 @@ class Checkpoint:
         cls,
         name: str,
         code: bool = False,
-        holding: Sequence[str] = ("config.json",),
+        holding: Sequence[str] = (CONFIG,),
         fetched: Sequence[str] = FETCHED,
     ) -> Checkpoint:
         """Find a folder, or fetch a hub id: ``owner/model`` or ``owner/model/folder``.
@@ -56,6 +60,7 @@ class Checkpoint:
             fetched: patterns of the files that are fetched from the hub.
 
         Raises:
+            InputError: the folder's list of modules is malformed.
             NotFoundError: ``name`` is neither, or holds none of those files.
         """
         folder = user_path(name)
@@ -72,6 +77,8 @@ class Checkpoint:
 
     @classmethod
     def _at(cls, name: str, folder: Path, where: str, holding: Sequence[str]) -> Checkpoint:
+        if CONFIG in holding and (inside := _model_folder(folder)):
+            return cls(name, inside, within=folder)
         if any((folder / file).is_file() for file in holding):
             return cls(name, folder)
         for path in sorted(folder.glob("document_*Transformer/config.json")):
@@ -104,10 +111,7 @@ class Checkpoint:
         path = self.path(filename) or self.root_path(filename)
         if path is None:
             return None
-        value = read_json(path)
-        if not isinstance(value, dict):
-            raise InputError(f"{path} holds no JSON object; restore the checkpoint's own file")
-        return value
+        return read_json_object(path)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -126,22 +130,44 @@ class Checkpoint:
         return Vocabulary.from_tokenizer(load_tokenizer(self.folder, self.name))
 
     @cached_property
+    def weights(self) -> list[Path]:
+        """The files that transformers would read: the weights, or their shards, and no others.
+
+        Copies of other precision, averages and adapters beside them are left alone.
+
+        Raises:
+            InputError: the index of shards is malformed, a shard is missing, or the folder asks
+                for an adapter over another model.
+            NotFoundError: the checkpoint has no safetensors file of that name.
+        """
+        if self.path("adapter_config.json"):
+            raise InputError(
+                f"the folder of {self.name!r} holds a LoRA adapter, which changes the weights of "
+                "the model that it names; merge it with peft's merge_and_unload, and give the "
+                "merged model"
+            )
+        if path := self.path(WEIGHTS):
+            return [path]
+        if path := self.path(SHARDS):
+            return _shards(path)
+        raise NotFoundError(
+            f"the checkpoint {self.name!r} has no .safetensors weights, and pickled weights are "
+            f"not loaded (looked for {WEIGHTS} and {SHARDS}); convert them with transformers' "
+            "save_pretrained first"
+        )
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over weights and architecture, wherever the folder lies.
 
         Raises:
-            NotFoundError: the checkpoint has no safetensors file.
+            InputError: as for ``weights``.
+            NotFoundError: as for ``weights``.
         """
-        weights = sorted(self.folder.glob("*.safetensors"))
-        if not weights:
-            raise NotFoundError(
-                f"the checkpoint {self.name!r} has no .safetensors weights, and pickled weights "
-                "are not loaded; convert them with transformers' save_pretrained first"
-            )
-        config = self.json("config.json") or {}
+        config = self.json(CONFIG) or {}
         architecture = {key: config[key] for key in config.keys() - NOT_ARCHITECTURE}
         total = hashlib.sha256(json.dumps(architecture, sort_keys=True).encode())
-        for path in weights:
+        for path in self.weights:
             with path.open("rb") as stream:
                 total.update(hashlib.file_digest(stream, "sha256").digest())
         return total.hexdigest()
@@ -152,7 +178,7 @@ class Checkpoint:
 
         It is what ``auto_map`` of config.json names, where transformers has no such architecture.
         """
-        config = self.json("config.json") or {}
+        config = self.json(CONFIG) or {}
         named, kind = config.get("auto_map"), config.get("model_type")
         if not isinstance(named, dict) or not named or not isinstance(kind, str):
             return None
@@ -172,18 +198,29 @@ class Checkpoint:
             )
 
 
-def read_json(path: Path) -> Any:
-    """Parse a JSON file of bounded size.
+def _model_folder(folder: Path) -> Path | None:
+    """The folder of the (document) model, where modules.json says that it isn't the root."""
+    for module in pipeline(folder, "document")[:1]:
+        inside = folder / module.path
+        if module.path and module.kind in TRANSFORMERS and (inside / CONFIG).is_file():
+            return inside
+    return None
 
-    Raises:
-        InputError: the file is larger than 256 MiB or no JSON.
-    """
-    if path.stat().st_size > LARGEST_JSON:
-        raise InputError(f"{path} is larger than {LARGEST_JSON >> 20} MiB; no such JSON is read")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from error
+
+def _shards(index: Path) -> list[Path]:
+    """The files that an index of shards names, in the order of their names."""
+    named = read_json_object(index).get("weight_map")
+    names = list(named.values()) if isinstance(named, dict) else []
+    plain = {name for name in names if isinstance(name, str) and Path(name).name == name}
+    if not plain or not all(isinstance(name, str) and name in plain for name in names):
+        raise InputError(
+            f"{index} has no weight_map from tensors to files beside it; restore the checkpoint's "
+            "own file"
+        )
+    paths = [index.parent / name for name in sorted(plain)]
+    if missing := [path.name for path in paths if not path.is_file()]:
+        raise InputError(f"{index} names {missing[0]}, which is missing; fetch the model again")
+    return paths
 
 
 def _is_folder(path: Path) -> bool:

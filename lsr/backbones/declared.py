@@ -1,9 +1,8 @@
 """What a sentence-transformers folder declares of the document side and of the query side.
 
-A Router saves the modules of a side as ``SIDE_NUMBER_CLASS``, such as
-``document_0_MLMTransformer``, ``document_1_SpladePooling``, ``query_0_SparseStaticEmbedding``;
-a module that reads text may lie in the root instead. One that is not routed saves
-``1_SpladePooling``.
+``modules.json`` and, for a Router, ``router_config.json`` say which modules those are. In a folder
+that lacks them, their names tell: ``document_0_MLMTransformer``, ``document_1_SpladePooling``,
+``query_0_SparseStaticEmbedding``, and ``1_SpladePooling`` for both sides.
 """
 
 from __future__ import annotations
@@ -13,45 +12,135 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.json_files import read_json_object
+from lsr.backbones.pipeline import MODULES, TABLES, TRANSFORMERS, pipeline
+from lsr.backbones.transformer_settings import whole_number
 from lsr.errors import InputError
 
 Side = Literal["document", "query"]
-# Tokens of a text that count where a checkpoint says nothing, as in SPLADE's own evaluation.
-LENGTH = 256
-
+OTHER: dict[Side, Side] = {"document": "query", "query": "document"}
+MODEL_SETTINGS = "config_sentence_transformers.json"
+SPLADE = "SpladePooling"
 LITERAL = ("literal", "literal_length")
 
 
 def side_checkpoint(checkpoint: Checkpoint, side: Side) -> Checkpoint | None:
     """The language model of a side's own, where its folder has one."""
+    if modules := pipeline(checkpoint.root, side):
+        first = modules[0]
+        folder = checkpoint.root / first.path
+        if first.kind not in TRANSFORMERS or not first.path or _is_shared(checkpoint, folder, side):
+            return None
+        return Checkpoint(f"{checkpoint.name}/{first.path}", folder, within=checkpoint.root)
     for path in sorted(checkpoint.root.glob(f"{side}_*Transformer/config.json")):
         name = f"{checkpoint.name}/{path.parent.name}"
         return Checkpoint(name, path.parent, within=checkpoint.root)
     return None
 
 
+def _is_shared(checkpoint: Checkpoint, folder: Path, side: Side) -> bool:
+    return side == "query" and folder == checkpoint.folder
+
+
+def check_modules(checkpoint: Checkpoint, side: Side) -> None:
+    """See that a masked language model with SPLADE pooling is all that a side's texts go through.
+
+    Where a side goes through a table, it is asked of the other.
+
+    Raises:
+        InputError: there are other modules, or the model is compared by something other than the
+            inner product.
+    """
+    kinds = [module.kind for module in pipeline(checkpoint.root, side)]
+    if kinds and kinds[0] in TABLES:
+        kinds = [module.kind for module in pipeline(checkpoint.root, OTHER[side])]
+    if kinds and (kinds[0] not in TRANSFORMERS or kinds[1:] != [SPLADE]):
+        raise InputError(
+            f"the modules of {checkpoint.name!r} are {', '.join(kinds)}; a sparse encoder is "
+            f"Transformer and {SPLADE}, with or without SparseStaticEmbedding for queries, and "
+            "nothing behind them: give a dense model to --dense, and save another without them"
+        )
+    check_similarity(checkpoint, ("dot",), "a sparse encoder")
+
+
+def check_similarity(checkpoint: Checkpoint, allowed: tuple[str, ...], what: str) -> None:
+    """Raise InputError if the folder says that its vectors are compared in a way not allowed.
+
+    It is refused, too, if it is a model of another sort than an encoder.
+    """
+    declared = checkpoint.json(MODEL_SETTINGS) or {}
+    similarity, sort = declared.get("similarity_fn_name"), declared.get("model_type")
+    if similarity is not None and similarity not in allowed:
+        raise InputError(
+            f"{MODEL_SETTINGS} of {checkpoint.name!r} gives similarity_fn_name as {similarity!r}; "
+            f"{what} is compared by {' or '.join(allowed)}"
+        )
+    if sort not in (None, "SparseEncoder", "SentenceTransformer"):
+        raise InputError(
+            f"{MODEL_SETTINGS} of {checkpoint.name!r} says that it is a {sort}; give a "
+            "SparseEncoder, or a SentenceTransformer to --dense"
+        )
+
+
+def static_module(checkpoint: Checkpoint) -> Path | None:
+    """The folder of the query side's table of term weights, where there is one."""
+    if modules := pipeline(checkpoint.root, "query"):
+        return checkpoint.root / modules[0].path if modules[0].kind in TABLES else None
+    found = (path for kind in TABLES for path in checkpoint.root.glob(f"query_*{kind}"))
+    return min(found, default=None)
+
+
 def static_weights(checkpoint: Checkpoint) -> Path | None:
     """The file of the query side's static term weights, where there is one.
 
-    It is the module's safetensors, or the JSON file that its configuration names.
+    It is the JSON file that the module's configuration names, or the module's safetensors.
     """
-    modules = [
-        *checkpoint.root.glob("query_*SparseStaticEmbedding"),
-        *checkpoint.root.glob("query_*IDF"),
-    ]
-    for module in sorted(modules):
-        if (path := module / "model.safetensors").is_file():
-            return path
-        settings = checkpoint.json(f"{module.name}/config.json") or {}
-        named = settings.get("path")
-        if isinstance(named, str) and (path := checkpoint.root / Path(named).name).is_file():
-            return path
-    return None
+    module = static_module(checkpoint)
+    if module is None:
+        return None
+    settings = module / "config.json"
+    named = read_json_object(settings).get("path") if settings.is_file() else None
+    if isinstance(named, str) and (path := checkpoint.root / Path(named).name).is_file():
+        return path
+    path = module / "model.safetensors"
+    return path if path.is_file() else None
+
+
+def declared_prompt(checkpoint: Checkpoint, side: Side) -> str:
+    """What sentence-transformers puts before each text of a side; empty for nothing.
+
+    Of queries it is the prompt ``query``, of documents the prompt ``document``. Other names, such
+    as ``passage``, and the default prompt are what a user of that library asks for by name: its
+    ``encode_query`` and ``encode_document`` pass over them.
+
+    Raises:
+        InputError: it is no text.
+    """
+    if not pipeline(checkpoint.root, side):
+        return ""
+    prompts = (checkpoint.json(MODEL_SETTINGS) or {}).get("prompts") or {}
+    prompt = prompts.get(side) if isinstance(prompts, dict) else prompts
+    if not isinstance(prompt, str | None):
+        raise InputError(
+            f"{MODEL_SETTINGS} of {checkpoint.name!r} gives the {side} prompt as {prompt!r}; "
+            "allowed is a text"
+        )
+    return prompt or ""
 
 
 def declared_logs(checkpoint: Checkpoint, side: Side) -> int:
-    """Logarithms that a SpladePooling module declares, else 1."""
-    return 2 if _pooling(checkpoint, side).get("activation_function") == "log1p_relu" else 1
+    """Logarithms that a SpladePooling module declares, else 1.
+
+    Raises:
+        InputError: it declares another activation.
+    """
+    activation = _pooling(checkpoint, side).get("activation_function", "relu")
+    if activation not in ("relu", "log1p_relu"):
+        raise InputError(
+            f"the checkpoint {checkpoint.name!r} asks for the activation {activation!r}; known are "
+            "relu and log1p_relu; name one with logs=1 or logs=2"
+        )
+    return 2 if activation == "log1p_relu" else 1
 
 
 def declared_pool(checkpoint: Checkpoint, side: Side) -> str:
@@ -69,16 +158,6 @@ def declared_pool(checkpoint: Checkpoint, side: Side) -> str:
     return str(pool)
 
 
-def declared_length(checkpoint: Checkpoint) -> int:
-    """Tokens of a text that the checkpoint's ``max_seq_length`` lets count, else 256.
-
-    Raises:
-        InputError: it is no length.
-    """
-    length = _number(checkpoint, "sentence_bert_config.json", "max_seq_length", least=3)
-    return LENGTH if length is None else length
-
-
 def declared_top_k(checkpoint: Checkpoint) -> int:
     """Terms of a vector that the checkpoint's ``max_active_dims`` lets stay, else 0 for all.
 
@@ -87,7 +166,7 @@ def declared_top_k(checkpoint: Checkpoint) -> int:
     Raises:
         InputError: it is no number of terms.
     """
-    return _number(checkpoint, "config_sentence_transformers.json", "max_active_dims", 1) or 0
+    return _number(checkpoint, MODEL_SETTINGS, "max_active_dims", 1) or 0
 
 
 class DeclaredLiteral(NamedTuple):
@@ -103,7 +182,7 @@ def declared_literal(checkpoint: Checkpoint) -> DeclaredLiteral:
     Raises:
         InputError: they are no numbers that are allowed.
     """
-    found = (checkpoint.json("config_sentence_transformers.json") or {}).get("lsr", {})
+    found = (checkpoint.json(MODEL_SETTINGS) or {}).get("lsr", {})
     values = [found.get(key, 0) if isinstance(found, dict) else None for key in LITERAL]
     numbers = [
         float(value)
@@ -112,7 +191,7 @@ def declared_literal(checkpoint: Checkpoint) -> DeclaredLiteral:
     ]
     if len(numbers) < len(LITERAL):
         raise InputError(
-            f"the config_sentence_transformers.json of {checkpoint.name!r} has lsr={found!r}; "
+            f"the {MODEL_SETTINGS} of {checkpoint.name!r} has lsr={found!r}; "
             f"allowed are numbers from 0 for {' and '.join(LITERAL)}"
         )
     weight, length = numbers
@@ -122,20 +201,21 @@ def declared_literal(checkpoint: Checkpoint) -> DeclaredLiteral:
 def _number(checkpoint: Checkpoint, file: str, key: str, least: int) -> int | None:
     """A whole number that the checkpoint may give; null and a missing one are None."""
     value = (checkpoint.json(file) or {}).get(key)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 1_000_000:
-        raise InputError(
-            f"{file} of the checkpoint {checkpoint.name!r} gives {key} as {value!r}; allowed is "
-            f"{least} to 1000000"
-        )
-    return value
+    return (
+        None if value is None else whole_number(value, f"{file} of {checkpoint.name!r}", key, least)
+    )
 
 
 def _pooling(checkpoint: Checkpoint, side: Side) -> Mapping[str, Any]:
     """The side's SpladePooling settings; those of the other side stand for it."""
+    for asked in (side, OTHER[side]):
+        for module in pipeline(checkpoint.root, asked):
+            if module.kind == SPLADE:
+                path = checkpoint.root / module.path / "config.json"
+                return read_json_object(path) if path.is_file() else {}
+    if (checkpoint.root / MODULES).is_file():
+        return {}
     own = sorted(checkpoint.root.glob(f"{side}_*SpladePooling/config.json"))
     for path in own or sorted(checkpoint.root.glob("*SpladePooling/config.json")):
-        settings: Mapping[str, Any] = checkpoint.json(f"{path.parent.name}/config.json")
-        return settings
+        return read_json_object(path)
     return {}

@@ -85,7 +85,7 @@ def load_wrapped_model(checkpoint: Checkpoint, auto_class: str) -> Any:
 
 
 def read_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Name and torch tensor of everything in the checkpoint's safetensors files.
+    """Name and torch tensor of everything in the checkpoint's weights.
 
     Raises:
         InputError: a file is damaged.
@@ -94,7 +94,7 @@ def read_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     tensors: dict[str, Any] = {}
-    for path in sorted(checkpoint.folder.glob("*.safetensors")):
+    for path in checkpoint.weights:
         try:
             tensors |= load_file(path)
         except Exception as error:  # what safetensors raises has no common base

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.backbones.batch_threads import map_batches
 from lsr.backbones.batching import Batcher, TokenBatch
-from lsr.backbones.checkpoint import Checkpoint, read_json
-from lsr.backbones.declared import Side
+from lsr.backbones.batching_rule import Batching, find_batching, run_batch
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.declared import MODEL_SETTINGS, Side, check_similarity, declared_prompt
+from lsr.backbones.pipeline import pipeline
+from lsr.backbones.pooling import declared_pooling, pool
+from lsr.backbones.transformer_settings import (
+    check_transformer,
+    declared_length,
+    positions,
+    whole_number,
+)
+from lsr.backbones.vector_layers import KINDS, Normalize, Truncate, VectorLayer, vector_layers
 from lsr.errors import InputError
 from lsr.settings import check_choice, check_length
 
@@ -22,15 +31,8 @@ if TYPE_CHECKING:
     import torch
 
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 65_536}
-DEFAULT_LENGTH = 256
-POOLINGS = ("mean", "cls")
-
-
-class Module(NamedTuple):
-    """A module of a sentence-transformers folder: the name of its class, and its folder."""
-
-    kind: str
-    path: str
+# Kinds of models of which the encoder alone reads the text.
+TEXT_ENCODERS = ("t5", "mt5", "umt5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,22 @@ class PooledTransformer:
     """The last hidden states of a transformer, pooled to one vector a text."""
 
     checkpoint: Checkpoint
-    # Tokens of a text that count.
+    # Tokens of a text that count, the prompt and special tokens included.
     max_length: int
-    # "mean", over all tokens of the text, or "cls", its first token.
+    # One or more of ``POOLINGS``, joined by a plus.
     pooling: str = "mean"
-    # Scale each vector to length 1.
+    # Scale each vector to length 1, at last.
     normalise: bool = True
     # That of ``DenseConfig``.
     dtype: str = "float32"
+    # Stands before each text that is not blank.
+    prompt: str = ""
+    # Whether the tokens of the prompt are pooled.
+    include_prompt: bool = True
+    # Behind pooling, in their order.
+    layers: tuple[VectorLayer, ...] = ()
+    # Another side of the same folder, whose transformer is this one's too.
+    sharing: PooledTransformer | None = None
 
     @classmethod
     def of_side(
@@ -74,33 +84,40 @@ class PooledTransformer:
 
         Raises:
             InputError: a module is not supported, or a settings file is malformed.
+            NotFoundError: the weights of a layer are missing.
         """
-        modules = _modules(checkpoint, side)
+        modules = pipeline(checkpoint.root, side)
         kinds = [module.kind for module in modules]
-        if modules and kinds not in (
-            ["Transformer", "Pooling"],
-            ["Transformer", "Pooling", "Normalize"],
-        ):
+        if modules and (kinds[:2] != ["Transformer", "Pooling"] or not {*kinds[2:]} <= {*KINDS}):
             raise InputError(
                 f"the modules of {checkpoint.name!r} are {', '.join(kinds)}; a dense encoder is "
-                "Transformer, Pooling and, if its vectors have length 1, Normalize"
+                f"Transformer and Pooling, and behind them any of {', '.join(KINDS)}"
             )
         body = checkpoint
         if modules:
             body = Checkpoint(checkpoint.name, checkpoint.root / modules[0].path, checkpoint.root)
-        declared = checkpoint.json("config_sentence_transformers.json") or {}
-        normalise = not modules or "Normalize" in kinds
-        normalise |= declared.get("similarity_fn_name") == "cosine"
-        settings = body.json("sentence_bert_config.json") or {}
-        config = body.json("config.json") or {}
+        check_similarity(checkpoint, ("dot", "cosine"), "a dense encoder")
+        check_transformer(body, "feature-extraction", "last_hidden_state")
+        declared = checkpoint.json(MODEL_SETTINGS) or {}
+        layers = list(vector_layers(checkpoint, modules[2:]))
+        if (cut := declared.get("truncate_dim")) is not None and modules:
+            where = f"{MODEL_SETTINGS} of {checkpoint.name!r}"
+            layers.append(Truncate(whole_number(cut, where, "truncate_dim", 1)))
+        normalise = not modules or declared.get("similarity_fn_name") == "cosine"
+        if layers and isinstance(layers[-1], Normalize):
+            layers, normalise = layers[:-1], True
         asked = wanted or DenseConfig()
-        length = asked.max_length or settings.get("max_seq_length") or DEFAULT_LENGTH
+        length = asked.max_length or declared_length(body, side)
+        pooling = declared_pooling(checkpoint, modules[1].path if modules else "1_Pooling")
         return cls(
             body,
-            min(length, config.get("max_position_embeddings") or length),
-            _pooling(checkpoint, modules[1].path if modules else "1_Pooling"),
+            min(length, positions(body) or length),
+            pooling.modes,
             normalise,
             asked.dtype,
+            declared_prompt(checkpoint, side),
+            pooling.include_prompt,
+            tuple(layers),
         )
 
     @cached_property
@@ -116,7 +133,11 @@ class PooledTransformer:
             raise InputError(
                 f"the config.json of {self.checkpoint.name!r} has no hidden_size; add it"
             )
-        return int(width)
+        dimension = int(width) * len(self.pooling.split("+"))
+        for layer in self.layers:
+            kept = dimension if layer.dimension is None else layer.dimension
+            dimension = min(dimension, kept) if isinstance(layer, Truncate) else kept
+        return dimension
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -132,6 +153,12 @@ class PooledTransformer:
             identity["normalise"] = False
         if self.dtype != "float32":
             identity["dtype"] = self.dtype
+        if self.prompt:
+            identity["prompt"] = self.prompt
+            if not self.include_prompt:
+                identity["include_prompt"] = False
+        if self.layers:
+            identity["layers"] = [layer.identity for layer in self.layers]
         return identity
 
     @property
@@ -156,23 +183,47 @@ class PooledTransformer:
 
     def embed(self, batch: TokenBatch) -> torch.Tensor:
         """float32 (b, dimension) of a batch, on the model's device, with its gradient."""
-        import torch
-
         ids, mask = batch.to(self.model.device)
-        states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-        if self.pooling == "cls":
-            vectors: torch.Tensor = states[:, 0]
-        else:
-            real = mask.unsqueeze(-1).to(states.dtype)
-            vectors = (states * real).sum(dim=1) / real.sum(dim=1)
-        return torch.nn.functional.normalize(vectors, dim=1) if self.normalise else vectors
+        states = run_batch(self._run, ids, mask, self.batching).float()
+        vectors = pool(states, mask, self.pooling, self._left_out)
+        for layer in self.layers:
+            vectors = layer(vectors)
+        return Normalize()(vectors) if self.normalise else vectors
+
+    def _run(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        states: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return states
 
     @cached_property
     def model(self) -> Any:
         """The transformer without dropout, on the GPU where there is one."""
+        if self.sharing:
+            return self.sharing.model
         from lsr.backbones.model_weights import load_model
 
-        return load_model(self.checkpoint, "AutoModel", dtype=self.dtype)
+        kind = (self.checkpoint.json("config.json") or {}).get("model_type")
+        auto_class = "AutoModelForTextEncoding" if kind in TEXT_ENCODERS else "AutoModel"
+        return load_model(self.checkpoint, auto_class, dtype=self.dtype)
+
+    @cached_property
+    def batching(self) -> Batching:
+        """How texts may stand in one batch.
+
+        Raises:
+            InputError: the model can't be run on text.
+        """
+        if self.sharing:
+            return self.sharing.batching
+        return find_batching(self._run, self.checkpoint, self.model.device)
+
+    @cached_property
+    def _left_out(self) -> int:
+        """Tokens at the beginning of a text that are not pooled."""
+        if self.include_prompt or not self.prompt:
+            return 0
+        vocabulary = self.checkpoint.vocabulary
+        ids = vocabulary.tokenizer.encode(self.prompt).ids
+        return len(ids) - (bool(ids) and ids[-1] in vocabulary.special)
 
     @cached_property
     def batches(self) -> Batcher:
@@ -180,63 +231,7 @@ class PooledTransformer:
         from lsr.backbones.model_weights import longest_input
 
         length = longest_input(self.model, self.max_length)
-        return Batcher(self.checkpoint.vocabulary, length, TOKEN_BUDGET[self.model.device.type])
-
-
-def _modules(checkpoint: Checkpoint, side: Side) -> list[Module]:
-    """The modules that a side's texts go through, none where the folder declares none."""
-    path = checkpoint.root_path("modules.json")
-    if path is None:
-        return []
-    entries = read_json(path)
-    try:
-        modules = [Module(_kind(entry["type"]), _inside(entry["path"])) for entry in entries]
-        if not modules or modules[0].kind != "Router":
-            return modules
-        router = checkpoint.json(str(PurePosixPath(modules[0].path, "router_config.json"))) or {}
-        routed = [
-            Module(_kind(router["types"][name]), _inside(str(Path(modules[0].path, name))))
-            for name in router["structure"][side]
-        ]
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path} or the router_config.json beside it is no list of modules with type and path "
-            f"({error!r}); restore the checkpoint's own file"
-        ) from error
-    return [*routed, *modules[1:]]
-
-
-def _kind(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def _inside(path: str) -> str:
-    """The path of a module, which must not lead out of the checkpoint."""
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts:
-        raise ValueError(f"the path {path!r} leads out of the checkpoint")
-    return path
-
-
-def _pooling(checkpoint: Checkpoint, folder: str) -> str:
-    """The pooling that a Pooling module declares, mean where there is none.
-
-    Raises:
-        InputError: it is neither mean nor cls, or several are put side by side.
-    """
-    settings: Mapping[str, Any] = checkpoint.json(f"{folder}/config.json") or {
-        "pooling_mode": "mean"
-    }
-    wanted = [
-        key.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
-        for key, value in settings.items()
-        if key.startswith("pooling_mode_") and value is True
-    ]
-    declared: list[Any] = wanted or [settings.get("pooling_mode")]
-    if len(declared) != 1 or declared[0] not in POOLINGS:
-        raise InputError(
-            f"the checkpoint {checkpoint.name!r} pools by {', '.join(map(str, declared))}; "
-            f"allowed is one of {' and '.join(POOLINGS)}: give such a dense encoder, "
-            "for example all-MiniLM-L6-v2"
-        )
-    return str(declared[0])
+        budget = TOKEN_BUDGET[self.model.device.type]
+        # How batches are run is found out here, before there are threads.
+        _ = self.batching, self._left_out
+        return Batcher(self.checkpoint.vocabulary, length, budget, self.prompt)

@@ -160,6 +160,23 @@ class VocabularyProjection:
             yield start, logits
 
 
+class WholeLogits(VocabularyProjection):
+    """The same of a model whose head is more than one matrix and a bias.
+
+    The logits themselves, float (tokens, at least ``terms``), come in as the states.
+    """
+
+    def __init__(self, terms: int) -> None:
+        super().__init__(torch.empty(0), None, terms)
+
+    def _screening(self, states: torch.Tensor) -> None:
+        return None
+
+    def _tiles(self, states: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        for start in range(0, self.terms, VOCABULARY_TILE):
+            yield start, states[:, start : min(start + VOCABULARY_TILE, self.terms)]
+
+
 def _maximum_of_parts(logits: torch.Tensor, lengths: NDArray[np.int64]) -> torch.Tensor:
     """Largest of each document's rows; the faster on a CPU."""
     parts = torch.split(logits, lengths.tolist())

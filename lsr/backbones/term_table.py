@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.backbones.checkpoint import LARGEST_JSON, Checkpoint, read_json
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import static_weights
+from lsr.backbones.json_files import LARGEST_JSON, read_json
 from lsr.errors import InputError
 from lsr.vocabulary import Vocabulary
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.analysis.analyzer import ANALYZERS, analyzer
+from lsr.analysis.analyzer import ANALYZERS, analyzer, spelled_part_of
 from lsr.analysis.stop_words import stop_words
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.encoder import Occurrence, SparseEncoder, canonical_name, fingerprint
@@ -156,6 +156,10 @@ class Bm25Encoder(SparseEncoder):
             return super().occurrences(text)
         found = enumerate(self._analyzer.occurrences(text))
         return [Occurrence(term, start, end, place) for place, (term, start, end) in found]
+
+    def spelled_part(self, token: str) -> str:
+        """See ``SparseEncoder``."""
+        return spelled_part_of(token) if self.open else super().spelled_part(token)
 
     def _lengths(self, stored: SparseBatch) -> NDArray[np.float64]:
         return lengths_of(stored, ~self._is_weak(stored.indices))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Protocol
 
@@ -75,13 +75,16 @@ class TransformerEncoder(DenseEncoder):
     length 1, so that the inner product is the cosine; see ``PooledTransformer.of_side``.
 
     Raises:
-        InputError: the checkpoint asks for another pooling than mean or the first token, for
-            further modules, or its two sides differ in dimension.
+        InputError: the checkpoint asks for what is not supported, or its two sides differ in
+            dimension.
     """
 
     def __init__(self, checkpoint: Checkpoint, config: DenseConfig | None = None) -> None:
         self._documents = PooledTransformer.of_side(checkpoint, "document", config)
         queries = PooledTransformer.of_side(checkpoint, "query", config)
+        if queries.checkpoint.folder == self._documents.checkpoint.folder:
+            shared = self._documents.checkpoint
+            queries = replace(queries, checkpoint=shared, sharing=self._documents)
         self._queries = queries if _differ(queries, self._documents) else self._documents
         self.dimension = self._documents.dimension
         if queries.dimension != self.dimension:
@@ -161,11 +164,8 @@ class ConcatenatedEncoder(DenseEncoder):
 
 def _differ(queries: PooledTransformer, documents: PooledTransformer) -> bool:
     """Whether two towers of one checkpoint make different vectors of a text."""
-
-    def parts(tower: PooledTransformer) -> tuple[object, ...]:
-        return tower.checkpoint.folder, tower.max_length, tower.pooling, tower.normalise
-
-    return parts(queries) != parts(documents)
+    same_body = queries.checkpoint.folder == documents.checkpoint.folder
+    return not same_body or queries.identity != documents.identity
 
 
 def _parted(models: str) -> tuple[str, str, str]:

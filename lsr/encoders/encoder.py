@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -14,6 +15,9 @@ from lsr.settings import SWITCH, changed, spell
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
+
+# What tokenizers put around a piece to say where in a word it stands.
+POSITION = re.compile("^(##|\u2581|\u0120|\u010a)+|</w>$")
 
 
 class Occurrence(NamedTuple):
@@ -69,6 +73,10 @@ class SparseEncoder(Protocol):
     def statistics(self, stored: SparseBatch) -> CollectionStatistics:
         """Statistics of stored counts, if only of words; raises UsageError where none are."""
         raise UsageError(f"the encoder {self.name} stores weights, which have no statistics")
+
+    def spelled_part(self, token: str) -> str:
+        """What stands, in lower case, in every ASCII word that has the term; "" if nothing does."""
+        return POSITION.sub("", token).lower()
 
     def occurrences(self, text: str) -> list[Occurrence]:
         """Where in a text its terms come from; those of one word follow each other."""

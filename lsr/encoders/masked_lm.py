@@ -16,13 +16,15 @@ from lsr.backbones.bert import BertLanguageModel
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import (
     Side,
-    declared_length,
+    check_modules,
     declared_literal,
     declared_logs,
     declared_pool,
+    declared_prompt,
     declared_top_k,
 )
 from lsr.backbones.torch_runtime import has_gpu, inference_mode, transformers
+from lsr.backbones.transformer_settings import check_transformer, declared_length
 from lsr.encoders.component import Component, Lazy, SharedModels
 from lsr.encoders.literal_terms import LiteralTerms
 from lsr.encoders.term_counts import count_terms
@@ -46,7 +48,7 @@ class MaskedLmConfig:
     """How logits become term weights."""
 
     # Tokens of a text that count, prefix and special tokens included, 3 or more; 0: what the
-    # checkpoint's sentence-transformers settings say, else 256.
+    # checkpoint says, as sentence-transformers reads it, else 256.
     max_length: int = 0
     # Logarithms of the activation, 1 or 2; 0: what the checkpoint says, else 1.
     logs: int = 0
@@ -73,8 +75,9 @@ class MaskedLmConfig:
     own_terms: bool = False
     # "case-space" joins terms that differ by case or leading space, by the larger weight; "none".
     fold: str = "none"
-    # Stands before each text.
-    prefix: str = ""
+    # Stands before each text; "auto": the prompt that the checkpoint declares for the side, else
+    # nothing.
+    prefix: str = "auto"
     # The projection: "mlm", the model's own, or "embeddings", the input embeddings.
     head: str = "mlm"
     # "epic" weighs positions and documents as EPIC does; "none".
@@ -290,20 +293,24 @@ def pooled_logits(
     """The component of a checkpoint: in the native core where that has its kind, else in torch.
 
     Raises:
+        InputError: the checkpoint declares what is not supported.
         UsageError: the checkpoint needs code of its own, which is not trusted.
     """
     checkpoint.check_code(config.trust_remote_code)
+    check_modules(checkpoint, side)
+    check_transformer(checkpoint, "fill-mask", "logits")
     resolved = replace(
         config,
-        max_length=config.max_length or declared_length(checkpoint),
+        max_length=config.max_length or declared_length(checkpoint, side),
         logs=config.logs or declared_logs(checkpoint, side),
         top_k=declared_top_k(checkpoint) if config.top_k == -1 else config.top_k,
         pool=declared_pool(checkpoint, side) if config.pool == "auto" else config.pool,
+        prefix=declared_prompt(checkpoint, side) if config.prefix == "auto" else config.prefix,
         literal=declared_literal(checkpoint).weight if config.literal == -1 else config.literal,
         literal_length=config.literal_length or declared_literal(checkpoint).length,
     )
     settings = changed(resolved, "max_length", "logs", "trust_remote_code")
-    for name, usual in {"pool": "max", "top_k": 0, "literal": 0.0}.items():
+    for name, usual in {"pool": "max", "top_k": 0, "prefix": "", "literal": 0.0}.items():
         if settings.get(name) == usual:
             del settings[name]
     if "literal" not in settings:

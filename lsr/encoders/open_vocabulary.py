@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.analysis.analyzer import ANALYZERS, analyzer
+from lsr.analysis.analyzer import ANALYZERS, analyzer, spelled_part_of
 from lsr.encoders.bm25 import saturated
 from lsr.encoders.encoder import Occurrence, SparseEncoder, fingerprint
 from lsr.encoders.word_counts import count_words, known_words, lengths_of, numbers_of
@@ -133,6 +133,12 @@ class OpenVocabularyEncoder(SparseEncoder):
         ]
         return self.inner.occurrences(text) + words
 
+    def spelled_part(self, token: str) -> str:
+        """See ``SparseEncoder``."""
+        if token.startswith(MARK):
+            return spelled_part_of(token.removeprefix(MARK))
+        return self.inner.spelled_part(token)
+
     def _count(self, texts: Sequence[str]) -> SparseBatch:
         weak = self._analyzer.stop_words
         return count_words(
@@ -157,7 +163,7 @@ class OpenVocabularyEncoder(SparseEncoder):
         return parts - whole
 
     def _unknown(self, word: str, having: Mapping[str, int]) -> bool:
-        terms = [term for term in self._analyzer.terms(word)]
+        terms = self._analyzer.terms(word)
         known = any(MARK + term in having or term in self._analyzer.stop_words for term in terms)
         return bool(terms) and not known
 

@@ -83,7 +83,7 @@ def _halve(checkpoint: Checkpoint) -> None:
     """Rewrite a checkpoint's weights as float16; what is too large for it becomes infinite."""
     from safetensors.numpy import load_file, save
 
-    for path in checkpoint.folder.glob("*.safetensors"):
+    for path in checkpoint.weights:
         with np.errstate(over="ignore"):
             halves = {
                 name: array.astype(np.float16) if array.dtype.kind == "f" else array

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -12,22 +14,41 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from lsr.distribution import package_version
+from lsr.threads import available_cores
+from service.api.bodies import BodyBudget
 from service.api.errors import add_error_handlers
+from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.middleware import Frame
 from service.api.routes import documents, health, indexes, search
+from service.api.work import Work
 
 STATIC = Path(__file__).parent.parent / "static"
 LARGEST_BODY = 64 << 20
+# For builds of segments in the background, which lose nothing where they are cut.
+CLOSING_SECONDS = 2.0
+BODY_BYTES = 4 * LARGEST_BODY
+"""Bytes that the bodies of all requests together may hold."""
+DEADLINE_MS = 5000
+WRITERS = 4
+READERS_WAITING = 64
+WRITERS_WAITING = 16
 ROUTERS = (health.router, indexes.router, search.router, documents.router)
 
 
-def create_app(paths: Sequence[Path], largest_body: int = LARGEST_BODY) -> FastAPI:
+def create_app(
+    paths: Sequence[Path],
+    largest_body: int = LARGEST_BODY,
+    hosts: AllowedHosts | None = None,
+    deadline_ms: float = DEADLINE_MS,
+) -> FastAPI:
     """The application over collections.
 
     Args:
         paths: directories of collections, or folders of such directories.
         largest_body: bytes of the largest request body that is read.
+        hosts: the names that it answers to; None: loopback.
+        deadline_ms: milliseconds after which a request is answered with what there is.
 
     Raises:
         NotFoundError: a path does not exist.
@@ -40,7 +61,10 @@ def create_app(paths: Sequence[Path], largest_body: int = LARGEST_BODY) -> FastA
         app.state.ready = True
         yield
         app.state.ready = False
-        await run_in_threadpool(served.close)
+        app.state.readers.abandon()
+        # Apart from the threads of requests, which may all be at work; the process ends anyhow.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
 
     app = FastAPI(
         title="lsr",
@@ -53,13 +77,20 @@ def create_app(paths: Sequence[Path], largest_body: int = LARGEST_BODY) -> FastA
     app.state.indexes = served
     app.state.largest_body = largest_body
     add_error_handlers(app)
-    app.add_middleware(Frame, largest_body=largest_body)
+    app.state.readers = Work(max(4, available_cores()), READERS_WAITING, deadline_ms)
+    app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
+    app.add_middleware(
+        Frame,
+        hosts=hosts or AllowedHosts(),
+        largest_body=largest_body,
+        budget=BodyBudget(max(BODY_BYTES, largest_body)),
+    )
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/", include_in_schema=False)
-    def page() -> FileResponse:
+    async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html")
 
     return app

@@ -1,4 +1,4 @@
-"""What routes are given of the application: the indexes it serves, and its limits."""
+"""What routes are given of the application: the indexes it serves, its threads and limits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from service.api.indexes import Indexes
+from service.api.work import Work
 
 IndexName = Annotated[str, Path(description="Name of the index: its directory's name")]
 
@@ -21,5 +22,17 @@ async def _largest_body(request: Request) -> int:
     return int(request.app.state.largest_body)
 
 
+async def _readers(request: Request) -> Work:
+    readers: Work = request.app.state.readers
+    return readers
+
+
+async def _writers(request: Request) -> Work:
+    writers: Work = request.app.state.writers
+    return writers
+
+
 ServedIndexes = Annotated[Indexes, Depends(_indexes)]
 LargestBody = Annotated[int, Depends(_largest_body)]
+Readers = Annotated[Work, Depends(_readers)]
+Writers = Annotated[Work, Depends(_writers)]

@@ -1,15 +1,21 @@
-"""Errors over HTTP: one table from the error tree to status codes, one JSON shape."""
+"""Errors over HTTP: one table from the error tree to status codes, one JSON shape.
+
+Files, folders and processes of the server are no business of its clients: what an error says of
+them goes to the log, under the request's id.
+"""
 
 from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from lsr.errors import (
     CorruptionError,
@@ -19,8 +25,10 @@ from lsr.errors import (
     LsrError,
     MissingDependencyError,
     NotFoundError,
+    StorageFullError,
     UsageError,
 )
+from service.api.indexes import Indexes
 from service.api.schemas.responses import ErrorBody
 
 log = logging.getLogger(__name__)
@@ -32,27 +40,54 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     EncoderMismatchError: (409, "encoder_mismatch"),
     LockedError: (409, "locked"),
     CorruptionError: (500, "corrupt"),
+    StorageFullError: (507, "storage_full"),
     MissingDependencyError: (501, "missing_dependency"),
     LsrError: (500, "failed"),
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500)
+    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500, 503, 507)
 }
 """What a route on an index declares of its failures."""
-HTTP_TYPES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "not_ready"}
+HTTP_TYPES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "busy"}
+PUBLIC = {
+    LockedError: "another process is writing to the index {index!r}; try again in a second",
+    CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",
+    EncoderMismatchError: "the index {index!r} was filled by another encoder than the one that is "
+    "there now; {log}",
+    StorageFullError: "the server's disk is full; free space there and try again",
+    LsrError: "the index {index!r} can't do this now; {log}",
+}
+"""What clients are told of failures that aren't theirs, in place of the message for the log."""
+LOG = "the server's log has the reason under the request id"
+LONGEST_MESSAGE = 1000
+CLIENT_GONE = 499
+"""Written by nobody and read by nobody: what the connection's end makes of an answer."""
 
 
-def error_response(request: Request, status: int, kind: str, message: str) -> JSONResponse:
-    """``{"error": {"code", "type", "message", "request_id"}}``."""
+def error_response(
+    request: Request,
+    status: int,
+    kind: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    beside: Mapping[str, object] | None = None,
+) -> JSONResponse:
+    """``{"error": {"code", "type", "message", "request_id"}}``, with what stands beside it.
+
+    A long message is cut.
+    """
+    shown = message.encode("utf-8", "replace").decode()
+    if len(shown) > LONGEST_MESSAGE:
+        shown = f"{shown[:LONGEST_MESSAGE]} ..."
     body: ErrorBody = {
         "error": {
             "code": status,
             "type": kind,
-            "message": message,
+            "message": shown,
             "request_id": request_id(request),
         }
     }
-    return JSONResponse(body, status_code=status)
+    return JSONResponse({**body, **(beside or {})}, status_code=status, headers=headers)
 
 
 def request_id(request: Request) -> str:
@@ -67,13 +102,15 @@ def request_id(request: Request) -> str:
 def add_error_handlers(app: FastAPI) -> None:
     """Give every failure of the app the one shape."""
 
+    # Asynchronous, all of them: each would take a thread else.
     @app.exception_handler(LsrError)
-    def explained(request: Request, error: LsrError) -> JSONResponse:
+    async def explained(request: Request, error: LsrError) -> JSONResponse:
         kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
-        return error_response(request, *STATUS[kind], str(error))
+        headers = {"Retry-After": "1"} if kind is LockedError else None
+        return error_response(request, *STATUS[kind], _public(request, error), headers)
 
     @app.exception_handler(RequestValidationError)
-    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         reasons = [
             f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: {item['msg']}"
             for item in error.errors()[:3]
@@ -82,15 +119,33 @@ def add_error_handlers(app: FastAPI) -> None:
         return error_response(request, 422, "invalid_request", message)
 
     @app.exception_handler(HTTPException)
-    def http(request: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
         kind = HTTP_TYPES.get(error.status_code, "bad_request")
         message = str(error.detail)
         if message == "Not Found":
-            message = f"there is nothing at {request.url.path}; /docs lists what there is"
-        return error_response(request, error.status_code, kind, message)
+            message = f"there is nothing at {request.scope['path']}; /docs lists what there is"
+        return error_response(request, error.status_code, kind, message, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=CLIENT_GONE)
 
     @app.exception_handler(Exception)
-    def unexpected(request: Request, error: Exception) -> JSONResponse:
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("request %s failed", request_id(request), exc_info=error)
-        message = "the server failed on this request; its log has the reason under the request id"
+        message = f"the server failed on this request; {LOG}"
         return error_response(request, 500, "internal", message)
+
+
+def _public(request: Request, error: LsrError) -> str:
+    """What a client is told; where that is less than the whole message, the log has it."""
+    message = str(error)
+    if isinstance(error, UsageError | InputError | MissingDependencyError):
+        indexes: Indexes = request.app.state.indexes
+        public = indexes.without_paths(message)
+    else:
+        kind = next(kind for kind in type(error).__mro__ if kind in PUBLIC)
+        public = PUBLIC[kind].format(index=request.path_params.get("index", ""), log=LOG)
+    if public != message:
+        log.warning("request %s: %s", request_id(request), message)
+    return public

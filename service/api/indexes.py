@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection, is_collection
 from index.search.pipeline import search
@@ -13,13 +14,26 @@ from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import LsrError, NotFoundError, UsageError
-from service.api.schemas.responses import IndexAnswer
+from service.api.schemas.responses import BrokenIndex, IndexAnswer
 
 log = logging.getLogger(__name__)
+
+LONGEST_NAME = 255
+"""Bytes of a directory's name, at most."""
+
+
+class Problem(NamedTuple):
+    """What is wrong with an index, in a sentence, and whether it is searched all the same."""
+
+    sentence: str
+    searched: bool
 
 
 class Indexes:
     """Collections given one by one, and those in given folders, new ones noticed as they come.
+
+    One that can't be opened or read is told as such, and the others are served. ``stopping`` says
+    that the server is to stop: long writes then end early.
 
     Args:
         paths: directories of collections, or folders that hold such directories.
@@ -33,8 +47,11 @@ class Indexes:
         self._paths: dict[str, Path] = {}
         self._folders: list[Path] = []
         self._open: dict[str, tuple[int, Collection]] = {}
-        self._lock = threading.Lock()
-        for path in paths:
+        self._opening: dict[str, threading.Lock] = {}
+        self._unsearchable: dict[str, str] = {}
+        self._told: dict[str, str] = {}
+        self.stopping = False
+        for path in map(Path.absolute, paths):
             if is_collection(path):
                 name = path.resolve().name
                 if name in self._paths:
@@ -53,22 +70,18 @@ class Indexes:
 
     def names(self) -> list[str]:
         """Names of all collections, sorted."""
-        found = {
-            path.name
-            for folder in self._folders
-            for path in folder.iterdir()
-            if not path.name.startswith(".") and is_collection(path)
-        }
+        found = {path.name for folder in self._folders for path in _collections(folder)}
         return sorted(found | set(self._paths))
 
     def __getitem__(self, name: str) -> Collection:
-        with self._lock:
-            path = self._path(name)
-            if path is None or not is_collection(path):
-                self._close(name)
-                raise NotFoundError(
-                    f"there is no index {name!r}; there are: {', '.join(self.names()) or 'none'}"
-                )
+        path = self._path(name)
+        if path is None or not is_collection(path):
+            self._close(name)
+            raise NotFoundError(
+                f"there is no index {name!r}; there are: {', '.join(self.names()) or 'none'}"
+            )
+        # One that opens slowly keeps nobody from the others.
+        with self._opening.setdefault(name, threading.Lock()):
             # A directory that was deleted and indexed anew is another collection.
             identity = (path / STORE_FILE).stat().st_ino
             if name not in self._open or self._open[name][0] != identity:
@@ -76,21 +89,56 @@ class Indexes:
                 self._open[name] = identity, Collection.open(path)
             return self._open[name][1]
 
+    def without_paths(self, message: str) -> str:
+        """A message in which what is served, and its models, have names in place of paths."""
+        paths = {path: path.name for path in (*self._paths.values(), *self._folders)}
+        for _, collection in list(self._open.values()):
+            paths[collection.path] = collection.path.name
+            for field in collection.fields:
+                model = Path(field.encoder.split(",")[0].rpartition(":")[2])
+                if model.is_absolute():
+                    paths[model] = model.name
+        spelled = {
+            str(each): name for path, name in paths.items() for each in (path, path.resolve())
+        }
+        for path in sorted(spelled, key=len, reverse=True):
+            message = message.replace(path, spelled[path])
+        return message
+
     def warm_up(self) -> None:
         """Search every collection once, so that the first query finds its models loaded."""
         for name in self.names():
-            try:
-                collection = self[name]
-                imported = any(field.encoder == IMPORTED for field in collection.fields)
-                search(collection, SearchQuery("warm up", sparse=([], []) if imported else None))
-            except LsrError as error:
-                log.warning("the index %r can't be searched: %s", name, error)
+            self._warm_up(name)
 
     def close(self) -> None:
         """Close every collection; builds in the background are abandoned, which loses nothing."""
-        with self._lock:
-            for name in list(self._open):
-                self._close(name)
+        for name in list(self._open):
+            self._close(name)
+
+    def problems(self) -> dict[str, Problem]:
+        """What is wrong with each index that has a problem, by name.
+
+        Those that could not be searched when the server started are searched again.
+        """
+        found = {name: self._problem(name) for name in self.names()}
+        return {name: problem for name, problem in found.items() if problem is not None}
+
+    def any_searched(self, problems: Mapping[str, Problem]) -> bool:
+        """Whether any index is searched, of which some have these problems; none need be there."""
+        names = self.names()
+        return not names or any(name not in problems or problems[name].searched for name in names)
+
+    def describe_all(self) -> list[IndexAnswer | BrokenIndex]:
+        """All collections, by name; of one that can't be read, its name and what is wrong."""
+        found: list[IndexAnswer | BrokenIndex] = []
+        for name in self.names():
+            try:
+                found.append(self.describe(name))
+            # Whatever it is, the others are listed.
+            except Exception as error:
+                if self._is_there(name):
+                    found.append({"name": name, "problem": self._explained(name, error)})
+        return found
 
     def describe(self, name: str) -> IndexAnswer:
         """Name, number of documents and fields of one collection."""
@@ -110,15 +158,70 @@ class Indexes:
             ],
         }
 
+    def _warm_up(self, name: str) -> None:
+        self._unsearchable.pop(name, None)
+        try:
+            collection = self[name]
+            imported = any(field.encoder == IMPORTED for field in collection.fields)
+            search(collection, SearchQuery("warm up", sparse=([], []) if imported else None))
+        # Whatever it is, the others are served.
+        except Exception as error:
+            if self._is_there(name):
+                self._unsearchable[name] = self._explained(name, error)
+
+    def _problem(self, name: str) -> Problem | None:
+        if name in self._unsearchable:
+            self._warm_up(name)
+        if name in self._unsearchable:
+            return Problem(self._unsearchable[name], searched=False)
+        try:
+            collection = self[name]
+            collection.store.revision()
+        except Exception as error:
+            there = self._is_there(name)
+            return Problem(self._explained(name, error), searched=False) if there else None
+        if collection.write_failure is not None:
+            return Problem(self._explained(name, collection.write_failure), searched=True)
+        self._told.pop(name, None)
+        return None
+
+    def _explained(self, name: str, error: Exception) -> str:
+        """One sentence for clients, without the place of its files; a new one is logged."""
+        if self._told.get(name) != str(error):
+            self._told[name] = str(error)
+            known = isinstance(error, LsrError)
+            log.warning("the index %r: %s", name, error, exc_info=None if known else error)
+        if not isinstance(error, LsrError):
+            reason = error.strerror if isinstance(error, OSError) else error
+            return f"it can't be read ({reason}); look it over with: lsr check"
+        return self.without_paths(str(error))
+
+    def _is_there(self, name: str) -> bool:
+        path = self._path(name)
+        return path is not None and is_collection(path)
+
     def _close(self, name: str) -> None:
-        if name in self._open:
-            _, collection = self._open.pop(name)
-            collection.close()
+        opened = self._open.pop(name, None)
+        if opened is not None:
+            opened[1].close()
 
     def _path(self, name: str) -> Path | None:
         if name in self._paths:
             return self._paths[name]
         if name.startswith(".") or name == "" or "/" in name or "\\" in name or "\0" in name:
             return None
+        if len(name.encode()) > LONGEST_NAME:
+            return None
         candidates = (folder / name for folder in self._folders)
         return next((path for path in candidates if is_collection(path)), None)
+
+
+def _collections(folder: Path) -> Iterator[Path]:
+    """The collections of a folder whose names can be addresses."""
+    for path in folder.iterdir():
+        try:
+            path.name.encode()
+            if not path.name.startswith(".") and is_collection(path):
+                yield path
+        except (OSError, UnicodeEncodeError) as error:
+            log.warning("%r is passed over: %s", path.name, error)

@@ -1,33 +1,40 @@
-"""What holds for every request: its id, its largest size, its origin, and headers of safety."""
+"""What holds for every request: its id, host and origin, its bytes, and headers of safety."""
 
 from __future__ import annotations
-
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.bodies import BodyBudget, BodyMeter, too_large
 from service.api.errors import error_response, request_id
+from service.api.hosts import AllowedHosts, is_own_origin
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+LONGEST_LENGTH = 18
+"""Digits of a Content-Length that is believed to be a number."""
 
 
 class Frame:
-    """Refuses bodies of more than so many bytes and requests of other sites; adds the headers.
+    """Refuses what was sent to another host or by a page of another site, and counts the bytes of
+    bodies as they come, those of one request and of all together; adds the headers.
 
     It wraps the application's messages and nothing else, for a small part of the time that a
     middleware of requests and responses takes.
     """
 
-    def __init__(self, app: ASGIApp, largest_body: int) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: AllowedHosts, largest_body: int, budget: BodyBudget
+    ) -> None:
         self.app = app
+        self.hosts = hosts
         self.largest_body = largest_body
+        self.budget = budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, as ASGI has it."""
@@ -36,7 +43,7 @@ class Frame:
             return
         request = Request(scope)
         headers = {"X-Request-ID": request_id(request)}
-        if not request.url.path.startswith(("/docs", "/openapi.json")):
+        if not scope["path"].startswith(("/docs", "/openapi.json")):
             headers |= SECURITY_HEADERS
 
         async def send_framed(message: Message) -> None:
@@ -44,23 +51,36 @@ class Frame:
                 MutableHeaders(scope=message).update(headers)
             await send(message)
 
+        meter = BodyMeter(self.budget, self.largest_body)
+
+        async def receive_counted() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                meter.add(len(message.get("body", b"")))
+            return message
+
         answer = self._refusal(request) or self.app
-        await answer(scope, receive, send_framed)
+        try:
+            await answer(scope, receive_counted, send_framed)
+        finally:
+            meter.close()
 
     def _refusal(self, request: Request) -> Response | None:
-        length = request.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self.largest_body:
+        hosts = request.headers.getlist("host")
+        if len(hosts) != 1 or not self.hosts.allows(hosts[0]):
+            given = f"the host {hosts[0][:100]!r}" if len(hosts) == 1 else f"{len(hosts)} hosts"
             message = (
-                f"the body has {length} bytes; allowed are {self.largest_body}; send less at once"
+                f"the request names {given}, to which this server does not answer; ask for "
+                "localhost or for the address that it listens on, or start it with --allow-host "
+                "NAME for another name"
             )
-            return error_response(request, 413, "too_large", message)
-        if _from_another_site(request):
+            return error_response(request, 421, "wrong_host", message)
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal() and (len(length) > LONGEST_LENGTH or int(length) > self.largest_body):
+            error = too_large(self.largest_body)
+            return error_response(request, 413, "too_large", str(error.detail), error.headers)
+        origins = request.headers.getlist("origin")
+        if any(not is_own_origin(each, request.scope["scheme"], hosts[0]) for each in origins):
             message = "requests of pages from other sites are refused; call from this server's page"
             return error_response(request, 403, "forbidden", message)
         return None
-
-
-def _from_another_site(request: Request) -> bool:
-    """Whether a browser sent this for a page that is not of this server."""
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-import ipaddress
+import logging
+import os
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from lsr.descriptors import raise_descriptor_limit
 from lsr.errors import UsageError
 from lsr.threads import wait_passively
 from service.api.app import create_app
+from service.api.connections import ClientConnection, end_stalled
+from service.api.hosts import AllowedHosts, is_loopback
 from service.api.indexes import Indexes
+from service.api.listener import AT_A_TIME, Listener
+from service.api.repeated_records import RepeatedRecords
+
+# Connections of clients; never more than half of the descriptors that the process may have open,
+# for collections need some too.
+MOST_CONNECTIONS = 1024
+# Seconds that requests in flight may take once the server is to stop, and after which it ends
+# whatever still runs. A write is on disk or it is not, and no answer has said that it is.
+GRACE_SECONDS, LAST_SECONDS = 5, 9
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,18 +40,23 @@ class Server:
 
     app: FastAPI
     host: str
-    listener: socket.socket
+    listener: Listener
 
     @classmethod
-    def listening(cls, paths: Sequence[Path], host: str, port: int) -> Server:
+    def listening(
+        cls, paths: Sequence[Path], host: str, port: int, allowed_hosts: Sequence[str] = ()
+    ) -> Server:
         """A server over collections, at an address of its own; port 0 takes any free one.
+
+        It answers to the host, and to ``allowed_hosts``; see ``AllowedHosts``.
 
         Raises:
             NotFoundError: a path does not exist.
-            UsageError: the address is in use or not to be had.
+            UsageError: the address is in use or not to be had, or an allowed host is no name.
         """
         wait_passively()
-        return cls(create_app(paths), host, _listen(host, port))
+        hosts = AllowedHosts.of_server(host, allowed_hosts)
+        return cls(create_app(paths, hosts=hosts), host, _listen(host, port))
 
     @property
     def address(self) -> str:
@@ -45,12 +67,7 @@ class Server:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine reaches it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def indexes(self) -> Indexes:
@@ -59,17 +76,77 @@ class Server:
         return indexes
 
     def run(self) -> None:
-        """Serve until interrupted; SIGTERM finishes the requests in flight."""
-        config = uvicorn.Config(self.app, log_level="warning", timeout_graceful_shutdown=30)
-        uvicorn.Server(config).run(sockets=[self.listener])
+        """Serve until interrupted; SIGTERM finishes the requests in flight, within seconds."""
+        config = uvicorn.Config(
+            self.app,
+            http=ClientConnection,
+            ws="none",
+            loop="asyncio",
+            backlog=AT_A_TIME,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        with _few_repeated_records() as repeated:
+            running = _Running(config, self.indexes, repeated)
+            self.listener.connections = running.server_state.connections
+            self.listener.limit = min(MOST_CONNECTIONS, raise_descriptor_limit() // 2)
+            running.run(sockets=[self.listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+class _Running(uvicorn.Server):
+    """The server at work: looks after connections that stall, and stops in time."""
+
+    def __init__(self, config: uvicorn.Config, indexes: Indexes, repeated: RepeatedRecords) -> None:
+        super().__init__(config)
+        self._indexes, self._repeated = indexes, repeated
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if counter % 10 == 0:
+            end_stalled(self.server_state.connections)
+        return await super().on_tick(counter)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, because of a signal."""
+        if not self._indexes.stopping:
+            self._indexes.stopping = True
+            last = threading.Timer(LAST_SECONDS, _end, [sig])
+            last.daemon = True
+            last.start()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the requests in flight end, then the application."""
+        await super().shutdown(sockets)
+        for sentence in self._repeated.left_out():
+            log.warning("%s", sentence)
+
+
+def _end(sig: int) -> None:
+    log.error("ended with requests still at work, %d s after signal %d", LAST_SECONDS, sig)
+    os._exit(128 + sig)
+
+
+@contextmanager
+def _few_repeated_records() -> Iterator[RepeatedRecords]:
+    """Nothing is logged by the thousand inside."""
+    repeated, handlers = RepeatedRecords(), list(logging.root.handlers)
+    for handler in handlers:
+        handler.addFilter(repeated)
+    try:
+        yield repeated
+    finally:
+        for handler in handlers:
+            handler.removeFilter(repeated)
+
+
+def _listen(host: str, port: int) -> Listener:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         # asyncio turns Nagle's algorithm off only where the protocol is named; with it on, each
         # answer waits 40 ms for the client's acknowledgement.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener = Listener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         # Until it listens, another server may be bound to the same address.

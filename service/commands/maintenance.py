@@ -1,4 +1,4 @@
-"""The commands that keep a collection safe: snapshot, restore, check.
+"""The commands that keep a collection safe: snapshot, restore, check, migrate.
 
 Everything heavier than click is imported inside the command that needs it.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ import click
 from service.commands.options import json_option
 
 if TYPE_CHECKING:
+    from index.collection.repair import RepairReport
     from index.collection.snapshot import SnapshotReport
 
 
@@ -55,38 +58,55 @@ def restore_command(snapshot: Path, collection: Path, as_json: bool) -> None:
 
 @click.command("check")
 @click.argument("collection", type=click.Path(path_type=Path))
-@click.option("--repair", is_flag=True, help="Rebuild damaged segments from the store.")
+@click.option("--repair", is_flag=True, help="Mend what is damaged from what is sound.")
 @json_option
 def check_command(collection: Path, repair: bool, as_json: bool) -> None:
     """Verify COLLECTION: the store, every checksum, and that segments equal the store.
 
-    Each problem is one line, and the exit code is then 1. With --repair damaged segments are
-    rebuilt and checked again, and only what is still wrong counts.
+    Each problem is one line, and the exit code is then 1. With --repair, damaged segments are
+    rebuilt from the store, and damaged vectors of the store are taken from segments or encoded
+    again; all is checked again, and only what is still wrong counts. Commits that are missing at
+    the end are given up, and said.
     """
     from index.collection import check
     from index.collection.collection import Collection
+    from index.collection.repair import RepairReport, accept_commits
+    from index.collection.repair import repair as mend
+    from lsr.errors import CorruptionError
     from service.commands import terminal
 
     started = time.perf_counter()
-    opened = Collection.open(collection)
-    with terminal.step_progress("checking", as_json) as on_progress:
-        report = check.check(opened, on_progress)
-    found, repaired = report.problems, 0
-    if repair and report.damaged:
-        with terminal.step_progress("repairing", as_json) as on_progress:
-            repaired = check.repair(opened, report)
+    done = RepairReport()
+    found: list[str] = []
+    try:
+        if repair and (problem := accept_commits(collection, done)):
+            found.append(problem)
+        opened = Collection.open(collection)
+        with terminal.step_progress("checking", as_json) as on_progress:
             report = check.check(opened, on_progress)
+        found += report.problems
+        if repair and report.problems:
+            with terminal.step_progress("repairing", as_json) as on_progress:
+                mend(opened, report, done)
+                report = check.check(opened, on_progress)
+    except CorruptionError as error:
+        report = check.CheckReport(problems=[str(error)])
+        found += report.problems
     left = report.problems
     if as_json:
         counts = {name: getattr(report, name) for name in ("documents", "segments", "weights")}
         seconds = round(time.perf_counter() - started, 3)
         checked = {"collection": str(collection), **counts, "seconds": seconds}
-        terminal.print_json(checked | {"found": found, "repaired": repaired, "problems": left})
+        repairs = (
+            {"repaired": done.repaired, "repairs": asdict(done)} if repair else {"repaired": 0}
+        )
+        terminal.print_json(checked | {"found": found} | repairs | {"problems": left})
     else:
-        for line in found if repaired else left:
+        for line in found if repair else left:
             terminal.out.print(line, markup=False)
-        if repaired:
-            terminal.out.print(f"{_count(repaired, 'segment')} rebuilt")
+        for line in [*_repairs(done), *done.said]:
+            terminal.out.print(line, markup=False)
+        if done.repaired or done.said:
             for line in left:
                 terminal.out.print(f"still: {line}", markup=False)
         terminal.out.print(
@@ -95,6 +115,50 @@ def check_command(collection: Path, repair: bool, as_json: bool) -> None:
             f"store, digests, checksums, and {_count(report.weights, 'weight')} against the store"
         )
     sys.exit(1 if left else 0)
+
+
+@click.command("migrate")
+@click.argument("collection", type=click.Path(path_type=Path))
+@json_option
+def migrate_command(collection: Path, as_json: bool) -> None:
+    """Bring COLLECTION, written by the release before, to the format of this one.
+
+    Nothing is encoded again. The collection stays as it was until its copy is verified, and a run
+    that was interrupted goes on where it was.
+    """
+    from index.collection.migration import migrate
+    from index.collection.schema import VERSION
+    from service.commands import terminal
+
+    started = time.perf_counter()
+    with terminal.step_progress("migrating", as_json) as on_progress:
+        report = migrate(collection, on_progress)
+    seconds = time.perf_counter() - started
+    if as_json:
+        versions = {"from": report.version, "to": VERSION}
+        counts = {"documents": report.documents, "segments": report.segments}
+        terminal.print_json(
+            {"collection": str(collection), **versions, **counts, "seconds": round(seconds, 3)}
+        )
+        return
+    terminal.out.print(
+        f"the collection {collection} went from format {report.version} to {VERSION} with "
+        f"{_count(report.documents, 'document')} and {_count(report.segments, 'segment')}, in "
+        f"{seconds:.1f} s",
+        markup=False,
+    )
+
+
+def _repairs(done: RepairReport) -> Iterator[str]:
+    """What was mended, a line for each kind."""
+    for number, noun, what in (
+        (done.segments, "segment", "rebuilt"),
+        (done.recovered, "vector", "taken from segments"),
+        (done.encoded, "vector", "encoded again"),
+        (done.tables, "table", "rebuilt"),
+    ):
+        if number:
+            yield f"{_count(number, noun)} {what}"
 
 
 def _print_copy(

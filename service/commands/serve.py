@@ -14,17 +14,27 @@ from service.commands.options import host_option, port_option
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @host_option
 @port_option
-def serve_command(paths: Sequence[Path], host: str, port: int) -> None:
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="Answer requests to this name too, as a proxy's; again for more.  [default: loopback and "
+    "the address listened on; where that isn't loopback, the machine's name and any address]",
+)
+def serve_command(
+    paths: Sequence[Path], host: str, port: int, allowed_hosts: Sequence[str]
+) -> None:
     """Serve REST API and search page over PATHS: collections, or folders of collections."""
-    serve(paths, host, port)
+    serve(paths, host, port, allowed_hosts)
 
 
-def serve(paths: Sequence[Path], host: str, port: int) -> None:
+def serve(paths: Sequence[Path], host: str, port: int, allowed_hosts: Sequence[str] = ()) -> None:
     """Say where the server listens, and serve until interrupted."""
     from service.api.server import Server
     from service.commands import terminal
 
-    server = Server.listening(paths, host, port)
+    server = Server.listening(paths, host, port, allowed_hosts)
     terminal.out.print(f"\nsearch page {server.address}/ · API {server.address}/docs")
     if not server.is_loopback:
         terminal.err.print(

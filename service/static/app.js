@@ -22,7 +22,10 @@ async function start() {
   } catch (error) {
     return say(status, error.message, "error");
   }
+  const broken = indexes.find(({ problem }) => problem);
+  indexes = indexes.filter(({ problem }) => !problem);
   box.disabled = !indexes.length;
+  if (broken && !indexes.length) return say(status, `${broken.name}: ${broken.problem}`, "error");
   if (!indexes.length) return introduce();
   indexChoice.replaceChildren(...indexes.map(({ name }) => element("option", {}, name)));
   form.addEventListener("submit", submit);

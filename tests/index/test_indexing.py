@@ -3,9 +3,10 @@ import multiprocessing
 import numpy as np
 import pytest
 
+from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
-from index.indexing import index_documents, upsert_documents
+from index.indexing import Update, encode, index_documents, upsert_documents, write_update
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
 from lsr.encoders.masked_lm import PooledLogits
@@ -69,6 +70,64 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_never_interrupted(splade, enc
     np.testing.assert_array_equal(found.indptr, expected.indptr)
     np.testing.assert_array_equal(found.indices, expected.indices)
     np.testing.assert_array_equal(found.values, expected.values)
+
+
+def test_others_write_between_the_chunks_of_a_run(splade):
+    collection = splade("shared")
+    other = Collection.open(collection.path)
+
+    def source():
+        for number, item in enumerate(items(TEXTS)):
+            if number % 8 == 4:
+                upsert_documents(other, [Document(f"other{number}", "cherry")])
+            if number == 20:
+                # Written by the run already, so this is the later write.
+                upsert_documents(other, [Document("d3", "plum")])
+                # Not yet written by the run, whose write is the later one.
+                upsert_documents(other, [Document("d40", "plum")])
+                other.delete(["d4"])
+            yield item
+
+    report = index_documents(collection, source(), chunk_size=8)
+    texts = {name: collection.get(name).text for name in collection.ids()}
+    assert {name: text for name, text in texts.items() if name in TEXTS} == {
+        name: "plum" if name == "d3" else text for name, text in TEXTS.items() if name != "d4"
+    }
+    assert sum(name.startswith("other") for name in texts) == 6
+    assert (report.created, report.updated) == (len(TEXTS) - 1, 1)
+    assert collection.maintenance.flushed()
+    assert check(collection).problems == []
+    # The same again brings all to what the source says.
+    again = index_documents(collection, items(TEXTS), chunk_size=8)
+    assert (again.created, again.updated, again.unchanged) == (1, 1, len(TEXTS) - 2)
+    assert {name: collection.get(name).text for name in TEXTS} == TEXTS
+
+
+def test_what_another_wrote_since_the_chunk_was_read_is_seen_when_it_is_written(splade):
+    collection = splade("raced")
+    upsert_documents(collection, [Document("kept", "apple"), Document("old", "apple")])
+    documents = [
+        Document("kept", "apple"), Document("old", "banana"), Document("same", "plum"),
+        Document("gone", "lemon"), Document("new", "fig"),
+    ]  # fmt: skip
+    update = Update.of(collection, documents)
+    vectors = encode(collection, update.changed)
+    other = Collection.open(collection.path)
+    upsert_documents(other, [Document("kept", "cherry"), Document("same", "plum")])
+    upsert_documents(other, [Document("gone", "cherry")])
+    other.delete(["old"])
+    numbers = collection.store.sequences(["same"])
+    outcomes = write_update(collection, update, vectors)
+    assert [(item.id, item.status) for item in outcomes] == [
+        ("kept", "unchanged"), ("old", "created"), ("same", "unchanged"), ("gone", "updated"),
+        ("new", "created"),
+    ]  # fmt: skip
+    texts = {name: collection.get(name).text for name in collection.ids()}
+    assert texts == {
+        "kept": "cherry", "old": "banana", "same": "plum", "gone": "lemon", "new": "fig",
+    }  # fmt: skip
+    assert collection.store.sequences(["same"]) == numbers
+    assert check(collection).problems == []
 
 
 def test_only_changed_documents_are_encoded_again(splade, encoded_texts):

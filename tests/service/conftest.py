@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# Of a client in the same process: a host that the server answers to.
+URL = "http://localhost"
 
 
 @pytest.fixture

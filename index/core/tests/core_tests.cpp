@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <map>
 #include <random>
 #include <stdexcept>
@@ -160,7 +161,7 @@ void check_corpus(std::mt19937& random, std::size_t documents, std::size_t vocab
             fail("the order depends on the number of threads");
         }
         const auto index = arrays.view();
-        lsr::validate(index);
+        lsr::validate(index, vocabulary, 2);
         for (int q = 0; q < queries; ++q) {
             const auto query = random_query(random, vocabulary, 30);
             const bool masked = random() % 2 == 0;
@@ -183,32 +184,57 @@ void flip(std::vector<T>& array, std::mt19937& random) {
     bytes[random() % (array.size() * sizeof(T))] ^= static_cast<unsigned char>(1U << random() % 8);
 }
 
-// Flipped bits: refused, or harmless to search.
+// An element of all ones, of zeros, of the largest number, or of another; or one more or less.
+template <typename T>
+void spoil(std::vector<T>& array, std::mt19937& random) {
+    if (random() % 3 == 0) {
+        array.resize(array.size() + (random() % 2 == 0 || array.empty() ? 1 : -1));
+    }
+    if (array.empty()) return;
+    auto& element = array[random() % array.size()];
+    auto* bytes = reinterpret_cast<unsigned char*>(&element);
+    switch (random() % 4) {
+        case 0: std::fill_n(bytes, sizeof(T), static_cast<unsigned char>(0xFF)); break;
+        case 1: std::fill_n(bytes, sizeof(T), static_cast<unsigned char>(0)); break;
+        case 2:
+            std::fill_n(bytes, sizeof(T), static_cast<unsigned char>(0xFF));
+            bytes[sizeof(T) - 1] = 0x7F;
+            break;
+        default: std::swap(element, array[random() % array.size()]);
+    }
+}
+
+// Damage of one array: refused, or harmless to search.
 void check_damage(std::mt19937& random) {
     const auto corpus = random_corpus(random, 300, 40, 12, false);
     const auto intact = lsr::build(corpus.view(), 40, {true, 1});
     lsr::Scratch scratch;
-    for (int round = 0; round < 4000; ++round) {
+    std::size_t refused = 0;
+    for (int round = 0; round < 8000; ++round) {
         auto damaged = intact;
+        const auto damage = [&](auto& array) {
+            round % 2 == 0 ? flip(array, random) : spoil(array, random);
+        };
         switch (random() % 14) {
-            case 0: flip(damaged.order, random); break;
-            case 1: flip(damaged.terms, random); break;
-            case 2: flip(damaged.steps, random); break;
-            case 3: flip(damaged.weight_starts, random); break;
-            case 4: flip(damaged.weights, random); break;
-            case 5: flip(damaged.rows, random); break;
-            case 6: flip(damaged.narrow_starts, random); break;
-            case 7: flip(damaged.narrow_blocks, random); break;
-            case 8: flip(damaged.narrow_lanes, random); break;
-            case 9: flip(damaged.narrow_impacts, random); break;
-            case 10: flip(damaged.block_max, random); break;
-            case 11: flip(damaged.groups, random); break;
-            case 12: flip(damaged.mask_starts, random); break;
-            default: flip(damaged.masks, random); break;
+            case 0: damage(damaged.order); break;
+            case 1: damage(damaged.terms); break;
+            case 2: damage(damaged.steps); break;
+            case 3: damage(damaged.weight_starts); break;
+            case 4: damage(damaged.weights); break;
+            case 5: damage(damaged.rows); break;
+            case 6: damage(damaged.narrow_starts); break;
+            case 7: damage(damaged.narrow_blocks); break;
+            case 8: damage(damaged.narrow_lanes); break;
+            case 9: damage(damaged.narrow_impacts); break;
+            case 10: damage(damaged.block_max); break;
+            case 11: damage(damaged.groups); break;
+            case 12: damage(damaged.mask_starts); break;
+            default: damage(damaged.masks); break;
         }
         try {
-            lsr::validate(damaged.view());
+            lsr::validate(damaged.view(), 40, 1);
         } catch (const std::invalid_argument&) {
+            ++refused;
             continue;
         }
         const auto query = random_query(random, 40, 30);
@@ -216,6 +242,21 @@ void check_damage(std::mt19937& random) {
             (void)lsr::search(damaged.view(), {query.terms, query.weights}, 5, 0, {}, {}, choice,
                               lsr::best_kernels(), scratch);
         }
+    }
+    if (refused < 4000) fail("hardly any damage was refused");
+}
+
+void check_finite() {
+    std::vector<float> values(37, -3e38F);
+    if (!lsr::all_finite(values)) fail("finite values are called infinite");
+    for (auto& value : values) {
+        for (const auto bad : {std::numeric_limits<float>::infinity(),
+                               -std::numeric_limits<float>::infinity(),
+                               std::numeric_limits<float>::quiet_NaN()}) {
+            value = bad;
+            if (lsr::all_finite(values)) fail("a value that is not finite is called finite");
+        }
+        value = 0;
     }
 }
 
@@ -351,6 +392,7 @@ int main() {
     check_corpus(random, 20000, 3, 3, true, 4);
     check_kernels(random);
     check_damage(random);
+    check_finite();
     check_checksums(random);
     std::puts("all searches equal exhaustive scoring");
     return 0;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lsr.backbones.pooled import POOLINGS
 from lsr.errors import UsageError
 from lsr.settings import check_choice, check_length, check_range
 from lsr.train.config_file import STRICT
@@ -60,7 +59,7 @@ class SparConfig:
         if not self.model:
             raise UsageError("model is empty; give the transformer to start from")
         check_choice("towers", self.towers, TOWERS)
-        check_choice("pooling", self.pooling, POOLINGS)
+        check_choice("pooling", self.pooling, ("mean", "cls"))
         check_length(self.max_length)
         least: dict[str, float] = {"positives": 1, "negatives": 0, "negatives_per_query": 0}
         least |= {"batch_size": 2, "steps": 1, "seed": 0, "checkpoint_every": 1}

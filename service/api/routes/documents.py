@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from starlette.convertors import Convertor, register_url_convertor
 
+from index.search.deadline import Deadline
 from lsr.errors import NotFoundError
-from service.api.bulk import bulk_upsert
-from service.api.dependencies import IndexName, LargestBody, ServedIndexes
-from service.api.errors import ERRORS
+from service.api.bodies import JsonRoute, read_body
+from service.api.bulk import FULL, bulk_upsert, nothing_written
+from service.api.dependencies import IndexName, LargestBody, Readers, ServedIndexes, Writers
+from service.api.errors import ERRORS, error_response
 from service.api.schemas.requests import DeleteBody
 from service.api.schemas.responses import (
     BulkAnswer,
     DeleteAnswer,
     DocumentAnswer,
+    StorageFullBody,
     payload_json,
 )
 
-router = APIRouter(prefix="/v1/indexes/{index}/documents", tags=["documents"])
+router = APIRouter(
+    prefix="/v1/indexes/{index}/documents", tags=["documents"], route_class=JsonRoute
+)
 BULK_BODY = {
     "required": True,
     "content": {
@@ -31,44 +36,87 @@ BULK_BODY = {
 }
 
 
+class _DocumentId(Convertor[str]):
+    """The rest of a path whatever it holds, line breaks included."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("document_id", _DocumentId())
+
+
 @router.post(
-    "", response_model=BulkAnswer, responses=ERRORS, openapi_extra={"requestBody": BULK_BODY}
+    "",
+    response_model=BulkAnswer,
+    responses=ERRORS | {507: {"model": StorageFullBody}},
+    openapi_extra={"requestBody": BULK_BODY},
 )
 async def upsert(
-    index: IndexName, request: Request, indexes: ServedIndexes, largest_body: LargestBody
+    index: IndexName,
+    request: Request,
+    indexes: ServedIndexes,
+    writers: Writers,
+    largest_body: LargestBody,
 ) -> JSONResponse:
     """Write documents, NDJSON or a JSON array; every item gets a status of its own."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > largest_body:
-            raise HTTPException(413, f"the body is larger than {largest_body} bytes; send less")
-    collection = await run_in_threadpool(indexes.__getitem__, index)
-    return JSONResponse(await run_in_threadpool(bulk_upsert, collection, bytes(body)))
+    body = await read_body(request, largest_body)
+
+    def written(_: Deadline) -> JSONResponse:
+        answer = bulk_upsert(indexes[index], body, lambda: indexes.stopping)
+        if nothing_written(answer):
+            message = f"nothing was written: {FULL.reason}"
+            return error_response(request, FULL.status, FULL.type, message, beside=answer)
+        return JSONResponse(answer)
+
+    return await writers.run(request, written)
 
 
 @router.post("/delete", responses=ERRORS)
-def delete(index: IndexName, body: DeleteBody, indexes: ServedIndexes) -> DeleteAnswer:
+async def delete(
+    index: IndexName, body: DeleteBody, request: Request, indexes: ServedIndexes, writers: Writers
+) -> DeleteAnswer:
     """Delete documents by id, or all that pass a filter; says which were there."""
-    collection, wanted = indexes[index], body.to_filter()
-    deleted = (
-        collection.delete(body.ids or ()) if wanted is None else collection.delete_matching(wanted)
-    )
-    return {"deleted": len(deleted), "ids": sorted(deleted)}
+
+    def deleted(deadline: Deadline) -> set[str]:
+        wanted = body.to_filter()
+        if wanted is None:
+            return indexes[index].delete(body.to_ids())
+        return indexes[index].delete_matching(wanted)
+
+    ids = await writers.run(request, deleted)
+    return {"deleted": len(ids), "ids": sorted(ids)}
 
 
-@router.get("/{id:path}", responses=ERRORS)
-def get(index: IndexName, id: str, indexes: ServedIndexes) -> DocumentAnswer:  # noqa: A002
+@router.get("/{id:document_id}", responses=ERRORS)
+async def get(
+    index: IndexName,
+    id: str,  # noqa: A002
+    request: Request,
+    indexes: ServedIndexes,
+    readers: Readers,
+) -> DocumentAnswer:
     """One document."""
-    document = indexes[index].get(id)
+    document = await readers.run(request, lambda _: indexes[index].get(id))
     if document is None:
         raise NotFoundError(f"the index {index!r} has no document {id!r}")
     return {"id": document.id, **payload_json(document)}
 
 
-@router.delete("/{id:path}", responses=ERRORS)
-def delete_one(index: IndexName, id: str, indexes: ServedIndexes) -> DeleteAnswer:  # noqa: A002
+@router.delete("/{id:document_id}", responses=ERRORS)
+async def delete_one(
+    index: IndexName,
+    id: str,  # noqa: A002
+    request: Request,
+    indexes: ServedIndexes,
+    writers: Writers,
+) -> DeleteAnswer:
     """Delete one document."""
-    if not indexes[index].delete([id]):
+    if not await writers.run(request, lambda _: indexes[index].delete([id])):
         raise NotFoundError(f"the index {index!r} has no document {id!r}")
     return {"deleted": 1, "ids": [id]}

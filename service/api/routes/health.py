@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request
+import asyncio
 
-from service.api.schemas.responses import ErrorBody, HealthAnswer
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
 
+from service.api.dependencies import ServedIndexes
+from service.api.errors import error_response
+from service.api.schemas.responses import ErrorBody, HealthAnswer, ReadyAnswer
+from service.api.work import BUSY
+
+# Asynchronous: these answer whatever the threads are busy with.
 router = APIRouter(tags=["health"])
 
 
 @router.get("/livez")
-def livez() -> HealthAnswer:
+async def livez() -> HealthAnswer:
     """The process is up."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"model": ErrorBody}})
-def readyz(request: Request) -> HealthAnswer:
-    """All indexes are open and their encoders loaded."""
+@router.get("/readyz", response_model=ReadyAnswer, responses={503: {"model": ErrorBody}})
+async def readyz(request: Request, indexes: ServedIndexes) -> ReadyAnswer | JSONResponse:
+    """The indexes are open and their encoders loaded; names those with a problem.
+
+    As long as one index can be searched, or there is none, the answer is 200.
+    """
     if not request.app.state.ready:
-        raise HTTPException(503, "the indexes are still being opened; try again soon")
-    return {"status": "ok"}
+        message = "the indexes are still being opened; try again soon"
+        return error_response(request, 503, "not_ready", message, BUSY)
+    # In threads apart from those of requests.
+    found = await asyncio.to_thread(indexes.problems)
+    if not found:
+        return {"status": "ok"}
+    sentences = [f"{name}: {problem.sentence}" for name, problem in found.items()]
+    if not indexes.any_searched(found):
+        message = f"no index can be searched: {'; '.join(sentences)}"
+        return error_response(request, 503, "not_ready", message, BUSY)
+    return {"status": "degraded", "problems": sentences}

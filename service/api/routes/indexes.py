@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
-from service.api.dependencies import IndexName, ServedIndexes
+from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.schemas.responses import IndexAnswer, IndexesAnswer
 
@@ -12,12 +12,14 @@ router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 
 
 @router.get("")
-def list_indexes(indexes: ServedIndexes) -> IndexesAnswer:
-    """All indexes with their fields and numbers of documents."""
-    return {"indexes": [indexes.describe(name) for name in indexes.names()]}
+async def list_indexes(request: Request, indexes: ServedIndexes, readers: Readers) -> IndexesAnswer:
+    """All indexes with their fields and numbers of documents, or what is wrong with them."""
+    return {"indexes": await readers.run(request, lambda _: indexes.describe_all())}
 
 
 @router.get("/{index}", responses=ERRORS)
-def get_index(index: IndexName, indexes: ServedIndexes) -> IndexAnswer:
+async def get_index(
+    index: IndexName, request: Request, indexes: ServedIndexes, readers: Readers
+) -> IndexAnswer:
     """One index."""
-    return indexes.describe(index)
+    return await readers.run(request, lambda _: indexes.describe(index))

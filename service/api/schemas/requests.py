@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 from index.filters.json_form import parse_filter_json
 from index.filters.tree import Filter
 from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import ReciprocalRankFusion
 from index.search.query import SearchQuery
+from lsr.corpus.documents import check_unicode
 
 LONGEST_VECTOR = 100_000
 FilterBody = Annotated[
@@ -25,26 +34,54 @@ FilterBody = Annotated[
 ]
 
 
+def _numbers(value: object) -> object:
+    """The same, unless it is an object with a member that is no number: one reason is enough."""
+    for name, member in value.items() if isinstance(value, dict) else ():
+        if isinstance(member, list | dict | None):
+            raise ValueError(f"the member {name!r} is no number")
+        if isinstance(member, str):
+            float(member)
+    return value
+
+
+Integers = Annotated[list[int], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
+Floats = Annotated[list[float], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
+Weights = Annotated[dict[str, float], BeforeValidator(_numbers), Field(max_length=LONGEST_VECTOR)]
+DocumentIds = Annotated[
+    list[StrictStr | StrictInt], Field(min_length=1, max_length=100_000, fail_fast=True)
+]
+
+
 class Body(BaseModel):
     """A request body; members that are not named here are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, value: object) -> object:
+        """Name one unknown member and no more: a body may hold very many."""
+        for name in value if isinstance(value, dict) else ():
+            if name not in cls.model_fields:
+                known = ", ".join(cls.model_fields)
+                raise ValueError(f"{str(name)[:100]!r} is not known here; allowed are {known}")
+        return value
+
 
 class SparseVectorBody(Body):
     """A sparse vector: term ids and their weights."""
 
-    indices: Annotated[list[int], Field(max_length=LONGEST_VECTOR)]
-    values: Annotated[list[float], Field(max_length=LONGEST_VECTOR)]
+    indices: Integers
+    values: Floats
 
 
 class QueryBody(Body):
     """What is asked: text, or vectors in its place."""
 
     text: str | None = None
-    tokens: Annotated[dict[str, float], Field(max_length=LONGEST_VECTOR)] | None = None
+    tokens: Weights | None = None
     sparse: SparseVectorBody | None = None
-    dense: Annotated[list[float], Field(max_length=LONGEST_VECTOR)] | None = None
+    dense: Floats | None = None
 
 
 class PrefetchBody(Body):
@@ -58,7 +95,7 @@ class RrfBody(Body):
     """Reciprocal rank fusion: score = sum of weight / (k + rank)."""
 
     k: float = 60
-    weights: dict[str, float] = Field(default_factory=dict)
+    weights: Weights = Field(default_factory=dict)
 
 
 class FusionBody(Body):
@@ -126,7 +163,7 @@ class SearchBody(Body):
 class DeleteBody(Body):
     """Documents to delete: by id, or all that pass a filter."""
 
-    ids: Annotated[list[str], Field(min_length=1, max_length=100_000)] | None = None
+    ids: DocumentIds | None = None
     filter: FilterBody | None = None
 
     @model_validator(mode="after")
@@ -134,6 +171,14 @@ class DeleteBody(Body):
         if (self.ids is None) == (self.filter is None):
             raise ValueError("give either ids or a filter")
         return self
+
+    def to_ids(self) -> list[str]:
+        """The ids, spelled as documents have them.
+
+        Raises:
+            InputError: one is not valid Unicode.
+        """
+        return [check_unicode(str(identifier), "id") for identifier in self.ids or ()]
 
     def to_filter(self) -> Filter | None:
         """The filter, where there is one."""

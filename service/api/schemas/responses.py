@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from index.search.highlight import Highlight
 from index.search.hits import Hit
 from index.search.pipeline import SearchResult
 from lsr.corpus.documents import Document
@@ -35,9 +36,18 @@ class ErrorBody(TypedDict):
 
 
 class HealthAnswer(TypedDict):
-    """The server is well."""
+    """The server is up."""
 
     status: Literal["ok"]
+
+
+class ReadyAnswer(TypedDict):
+    """The server answers; ``degraded`` where something is wrong with some indexes."""
+
+    status: Literal["ok", "degraded"]
+    problems: Annotated[
+        NotRequired[list[str]], Field(description="A sentence for each index that has a problem.")
+    ]
 
 
 class IndexField(TypedDict):
@@ -58,10 +68,17 @@ class IndexAnswer(TypedDict):
     fields: list[IndexField]
 
 
+class BrokenIndex(TypedDict):
+    """An index that can't be read."""
+
+    name: str
+    problem: Annotated[str, Field(description="What is wrong with it, in one sentence.")]
+
+
 class IndexesAnswer(TypedDict):
     """All indexes, by name."""
 
-    indexes: list[IndexAnswer]
+    indexes: list[IndexAnswer | BrokenIndex]
 
 
 class Payload(TypedDict):
@@ -111,12 +128,38 @@ class RejectedItem(TypedDict):
     error: ItemError
 
 
+FailureType = Literal["locked", "failed", "stopping", "storage_full"]
+
+
+class FailureDetail(TypedDict):
+    """Why a good item is not stored."""
+
+    type: FailureType
+    message: str
+
+
+class FailedItem(TypedDict):
+    """An item that the server could not store, though nothing is wrong with it.
+
+    409: another process is writing; 500: the write failed; 503: the server is stopping; 507: its
+    disk is full.
+    """
+
+    id: str
+    status: Literal[409, 500, 503, 507]
+    error: FailureDetail
+
+
 class BulkAnswer(TypedDict):
     """What became of each item, in the order of the request."""
 
     took_ms: Milliseconds
-    errors: Annotated[bool, Field(description="Whether some items are rejected.")]
-    items: list[WrittenItem | RejectedItem]
+    errors: Annotated[bool, Field(description="Whether some items are not stored.")]
+    items: list[WrittenItem | RejectedItem | FailedItem]
+
+
+class StorageFullBody(ErrorBody, BulkAnswer):
+    """The disk was full before any item was written: the usual error, and what became of each."""
 
 
 class HitHighlight(TypedDict):
@@ -126,6 +169,10 @@ class HitHighlight(TypedDict):
     snippet: str
     spans: Annotated[
         list[tuple[int, int]], Field(description="[start, end) of each word, ascending.")
+    ]
+    looked_at: Annotated[
+        NotRequired[int],
+        Field(description="Characters of the text that were looked at, where that is not all."),
     ]
 
 
@@ -166,6 +213,10 @@ class OptionalSearchMeta(TypedDict, total=False):
         dict[str, str], Field(description="Fingerprints of what encoded the query, where others.")
     ]
     plan: Annotated[dict[str, str], Field(description="With explain: how each field was searched.")]
+    timed_out: Annotated[
+        Literal[True],
+        Field(description="The time was up before all was done: marks and terms may be missing."),
+    ]
 
 
 class SearchMeta(OptionalSearchMeta):
@@ -200,6 +251,8 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
     other: OptionalSearchMeta = {}
     if result.query_encoder:
         other["query_encoder"] = result.query_encoder
+    if result.timed_out:
+        other["timed_out"] = True
     body: SearchAnswer = {
         "took_ms": round(result.took_ms, 3),
         "using": result.using,
@@ -227,10 +280,7 @@ def hit_json(hit: Hit, explain: bool) -> SearchHit:
     body: SearchHit = {"id": hit.id, "score": hit.score, "scores": hit.scores}
     if hit.document is not None:
         body["payload"] = payload_json(hit.document)
-        body["highlights"] = [
-            {"field": mark.field, "snippet": mark.snippet, "spans": mark.spans}
-            for mark in hit.highlights
-        ]
+        body["highlights"] = [highlight_json(mark) for mark in hit.highlights]
     if explain:
         body["terms"] = {
             name: [
@@ -244,6 +294,14 @@ def hit_json(hit: Hit, explain: bool) -> SearchHit:
             ]
             for name, terms in hit.terms.items()
         }
+    return body
+
+
+def highlight_json(mark: Highlight) -> HitHighlight:
+    """The marks in one field of a hit, as JSON."""
+    body: HitHighlight = {"field": mark.field, "snippet": mark.snippet, "spans": mark.spans}
+    if mark.looked_at is not None:
+        body["looked_at"] = mark.looked_at
     return body
 
 

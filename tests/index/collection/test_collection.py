@@ -150,7 +150,8 @@ def _hold_writer_lock(path, held, release):
         release.wait(30)
 
 
-def test_a_second_writing_process_is_refused_and_readers_are_not(bm25_collection):
+def test_a_second_writing_process_is_refused_and_readers_are_not(bm25_collection, monkeypatch):
+    monkeypatch.setattr("index.collection.collection.LONGEST_WAIT", 0.05)
     collection = bm25_collection({"a": "apple"})
     context = multiprocessing.get_context("spawn")
     held, release = context.Event(), context.Event()

@@ -69,7 +69,7 @@ def test_flush_and_snapshot_on_a_full_disk_fail_clearly_and_leave_nothing(small_
     versions = [(f"d{n}", 1) for n in range(1500)]
     upsert(collection, versions)
     fill(small_disk / "ballast", leave=8192)
-    with pytest.raises(StorageFullError, match="no segment can .* searched from memory"):
+    with pytest.raises(StorageFullError, match=r"no segment can .* from memory"):
         collection.maintenance.flush()
     assert list((collection.path / "segments").iterdir()) == []
     with pytest.raises(StorageFullError, match="can't be written"):

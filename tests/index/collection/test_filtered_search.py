@@ -165,7 +165,7 @@ def test_a_repeated_filter_asks_sqlite_nothing_and_a_write_only_what_is_new(bm25
     collection.maintenance.flush()
     asked = []
     collection.store.connection.set_trace_callback(
-        lambda sql: asked.append(sql) if "FROM metadata" in sql else None
+        lambda sql: asked.append(sql) if "group_concat" in sql else None
     )
     config = SearchConfig(filter=parse_filter_text("k = 1"))
     for _ in range(3):

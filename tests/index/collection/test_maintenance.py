@@ -9,6 +9,7 @@ from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.collection.maintenance import Build, MaintenanceConfig, next_build
+from index.collection.segment import open_segment
 from index.collection.segment_table import Current, SegmentEntry
 from index.indexing import index_documents
 from index.search.pipeline import search
@@ -114,10 +115,10 @@ def held_build(monkeypatch):
     begun, go = threading.Event(), threading.Event()
     write = maintenance.write_segment
 
-    def held(path, segment):
+    def held(*arguments):
         begun.set()
         assert go.wait(60)
-        write(path, segment)
+        return write(*arguments)
 
     monkeypatch.setattr(maintenance, "write_segment", held)
     yield begun, go
@@ -197,15 +198,15 @@ def test_a_view_outlives_the_files_it_was_opened_from(bm25_collection):
 def test_a_reader_that_finds_its_segment_replaced_looks_again(bm25_collection, monkeypatch, caplog):
     collection = bm25_collection({"a": "apple", "b": "apple plum"})
     reader = Collection.open(collection.path)
-    read, late = maintenance.read_segment, []
+    read, late = open_segment, []
 
-    def read_late(path):
+    def read_late(path, *arguments):
         if not late:
             late.append(path)
             collection.maintenance.flush()
-        return read(path)
+        return read(path, *arguments)
 
-    monkeypatch.setattr("index.collection.collection.read_segment", read_late)
+    monkeypatch.setattr("index.collection.collection.open_segment", read_late)
     assert {hit.id for hit in search(reader, SearchQuery("apple")).hits} == {"a", "b"}
     assert not late[0].exists()
     assert not caplog.text

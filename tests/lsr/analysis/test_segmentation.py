@@ -20,7 +20,9 @@ spaced = st.text(SPACED, max_size=40)
 @needs_lucene
 @given(spaced)
 def test_words_are_those_of_lucenes_tokenizer(text):
-    assert [word.lower().replace("ς", "σ") for word in words(text)] == lucene_terms("standard", text)
+    assert [word.lower().replace("ς", "σ") for word in words(text)] == lucene_terms(
+        "standard", text
+    )
 
 
 @needs_lucene
@@ -35,7 +37,7 @@ def test_places_are_those_of_the_text(text):
     assert [segment.text for segment in found] == words(text)
     for word, start, end in found:
         assert word == text[start:end].replace("\ufe0f", "")
-        assert 0 < len(word)
+        assert len(word) > 0
         assert end - start <= LONGEST_WORD or not text.isascii()
     assert [segment.start for segment in found] == sorted(segment.start for segment in found)
 

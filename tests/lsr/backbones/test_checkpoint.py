@@ -8,10 +8,12 @@ from importlib import resources
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from lsr.backbones import checkpoint
-from lsr.backbones.checkpoint import Checkpoint, read_json
+from lsr.backbones import json_files
+from lsr.backbones.bert import BertLanguageModel
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.json_files import read_json
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.errors import InputError, MissingDependencyError, NotFoundError
@@ -83,7 +85,7 @@ def test_a_missing_package_is_explained_where_it_is_needed(masked_lm, monkeypatc
 
 
 def test_huge_json_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "LARGEST_JSON", 10)
+    monkeypatch.setattr(json_files, "LARGEST_JSON", 10)
     (tmp_path / "small.json").write_text('"12345678"')
     (tmp_path / "large.json").write_text('"123456789"')
     assert read_json(tmp_path / "small.json") == "12345678"
@@ -130,9 +132,53 @@ def test_python_files_are_fetched_only_if_they_may_run(masked_lm, monkeypatch, c
     assert (name, "*.py" in patterns, "*.bin" in patterns) == ("owner/model", code, False)
 
 
-def test_weights_in_several_files_all_count(folder):
-    before = Checkpoint.resolve(str(folder)).digest
-    (folder / "more.safetensors").write_bytes(b"more")
-    after = Checkpoint.resolve(str(folder)).digest
-    (folder / "more.safetensors").write_bytes(b"other")
-    assert len({before, after, Checkpoint.resolve(str(folder)).digest}) == 3
+def vectors(folder):
+    return load_encoder(str(folder)).encode_documents(["a wing", "flow"]).to_scipy().toarray()
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_only_the_files_that_transformers_reads_count(folder, masked_lm, monkeypatch, native):
+    if not native:
+        monkeypatch.setattr(BertLanguageModel, "of", lambda checkpoint: None)
+    expected, digest = vectors(folder), Checkpoint.resolve(str(folder)).digest
+    weights = load_file(folder / "model.safetensors")
+    twice = {name: tensor * 2 for name, tensor in weights.items()}
+    others = ["model_ema", "a", "z", "model.fp16", "adapter_model", "model-00001-of-00001"]
+    for name in others:
+        save_file(twice, folder / f"{name}.safetensors", metadata={"format": "pt"})
+    assert Checkpoint.resolve(str(folder)).digest == digest
+    np.testing.assert_array_equal(vectors(folder), expected)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(NotFoundError, match=r"looked for model\.safetensors and model\.saf"):
+        load_encoder(str(folder))
+    names = sorted(weights)
+    halves = {"z.safetensors": names[:5], "shard-1.safetensors": names[5:]}
+    for file, part in halves.items():
+        tensors = {name: weights[name] for name in part}
+        save_file(tensors, folder / file, metadata={"format": "pt"})
+    files = {name: file for file, part in halves.items() for name in part}
+    index = {"metadata": {}, "weight_map": files}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    np.testing.assert_array_equal(vectors(folder), expected)
+    (folder / "z.safetensors").unlink()
+    with pytest.raises(InputError, match=r"names z\.safetensors, which is missing"):
+        load_encoder(str(folder))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [None, {}, ["a"], *({"a": file} for file in ("../x.safetensors", "/etc/passwd", 3, []))],
+)
+def test_an_index_that_leads_elsewhere_is_refused(folder, index):
+    (folder / "model.safetensors").unlink()
+    text = json.dumps({} if index is None else {"weight_map": index})
+    (folder / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(InputError, match="has no weight_map from tensors to files beside it"):
+        load_encoder(str(folder))
+
+
+def test_an_adapter_over_another_model_is_refused(folder):
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "elsewhere"}')
+    for load in (load_encoder, DenseEncoder.load):
+        with pytest.raises(InputError, match="holds a LoRA adapter"):
+            load(str(folder))

@@ -9,12 +9,12 @@ from safetensors.numpy import save_file
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import (
-    declared_length,
     declared_logs,
     declared_pool,
     declared_top_k,
     side_checkpoint,
 )
+from lsr.backbones.transformer_settings import declared_length
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.catalogue import load_encoder
 from lsr.errors import InputError, NotFoundError
@@ -163,10 +163,10 @@ def test_a_query_model_of_its_own_follows_the_folder_too(tmp_path):
 def test_a_declared_number_that_is_none_is_refused(tmp_path, value):
     (tmp_path / "config.json").write_text("{}")
     checkpoint = Checkpoint.resolve(str(tmp_path))
-    assert (declared_length(checkpoint), declared_top_k(checkpoint)) == (256, 0)
+    assert (declared_length(checkpoint, "document"), declared_top_k(checkpoint)) == (256, 0)
     declare(tmp_path, {"sentence_bert_config.json": {"max_seq_length": value}})
     with pytest.raises(InputError, match="gives max_seq_length as"):
-        declared_length(checkpoint)
+        declared_length(checkpoint, "document")
     declare(tmp_path, {"config_sentence_transformers.json": {"max_active_dims": value}})
     if value == 2 and value is not True:
         assert declared_top_k(checkpoint) == 2
@@ -174,4 +174,4 @@ def test_a_declared_number_that_is_none_is_refused(tmp_path, value):
         with pytest.raises(InputError, match="gives max_active_dims as"):
             declared_top_k(checkpoint)
     declare(tmp_path, {"sentence_bert_config.json": {"max_seq_length": None}})
-    assert declared_length(checkpoint) == 256
+    assert declared_length(checkpoint, "document") == 256

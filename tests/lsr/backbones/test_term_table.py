@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from lsr.backbones import checkpoint as checkpoints
+from lsr.backbones import json_files
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.term_table import read_term_table
 from lsr.encoders.catalogue import load_encoder
@@ -152,7 +152,7 @@ def test_huge_tables_are_not_read(folder, monkeypatch):
     (folder / "query_token_weights.txt").write_text("wing\t1\n")
     with pytest.raises(InputError, match="is larger than"):
         table(folder)
-    monkeypatch.setattr(checkpoints, "LARGEST_JSON", 5)
+    monkeypatch.setattr(json_files, "LARGEST_JSON", 5)
     (folder / "idf.json").write_text('{"wing": 1}')
     with pytest.raises(InputError, match="is larger than"):
         table(folder)

@@ -138,9 +138,7 @@ def test_stored_words_are_counts_of_the_analyzers_terms(many):
     tokens = [*encoder_with(ENGLISH).vocabulary.tokens, *stored.words]
     assert stored.vocabulary_size == len(tokens)
     for row, text in zip(stored, many, strict=True):
-        counted = {
-            tokens[term]: count for term, count in zip(row.indices, row.values, strict=True)
-        }
+        counted = {tokens[term]: count for term, count in zip(row.indices, row.values, strict=True)}
         assert counted == Counter(analyzer("english").terms(text))
         assert (np.diff(row.indices) > 0).all()
 

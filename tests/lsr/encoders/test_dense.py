@@ -19,9 +19,10 @@ from lsr.vocabulary import Vocabulary
 from tests.strategies import texts
 
 TEXTS = ["a wing", "", "boundary layer flow over a flat plate", "naïve 中文"]
-TRANSFORMER = {"path": "", "type": "sentence_transformers.models.Transformer"}
-POOLING = {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
-NORMALIZE = {"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}
+ST = "sentence_transformers.models."
+TRANSFORMER = {"path": "", "type": ST + "Transformer"}
+POOLING = {"path": "1_Pooling", "type": ST + "Pooling"}
+NORMALIZE = {"path": "2_Normalize", "type": ST + "Normalize"}
 
 
 def mean_pooled(folder, texts, max_length=64):
@@ -105,11 +106,10 @@ def test_pooling_is_what_the_folder_declares(tmp_path, dense_model, pooling, use
 @pytest.mark.parametrize(
     ("pooling", "complaint"),
     [
-        ({"pooling_mode_max_tokens": True}, "pools by max; allowed is one of mean and cls"),
-        ({"pooling_mode": "lasttoken"}, "pools by lasttoken"),
-        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "by mean, cls"),
-        ({"pooling_mode_mean_tokens": False}, "pools by None"),
-        ({"pooling_mode": ["mean"]}, "pools by "),
+        ({"pooling_mode": "attention"}, "pools by .'attention'.; allowed are cls, max, mean"),
+        ({"pooling_mode": ["mean", 3]}, "pools by .'mean', 3"),
+        ({"pooling_mode": []}, "pools by "),
+        ({"pooling_mode": "mean", "include_prompt": "no"}, "gives include_prompt as 'no'"),
     ],
 )
 def test_other_pooling_is_refused(tmp_path, dense_model, pooling, complaint):
@@ -219,16 +219,24 @@ def test_fingerprints_of_normalised_means_are_those_of_earlier_releases(tmp_path
 @pytest.mark.parametrize(
     ("modules", "complaint"),
     [
-        ([TRANSFORMER, POOLING, {"path": "2_Dense", "type": "a.Dense"}], "Pooling, Dense; a dense"),
-        ([POOLING, TRANSFORMER], "are Pooling, Transformer; a dense encoder is Transformer"),
-        ([{"path": "", "type": "a.MLMTransformer"}, POOLING], "are MLMTransformer, Pooling"),
-        ([{"path": "../other", "type": "a.Transformer"}, POOLING], "leads out of the checkpoint"),
-        ([{"path": "/etc", "type": "a.Transformer"}, POOLING], "leads out of the checkpoint"),
-        ([{"type": "a.Transformer"}], "is no list of modules with type and path"),
+        ([TRANSFORMER, POOLING, {"path": "2_LSTM", "type": ST + "LSTM"}], "Pooling, LSTM; a dense"),
+        ([{"path": "", "type": "own.Transformer"}, POOLING], "are own.Transformer, Pooling"),
+        ([TRANSFORMER, POOLING, {"path": "2", "type": ST + "Dense"}], "goes from None to None"),
+        (
+            [POOLING, TRANSFORMER],
+            "are Pooling, Transformer; a dense encoder is Transformer and Pooling",
+        ),
+        ([{"path": "", "type": ST + "MLMTransformer"}, POOLING], "are MLMTransformer, Pooling"),
+        (
+            [{"path": "../other", "type": ST + "Transformer"}, POOLING],
+            "leads out of the checkpoint",
+        ),
+        ([{"path": "/etc", "type": ST + "Transformer"}, POOLING], "leads out of the checkpoint"),
+        ([{"type": ST + "Transformer"}], "is no list of modules with type and path"),
         ([{"path": "", "type": 3}], "is no list of modules"),
         ({"path": ""}, "is no list of modules"),
         (3, "is no list of modules"),
-        ([{"path": "", "type": "a.Router"}], "is no list of modules"),
+        ([{"path": "", "type": ST + "Router"}], "is no list of modules"),
     ],
 )
 def test_modules_that_are_not_understood_are_refused(tmp_path, dense_model, modules, complaint):

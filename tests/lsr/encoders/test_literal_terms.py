@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsr.analysis.stop_words import STOP_WORDS
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.literal_terms import LiteralTerms
-from lsr.analysis.stop_words import STOP_WORDS
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.component import SharedModels
@@ -28,8 +28,13 @@ def model(tmp_path_factory):
     folder = published.with_idf(published.bert_mlm)(tmp_path_factory.mktemp("matrix") / "model")
     torch.manual_seed(11)
     head = {"tok_proj.weight": torch.randn(1, 16), "tok_proj.bias": torch.randn(1)}
-    save_file(head, folder / "head.safetensors")
+    with_tensors(folder, head)
     return folder
+
+
+def with_tensors(folder, tensors):
+    weights = folder / "model.safetensors"
+    save_file(load_file(weights) | tensors, weights, metadata={"format": "pt"})
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +165,7 @@ def test_a_head_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no layer from hidden states to one number.*tok_proj"):
         encoder.encode_documents(["wing"])
     two = shutil.copytree(folder, tmp_path / "two")
-    save_file({"classifier.weight": torch.zeros(2, 16)}, two / "head.safetensors")
+    with_tensors(two, {"classifier.weight": torch.zeros(2, 16)})
     with pytest.raises(InputError, match="no layer from hidden states to one number"):
         load_encoder(f"pair:{two},document=mlp,query=binary").encode_documents(["wing"])
 

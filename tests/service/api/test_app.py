@@ -18,6 +18,7 @@ from lsr.corpus.readers.corpus import Corpus
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.vectors.formats import open_vectors
 from service.api.app import create_app
+from tests.service.conftest import URL
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def collection(tmp_path, corpus):
 
 @pytest.fixture
 def client(collection):
-    with TestClient(create_app([collection.path])) as opened:
+    with TestClient(create_app([collection.path]), base_url=URL) as opened:
         yield opened
 
 
@@ -255,14 +256,15 @@ def test_ids_with_slashes_have_an_address(client):
 
 
 def test_too_large_a_body_is_refused(collection):
-    with TestClient(create_app([collection.path], largest_body=100)) as client:
+    with TestClient(create_app([collection.path], largest_body=100), base_url=URL) as client:
         path = "/v1/indexes/fruit/documents"
         assert "allowed are 100" in error(client.post(path, content=b"x" * 101), 413, "too_large")
         chunks = (b"x" * 60 for _ in range(3))
         error(client.post(path, content=chunks), 413, "too_large")
 
 
-def test_a_write_while_another_process_writes_is_refused(client, collection):
+def test_a_write_while_another_process_writes_is_refused(client, collection, monkeypatch):
+    monkeypatch.setattr("index.collection.collection.LONGEST_WAIT", 0.05)
     with Collection.open(collection.path).writing():
         response = client.post("/v1/indexes/fruit/documents", json=[{"id": "n", "text": "x"}])
         error(response, 409, "locked")
@@ -272,7 +274,7 @@ def test_pages_of_other_sites_can_not_write(client):
     path, body = "/v1/indexes/fruit/documents", [{"id": "n", "text": "x"}]
     other = client.post(path, json=body, headers={"Origin": "http://evil.example"})
     assert "other sites" in error(other, 403, "forbidden")
-    own = client.post(path, json=body, headers={"Origin": "http://testserver"})
+    own = client.post(path, json=body, headers={"Origin": URL})
     assert own.status_code == 200
 
 
@@ -292,7 +294,7 @@ def test_health_and_description(client):
 
 
 def test_not_ready_before_the_start(collection):
-    client = TestClient(create_app([collection.path]))
+    client = TestClient(create_app([collection.path]), base_url=URL)
     error(client.get("/readyz"), 503, "not_ready")
     assert client.get("/livez").status_code == 200
 
@@ -308,7 +310,7 @@ def test_the_page_allows_nothing_from_elsewhere(client):
 
 
 def test_a_folder_of_collections_is_served_and_new_ones_are_noticed(collection, tmp_path):
-    with TestClient(create_app([tmp_path / "all"])) as client:
+    with TestClient(create_app([tmp_path / "all"]), base_url=URL) as client:
         assert [i["name"] for i in client.get("/v1/indexes").json()["indexes"]] == ["fruit"]
         Collection.create(tmp_path / "all" / "late", encoder_fields("bm25"))
         body = {"query": {"text": "apple"}}
@@ -320,7 +322,7 @@ def test_every_dense_and_hybrid_search_is_the_pipelines(tmp_path, corpus, masked
         tmp_path / "both", encoder_fields(str(masked_lm), str(dense_model), bm25=True)
     )
     index_documents(made, Corpus(str(corpus)))
-    with TestClient(create_app([made.path])) as client:
+    with TestClient(create_app([made.path]), base_url=URL) as client:
         for using in ("sparse", "dense", "bm25", "hybrid"):
             body = {"query": {"text": "apple plum"}, "using": using}
             answer = client.post("/v1/indexes/both/search", json=body).json()
@@ -377,7 +379,7 @@ def test_an_index_of_imported_vectors_is_searched_by_tokens(tmp_path, caplog):
     path.write_text('{"id": "a", "contents": "Plum pie", "vector": {"plum": 2.5, "x y": 1}}\n')
     source = open_vectors(str(path))
     import_vectors(open_for_import(tmp_path / "fruit", source), source)
-    with TestClient(create_app([tmp_path / "fruit"])) as client:
+    with TestClient(create_app([tmp_path / "fruit"]), base_url=URL) as client:
         found = client.post("/v1/indexes/fruit/search", json={"query": {"tokens": {"plum": 2}}})
         assert [(hit["id"], hit["score"]) for hit in found.json()["hits"]] == [("a", 5.0)]
         refused = client.post("/v1/indexes/fruit/search", json={"query": {"text": "plum"}})

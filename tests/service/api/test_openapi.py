@@ -9,6 +9,7 @@ from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.corpus.readers.corpus import Corpus
 from service.api.app import create_app
+from tests.service.conftest import URL
 
 INDEX = "/v1/indexes/{index}"
 SEARCHES = [
@@ -17,6 +18,7 @@ SEARCHES = [
     {"query": {"text": "banana"}, "with_payload": False, "params": {"mode": "approximate"}},
     {"query": {"tokens": {"cherry": 1.5}}, "using": "sparse", "highlight": False},
     {"query": {"text": "zzzz"}, "using": "bm25"},
+    {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
 ]
 BULK = [{"id": "new", "text": "fig"}, {"id": "a", "text": "other"}, {"text": "no id"},
         {"id": "c", "text": "plum <b>lemon</b>"}, {"id": "new", "text": "twice"}]  # fmt: skip
@@ -47,7 +49,7 @@ def client(tmp_path_factory, masked_lm, dense_model):
     fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
     made = Collection.create(folder / "fruit", fields)
     index_documents(made, Corpus(str(folder / "corpus.jsonl")))
-    with TestClient(create_app([made.path])) as opened:
+    with TestClient(create_app([made.path]), base_url=URL) as opened:
         yield opened
 
 

@@ -2,6 +2,7 @@ import re
 import signal
 import subprocess
 import sys
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -42,6 +43,18 @@ def test_serves_on_loopback_and_stops_on_sigterm(server):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == -signal.SIGTERM
     assert "Traceback" not in process.stderr.read()
+
+
+def test_an_id_that_looks_escaped_has_an_address(server):
+    address, _ = server
+    transport = httpx.HTTPTransport(retries=8)
+    with httpx.Client(base_url=address, transport=transport, timeout=60) as client:
+        documents = "/v1/indexes/fruit/documents"
+        ids = ["a%2Fb", "%0A", "%25", "new\nline", "x/y"]
+        client.post(documents, json=[{"id": name, "text": "fig"} for name in ids])
+        for name in ids:
+            assert client.get(f"{documents}/{quote(name, safe='')}").json()["id"] == name
+            assert client.delete(f"{documents}/{quote(name, safe='')}").json()["ids"] == [name]
 
 
 def test_a_port_in_use_is_one_sentence(server, lsr_process):

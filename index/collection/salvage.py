@@ -1,0 +1,92 @@
+"""A damaged store copied row by row, without the rows that SQLite can't read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from index.collection.field import Field
+from index.collection.metadata import rebuild_metadata, rows_of
+from index.collection.rows import document_rows
+
+DOCUMENT = (
+    "sequence, CAST(id AS BLOB), CAST(title AS BLOB), CAST(text AS BLOB), "
+    "CAST(metadata AS BLOB), digest, id_checksum, checksum"
+)
+TEXT = "CAST(? AS TEXT)"
+
+
+def salvage(source: sqlite3.Connection, target: sqlite3.Connection, fields: list[Field]) -> None:
+    """Fill an empty store. Indexes, and the table of metadata, are made of the documents.
+
+    Raises:
+        sqlite3.DatabaseError: the settings, or which documents there are, can't be read.
+    """
+    target.execute("BEGIN")
+    target.execute("DELETE FROM settings")
+    for row in source.execute("SELECT name, value, checksum FROM settings"):
+        target.execute("INSERT INTO settings VALUES (?, ?, ?)", row)
+    numbers = _numbers(source, "documents", "sequence")
+    target.executemany(
+        f"INSERT INTO documents VALUES (?, {TEXT}, {TEXT}, {TEXT}, {TEXT}, ?, ?, ?)",  # noqa: S608
+        _readable(source, f"SELECT {DOCUMENT} FROM documents WHERE sequence = ?", numbers),  # noqa: S608
+    )
+    for field in fields:
+        target.executemany(
+            "INSERT INTO vectors VALUES (?, ?, ?, ?, ?)",
+            _readable(
+                source,
+                "SELECT field, sequence, terms, weights, checksum FROM vectors "
+                "WHERE sequence = ?1 AND field = ?2",
+                numbers,
+                field.name,
+            ),
+        )
+    for table, key, columns in (
+        ("tombstones", "number", 3),
+        ("segments", "generation", 7),
+        ("words", "number", 3),
+    ):
+        target.executemany(
+            f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})",  # noqa: S608
+            _readable(
+                source,
+                f"SELECT * FROM {table} WHERE {key} = ?",  # noqa: S608
+                _numbers(source, table, key),
+            ),
+        )
+    make_metadata(target, source)
+    target.execute("COMMIT")
+
+
+def make_metadata(target: sqlite3.Connection, source: sqlite3.Connection) -> None:
+    """Make the table of metadata anew, of the documents of ``target`` that are sound.
+
+    What ``source`` has of the others is kept, for a filter is to find them as before.
+    """
+    sound, kept = [], []
+    for row in document_rows(target, "TRUE", ()):
+        if row.has_sound_text():
+            sound.append((row.head.sequence, json.loads(row.metadata)))
+        else:
+            kept.append(row.head.sequence)
+    rebuild_metadata(target, sound, rows_of(source, kept))
+
+
+def _numbers(source: sqlite3.Connection, table: str, key: str) -> list[int]:
+    rows = source.execute(f"SELECT {key} FROM {table} NOT INDEXED ORDER BY {key}")  # noqa: S608
+    return [row[0] for row in rows]
+
+
+def _readable(
+    source: sqlite3.Connection, query: str, numbers: list[int], *more: object
+) -> Iterator[tuple[Any, ...]]:
+    for number in numbers:
+        try:
+            row = source.execute(query, (number, *more)).fetchone()
+        except sqlite3.DatabaseError:
+            continue
+        if row is not None:
+            yield row

@@ -1,0 +1,54 @@
+"""Until when a search may take, and whether anybody still waits for it."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+
+class AbandonedError(Exception):
+    """Nobody waits for the answer any more; no user ever sees this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment that one request is to end at, by ``time.perf_counter``; by default never.
+
+    Each stage of a search looks at it: when it has passed, what is left to do is left out and the
+    answer says so. When the request was abandoned, in whatever thread, the next look raises
+    AbandonedError.
+    """
+
+    end: float = math.inf
+    abandoned: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def after(cls, milliseconds: float) -> Self:
+        """So many milliseconds from now."""
+        return cls(time.perf_counter() + milliseconds / 1000)
+
+    def sooner(self, end: float) -> Self:
+        """The same, but at ``end`` where that is before."""
+        return replace(self, end=min(self.end, end))
+
+    def abandon(self) -> None:
+        """Have the work stop at its next look."""
+        self.abandoned.set()
+
+    def passed(self) -> bool:
+        """Whether the moment has come.
+
+        Raises:
+            AbandonedError: nobody waits any more.
+        """
+        if self.abandoned.is_set():
+            raise AbandonedError
+        return self.end != math.inf and time.perf_counter() >= self.end
+
+    @property
+    def left_ms(self) -> float:
+        """Milliseconds until then; 0 where it has passed, infinite where it never comes."""
+        return max(0.0, 1000 * (self.end - time.perf_counter()))

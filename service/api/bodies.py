@@ -1,0 +1,142 @@
+"""Bodies of requests: counted as they come, and parsed off the event loop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+
+from lsr.corpus.json_values import parse_json
+from lsr.errors import InputError
+from service.api.work import BUSY, Work
+
+LARGEST_JSON_BODY = 4 << 20
+MOST_JSON_VALUES = 300_000
+# What is smaller holds no number of values worth counting.
+SMALL = 1 << 16
+# A string, or what opens, closes or parts values; what matches is never tried again from within.
+TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+OPENING = (b"[", b"{")
+# After a refusal the connection is closed, for more of the body may be on its way.
+CLOSE = {"Connection": "close"}
+
+
+class BodyBudget:
+    """Bytes that the bodies of all requests may hold together; used in the event loop only."""
+
+    def __init__(self, total: int) -> None:
+        self.left = total
+
+
+class BodyMeter:
+    """Counts the bytes of one body against its own limit and against the budget of all."""
+
+    def __init__(self, budget: BodyBudget, largest: int) -> None:
+        self._budget = budget
+        self._largest = largest
+        self._bytes = 0
+
+    def add(self, count: int) -> None:
+        """Take note of more bytes.
+
+        Raises:
+            HTTPException: there are too many, of this request (413) or of all together (503).
+        """
+        if self._bytes + count > self._largest:
+            raise too_large(self._largest)
+        if count > self._budget.left:
+            message = "the server holds as many bytes of requests as it may; try again in a second"
+            raise HTTPException(503, message, {**BUSY, **CLOSE})
+        self._bytes += count
+        self._budget.left -= count
+
+    def close(self) -> None:
+        """Give the bytes back."""
+        self._budget.left += self._bytes
+        self._bytes = 0
+
+
+def too_large(largest: int) -> HTTPException:
+    """The refusal of a body with more bytes than are allowed."""
+    message = f"the body is too large; allowed are {largest} bytes here, send less at once"
+    return HTTPException(413, message, CLOSE)
+
+
+async def read_body(request: Request, largest: int) -> bytearray:
+    """The bytes of a body.
+
+    Raises:
+        HTTPException: there are more than ``largest``.
+    """
+    body = bytearray()
+    async for part in request.stream():
+        if len(body) + len(part) > largest:
+            raise too_large(largest)
+        body += part
+    return body
+
+
+def check_values(body: bytes | bytearray, most: int, what: str) -> None:
+    """Refuse JSON of very many values, which takes up to 40 times its bytes once it is parsed.
+
+    Raises:
+        InputError: it holds more than ``most`` arrays, objects and members of such.
+    """
+    if len(body) <= SMALL:
+        return
+    count = 0
+    for token in TOKEN.finditer(body):
+        count += token[0] == b"," or token[0] in OPENING
+        if count > most:
+            raise InputError(f"{what} holds more than {most} JSON values; send fewer at once")
+
+
+class JsonRoute(APIRoute):
+    """A route whose JSON body, if it takes one, has a limit of its own, and is parsed in a thread
+    of the readers where it is large.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request."""
+        answer = super().get_route_handler()
+        if self.body_field is None:
+            return answer
+
+        async def read_and_answer(request: Request) -> Response:
+            parsed = _JsonRequest(request.scope, request.receive)
+            parsed.raw = await read_body(request, LARGEST_JSON_BODY)
+            if len(parsed.raw) > SMALL:
+                work: Work = request.app.state.readers
+                parsed.value = await work.run(request, lambda _: _parse(parsed.raw))
+            elif parsed.raw:
+                parsed.value = _parse(parsed.raw)
+            return await answer(parsed)
+
+        return read_and_answer
+
+
+class _JsonRequest(Request):
+    """A request whose body was read and parsed."""
+
+    raw: bytearray
+    value: Any = None
+
+    async def body(self) -> Any:
+        return self.raw
+
+    async def json(self) -> Any:
+        return self.value
+
+
+def _parse(body: bytearray) -> Any:
+    try:
+        check_values(body, MOST_JSON_VALUES, "the body")
+        return parse_json(body.decode("utf-8-sig"))
+    except (InputError, UnicodeDecodeError) as error:
+        reason = str(error) if isinstance(error, InputError) else f"no UTF-8: {error.reason}"
+        raise RequestValidationError([{"loc": ("body",), "msg": reason}]) from None

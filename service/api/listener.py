@@ -1,0 +1,102 @@
+"""The socket that clients connect to, which never takes more of them than there is room for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Any
+
+from service.api.connections import make_room
+
+# Connections that wait to be accepted, as the system has them; and those accepted at a time.
+QUEUE, AT_A_TIME = 1024, 16
+OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
+REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s"
+)
+BODY = (
+    b'{"error":{"code":503,"type":"too_many_connections","message":"the server has as many '
+    b'connections as it takes, all of them at work; try again soon","request_id":""}}'
+)
+
+
+class Listener(socket.socket):
+    """Accepts connections up to a limit; beyond it, idle ones are closed to make room.
+
+    Where none is idle, and where the process is out of descriptors, the client is told to come
+    again. asyncio's own way with the latter is to log a traceback a thousand times a second.
+
+    ``connections`` are those that are open, and ``limit`` how many may be.
+    """
+
+    connections: Collection[object] = ()
+    limit = QUEUE
+    _spare: int | None = None
+    _places = 0
+
+    def listen(self, _backlog: int = 0, /) -> None:
+        """Let clients connect; the queue doesn't depend on how many are accepted at a time."""
+        if self._spare is None:
+            self._spare = os.open(os.devnull, os.O_RDONLY)
+        super().listen(QUEUE)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next connection that there is room for.
+
+        Raises:
+            BlockingIOError: none waits.
+        """
+        while True:
+            try:
+                accepted, address = super().accept()
+            except OSError as error:
+                if error.errno not in OUT_OF_DESCRIPTORS:
+                    raise
+                # A connection that is closed gives its descriptor back once this has returned.
+                if not make_room(self.connections, 1):
+                    self._refuse_with_spare()
+                raise BlockingIOError from error
+            if self._has_room():
+                return accepted, address
+            _refuse(accepted)
+
+    def close(self) -> None:
+        """Take no more connections."""
+        super().close()
+        self._give_up_spare()
+
+    def _has_room(self) -> bool:
+        if len(self.connections) < self.limit:
+            self._places = 0
+            return True
+        # Several at a time: it takes a look at each connection.
+        self._places = self._places or make_room(self.connections, AT_A_TIME)
+        if not self._places:
+            return False
+        self._places -= 1
+        return True
+
+    def _refuse_with_spare(self) -> None:
+        """Turn the next client away with the descriptor that is kept for this."""
+        self._give_up_spare()
+        try:
+            _refuse(super().accept()[0])
+        finally:
+            with suppress(OSError):
+                self._spare = os.open(os.devnull, os.O_RDONLY)
+
+    def _give_up_spare(self) -> None:
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+
+
+def _refuse(accepted: socket.socket) -> None:
+    with accepted, suppress(OSError):
+        accepted.setblocking(False)
+        accepted.send(REFUSAL % (len(BODY), BODY))
+        accepted.shutdown(socket.SHUT_WR)

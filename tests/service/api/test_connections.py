@@ -1,0 +1,245 @@
+"""A real server among clients that hold connections and do nothing with them."""
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service.conftest import environment
+from tests.waiting import wait_until
+
+SERVE = """
+import logging, resource, sys
+from pathlib import Path
+import service.api.connections as connections
+limit, connections.HEAD_SECONDS, connections.BODY_SECONDS, connections.ANSWER_SECONDS = map(
+    float, sys.argv[1:]
+)
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), int(limit)))
+logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+from service.commands.serve import serve
+serve([Path("fruit")], "127.0.0.1", 0)
+"""
+HEAD = b"POST /v1/indexes/fruit/documents HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+LONG, SHORT = 60.0, 0.3
+
+
+class Serving:
+    def __init__(self, folder, limit=1024, head=LONG, body=LONG, answer=LONG):
+        self.log = folder / "log.txt"
+        settings = map(str, (limit, head, body, answer))
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-u", "-c", SERVE, *settings],
+                cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        for line in self.process.stdout:
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
+                self.port = int(found.group(1))
+                break
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        wait_until(lambda: self.client.get("/readyz").status_code == 200)
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+    def search(self):
+        answer = self.client.post("/v1/indexes/fruit/search", json={"query": {"text": "cherry"}})
+        return [hit["id"] for hit in answer.json()["hits"]]
+
+    def descriptors(self):
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+@pytest.fixture
+def serving(tmp_path, lsr, corpus):
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
+    with contextlib.ExitStack() as stack:
+
+        def start(**settings):
+            started = Serving(tmp_path, **settings)
+            stack.callback(started.process.wait)
+            stack.callback(started.process.kill)
+            stack.callback(started.client.close)
+            return started
+
+        yield start
+
+
+def is_closed(connection):
+    """Waits until the other side closes it."""
+    try:
+        while connection.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    return True
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /livez HT", HEAD, b"\r\n" * 3], ids=repr)
+def test_a_head_that_does_not_come_ends_the_connection(serving, sent):
+    server = serving(head=SHORT)
+    held = [server.connect() for _ in range(5)]
+    for connection in held:
+        connection.sendall(sent)
+    assert all(map(is_closed, held))
+    assert server.search() == ["b"]
+
+
+def test_a_head_that_comes_byte_by_byte_ends_the_connection(serving):
+    server = serving(head=1.0)
+    connection = server.connect()
+    with pytest.raises(OSError):  # noqa: PT011
+        for byte in HEAD * 1000:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 1000", b"Transfer-Encoding: chunked"])
+def test_a_body_that_does_not_come_ends_the_connection(serving, framing):
+    server = serving(body=SHORT)
+    connection = server.connect()
+    connection.sendall(HEAD + framing + b"\r\n\r\n")
+    connection.sendall(b"1\r\n{\r\n")
+    assert is_closed(connection)
+    assert server.search() == ["b"]
+
+
+def test_a_slow_body_that_comes_at_some_rate_is_read(serving):
+    server = serving(body=SHORT)
+    body = json.dumps([{"id": "n", "text": "fig " * 2000}]).encode()
+    connection = server.connect()
+    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body))
+    for start in range(0, len(body), 2500):
+        connection.sendall(body[start : start + 2500])
+        time.sleep(0.4)
+    assert b'"status":201' in connection.recv(65536)
+
+
+def test_an_answer_that_is_not_taken_ends_the_connection(serving):
+    server = serving(answer=SHORT)
+    written = [{"id": f"d{n}", "text": "kiwi " * 20_000} for n in range(60)]
+    assert server.client.post("/v1/indexes/fruit/documents", json=written).status_code == 200
+    body = json.dumps({"query": {"text": "kiwi"}, "limit": 60}).encode()
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", server.port))
+    request = HEAD.replace(b"documents", b"search") + b"Content-Length: %d\r\n\r\n%s"
+    connection.sendall(request % (len(body), body))
+    before = server.descriptors()
+    wait_until(lambda: server.descriptors() < before)
+    assert server.search() == ["b"]
+
+
+def test_idle_connections_make_room_for_those_that_ask(serving):
+    server = serving(limit=256)
+    assert server.search() == ["b"]
+    idle = []
+    for number in range(300):
+        idle.append(server.connect())
+        if number % 20 == 0:
+            # On the connection it has, and on a new one.
+            assert server.search() == ["b"]
+            address = f"http://127.0.0.1:{server.port}/livez"
+            assert httpx.get(address, timeout=60).json() == {"status": "ok"}
+    assert server.descriptors() < 256
+    assert server.log.stat().st_size == 0
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=60) == -signal.SIGTERM
+
+
+def test_connections_that_are_all_at_work_turn_others_away(serving):
+    server = serving(limit=128)
+    busy = []
+    for _ in range(64):
+        busy.append(server.connect())
+        busy[-1].sendall(HEAD + b"Content-Length: 1000\r\n\r\n")
+    answers = []
+
+    def turned_away():
+        with server.connect() as connection:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                answers.append(connection.recv(65536))
+        return answers and answers[-1].startswith(b"HTTP/1.1 503")
+
+    wait_until(turned_away)
+    assert b"Retry-After: 1" in answers[-1]
+    error = json.loads(answers[-1].split(b"\r\n\r\n")[1])["error"]
+    assert (error["code"], error["type"]) == (503, "too_many_connections")
+    for connection in busy:
+        connection.close()
+    fresh = httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60)
+
+    def answers_again():
+        with contextlib.suppress(httpx.TransportError):
+            return fresh.get("/livez").status_code == 200
+
+    wait_until(answers_again)
+    assert server.log.read_text().count("\n") < 100
+
+
+def test_without_descriptors_clients_are_turned_away_and_the_log_stays_short(serving):
+    """The limit falls below what the server holds, as when something else takes them all."""
+    import resource
+
+    server = serving(limit=256)
+    held = server.descriptors()
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (held, 256))
+    idle = [server.connect() for _ in range(50)]
+    assert all(map(is_closed, idle[:-2]))
+    for connection in idle[-2:]:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(HEAD + b"Content-Length: 10\r\n\r\n")
+    turned_away = [server.connect() for _ in range(50)]
+    assert all(map(is_closed, turned_away[:-2]))
+    assert server.log.stat().st_size < 10_000
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (256, 256))
+    server.client.close()
+    server.client = httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60)
+    assert server.search() == ["b"]
+
+
+def test_malformed_requests_do_not_fill_the_log(serving):
+    server = serving()
+    for _ in range(200):
+        with server.connect() as connection:
+            connection.sendall(b"\x00nonsense\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=60) == -signal.SIGTERM
+    lines = server.log.read_text().splitlines()
+    assert len(lines) == 6
+    assert lines[-1].endswith("(repeated 195 more times, not logged)")
+
+
+def test_a_bulk_in_flight_says_what_it_wrote_when_the_server_is_told_to_stop(serving):
+    server = serving()
+    sent = [{"id": f"n{number}", "text": "fig " * 200} for number in range(6000)]
+    body = json.dumps(sent).encode()
+    connection = server.connect()
+    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body))
+    connection.sendall(body)
+    counted = lambda: server.client.get("/v1/indexes/fruit").json()["documents"]  # noqa: E731
+    wait_until(lambda: counted() > 3)
+    server.process.send_signal(signal.SIGTERM)
+    received = b""
+    while part := connection.recv(1 << 20):
+        received += part
+    answer = json.loads(received.split(b"\r\n\r\n", 1)[1])
+    assert server.process.wait(timeout=60) == -signal.SIGTERM
+    statuses = [item["status"] for item in answer["items"]]
+    written = statuses.count(201)
+    assert statuses == [201] * written + [503] * (6000 - written)
+    assert written >= 64
+    from index.collection.collection import Collection
+
+    assert len(Collection.open(server.log.parent / "fruit")) == 3 + written
