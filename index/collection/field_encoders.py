@@ -57,6 +57,11 @@ class FieldEncoders:
         check_encoder(field, encoder.fingerprint)
         return encoder
 
+    def vocabulary(self, field: Field) -> Vocabulary:
+        """What the vectors of a sparse field are over by now."""
+        words = self._store.all_words() if field.open else ()
+        return self.encoder(field).vocabulary.extended(words)
+
     def dense_encoder(self, field: Field) -> DenseEncoder:
         """The encoder of a dense field."""
         encoder = _dense_encoder(field.encoder)

@@ -39,7 +39,8 @@ class SparseEncoder(Protocol):
     ``encode_queries`` needs the statistics of the collection's term counts, ``uses_statistics``
     where it takes them into account if they are there. ``open`` is true where its vocabulary has
     an open part: words, which its batches bring along, beside the terms of ``vocabulary``; and
-    ``counts_words`` where those are stored as term counts, whatever else is stored.
+    ``counts_words`` where those are stored as term counts, whatever else is stored. A word is
+    spelled with ``mark`` before it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class SparseEncoder(Protocol):
     uses_statistics: bool = False
     open: bool = False
     counts_words: bool = False
+    mark: str = ""
 
     @property
     def tokens_encoded(self) -> int:

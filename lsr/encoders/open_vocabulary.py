@@ -60,6 +60,7 @@ class OpenVocabularyEncoder(SparseEncoder):
     open = True
     counts_words = True
     uses_statistics = True
+    mark = MARK
 
     def __init__(
         self, inner: SparseEncoder, config: OpenVocabularyConfig, by_default: bool = False

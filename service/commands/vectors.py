@@ -205,8 +205,7 @@ def export_command(
     encoder = opened.fields.encoder(chosen)
     settings = {"encoder": encoder.fingerprint, "revision": opened.store.revision()}
     maker = Maker(encoder.name, encoder.fingerprint)
-    words = opened.store.all_words() if chosen.open else ()
-    vocabulary = encoder.vocabulary.extended(words)
+    vocabulary = opened.fields.vocabulary(chosen)
     output = _file(out, kind, vocabulary, maker, scale, contents, settings)
     report, total = EncodeReport(), len(opened)
     with terminal.indexing_progress(
