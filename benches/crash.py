@@ -6,6 +6,10 @@ it enters a random fsync, rename, link or unlink, and compares what is there wit
 dictionary of the acknowledged writes: every one must be there, the write in flight wholly or not
 at all, search must rank as an obvious loop does, and ``check`` must find nothing.
 
+Then bits are turned over in store, log and commits file (benches/flips.py), the disk is cut off
+after what was flushed (benches/crash_images.py, needs strace), and full at every step or read-only
+(benches/full_disk.py, needs the right to mount). Segments are the matter of benches/hostile.py.
+
     python benches/crash.py [--quick] [--json FILE|-]
 """
 
@@ -23,12 +27,13 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -43,7 +48,8 @@ from lsr.corpus.documents import Document
 from lsr.sparse import SparseBatch, SparseVector
 from tests.oracles import rank_by_inner_product
 
-KILLS, QUICK_KILLS = 240, 60
+KILLS, QUICK_KILLS = 240, 40
+FLIPS, QUICK_FLIPS = 300, 25
 TERMS, DIMENSION, IDS = 12, 4, 60
 SPARSE = Field("sparse", "sparse", "made by hand", "made-by-hand", TERMS)
 DENSE = Field("dense", "dense", "made by hand", "made-by-hand", DIMENSION)
@@ -55,6 +61,7 @@ KILL_POINTS = ("fsync", "replace", "rename", "link", "unlink")
 # Children are forked from a process that has imported everything, so each starts at once.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["benches.crash"])
+T = TypeVar("T")
 # Version of each document, in the order of writing.
 State = dict[str, int]
 # ("upsert", ((id, version), ...)), ("delete", (id, ...)), ("flush",), ("snapshot", path)
@@ -266,40 +273,81 @@ def _row(in_flight: str, kills: Sequence[Kill]) -> dict[str, Any]:
     }
 
 
-def _print(rows: Sequence[dict[str, Any]]) -> None:
+def damage(folder: Path, quick: bool, seed: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """What bit flips, power cuts, full and read-only disks do: a row an outcome, all problems."""
+    # Imported here: these use what is above.
+    from benches.crash_images import images
+    from benches.flips import flips
+    from benches.full_disk import full_disk, read_only
+
+    outcomes: Counter[tuple[str, str]] = Counter()
+    problems: list[str] = []
+    for name in ("store", "log", "commits"):
+        for flip in flips(folder, name, QUICK_FLIPS if quick else FLIPS, seed):
+            outcomes[f"a bit of the {name}", flip.outcome or "wrong"] += 1
+            problems += flip.problems
+    for found in _each_in(folder / "images", lambda at: images(at, 10 if quick else 100, seed)):
+        outcomes["a power cut", "wrong" if found else "nothing lost"] += 1
+        problems += found
+    for step in _each_in(folder / "full", lambda at: full_disk(at, 4 if quick else 24)):
+        outcomes[f"{step.operation} on a full disk", step.outcome] += 1
+        problems += step.problems
+    for step in _each_in(folder / "read", read_only):
+        outcomes[f"{step.operation} on a read-only disk", step.outcome] += 1
+        problems += step.problems
+    rows = [
+        {"what": what, "outcome": outcome, "times": times}
+        for (what, outcome), times in sorted(outcomes.items())
+    ]
+    return rows, problems
+
+
+def _each_in(folder: Path, make: Callable[[Path], Iterable[T]]) -> Iterable[T]:
+    folder.mkdir()
+    yield from make(folder)
+
+
+def _print(rows: Sequence[dict[str, Any]], width: int) -> None:
     for line in [dict(zip(rows[0], rows[0], strict=True)), *rows]:
-        first, *numbers = line.values()
-        print(f"{first!s:12}" + "".join(f"{number!s:>14}" for number in numbers))
+        first, *others = line.values()
+        print(f"{first!s:{width}}" + "".join(f"{other!s:>{width}}" for other in others))
 
 
 def main() -> None:
-    """Run, print a table, and exit with 1 if anything was lost or wrong."""
+    """Run, print tables, and exit with 1 if anything was lost or wrong."""
     parser = argparse.ArgumentParser(description="Kill a writing process and look for losses.")
-    parser.add_argument("--quick", action="store_true", help="fewer kills, under 50 seconds")
+    parser.add_argument("--quick", action="store_true", help="fewer of all, under 50 seconds")
     parser.add_argument("--json", metavar="FILE", help="write a JSON object there; - for stdout")
     parser.add_argument("--seed", type=int, default=1, help="of the random operations and moments")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         wanted = QUICK_KILLS if arguments.quick else KILLS
-        kills = list(kill_repeatedly(Path(folder), wanted, arguments.seed))
+        place = Path(folder, "kills")
+        place.mkdir()
+        kills = list(kill_repeatedly(place, wanted, arguments.seed))
+        damaged, problems = damage(Path(folder), arguments.quick, arguments.seed)
     names = sorted({kill.in_flight for kill in kills})
     rows = [_row(name, [kill for kill in kills if kill.in_flight == name]) for name in names]
     rows.append(_row("all", kills))
+    problems += [problem for kill in kills for problem in kill.problems]
     result = {
         "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
         "versions": {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version},
         "rows": rows,
+        "damage": damaged,
+        "problems": problems,
     }
     if arguments.json == "-":
         print(json.dumps(result, indent=2))
     else:
-        _print(rows)
+        _print(rows, 14)
+        print()
+        _print(damaged, 28)
         if arguments.json:
             Path(arguments.json).write_text(json.dumps(result, indent=2))
-    for kill in kills:
-        for problem in kill.problems:
-            print(problem, file=sys.stderr)
-    sys.exit(1 if any(kill.problems for kill in kills) else 0)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    sys.exit(1 if problems else 0)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def _element(parts: Parts, numbers: random.Random) -> str:
         elif numbers.random() < 0.3:
             array[place] = array[numbers.randrange(len(array))]
         elif numbers.random() < 0.3:
-            array[place] += numbers.choice([1, -1]) if array.dtype.kind == "i" else 1
+            array[place : place + 1] += array.dtype.type(1)  # without a warning where it overflows
         else:
             limits = np.iinfo(array.dtype)
             array[place] = numbers.choice(

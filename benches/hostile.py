@@ -39,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benches.crash import DENSE, SPARSE, TERMS, upsert
 from benches.forgery import Forgery, forged
+from benches.machine import describe_machine, describe_versions
 from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.maintenance import MaintenanceConfig
@@ -262,13 +263,18 @@ def main() -> None:
         }
         for way in (*WAYS, "flipped")
     ]
+    result = {
+        "machine": describe_machine(),
+        "versions": describe_versions(["numpy"]),
+        "rows": rows,
+    }
     if arguments.json == "-":
-        print(json.dumps({"rows": rows}, indent=2))
+        print(json.dumps(result, indent=2))
     else:
         for line in [dict(zip(rows[0], rows[0], strict=True)), *rows]:
             print("".join(f"{value!s:>12}" for value in line.values()))
         if arguments.json:
-            Path(arguments.json).write_text(json.dumps({"rows": rows}, indent=2))
+            Path(arguments.json).write_text(json.dumps(result, indent=2))
     bad = Counter(
         f"{outcome.way}: {outcome.what}: {problem}"
         for outcome in outcomes

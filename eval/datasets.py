@@ -14,9 +14,9 @@ from lsr.corpus.files import beir_file, user_path
 from lsr.corpus.items import Item
 from lsr.corpus.qrels import Qrels, read_qrels
 from lsr.corpus.queries import jsonl_queries
-from lsr.corpus.readers.corpus import Corpus
+from lsr.corpus.readers.corpus import AS_USUAL, Corpus, Reading
 from lsr.corpus.readers.ir_datasets import ir_dataset
-from lsr.errors import InputError, NotFoundError
+from lsr.errors import InputError, NotFoundError, UsageError
 
 DEMO = "demo"
 # In these the queries are documents of the collection; BEIR does not count finding oneself.
@@ -73,14 +73,19 @@ def load_dataset(name: str, split: str = "test") -> Dataset:
     return _ir_datasets(name.removeprefix("irds:"))
 
 
-def named_corpus(source: str) -> Iterable[Item]:
+def named_corpus(source: str, reading: Reading = AS_USUAL) -> Iterable[Item]:
     """The documents of a corpus by the name that commands take: ``demo``, or as ``Corpus`` says.
 
     Raises:
         NotFoundError: there is no such source.
         InputError: it is of no known kind.
+        UsageError: the reading asks for what the source has not.
     """
-    return demo_corpus() if source == DEMO else Corpus(source)
+    if source != DEMO:
+        return Corpus(source, reading)
+    if reading != AS_USUAL:
+        raise UsageError("the demo has its own fields and files; leave out the options on them")
+    return demo_corpus()
 
 
 def demo_corpus() -> Iterator[Item]:

@@ -170,16 +170,18 @@ def evaluate(
 ) -> Result:
     """Search for every judged query as a user would, and measure the rankings.
 
-    A ranking has ``config.limit`` results after the query's own id was left out.
+    A ranking has ``config.limit`` results after the query's own id was left out. A query without
+    text finds nothing, which counts as 0.
     """
     limit = config.limit
     if dataset.drops_self:
         config = replace(config, limit=min(limit + 1, LARGEST_LIMIT))
-    run: dict[str, list[tuple[str, float]]] = {}
+    asked = [query for query in dataset.queries if query.text.strip()]
+    run: dict[str, list[tuple[str, float]]] = {query.id: [] for query in dataset.queries}
     seconds = 0.0
     using, searched, query_encoder = config.using or "", set[str](), dict[str, str]()
-    for start in range(0, len(dataset.queries), QUERIES_AT_A_TIME):
-        part = dataset.queries[start : start + QUERIES_AT_A_TIME]
+    for start in range(0, len(asked), QUERIES_AT_A_TIME):
+        part = asked[start : start + QUERIES_AT_A_TIME]
         started = time.perf_counter()
         results = search_batch(collection, [SearchQuery(text=query.text) for query in part], config)
         seconds += time.perf_counter() - started
@@ -190,7 +192,7 @@ def evaluate(
                 for hit in result.hits
                 if not (dataset.drops_self and hit.id == query.id)
             ][:limit]
-        on_queries(min(start + QUERIES_AT_A_TIME, len(dataset.queries)))
+        on_queries(len(dataset.queries) - len(asked) + min(start + len(part), len(asked)))
     fields = [field for field in collection.fields if field.name in searched]
     return Result(
         dataset=dataset.name,

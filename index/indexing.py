@@ -19,6 +19,8 @@ from lsr.corpus.chunks import CHUNK as CHUNK
 from lsr.corpus.chunks import Chunk, ItemT, distinct_chunks
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
+from lsr.corpus.readers.corpus import Corpus
+from lsr.corpus.readers.passed_over import PassedOver
 from lsr.encoding.document_encoders import DocumentEncoders
 from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
 from lsr.encoding.progress import SILENT, Progress
@@ -46,13 +48,18 @@ class IndexReport:
 
     ``taken`` items were read from the source, and of these ``read`` are done with. ``tokens`` is
     how many the encoders went through. ``health`` is of each sparse field that an encoder model
-    fills, once a thousand documents have been encoded or the run has ended.
+    fills, once a thousand documents have been encoded or the run has ended. ``deleted`` and
+    ``not_deleted`` are of ``sync_documents``: how many documents were deleted, or why none was.
+    ``passed_over`` is what a folder held besides, where the source was one.
     """
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     rejected: int = 0
+    deleted: int = 0
+    not_deleted: str = ""
+    passed_over: PassedOver = dataclasses.field(default_factory=PassedOver)
     taken: int = 0
     tokens: int = 0
     health: dict[str, Health] = dataclasses.field(default_factory=dict)
@@ -148,7 +155,7 @@ def index_documents(
         UsageError: ``processes`` is not 1 to 512.
         LsrError: an encoding process failed or died; the chunks before stay written.
     """
-    return write_chunks(
+    report = write_chunks(
         collection,
         distinct_chunks(items, progress.rejected, chunk_size),
         lambda chunk: Update.of(collection, chunk.documents),
@@ -156,6 +163,9 @@ def index_documents(
         progress,
         processes,
     )
+    if isinstance(items, Corpus):
+        report.passed_over = items.passed_over
+    return report
 
 
 def write_chunks(

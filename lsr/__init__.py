@@ -130,14 +130,18 @@ def index(
     from contextlib import closing
 
     from eval.datasets import named_corpus
-    from index.collection.opening import open_or_create
+    from index.collection.opening import gone_if_unused, open_or_create
     from index.indexing import index_documents
     from lsr.corpus.items import given_items
     from lsr.encoding.progress import LoggedProgress
 
     named = isinstance(corpus, str | Path)
     items = named_corpus(str(corpus)) if named else given_items(cast(Documents, corpus))
-    with closing(open_or_create(Path(into), encoder, dense, bm25)) as collection:
+    target = Path(into)
+    with (
+        gone_if_unused(target),
+        closing(open_or_create(target, encoder, dense, bm25)) as collection,
+    ):
         return index_documents(collection, items, progress or LoggedProgress(), processes=processes)
 
 

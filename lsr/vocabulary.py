@@ -180,9 +180,13 @@ class Vocabulary:
             )
         return term
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Term ids of each text in reading order, without special tokens and truncation."""
-        encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    def tokenize(self, texts: Sequence[str], max_length: int = 0) -> list[list[int]]:
+        """Term ids of each text in reading order, without special tokens.
+
+        Of the first ``max_length`` tokens, or of all where that is 0.
+        """
+        tokenizer = self.cutting(max_length) if max_length else self.tokenizer
+        encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         special = self.special
         return [[term for term in encoding.ids if term not in special] for encoding in encodings]
 

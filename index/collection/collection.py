@@ -39,6 +39,7 @@ from lsr.errors import (
 )
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
+from lsr.whole_folder import flush_folder
 
 STORE_FILE = "collection.sqlite"
 # Seconds that a writer waits for others.
@@ -94,10 +95,11 @@ class Collection:
             raise UsageError(f"{path} holds a collection already; open it or give another path")
         try:
             (path / "segments").mkdir(parents=True, exist_ok=True)
+            flush_folder(path.parent)
             return cls(path, Store.create(path / STORE_FILE, fields, vocabulary), config)
         except (OSError, sqlite3.OperationalError) as error:
             sentence = f"no collection can be created at {path}: {error}"
-            raise (StorageFullError if is_full(error) else UsageError)(sentence) from error
+            raise (StorageFullError if is_full(error, path) else UsageError)(sentence) from error
 
     @classmethod
     def open(cls, path: Path, config: MaintenanceConfig | None = None) -> Collection:
@@ -206,12 +208,18 @@ class Collection:
         self.maintenance.wake()
         return removed
 
+    def matching(self, wanted: Filter) -> list[str]:
+        """Ids of the documents that pass a filter, in the order of writing."""
+        with self.store.reading():
+            live = self.store.live()
+            found = live[self.store.matching(wanted, live)].tolist()
+            names = self.store.ids(found)
+            return [names[number] for number in found]
+
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""
         with self._transaction():
-            live = self.store.live()
-            found = live[self.store.matching(wanted, live)].tolist()
-            removed = self.store.remove(self.store.ids(found).values())
+            removed = self.store.remove(self.matching(wanted))
         self.maintenance.wake()
         return removed
 

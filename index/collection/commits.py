@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,7 +141,9 @@ def last_commit(connection: sqlite3.Connection, path: Path) -> tuple[Commit, str
         )
     finally:
         if began:
-            connection.execute("COMMIT")
+            # Of a damaged file even that may fail.
+            with suppress(sqlite3.DatabaseError):
+                connection.execute("COMMIT")
     return Commit(identity, revision, token), previous
 
 

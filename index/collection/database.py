@@ -127,6 +127,7 @@ class Database:
                     f"nothing was written to {self.path} ({error}); see that its disk has space "
                     "and works, and write again",
                     error,
+                    self.path.parent,
                 ) from error
             if isinstance(error, sqlite3.DatabaseError):
                 raise read_error(self.path, error) from error
@@ -304,6 +305,7 @@ class Database:
             f"the collection {self.path.parent} can't be opened ({error}); see that its disk "
             "has space and works, and that its files may be read",
             error,
+            self.path.parent,
         )
 
 

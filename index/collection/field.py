@@ -12,9 +12,10 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.bm25 import PIECES, Bm25Config, Bm25Encoder
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
-from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.encoder import SparseEncoder, split_name
 from lsr.encoders.packaged import DEFAULT_ENCODER
-from lsr.errors import EncoderMismatchError
+from lsr.errors import CorruptionError, EncoderMismatchError
+from lsr.vectors.source import LARGEST_VOCABULARY
 from lsr.vocabulary import Vocabulary
 
 SPARSE, DENSE, BM25 = "sparse", "dense", "bm25"
@@ -144,18 +145,39 @@ def dump_fields(fields: Sequence[Field]) -> str:
 
 
 def load_fields(text: str) -> list[Field]:
-    """Fields from the JSON of ``dump_fields``."""
-    return [Field(**_respelled(entry)) for entry in json.loads(text)]
+    """Fields from the JSON of ``dump_fields``.
+
+    Raises:
+        CorruptionError: it is no such JSON.
+    """
+    try:
+        fields = [Field(**_respelled(entry)) for entry in json.loads(text)]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CorruptionError("the fields of the collection are malformed") from error
+    if not fields or not all(map(_is_possible, fields)):
+        raise CorruptionError("the fields of the collection are not possible ones")
+    return fields
 
 
 def _respelled(entry: dict[str, Any]) -> dict[str, Any]:
     """A field of a release without words, its encoder named so that it has none."""
-    head, comma, options = entry["encoder"].partition(",")
+    head, comma, options = str(entry["encoder"]).partition(",")
     if "open" in entry or head not in _WITHOUT_WORDS:
         return entry
     return entry | {"encoder": f"{head},{_WITHOUT_WORDS[head]}{comma}{options}"}
 
 
+def _is_possible(field: Field) -> bool:
+    texts = field.name, field.encoder, field.fingerprint, field.vocabulary
+    return (
+        all(isinstance(text, str) for text in texts)
+        and field.kind in ("sparse", "dense")
+        and type(field.size) is int
+        and 0 <= field.size <= LARGEST_VOCABULARY
+        and all(isinstance(each, bool) for each in (field.counts, field.open, field.counts_words))
+    )
+
+
 def _bm25_beside(encoder: SparseEncoder) -> SparseEncoder:
-    _, colon, model = encoder.name.split(",")[0].partition(":")
+    _, colon, model = split_name(encoder.name)[0].partition(":")
     return Bm25Encoder(Bm25Config(analyzer=PIECES), Checkpoint.resolve(model) if colon else None)

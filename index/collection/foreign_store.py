@@ -37,7 +37,7 @@ def check_foreign_store(path: Path) -> int:
                 _check_schema(path, connection, SCHEMAS[version])
                 _check_types(path, connection)
             return int(version)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise CorruptionError(f"the store {path.name} is damaged ({error})") from error
 
 

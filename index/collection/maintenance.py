@@ -137,6 +137,8 @@ class Maintenance:
         self._state = threading.Condition()
         self._thread: threading.Thread | None = None
         self._pauses = 0
+        # Why the last build in the background failed; None once one has succeeded.
+        self.failure: Exception | None = None
 
     def path(self, generation: int) -> Path:
         """The file of a segment."""
@@ -244,7 +246,7 @@ class Maintenance:
             # Whatever it is, searches and writes go on as before, and it is tried again.
             except Exception as error:
                 log.error("a segment build failed and is retried later: %s", error)
-                done = False
+                self.failure, done = error, False
             if not done:
                 with self._state:
                     self._state.wait_for(lambda: self._pauses, self.config.retry_seconds)
@@ -293,6 +295,7 @@ class Maintenance:
         except BaseException:
             self._adopt(entry.generation, None)
             raise
+        self.failure = None
         self._remove_old()
 
     def _go_on(self) -> None:
@@ -321,5 +324,6 @@ class Maintenance:
         kept = {self.path(entry.generation) for entry in self._table.current().segments}
         for path in self.segments.iterdir():
             if path not in kept:
-                with suppress(FileNotFoundError):
+                # Gone already, or a folder that someone put there.
+                with suppress(OSError):
                     path.unlink()

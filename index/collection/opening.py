@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from index.collection.collection import Collection, is_collection
 from index.collection.field import check_fields, encoder_fields
+from lsr.errors import LockedError
 
 
 def open_or_create(
@@ -32,3 +36,34 @@ def open_or_create(
         wanted = encoder_fields(encoder or collection.fields[0].encoder, dense, bm25)
         check_fields(path, collection.fields, wanted, exactly=bool(encoder))
     return collection
+
+
+@contextmanager
+def gone_if_unused(path: Path) -> Iterator[None]:
+    """Leave no new collection at a path where what is done inside fails before it has documents.
+
+    A collection that is there beforehand stays, and so does one that another process writes to.
+    """
+    new, made = not is_collection(path), not path.exists()
+    try:
+        yield
+    except BaseException:
+        if new and is_collection(path):
+            remove_unused(path, made)
+        raise
+
+
+def remove_unused(path: Path, folder: bool) -> None:
+    """Remove the collection at a path, and its folder too if asked, unless it has documents."""
+    collection = Collection.open(path)
+    with suppress(LockedError), collection.writing():
+        if len(collection):
+            return
+        collection.close()
+        if folder:
+            shutil.rmtree(path)
+            return
+        shutil.rmtree(path / "segments", ignore_errors=True)
+        for pattern in ("collection.sqlite*", "*.lock", "writer.turn"):
+            for file in path.glob(pattern):
+                file.unlink()

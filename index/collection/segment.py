@@ -117,7 +117,8 @@ def write_segment(path: Path, segment: Segment, collection: str, generation: int
     start = _align(ALIGNMENT + len(encoded))
     temporary = path.with_suffix(f".tmp{os.getpid()}")
     try:
-        with temporary.open("wb") as stream:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as stream:
             stream.write(header)
             stream.write(encoded)
             for name, array in sections.items():

@@ -39,7 +39,8 @@ from index.collection.snapshot_files import (
     describe_file,
 )
 from index.collection.storage_errors import write_error
-from lsr.errors import CorruptionError, UsageError
+from lsr.encoders.imported import IMPORTED
+from lsr.errors import CorruptionError, NotFoundError, UsageError
 from lsr.whole_folder import appearing, flush_folder
 
 PAGES_AT_A_TIME = 1024
@@ -123,13 +124,7 @@ def restore(
                 _take(taken, name, folder / name)
                 done += entry.bytes
                 on_progress(done, taken.manifest.bytes)
-            if check_foreign_store(folder / STORE_COPY) == MIGRATED_VERSION:
-                (folder / STORE_COPY).rename(folder / STORE_FILE)
-                migrate(folder)
-            else:
-                appear(folder / STORE_COPY, folder / STORE_FILE)
-            with closing(Collection.open(folder, AT_REST)) as collection:
-                _verify(collection, taken.manifest)
+            _verify(folder, taken.manifest)
         except CorruptionError as error:
             reason = str(error).replace(f"{folder}/", "").replace(str(folder), str(source))
             raise CorruptionError(
@@ -151,17 +146,32 @@ def _take(taken: SnapshotFolder, name: str, target: Path) -> None:
         target.unlink(missing_ok=True)
 
 
-def _verify(collection: Collection, manifest: Manifest) -> None:
-    """Compare every row with its checksum and every segment with the store; rebuild these."""
+def _verify(folder: Path, manifest: Manifest) -> None:
+    """Make a store of its copy; compare every row with its checksum, and rebuild bad segments."""
     try:
-        if len(collection) != manifest.documents:
-            raise CorruptionError(
-                f"its manifest says {manifest.documents} documents, and its store {len(collection)}"
-            )
-        report = check(collection)
-        if report.damaged and len(report.damaged) == len(report.problems):
-            collection.maintenance.rebuild(tuple(report.damaged))
+        if check_foreign_store(folder / STORE_COPY) == MIGRATED_VERSION:
+            (folder / STORE_COPY).rename(folder / STORE_FILE)
+            migrate(folder)
+        else:
+            appear(folder / STORE_COPY, folder / STORE_FILE)
+        with closing(Collection.open(folder, AT_REST)) as collection:
+            if len(collection) != manifest.documents:
+                raise CorruptionError(
+                    f"its manifest says {manifest.documents} documents, and its store "
+                    f"{len(collection)}"
+                )
+            for field in collection.fields:
+                if field.encoder == IMPORTED and len(collection.store.tokens()) != field.size:
+                    raise CorruptionError(f"its vocabulary has not the {field.size} terms it needs")
             report = check(collection)
+            if report.damaged and len(report.damaged) == len(report.problems):
+                collection.maintenance.rebuild(tuple(report.damaged))
+                report = check(collection)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"term counts can't be compared with their store without their encoder: {error}; "
+            "nothing was restored"
+        ) from error
     except MALFORMED as error:
         raise CorruptionError(f"its store is malformed ({type(error).__name__})") from error
     if report.problems:

@@ -405,8 +405,18 @@ class Store(Database):
         return sorted(left), sorted(set(strays) - left)
 
     def tokens(self) -> list[str]:
-        """The tokens of the vocabulary that the store was created with."""
-        tokens: list[str] = json.loads(self.setting("vocabulary"))
+        """The tokens of the vocabulary that the store was created with.
+
+        Raises:
+            CorruptionError: there are none, or they are malformed.
+        """
+        try:
+            tokens: list[str] = json.loads(self.setting("vocabulary"))
+            whole = isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)
+        except (ValueError, TypeError, RecursionError):
+            whole = False
+        if not whole:
+            raise CorruptionError(f"the vocabulary of {self.path} is malformed; import again")
         return tokens
 
     def _vectors(self, field: Field, after: int, until: int) -> Iterator[VectorRow]:

@@ -1,4 +1,4 @@
-// The inverted index of one segment: spans over arrays that the caller owns (memory-mapped).
+// The inverted index of one segment: spans over arrays that the caller owns.
 //
 // Documents stand in an order of their own (`order`), in blocks of 16. A term that occurs in many
 // blocks has a wide list: a row with the maximum of each block, for bounds, and for each block

@@ -1,4 +1,4 @@
-"""The native engine: the C++ core over a memory-mapped inverted index."""
+"""The native engine: the C++ core over an inverted index."""
 
 from __future__ import annotations
 

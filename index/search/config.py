@@ -45,6 +45,8 @@ class SearchConfig:
     engine: str = "native"
     # Whether hits come with their documents.
     payload: bool = True
+    # Of these together, characters; a search whose hits have more is refused. None: any number.
+    most_characters: int | None = None
     # Whether words are marked in these.
     highlight: bool = True
     # Whether the terms are listed that carried a score, and those of the query.

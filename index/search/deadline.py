@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -19,11 +20,12 @@ class Deadline:
 
     Each stage of a search looks at it: when it has passed, what is left to do is left out and the
     answer says so. When the request was abandoned, in whatever thread, the next look raises
-    AbandonedError.
+    AbandonedError. ``on_look`` is called with each look, by the thread that does the work.
     """
 
     end: float = math.inf
     abandoned: threading.Event = field(default_factory=threading.Event)
+    on_look: Callable[[], None] | None = None
 
     @classmethod
     def after(cls, milliseconds: float) -> Self:
@@ -46,6 +48,8 @@ class Deadline:
         """
         if self.abandoned.is_set():
             raise AbandonedError
+        if self.on_look is not None:
+            self.on_look()
         return self.end != math.inf and time.perf_counter() >= self.end
 
     @property

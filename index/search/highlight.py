@@ -180,7 +180,8 @@ class Highlighter:
             end = start + len(run)
             found = []
             while word is not None and word.start < end:
-                if any(term in self._terms for term, _ in word.pieces):
+                # Some tokenizers don't part words at line breaks: such a word is of two runs.
+                if word.end <= end and any(term in self._terms for term, _ in word.pieces):
                     found.append(Word(word.start - start, word.end - start, word.pieces))
                 word = next(words, None)
             self._known[run] = tuple(found)

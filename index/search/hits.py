@@ -13,11 +13,12 @@ from index.search.explain import Contribution, contributions
 from index.search.highlight import Highlight, Highlighter
 from index.search.query import EncodedQuery, SearchQuery
 from lsr.corpus.documents import Document
+from lsr.errors import InputError
 from lsr.sparse import SparseVector
 
 # A term is marked where it carried this share of what the heaviest one of its field did.
 MARKED_SHARE = 1 / 4
-# Documents whose terms are found before the next look at the deadline.
+# Documents that are fetched, or whose terms are found, before the next look at the deadline.
 AT_ONCE = 64
 # For each field, and in it for each document by its number, the terms that carried the score.
 Terms = Mapping[str, Mapping[int, list[Contribution]]]
@@ -62,11 +63,11 @@ def page_hits(
         deadline: once it has passed, hits get neither marks nor terms.
 
     Raises:
+        InputError: the documents have more characters than are allowed.
         AbandonedError: the deadline says that nobody waits any more.
     """
     numbers = [number for number, _ in page]
-    # A damaged document is found by its vectors all the same; its text is not served.
-    documents = view.store.sound_documents(numbers) if config.payload else {}
+    documents = _documents(view, config, numbers, deadline)
     ids = {number: document.id for number, document in documents.items()}
     ids |= view.store.ids([number for number in numbers if number not in ids])
     terms = _terms(view, config, numbers, vectors, deadline)
@@ -83,6 +84,35 @@ def page_hits(
         )
         for number, score in page
     ]
+
+
+def _documents(
+    view: View, config: SearchConfig, numbers: Sequence[int], deadline: Deadline
+) -> dict[int, Document]:
+    """The documents of a page, where they were asked for.
+
+    A damaged one is found by its vectors all the same; its text is not served.
+
+    Raises:
+        InputError: they have more characters than are allowed.
+    """
+    documents: dict[int, Document] = {}
+    characters = 0
+    for start in range(0, len(numbers) if config.payload else 0, AT_ONCE):
+        deadline.passed()
+        part = view.store.sound_documents(numbers[start : start + AT_ONCE])
+        characters += sum(map(_characters, part.values()))
+        if config.most_characters is not None and characters > config.most_characters:
+            raise InputError(
+                f"the documents of the {len(numbers)} hits have more than {config.most_characters} "
+                "characters; ask for fewer hits at once, or for hits without their documents"
+            )
+        documents |= part
+    return documents
+
+
+def _characters(document: Document) -> int:
+    return len(document.title) + len(document.text) + len(str(document.metadata))
 
 
 def _terms(

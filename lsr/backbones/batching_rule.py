@@ -29,7 +29,7 @@ Batching = Literal["padded", "equal", "single"]
 ROUNDING, COARSE_ROUNDING = 2e-5, 2e-2
 # Tokens of the texts that are tried, beside special ones; the longer one has at most half of the
 # model's positions.
-SHORT, LONG = 5, 150
+SHORT, LONG = 5, 80
 
 
 def run_batch(run: Run, ids: torch.Tensor, mask: torch.Tensor, batching: Batching) -> torch.Tensor:

@@ -12,6 +12,7 @@ from lsr._core import Bert
 from lsr.backbones.batching import TokenBatch
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.screening import ScreenedProjection
+from lsr.backbones.tensor_files import read_arrays
 
 Arrays = Mapping[str, NDArray[np.float32]]
 # The parts of a layer, each with weight and bias, in the order of the native core.
@@ -75,12 +76,11 @@ class BertLanguageModel:
         if not _is_plain_bert(config):
             return None
         from safetensors import SafetensorError
-        from safetensors.numpy import load_file
 
         arrays: dict[str, NDArray[np.float32]] = {}
         try:
             for path in checkpoint.weights:
-                for name, array in load_file(path).items():
+                for name, array in read_arrays(path).items():
                     stem, _, kind = name.rpartition(".")
                     # Quantised weights would need their scales.
                     if array.dtype.kind == "f":

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lsr.backbones.json_files import read_json_object
 from lsr.backbones.pipeline import TRANSFORMERS, pipeline
+from lsr.backbones.tokenizer import load_tokenizer
+from lsr.backbones.tokenizer_settings import needs_transformers, obey_settings, spelling
 from lsr.corpus.files import user_path
 from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.vocabulary import Vocabulary
@@ -22,6 +24,16 @@ from lsr.vocabulary import Vocabulary
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 SHARDS = "model.safetensors.index.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_SETTINGS = "tokenizer_config.json"
+# The newest name first; the others are those of old releases.
+TRANSFORMER_SETTINGS = (
+    "sentence_bert_config.json",
+    *(
+        f"sentence_{kind}_config.json"
+        for kind in ("roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+    ),
+)
 TOKENIZER_FILES = ["*.json", "*.txt", "*.model"]
 FETCHED = [*TOKENIZER_FILES, "*.safetensors"]
 NOT_FETCHED = ["onnx/*", "openvino/*"]
@@ -29,6 +41,11 @@ NOT_FETCHED = ["onnx/*", "openvino/*"]
 NOT_ARCHITECTURE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
 # A repository, or a folder inside one, whose names don't begin with a dot.
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
+
+
+class _ReadTokenizer(NamedTuple):
+    vocabulary: Vocabulary
+    changed: str
 
 
 @dataclass(frozen=True)
@@ -60,11 +77,11 @@ class Checkpoint:
             fetched: patterns of the files that are fetched from the hub.
 
         Raises:
-            InputError: the folder's list of modules is malformed.
+            InputError: the folder's list of modules is malformed, or has no transformer.
             NotFoundError: ``name`` is neither, or holds none of those files.
         """
         folder = user_path(name)
-        if _is_folder(folder):
+        if is_folder(folder):
             folder = folder.resolve()
             return cls._at(str(folder), folder, f"the folder {name!r}", holding)
         if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
@@ -83,6 +100,11 @@ class Checkpoint:
             return cls(name, folder)
         for path in sorted(folder.glob("document_*Transformer/config.json")):
             return cls(name, path.parent, within=folder)
+        if kinds := [module.kind for module in pipeline(folder, "document")]:
+            raise InputError(
+                f"{where} has the modules {', '.join(kinds)}, and none of them is a transformer "
+                "with a config.json; give a model whose first module is a Transformer"
+            )
         raise NotFoundError(
             f"{where} holds no {' or '.join(holding)}; give a model folder in Hugging Face layout"
         )
@@ -113,21 +135,63 @@ class Checkpoint:
             return None
         return read_json_object(path)
 
-    @cached_property
+    @property
+    def transformer_settings(self) -> dict[str, Any]:
+        """What sentence-transformers keeps of its Transformer module, empty where it does not.
+
+        Raises:
+            InputError: the file holds no JSON object.
+        """
+        for file in TRANSFORMER_SETTINGS:
+            if found := self.json(file):
+                return dict(found)
+        return {}
+
+    @property
     def vocabulary(self) -> Vocabulary:
         """The checkpoint's tokenizer, read without transformers where it has a fast one.
 
         Raises:
             InputError: it has none, a damaged one, or one without a fast form.
+            MissingDependencyError: transformers has to make it, and is not installed.
         """
-        if path := self.path("tokenizer.json"):
+        return self._tokenizer.vocabulary
+
+    @property
+    def tokenization(self) -> str:
+        """What settings change of how tokenizer.json cuts text, as JSON; empty for nothing.
+
+        Raises:
+            InputError: as for ``vocabulary``.
+            MissingDependencyError: as for ``vocabulary``.
+        """
+        readable = self.path(TOKENIZER) is not None or self._lowers
+        return self._tokenizer.changed if readable else ""
+
+    @property
+    def _lowers(self) -> bool:
+        return self.transformer_settings.get("do_lower_case") is True
+
+    @cached_property
+    def _tokenizer(self) -> _ReadTokenizer:
+        config, settings = self.json(CONFIG) or {}, self.json(TOKENIZER_SETTINGS) or {}
+        path = self.path(TOKENIZER)
+        if path is None:
+            read = Vocabulary.from_tokenizer(load_tokenizer(self.folder, self.name))
+        else:
             try:
-                return Vocabulary.from_json(path.read_text(encoding="utf-8"))
+                read = Vocabulary.from_json(path.read_text(encoding="utf-8"))
             except Exception as error:  # tokenizers raises nothing more specific
                 raise InputError(f"{path} is no tokenizer: {error}") from error
-        from lsr.backbones.tokenizer import load_tokenizer
-
-        return Vocabulary.from_tokenizer(load_tokenizer(self.folder, self.name))
+            if needs_transformers(read.tokenizer, config, settings):
+                made = load_tokenizer(self.folder, self.name)
+                return _ReadTokenizer(Vocabulary.from_tokenizer(made), spelling(made))
+        if path is None:
+            config, settings = {}, {}
+        obeying = obey_settings(read.tokenizer, config, settings, self._lowers, self.name)
+        if obeying is None:
+            return _ReadTokenizer(read, "")
+        return _ReadTokenizer(Vocabulary.from_json(obeying.to_str()), spelling(obeying))
 
     @cached_property
     def weights(self) -> list[Path]:
@@ -158,15 +222,16 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over weights and architecture, wherever the folder lies.
+        """SHA-256 over weights, architecture and changes of the tokenizer, wherever it lies.
 
         Raises:
-            InputError: as for ``weights``.
+            InputError: as for ``weights`` and ``vocabulary``.
             NotFoundError: as for ``weights``.
         """
         config = self.json(CONFIG) or {}
         architecture = {key: config[key] for key in config.keys() - NOT_ARCHITECTURE}
         total = hashlib.sha256(json.dumps(architecture, sort_keys=True).encode())
+        total.update(self.tokenization.encode())
         for path in self.weights:
             with path.open("rb") as stream:
                 total.update(hashlib.file_digest(stream, "sha256").digest())
@@ -223,7 +288,8 @@ def _shards(index: Path) -> list[Path]:
     return paths
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder; a name that is too long for one is none."""
     try:
         return path.is_dir()
     except OSError as error:

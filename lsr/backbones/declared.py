@@ -8,6 +8,7 @@ that lacks them, their names tell: ``document_0_MLMTransformer``, ``document_1_S
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -31,10 +32,11 @@ def side_checkpoint(checkpoint: Checkpoint, side: Side) -> Checkpoint | None:
         folder = checkpoint.root / first.path
         if first.kind not in TRANSFORMERS or not first.path or _is_shared(checkpoint, folder, side):
             return None
-        return Checkpoint(f"{checkpoint.name}/{first.path}", folder, within=checkpoint.root)
+        name = f"{checkpoint.name}/{first.path}"
+        return replace(checkpoint, name=name, folder=folder, within=checkpoint.root)
     for path in sorted(checkpoint.root.glob(f"{side}_*Transformer/config.json")):
         name = f"{checkpoint.name}/{path.parent.name}"
-        return Checkpoint(name, path.parent, within=checkpoint.root)
+        return replace(checkpoint, name=name, folder=path.parent, within=checkpoint.root)
     return None
 
 
@@ -52,7 +54,7 @@ def check_modules(checkpoint: Checkpoint, side: Side) -> None:
             inner product.
     """
     kinds = [module.kind for module in pipeline(checkpoint.root, side)]
-    if kinds and kinds[0] in TABLES:
+    if kinds and kinds[0] in TABLES and not kinds[1:]:
         kinds = [module.kind for module in pipeline(checkpoint.root, OTHER[side])]
     if kinds and (kinds[0] not in TRANSFORMERS or kinds[1:] != [SPLADE]):
         raise InputError(
@@ -90,20 +92,22 @@ def static_module(checkpoint: Checkpoint) -> Path | None:
     return min(found, default=None)
 
 
-def static_weights(checkpoint: Checkpoint) -> Path | None:
-    """The file of the query side's static term weights, where there is one.
+def term_weights(checkpoint: Checkpoint) -> Path | None:
+    """The file of the query side's term weights, JSON or safetensors, where there is one.
 
-    It is the JSON file that the module's configuration names, or the module's safetensors.
+    Where ``modules.json`` names a table, it is that; else ``idf.json`` comes first.
     """
-    module = static_module(checkpoint)
+    module, beside = static_module(checkpoint), checkpoint.root_path("idf.json")
     if module is None:
-        return None
+        return beside
+    if beside and not (checkpoint.root / MODULES).is_file():
+        return beside
     settings = module / "config.json"
     named = read_json_object(settings).get("path") if settings.is_file() else None
     if isinstance(named, str) and (path := checkpoint.root / Path(named).name).is_file():
         return path
     path = module / "model.safetensors"
-    return path if path.is_file() else None
+    return path if path.is_file() else beside
 
 
 def declared_prompt(checkpoint: Checkpoint, side: Side) -> str:

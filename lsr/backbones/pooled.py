@@ -214,7 +214,11 @@ class PooledTransformer:
         """
         if self.sharing:
             return self.sharing.batching
-        return find_batching(self._run, self.checkpoint, self.model.device)
+        training = self.model.training
+        try:
+            return find_batching(self._run, self.checkpoint, self.model.eval().device)
+        finally:
+            self.model.train(training)
 
     @cached_property
     def _left_out(self) -> int:

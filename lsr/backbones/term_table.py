@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.declared import static_weights
+from lsr.backbones.declared import term_weights
 from lsr.backbones.json_files import LARGEST_JSON, read_json
+from lsr.backbones.tensor_files import read_arrays
 from lsr.errors import InputError
 from lsr.vocabulary import Vocabulary
 
@@ -25,7 +26,7 @@ def read_term_table(checkpoint: Checkpoint, missing: str = "auto") -> NDArray[np
     Raises:
         InputError: the table is malformed.
     """
-    path = checkpoint.root_path("idf.json") or static_weights(checkpoint)
+    path = term_weights(checkpoint)
     words = None if path else checkpoint.root_path("query_token_weights.txt")
     if path is None and words is None:
         return None
@@ -68,7 +69,7 @@ def _lines(path: Path) -> Iterable[tuple[str, object]]:
     if path.stat().st_size > LARGEST_JSON:
         raise InputError(f"{path} is larger than {LARGEST_JSON >> 20} MiB; no such table is read")
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: {error}") from error
     for number, line in enumerate(lines, start=1):
@@ -86,10 +87,8 @@ def _lines(path: Path) -> Iterable[tuple[str, object]]:
 
 def _static_embedding(path: Path, size: int) -> NDArray[np.float32]:
     """The tensor ``weight`` of a SparseStaticEmbedding module, float32 (at most V,)."""
-    from safetensors.numpy import load_file
-
     try:
-        weights = load_file(path)["weight"].astype(np.float32)
+        weights = read_arrays(path)["weight"].astype(np.float32)
     except Exception as error:  # what safetensors raises has no common base
         raise InputError(f"{path} holds no tensor of term weights ({error})") from error
     if weights.ndim != 1 or not np.isfinite(weights).all() or (weights[size:] != 0).any():

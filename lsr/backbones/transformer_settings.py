@@ -9,19 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lsr.backbones.checkpoint import CONFIG, Checkpoint
+from lsr.backbones.checkpoint import (
+    CONFIG,
+    TOKENIZER_SETTINGS,
+    TRANSFORMER_SETTINGS,
+    Checkpoint,
+)
 from lsr.backbones.pipeline import pipeline
 from lsr.errors import InputError
 
-TOKENIZER_SETTINGS = "tokenizer_config.json"
-# The newest name first; the others are those of old releases.
-FILES = (
-    "sentence_bert_config.json",
-    *(
-        f"sentence_{kind}_config.json"
-        for kind in ("roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
-    ),
-)
 # Tokens of a text that count where a checkpoint says nothing, as in SPLADE's own evaluation.
 LENGTH = 256
 # And where it says that there is no limit, and its model has none.
@@ -44,25 +40,17 @@ LOADING = {
 ARGUMENTS = ("model", "tokenizer", "processor", "config")
 
 
-def transformer_settings(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """What the Transformer module's own file says, empty where there is none."""
-    for file in FILES:
-        if found := checkpoint.json(file):
-            return dict(found)
-    return {}
-
-
 def declared_length(checkpoint: Checkpoint, side: str) -> int:
     """Tokens of a side's text that count, special ones included: what sentence-transformers counts.
 
-    256 where nothing says it: neither a file, nor ``modules.json`` that the model is one of
-    sentence-transformers, which then takes as many as the model has positions for.
+    A folder without ``modules.json`` is no model of that library: of its texts at most 256 count,
+    unless ``sentence_bert_config.json`` says otherwise.
 
     Raises:
         InputError: it is no length.
     """
-    settings = transformer_settings(checkpoint)
-    file = f"{FILES[0]} of {checkpoint.name!r}"
+    settings = checkpoint.transformer_settings
+    file = f"{TRANSFORMER_SETTINGS[0]} of {checkpoint.name!r}"
     loaded = _arguments(settings, "tokenizer") | _arguments(settings, "processor")
     for key, value in (
         ("max_length", _call(settings).get("max_length")),
@@ -72,17 +60,29 @@ def declared_length(checkpoint: Checkpoint, side: str) -> int:
     ):
         if value is not None:
             return whole_number(value, file, key, least=3)
+    declared = _tokenizer_length(checkpoint, least=3)
+    if pipeline(checkpoint.root, side):
+        most = positions(checkpoint) or LONGEST
+        return min(most, declared or most)
+    return min(LENGTH, declared or LENGTH)
+
+
+def declared_cut(checkpoint: Checkpoint) -> int:
+    """Tokens of a text, without special ones, that a table's tokenizer lets count; 0 for all.
+
+    Raises:
+        InputError: it is no length.
+    """
+    return _tokenizer_length(checkpoint, least=1)
+
+
+def _tokenizer_length(checkpoint: Checkpoint, least: int) -> int:
+    """What tokenizer_config.json says, 0 for no limit."""
     value = (checkpoint.json(TOKENIZER_SETTINGS) or {}).get("model_max_length")
-    most = positions(checkpoint)
-    if value is None:
-        declared = bool(pipeline(checkpoint.root, side))
-        return (most or LONGEST) if declared else LENGTH
-    if isinstance(value, int | float) and value >= UNLIMITED:
-        return most or LONGEST
-    length = whole_number(
-        value, f"{TOKENIZER_SETTINGS} of {checkpoint.name!r}", "model_max_length", 3
-    )
-    return min(length, most or length)
+    if value is None or (isinstance(value, int | float) and value >= UNLIMITED):
+        return 0
+    where = f"{TOKENIZER_SETTINGS} of {checkpoint.name!r}"
+    return whole_number(value, where, "model_max_length", least)
 
 
 def check_transformer(checkpoint: Checkpoint, task: str, output: str) -> None:
@@ -93,7 +93,7 @@ def check_transformer(checkpoint: Checkpoint, task: str, output: str) -> None:
     Raises:
         InputError: it asks for something else.
     """
-    settings = transformer_settings(checkpoint)
+    settings = checkpoint.transformer_settings
     asked = {
         "transformer_task": settings.get("transformer_task", task) != task,
         "modality_config": not _reads_text(settings.get("modality_config"), output),
@@ -134,8 +134,8 @@ def _object(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = settings.get(key)
     if not isinstance(value, dict | None):
         raise InputError(
-            f"{FILES[0]} gives {key} as {value!r}; allowed is an object: restore the checkpoint's "
-            "own file"
+            f"{TRANSFORMER_SETTINGS[0]} gives {key} as {value!r}; allowed is an object: restore "
+            "the checkpoint's own file"
         )
     return value or {}
 

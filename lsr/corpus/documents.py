@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lsr.corpus.field_names import USUAL, FieldNames, listed
 from lsr.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A place where a part of a document begins.
+
+    ``start`` is its first character in the document's text, ``heading`` what stands over it or
+    the name of the function that it is, and ``page`` its page, counted from 1, where there are
+    pages.
+    """
+
+    start: int
+    heading: str = ""
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +31,16 @@ class Document:
     """One unit of retrieval.
 
     ``id`` is the user's own identifier, unique in a collection; ``metadata`` holds any other
-    JSON values that came with the document.
+    JSON values that came with the document. ``sections`` are what the reader of its file saw of
+    its parts, in order of their start; they follow from the file, so they are no part of what
+    makes two documents equal.
     """
 
     id: str
     text: str
     title: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    sections: Sequence[Section] = field(default=(), compare=False, repr=False)
 
     @property
     def contents(self) -> str:
@@ -48,37 +66,48 @@ LONGEST_ID = 512
 DEEPEST_METADATA = 100
 
 
-def parse_document(record: object) -> Document:
-    """A document from a JSON object: ``_id`` or ``id``, ``title``, ``text`` or ``contents``.
+def parse_document(record: object, names: FieldNames = USUAL) -> Document:
+    """A document from a JSON object: an id, a text, and a title where it has one.
 
-    ``metadata``, if it is an object, and every other member become the document's metadata.
+    ``names`` says under which names they stand; by default ``_id`` or ``id``, ``title``, ``text``
+    or ``contents``, and where there are none of these, others that are usual. ``metadata``, if it
+    is an object, and every other member become the document's metadata.
 
     Raises:
         InputError: the record is no object, lacks an id or a text, is nested too deeply, or
             holds text that is not valid Unicode.
     """
     if not isinstance(record, dict):
-        raise InputError(f"a document is a JSON object, not {_kind(record)}")
-    members = dict(record)
-    given = [members.pop(key) for key in ("_id", "id") if key in members]
-    texts = [members.pop(key) for key in ("text", "contents") if key in members]
-    title = members.pop("title", "")
+        raise InputError(f"a document is a JSON object, not {kind_of(record)}")
+    picked = names.pick(record)
+    if picked.id is None or picked.id == "":
+        raise InputError(
+            f"the document has no id; its keys are {listed(record)}; give '_id' or 'id' as a "
+            "string or an integer, or name another with --id-field"
+        )
+    members = picked.others
     metadata = members.pop("metadata", None)
     if isinstance(metadata, dict):
         members = metadata | members
     elif metadata is not None:
         members["metadata"] = metadata
-    if not texts:
-        raise InputError("the document has no text; give it as 'text' or 'contents'")
     document = Document(
-        id=_identifier(given[0] if given else None),
-        text=_string(texts[0], "text"),
-        title=_string(title, "title"),
+        id=_identifier(picked.id),
+        text=_text(picked.texts),
+        title=_string(picked.title, "title"),
         metadata=members,
     )
     _check_depth(members, DEEPEST_METADATA)
     check_unicode(json.dumps(members, ensure_ascii=False), "metadata")
     return document
+
+
+def known_id(record: object, names: FieldNames) -> str:
+    """The id of a record, though it may be no document; empty where it has none."""
+    try:
+        return _identifier(names.identifier(record)) if isinstance(record, dict) else ""
+    except InputError:
+        return ""
 
 
 def check_unicode(text: str, name: str) -> str:
@@ -98,20 +127,33 @@ def check_unicode(text: str, name: str) -> str:
 
 
 def _identifier(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        given = "no id" if value is None or value == "" else f"the id {_kind(value)}"
-        raise InputError(f"the document has {given}; give '_id' or 'id' as a string or an integer")
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InputError(f"the document has the id {kind_of(value)}; give a string or an integer")
     identifier = check_unicode(str(value), "id")
     if len(identifier.encode()) > LONGEST_ID:
         raise InputError(f"the id is longer than {LONGEST_ID} bytes; give a shorter one")
     return identifier
 
 
+def _text(values: Mapping[str, object]) -> str:
+    """The text of one member, or of several that were asked for, a line each."""
+    if len(values) == 1:
+        (value,) = values.values()
+        return _string(value, "text")
+    texts = (
+        str(value)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else _string(value, f"text {name!r}")
+        for name, value in values.items()
+    )
+    return "\n".join(text for text in texts if text)
+
+
 def _string(value: object, name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise InputError(f"the {name} is {_kind(value)}; give a string")
+        raise InputError(f"the {name} is {kind_of(value)}; give a string")
     return check_unicode(value, name)
 
 
@@ -126,6 +168,7 @@ def _check_depth(value: object, levels: int) -> None:
         _check_depth(member, levels - 1)
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """What a JSON value is, in words."""
     names: dict[type, str] = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
     return names.get(type(value), "null" if value is None else f"the number {value}")

@@ -9,8 +9,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from lsr.corpus.text_encoding import as_utf8
 from lsr.errors import InputError
 
 LONGEST_LINE = 64 << 20
@@ -23,7 +24,7 @@ def open_counted(path: Path, on_read: Callable[[int], None]) -> Iterator[BinaryI
     """A file's bytes, of a .gz or .xz those it was made of; tells how many are read from disk."""
     with path.open("rb") as raw:
         stream: BinaryIO = io.BufferedReader(_CountingReader(raw, on_read), 1 << 18)
-        unpack = UNPACK.get(path.suffix)
+        unpack = UNPACK.get(path.suffix.lower())
         yield cast(BinaryIO, unpack(stream)) if unpack else stream
 
 
@@ -53,8 +54,11 @@ def user_path(name: str) -> Path:
 
 
 def suffix_within(path: Path) -> str:
-    """The ending of a file's name that tells its kind: the one before .gz or .xz, where it has."""
-    return path.with_suffix("").suffix if path.suffix in UNPACK else path.suffix
+    """The ending of a file's name that tells its kind, in lower case: where it is packed, the one
+    before .gz or .xz.
+    """
+    packed = path.suffix.lower() in UNPACK
+    return (path.with_suffix("").suffix if packed else path.suffix).lower()
 
 
 def beir_file(folder: Path, name: str) -> Path | None:
@@ -65,25 +69,25 @@ def beir_file(folder: Path, name: str) -> Path | None:
     return None
 
 
-def open_text(path: Path) -> IO[str]:
-    """A text file, plain, .gz or .xz, as UTF-8."""
-    if unpack := UNPACK.get(path.suffix):
-        return cast(IO[str], unpack(path, "rt", encoding="utf-8", newline=""))
-    return path.open(encoding="utf-8", newline="")
-
-
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file, plain, .gz or .xz, counted from 1.
+    """The lines of a text file, plain, .gz or .xz, counted from 1, without a mark (BOM).
 
     Raises:
-        InputError: the file is not UTF-8, or is damaged.
+        InputError: a line is no text or longer than 64 MiB, or the file is damaged.
     """
     number = 0
-    with open_text(path) as stream:
+    with open_counted(path, lambda read: None) as raw:
+        stream = as_utf8(raw)
         try:
-            for number, line in enumerate(stream, start=1):
-                yield number, line
-        except (UnicodeDecodeError, *UNREADABLE) as error:
-            raise InputError(
-                f"{path}:{number + 1}: the file can't be read further: {error}"
-            ) from error
+            while line := stream.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE:
+                    longest = LONGEST_LINE >> 20
+                    raise InputError(f"{path}:{number}: the line is longer than {longest} MiB")
+                yield number, line.decode()
+        except UnicodeDecodeError as error:
+            reason = f"the file can't be read further: not UTF-8 at byte {error.start}"
+            raise InputError(f"{path}:{number}: {reason}") from error
+        except UNREADABLE as error:
+            reason = f"the file can't be read further: {error}"
+            raise InputError(f"{path}:{number + 1}: {reason}") from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO
 
-from lsr.corpus.documents import Document, parse_document
+from lsr.corpus.documents import Document, known_id, parse_document
+from lsr.corpus.field_names import USUAL, FieldNames
 from lsr.corpus.files import LONGEST_LINE, UNREADABLE
+from lsr.corpus.text_encoding import as_utf8
 from lsr.errors import InputError
 
 
@@ -16,13 +18,15 @@ from lsr.errors import InputError
 class Item:
     """One item of a source: a document, or the reason in one sentence why it is none.
 
-    ``line`` is its line in the source, 0 where a whole file is one item.
+    ``line`` is its line in the source, 0 where a whole file is one item. ``id`` is that of an item
+    that is no document, where it can be told.
     """
 
     source: str
     line: int
     document: Document | None
     reason: str = ""
+    id: str = ""
 
     @property
     def place(self) -> str:
@@ -33,7 +37,10 @@ class Item:
 def given_items(documents: Iterable[Document | Mapping[str, Any]]) -> Iterator[Item]:
     """An item for each document of a program, or JSON object in place of one."""
     for number, given in enumerate(documents, start=1):
-        yield item_of("document", number, partial(_record, given))
+        item = item_of("document", number, partial(_record, given))
+        if isinstance(given, Document) and item.document is not None:
+            item = replace(item, document=replace(item.document, sections=given.sections))
+        yield item
 
 
 def _record(given: object) -> object:
@@ -42,9 +49,13 @@ def _record(given: object) -> object:
     return dict(given) if isinstance(given, Mapping) else given
 
 
-def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str | Item]]:
-    """The lines of a stream, counted from 1; an Item in place of each that can't be read."""
+def lines(raw: BinaryIO, name: str) -> Iterator[tuple[int, str | Item]]:
+    """The lines of a text, counted from 1, without a mark (BOM).
+
+    An Item stands in place of each line that can't be read.
+    """
     number = 0
+    stream = as_utf8(raw)
     try:
         while line := stream.readline(LONGEST_LINE + 1):
             number += 1
@@ -55,17 +66,28 @@ def lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str | Item]]:
                 yield number, Item(name, number, None, reason)
                 continue
             try:
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield number, line.decode()
             except UnicodeDecodeError as error:
-                yield number, Item(name, number, None, f"not UTF-8 at byte {error.start}")
+                yield number, Item(name, number, None, not_utf8(error.start))
     except UNREADABLE as error:
         reason = f"the file can't be read further: {error}"
         yield number + 1, Item(name, number + 1, None, reason)
 
 
-def item_of(source: str, line: int, record: Callable[[], object]) -> Item:
+def not_utf8(start: int) -> str:
+    """What is wrong with a line that holds a byte that is no UTF-8."""
+    return (
+        f"not UTF-8 at byte {start}; where the whole file is in another encoding, save it as UTF-8"
+    )
+
+
+def item_of(
+    source: str, line: int, record: Callable[[], object], names: FieldNames = USUAL
+) -> Item:
     """The item of a record: a document, or the reason why it is none."""
+    value: object = None
     try:
-        return Item(source, line, parse_document(record()))
+        value = record()
+        return Item(source, line, parse_document(value, names))
     except InputError as error:
-        return Item(source, line, None, str(error))
+        return Item(source, line, None, str(error), known_id(value, names))

@@ -9,21 +9,28 @@ from typing import Any
 
 from lsr.errors import InputError
 
+Pairs = Callable[[list[tuple[str, Any]]], Any]
 
-def parse_json(line: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+
+def parse_json(line: str, pairs: Pairs | None = None) -> Any:
     """One JSON value; ``pairs`` makes each object of its members.
 
     Raises:
         InputError: it is no JSON, or holds NaN or an infinite number.
     """
     try:
-        return json.loads(
-            line, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=pairs
-        )
+        return json_decoder(pairs).decode(line)
     except RecursionError:
         raise InputError("the JSON is nested too deeply") from None
     except ValueError as error:
         raise InputError(f"not valid JSON: {error}") from None
+
+
+def json_decoder(pairs: Pairs | None = None) -> json.JSONDecoder:
+    """What decodes JSON with finite numbers; of others it raises InputError."""
+    return json.JSONDecoder(
+        object_pairs_hook=pairs, parse_float=_finite, parse_constant=_no_constant
+    )
 
 
 def _finite(number: str) -> float:

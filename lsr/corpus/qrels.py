@@ -8,6 +8,8 @@ from pathlib import Path
 from lsr.corpus.files import numbered_lines
 from lsr.errors import InputError
 
+# How a header calls the column of grades, in lower case.
+GRADES = frozenset(("score", "grade", "relevance", "rel", "label", "judgement", "judgment"))
 Qrels = Mapping[str, Mapping[str, int]]
 """Query id to document id to grade."""
 
@@ -21,7 +23,7 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     qrels: dict[str, dict[str, int]] = {}
     for number, line in numbered_lines(path):
         cells = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
-        if not line.strip() or (number == 1 and cells[-1] == "score"):
+        if not line.strip() or (number == 1 and cells[-1].lower() in GRADES):
             continue
         if len(cells) == 4:
             cells = [cells[0], cells[2], cells[3]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,12 +101,14 @@ class Bm25Encoder(SparseEncoder):
             weak = self._analyzer.stop_words if auto else stop_words(config.stopwords)
             self.vocabulary = Vocabulary.from_tokens(sorted(weak))
             self._weak = np.ones(len(weak), dtype=np.bool_)
-            parts = {"analyzer": config.analyzer, "config": weighing}
+            parts: dict[str, Any] = {"analyzer": config.analyzer, "config": weighing}
         else:
             language = "none" if config.stopwords == "none" else "english"
             self.vocabulary = checkpoint.vocabulary if checkpoint else Vocabulary.bert_uncased()
             self._weak = weak_terms(self.vocabulary, stop_words(language))
             parts = {"config": weighing | {"stopwords": language}}
+            if checkpoint and checkpoint.tokenization:
+                parts["tokenizer"] = checkpoint.tokenization
         self.fingerprint = fingerprint("bm25", vocabulary=self.vocabulary.digest, **parts)
         self._tokens = 0
 

@@ -5,15 +5,16 @@ This is the roof over ``lsr.encoders``: nothing below imports it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.declared import side_checkpoint, static_weights
+from lsr.backbones.declared import side_checkpoint, term_weights
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
-from lsr.encoders.encoder import SparseEncoder, trusts_code
+from lsr.encoders.encoder import SparseEncoder, split_name, trusts_code
 from lsr.encoders.open_vocabulary import open_vocabulary, split_options
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.encoders.preset_loader import load_preset, preset_of_hub_id
@@ -21,6 +22,10 @@ from lsr.encoders.presets import PRESETS
 from lsr.encoders.two_sided import TWO_SIDED, load_two_sided
 from lsr.errors import NotFoundError, UsageError
 from lsr.settings import configure, unquoted
+
+log = logging.getLogger(__name__)
+# A folder with one of them holds a model.
+MODEL_FILES = ("config.json", "modules.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,14 @@ class EncoderName:
         Raises:
             UsageError: the name is empty, or an option is not ``key=value`` or stands twice.
         """
-        head, *settings = name.strip().split(",")
+        head, *settings = split_name(name.strip())
         options = dict(setting.partition("=")[::2] for setting in settings)
         whole = all(options) and all(options.values()) and len(options) == len(settings)
         if not head or not whole:
             raise UsageError(
-                f"{name!r} is not an encoder name; write NAME or NAME,key=value, "
-                "for example bm25, bm25,k1=1.2, splade:MODEL or MODEL,max_length=512"
+                f"{name!r} is not an encoder name; write NAME or NAME,key=value, for example "
+                "bm25, bm25,k1=1.2, splade:MODEL or MODEL,max_length=512 (the commas of a path "
+                "are read as its own where it is a folder that exists)"
             )
         options = {key: unquoted(value) for key, value in options.items()}
         if head in FAMILIES or head in PRESETS:
@@ -64,14 +70,15 @@ class EncoderName:
 def load_encoder(name: str) -> SparseEncoder:
     """The encoder of that name; its weights are read when something is first encoded.
 
-    A preset's handling applies where the preset is named, and where its hub id is given alone.
+    A preset's handling applies where the preset is named, and where its hub id is given alone. A
+    model folder of a preset's name comes before the preset, but for what ships with this package.
 
     Raises:
         NotFoundError: no such checkpoint.
         UsageError: the name or one of its options is malformed, or the checkpoint runs code of
             its own, which was not allowed.
     """
-    parsed = EncoderName.parse(name)
+    parsed = _over_folder(EncoderName.parse(name))
     if parsed.family == "bm25":
         return _load(name, parsed)
     own, words = split_options(parsed.options)
@@ -95,10 +102,32 @@ def _load(name: str, parsed: EncoderName) -> SparseEncoder:
         return FAMILIES["decoder"](parsed.model, parsed.options)
     checkpoint = Checkpoint.resolve(parsed.model, trusts_code(parsed.options))
     if family is None:
-        table = checkpoint.root_path("idf.json") or static_weights(checkpoint)
+        table = term_weights(checkpoint)
         tabled = table is not None and side_checkpoint(checkpoint, "query") is None
         family = "inference-free" if tabled else "splade"
     return FAMILIES[family](checkpoint, parsed.options)
+
+
+def _over_folder(parsed: EncoderName) -> EncoderName:
+    """The folder of a known name, where there is one, in place of the published model.
+
+    What this package has itself is known by its name alone, in collections too: it stays that. The
+    log tells which of the two is meant.
+    """
+    known = parsed.family
+    if not known or parsed.model or not any(Path(known, file).is_file() for file in MODEL_FILES):
+        return parsed
+    preset = PRESETS.get(known)
+    if preset is None or preset.packaged:
+        log.warning(
+            "%s is the encoder of that name; for the folder beside, give ./%s", known, known
+        )
+        return parsed
+    log.warning(
+        "%s is read as the folder ./%s, not as the published model of that name; for the folder "
+        "handled as that model give %s:./%s", known, known, known, known,
+    )  # fmt: skip
+    return EncoderName(None, f"./{known}", parsed.options)
 
 
 def _check_version(model: str) -> None:

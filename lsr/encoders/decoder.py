@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from lsr.backbones.batching import Batcher, TokenBatch
-from lsr.backbones.checkpoint import TOKENIZER_FILES, Checkpoint
+from lsr.backbones.checkpoint import TOKENIZER_FILES, TOKENIZER_SETTINGS, Checkpoint
 from lsr.backbones.declared import Side, declared_logs
 from lsr.backbones.lora import SETTINGS, WEIGHTS, Adapter
 from lsr.encoders.encoder import SparseEncoder, canonical_name, fingerprint
@@ -36,7 +36,6 @@ ALLOWED = {
     "eos": ("auto", "yes", "no"),
     "dtype": ("auto", "float32", "bfloat16", "float16"),
 }
-TOKENIZER_SETTINGS = "tokenizer_config.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lsr.backbones.checkpoint import HUB_ID, Checkpoint
 from lsr.backbones.pooled import DenseConfig, PooledTransformer
 from lsr.corpus.files import user_path
-from lsr.encoders.encoder import fingerprint
+from lsr.encoders.encoder import fingerprint, split_name
 from lsr.errors import InputError, UsageError
 from lsr.settings import changed, configure
 
@@ -43,7 +43,7 @@ class DenseEncoder(Protocol):
         """
         if user_path(name).is_dir():
             return TransformerEncoder(Checkpoint.resolve(name))
-        models, *options = name.split(",")
+        models, *options = split_name(name)
         first, plus, second = _parted(models)
         given = dict(option.partition("=")[::2] for option in options)
         if not plus:

@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.checkpoint import Checkpoint, is_folder
+from lsr.corpus.files import user_path
 from lsr.errors import UsageError
 from lsr.settings import SWITCH, changed, spell
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
 
+# Characters; of longer names no beginning is looked for.
+LONGEST_PATH = 4096
 # What tokenizers put around a piece to say where in a word it stands.
 POSITION = re.compile("^(##|\u2581|\u0120|\u010a)+|</w>$")
 
@@ -108,9 +111,45 @@ def canonical_name(family: str, checkpoint: Checkpoint | None, options: object) 
     return ",".join([head, *settings])
 
 
+def split_name(name: str) -> list[str]:
+    """Family and model of a name, and its options, which stand behind commas.
+
+    A folder's path may hold commas too: the longest beginning that is a folder is the model.
+    """
+    parts = name.split(",")
+    for end in range(len(parts) if len(name) <= LONGEST_PATH else 0, 1, -1):
+        head = ",".join(parts[:end])
+        _, colon, model = head.partition(":")
+        if _are_folders(head) or (colon and _are_folders(model)):
+            return [head, *_options(parts[end:])]
+    return [parts[0], *_options(parts[1:])]
+
+
+def _are_folders(model: str) -> bool:
+    """Whether it is a folder, or two of them with the plus of a concatenation between them."""
+    parts = model.split("+")
+    return _is_named(model) or (len(parts) > 1 and all(map(_is_named, parts)))
+
+
+def _is_named(folder: str) -> bool:
+    return bool(folder) and is_folder(user_path(folder))
+
+
+def _options(parts: Sequence[str]) -> list[str]:
+    """The options, put together again where the value is a folder."""
+    options: list[str] = []
+    for part in parts:
+        joined = f"{options[-1]},{part}" if options and "=" not in part else ""
+        if _is_named(joined.partition("=")[2]):
+            options[-1] = joined
+        else:
+            options.append(part)
+    return options
+
+
 def short_name(encoder: str) -> str:
     """An encoder's name without the path to its folder, for display."""
-    head, *options = encoder.split(",")
+    head, *options = split_name(encoder)
     family, colon, model = head.rpartition(":")
     # A concatenated dense encoder has two models.
     parts = model.split("+")

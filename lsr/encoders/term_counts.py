@@ -55,9 +55,12 @@ def term_statistics(vocabulary: Vocabulary, texts: Sequence[str]) -> CollectionS
     return CollectionStatistics(len(texts), frequency, length / max(len(texts), 1))
 
 
-def count_terms(vocabulary: Vocabulary, texts: Sequence[str]) -> SparseBatch:
-    """How often each term occurs in each text, special tokens left out."""
-    tokens = vocabulary.tokenize(texts)
+def count_terms(vocabulary: Vocabulary, texts: Sequence[str], max_length: int = 0) -> SparseBatch:
+    """How often each term occurs in each text, special tokens left out.
+
+    ``max_length`` is as in ``Vocabulary.tokenize``.
+    """
+    tokens = vocabulary.tokenize(texts, max_length)
     lengths = [len(terms) for terms in tokens]
     total = sum(lengths)
     terms = np.fromiter((term for terms in tokens for term in terms), np.int64, total)

@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.declared import declared_top_k
+from lsr.backbones.declared import (
+    Side,
+    check_modules,
+    declared_prompt,
+    declared_top_k,
+    static_module,
+)
 from lsr.backbones.term_table import read_term_table
+from lsr.backbones.tokenizer_settings import spelling
+from lsr.backbones.transformer_settings import declared_cut
 from lsr.encoders.component import Component
 from lsr.encoders.term_counts import count_terms
 from lsr.encoders.term_pruning import TermPruning
@@ -64,17 +72,61 @@ class TableConfig:
                 raise UsageError(f"missing is {self.missing}; allowed are auto, and 0 or more")
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a text becomes the terms that are looked up."""
+
+    vocabulary: Vocabulary
+    # Stands before each text that is not blank.
+    prefix: str = ""
+    # Tokens of a text that count, those of the prefix included; 0: all.
+    max_length: int = 0
+    # How the tokenizer differs from that of documents, as JSON; empty where it does not.
+    tokenizer: str = ""
+
+    @classmethod
+    def declared(cls, checkpoint: Checkpoint, side: Side) -> Reading:
+        """What the folder of a side's table says; of another folder, the tokenizer alone counts.
+
+        Raises:
+            InputError: a setting is malformed.
+        """
+        folder = static_module(checkpoint)
+        if side != "query" or folder is None or not (folder / "tokenizer.json").is_file():
+            return cls(checkpoint.vocabulary)
+        table = Checkpoint(checkpoint.name, folder, within=folder)
+        own, shared = table.vocabulary, checkpoint.vocabulary
+        differs = spelling(own.tokenizer) != spelling(shared.tokenizer)
+        return cls(
+            own if differs else shared,
+            declared_prompt(checkpoint, side),
+            declared_cut(table),
+            spelling(own.tokenizer) if differs else "",
+        )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """JSON that changes with anything that changes a vector, but for the vocabulary."""
+        return changed(self, "vocabulary")
+
+    def count(self, texts: Sequence[str]) -> SparseBatch:
+        """How often each term occurs in each text."""
+        read = [self.prefix + text if text.strip() else text for text in texts]
+        return count_terms(self.vocabulary, read, self.max_length)
+
+
 class TermLookup(Component):
     """The table's weight of each term that occurs in a text, once or as often as it occurs.
 
     q_j = relu(table_j) if term j occurs in the text, else 0 (Geng et al. 2024, eq. 3). Special
-    tokens get no weight. Texts are not truncated.
+    tokens get no weight.
 
     Args:
         table: float32 (V,), or None where the collection's IDF is the table.
         top_k: terms of a text that stay, those of the largest weights; 0 is all.
         prior: documents that the table stands for beside those of the collection; 0 is the table
             alone.
+        reading: how a text is read.
     """
 
     def __init__(
@@ -85,6 +137,7 @@ class TermLookup(Component):
         counts: bool = False,
         top_k: int = 0,
         prior: int = 0,
+        reading: Reading | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.needs_statistics = table is None
@@ -94,6 +147,7 @@ class TermLookup(Component):
         self._counts = counts
         self._prune = TermPruning(top_k=top_k)
         self._prior = prior
+        self._reading = reading or Reading(vocabulary)
 
     @classmethod
     def binary(cls, vocabulary: Vocabulary, config: BinaryConfig) -> TermLookup:
@@ -102,12 +156,16 @@ class TermLookup(Component):
         return cls(vocabulary, table, {"kind": "binary"} | changed(config), config.counts)
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint, config: TableConfig) -> TermLookup:
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, config: TableConfig, side: Side = "query"
+    ) -> TermLookup:
         """The table of a checkpoint, or of the collection, with the checkpoint's cap on terms.
 
         Raises:
-            InputError: the table is malformed, or asked for and not there.
+            InputError: the table is malformed, or asked for and not there, or the folder declares
+                what is not supported.
         """
+        check_modules(checkpoint, side)
         vocabulary = checkpoint.vocabulary
         table = None
         if config.idf != "collection":
@@ -123,7 +181,9 @@ class TermLookup(Component):
         prior = config.prior if config.idf == "both" else 0
         identity = {"kind": "table", "idf": idf} | ({"top_k": top_k} if top_k else {})
         identity |= {"prior": prior} if prior else {}
-        return cls(vocabulary, table, identity, top_k=top_k, prior=prior)
+        reading = Reading.declared(checkpoint, side)
+        identity |= reading.identity
+        return cls(vocabulary, table, identity, top_k=top_k, prior=prior, reading=reading)
 
     def encode(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
@@ -136,7 +196,7 @@ class TermLookup(Component):
             table = statistics.idf
         elif statistics is not None and self._prior:
             table = informed_idf(statistics, table, self._prior)
-        batch = count_terms(self.vocabulary, texts)
+        batch = self._reading.count(texts)
         weights = table[batch.indices]
         if self._counts:
             weights = weights * batch.values

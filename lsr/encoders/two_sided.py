@@ -36,7 +36,9 @@ MAKERS: dict[type, Callable[[Checkpoint, Any, Side, SharedModels], Component]] =
     TermWeightingConfig: lambda checkpoint, config, side, models: TermWeighting(
         checkpoint, config, models
     ),
-    TableConfig: lambda checkpoint, config, *_: TermLookup.from_checkpoint(checkpoint, config),
+    TableConfig: lambda checkpoint, config, side, _: TermLookup.from_checkpoint(
+        checkpoint, config, side
+    ),
     BinaryConfig: lambda checkpoint, config, *_: TermLookup.binary(checkpoint.vocabulary, config),
 }
 SIDES: tuple[Side, Side] = ("document", "query")
@@ -227,8 +229,9 @@ def _fingerprint(document: Component, query: Component) -> str:
         config["idf"] = query.identity["idf"]
         if "top_k" in query.identity:
             config["query_top_k"] = query.identity["top_k"]
-        if "prior" in query.identity:
-            config["prior"] = query.identity["prior"]
+        for key in ("prior", "prefix", "max_length", "tokenizer"):
+            if key in query.identity:
+                config[key if key == "prior" else f"query_{key}"] = query.identity[key]
         parts = {**document.identity, "config": config}
         return fingerprint("inference-free", vocabulary=vocabulary, **parts)
     return fingerprint(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from lsr.corpus.text_encoding import decode_text
 from lsr.errors import InputError, MissingDependencyError, NotFoundError, UsageError
 
 ConfigT = TypeVar("ConfigT")
@@ -39,8 +40,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     if path.stat().st_size > LARGEST_CONFIG:
         raise InputError(f"{path} is larger than 1 MiB; no such configuration is read")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(decode_text(path.read_bytes(), old=False).text)
+    except (tomllib.TOMLDecodeError, InputError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
 
 

@@ -65,9 +65,7 @@ class RowFiles:
         new = list(self._numbers)[known:]
         self.files.append(WORDS, "".join(f"{json.dumps(word)}\n" for word in new).encode())
         closed = batch.closed_size
-        return batch.numbered(
-            [closed + number for number in numbers], closed + len(self._numbers)
-        )
+        return batch.numbered([closed + number for number in numbers], closed + len(self._numbers))
 
     def batches(self, vocabulary_size: int) -> Iterator[SparseBatch]:
         """All rows in order, some at a time."""

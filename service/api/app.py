@@ -77,7 +77,7 @@ def create_app(
     app.state.indexes = served
     app.state.largest_body = largest_body
     add_error_handlers(app)
-    app.state.readers = Work(max(4, available_cores()), READERS_WAITING, deadline_ms)
+    app.state.readers = Work(max(8, available_cores()), READERS_WAITING, deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
     app.add_middleware(
         Frame,

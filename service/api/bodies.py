@@ -112,7 +112,7 @@ class JsonRoute(APIRoute):
             parsed.raw = await read_body(request, LARGEST_JSON_BODY)
             if len(parsed.raw) > SMALL:
                 work: Work = request.app.state.readers
-                parsed.value = await work.run(request, lambda _: _parse(parsed.raw))
+                parsed.value = await work.run(request, lambda _: _parse(parsed.raw), is_long=True)
             elif parsed.raw:
                 parsed.value = _parse(parsed.raw)
             return await answer(parsed)

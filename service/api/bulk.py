@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
@@ -25,6 +26,8 @@ from service.api.schemas.responses import (
 # two chunks, and a server that is to stop waits for one.
 CHUNK, CHUNK_CHARACTERS = 64, 1_000_000
 STATUS: dict[str, Literal[200, 201]] = {"created": 201, "updated": 200, "unchanged": 200}
+# Python parses in one thread at a time; were several to try, all others would wait for each.
+PARSING = threading.Lock()
 log = logging.getLogger(__name__)
 
 
@@ -67,7 +70,8 @@ def bulk_upsert(
         LsrError: the first chunk can't be written, for another reason than a full disk.
     """
     started = time.perf_counter()
-    items = parse_items(body)
+    with PARSING:
+        items = parse_items(body)
     first: dict[str, int] = {}
     good: list[tuple[int, Document]] = []
     results: dict[int, WrittenItem | RejectedItem | FailedItem] = {}

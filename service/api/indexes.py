@@ -75,7 +75,7 @@ class Indexes:
 
     def __getitem__(self, name: str) -> Collection:
         path = self._path(name)
-        if path is None or not is_collection(path):
+        if path is None:
             self._close(name)
             raise NotFoundError(
                 f"there is no index {name!r}; there are: {', '.join(self.names()) or 'none'}"
@@ -180,8 +180,9 @@ class Indexes:
         except Exception as error:
             there = self._is_there(name)
             return Problem(self._explained(name, error), searched=False) if there else None
-        if collection.write_failure is not None:
-            return Problem(self._explained(name, collection.write_failure), searched=True)
+        failure = collection.write_failure or collection.maintenance.failure
+        if failure is not None:
+            return Problem(self._explained(name, failure), searched=True)
         self._told.pop(name, None)
         return None
 
@@ -197,8 +198,7 @@ class Indexes:
         return self.without_paths(str(error))
 
     def _is_there(self, name: str) -> bool:
-        path = self._path(name)
-        return path is not None and is_collection(path)
+        return self._path(name) is not None
 
     def _close(self, name: str) -> None:
         opened = self._open.pop(name, None)
@@ -206,22 +206,37 @@ class Indexes:
             opened[1].close()
 
     def _path(self, name: str) -> Path | None:
+        """Where a collection is that goes by this name, if any does."""
         if name in self._paths:
-            return self._paths[name]
+            return self._paths[name] if _holds_collection(self._paths[name]) else None
         if name.startswith(".") or name == "" or "/" in name or "\\" in name or "\0" in name:
             return None
         if len(name.encode()) > LONGEST_NAME:
             return None
         candidates = (folder / name for folder in self._folders)
-        return next((path for path in candidates if is_collection(path)), None)
+        return next(filter(_holds_collection, candidates), None)
 
 
 def _collections(folder: Path) -> Iterator[Path]:
     """The collections of a folder whose names can be addresses."""
-    for path in folder.iterdir():
+    try:
+        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        log.warning("the folder %s can't be read: %s", folder, error.strerror)
+        return
+    for path in filter(_holds_collection, found):
         try:
             path.name.encode()
-            if not path.name.startswith(".") and is_collection(path):
-                yield path
-        except (OSError, UnicodeEncodeError) as error:
-            log.warning("%r is passed over: %s", path.name, error)
+        except UnicodeEncodeError:
+            log.warning("the collection %r is passed over: its name is no text", path.name)
+        else:
+            yield path
+
+
+def _holds_collection(path: Path) -> bool:
+    """As ``is_collection``, and False where that can't be seen."""
+    try:
+        return is_collection(path)
+    except OSError as error:
+        log.warning("%s can't be read: %s", path, error.strerror)
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ MOST_CONNECTIONS = 1024
 # Seconds that requests in flight may take once the server is to stop, and after which it ends
 # whatever still runs. A write is on disk or it is not, and no answer has said that it is.
 GRACE_SECONDS, LAST_SECONDS = 5, 9
+# For which a thread may keep Python's interpreter from others that want it.
+SWITCH_SECONDS = 0.0005
 log = logging.getLogger(__name__)
 
 
@@ -87,7 +90,7 @@ class Server:
             access_log=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        with _few_repeated_records() as repeated:
+        with _few_repeated_records() as repeated, _quick_turns():
             running = _Running(config, self.indexes, repeated)
             self.listener.connections = running.server_state.connections
             self.listener.limit = min(MOST_CONNECTIONS, raise_descriptor_limit() // 2)
@@ -126,6 +129,17 @@ class _Running(uvicorn.Server):
 def _end(sig: int) -> None:
     log.error("ended with requests still at work, %d s after signal %d", LAST_SECONDS, sig)
     os._exit(128 + sig)
+
+
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Threads that compute give way to those that answer at once, ten times sooner than usual."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 @contextmanager

@@ -1,11 +1,15 @@
-"""The work of requests, in threads: a bounded number at once, a bounded number in wait."""
+"""The work of requests, in threads: a bounded number at once, a bounded number in wait, and the
+short before the long.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import anyio
@@ -16,14 +20,23 @@ from starlette.requests import ClientDisconnect
 from index.search.deadline import AbandonedError, Deadline
 
 BUSY = {"Retry-After": "1"}
+BUSY_MESSAGE = "the server is busy; try again in a second"
+# Seconds of a processor after which a job is a long one, and how many of these may wait.
+SHORT_SECONDS = 0.01
+LONG_WAITING = 16
+POLL_SECONDS = 0.05
 T = TypeVar("T")
 
 
 class Work:
     """Runs jobs in threads of its own number, so that one kind of request can't take all.
 
+    A job that turns out to be a long one makes its place free for the next, and goes on when no
+    other long one is at work: Python computes in one thread at a time, and the short ones have it
+    nearly for themselves.
+
     Args:
-        threads: jobs at once.
+        threads: short jobs at once.
         waiting: jobs that may wait for a thread; more are refused.
         deadline_ms: milliseconds that a job has, those it waits included.
     """
@@ -35,18 +48,21 @@ class Work:
         self._most_waiting = waiting
         self._deadline_ms = deadline_ms
         self._deadlines: set[threading.Event] = set()
+        self._long = threading.Semaphore(1)
+        self._long_waiting = threading.Semaphore(LONG_WAITING)
 
-    async def run(self, request: Request, job: Callable[[Deadline], T]) -> T:
+    async def run(self, request: Request, job: Callable[[Deadline], T], is_long: bool = False) -> T:
         """What a job returns, which is given the deadline that it should obey.
 
-        A job is told to stop, or never begun, when its client is gone.
+        A job is told to stop, or never begun, when its client is gone. One that is known to be
+        long counts as such from its beginning.
 
         Raises:
             HTTPException: too many wait, or this one has waited too long (503).
             ClientDisconnect: the client is gone.
         """
         if self._free.statistics().tasks_waiting >= self._most_waiting:
-            raise HTTPException(503, "the server is busy; try again in a second", BUSY)
+            raise HTTPException(503, BUSY_MESSAGE, BUSY)
         deadline = Deadline.after(self._deadline_ms)
         self._deadlines.add(deadline.abandoned)
         queue = anyio.CancelScope()
@@ -56,12 +72,13 @@ class Work:
                 await self._free.acquire_on_behalf_of(deadline.abandoned)
             if queue.cancelled_caught:
                 raise ClientDisconnect
+            turn = _Turn(deadline, self._free, self._long, self._long_waiting)
             try:
                 if deadline.passed():
-                    raise HTTPException(503, "the server is busy; try again in a second", BUSY)
-                return await anyio.to_thread.run_sync(job, deadline, limiter=self._threads)
+                    raise HTTPException(503, BUSY_MESSAGE, BUSY)
+                return await anyio.to_thread.run_sync(turn.run, job, is_long, limiter=self._threads)
             finally:
-                self._free.release_on_behalf_of(deadline.abandoned)
+                turn.give_place()
         except AbandonedError:
             raise ClientDisconnect from None
         finally:
@@ -73,6 +90,60 @@ class Work:
         """Have all that runs stop at its next look."""
         for abandoned in self._deadlines:
             abandoned.set()
+
+
+class _Turn:
+    """One job's place among the short ones, or later among the long ones."""
+
+    def __init__(
+        self,
+        deadline: Deadline,
+        places: anyio.CapacityLimiter,
+        long: threading.Semaphore,
+        long_waiting: threading.Semaphore,
+    ) -> None:
+        self._deadline = replace(deadline, on_look=self._look)
+        self._end = deadline.end
+        self._loop = asyncio.get_running_loop()
+        self._places, self._has_place = places, True
+        self._long, self._long_waiting = long, long_waiting
+        self._is_long = self._has_long = False
+        self._begun = 0.0
+
+    def give_place(self) -> None:
+        """Let the next short job begin; in the event loop."""
+        if self._has_place:
+            self._has_place = False
+            self._places.release_on_behalf_of(self._deadline.abandoned)
+
+    def run(self, job: Callable[[Deadline], T], is_long: bool) -> T:
+        """The job; in a thread."""
+        self._begun = time.thread_time()
+        try:
+            if is_long:
+                self._become_long()
+            return job(self._deadline)
+        finally:
+            if self._has_long:
+                self._long.release()
+
+    def _look(self) -> None:
+        if not self._is_long and time.thread_time() - self._begun >= SHORT_SECONDS:
+            self._become_long()
+
+    def _become_long(self) -> None:
+        self._is_long = True
+        if not self._long_waiting.acquire(blocking=False):
+            raise HTTPException(503, BUSY_MESSAGE, BUSY)
+        try:
+            self._loop.call_soon_threadsafe(self.give_place)
+            # Whose time is up goes on without: it only has to say so.
+            while not self._has_long and time.perf_counter() < self._end:
+                self._has_long = self._long.acquire(timeout=POLL_SECONDS)
+                if self._deadline.abandoned.is_set():
+                    raise AbandonedError
+        finally:
+            self._long_waiting.release()
 
 
 async def _abandon_when_gone(

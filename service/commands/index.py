@@ -14,11 +14,13 @@ from service.commands.options import (
     encoder_option,
     json_option,
     processes_option,
+    reading_options,
 )
 
 if TYPE_CHECKING:
     from index.collection.collection import Collection
     from index.indexing import IndexReport
+    from lsr.corpus.readers.corpus import Reading
 
 
 @click.command("index")
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 @dense_option
 @bm25_option
 @processes_option
+@click.option(
+    "--sync", is_flag=True, help="Then delete the documents that are not in CORPUS any more."
+)
+@reading_options
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @json_option
 def index_command(
@@ -37,27 +43,39 @@ def index_command(
     dense: str | None,
     bm25: bool,
     processes: int,
+    sync: bool,
+    reading: Reading,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Index CORPUS: a BEIR folder, .jsonl or .tsv file (.gz too), folder of texts, irds:DATASET,
-    demo, or - for JSONL on standard input.
+    """Index CORPUS: a file of JSON lines or arrays, CSV, TSV, Parquet, text, Markdown, reST, HTML,
+    PDF, Word (.docx) or source code (.gz too), a folder of such files, a BEIR folder, irds:DATASET,
+    demo, or - for JSON on standard input.
 
     Run the same command again after an interruption: it goes on where it stopped. Documents that
     have not changed are not encoded again. Items that can't be read are reported and skipped, and
     the exit code is then 1.
     """
+    from index.collection.collection import is_collection
+    from index.collection.opening import remove_unused
     from service.commands import terminal
 
+    new, made = not is_collection(into), not into.exists()
     report, collection = index_corpus(
-        corpus, into, encoder, dense, bm25, quiet or as_json, processes
+        corpus, into, encoder, dense, bm25, quiet or as_json, processes, reading=reading, sync=sync
     )
     if as_json:
         terminal.print_json(terminal.index_json(report, len(collection), str(into)))
     else:
         terminal.print_index_report(report, len(collection), str(into))
+    if report.not_deleted:
+        terminal.print_rejected(report.not_deleted)
+    empty = not len(collection)
     collection.close()
-    sys.exit(1 if report.rejected else 0)
+    if new and empty and report.rejected:
+        terminal.print_rejected(f"no document could be read, so there is no collection at {into}")
+        remove_unused(into, made)
+    sys.exit(1 if report.rejected or report.not_deleted else 0)
 
 
 def index_corpus(
@@ -68,17 +86,26 @@ def index_corpus(
     bm25: bool = False,
     quiet: bool = False,
     processes: int = 1,
+    *,
+    reading: Reading | None = None,
+    sync: bool = False,
 ) -> tuple[IndexReport, Collection]:
     """Index with a progress bar, naming on standard error each item that is rejected."""
     from eval.datasets import named_corpus
-    from index.collection.opening import open_or_create
+    from index.collection.opening import gone_if_unused, open_or_create
     from index.indexing import index_documents
+    from index.syncing import sync_documents
+    from lsr.corpus.readers.corpus import AS_USUAL
     from service.commands import terminal
 
-    items = named_corpus(corpus)
-    collection = open_or_create(into, encoder, dense, bm25)
-    with terminal.indexing_progress(
-        lambda: terminal.fraction_read(items), "indexing", quiet
-    ) as progress:
-        report = index_documents(collection, items, progress, processes=processes)
+    items = named_corpus(corpus, reading or AS_USUAL)
+    with gone_if_unused(into):
+        collection = open_or_create(into, encoder, dense, bm25)
+        with terminal.indexing_progress(
+            lambda: terminal.fraction_read(items), "indexing", quiet
+        ) as progress:
+            if sync:
+                report = sync_documents(collection, items, progress, processes)
+            else:
+                report = index_documents(collection, items, progress, processes=processes)
     return report, collection

@@ -29,7 +29,7 @@ def snapshot_command(collection: Path, destination: Path, as_json: bool) -> None
     """Write a snapshot of COLLECTION to the new directory DESTINATION.
 
     It is of one moment, even if another process is writing, and appears whole or not at all.
-    Segments are hard-linked where that is possible, so they take no space twice.
+    All of it is verified, and it shares no file with COLLECTION.
     """
     from index.collection.collection import Collection
     from index.collection.snapshot import snapshot

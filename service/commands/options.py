@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import click
 
 encoder_option = click.option(
@@ -44,3 +48,60 @@ port_option = click.option(
     "--port", default=8000, show_default=True, help="Port to listen on; 0: any free one."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_READING = (
+    click.option("--id-field", metavar="NAME", help="Take ids from this member or column."),
+    click.option("--title-field", metavar="NAME", help="Take titles from this member or column."),
+    click.option(
+        "--text-field",
+        metavar="NAMES",
+        help="Take texts from this member or column, or from several, as in name,description.  "
+        "[default for all three: the names that are usual]",
+    ),
+    click.option(
+        "--columns",
+        metavar="NAMES",
+        help="The columns of .csv and .tsv files without a header, as in id,text,title.",
+    ),
+    click.option(
+        "--include",
+        metavar="PATTERN",
+        multiple=True,
+        help="Of a folder, read only what matches, as '*.html' or 'docs/'; may be repeated.",
+    ),
+    click.option(
+        "--exclude",
+        metavar="PATTERN",
+        multiple=True,
+        help="Of a folder, leave out what matches; may be repeated.",
+    ),
+)
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say how a corpus is read; the command takes them as ``reading``."""
+
+    @wraps(command)
+    def with_reading(
+        id_field: str | None,
+        title_field: str | None,
+        text_field: str | None,
+        columns: str | None,
+        include: tuple[str, ...],
+        exclude: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        from lsr.corpus.field_names import FieldNames
+        from lsr.corpus.readers.corpus import Reading
+        from lsr.corpus.readers.folder import Selection
+
+        names = FieldNames(id_field, title_field, _names(text_field))
+        reading = Reading(names, _names(columns), Selection(include, exclude))
+        return command(reading=reading, **others)
+
+    for option in reversed(_READING):
+        with_reading = option(with_reading)
+    return with_reading
+
+
+def _names(given: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in given.split(",")) if given else ()

@@ -45,7 +45,7 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
     "--time-budget",
     type=float,
     metavar="MS",
-    help="Milliseconds that engines may take in all; implies --approximate.",
+    help="Milliseconds that the search may take in all; implies --approximate.",
 )
 @engine_option
 @json_option

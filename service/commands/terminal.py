@@ -215,17 +215,21 @@ def print_spar_report(report: SparReport) -> None:
 
 
 def print_index_report(report: IndexReport, total: int, target: str) -> None:
-    """What an indexing run did, in one line."""
+    """What an indexing run did, in one line, and what of a folder it passed over, in another."""
     rate = report.encoded / max(report.seconds, 1e-9)
     parts = [f"{report.encoded:,} documents encoded ({rate:,.0f}/s)"]
     if report.unchanged:
         parts.append(f"{report.unchanged:,} unchanged")
     if report.rejected:
         parts.append(f"{report.rejected:,} rejected")
+    if report.deleted:
+        parts.append(f"{report.deleted:,} deleted")
     out.print(
         f"{', '.join(parts)} in {report.seconds:.1f} s; {target} holds {total:,} documents",
         markup=False,
     )
+    if passed_over := report.passed_over.sentence():
+        out.print(passed_over, markup=False)
 
 
 def index_json(report: IndexReport, total: int, target: str) -> dict[str, Any]:
@@ -236,10 +240,23 @@ def index_json(report: IndexReport, total: int, target: str) -> dict[str, Any]:
         "documents": total,
         **counts,
         "rejected": report.rejected,
+        "deleted": report.deleted,
         "seconds": round(report.seconds, 3),
         "tokens": report.tokens,
         "health": {name: asdict(health) for name, health in report.health.items()},
+        **report.passed_over.as_json(),
     }
+
+
+def print_deleted(
+    deleted: int, missing: Sequence[str], dry_run: bool, total: int, target: str
+) -> None:
+    """What was deleted or would be, in one line; each id that is not there on standard error."""
+    for identifier in missing:
+        err.print(f"there is no document {identifier!r}", markup=False)
+    noun = "document" if deleted == 1 else "documents"
+    what = f"{deleted:,} {noun} {'would be ' if dry_run else ''}deleted"
+    out.print(f"{what}; {target} holds {total:,} documents", markup=False)
 
 
 def print_encode_report(report: EncodeReport, target: str, notes: Sequence[str]) -> None:
@@ -307,6 +324,8 @@ def print_table(
 def _certificate(result: SearchResult) -> str:
     """Whether the hits are certainly the best, and how each field was searched."""
     strategies = ", ".join(f"{name} {how}" for name, how in result.strategies.items())
+    if result.timed_out:
+        strategies += "; the time was up before all marks and terms were found"
     if result.exact:
         return f"exact ({strategies})"
     if result.bound_gap == 0:

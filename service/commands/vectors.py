@@ -20,10 +20,12 @@ from service.commands.options import (
     encoder_option,
     json_option,
     processes_option,
+    reading_options,
 )
 
 if TYPE_CHECKING:
     from lsr.corpus.items import Item
+    from lsr.corpus.readers.corpus import Reading
     from lsr.encoding.runs import EncodeReport
     from lsr.vectors.csr import Maker
     from lsr.vectors.formats import VectorWriter
@@ -62,6 +64,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 @quantise_option
 @contents_option
 @click.option("--queries", is_flag=True, help="CORPUS holds queries: .jsonl, .tsv or .txt.")
+@reading_options
 @processes_option
 @quiet_option
 @json_option
@@ -73,6 +76,7 @@ def encode_command(
     scale: float | None,
     contents: bool,
     queries: bool,
+    reading: Reading,
     processes: int,
     quiet: bool,
     as_json: bool,
@@ -92,7 +96,7 @@ def encode_command(
     from service.commands import terminal
 
     loaded = load_encoder(encoder or DEFAULT_ENCODER)
-    items = _query_items(corpus) if queries else named_corpus(corpus)
+    items = _query_items(corpus, reading) if queries else named_corpus(corpus, reading)
     settings = {"encoder": loaded.fingerprint, "queries": queries}
     output: VectorOutput | StreamOutput
     if out == "-":
@@ -274,11 +278,14 @@ def _stream(kind: str | None, vocabulary: Vocabulary, scale: float | None, conte
     return StreamOutput(write)
 
 
-def _query_items(source: str) -> Iterable[Item]:
+def _query_items(source: str, reading: Reading) -> Iterable[Item]:
     from lsr.corpus.documents import Document
     from lsr.corpus.items import Item
     from lsr.corpus.queries import read_queries
+    from lsr.corpus.readers.corpus import AS_USUAL
 
+    if reading != AS_USUAL:
+        raise UsageError("the fields of queries can't be named; leave out the options on them")
     return [Item(source, 0, Document(query.id, query.text)) for query in read_queries(source)]
 
 

@@ -97,3 +97,19 @@ def test_what_can_not_be_is_refused(dataset, tmp_path):
     index_documents(made, [Item("", n, Document(f"x{n}", "other")) for n in range(9)])
     with pytest.raises(UsageError, match="evaluate in an index of its own"):
         evaluate_dataset(dataset, index=tmp_path / "index")
+
+
+def test_a_query_without_text_counts_as_nothing_found(dataset, tmp_path):
+    folder = tmp_path / "fruit"
+    with (folder / "queries.jsonl").open("a") as queries:
+        queries.write('{"_id": "q3", "text": " "}\n')
+    with (folder / "qrels" / "test.tsv").open("a") as qrels:
+        qrels.write("q3\ta\t1\n")
+    done = []
+    blank = load_dataset(str(folder))
+    collection = open_or_create(tmp_path / "index", "bm25")
+    index_documents(collection, blank.corpus())
+    row = evaluate(blank, collection, SearchConfig(payload=False), ["nDCG@10"], done.append)
+    whole = evaluate(dataset, collection, SearchConfig(payload=False), ["nDCG@10"])
+    assert row.measures["nDCG@10"] == pytest.approx(whole.measures["nDCG@10"] * 2 / 3)
+    assert (row.run["q3"], row.queries, done[-1]) == ([], 3, 3)

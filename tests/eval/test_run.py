@@ -11,7 +11,9 @@ from eval.run import descending, read_run, write_run
 from lsr.errors import InputError
 
 modest = settings(max_examples=100)
-ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).filter(
+# A mark (BOM) or zeros at the beginning of a file tell how it is encoded.
+letters = st.characters(codec="utf-8", exclude_characters="\ufeff\0")
+ids = st.text(letters, min_size=1, max_size=8).filter(
     lambda identifier: not any(map(str.isspace, identifier))
 )
 scores = st.floats(-1e30, 1e30) | st.sampled_from([0.0, 1.0, 1.0 + 1e-12, 0.1])
@@ -102,3 +104,12 @@ def test_a_run_that_is_not_utf8_is_refused(tmp_path):
     (tmp_path / "a.run").write_bytes(b"q Q0 caf\xe9 1 1.0 t\n")
     with pytest.raises(InputError, match="can't be read further"):
         read_run(tmp_path / "a.run")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_run_with_a_mark_keeps_its_first_line(tmp_path, encoding, end):
+    lines = ["q1 Q0 d2 1 9.0 x", "q2 Q0 d4 1 3.0 x", ""]
+    path = tmp_path / "run.txt"
+    path.write_bytes(end.join(lines).encode(encoding))
+    assert read_run(path) == {"q1": [("d2", 9.0)], "q2": [("d4", 3.0)]}

@@ -31,7 +31,7 @@ def test_index_then_search_then_info(lsr, corpus):
             "no file or folder 'gone.jsonl'",
             2,
         ),
-        (["index", "corpus.pdf", "--into", "x", "--encoder", "bm25"], "of no known kind", 2),
+        (["index", "corpus.png", "--into", "x", "--encoder", "bm25"], "of no known kind", 2),
         (["index", "corpus.jsonl", "--into", "x", "--encoder", "nosuch"], "'nosuch' is not a", 2),
         (["index", "corpus.jsonl", "--into", "x", "--encoder", "./nosuch"], "does not exist", 2),
         (["index", "corpus.jsonl", "--into", "x", "--encoder", "bm25,k9=1"], "'k9' is not", 2),
@@ -54,7 +54,7 @@ def test_index_then_search_then_info(lsr, corpus):
         (["search", "fruit", "x", "--effort", "2"], "the effort is 2.0", 2),
         (["search", "fruit", "x", "--time-budget", "nan"], "the time budget is nan", 2),
         (["bench", "recall", "fruit", "--queries", "gone.txt"], "no file or folder", 2),
-        (["bench", "recall", "fruit", "--queries", "corpus.pdf"], "of no known kind", 2),
+        (["bench", "recall", "fruit", "--queries", "corpus.png"], "of no known kind", 2),
         (["bench", "recall", "fruit", "--queries", "corpus.jsonl", "--k", "0"], "k is 0", 2),
         (
             ["bench", "recall", "fruit", "--queries", "corpus.jsonl", "--recall", "1.5"],
@@ -72,7 +72,7 @@ def test_index_then_search_then_info(lsr, corpus):
     ],
 )
 def test_bad_input_is_one_clear_sentence(lsr, tmp_path, corpus, arguments, reason, code):
-    (tmp_path / "corpus.pdf").write_text("x")
+    (tmp_path / "corpus.png").write_text("x")
     (tmp_path / "q.tsv").write_text("q\tcherry\nno tab\n")
     lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
     result = lsr(*arguments)

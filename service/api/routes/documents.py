@@ -6,17 +6,20 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.convertors import Convertor, register_url_convertor
 
+from index.patching import patch_document
 from index.search.deadline import Deadline
-from lsr.errors import NotFoundError
+from lsr.errors import InputError, NotFoundError
 from service.api.bodies import JsonRoute, read_body
 from service.api.bulk import FULL, bulk_upsert, nothing_written
 from service.api.dependencies import IndexName, LargestBody, Readers, ServedIndexes, Writers
 from service.api.errors import ERRORS, error_response
-from service.api.schemas.requests import DeleteBody
+from service.api.parted_json import PartedJSONResponse
+from service.api.schemas.requests import DeleteBody, PatchBody
 from service.api.schemas.responses import (
     BulkAnswer,
     DeleteAnswer,
     DocumentAnswer,
+    PatchAnswer,
     StorageFullBody,
     payload_json,
 )
@@ -72,7 +75,7 @@ async def upsert(
         if nothing_written(answer):
             message = f"nothing was written: {FULL.reason}"
             return error_response(request, FULL.status, FULL.type, message, beside=answer)
-        return JSONResponse(answer)
+        return PartedJSONResponse(answer)
 
     return await writers.run(request, written)
 
@@ -106,6 +109,23 @@ async def get(
     if document is None:
         raise NotFoundError(f"the index {index!r} has no document {id!r}")
     return {"id": document.id, **payload_json(document)}
+
+
+@router.patch("/{id:document_id}", responses=ERRORS)
+async def patch(
+    index: IndexName,
+    id: str,  # noqa: A002
+    body: PatchBody,
+    request: Request,
+    indexes: ServedIndexes,
+    writers: Writers,
+) -> PatchAnswer:
+    """Change a part of a document; metadata alone is changed without encoding."""
+    change = body.to_patch()
+    outcome = await writers.run(request, lambda _: patch_document(indexes[index], id, change))
+    if outcome.status not in ("updated", "unchanged"):
+        raise InputError(outcome.reason)
+    return {"id": id, "result": outcome.status}
 
 
 @router.delete("/{id:document_id}", responses=ERRORS)

@@ -10,6 +10,7 @@ from index.search.pipeline import search
 from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
+from service.api.parted_json import PartedJSONResponse
 from service.api.schemas.requests import SearchBody
 from service.api.schemas.responses import SearchAnswer, search_json
 
@@ -25,6 +26,6 @@ async def search_index(
 
     def answer(deadline: Deadline) -> JSONResponse:
         result = search(indexes[index], body.to_query(), body.to_config(), deadline)
-        return JSONResponse(search_json(result, body.explain))
+        return PartedJSONResponse(search_json(result, body.explain))
 
     return await readers.run(request, answer)

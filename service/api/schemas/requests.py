@@ -16,12 +16,15 @@ from pydantic import (
 
 from index.filters.json_form import parse_filter_json
 from index.filters.tree import Filter
+from index.patching import Patch
 from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import ReciprocalRankFusion
 from index.search.query import SearchQuery
 from lsr.corpus.documents import check_unicode
 
 LONGEST_VECTOR = 100_000
+MOST_CHARACTERS = 32 << 20
+"""Of the documents of all hits of an answer."""
 FilterBody = Annotated[
     dict[str, Any],
     Field(
@@ -151,6 +154,7 @@ class SearchBody(Body):
             prefetch=tuple(Prefetch(part.using, part.limit) for part in self.prefetch),
             fusion=ReciprocalRankFusion(self.fusion.rrf.k, self.fusion.rrf.weights),
             payload=self.with_payload,
+            most_characters=MOST_CHARACTERS,
             highlight=self.highlight,
             explain=self.explain,
             filter=None if self.filter is None else parse_filter_json(self.filter),
@@ -183,3 +187,18 @@ class DeleteBody(Body):
     def to_filter(self) -> Filter | None:
         """The filter, where there is one."""
         return None if self.filter is None else parse_filter_json(self.filter)
+
+
+class PatchBody(Body):
+    """What changes of a document, as a JSON merge patch (RFC 7396); null takes a part out."""
+
+    title: str | None = None
+    text: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    def to_patch(self) -> Patch:
+        """The change."""
+        given = {
+            name: getattr(self, name) or "" for name in {"title", "text"} & self.model_fields_set
+        }
+        return Patch(**given, metadata=self.metadata)

@@ -105,6 +105,13 @@ class DeleteAnswer(TypedDict):
     ids: Annotated[list[str], Field(description="In ascending order.")]
 
 
+class PatchAnswer(TypedDict):
+    """What became of a document that was to be changed."""
+
+    id: str
+    result: Literal["updated", "unchanged"]
+
+
 class WrittenItem(TypedDict):
     """An item that is stored; 201 where its id is new, else 200."""
 

@@ -33,7 +33,21 @@ def test_a_bad_constant_is_refused(k):
         ReciprocalRankFusion(k)
 
 
-@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf"), 1.7e308, 1e7])
 def test_a_bad_weight_is_refused(weight):
     with pytest.raises(InputError, match="'dense'"):
         ReciprocalRankFusion(weights={"dense": weight})
+
+
+def test_no_weights_and_constant_that_are_taken_give_a_score_that_is_not_finite():
+    names = [f"r{number}" for number in range(16)]
+    fusion = ReciprocalRankFusion(0, dict.fromkeys(names, 1e6))
+    ((_, score),) = fusion.fuse({name: [(1, 1.0)] for name in names})
+    assert score == 16e6
+
+
+def test_weights_of_what_is_no_ranking_are_refused_by_name():
+    fusion = ReciprocalRankFusion(weights={"sparse": 2.0, "lexical": 5.0})
+    with pytest.raises(InputError, match=r"'lexical', which is no ranking .* are: sparse, bm25$"):
+        fusion.check_names(["sparse", "bm25"])
+    fusion.check_names(["lexical", "sparse", "bm25"])

@@ -1,15 +1,26 @@
+import math
+from itertools import groupby
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 
-from index.search.highlight import highlight
-from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
+from index.search.deadline import AbandonedError, Deadline
+from index.search.highlight import LONGEST_SCANNED, MOST_SPELLINGS, Highlighter, highlight
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.imported import ImportedEncoder
+from lsr.vocabulary import Vocabulary
 from tests.strategies import texts
 
-ENCODER = Bm25Encoder(Bm25Config(analyzer="wordpiece"))
+VOCABULARY = Vocabulary.bert_uncased()
+ENCODER = ImportedEncoder(VOCABULARY)
 
 
-def weights_of(text, encoder=ENCODER):
-    return {each.token: 1.0 for each in encoder.occurrences(text)}
+def weights_of(text):
+    return {each.token: 1.0 for each in ENCODER.occurrences(text)}
 
 
 def marked(text, query, **options):
@@ -47,3 +58,148 @@ def test_spans_are_ascending_disjoint_and_inside(text, query, length):
     for start, end in mark.spans:
         assert last <= start < end <= len(mark.snippet)
         last = end
+
+
+def plain_spans(text, weights, vocabulary):
+    """The marked words of a text that is tokenized as a whole."""
+    spans = []
+    for _, group in groupby(vocabulary.pieces(text), key=lambda piece: piece.word):
+        pieces = list(group)
+        start, end = pieces[0].start, pieces[-1].end
+        matched = [piece for piece in pieces if vocabulary.token(piece.term) in weights]
+        if matched and 2 * sum(piece.end - piece.start for piece in matched) >= end - start:
+            spans.append((start, end, {vocabulary.token(piece.term) for piece in matched}))
+    return spans
+
+
+def plain_start(words, weights, length):
+    """Where the first of the best windows begins, each weighed by itself."""
+    best, best_start = 0.0, 0
+    for start, _, _ in words:
+        inside = [terms for a, b, terms in words if a >= start and b <= start + length]
+        weight = math.fsum(weights[term] for term in set().union(*inside))
+        if weight > best:
+            best, best_start = weight, start
+    return max(0, best_start - length // 8)
+
+
+WORDS = """cat Cats caf\u00e9 CAF\u00c9s copy2 shutil.rmtree na\u00efve \u732b\u72ac x
+    unbelievably don't \uff21bc e\u0301t\u00e9 the trees \U0001f600 wal-mart"""
+words = st.sampled_from(WORDS.split())
+prose = st.lists(words | st.sampled_from(["\n", "  ", "\t", "\u00a0", "\u3000"]), max_size=60).map(
+    " ".join
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(prose, prose, st.integers(8, 120), st.data())
+def test_marks_and_windows_are_those_of_the_whole_text_tokenized(text, query, length, data):
+    terms = sorted(weights_of(query))
+    drawn = data.draw(st.lists(st.sampled_from([0.25, 0.5, 0.75, 1.0]), min_size=len(terms),
+                               max_size=len(terms)))  # fmt: skip
+    weights = dict(zip(terms, drawn, strict=True))
+    expected = plain_spans(text, weights, VOCABULARY)
+    whole = highlight("text", text, weights, ENCODER, len(text) + 1)
+    assert whole.spans == [(start, end) for start, end, _ in expected]
+    if len(text) > length and expected:
+        mark = highlight("text", text, weights, ENCODER, length)
+        start = plain_start(expected, weights, length)
+        assert text.find(mark.snippet, start) - start <= 41
+
+
+def byte_level():
+    tokens = ["a", "c", "t", "s", "\u0120", "at", "cat", "\u0120cat"]
+    merges = [("a", "t"), ("c", "at"), ("\u0120", "cat")]
+    tokenizer = Tokenizer(BPE({token: term for term, token in enumerate(tokens)}, merges))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    return Vocabulary(tokenizer)
+
+
+def metaspace():
+    tokens = ["a", "c", "t", "s", "\u2581", "at", "cat", "\u2581cat"]
+    merges = [("a", "t"), ("c", "at"), ("\u2581", "cat")]
+    tokenizer = Tokenizer(BPE({token: term for term, token in enumerate(tokens)}, merges))
+    tokenizer.pre_tokenizer = Metaspace()
+    return Vocabulary(tokenizer)
+
+
+def suffixed():
+    tokens = ["a", "c", "t", "t</w>", "s</w>", "at</w>", "cat</w>", "ca"]
+    merges = [("a", "t</w>"), ("c", "at</w>")]
+    vocabulary = {token: term for term, token in enumerate(tokens)}
+    tokenizer = Tokenizer(BPE(vocabulary, merges, end_of_word_suffix="</w>"))
+    tokenizer.pre_tokenizer = Metaspace(replacement="_", prepend_scheme="never")
+    return Vocabulary(tokenizer)
+
+
+@pytest.mark.parametrize("make", [byte_level, metaspace, suffixed])
+def test_other_tokenizers_find_their_words_too(make):
+    vocabulary = make()
+    text = "cat cats act cat tac  cat" + ("\ncat\n\n cats" if make is byte_level else "")
+    for term in range(vocabulary.size):
+        weights = {vocabulary.token(term): 1.0}
+        expected = [(a, b) for a, b, _ in plain_spans(text, weights, vocabulary)]
+        mark = highlight("text", text, weights, ImportedEncoder(vocabulary))
+        assert mark.spans == expected
+
+
+def test_very_many_terms_are_marked_as_few_are():
+    many = map(VOCABULARY.token, range(2000, 2000 + 2 * MOST_SPELLINGS))
+    weights = dict.fromkeys(many, 1.0) | weights_of("cat")
+    text = "the cat sat on the mat"
+    expected = [(a, b) for a, b, _ in plain_spans(text, weights, VOCABULARY)]
+    assert highlight("text", text, weights, ENCODER).spans == expected
+
+
+def test_how_far_a_text_was_looked_at_is_said():
+    assert highlight("text", "a cat", weights_of("cat"), ENCODER).looked_at is None
+    long = "nothing " * LONGEST_SCANNED + "cat"
+    assert highlight("text", long, weights_of("cat"), ENCODER).looked_at == LONGEST_SCANNED
+
+
+def test_the_texts_of_an_answer_share_a_budget():
+    weights, text = weights_of("cat"), "a cat and a dog"
+    scanning = Highlighter(ENCODER, weights, scanned=len(text) + 5)
+    marks = [scanning.highlight("text", text, weights) for _ in range(3)]
+    assert [mark.looked_at for mark in marks] == [None, 5, 0]
+    assert [mark.spans for mark in marks] == [[(2, 5)], [(2, 5)], []]
+    assert [mark.snippet for mark in marks] == [text] * 3
+
+    tokenizing = Highlighter(ENCODER, weights, tokenized=10)
+    marks = [tokenizing.highlight("text", each, weights) for each in (text, "cat1 cat2 dog", text)]
+    assert [mark.looked_at for mark in marks] == [None, 4, None]
+    assert [mark.spans for mark in marks] == [[(2, 5)], [(0, 4)], [(2, 5)]]
+
+
+def test_nothing_is_looked_at_after_the_deadline_and_nobody_waiting_ends_it():
+    weights, deadline = weights_of("cat"), Deadline.after(0)
+    mark = Highlighter(ENCODER, weights, deadline).highlight("text", "a cat", weights)
+    assert (mark.snippet, mark.spans, mark.looked_at) == ("a cat", [], 0)
+    abandoned = Deadline()
+    abandoned.abandon()
+    with pytest.raises(AbandonedError):
+        Highlighter(ENCODER, weights, abandoned).highlight("text", "a cat", weights)
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "expected"),
+    [
+        (
+            "Happy hunters hunt possibly",
+            "happiness hunting possible",
+            ["Happy", "hunt", "possibly"],
+        ),
+        ("the part AB-1234-X here", "ab-1234-x", ["AB-1234-X"]),
+        (
+            "\u0e2a\u0e38\u0e19\u0e31\u0e02\u0e27\u0e34\u0e48\u0e07 ok",
+            "\u0e2a\u0e38\u0e19\u0e31\u0e02",
+            ["\u0e2a\u0e38\u0e19\u0e31\u0e02"],
+        ),
+        ("use C++ now", "c++", ["C++"]),
+    ],
+)
+def test_words_are_marked_whole(text, query, expected):
+    encoder = Bm25Encoder()
+    weights = {each.token: 1.0 for each in encoder.occurrences(query)}
+    mark = highlight("text", text, weights, encoder)
+    assert [mark.snippet[start:end] for start, end in mark.spans] == expected

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 
 from index.indexing import upsert_documents
 from index.search.config import Prefetch, SearchConfig
+from index.search.deadline import AbandonedError, Deadline
 from index.search.fusion import ReciprocalRankFusion
 from index.search.pipeline import search, search_batch
 from index.search.query import SearchQuery
@@ -241,3 +242,78 @@ def nasty_collection(tmp_path_factory):
     collection = Collection.create(tmp_path_factory.mktemp("nasty") / "c", encoder_fields("bm25"))
     index_documents(collection, items(nasty))
     return collection
+
+
+@pytest.mark.parametrize("using", ["sparse", "bm25", "sparse+bm25", "hybrid"])
+def test_weights_of_other_rankings_are_refused(hybrid, using):
+    fusion = ReciprocalRankFusion(weights={"lexical": 5})
+    with pytest.raises(InputError, match="weights name 'lexical'"):
+        search(hybrid, SearchQuery("apple"), SearchConfig(using=using, fusion=fusion))
+    names = ["sparse", "dense"] if using == "hybrid" else using.split("+")
+    known = ReciprocalRankFusion(weights=dict.fromkeys(names, 5))
+    assert search(hybrid, SearchQuery("apple"), SearchConfig(using=using, fusion=known)).hits
+
+
+HUGE = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize(
+    ("query", "using"),
+    [
+        (SearchQuery(tokens={"apple": HUGE}), "bm25"),
+        (SearchQuery(tokens={"apple": 1e34}), "sparse"),
+        (SearchQuery(tokens={"apple": 7e32, "plum": 7e32}), "sparse"),
+        (SearchQuery(sparse=([7], [HUGE])), "bm25"),
+        (SearchQuery(dense=[HUGE] * 32), "dense"),
+        (SearchQuery(dense=[-HUGE] * 32), "dense"),
+    ],
+)
+def test_a_query_whose_scores_could_be_infinite_is_refused(hybrid, query, using):
+    if query.dense is not None:
+        size = hybrid.fields.named("dense").size
+        query = SearchQuery(dense=query.dense[:1] * size)
+    with pytest.raises(InputError, match="is too large for scores of 32 bits"):
+        search(hybrid, query, SearchConfig(using=using))
+
+
+@pytest.mark.parametrize("using", ["sparse", "bm25", "dense", "hybrid"])
+def test_what_is_found_when_time_is_up_is_answered_and_said(hybrid, using):
+    query, config = SearchQuery("apple plum"), SearchConfig(using=using, explain=True)
+    whole = search(hybrid, query, config, Deadline.after(600_000))
+    late = search(hybrid, query, config, Deadline.after(0))
+    assert (whole.timed_out, late.timed_out) == (False, True)
+    assert [(hit.id, hit.score) for hit in late.hits] == [(hit.id, hit.score) for hit in whole.hits]
+    assert any(mark.spans for hit in whole.hits for mark in hit.highlights)
+    for hit in late.hits:
+        assert hit.document == hybrid.get(hit.id)
+        assert all(mark.looked_at == 0 and mark.spans == [] for mark in hit.highlights)
+        assert not any(hit.terms.values())
+    assert late.exact
+
+
+def test_the_time_budget_is_for_the_whole_search(hybrid):
+    config = SearchConfig(mode="approximate", time_budget_ms=1e-9, using="sparse")
+    late = search(hybrid, SearchQuery("apple plum"), config)
+    assert late.timed_out
+    assert all(mark.looked_at == 0 for hit in late.hits for mark in hit.highlights)
+    enough = SearchConfig(mode="approximate", time_budget_ms=600_000, using="sparse")
+    assert not search(hybrid, SearchQuery("apple plum"), enough).timed_out
+
+
+def test_a_search_that_nobody_waits_for_ends(hybrid):
+    deadline = Deadline()
+    deadline.abandon()
+    with pytest.raises(AbandonedError):
+        search(hybrid, SearchQuery("apple"), SearchConfig(), deadline)
+
+
+def test_a_page_of_more_characters_than_are_allowed_is_refused(hybrid):
+    query = SearchQuery("apple plum banana cherry")
+    whole = search(hybrid, query, SearchConfig(using="bm25"))
+    size = sum(len(hit.document.title + hit.document.text + "{}") for hit in whole.hits)
+    allowed = SearchConfig(using="bm25", most_characters=size)
+    assert ids(search(hybrid, query, allowed)) == ids(whole)
+    with pytest.raises(InputError, match=f"hits have more than {size - 1} characters"):
+        search(hybrid, query, SearchConfig(using="bm25", most_characters=size - 1))
+    bare = SearchConfig(using="bm25", most_characters=1, payload=False)
+    assert ids(search(hybrid, query, bare)) == ids(whole)

@@ -175,3 +175,30 @@ def test_a_declared_number_that_is_none_is_refused(tmp_path, value):
             declared_top_k(checkpoint)
     declare(tmp_path, {"sentence_bert_config.json": {"max_seq_length": None}})
     assert declared_length(checkpoint, "document") == 256
+
+
+@pytest.mark.parametrize(
+    ("said", "plain", "saved"),
+    [
+        ({}, 256, 512),
+        ({"tokenizer_config.json": {"model_max_length": 10**30}}, 256, 512),
+        ({"tokenizer_config.json": {"model_max_length": 1e30}}, 256, 512),
+        ({"tokenizer_config.json": {"model_max_length": 400}}, 256, 400),
+        ({"tokenizer_config.json": {"model_max_length": 9}}, 9, 9),
+        (DECLARED | {"tokenizer_config.json": {"model_max_length": 9}}, 16, 16),
+        ({"sentence_distilbert_config.json": {"max_seq_length": 20}}, 20, 20),
+    ],
+)
+def test_the_length_of_a_folder_with_and_without_modules(tmp_path, said, plain, saved):
+    declare(tmp_path, {"config.json": {"max_position_embeddings": 512}} | said)
+    assert declared_length(Checkpoint.resolve(str(tmp_path)), "document") == plain
+    modules = [{"path": "", "type": "sentence_transformers.models.Transformer"}]
+    declare(tmp_path, {"modules.json": modules})
+    assert declared_length(Checkpoint.resolve(str(tmp_path)), "document") == saved
+
+
+@pytest.mark.parametrize("value", [0, 2, -5, True, "512", [9], 8.5])
+def test_a_tokenizer_length_that_is_none_is_refused(tmp_path, value):
+    files = {"config.json": {}, "tokenizer_config.json": {"model_max_length": value}}
+    with pytest.raises(InputError, match="gives model_max_length as"):
+        declared_length(Checkpoint.resolve(declare(tmp_path, files)), "document")

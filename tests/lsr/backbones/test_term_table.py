@@ -67,6 +67,12 @@ def test_query_token_weights_leaves_out_what_weighs_one(folder, bert, missing, v
     np.testing.assert_array_equal(table(folder, missing), plain(bert, WEIGHTS, value))
 
 
+def test_a_mark_at_the_beginning_is_no_part_of_the_first_token(folder, bert):
+    text = lines(WEIGHTS)
+    (folder / "query_token_weights.txt").write_text(text, encoding="utf-8-sig")
+    np.testing.assert_array_equal(table(folder), plain(bert, WEIGHTS, 1))
+
+
 @pytest.mark.parametrize("name", ["query_0_SparseStaticEmbedding", "query_0_IDF"])
 @settings(max_examples=10)
 @given(length=st.sampled_from([0, 1, 5000, 30521, 30522, 30600]))

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.corpus.documents import DEEPEST_METADATA, LONGEST_ID, Document, parse_document
+from lsr.corpus.documents import (
+    DEEPEST_METADATA,
+    LONGEST_ID,
+    Document,
+    Section,
+    parse_document,
+)
+from lsr.corpus.items import given_items
 from lsr.errors import InputError
 
 modest = settings(max_examples=100)
@@ -158,3 +165,12 @@ def test_equal_documents_have_equal_digests(identifier, title, text, members):
 def test_digest_changes_with_every_part(change):
     document = Document("id", "text", "title", {"year": 1999})
     assert dataclasses.replace(document, **change).digest() != document.digest()
+
+
+def test_sections_of_a_program_are_kept_and_make_no_other_document():
+    sections = (Section(0, "One", 1), Section(4, "Two", 2))
+    given = Document("a", "one two", "t", {"x": 1}, sections)
+    (item,) = given_items([given])
+    assert item.document.sections == sections
+    assert given == Document("a", "one two", "t", {"x": 1})
+    assert given.digest() == Document("a", "one two", "t", {"x": 1}).digest()

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from lsr.corpus.qrels import read_qrels, write_qrels
 from lsr.errors import InputError
 
-ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).filter(
+# A mark (BOM) or zeros at the beginning of a file tell how it is encoded.
+letters = st.characters(codec="utf-8", exclude_characters="\ufeff\0")
+ids = st.text(letters, min_size=1, max_size=8).filter(
     lambda identifier: not any(map(str.isspace, identifier))
 )
 some_qrels = st.dictionaries(
@@ -33,6 +35,8 @@ def test_qrels_read_back_are_those_written(tmp_path_factory, qrels):
         "q1\t0\td1\t2\r\n\r\nq1\t0\td2\t0\r\nq2\t0\td1\t1",
         "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\nq2\td1\t1\n",
         "q1\td1\t2\nq1\td2\t0\nq2\td1\t1\n",
+        "\ufeffq1\td1\t2\nq1\td2\t0\nq2\td1\t1\n",
+        "\ufeffqid\tdocid\tRelevance\r\nq1\td1\t2\r\nq1\td2\t0\r\nq2\td1\t1\r\n",
     ],
 )
 @pytest.mark.parametrize("zipped", [False, True])

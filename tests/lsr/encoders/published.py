@@ -35,9 +35,14 @@ def save_tokenizer(folder):
 
 
 def bert_mlm(folder, seed=1, **changed):
+    return bert_model(save_tokenizer(folder), seed, **changed)
+
+
+def bert_model(folder, seed=1, **changed):
+    """Without a tokenizer."""
     torch.manual_seed(seed)
     model = transformers.BertForMaskedLM(transformers.BertConfig(**BERT | changed))
-    model.save_pretrained(save_tokenizer(folder))
+    model.save_pretrained(folder)
     return folder
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from lsr.encoders.catalogue import EncoderName, load_encoder
+from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import short_name
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.errors import InputError, LsrError, NotFoundError, UsageError
@@ -181,6 +182,55 @@ def test_missing_folders_are_named(name):
     with pytest.raises(NotFoundError) as caught:
         load_encoder(name)
     assert f"the model folder '{name}' does not exist; give an existing folder" in str(caught.value)
+
+
+@pytest.mark.parametrize("family", ["", "splade:", "bm25:", "splade-v3:"])
+def test_commas_in_a_path_are_its_own(family, masked_lm, tmp_path):
+    folder = shutil.copytree(masked_lm, tmp_path / "x,y=1,/a,b" / "model,k=2")
+    plain = load_encoder(f"{family}{masked_lm}")
+    for options in ("", ",stopwords=none" if family == "bm25:" else ",max_length=32"):
+        found = load_encoder(f"{family}{folder}{options}")
+        assert (found.fingerprint == plain.fingerprint) == (not options)
+        assert load_encoder(found.name).fingerprint == found.fingerprint
+        assert load_encoder(found.name).name == found.name
+        assert short_name(found.name).endswith(f"model,k=2{options}")
+
+
+def test_commas_in_the_path_of_an_option_are_its_own(masked_lm, tmp_path):
+    folder = shutil.copytree(masked_lm, tmp_path / "x,y" / "model")
+    found = load_encoder(f"splade:{masked_lm},query.checkpoint={folder},max_length=32")
+    assert found.name == f"splade:{masked_lm},max_length=32,query.checkpoint={folder}"
+    assert load_encoder(found.name).fingerprint == found.fingerprint
+
+
+def test_commas_in_the_paths_of_dense_encoders(dense_model, tmp_path):
+    folder = shutil.copytree(dense_model, tmp_path / "x,y" / "model")
+    plain = DenseEncoder.load(f"{dense_model}+{dense_model},weight=0.5")
+    found = DenseEncoder.load(f"{folder}+{folder},weight=0.5")
+    assert found.fingerprint == plain.fingerprint
+    assert DenseEncoder.load(found.name).name == found.name
+    short = DenseEncoder.load(f"{folder},max_length=9")
+    assert DenseEncoder.load(short.name).fingerprint == short.fingerprint
+
+
+def test_a_folder_comes_before_a_published_model_of_its_name(
+    masked_lm, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("splade-tiny", "lsr-tiny-v1", "bm25", "all-MiniLM-L6-v2"):
+        shutil.copytree(masked_lm, tmp_path / name)
+    found = load_encoder("splade-tiny,max_length=32")
+    assert found.name == f"splade:{tmp_path / 'splade-tiny'},max_length=32"
+    assert "splade-tiny is read as the folder ./splade-tiny, not as the published" in caplog.text
+    handled = load_encoder("splade-tiny:./splade-tiny")
+    assert handled.name == f"splade-tiny:{tmp_path / 'splade-tiny'}"
+    # What the package has itself is stored under its name alone.
+    for name in ("lsr-tiny-v1", "bm25"):
+        caplog.clear()
+        assert load_encoder(name).name == name
+        assert f"{name} is the encoder of that name; for the folder" in caplog.text
+    dense = DenseEncoder.load("all-MiniLM-L6-v2")
+    assert dense.name == str(tmp_path / "all-MiniLM-L6-v2")
 
 
 def test_an_unknown_hub_id_offline_says_what_to_give():

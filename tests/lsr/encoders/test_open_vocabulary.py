@@ -63,7 +63,9 @@ def test_documents_keep_the_models_weights_and_get_the_counts_of_words(plain, op
         np.testing.assert_array_equal(row.indices[closed], alone.indices)
         np.testing.assert_array_equal(row.values[closed], alone.values)
         stop = analyzer("auto").stop_words
-        counted = Counter(f"word:{term}" for term in analyzer("auto").terms(text) if term not in stop)
+        counted = Counter(
+            f"word:{term}" for term in analyzer("auto").terms(text) if term not in stop
+        )
         spelled = [stored.words[term - size] for term in row.indices[~closed]]
         assert dict(zip(spelled, row.values[~closed].tolist(), strict=True)) == counted
         assert (np.diff(row.indices) > 0).all()

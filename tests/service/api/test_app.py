@@ -188,6 +188,22 @@ def test_delete_says_what_was_there(client):
     assert client.post("/v1/indexes/fruit/search", json=body).json()["hits"] == []
 
 
+def test_a_document_is_changed_in_part(client):
+    path = "/v1/indexes/fruit/documents/a"
+    before = client.get(path).json()
+    answer = client.patch(path, json={"metadata": {"year": 2020}})
+    assert answer.json() == {"id": "a", "result": "updated"}
+    assert client.patch(path, json={"metadata": {"year": 2020}}).json()["result"] == "unchanged"
+    changed = client.get(path).json()
+    assert changed == before | {"metadata": before["metadata"] | {"year": 2020}}
+    assert client.patch(path, json={"text": "zucchini", "title": None}).status_code == 200
+    found = client.post("/v1/indexes/fruit/search", json={"query": {"text": "zucchini"}}).json()
+    assert [hit["id"] for hit in found["hits"]] == ["a"]
+    assert found["hits"][0]["payload"]["title"] == ""
+    error(client.patch("/v1/indexes/fruit/documents/zzz", json={"text": "x"}), 404, "not_found")
+    error(client.patch(path, json={"id": "x"}), 422, "invalid_request")
+
+
 def put_books(client):
     books = [
         {"id": str(year), "text": "novel", "year": year, "by": {"name": name}}

@@ -256,3 +256,27 @@ def test_a_sentence_for_clients_names_the_index_and_not_its_folder(client, colle
     error = check(client.post(SEARCH, json=body))
     assert "the collection 'fruit' has no 'dense' field" in error["message"]
     assert str(collection.path.parent) not in error["message"]
+
+
+HEADERS = """Range If-Range If-None-Match If-Modified-Since Content-Type Content-Encoding Accept
+    Accept-Encoding X-Request-ID X-Forwarded-Proto X-Forwarded-For Authorization Expect Cookie"""
+RANGES = ["bytes=abc", "bytes=5-1", "bytes=0-,1-,2-", "bytes=" + "0-1," * 5000]
+TYPES = [
+    "application/json; charset=x",
+    "application/json;;=",
+    "multipart/form-data",
+    "=?utf-8?q?=ff?=",
+]
+header_values = st.text(st.characters(max_codepoint=255), max_size=40) | st.sampled_from(
+    [*RANGES, *TYPES, "a" * 9000, "application/\xff"]
+)
+
+
+@many
+@given(st.sampled_from(HEADERS.split()), header_values)
+def test_no_header_fails_the_server(client, name, value):
+    headers = {name: value.encode("latin-1")}
+    for method, path in [("GET", "/"), ("GET", "/static/app.css"), ("GET", f"{DOCUMENTS}/b")]:
+        assert client.request(method, path, headers=headers).status_code < 500
+    body = {"query": {"text": "hunt"}}
+    check(client.post(SEARCH, json=body, headers=headers))

@@ -30,6 +30,7 @@ CALLS = [
     *(("post", f"{INDEX}/search", 200, body) for body in SEARCHES),
     ("get", f"{INDEX}/documents/{{id}}", 200, None),
     ("post", f"{INDEX}/documents", 200, BULK),
+    ("patch", f"{INDEX}/documents/{{id}}", 200, {"metadata": {"year": 2020, "url": None}}),
     ("post", f"{INDEX}/documents/delete", 200, {"ids": ["b", "zzzz"]}),
     ("delete", f"{INDEX}/documents/{{id}}", 200, None),
     ("get", f"{INDEX}/documents/{{id}}", 404, None),

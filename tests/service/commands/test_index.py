@@ -73,6 +73,73 @@ def test_broken_lines_are_named_counted_and_skipped(lsr, tmp_path):
     assert Collection.open(tmp_path / "out").ids() == ["a", "c"]
 
 
+def test_fields_and_columns_are_named(lsr, tmp_path):
+    (tmp_path / "goods.csv").write_text("sku;name;description\n1;Saw;cuts wood\n")
+    refused = lsr("index", "goods.csv", "--into", "out", "--encoder", "bm25")
+    assert refused.returncode == 1
+    assert b"no column is an id: its columns are 'sku', 'name', 'description'" in refused.stderr
+    named = ("--id-field", "sku", "--text-field", "name, description")
+    assert lsr("index", "goods.csv", "--into", "out", "--encoder", "bm25", *named).returncode == 0
+    (hit,) = json.loads(lsr("search", "out", "wood saw", "--json").stdout)["hits"]
+    assert hit["payload"]["text"] == "Saw\ncuts wood"
+    (tmp_path / "bare.tsv").write_text("a passage\tp1\n")
+    bare = ("index", "bare.tsv", "--into", "two", "--encoder", "bm25", "--columns", "text,id")
+    assert lsr(*bare).returncode == 0
+    assert Collection.open(tmp_path / "two").ids() == ["p1"]
+
+
+def test_what_a_folder_holds_besides_is_said_in_one_line(lsr, tmp_path):
+    folder = tmp_path / "docs"
+    (folder / ".git").mkdir(parents=True)
+    for name in ("a.html", "B.TXT", "x.png", "y.PNG", "draft.md"):
+        (folder / name).write_text("<p>apple")
+    command = ("index", "docs", "--into", "out", "--encoder", "bm25", "--exclude", "draft*")
+    result = lsr(*command)
+    assert result.returncode == 0
+    assert result.stderr == b""
+    assert result.stdout.decode().splitlines()[1:] == [
+        "passed over: 2 .png (of no kind that is read), 1 folder (hidden), 1 .md (excluded)"
+    ]
+    found = json.loads(lsr(*command, "--json").stdout)
+    assert (found["documents"], found["deleted"], found["notes"]) == (2, 0, {})
+    assert found["passed_over"][0] == {
+        "ending": ".png", "files": 2, "reason": "of no kind that is read"}  # fmt: skip
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(
+    ("source", "encoder"),
+    [("broken.jsonl", "bm25"), ("docs.json", "splade:./no-such"), ("empty", "bm25")],
+)
+def test_a_failed_first_import_leaves_no_collection(lsr, tmp_path, there, source, encoder):
+    (tmp_path / "broken.jsonl").write_text("broken\n")
+    (tmp_path / "docs.json").write_text('[{"id": "a", "text": "apple"}]')
+    (tmp_path / "empty").mkdir()
+    if there:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "mine").touch()
+    result = lsr("index", source, "--into", "out", "--encoder", encoder)
+    assert result.returncode
+    assert b"Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.glob("out/*")] == (["mine"] if there else [])
+    assert (tmp_path / "out").exists() == there
+
+
+def test_a_later_import_that_fails_leaves_the_collection(lsr, corpus, tmp_path):
+    lsr("index", corpus, "--into", "out", "--encoder", "bm25")
+    (tmp_path / "broken.jsonl").write_text("broken\n")
+    assert lsr("index", "broken.jsonl", "--into", "out").returncode == 1
+    assert len(Collection.open(tmp_path / "out")) == 3
+
+
+def test_an_empty_collection_that_was_there_stays(lsr, tmp_path):
+    (tmp_path / "none.jsonl").touch()
+    (tmp_path / "broken.jsonl").write_text("broken\n")
+    assert lsr("index", "none.jsonl", "--into", "out", "--encoder", "bm25").returncode == 0
+    assert lsr("index", "broken.jsonl", "--into", "out").returncode == 1
+    assert len(Collection.open(tmp_path / "out")) == 0
+
+
 @pytest.fixture
 def silent(tmp_path, masked_lm):
     """The tiny model with a bias that leaves no dimension active."""

@@ -1,0 +1,86 @@
+"""A part of one document changed; what is not encoded anew keeps its vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from index.collection.collection import Collection, Vectors
+from index.indexing import Outcome, upsert_documents
+from lsr.corpus.documents import Document, parse_document
+from lsr.errors import NotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What changes of a document: None leaves a part as it is.
+
+    ``metadata`` is merged into what is there as RFC 7396 (JSON merge patch) says: objects member
+    by member, null takes a member out, anything else takes the place of what was there.
+    """
+
+    title: str | None = None
+    text: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+    def of(self, document: Document) -> Document:
+        """The document after the change.
+
+        Raises:
+            InputError: it would be no document.
+        """
+        return parse_document(
+            {
+                "_id": document.id,
+                "title": document.title if self.title is None else self.title,
+                "text": document.text if self.text is None else self.text,
+                "metadata": merged(document.metadata, self.metadata or {}),
+            }
+        )
+
+
+def patch_document(collection: Collection, identifier: str, patch: Patch) -> Outcome:
+    """Change a part of a document; encoded anew only where its title or text is another.
+
+    Raises:
+        NotFoundError: there is no such document.
+        InputError: the change would make it none.
+        LockedError: another process is writing.
+    """
+    with collection.writing():
+        document = collection.get(identifier)
+        if document is None:
+            raise NotFoundError(f"there is no document {identifier!r}")
+        changed = patch.of(document)
+        if changed.contents != document.contents:
+            return upsert_documents(collection, [changed])[0]
+        if changed.digest() == document.digest():
+            return Outcome(identifier, "unchanged")
+        collection.upsert([changed], _stored_vectors(collection, identifier))
+        return Outcome(identifier, "updated")
+
+
+def merged(there: Any, change: Mapping[str, Any]) -> dict[str, Any]:
+    """An object after a JSON merge patch (RFC 7396)."""
+    result = dict(there) if isinstance(there, Mapping) else {}
+    for name, value in change.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, Mapping):
+            result[name] = merged(result.get(name), value)
+        else:
+            result[name] = value
+    return result
+
+
+def _stored_vectors(collection: Collection, identifier: str) -> Vectors:
+    """The row of each field that is stored of a document."""
+    store = collection.store
+    last = store.sequences([identifier])[identifier]
+    return {
+        field.name: store.dense_vectors(field, last - 1, last)
+        if field.kind == "dense"
+        else store.sparse_vectors(field, last - 1, last)
+        for field in collection.fields
+    }

@@ -1,0 +1,44 @@
+"""Segments that someone forged, and segment files that change while they are searched."""
+
+import subprocess
+import sys
+
+from benches.hostile import Base
+
+SEARCH_WHILE_THE_FILE_CHANGES = """
+import os, sys
+from pathlib import Path
+from benches.hostile import answers, make_collection
+from index.collection.collection import Collection
+
+path = Path(sys.argv[1])
+make_collection(path)
+(segment,) = (path / "segments").iterdir()
+intact = segment.read_bytes()
+built = Collection.open(path)
+expected = answers(built)
+for content in (b"", intact[: len(intact) // 2], b"\\xff" * len(intact)):
+    segment.write_bytes(intact)
+    opened = Collection.open(path)
+    assert answers(opened) == expected
+    with segment.open("r+b") as stream:  # the same file, not another of its name
+        stream.truncate(len(content))
+        stream.write(content)
+    assert answers(opened) == expected
+    assert answers(Collection.open(path)) == expected
+print("survived")
+"""
+
+
+def test_forged_segments_and_flipped_bits_crash_nothing_and_change_no_answer(tmp_path):
+    base = Base.make(tmp_path)
+    outcomes = list(base.outcomes(tmp_path, 10, 8, seed=3))
+    assert [outcome for outcome in outcomes if outcome.problems] == []
+    believed = [outcome for outcome in outcomes if outcome.way == "believed"]
+    assert sum(outcome.refused for outcome in believed) > len(believed) / 2
+
+
+def test_a_segment_that_is_cut_or_overwritten_in_place_changes_no_answer(tmp_path):
+    command = [sys.executable, "-c", SEARCH_WHILE_THE_FILE_CHANGES, str(tmp_path / "collection")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.stdout == "survived\n", result.stderr
