@@ -226,7 +226,7 @@ class GrowingVocabulary(Vocabulary):
     words: dict[str, int] = field(default_factory=dict)
 
     @property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         """Number of term ids by now."""
         return len(self._closed.tokens) + len(self.words)
 
