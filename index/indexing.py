@@ -323,7 +323,12 @@ def _health_watches(
         progress.health(name, health)
 
     return {
-        field.name: HealthWatch(field.size, partial(tell, field.name))
+        field.name: HealthWatch(
+            field.size,
+            partial(tell, field.name),
+            collection.fields.encoder(field).vocabulary,
+            field.open,
+        )
         for field in collection.fields
         if field.kind == "sparse" and not field.counts
     }

@@ -22,7 +22,7 @@ from index.search.deadline import Deadline
 from index.search.explain import query_terms
 from index.search.hits import Hit, page_hits
 from index.search.plan import Plan, plan_search
-from index.search.query import EncodedQuery, SearchQuery, encode_query
+from index.search.query import EncodedQuery, SearchQuery, encode_query, unknown_words
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
 
@@ -61,6 +61,9 @@ class SearchResult:
     # Whether the deadline passed before all was done: marks or terms of some hits may be missing,
     # and what ranking left out is told by `exact`.
     timed_out: bool = False
+    # Words of the query that no document has in a searched field, as the query spells them; with
+    # payloads only.
+    unknown_words: list[str] = dataclasses.field(default_factory=list)
 
 
 def search(
@@ -142,6 +145,7 @@ def _search_view(
                 strategies={name: top.strategies[place] for name, top in rankings.items()},
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
                 timed_out=late or deadline.passed(),
+                unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
             )
         )
     return results

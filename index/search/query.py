@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from index.collection.field import Field
 from index.collection.view import View
+from index.search.plan import FieldSearch
 from lsr.corpus.documents import check_unicode
 from lsr.encoders.encoder import SparseEncoder
 from lsr.errors import InputError, UsageError
@@ -63,6 +64,18 @@ def encode_query(
     encoded = iter(model.encode_queries(texts, statistics) if texts else ())
     rows = [next(encoded) if row is None else row for row in given]
     return SparseBatch.from_rows(rows, view.terms(field))
+
+
+def unknown_words(view: View, searches: Sequence[FieldSearch], query: SearchQuery) -> list[str]:
+    """The words of a query's text that no document has in the searched fields that have words."""
+    unknown: dict[str, None] | None = None
+    for each in searches:
+        if query.text is None or not each.field.weighed or not each.field.open:
+            continue
+        statistics = view.statistics(each.field)
+        found = view.fields.encoder(each.field).unknown_words(query.text, statistics)
+        unknown = {word: None for word in found if unknown is None or word in unknown}
+    return list(unknown or ())
 
 
 def _statistics(view: View, field: Field, encoder: SparseEncoder) -> CollectionStatistics | None:

@@ -15,7 +15,13 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.encoder import Occurrence, SparseEncoder, canonical_name, fingerprint
 from lsr.encoders.term_counts import count_terms, weak_terms
 from lsr.encoders.term_pooling import owners
-from lsr.encoders.word_counts import count_words, known_words, lengths_of, numbers_of
+from lsr.encoders.word_counts import (
+    count_words,
+    known_words,
+    lengths_of,
+    numbers_of,
+    unknown_words,
+)
 from lsr.errors import UsageError
 from lsr.settings import check_choice
 from lsr.sparse import SparseBatch
@@ -159,6 +165,10 @@ class Bm25Encoder(SparseEncoder):
             return super().occurrences(text)
         found = enumerate(self._analyzer.occurrences(text))
         return [Occurrence(term, start, end, place) for place, (term, start, end) in found]
+
+    def unknown_words(self, text: str, statistics: CollectionStatistics) -> list[str]:
+        """See ``SparseEncoder``."""
+        return unknown_words(self._analyzer, text, statistics) if self.open else []
 
     def spelled_part(self, token: str) -> str:
         """See ``SparseEncoder``."""

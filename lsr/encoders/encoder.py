@@ -79,6 +79,10 @@ class SparseEncoder(Protocol):
         """Statistics of stored counts, if only of words; raises UsageError where none are."""
         raise UsageError(f"the encoder {self.name} stores weights, which have no statistics")
 
+    def unknown_words(self, text: str, statistics: CollectionStatistics) -> list[str]:
+        """The words of a query, as it spells them, that no document has; of an open vocabulary."""
+        return []
+
     def spelled_part(self, token: str) -> str:
         """What stands, in lower case, in every ASCII word that has the term; "" if nothing does."""
         return POSITION.sub("", token).lower()

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from lsr.analysis.analyzer import ANALYZERS, analyzer, spelled_part_of
 from lsr.encoders.bm25 import saturated
 from lsr.encoders.encoder import Occurrence, SparseEncoder, fingerprint
-from lsr.encoders.word_counts import count_words, known_words, lengths_of, numbers_of
+from lsr.encoders.word_counts import (
+    count_words,
+    known_words,
+    lengths_of,
+    numbers_of,
+    unknown_words,
+)
 from lsr.errors import UsageError
 from lsr.settings import SWITCH, changed, check_choice, check_range, configure, spell
 from lsr.sparse import SparseBatch
@@ -133,6 +139,10 @@ class OpenVocabularyEncoder(SparseEncoder):
             for place, (term, start, end) in enumerate(self._analyzer.occurrences(text))
         ]
         return self.inner.occurrences(text) + words
+
+    def unknown_words(self, text: str, statistics: CollectionStatistics) -> list[str]:
+        """See ``SparseEncoder``."""
+        return unknown_words(self._analyzer, text, statistics, MARK)
 
     def spelled_part(self, token: str) -> str:
         """See ``SparseEncoder``."""

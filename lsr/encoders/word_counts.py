@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.analysis.analyzer import Analyzer
 from lsr.encoders.term_pooling import owners, pool_terms
 from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
 
 
 def count_words(texts: Iterable[Sequence[str]], closed: Sequence[str] = ()) -> SparseBatch:
@@ -64,3 +66,15 @@ def numbers_of(batch: SparseBatch) -> Callable[[Iterable[str]], Mapping[str, int
     """The ids of the words of a batch."""
     ids = {word: batch.closed_size + place for place, word in enumerate(batch.words)}
     return lambda words: {word: ids[word] for word in words if word in ids}
+
+
+def unknown_words(
+    analyzer: Analyzer, text: str, statistics: CollectionStatistics, mark: str = ""
+) -> list[str]:
+    """The words of a text, as it spells them, that no document has; each once, no stop words."""
+    found = [each for each in analyzer.occurrences(text) if each.text not in analyzer.stop_words]
+    having = statistics.numbers(list({mark + each.text for each in found}))
+    frequency = statistics.document_frequency
+    known = {word for word, term in having.items() if term < len(frequency) and frequency[term] > 0}
+    missing = (text[each.start : each.end] for each in found if mark + each.text not in known)
+    return list(dict.fromkeys(missing))

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905
 """Three hundred known-item queries over a small corpus: part numbers, names, rare words, and typos.
 
 Documents are sentences of like words around one thing each, so that nothing but the thing tells
@@ -10,7 +11,9 @@ from typing import NamedTuple
 KINDS = "pump valve bearing relay sensor filter gasket motor switch bracket".split()
 USES = "cooling heating braking steering lighting drainage ventilation storage".split()
 MADE = "steel brass rubber ceramic copper polymer aluminium titanium".split()
-FIRST = "Aoife Bjarne Chidi Dagny Emre Fionn Gudrun Hamza Ingrid Jorge Katya Lwazi Mei Nadia".split()
+FIRST = (
+    "Aoife Bjarne Chidi Dagny Emre Fionn Gudrun Hamza Ingrid Jorge Katya Lwazi Mei Nadia".split()
+)
 LAST = (
     "Okonkwo Szymanski Thorvaldsen Ulloa Vasquez Wojcik Xiang Yamaguchi Zielinski Achterberg "
     "Brzezinski Castellanos Dunkerley Eskildsen Farquharson Gutierrez"
