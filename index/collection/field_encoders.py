@@ -11,6 +11,7 @@ from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
+from lsr.encoders.open_vocabulary import OpenVocabularyEncoder
 from lsr.errors import UsageError
 from lsr.vocabulary import Vocabulary
 
@@ -77,6 +78,8 @@ class FieldEncoders:
         """
         own = self.encoder(field)
         encoder = _sparse_encoder(name)
+        if isinstance(encoder, OpenVocabularyEncoder) and not field.open:
+            encoder = encoder.inner
         check_vocabulary(field, own.vocabulary, encoder)
         return encoder
 

@@ -12,22 +12,24 @@ KINDS = "pump valve bearing relay sensor filter gasket motor switch bracket".spl
 USES = "cooling heating braking steering lighting drainage ventilation storage".split()
 MADE = "steel brass rubber ceramic copper polymer aluminium titanium".split()
 FIRST = (
-    "Aoife Bjarne Chidi Dagny Emre Fionn Gudrun Hamza Ingrid Jorge Katya Lwazi Mei Nadia".split()
-)
+    "Aoife Bjarne Chidi Dagny Emre Fionn Gudrun Hamza Ingrid Jorge Katya Lwazi Mei Nadia "
+).split()
 LAST = (
-    "Okonkwo Szymanski Thorvaldsen Ulloa Vasquez Wojcik Xiang Yamaguchi Zielinski Achterberg "
-    "Brzezinski Castellanos Dunkerley Eskildsen Farquharson Gutierrez"
+    "Okonkwo Szymanski Thorvaldsen Ulloa Vasquez Wojcik Xiang Yamaguchi Zielinski "
+    "Achterberg Brzezinski Castellanos Dunkerley Eskildsen Farquharson Gutierrez "
 ).split()
 RARE = (
-    "absquatulate borborygmus cattywampus defenestration eigengrau floccinaucinihilipilification "
-    "gongoozler humblebrag inglenook jentacular kakorrhaphiophobia lollygag mumpsimus nudiustertian "
-    "omphaloskepsis petrichor quockerwodger rantipole sesquipedalian tatterdemalion ultracrepidarian "
-    "vellichor widdershins xertz yarborough zenzizenzizenzic apricity bumfuzzle collywobbles "
-    "discombobulate erinaceous flibbertigibbet gardyloo hiraeth impignorate jillick kerfuffle "
-    "limerence macrosmatic nibling obelus pogonotrophy quire ratoon snollygoster tittynope "
-    "umbriferous velleity wabbit yex zugzwang agelast bibliobibuli clinquant dysania evagation "
-    "frustum grommet halcyon ichnology jactation kenspeckle lethologica mamihlapinatapai nacreous "
-    "orogeny pulchritude quidnunc rhabdomancy susurrus taradiddle usufruct verklempt"
+    "absquatulate borborygmus cattywampus defenestration eigengrau "
+    "floccinaucinihilipilification gongoozler humblebrag inglenook jentacular "
+    "kakorrhaphiophobia lollygag mumpsimus nudiustertian omphaloskepsis petrichor "
+    "quockerwodger rantipole sesquipedalian tatterdemalion ultracrepidarian vellichor "
+    "widdershins xertz yarborough zenzizenzizenzic apricity bumfuzzle collywobbles "
+    "discombobulate erinaceous flibbertigibbet gardyloo hiraeth impignorate jillick "
+    "kerfuffle limerence macrosmatic nibling obelus pogonotrophy quire ratoon "
+    "snollygoster tittynope umbriferous velleity wabbit yex zugzwang agelast "
+    "bibliobibuli clinquant dysania evagation frustum grommet halcyon ichnology "
+    "jactation kenspeckle lethologica mamihlapinatapai nacreous orogeny pulchritude "
+    "quidnunc rhabdomancy susurrus taradiddle usufruct verklempt "
 ).split()
 
 
