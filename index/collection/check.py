@@ -252,7 +252,7 @@ def _segment_problems(
     advice = f"rebuild it with: lsr check {collection.path} --repair"
     try:
         store = collection.store
-        segment = open_segment(path, store.identity, entry, store.fields)
+        segment = open_segment(path, store.identity, entry, store.grown_fields())
     except CorruptionError as error:
         yield f"{error}; {advice}"
         return
