@@ -41,10 +41,12 @@ def coverage(vocabulary: Vocabulary, texts: Sequence[str]) -> Coverage:
     tokenizer = vocabulary.tokenizer
     unknown_token = getattr(tokenizer.model, "unk_token", None)
     unknown_id = tokenizer.token_to_id(unknown_token) if unknown_token else None
+    # No token has the id -1.
+    unknown_id = -1 if unknown_id is None else unknown_id
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
     count = sum(len(set(encoding.word_ids)) for encoding in encodings)
     pieces = sum(len(encoding.ids) for encoding in encodings)
-    unknown = sum(encoding.ids.count(unknown_id) for encoding in encodings)
+    unknown = sum(int(term == unknown_id) for encoding in encodings for term in encoding.ids)
     scripts = Counter(script_of(letter) for text in texts for letter in text if letter.isalpha())
     scripts.pop("", None)
     script = scripts.most_common(1)[0][0] if scripts else ""
