@@ -37,7 +37,7 @@ SHORT, LONG = 2000, 100
 WORDS = ["quick", "brown", "fox", "jumps", "over", "lazy", "dog", "river", "stone", "light"]
 LOUD = ["boom", "bang", "crash", "thunder", "hammer", "siren"]
 CLIENTS = 2
-QUICK_SECONDS = 3.0
+QUICK_SECONDS = 2.0
 # What is aimed at: milliseconds of other clients, megabytes of the server, seconds until it stops.
 P99_MS, MEMORY_MB, STOP_SECONDS = 100.0, 1024.0, 10.0
 COLUMNS = {

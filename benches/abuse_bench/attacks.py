@@ -122,7 +122,8 @@ def attacking(name: str, port: int) -> Iterator[None]:
     stop, begun = context.Event(), context.Event()
     process = context.Process(target=_attack, args=(name, port, stop, begun), daemon=True)
     process.start()
-    begun.wait(60)
+    if not begun.wait(60):
+        raise RuntimeError(f"the abuse {name!r} did not begin")
     try:
         yield
     finally:

@@ -56,10 +56,11 @@ class Rows:
         return cls(
             np.concatenate([part.sequence for part in parts]),
             {
+                # The last may be over more terms, where the vocabulary has grown.
                 name: SparseBatch.concatenate(
-                    [part.sparse[name] for part in parts], batch.vocabulary_size
+                    [part.sparse[name] for part in parts], parts[-1].sparse[name].vocabulary_size
                 )
-                for name, batch in first.sparse.items()
+                for name in first.sparse
             },
             {
                 name: np.concatenate([part.vectors[name] for part in parts])

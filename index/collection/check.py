@@ -94,8 +94,7 @@ def check_store(collection: Collection) -> CheckReport:
     """The part of ``check`` that reads the store, and no segment."""
     report = CheckReport()
     with collection.store.reading():
-        parts = [_structure_problems, _document_problems, _metadata_problems, _table_problems]
-        for part in parts:
+        for part in (_structure_problems, _document_problems, _table_problems):
             _look(part(collection, report), report)
         for field in collection.fields:
             _look(_vector_problems(collection, field, report), report)
@@ -122,6 +121,7 @@ def _structure_problems(collection: Collection, report: CheckReport) -> Iterator
 
 
 def _document_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
+    """Of texts, and of the metadata beside them that filters search, in one pass over both."""
     store = collection.store
     sequence = store.live().tolist()
     report.documents = len(sequence)
@@ -131,20 +131,31 @@ def _document_problems(collection: Collection, report: CheckReport) -> Iterator[
             f"{report.documents} documents are there where {len(collection)} were written; "
             f"{LAST_RESORT}"
         )
+    values, keys = _filtered_values(store)
     for start in range(0, len(sequence), ROWS_AT_A_TIME):
         for row in store.document_rows(sequence[start : start + ROWS_AT_A_TIME]):
+            number = row.head.sequence
             if not row.is_sound():
+                values.pop(number, None)
                 yield (
                     f"the text of the document {row.head.name} is damaged in the store; index it "
                     f"again, or restore a snapshot"
                 )
-            elif row.head.digest != row.document().digest():
+                continue
+            document = row.document()
+            if row.head.digest != document.digest():
                 yield f"the document {row.head.name} differs from its digest; {LAST_RESORT}"
+            if document.metadata:
+                for value in metadata_rows([(number, document.metadata)]):
+                    values[number] += hash(value)
+    wrong = sum(difference != 0 for difference in values.values())
+    if wrong or not all(has_sound_values(store.connection, key) for key in keys):
+        report.metadata = False
+        yield f"the metadata of {wrong} documents is not what filters search; {_mend(collection)}"
 
 
-def _metadata_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
-    store = collection.store
-    # For each document, over the rows it should have less those it has; 0 where they are the same.
+def _filtered_values(store: Store) -> tuple[Counter[int], set[str]]:
+    """For each document minus what the table of metadata has of it; and all keys."""
     values: Counter[int] = Counter()
     keys = set()
     try:
@@ -153,22 +164,9 @@ def _metadata_problems(collection: Collection, report: CheckReport) -> Iterator[
             keys.add(row[0])
         keys.update(row[0] for row in store.rows("SELECT key FROM tallies"))
     except sqlite3.OperationalError:
-        # Text that is not valid UTF-8.
+        # Text that is not valid UTF-8; no document has the number 0.
         values[0] += 1
-    sequence = store.live().tolist()
-    for start in range(0, len(sequence), ROWS_AT_A_TIME):
-        for document in store.document_rows(sequence[start : start + ROWS_AT_A_TIME]):
-            number = document.head.sequence
-            if not document.is_sound():
-                values.pop(number, None)
-                continue
-            for row in metadata_rows([(number, document.document().metadata)]):
-                values[row[-1]] += hash(row)
-    wrong = sum(difference != 0 for difference in values.values())
-    tallied = all(has_sound_values(store.connection, key) for key in keys)
-    if wrong or not tallied:
-        report.metadata = False
-        yield f"the metadata of {wrong} documents is not what filters search; {_mend(collection)}"
+    return values, keys
 
 
 def _table_problems(collection: Collection, report: CheckReport) -> Iterator[str]:

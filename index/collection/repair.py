@@ -129,8 +129,8 @@ def accept_commits(folder: Path, done: RepairReport) -> str | None:
         if not found:
             raise CorruptionError(f"{problem.partition(';')[0]}; nothing can be mended")
         accepted = max(own or found, key=lambda commit: commit.revision)
-        if accepted != whole:
-            journal = Path(f"{path}-wal")
+        journal = Path(f"{path}-wal")
+        if accepted != whole and journal.exists():
             aside = journal.with_name(f"{journal.name}.aside")
             journal.replace(aside)
             Path(f"{path}-shm").unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from index.collection.field import Field
 from index.collection.view import View
 from lsr.corpus.documents import check_unicode
 from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.imported import IMPORTED
 from lsr.errors import InputError, UsageError
 from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
 from lsr.statistics import CollectionStatistics
@@ -102,14 +103,30 @@ def _given_sparse(query: SearchQuery, view: View, field: Field) -> SparseVector 
         raise InputError("the query has both tokens and a sparse vector; give one of them")
     if query.tokens is not None:
         vocabulary = view.fields.encoder(field).vocabulary
-        terms = [vocabulary.term(token) for token in query.tokens]
-        row = SparseVector.from_user(terms, list(query.tokens.values()), field.size)
+        unknown = unknown_tokens(view, field, query)
+        # Of these too, weights must be such as are allowed.
+        weights = [query.tokens[token] for token in unknown]
+        SparseVector.from_user(range(len(unknown)), weights, len(unknown))
+        terms = {token: vocabulary.term(token) for token in query.tokens if token not in unknown}
+        weights = [query.tokens[token] for token in terms]
+        row = SparseVector.from_user(list(terms.values()), weights, field.size)
     elif query.sparse is not None:
         row = SparseVector.from_user(*query.sparse, vocabulary_size=field.size)
     else:
         return None
     _check_scores_fit(row.values, "weight")
     return row
+
+
+def unknown_tokens(view: View, field: Field, query: SearchQuery) -> dict[str, None]:
+    """The given tokens that no vector of an imported field has, in their order: they add 0.
+
+    In a field with an encoder such a token is a mistake, of which ``encode_query`` tells.
+    """
+    if query.tokens is None or field.encoder != IMPORTED:
+        return {}
+    terms = view.fields.encoder(field).vocabulary.terms
+    return {token: None for token in query.tokens if token not in terms}
 
 
 def _given_dense(values: Sequence[float], field: Field) -> NDArray[np.float32]:

@@ -14,13 +14,14 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import side_checkpoint, term_weights
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
-from lsr.encoders.encoder import SparseEncoder, split_name, trusts_code
+from lsr.encoders.encoder import SparseEncoder, split_name
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.encoders.preset_loader import load_preset, preset_of_hub_id
 from lsr.encoders.presets import PRESETS
 from lsr.encoders.two_sided import TWO_SIDED, load_two_sided
 from lsr.errors import NotFoundError, UsageError
 from lsr.settings import configure, unquoted
+from lsr.trusted_code import NO_CODE, TrustedCode, is_consent
 
 log = logging.getLogger(__name__)
 # A folder with one of them holds a model.
@@ -46,7 +47,8 @@ class EncoderName:
         """Split a name.
 
         Raises:
-            UsageError: the name is empty, or an option is not ``key=value`` or stands twice.
+            UsageError: the name is empty, an option is not ``key=value`` or stands twice, or the
+                name says that code may run.
         """
         head, *settings = split_name(name.strip())
         options = dict(setting.partition("=")[::2] for setting in settings)
@@ -57,6 +59,12 @@ class EncoderName:
                 "bm25, bm25,k1=1.2, splade:MODEL or MODEL,max_length=512 (the commas of a path "
                 "are read as its own where it is a folder that exists)"
             )
+        if any(map(is_consent, options)):
+            raise UsageError(
+                f"the encoder name {name!r} holds trust_remote_code, but no name can give that "
+                "consent; leave it out and give --trust-remote-code (in Python "
+                "trust_remote_code=True)"
+            )
         options = {key: unquoted(value) for key, value in options.items()}
         if head in FAMILIES or head in PRESETS:
             return cls(head, "", options)
@@ -66,16 +74,17 @@ class EncoderName:
         return cls(None, head, options)
 
 
-def load_encoder(name: str) -> SparseEncoder:
+def load_encoder(name: str, trusted: TrustedCode = NO_CODE) -> SparseEncoder:
     """The encoder of that name; its weights are read when something is first encoded.
 
     A preset's handling applies where the preset is named, and where its hub id is given alone. A
     model folder of a preset's name comes before the preset, but for what ships with this package.
+    Python code that a model brings runs only where it is ``trusted``.
 
     Raises:
         NotFoundError: no such checkpoint.
         UsageError: the name or one of its options is malformed, or the checkpoint runs code of
-            its own, which was not allowed.
+            its own, which is not trusted.
     """
     parsed = _over_folder(EncoderName.parse(name))
     family = parsed.family
@@ -83,18 +92,18 @@ def load_encoder(name: str) -> SparseEncoder:
         return FAMILIES["bm25"](None, parsed.options)
     preset = PRESETS.get(family) if family else preset_of_hub_id(parsed.model)
     if preset:
-        return load_preset(preset, parsed.model, parsed.options)
+        return load_preset(preset, parsed.model, parsed.options, trusted)
     _check_version(parsed.model)
     if not parsed.model:
         raise UsageError(f"{name!r} names no model; write {family}:MODEL")
     if family == "decoder":
         return FAMILIES["decoder"](parsed.model, parsed.options)
-    checkpoint = Checkpoint.resolve(parsed.model, trusts_code(parsed.options))
+    checkpoint = Checkpoint.resolve(parsed.model, trusted)
     if family is None:
         table = term_weights(checkpoint)
         tabled = table is not None and side_checkpoint(checkpoint, "query") is None
         family = "inference-free" if tabled else "splade"
-    return FAMILIES[family](checkpoint, parsed.options)
+    return FAMILIES[family](checkpoint, parsed.options, trusted)
 
 
 def _over_folder(parsed: EncoderName) -> EncoderName:
@@ -128,7 +137,9 @@ def _check_version(model: str) -> None:
         )
 
 
-def _bm25(checkpoint: Checkpoint | None, options: Mapping[str, str]) -> SparseEncoder:
+def _bm25(
+    checkpoint: Checkpoint | None, options: Mapping[str, str], trusted: TrustedCode = NO_CODE
+) -> SparseEncoder:
     return Bm25Encoder(configure(Bm25Config, options), checkpoint)
 
 
@@ -137,8 +148,8 @@ def _decoder(model: str, options: Mapping[str, str]) -> SparseEncoder:
 
 
 def _pair(family: str) -> Callable[..., SparseEncoder]:
-    return lambda checkpoint, options: load_two_sided(
-        family, TWO_SIDED[family], checkpoint, options
+    return lambda checkpoint, options, trusted: load_two_sided(
+        family, TWO_SIDED[family], checkpoint, options, trusted
     )
 
 

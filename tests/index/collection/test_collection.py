@@ -19,6 +19,7 @@ from lsr.errors import (
     EncoderMismatchError,
     InputError,
     LockedError,
+    LsrError,
     NotFoundError,
     UsageError,
 )
@@ -264,3 +265,11 @@ def test_every_collection_has_an_identity_of_its_own_and_keeps_it(tmp_path, bm25
     assert Collection.open(made.path).store.identity == made.store.identity
     other = Collection.create(tmp_path / "other", made.store.fields)
     assert other.store.identity != made.store.identity
+
+
+def test_a_sqlite_that_is_too_old_is_one_sentence(bm25_collection, monkeypatch):
+    made = bm25_collection({"a": "apple"})
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 23, 9))
+    monkeypatch.setattr("sqlite3.sqlite_version", "3.23.9")
+    with pytest.raises(LsrError, match=r"SQLite 3\.23\.9 and collections need 3\.24\.0 or newer"):
+        Collection.open(made.path)

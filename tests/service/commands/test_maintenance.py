@@ -1,7 +1,11 @@
 import json
+import sqlite3
 
 import pytest
 
+from index.collection.collection import Collection
+from index.collection.commits import CommitsFile
+from tests.index.collection.test_migration import downgrade
 from tests.service.conftest import sentence
 
 
@@ -47,8 +51,6 @@ def test_check_names_each_problem_and_repairs(lsr, fruit):
 
 
 def test_what_cannot_be_repaired_stays_a_problem(lsr, fruit):
-    import sqlite3
-
     with sqlite3.connect(fruit / "collection.sqlite") as connection:
         connection.execute("UPDATE documents SET text = 'other' WHERE sequence = 1")
     result = lsr("check", "fruit", "--repair")
@@ -80,3 +82,37 @@ def test_bad_input_is_one_clear_sentence(lsr, tmp_path, fruit, arguments, reason
     assert reason in sentence(result)
     assert result.returncode == code
     assert not (tmp_path / "again").exists()
+
+
+def test_check_reports_commits_that_are_missing_and_repair_says_what_it_gives_up(lsr, fruit):
+    commits = CommitsFile(fruit / "collection.commits")
+    newest = commits.newest()
+    commits.create(newest._replace(revision=newest.revision + 2, token="f" * 32))
+    assert "lacks its last 2 commits" in sentence(lsr("search", "fruit", "banana"))
+    report = json.loads((checked := lsr("check", "fruit", "--json")).stdout)
+    assert checked.returncode == 1
+    assert ["lacks its last 2 commits" in problem for problem in report["problems"]] == [True]
+    repaired = lsr("check", "fruit", "--repair")
+    assert repaired.returncode == 0
+    assert "the last 2 commits are given up" in repaired.stdout.decode()
+    assert hits(lsr, "fruit")
+
+
+def test_a_damaged_vector_is_encoded_again(lsr, fruit):
+    before = hits(lsr, "fruit")
+    with sqlite3.connect(fruit / "collection.sqlite") as connection:
+        connection.execute("UPDATE vectors SET weights = x'003c' WHERE sequence = 1")
+    result = lsr("check", "fruit", "--repair")
+    assert result.returncode == 0
+    assert "1 vector encoded again" in result.stdout.decode()
+    assert hits(lsr, "fruit") == before
+
+
+def test_a_collection_of_the_release_before_is_migrated(lsr, fruit):
+    before = hits(lsr, "fruit")
+    downgrade(Collection.open(fruit))
+    assert sentence(lsr("search", "fruit", "banana")).endswith("with: lsr migrate fruit")
+    report = json.loads(lsr("migrate", "fruit", "--json").stdout)
+    assert (report["from"], report["to"], report["documents"], report["segments"]) == (2, 3, 3, 1)
+    assert hits(lsr, "fruit") == before
+    assert "has format version 3 already" in sentence(lsr("migrate", "fruit"))
