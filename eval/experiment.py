@@ -28,8 +28,9 @@ from index.search.query import SearchQuery
 from lsr.corpus.items import Item
 from lsr.distribution import installed_versions
 from lsr.encoders.encoder import short_name
-from lsr.encoding.progress import SILENT, Progress
-from lsr.errors import UsageError
+from lsr.encoding.progress import LoggedProgress, Progress
+from lsr.errors import InputError, UsageError
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 QUERIES_AT_A_TIME = 64
 PACKAGES = ("lsr", "numpy", "tokenizers", "torch", "transformers", "faiss-cpu", "ir-measures")
@@ -77,11 +78,11 @@ class Result:
 
 @dataclass(frozen=True)
 class ExperimentProgress:
-    """Who is told what of an experiment; by default no one."""
+    """Who is told what of an experiment; by default documents that are left out are warned of."""
 
     # Takes the documents and what is done with them, and opens what is told of the indexing.
     indexing: Callable[[Iterable[Item], str], AbstractContextManager[Progress]] = (
-        lambda items, label: nullcontext(SILENT)
+        lambda items, label: nullcontext(LoggedProgress())
     )
     # Takes the number of queries and what is done with them, and opens what takes those done.
     searching: Callable[[int, str], AbstractContextManager[Callable[[int], None]]] = (
@@ -102,6 +103,7 @@ def evaluate_dataset(
     measures: Sequence[str] = STANDARD,
     depth: int = 100,
     progress: ExperimentProgress | None = None,
+    trusted: TrustedCode = NO_CODE,
 ) -> list[Result]:
     """Index a dataset, or reuse its index, and score searches of it.
 
@@ -119,6 +121,7 @@ def evaluate_dataset(
         measures: such as ``nDCG@10``.
         depth: results per query.
         progress: who is told what.
+        trusted: the models whose Python code may run.
 
     Returns:
         A row for each search.
@@ -131,8 +134,8 @@ def evaluate_dataset(
     parse_measures(measures)
     told = progress or ExperimentProgress()
     if index is None:
-        index = experiment_folder(dataset, encoder_fields(encoder, dense, bm25))
-    with closing(open_or_create(index, encoder, dense, bm25)) as collection:
+        index = experiment_folder(dataset, encoder_fields(encoder, dense, bm25, trusted))
+    with closing(open_or_create(index, encoder, dense, bm25, trusted)) as collection:
         _bring_up_to_date(dataset, collection, told)
         rows = []
         for choice in _choices(collection, using, query_encoder):
@@ -222,11 +225,19 @@ def every_search(collection: Collection) -> list[str]:
 
 
 def save_runs(path: Path, results: Sequence[Result]) -> None:
-    """Write a TREC run; of several, each to a file with encoder and search before the suffix."""
+    """Write a TREC run; of several, each to a file with encoder and search before the suffix.
+
+    Raises:
+        InputError: an id holds white space, which the format can't.
+    """
     for result in results:
         kind = re.sub(r"[/:<]+", "-", f"{result.encoder}.{result.using}")
         several = path.with_name(f"{path.stem}.{kind}{path.suffix}")
-        write_run(path if len(results) == 1 else several, result.run, f"lsr-{result.using}")
+        target = path if len(results) == 1 else several
+        try:
+            write_run(target, result.run, f"lsr-{result.using}")
+        except InputError as error:
+            raise InputError(f"the run {target} was not written: {error}") from error
 
 
 def provenance(

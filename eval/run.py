@@ -32,13 +32,14 @@ def write_run(path: Path, run: Run, tag: str = "lsr") -> None:
     """Write a TREC run, one ``query Q0 document rank score tag`` a line.
 
     Raises:
-        InputError: an id holds white space, which the format can't.
+        InputError: an id holds white space, which the format can't; then nothing is written.
     """
+    for query, ranking in run.items():
+        for identifier in (query, *(document for document, _ in ranking)):
+            check_trec_id(identifier)
     with path.open("w", encoding="utf-8") as stream:
         for query, ranking in run.items():
-            check_trec_id(query)
             for rank, (document, score) in enumerate(descending(ranking), start=1):
-                check_trec_id(document)
                 stream.write(f"{query} Q0 {document} {rank} {score:.9g} {tag}\n")
 
 

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING
 
 from eval.judged_set import training_judge
 from index.mining import retrieve
+from lsr.backbones.torch_runtime import transformers
+from lsr.encoding.progress import LoggedProgress
 from lsr.errors import UsageError
 from lsr.train.vector_cache import no_progress
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 if TYPE_CHECKING:
     from lsr.train.run import TrainingReport, Watching
     from lsr.train.spar.run import SparReport
+
+
+def require_packages() -> None:
+    """Raise MissingDependencyError where torch or transformers is missing: trainings need both."""
+    transformers("training", "train")
 
 
 def train(
@@ -21,6 +29,7 @@ def train(
     output: Path | None = None,
     cache: Path | None = None,
     watching: Watching | None = None,
+    trusted: TrustedCode = NO_CODE,
 ) -> TrainingReport | SparReport:
     """Train as a configuration says, or go on where a run of it was interrupted.
 
@@ -32,7 +41,8 @@ def train(
         output: folder of everything that is written; None: the configuration's.
         cache: folder of the teachers' vectors, which trainings may share; None: ``teachers`` in
             the output folder.
-        watching: who is told what; None: no one.
+        watching: who is told what; None: pairs that can't be used are warned of.
+        trusted: the models whose Python code may run; a configuration can't say so.
 
     Raises:
         NotFoundError: there is no such configuration.
@@ -41,23 +51,25 @@ def train(
         CollapseError: the training went wrong beyond repair.
         MissingDependencyError: a package that training needs is not installed.
     """
+    require_packages()
     from lsr.train.config import TrainingConfig
     from lsr.train.config_file import parse_config, read_toml
     from lsr.train.run import Tools, Watching, run_training
     from lsr.train.spar.run import SparTrainingConfig, run_spar
 
-    watching = watching or Watching(lambda entry, steps: None, no_progress, lambda sentence: None)
+    warned = LoggedProgress().rejected
+    watching = watching or Watching(lambda entry, steps: None, no_progress, warned)
     ranked = partial(retrieve, on_progress=watching.on_progress)
     tables = read_toml(config)
     kind = tables.pop("kind", "sparse")
     if kind == "sparse":
         sparse = parse_config(tables, TrainingConfig)
         folder = output or Path(sparse.output)
-        tools = Tools(ranked, training_judge)
+        tools = Tools(ranked, training_judge, trusted)
         return run_training(sparse, folder, cache or folder / "teachers", tools, watching)
     if kind != "spar":
         raise UsageError(f"kind is {kind!r}; allowed are 'sparse' and 'spar'")
     if cache is not None:
         raise UsageError('--cache is given, but kind = "spar" has no vectors of teachers')
     spar = parse_config({"kind": kind} | tables, SparTrainingConfig)
-    return run_spar(spar, output or Path(spar.output), ranked, watching)
+    return run_spar(spar, output or Path(spar.output), ranked, watching, trusted)

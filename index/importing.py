@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from index.collection.collection import Collection, is_collection
-from index.collection.field import SPARSE, Field, check_fields, fields_beside
+from index.collection.field import (
+    SPARSE,
+    Field,
+    check_fields,
+    dump_fields,
+    fields_beside,
+    sparse_field,
+)
 from index.indexing import IndexReport, Update, document_encoders, write_chunks
 from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
 from lsr.corpus.documents import Document
@@ -19,9 +26,10 @@ from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
 from lsr.encoding.progress import SILENT, Progress
-from lsr.errors import EncoderMismatchError
+from lsr.errors import EncoderMismatchError, InputError
 from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
-from lsr.vectors.source import VectorItem, VectorSource
+from lsr.trusted_code import NO_CODE, TrustedCode
+from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem, VectorSource
 from lsr.vocabulary import GrowingVocabulary, Vocabulary
 
 
@@ -30,12 +38,15 @@ class ImportReport:
     """What a user should know of an import beside its counts.
 
     ``cut`` weights were above 65,504, the largest that a collection holds; ``without_text``
-    vectors have no document in the corpus that was to bring their texts.
+    vectors have no document in the corpus that was to bring their texts; ``zero`` weights of CIFF
+    were 0 and are left out; ``new_tokens`` were added to the vocabulary of imported vectors.
     """
 
     index: IndexReport
     cut: int = 0
     without_text: int = 0
+    zero: int = 0
+    new_tokens: int = 0
 
 
 def open_for_import(
@@ -44,6 +55,7 @@ def open_for_import(
     encoder: str | None = None,
     dense: str | None = None,
     bm25: bool = False,
+    trusted: TrustedCode = NO_CODE,
 ) -> Collection:
     """The collection there, or a new one for the vectors of a file.
 
@@ -53,26 +65,28 @@ def open_for_import(
         encoder: encodes queries; its vocabulary is the one the vectors are over.
         dense: a dense encoder whose vectors are added.
         bm25: whether a BM25 field is added.
+        trusted: the models whose Python code may run.
 
     Raises:
         EncoderMismatchError: the collection there has other encoders than are asked for, or the
             file's vectors are over another vocabulary.
     """
     if is_collection(into):
-        collection = Collection.open(into)
+        collection = Collection.open(into, trusted=trusted)
         first = collection.fields.encoder(collection.fields.named(SPARSE))
         if encoder or dense or bm25:
-            wanted = fields_beside(load_encoder(encoder) if encoder else first, dense, bm25)
+            asked = load_encoder(encoder, trusted) if encoder else first
+            wanted = fields_beside(asked, dense, bm25)
             check_fields(into, collection.fields, wanted, exactly=bool(encoder))
         check_vocabulary(source, first)
         return collection
     if encoder is not None:
-        queries = load_encoder(encoder)
+        queries = load_encoder(encoder, trusted)
         check_vocabulary(source, queries)
-        return Collection.create(into, fields_beside(queries, dense, bm25))
+        return Collection.create(into, fields_beside(queries, dense, bm25), trusted=trusted)
     vocabulary = Vocabulary.from_tokens(source.tokens())
     fields: list[Field] = fields_beside(ImportedEncoder(vocabulary), dense, bm25)
-    return Collection.create(into, fields, vocabulary=vocabulary)
+    return Collection.create(into, fields, vocabulary=vocabulary, trusted=trusted)
 
 
 def check_vocabulary(source: VectorSource, encoder: SparseEncoder) -> None:
@@ -101,7 +115,8 @@ def import_vectors(
 
     Each chunk is one transaction; a document that is there with the same text and vector is left
     as it is, so a run that was interrupted and is repeated goes on where it stopped. Fields beside
-    the sparse one are encoded from the texts.
+    the sparse one are encoded from the texts. Where the collection has the vocabulary of imported
+    vectors, it first gets those tokens of the file that it lacks.
 
     Args:
         collection: of ``open_for_import``.
@@ -111,10 +126,11 @@ def import_vectors(
         chunk_size: documents in a transaction.
 
     Raises:
+        InputError: the vocabulary would be too large.
         LockedError: another process is writing.
     """
+    report = ImportReport(IndexReport(), new_tokens=_learn_tokens(collection, source))
     field = collection.fields.named(SPARSE)
-    report = ImportReport(IndexReport())
     with _stored_texts(texts, progress) as stored:
 
         def update_of(chunk: Chunk[VectorItem]) -> Update:
@@ -142,7 +158,35 @@ def import_vectors(
         chunks = distinct_chunks(vectors, progress.rejected, chunk_size)
         encoders = document_encoders(collection, given=[field.name])
         report.index = write_chunks(collection, chunks, update_of, encoders, progress)
+    report.zero = source.zero_weights
     return report
+
+
+def _learn_tokens(collection: Collection, source: VectorSource) -> int:
+    """Add to the vocabulary of imported vectors what a file brings; returns how many tokens.
+
+    Terms keep their ids, so vectors and segments stay as they are. What can be read only once
+    brings none.
+    """
+    field = collection.fields.named(SPARSE)
+    if field.encoder != IMPORTED or not source.rereadable:
+        return 0
+    with collection.writing(), collection.store.writing():
+        field = collection.fields.named(SPARSE)
+        known = collection.fields.encoder(field).vocabulary
+        new = [token for token in source.tokens() if token not in known.terms]
+        if known.size + len(new) > LARGEST_VOCABULARY:
+            raise InputError(
+                f"with the vectors' {len(new)} new tokens the vocabulary would have more than the "
+                f"{LARGEST_VOCABULARY} that are allowed; import into a new directory"
+            )
+        if new:
+            vocabulary = Vocabulary.from_tokens([*known.tokens, *new])
+            grown = sparse_field(field.name, ImportedEncoder(vocabulary))
+            fields = [grown if each.name == field.name else each for each in collection.fields]
+            tokens = json.dumps(vocabulary.tokens)
+            collection.store.change({"vocabulary": tokens, "fields": dump_fields(fields)})
+    return len(new)
 
 
 def _counts(items: Iterator[VectorItem], encoder: str, first: int) -> Iterator[VectorItem]:

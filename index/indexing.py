@@ -285,6 +285,7 @@ def document_encoders(collection: Collection, given: Sequence[str] = ()) -> Docu
     return DocumentEncoders(
         {field.name: fields.encoder(field) for field in wanted if field.kind == "sparse"},
         {field.name: fields.dense_encoder(field) for field in wanted if field.kind == "dense"},
+        fields.trusted,
     )
 
 

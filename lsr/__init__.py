@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lsr.errors import LsrError
     from lsr.train.run import TrainingReport, Watching
     from lsr.train.spar.run import SparReport
+    from lsr.trusted_code import TrustedCode
 
 Documents: TypeAlias = "Iterable[Document | Mapping[str, Any]]"
 
@@ -63,8 +64,13 @@ _HOMES = {
 }
 
 
-def open(path: str | Path) -> Collection:  # noqa: A001
+def open(path: str | Path, *, trust_remote_code: bool = False) -> Collection:  # noqa: A001
     """The collection in a directory.
+
+    Args:
+        path: the directory.
+        trust_remote_code: run the Python code that its models bring; False: only of those that
+            the environment lists, as ``LSR_TRUST_REMOTE_CODE=NAME,NAME``.
 
     Raises:
         NotFoundError: there is none.
@@ -72,11 +78,16 @@ def open(path: str | Path) -> Collection:  # noqa: A001
     """
     from index.collection.collection import Collection
 
-    return Collection.open(Path(path))
+    return Collection.open(Path(path), trusted=_trusted(trust_remote_code))
 
 
 def create(
-    path: str | Path, encoder: str | None = None, dense: str | None = None, bm25: bool = False
+    path: str | Path,
+    encoder: str | None = None,
+    dense: str | None = None,
+    bm25: bool = False,
+    *,
+    trust_remote_code: bool = False,
 ) -> Collection:
     """A new, empty collection in a directory, which is made.
 
@@ -86,6 +97,7 @@ def create(
             that ships with this package, which is for English.
         dense: name of a dense encoder beside it.
         bm25: whether a BM25 field stands beside a learned encoder.
+        trust_remote_code: as for ``open``.
 
     Raises:
         UsageError: there is a collection already, or a name is malformed.
@@ -94,7 +106,9 @@ def create(
     from index.collection.collection import Collection
     from index.collection.field import encoder_fields
 
-    return Collection.create(Path(path), encoder_fields(encoder, dense, bm25))
+    trusted = _trusted(trust_remote_code)
+    fields = encoder_fields(encoder, dense, bm25, trusted)
+    return Collection.create(Path(path), fields, trusted=trusted)
 
 
 def index(
@@ -106,6 +120,7 @@ def index(
     *,
     processes: int = 1,
     progress: Progress | None = None,
+    trust_remote_code: bool = False,
 ) -> IndexReport:
     """Bring a collection up to date with a corpus; it is made where there is none.
 
@@ -121,6 +136,7 @@ def index(
         bm25: as for ``create``.
         processes: how many encode.
         progress: is told how it goes on; None: items that are left out are warned of.
+        trust_remote_code: as for ``open``.
 
     Raises:
         NotFoundError: there is no such corpus or encoder.
@@ -137,10 +153,10 @@ def index(
 
     named = isinstance(corpus, str | Path)
     items = named_corpus(str(corpus)) if named else given_items(cast(Documents, corpus))
-    target = Path(into)
+    target, trusted = Path(into), _trusted(trust_remote_code)
     with (
         gone_if_unused(target),
-        closing(open_or_create(target, encoder, dense, bm25)) as collection,
+        closing(open_or_create(target, encoder, dense, bm25, trusted)) as collection,
     ):
         return index_documents(collection, items, progress or LoggedProgress(), processes=processes)
 
@@ -179,16 +195,20 @@ def search(
     return pipeline.search(collection, asked, config)
 
 
-def load_encoder(name: str) -> SparseEncoder:
+def load_encoder(name: str, *, trust_remote_code: bool = False) -> SparseEncoder:
     """The sparse encoder of a name; its weights are read when something is first encoded.
+
+    Args:
+        name: as ``lsr index --encoder`` takes it.
+        trust_remote_code: as for ``open``.
 
     Raises:
         NotFoundError: there is no such encoder.
-        UsageError: the name is malformed.
+        UsageError: the name is malformed, or the model runs Python code that is not trusted.
     """
     from lsr.encoders.catalogue import load_encoder
 
-    return load_encoder(name)
+    return load_encoder(name, _trusted(trust_remote_code))
 
 
 def load_dense_encoder(name: str) -> DenseEncoder:
@@ -212,9 +232,12 @@ def evaluate(
     split: str = "test",
     using: str | None = None,
     measures: Sequence[str] | None = None,
+    trust_remote_code: bool = False,
     **settings: Any,
 ) -> list[Result]:
     """Score searches of a test collection; the index is kept for further calls.
+
+    Documents that can't be indexed are warned of, unless a ``progress`` is given that is told.
 
     Args:
         dataset: a BEIR folder, an ir_datasets id, or ``demo``.
@@ -224,6 +247,7 @@ def evaluate(
         split: of a BEIR folder.
         using: what is searched; None: each field and their fusion.
         measures: names as of ir_measures; None: nDCG@10, Recall@100, MRR@10 and MAP@100.
+        trust_remote_code: as for ``open``.
         settings: any other option of ``eval.experiment.evaluate_dataset``, such as ``depth``.
 
     Returns:
@@ -239,7 +263,10 @@ def evaluate(
 
     loaded = load_dataset(str(dataset), split)
     wanted = STANDARD if measures is None else measures
-    return evaluate_dataset(loaded, encoder, dense, bm25, using=using, measures=wanted, **settings)
+    return evaluate_dataset(
+        loaded, encoder, dense, bm25, using=using, measures=wanted,
+        trusted=_trusted(trust_remote_code), **settings,
+    )  # fmt: skip
 
 
 def train_encoder(
@@ -247,6 +274,8 @@ def train_encoder(
     output: str | Path | None = None,
     cache: str | Path | None = None,
     watching: Watching | None = None,
+    *,
+    trust_remote_code: bool = False,
 ) -> TrainingReport | SparReport:
     """Train as a TOML file says, or go on where an earlier call was interrupted.
 
@@ -254,7 +283,8 @@ def train_encoder(
         config: the file.
         output: folder of everything that is written; None: the configuration's.
         cache: folder of the teachers' vectors; None: in the output folder.
-        watching: who is told what; None: no one.
+        watching: who is told what; None: pairs that can't be used are warned of.
+        trust_remote_code: as for ``open``, of the models that the file names.
 
     Raises:
         NotFoundError: there is no such file.
@@ -264,7 +294,14 @@ def train_encoder(
     from eval.training import train
 
     into = None if output is None else Path(output)
-    return train(Path(config), into, None if cache is None else Path(cache), watching)
+    kept = None if cache is None else Path(cache)
+    return train(Path(config), into, kept, watching, _trusted(trust_remote_code))
+
+
+def _trusted(all_models: bool) -> TrustedCode:
+    from lsr.trusted_code import TrustedCode
+
+    return TrustedCode.of_invocation(all_models)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
 
 import click
@@ -66,6 +68,7 @@ def main() -> None:
     """
     import sqlite3
 
+    _replace_what_cannot_be_shown()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         cli(standalone_mode=False)
@@ -76,12 +79,30 @@ def main() -> None:
         sys.exit(error.exit_code)
     except LsrError as error:
         _fail(str(error), 2 if isinstance(error, UsageError | InputError) else 1)
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
+        _fail(_told(error), 1)
+    except sqlite3.Error as error:
         _fail(f"{error}", 1)
 
 
+def _replace_what_cannot_be_shown() -> None:
+    """Let no character that the encoding of an output lacks end a command."""
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
+def _told(error: OSError) -> str:
+    """What the system refused, and where, in words."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    paths = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
+    named = " or ".join(repr(path) for path in paths)
+    return f"{named} can't be used ({error.strerror}); see that the path is right and may be used"
+
+
 def _fail(sentence: str, code: int) -> None:
-    click.echo(f"Error: {sentence}", err=True)
+    print(f"Error: {sentence}", file=sys.stderr)
     sys.exit(code)
 
 

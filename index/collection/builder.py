@@ -53,13 +53,14 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         first = parts[0]
-        sizes = {name: batch.vocabulary_size for name, batch in parts[-1].sparse.items()}
         return cls(
             np.concatenate([part.sequence for part in parts]),
             {
-                # The vocabulary of the last, as one may have grown meanwhile.
-                name: SparseBatch.concatenate([part.sparse[name] for part in parts], size)
-                for name, size in sizes.items()
+                # The last may be over more terms, where the vocabulary has grown.
+                name: SparseBatch.concatenate(
+                    [part.sparse[name] for part in parts], parts[-1].sparse[name].vocabulary_size
+                )
+                for name in first.sparse
             },
             {
                 name: np.concatenate([part.vectors[name] for part in parts])

@@ -38,6 +38,7 @@ from lsr.errors import (
     UsageError,
 )
 from lsr.sparse import SparseBatch
+from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
 from lsr.whole_folder import flush_folder
 
@@ -60,10 +61,16 @@ class Collection:
     last write through this handle failed, as on a full disk; None once one has succeeded.
     """
 
-    def __init__(self, path: Path, store: Store, config: MaintenanceConfig | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        store: Store,
+        config: MaintenanceConfig | None = None,
+        trusted: TrustedCode = NO_CODE,
+    ) -> None:
         self.path = path
         self.store = store
-        self.fields = FieldEncoders(store)
+        self.fields = FieldEncoders(store, trusted)
         self.builder = Builder(store, self.fields.encoder)
         self.segments = SegmentTable(store)
         self.maintenance = Maintenance(
@@ -85,8 +92,11 @@ class Collection:
         fields: Sequence[Field],
         config: MaintenanceConfig | None = None,
         vocabulary: Vocabulary | None = None,
+        trusted: TrustedCode = NO_CODE,
     ) -> Collection:
         """A new, empty collection; ``vocabulary`` is that of a field of imported vectors.
+
+        ``trusted`` as for ``open``.
 
         Raises:
             UsageError: there is one already, or the path is in use.
@@ -96,20 +106,24 @@ class Collection:
         try:
             (path / "segments").mkdir(parents=True, exist_ok=True)
             flush_folder(path.parent)
-            return cls(path, Store.create(path / STORE_FILE, fields, vocabulary), config)
+            return cls(path, Store.create(path / STORE_FILE, fields, vocabulary), config, trusted)
         except (OSError, sqlite3.OperationalError) as error:
             sentence = f"no collection can be created at {path}: {error}"
             raise (StorageFullError if is_full(error, path) else UsageError)(sentence) from error
 
     @classmethod
-    def open(cls, path: Path, config: MaintenanceConfig | None = None) -> Collection:
+    def open(
+        cls, path: Path, config: MaintenanceConfig | None = None, trusted: TrustedCode = NO_CODE
+    ) -> Collection:
         """An existing collection, maintained by the defaults where no ``config`` says otherwise.
+
+        ``trusted`` are the models whose Python code may run, which no collection says itself.
 
         Raises:
             NotFoundError: there is none.
             CorruptionError: its file is damaged or of an unknown format version.
         """
-        return cls(path, Store(path / STORE_FILE), config)
+        return cls(path, Store(path / STORE_FILE), config, trusted)
 
     def close(self) -> None:
         """Stop the work in the background, abandoning a build, which loses nothing."""

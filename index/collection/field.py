@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder, split_name
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.errors import CorruptionError, EncoderMismatchError
+from lsr.trusted_code import NO_CODE, TrustedCode, without_consent
 from lsr.vectors.source import LARGEST_VOCABULARY
 from lsr.vocabulary import Vocabulary
 
@@ -51,14 +52,18 @@ class Field:
 
 
 def encoder_fields(
-    encoder: str | None = None, dense: str | None = None, bm25: bool = False
+    encoder: str | None = None,
+    dense: str | None = None,
+    bm25: bool = False,
+    trusted: TrustedCode = NO_CODE,
 ) -> list[Field]:
     """The fields of a new collection: ``sparse``, and as asked for ``dense`` and ``bm25``.
 
     Where no encoder is named, it is the one that ships with this package. One whose queries are
     weighed by the collection's IDF brings a ``bm25`` field over its own vocabulary, for the counts.
+    ``trusted`` are the models whose Python code may run.
     """
-    return fields_beside(load_encoder(encoder or DEFAULT_ENCODER), dense, bm25)
+    return fields_beside(load_encoder(encoder or DEFAULT_ENCODER, trusted), dense, bm25)
 
 
 def fields_beside(
@@ -145,7 +150,7 @@ def dump_fields(fields: Sequence[Field]) -> str:
 
 
 def load_fields(text: str) -> list[Field]:
-    """Fields from the JSON of ``dump_fields``.
+    """Fields from the JSON of ``dump_fields``, by whichever release.
 
     Raises:
         CorruptionError: it is no such JSON.
@@ -156,7 +161,7 @@ def load_fields(text: str) -> list[Field]:
         raise CorruptionError("the fields of the collection are malformed") from error
     if not fields or not all(map(_is_possible, fields)):
         raise CorruptionError("the fields of the collection are not possible ones")
-    return fields
+    return [replace(field, encoder=without_consent(field.encoder)) for field in fields]
 
 
 def _respelled(entry: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from index.collection.field import Field, check_encoder, check_vocabulary
 from index.collection.store import Store
@@ -13,17 +13,21 @@ from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
 from lsr.encoders.open_vocabulary import OpenVocabularyEncoder
 from lsr.errors import UsageError
+from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
 
 
 class FieldEncoders:
     """The fields, in the order in which the collection was created with them, and their encoders.
 
-    What gives an encoder raises EncoderMismatchError where it is not the one that filled the field.
+    What gives an encoder raises EncoderMismatchError where it is not the one that filled the field,
+    and UsageError where it runs Python code that is not ``trusted``.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, trusted: TrustedCode = NO_CODE) -> None:
         self._store = store
+        self.trusted = trusted
+        self._last_imported: ImportedEncoder | None = None
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self._store.fields)
@@ -54,7 +58,9 @@ class FieldEncoders:
     def encoder(self, field: Field) -> SparseEncoder:
         """The encoder of a sparse field."""
         imported = field.encoder == IMPORTED
-        encoder = self._imported if imported else _sparse_encoder(field.encoder)
+        encoder = (
+            self._imported(field) if imported else _sparse_encoder(field.encoder, self.trusted)
+        )
         check_encoder(field, encoder.fingerprint)
         return encoder
 
@@ -77,20 +83,24 @@ class FieldEncoders:
             NotFoundError: there is no such encoder.
         """
         own = self.encoder(field)
-        encoder = _sparse_encoder(name)
+        encoder = _sparse_encoder(name, self.trusted)
         if isinstance(encoder, OpenVocabularyEncoder) and not field.open:
             encoder = encoder.inner
         check_vocabulary(field, own.vocabulary, encoder)
         return encoder
 
-    @cached_property
-    def _imported(self) -> SparseEncoder:
-        return ImportedEncoder(Vocabulary.from_tokens(self._store.tokens()))
+    def _imported(self, field: Field) -> SparseEncoder:
+        """That of a field whose vocabulary grows: tokens are only ever added behind the others."""
+        encoder = self._last_imported
+        if encoder is None or encoder.fingerprint != field.fingerprint:
+            tokens = self._store.tokens()[: field.size]
+            encoder = self._last_imported = ImportedEncoder(Vocabulary.from_tokens(tokens))
+        return encoder
 
 
 @lru_cache(maxsize=8)
-def _sparse_encoder(name: str) -> SparseEncoder:
-    return load_encoder(name)
+def _sparse_encoder(name: str, trusted: TrustedCode) -> SparseEncoder:
+    return load_encoder(name, trusted)
 
 
 @lru_cache(maxsize=8)

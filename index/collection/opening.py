@@ -10,10 +10,15 @@ from pathlib import Path
 from index.collection.collection import Collection, is_collection
 from index.collection.field import check_fields, encoder_fields
 from lsr.errors import LockedError
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 
 def open_or_create(
-    path: Path, encoder: str | None = None, dense: str | None = None, bm25: bool = False
+    path: Path,
+    encoder: str | None = None,
+    dense: str | None = None,
+    bm25: bool = False,
+    trusted: TrustedCode = NO_CODE,
 ) -> Collection:
     """The collection there with the encoders it was built with, or a new one.
 
@@ -23,17 +28,19 @@ def open_or_create(
             collection the one that ships with lsr.
         dense: name of a dense encoder beside it.
         bm25: whether a BM25 field stands beside a learned encoder.
+        trusted: the models whose Python code may run.
 
     Raises:
         EncoderMismatchError: the collection there has other encoders than are asked for.
         NotFoundError: there is no such encoder.
-        UsageError: no collection can be created there.
+        UsageError: no collection can be created there, or an encoder's code is not trusted.
     """
     if not is_collection(path):
-        return Collection.create(path, encoder_fields(encoder, dense, bm25))
-    collection = Collection.open(path)
+        fields = encoder_fields(encoder, dense, bm25, trusted)
+        return Collection.create(path, fields, trusted=trusted)
+    collection = Collection.open(path, trusted=trusted)
     if encoder or dense or bm25:
-        wanted = encoder_fields(encoder or collection.fields[0].encoder, dense, bm25)
+        wanted = encoder_fields(encoder or collection.fields[0].encoder, dense, bm25, trusted)
         check_fields(path, collection.fields, wanted, exactly=bool(encoder))
     return collection
 
@@ -64,6 +71,6 @@ def remove_unused(path: Path, folder: bool) -> None:
             shutil.rmtree(path)
             return
         shutil.rmtree(path / "segments", ignore_errors=True)
-        for pattern in ("collection.sqlite*", "*.lock", "writer.turn"):
+        for pattern in ("collection.sqlite*", "collection.commits*", "*.lock", "writer.turn"):
             for file in path.glob(pattern):
                 file.unlink()

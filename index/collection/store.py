@@ -46,6 +46,7 @@ from index.collection.storage_errors import read_error
 from index.engines.posting_list import half
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
+from lsr.encoders.imported import IMPORTED
 from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
@@ -64,10 +65,17 @@ class Store(Database):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self._fields = load_fields(str(self.setting("fields")))
         # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
         self.identity = str(self.setting("identity"))
-        self.fields = load_fields(str(self.setting("fields")))
         self._sound_keys: set[str] = set()
+
+    @property
+    def fields(self) -> list[Field]:
+        """The fields; the vocabulary of imported vectors is that of this thread's transaction."""
+        if all(field.encoder != IMPORTED for field in self._fields):
+            return self._fields
+        return load_fields(str(self.setting("fields")))
 
     @classmethod
     def create(
@@ -405,7 +413,7 @@ class Store(Database):
         return sorted(left), sorted(set(strays) - left)
 
     def tokens(self) -> list[str]:
-        """The tokens of the vocabulary that the store was created with.
+        """The tokens of the vocabulary that is kept here, that of imported vectors.
 
         Raises:
             CorruptionError: there are none, or they are malformed.

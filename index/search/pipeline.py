@@ -22,7 +22,13 @@ from index.search.deadline import Deadline
 from index.search.explain import query_terms
 from index.search.hits import Hit, page_hits
 from index.search.plan import Plan, plan_search
-from index.search.query import EncodedQuery, SearchQuery, encode_query, unknown_words
+from index.search.query import (
+    EncodedQuery,
+    SearchQuery,
+    encode_query,
+    unknown_tokens,
+    unknown_words,
+)
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
 
@@ -58,6 +64,8 @@ class SearchResult:
     strategies: dict[str, str]
     # Token and weight of each term of the query, by sparse field, heaviest first; on `explain`.
     query_terms: dict[str, list[tuple[str, float]]] = dataclasses.field(default_factory=dict)
+    # Tokens of the query that no imported vector has, so that they add nothing.
+    unknown_tokens: list[str] = dataclasses.field(default_factory=list)
     # Whether the deadline passed before all was done: marks or terms of some hits may be missing,
     # and what ranking left out is told by `exact`.
     timed_out: bool = False
@@ -144,6 +152,7 @@ def _search_view(
                 bound_gap=float(gaps[place]),
                 strategies={name: top.strategies[place] for name, top in rankings.items()},
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
+                unknown_tokens=_unknown_tokens(view, plan, query),
                 timed_out=late or deadline.passed(),
                 unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
             )
@@ -202,6 +211,13 @@ def _query_encoders(plan: Plan) -> dict[str, str]:
         for each in plan.searches
         if each.encoder is not None
     }
+
+
+def _unknown_tokens(view: View, plan: Plan, query: SearchQuery) -> list[str]:
+    found: dict[str, None] = {}
+    for each in plan.searches:
+        found |= unknown_tokens(view, each.field, query)
+    return list(found)
 
 
 def _query_terms(

@@ -13,6 +13,7 @@ from index.collection.view import View
 from index.search.plan import FieldSearch
 from lsr.corpus.documents import check_unicode
 from lsr.encoders.encoder import SparseEncoder
+from lsr.encoders.imported import IMPORTED
 from lsr.errors import InputError, UsageError
 from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
 from lsr.statistics import CollectionStatistics
@@ -125,8 +126,13 @@ def _given_sparse(query: SearchQuery, view: View, field: Field) -> SparseVector 
     if query.tokens is not None and query.sparse is not None:
         raise InputError("the query has both tokens and a sparse vector; give one of them")
     if query.tokens is not None:
-        terms = _terms(view, field, list(query.tokens))
-        row = SparseVector.from_user(terms, list(query.tokens.values()), view.terms(field))
+        unknown = unknown_tokens(view, field, query)
+        # Of these too, weights must be such as are allowed.
+        weights = [query.tokens[token] for token in unknown]
+        SparseVector.from_user(range(len(unknown)), weights, len(unknown))
+        known = [token for token in query.tokens if token not in unknown]
+        weights = [query.tokens[token] for token in known]
+        row = SparseVector.from_user(_terms(view, field, known), weights, view.terms(field))
     elif query.sparse is not None:
         row = SparseVector.from_user(*query.sparse, vocabulary_size=view.terms(field))
     else:
@@ -139,6 +145,23 @@ def _terms(view: View, field: Field, tokens: Sequence[str]) -> list[int]:
     vocabulary = view.fields.encoder(field).vocabulary
     words = view.store.numbers(field, tokens)
     return [words[token] if token in words else vocabulary.term(token) for token in tokens]
+
+
+def unknown_tokens(view: View, field: Field, query: SearchQuery) -> dict[str, None]:
+    """The given tokens that no vector of an imported or open field has, in order: they add 0.
+
+    In other fields, and where it can be no word, such a token is a mistake, of which
+    ``encode_query`` tells.
+    """
+    if query.tokens is None or not (field.encoder == IMPORTED or field.open):
+        return {}
+    encoder = view.fields.encoder(field)
+    terms, words = encoder.vocabulary.terms, view.store.numbers(field, list(query.tokens))
+    return {
+        token: None
+        for token in query.tokens
+        if token.startswith(encoder.mark) and token not in terms and token not in words
+    }
 
 
 def _given_dense(values: Sequence[float], field: Field) -> NDArray[np.float32]:

@@ -47,8 +47,8 @@ class MaskedLanguageModel(Backbone):
         InputError: it can't be loaded or run as one, or its projection has too few rows.
     """
 
-    def __init__(self, checkpoint: Checkpoint, trust_remote_code: bool = False) -> None:
-        model = load_model(checkpoint, "AutoModelForMaskedLM", trust_remote_code, "auto")
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        model = load_model(checkpoint, "AutoModelForMaskedLM", own_code=True, dtype="auto")
         self._cut(model, checkpoint)
 
     def _cut(self, model: Any, checkpoint: Checkpoint) -> None:

@@ -18,7 +18,8 @@ from lsr.backbones.pipeline import TRANSFORMERS, pipeline
 from lsr.backbones.tokenizer import load_tokenizer
 from lsr.backbones.tokenizer_settings import needs_transformers, obey_settings, spelling
 from lsr.corpus.files import user_path
-from lsr.errors import InputError, NotFoundError, UsageError
+from lsr.errors import InputError, MissingDependencyError, NotFoundError, UsageError
+from lsr.trusted_code import NO_CODE, VARIABLE, TrustedCode
 from lsr.vocabulary import Vocabulary
 
 CONFIG = "config.json"
@@ -54,17 +55,19 @@ class Checkpoint:
 
     ``folder`` holds the model; ``within`` what was named, where that is another folder: the root
     of a sentence-transformers folder whose (document) model lies in a folder of its own.
+    ``trusted`` tells that Python code of its own may run.
     """
 
     name: str
     folder: Path
     within: Path | None = None
+    trusted: bool = False
 
     @classmethod
     def resolve(
         cls,
         name: str,
-        code: bool = False,
+        trusted: TrustedCode = NO_CODE,
         holding: Sequence[str] = (CONFIG,),
         fetched: Sequence[str] = FETCHED,
     ) -> Checkpoint:
@@ -72,7 +75,7 @@ class Checkpoint:
 
         Args:
             name: the folder or the hub id.
-            code: whether the model's Python code is fetched too.
+            trusted: the models whose Python code may run, which then is fetched too.
             holding: files of which the folder must have one.
             fetched: patterns of the files that are fetched from the hub.
 
@@ -83,23 +86,27 @@ class Checkpoint:
         folder = user_path(name)
         if is_folder(folder):
             folder = folder.resolve()
-            return cls._at(str(folder), folder, f"the folder {name!r}", holding)
+            code = trusted.allows(str(folder))
+            return cls._at(str(folder), folder, f"the folder {name!r}", holding, code)
         if name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name):
             raise NotFoundError(
                 f"the model folder {name!r} does not exist; "
                 "give an existing folder, a Hugging Face hub id, or 'bm25'"
             )
+        code = trusted.allows(name)
         wanted = [*fetched, "*.py"] if code else fetched
-        return cls._at(name, _fetch(name, wanted), f"the hub's {name!r}", holding)
+        return cls._at(name, _fetch(name, wanted), f"the hub's {name!r}", holding, code)
 
     @classmethod
-    def _at(cls, name: str, folder: Path, where: str, holding: Sequence[str]) -> Checkpoint:
+    def _at(
+        cls, name: str, folder: Path, where: str, holding: Sequence[str], trusted: bool
+    ) -> Checkpoint:
         if CONFIG in holding and (inside := _model_folder(folder)):
-            return cls(name, inside, within=folder)
+            return cls(name, inside, folder, trusted)
         if any((folder / file).is_file() for file in holding):
-            return cls(name, folder)
+            return cls(name, folder, trusted=trusted)
         for path in sorted(folder.glob("document_*Transformer/config.json")):
-            return cls(name, path.parent, within=folder)
+            return cls(name, path.parent, folder, trusted)
         if kinds := [module.kind for module in pipeline(folder, "document")]:
             raise InputError(
                 f"{where} has the modules {', '.join(kinds)}, and none of them is a transformer "
@@ -247,20 +254,42 @@ class Checkpoint:
         named, kind = config.get("auto_map"), config.get("model_type")
         if not isinstance(named, dict) or not named or not isinstance(kind, str):
             return None
-        if find_spec("transformers") is None:
+        if kind == "bert":
             return None
+        if find_spec("transformers") is None:
+            raise MissingDependencyError(f"the model {self.name!r}", "transformers", "models")
         module = kind.replace("-", "_")
         known = module.isidentifier() and find_spec(f"transformers.models.{module}") is not None
         first = next(iter(named.values()))
         return None if known else str(named.get("AutoModelForMaskedLM", first))
 
-    def check_code(self, trust: bool) -> None:
-        """Raise UsageError if the checkpoint asks to run code of its own without ``trust``."""
-        if not trust and (code := self.code):
-            raise UsageError(
-                f"the checkpoint {self.name!r} runs Python code of its own ({code}); read it, and "
-                "if you trust it add ,trust_remote_code=yes to the encoder's name"
+    @property
+    def code_digest(self) -> str | None:
+        """SHA-256 over the Python files of a checkpoint that runs them; None where it has none."""
+        paths = sorted(self.folder.glob("*.py")) if self.code else []
+        if not paths:
+            return None
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+    def check_code(self, may_run: bool = False) -> None:
+        """Raise UsageError if the checkpoint asks to run code of its own, which isn't trusted.
+
+        Where it is trusted too, unless it ``may_run`` for what the checkpoint is used as.
+        """
+        if (may_run and self.trusted) or not (code := self.code):
+            return
+        advice = (
+            "which only masked language models may, in an encoder such as splade:MODEL; give a "
+            "model that transformers has itself"
+        )
+        if may_run:
+            advice = (
+                "which needs consent; read it, and if you trust it give --trust-remote-code "
+                f"(in Python trust_remote_code=True), or list the model in {VARIABLE}"
             )
+        raise UsageError(
+            f"the checkpoint {self.name!r} runs Python code of its own ({code}), {advice}"
+        )
 
 
 def _model_folder(folder: Path) -> Path | None:

@@ -27,7 +27,7 @@ def longest_input(model: Any, wanted: int) -> int:
 def load_model(
     checkpoint: Checkpoint,
     auto_class: str,
-    trust_remote_code: bool = False,
+    own_code: bool = False,
     dtype: str = "float32",
 ) -> Any:
     """A checkpoint as a module in inference mode, on the GPU where there is one.
@@ -35,7 +35,7 @@ def load_model(
     Args:
         checkpoint: where the configuration and the safetensors weights are.
         auto_class: name of a transformers class such as ``AutoModelForMaskedLM``.
-        trust_remote_code: whether the checkpoint's own Python code may run.
+        own_code: whether Python code of the checkpoint's own may run, where it is trusted.
         dtype: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is bfloat16 on a GPU, else
             float32.
 
@@ -44,12 +44,14 @@ def load_model(
         UsageError: it needs code of its own, which is not trusted.
     """
 
-    def load(loader: Any, settings: dict[str, Any]) -> Any:
-        return loader.from_pretrained(
-            checkpoint.folder, trust_remote_code=trust_remote_code, **settings
-        )
+    checkpoint.check_code(own_code)
+    # What transformers has itself never runs in a folder's code.
+    code = checkpoint.code is not None
 
-    return _load(checkpoint, auto_class, trust_remote_code, dtype, load)
+    def load(loader: Any, settings: dict[str, Any]) -> Any:
+        return loader.from_pretrained(checkpoint.folder, trust_remote_code=code, **settings)
+
+    return _load(checkpoint, auto_class, dtype, load)
 
 
 def load_wrapped_model(checkpoint: Checkpoint, auto_class: str) -> Any:
@@ -61,12 +63,14 @@ def load_wrapped_model(checkpoint: Checkpoint, auto_class: str) -> Any:
     Raises:
         InputError: as for ``load_model``.
     """
+    checkpoint.check_code()
     import torch
 
     def load(loader: Any, settings: dict[str, Any]) -> Any:
-        config = transformers().AutoConfig.from_pretrained(checkpoint.folder)
+        reader = transformers().AutoConfig
+        config = reader.from_pretrained(checkpoint.folder, trust_remote_code=False)
         with torch.device("meta"):
-            skeleton = loader.from_config(config)
+            skeleton = loader.from_config(config, trust_remote_code=False)
         embeddings = skeleton.get_input_embeddings()
         (mark,) = (f"{n}.weight" for n, m in skeleton.named_modules() if m is embeddings)
         tensors = read_tensors(checkpoint)
@@ -81,7 +85,7 @@ def load_wrapped_model(checkpoint: Checkpoint, auto_class: str) -> Any:
         }
         return type(skeleton).from_pretrained(None, config=config, state_dict=state, **settings)
 
-    return _load(checkpoint, auto_class, False, "float32", load)
+    return _load(checkpoint, auto_class, "float32", load)
 
 
 def read_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -105,7 +109,6 @@ def read_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
 def _load(
     checkpoint: Checkpoint,
     auto_class: str,
-    trust_remote_code: bool,
     dtype: str,
     load: Callable[[Any, dict[str, Any]], Any],
 ) -> Any:
@@ -115,7 +118,6 @@ def _load(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == "auto":
         dtype = "bfloat16" if device == "cuda" else "float32"
-    checkpoint.check_code(trust_remote_code)
     settings = {
         "dtype": getattr(torch, dtype),
         "use_safetensors": True,

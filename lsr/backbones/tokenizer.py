@@ -17,7 +17,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     """
     loader = transformers().AutoTokenizer
     try:
-        tokenizer = loader.from_pretrained(folder)
+        tokenizer = loader.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # what transformers raises has no common base
         raise InputError(
             f"the tokenizer of {name!r} can't be loaded ({first_line(error)}); "

@@ -16,8 +16,8 @@ from lsr.errors import MissingDependencyError
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
-def transformers() -> ModuleType:
-    """The transformers package, with torch present.
+def transformers(feature: str = "encoding with a model", extra: str = "models") -> ModuleType:
+    """The transformers package, with torch present; the ``feature`` needs them, an extra has them.
 
     Raises:
         MissingDependencyError: one of the two is not installed.
@@ -26,7 +26,7 @@ def transformers() -> ModuleType:
         try:
             module = importlib.import_module(package)
         except ImportError as error:
-            raise MissingDependencyError("encoding with a model", package, "models") from error
+            raise MissingDependencyError(feature, package, extra) from error
     module.logging.set_verbosity_error()
     module.logging.disable_progress_bar()
     return module

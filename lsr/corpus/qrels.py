@@ -44,13 +44,14 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
     """Write TREC qrels, one ``query 0 document grade`` a line.
 
     Raises:
-        InputError: an id holds white space, which the format can't.
+        InputError: an id holds white space, which the format can't; then nothing is written.
     """
+    for query, judgements in qrels.items():
+        for identifier in (query, *judgements):
+            check_trec_id(identifier)
     with path.open("w", encoding="utf-8") as stream:
         for query, judgements in qrels.items():
             for document, grade in judgements.items():
-                check_trec_id(query)
-                check_trec_id(document)
                 stream.write(f"{query} 0 {document} {grade}\n")
 
 

@@ -14,7 +14,7 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import side_checkpoint, term_weights
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
-from lsr.encoders.encoder import SparseEncoder, split_name, trusts_code
+from lsr.encoders.encoder import SparseEncoder, split_name
 from lsr.encoders.open_vocabulary import open_vocabulary, split_options
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.encoders.preset_loader import load_preset, preset_of_hub_id
@@ -22,6 +22,7 @@ from lsr.encoders.presets import PRESETS
 from lsr.encoders.two_sided import TWO_SIDED, load_two_sided
 from lsr.errors import NotFoundError, UsageError
 from lsr.settings import configure, unquoted
+from lsr.trusted_code import NO_CODE, TrustedCode, is_consent
 
 log = logging.getLogger(__name__)
 # A folder with one of them holds a model.
@@ -47,7 +48,8 @@ class EncoderName:
         """Split a name.
 
         Raises:
-            UsageError: the name is empty, or an option is not ``key=value`` or stands twice.
+            UsageError: the name is empty, an option is not ``key=value`` or stands twice, or the
+                name says that code may run.
         """
         head, *settings = split_name(name.strip())
         options = dict(setting.partition("=")[::2] for setting in settings)
@@ -58,6 +60,12 @@ class EncoderName:
                 "bm25, bm25,k1=1.2, splade:MODEL or MODEL,max_length=512 (the commas of a path "
                 "are read as its own where it is a folder that exists)"
             )
+        if any(map(is_consent, options)):
+            raise UsageError(
+                f"the encoder name {name!r} holds trust_remote_code, but no name can give that "
+                "consent; leave it out and give --trust-remote-code (in Python "
+                "trust_remote_code=True)"
+            )
         options = {key: unquoted(value) for key, value in options.items()}
         if head in FAMILIES or head in PRESETS:
             return cls(head, "", options)
@@ -67,45 +75,46 @@ class EncoderName:
         return cls(None, head, options)
 
 
-def load_encoder(name: str) -> SparseEncoder:
+def load_encoder(name: str, trusted: TrustedCode = NO_CODE) -> SparseEncoder:
     """The encoder of that name; its weights are read when something is first encoded.
 
     A preset's handling applies where the preset is named, and where its hub id is given alone. A
     model folder of a preset's name comes before the preset, but for what ships with this package.
+    Python code that a model brings runs only where it is ``trusted``.
 
     Raises:
         NotFoundError: no such checkpoint.
         UsageError: the name or one of its options is malformed, or the checkpoint runs code of
-            its own, which was not allowed.
+            its own, which is not trusted.
     """
     parsed = _over_folder(EncoderName.parse(name))
     if parsed.family == "bm25":
-        return _load(name, parsed)
+        return _load(name, parsed, trusted)
     own, words = split_options(parsed.options)
-    encoder = _load(name, replace(parsed, options=own))
+    encoder = _load(name, replace(parsed, options=own), trusted)
     preset = PRESETS.get(parsed.family or "")
     packaged = preset is not None and preset.packaged and not parsed.model
     return open_vocabulary(encoder, words, by_default=packaged)
 
 
-def _load(name: str, parsed: EncoderName) -> SparseEncoder:
+def _load(name: str, parsed: EncoderName, trusted: TrustedCode) -> SparseEncoder:
     family = parsed.family
     if family == "bm25" and not parsed.model:
         return FAMILIES["bm25"](None, parsed.options)
     preset = PRESETS.get(family) if family else preset_of_hub_id(parsed.model)
     if preset:
-        return load_preset(preset, parsed.model, parsed.options)
+        return load_preset(preset, parsed.model, parsed.options, trusted)
     _check_version(parsed.model)
     if not parsed.model:
         raise UsageError(f"{name!r} names no model; write {family}:MODEL")
     if family == "decoder":
         return FAMILIES["decoder"](parsed.model, parsed.options)
-    checkpoint = Checkpoint.resolve(parsed.model, trusts_code(parsed.options))
+    checkpoint = Checkpoint.resolve(parsed.model, trusted)
     if family is None:
         table = term_weights(checkpoint)
         tabled = table is not None and side_checkpoint(checkpoint, "query") is None
         family = "inference-free" if tabled else "splade"
-    return FAMILIES[family](checkpoint, parsed.options)
+    return FAMILIES[family](checkpoint, parsed.options, trusted)
 
 
 def _over_folder(parsed: EncoderName) -> EncoderName:
@@ -139,7 +148,9 @@ def _check_version(model: str) -> None:
         )
 
 
-def _bm25(checkpoint: Checkpoint | None, options: Mapping[str, str]) -> SparseEncoder:
+def _bm25(
+    checkpoint: Checkpoint | None, options: Mapping[str, str], trusted: TrustedCode = NO_CODE
+) -> SparseEncoder:
     return Bm25Encoder(configure(Bm25Config, options), checkpoint)
 
 
@@ -148,8 +159,8 @@ def _decoder(model: str, options: Mapping[str, str]) -> SparseEncoder:
 
 
 def _pair(family: str) -> Callable[..., SparseEncoder]:
-    return lambda checkpoint, options: load_two_sided(
-        family, TWO_SIDED[family], checkpoint, options
+    return lambda checkpoint, options, trusted: load_two_sided(
+        family, TWO_SIDED[family], checkpoint, options, trusted
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from lsr.backbones.checkpoint import Checkpoint, is_folder
 from lsr.corpus.files import user_path
 from lsr.errors import UsageError
-from lsr.settings import SWITCH, changed, spell
+from lsr.settings import changed, spell
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
@@ -100,12 +100,6 @@ def fingerprint(family: str, **parts: Any) -> str:
     """``family-`` and 16 hexadecimal digits over everything that changes a vector."""
     canonical = json.dumps([family, parts], sort_keys=True)
     return f"{family}-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
-
-
-def trusts_code(options: Mapping[str, str]) -> bool:
-    """Whether the options let the checkpoint's own Python code run."""
-    given = (value for key, value in options.items() if key.endswith("trust_remote_code"))
-    return any(SWITCH.get(value, False) for value in given)
 
 
 def canonical_name(family: str, checkpoint: Checkpoint | None, options: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -86,8 +85,6 @@ class MaskedLmConfig:
     literal: float = -1.0
     # Their ``length``, mean terms of a document; 0: what the checkpoint says, else 100.
     literal_length: float = 0.0
-    # Let the checkpoint's own code run.
-    trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
         if self.max_length:
@@ -296,7 +293,7 @@ def pooled_logits(
         InputError: the checkpoint declares what is not supported.
         UsageError: the checkpoint needs code of its own, which is not trusted.
     """
-    checkpoint.check_code(config.trust_remote_code)
+    checkpoint.check_code(may_run=True)
     check_modules(checkpoint, side)
     check_transformer(checkpoint, "fill-mask", "logits")
     resolved = replace(
@@ -309,7 +306,7 @@ def pooled_logits(
         literal=declared_literal(checkpoint).weight if config.literal == -1 else config.literal,
         literal_length=config.literal_length or declared_literal(checkpoint).length,
     )
-    settings = changed(resolved, "max_length", "logs", "trust_remote_code")
+    settings = changed(resolved, "max_length", "logs")
     for name, usual in {"pool": "max", "top_k": 0, "prefix": "", "literal": 0.0}.items():
         if settings.get(name) == usual:
             del settings[name]
@@ -317,7 +314,7 @@ def pooled_logits(
         del settings["literal_length"]
     settings |= {"max_length": resolved.max_length, "logs": resolved.logs}
     identity: dict[str, Any] = {"checkpoint": checkpoint.digest, "config": settings}
-    if config.trust_remote_code and (code := _code_digest(checkpoint)):
+    if code := checkpoint.code_digest:
         identity["code"] = code
 
     # What the native core computes: the largest logits, in transformers' own architecture.
@@ -326,7 +323,7 @@ def pooled_logits(
         and resolved.importance == "none"
         and resolved.pool != "sum"
         and not resolved.position_top_k
-        and not resolved.trust_remote_code
+        and checkpoint.code is None
     )
 
     def load() -> Backbone | BertLanguageModel:
@@ -339,15 +336,7 @@ def pooled_logits(
             return backbone.EpicLanguageModel(checkpoint)
         if config.head == "embeddings":
             return backbone.EmbeddingProjection(checkpoint)
-        return backbone.MaskedLanguageModel(checkpoint, config.trust_remote_code)
+        return backbone.MaskedLanguageModel(checkpoint)
 
-    key = checkpoint.folder, config.head, config.importance, config.trust_remote_code, native
+    key = checkpoint.folder, config.head, config.importance, native
     return PooledLogits(checkpoint.vocabulary, models.get(key, load), resolved, identity)
-
-
-def _code_digest(checkpoint: Checkpoint) -> str | None:
-    """SHA-256 over the checkpoint's Python files, or None where it has none."""
-    paths = sorted(checkpoint.folder.glob("*.py"))
-    if not paths:
-        return None
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()

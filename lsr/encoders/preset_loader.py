@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import side_checkpoint
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
-from lsr.encoders.encoder import SparseEncoder, trusts_code
+from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.packaged import packaged_checkpoint
 from lsr.encoders.presets import PRESETS, Preset
 from lsr.encoders.two_sided import load_two_sided
 from lsr.errors import UsageError
 from lsr.settings import configure
+from lsr.trusted_code import TrustedCode
 
 
 def preset_of_hub_id(model: str) -> Preset | None:
@@ -23,7 +24,9 @@ def preset_of_hub_id(model: str) -> Preset | None:
     return None
 
 
-def load_preset(preset: Preset, model: str, options: Mapping[str, str]) -> SparseEncoder:
+def load_preset(
+    preset: Preset, model: str, options: Mapping[str, str], trusted: TrustedCode
+) -> SparseEncoder:
     """The preset's encoder, over its hub id, or over ``model`` where that is not empty.
 
     Raises:
@@ -37,8 +40,7 @@ def load_preset(preset: Preset, model: str, options: Mapping[str, str]) -> Spars
     if isinstance(preset.config, DecoderConfig):
         return DecoderEncoder.load(named, configure(DecoderConfig, options, preset.config))
     packaged = preset.packaged and not model
-    code = trusts_code(options)
-    checkpoint = packaged_checkpoint(named) if packaged else Checkpoint.resolve(named, code)
+    checkpoint = packaged_checkpoint(named) if packaged else Checkpoint.resolve(named, trusted)
     needs_own = preset.query_hub is not None and "query.checkpoint" not in options
     if needs_own and not side_checkpoint(checkpoint, "query"):
         if named != preset.hub:
@@ -47,4 +49,4 @@ def load_preset(preset: Preset, model: str, options: Mapping[str, str]) -> Spars
                 f"add ,query.checkpoint=FOLDER, or ={preset.query_hub}"
             )
         options = {**options, "query.checkpoint": str(preset.query_hub)}
-    return load_two_sided(preset.name, preset.config, checkpoint, options)
+    return load_two_sided(preset.name, preset.config, checkpoint, options, trusted)

@@ -273,7 +273,7 @@ def _open_models() -> Iterable[Preset]:
     yield _opensearch("doc-v2-distill", _free(), INFERENCE_FREE, one)
     yield _opensearch("doc-v2-mini", _free(), INFERENCE_FREE, one)
     yield _opensearch("doc-v3-distill", _free(logs=2), L0, two)
-    code = two + " Runs code of its own: needs trust_remote_code=yes."
+    code = two + " Runs code of its own: needs --trust-remote-code."
     yield _opensearch("doc-v3-gte", _free(8192, 2), L0, code)
     many = one + " Vocabulary of 105,879 terms; prune=0.1 halves the vectors at little loss."
     yield _opensearch("multilingual-v1", _free(), INFERENCE_FREE, many)

@@ -14,7 +14,7 @@ from typing import Any
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import Side, side_checkpoint
 from lsr.encoders.component import Component, SharedModels
-from lsr.encoders.encoder import SparseEncoder, fingerprint, trusts_code
+from lsr.encoders.encoder import SparseEncoder, fingerprint
 from lsr.encoders.masked_lm import MaskedLmConfig, PooledLogits, pooled_logits
 from lsr.encoders.term_lookup import BinaryConfig, TableConfig, TermLookup
 from lsr.encoders.term_weighting import TermWeighting, TermWeightingConfig
@@ -22,6 +22,7 @@ from lsr.errors import InputError, UsageError
 from lsr.settings import configure, spell
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
+from lsr.trusted_code import TrustedCode
 
 # A kind of component: its settings, where nothing else is said.
 KINDS: dict[str, Any] = {
@@ -110,7 +111,11 @@ class TwoSidedEncoder(SparseEncoder):
 
 
 def load_two_sided(
-    family: str, base: TwoSided, checkpoint: Checkpoint, options: Mapping[str, str]
+    family: str,
+    base: TwoSided,
+    checkpoint: Checkpoint,
+    options: Mapping[str, str],
+    trusted: TrustedCode,
 ) -> TwoSidedEncoder:
     """The encoder of a family or preset, with ``options`` over its settings.
 
@@ -129,7 +134,7 @@ def load_two_sided(
             raise UsageError(f"{side}={kind} is no component; allowed are {', '.join(KINDS)}")
         base = dataclasses.replace(base, **{side: KINDS[kind]})
     sides = _with_options(base, chosen)
-    own = _query_model(sides, checkpoint, trusts_code(options))
+    own = _query_model(sides, checkpoint, trusted)
     if sides.query_checkpoint and own:
         sides = dataclasses.replace(sides, query_checkpoint=own.name)
     # What ships with this package has the name of its preset.
@@ -145,9 +150,11 @@ def _component(checkpoint: Checkpoint, config: Any, side: Side, models: SharedMo
     return MAKERS[type(config)](checkpoint, config, side, models)
 
 
-def _query_model(sides: TwoSided, checkpoint: Checkpoint, code: bool) -> Checkpoint | None:
+def _query_model(
+    sides: TwoSided, checkpoint: Checkpoint, trusted: TrustedCode
+) -> Checkpoint | None:
     if sides.query_checkpoint:
-        return Checkpoint.resolve(sides.query_checkpoint, code)
+        return Checkpoint.resolve(sides.query_checkpoint, trusted)
     if isinstance(sides.query, MaskedLmConfig | TermWeightingConfig):
         return side_checkpoint(checkpoint, "query")
     return None

@@ -16,6 +16,7 @@ from lsr.encoders.encoder import SparseEncoder
 from lsr.encoding.worker_pool import WorkerPool, check_processes
 from lsr.errors import EncoderMismatchError
 from lsr.sparse import SparseBatch
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 ContextT = TypeVar("ContextT")
 Names = Mapping[str, tuple[str, str]]
@@ -41,14 +42,17 @@ class DocumentEncoders:
     Args:
         sparse: encoder of each sparse field.
         dense: encoder of each dense field.
+        trusted: the models whose Python code may run in other processes too.
     """
 
     def __init__(
         self,
         sparse: Mapping[str, SparseEncoder],
         dense: Mapping[str, DenseEncoder] | None = None,
+        trusted: TrustedCode = NO_CODE,
     ) -> None:
         self.sparse = sparse
+        self._trusted = trusted
         self.dense = dense or {}
 
     def encode(self, texts: Sequence[str]) -> Encoded:
@@ -84,7 +88,7 @@ class DocumentEncoders:
             return
         sparse = {key: (item.name, item.fingerprint) for key, item in self.sparse.items()}
         dense = {key: (item.name, item.fingerprint) for key, item in self.dense.items()}
-        load = partial(_load, sparse, dense)
+        load = partial(_load, sparse, dense, self._trusted)
         jobs = ((context, texts or None) for context, texts in chunks)
         with WorkerPool[Sequence[str], Encoded](load, processes) as pool:
             for context, encoded in pool.map(jobs):
@@ -97,10 +101,10 @@ class DocumentEncoders:
         return {**self.sparse, **self.dense}
 
 
-def _load(sparse: Names, dense: Names) -> Callable[[Sequence[str]], Encoded]:
+def _load(sparse: Names, dense: Names, trusted: TrustedCode) -> Callable[[Sequence[str]], Encoded]:
     """The encoders of these names and fingerprints, in a process of their own."""
     loaded = DocumentEncoders(
-        {field: load_encoder(name) for field, (name, _) in sparse.items()},
+        {field: load_encoder(name, trusted) for field, (name, _) in sparse.items()},
         {field: DenseEncoder.load(name) for field, (name, _) in dense.items()},
     )
     for field, encoder in loaded._all().items():

@@ -18,6 +18,7 @@ from lsr.encoding.progress import SILENT, Progress
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
+from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vectors.output import Output
 
 FIELD = "vectors"
@@ -68,6 +69,7 @@ def encode_items(
     chunk_size: int = CHUNK,
     processes: int = 1,
     statistics: CollectionStatistics | None = None,
+    trusted: TrustedCode = NO_CODE,
 ) -> EncodeReport:
     """Encode a stream of documents, chunk by chunk, into an output.
 
@@ -85,6 +87,7 @@ def encode_items(
         chunk_size: items that are encoded and written at a time.
         processes: how many encode documents, see ``DocumentEncoders.stream``; queries take one.
         statistics: of the collection, for queries whose encoder needs them.
+        trusted: the models whose Python code may run in other processes too.
 
     Raises:
         UsageError: the items differ from those of the run that is gone on with, or queries are to
@@ -110,7 +113,7 @@ def encode_items(
     )
     chunks = distinct_chunks(items, progress.rejected, chunk_size)
     waiting = _fresh(chunks, output, report, progress)
-    with closing(_encoded(encoder, waiting, queries, processes, statistics)) as rows:
+    with closing(_encoded(encoder, waiting, queries, processes, statistics, trusted)) as rows:
         for (chunk, position, digest), batch, tokens in rows:
             if watch:
                 watch.add([document.contents for document in chunk.documents], batch)
@@ -166,6 +169,7 @@ def _encoded(
     queries: bool,
     processes: int,
     statistics: CollectionStatistics | None,
+    trusted: TrustedCode,
 ) -> Generator[tuple[_Waiting, SparseBatch, int], None, None]:
     """Each chunk with its rows, and how many tokens they took."""
     texts = ((each, [document.contents for document in each.chunk.documents]) for each in waiting)
@@ -175,7 +179,8 @@ def _encoded(
             rows = encoder.encode_queries(asked, statistics)
             yield each, rows, encoder.tokens_encoded - before
         return
-    with closing(DocumentEncoders({FIELD: encoder}).stream(texts, processes)) as stream:
+    encoders = DocumentEncoders({FIELD: encoder}, trusted=trusted)
+    with closing(encoders.stream(texts, processes)) as stream:
         for each, encoded in stream:
             batch = encoded.vectors.get(FIELD)
             if not isinstance(batch, SparseBatch):

@@ -9,6 +9,7 @@ from lsr.settings import check_choice, check_length, check_range
 from lsr.train.config_file import STRICT
 from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
 from lsr.train.regularizer_registry import REGULARIZERS
+from lsr.trusted_code import without_consent
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class TeacherConfig:
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", without_consent(self.name))
         check_range("weight", self.weight, 0)
 
 
@@ -146,6 +148,10 @@ class LossConfig:
     # What a query is ranked over: its own "list" (positive and negatives), or every document of the
     # "batch".
     candidates: str = "batch"
+    # What kl and margin-mse learn: the teachers' scores "scaled" to one range (``teacher_scale``),
+    # which several teachers need, or "raw", as one teacher gives them; "auto": raw in margin-mse of
+    # one teacher, as in the papers, else scaled.
+    teacher_scores: str = "auto"
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
@@ -153,6 +159,9 @@ class LossConfig:
         check_range("weight", self.weight, 0)
         check_range("temperature", self.temperature, 1e-6)
         check_choice("candidates", self.candidates, ("list", "batch"))
+        check_choice("teacher_scores", self.teacher_scores, ("auto", "raw", "scaled"))
+        if self.name == "info-nce" and self.teacher_scores != "auto":
+            raise UsageError("info-nce has no teacher; leave out teacher_scores")
         if self.name == "margin-mse" and self.temperature != 1:
             raise UsageError("margin-mse has no temperature; leave it out")
 
@@ -172,7 +181,7 @@ class SparsityConfig:
     warm_up: float = 0.33
     # The strength at which the controller begins, above 0; for ``target_nnz`` only.
     initial: float = 0.01
-    # Non-zeros that a vector may have for free, 0 or more; for l0-flops only.
+    # Non-zeros that a vector may have for free, 1 or more; for l0-flops, which needs it, only.
     threshold: int = 0
     # Penalise each place of the list (the positives, the first negatives, ...) on its own, as
     # OpenSearch's code does; not with df-flops.
@@ -192,6 +201,10 @@ class SparsityConfig:
             raise UsageError("a regularizer needs one of strength and target_nnz, above 0")
         if self.target_nnz:
             check_range("target_nnz", self.target_nnz, 1)
+        if self.regularizer == "l0-flops" and not self.threshold:
+            raise UsageError(
+                "l0-flops needs a threshold, as 100: non-zeros that a text has for free"
+            )
         if self.threshold and self.regularizer != "l0-flops":
             raise UsageError(f"threshold is for l0-flops, not for {self.regularizer}; leave it out")
         if self.by_place and self.regularizer == "df-flops":
@@ -246,6 +259,7 @@ class MiningConfig:
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "retriever", without_consent(self.retriever))
         check_range("depth", self.depth, 1, 10_000)
         check_range("first", self.first, 1, self.depth)
         check_range("pool", self.pool, 1)
@@ -345,8 +359,14 @@ class TrainingConfig:
         taught = [f"the loss {name}" for name, _ in named if name in ("kl", "margin-mse")]
         if self.mining.margin:
             taught.append("[mining] margin")
-        if taught and not any(teacher.weight for teacher in self.teachers):
+        if taught and not self.asked_teachers:
             raise UsageError(f"{taught[0]} needs a table [[teachers]] of weight above 0")
+        raw = [loss.name for loss in self.losses if loss.teacher_scores == "raw"]
+        if raw and len(self.asked_teachers) > 1:
+            raise UsageError(
+                f"the loss {raw[0]} can't learn the raw scores of {len(self.asked_teachers)} "
+                "teachers, whose ranges differ; give one, or leave out teacher_scores"
+            )
         listed = any(loss.candidates == "list" for loss in self.losses)
         if listed and not self.batches.negatives:
             raise UsageError("a loss over the list needs [batches] negatives = 1 or more")
@@ -366,3 +386,14 @@ class TrainingConfig:
         check_range("anti_zero", self.anti_zero, 0)
         check_range("seed", self.seed, 0, 2**32 - 1)
         check_range("checkpoint_every", self.checkpoint_every, 1)
+
+    @property
+    def asked_teachers(self) -> list[TeacherConfig]:
+        """The teachers that have a weight."""
+        return [teacher for teacher in self.teachers if teacher.weight]
+
+    def learns_raw(self, loss: LossConfig) -> bool:
+        """Whether a loss learns the scores of the one teacher as they are."""
+        wanted = loss.teacher_scores
+        alone = loss.name == "margin-mse" and len(self.asked_teachers) == 1
+        return wanted == "raw" or (wanted == "auto" and alone)

@@ -15,6 +15,7 @@ from lsr.train.config import TrainingConfig
 from lsr.train.negatives import RANKINGS, Retrieve, mine
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.teachers import Teacher
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 
 class MiningRounds:
@@ -29,6 +30,7 @@ class MiningRounds:
         teacher: judges what is too good to be a negative, where ``margin`` asks for it.
         export: gives the encoder's name of the student in a folder, which it writes there where
             there is none, or, as its second argument says, anew.
+        trusted: the models whose Python code may run.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class MiningRounds:
         retrieve: Retrieve | None,
         teacher: Teacher | None,
         export: Callable[[Path, bool], str],
+        trusted: TrustedCode = NO_CODE,
     ) -> None:
         self._config = config
         self._corpus = corpus
@@ -46,6 +49,7 @@ class MiningRounds:
         self._retrieve = retrieve
         self._teacher = teacher
         self._export = export
+        self._trusted = trusted
         self._needed = bool(config.batches.negatives) or config.batches.order == "topics"
         self._round = -1
         self._order: BatchOrder | None = None
@@ -78,7 +82,7 @@ class MiningRounds:
             name = self._export(self._output / f"student-of-round-{number}", begins)
         return mine(
             self._retrieve,
-            load_encoder(name),
+            load_encoder(name, self._trusted),
             self._corpus,
             config,
             self._teacher,

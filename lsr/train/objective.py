@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -115,15 +116,19 @@ class RankingLoss:
 
     def __init__(self, config: TrainingConfig) -> None:
         self._losses = {loss_name(loss): loss for loss in config.losses}
+        self._raw = {name for name, loss in self._losses.items() if config.learns_raw(loss)}
         self._sum = WeightedLosses({name: loss.weight for name, loss in self._losses.items()})
-        self.needs_teacher = any(loss.name != "info-nce" for loss in config.losses)
+        taught = {name for name, loss in self._losses.items() if loss.name != "info-nce"}
+        # Which scores of the teachers are asked for.
+        self.needs_scaled, self.needs_raw = bool(taught - self._raw), bool(self._raw)
 
     def __call__(
         self,
         queries: torch.Tensor,
         documents: torch.Tensor,
         batch: TrainingBatch,
-        teacher: NDArray[np.float32] | None,
+        scaled: NDArray[np.float32] | None,
+        raw: NDArray[np.float32] | None = None,
     ) -> tuple[torch.Tensor, dict[str, float]]:
         """The sum, and each loss before its weight.
 
@@ -131,26 +136,35 @@ class RankingLoss:
             queries: float (B, V).
             documents: float (N, V).
             batch: of which they are the weights.
-            teacher: float32 (B, N), or None where no loss needs one.
+            scaled: float32 (B, N), of all teachers; None where no loss needs them.
+            raw: float32 (B, N), of the one teacher; None where no loss needs them.
         """
+        taught = {
+            name: torch.from_numpy(given).to(documents.device)
+            for name, given in (("scaled", scaled), ("raw", raw))
+            if given is not None
+        }
         scores = match(queries, documents)
         device = scores.device
         listed = torch.from_numpy(batch.listed).to(device)
         allowed = torch.from_numpy(batch.allowed).to(device)
-        taught = None if teacher is None else torch.from_numpy(teacher).to(device)
-        candidates = {
-            "batch": (scores, taught, allowed, torch.from_numpy(batch.positives).to(device))
-        }
+        positives = torch.from_numpy(batch.positives).to(device)
+        candidates = {"batch": (scores, taught, allowed, positives)}
         if any(loss.candidates == "list" for loss in self._losses.values()):
             present, columns = listed >= 0, listed.clamp(min=0)
             candidates["list"] = (
                 scores.gather(1, columns),
-                None if taught is None else taught.gather(1, columns),
+                {name: given.gather(1, columns) for name, given in taught.items()},
                 present & allowed.gather(1, columns),
                 listed.new_zeros(len(listed)),
             )
         return self._sum(
-            {name: _loss(loss, *candidates[loss.candidates]) for name, loss in self._losses.items()}
+            {
+                name: _loss(
+                    loss, "raw" if name in self._raw else "scaled", *candidates[loss.candidates]
+                )
+                for name, loss in self._losses.items()
+            }
         )
 
 
@@ -161,14 +175,15 @@ def loss_name(loss: LossConfig) -> str:
 
 def _loss(
     config: LossConfig,
+    learned: str,
     scores: torch.Tensor,
-    teacher: torch.Tensor | None,
+    taught: Mapping[str, torch.Tensor],
     allowed: torch.Tensor,
     positives: torch.Tensor,
 ) -> torch.Tensor:
     if config.name == "info-nce":
         return info_nce(scores, positives, config.temperature, allowed)
-    assert teacher is not None
+    teacher = taught[learned]
     if config.name == "kl":
         return kl_divergence(scores, teacher, config.temperature, allowed)
     return margin_mse(scores, teacher, allowed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,9 @@ from lsr.corpus.readers.corpus import Corpus
 from lsr.errors import InputError, NotFoundError, UsageError
 
 SUFFIXES = (".jsonl", ".ndjson")
+# Of a pair: what is used, and what ``lsr pairs`` writes beside it.
+MEMBERS = {"query", "positive", "kind", "document"}
+MEMBERS_NAMED, MEMBER_SHOWN = 6, 40
 OnRejected = Callable[[str], None]
 
 
@@ -56,13 +60,13 @@ def read_pairs(
 ) -> Iterator[Pair]:
     """The pairs of a source, in order.
 
-    A line of a .jsonl file is an object with ``query`` and ``positive``, both strings; others of
-    its members are left alone. Of a BEIR folder, a pair is a query and the contents of a document
-    that the split judges above 0.
+    A line of a .jsonl file is an object with ``query`` and ``positive``, both strings; which others
+    of its members are not used is said once. Of a BEIR folder, a pair is a query and the contents
+    of a document that the split judges above 0.
 
     Args:
         source: a .jsonl file, plain, .gz or .xz, or a BEIR folder.
-        on_rejected: takes a sentence on each item that is no pair.
+        on_rejected: takes a sentence on each item that is no pair, and on what is not used.
         split: which judgements of a BEIR folder.
 
     Raises:
@@ -85,17 +89,33 @@ def read_pairs(
 
 
 def _json_pairs(path: Path, on_rejected: OnRejected) -> Iterator[Pair]:
+    unused: Counter[str] = Counter()
     with open_counted(path, lambda read: None) as stream:
         for number, line in lines(stream, str(path)):
             if isinstance(line, Item):
                 on_rejected(f"{line.place}: {line.reason}")
             elif line.strip():
                 try:
-                    pair = _pair(parse_json(line))
+                    record = parse_json(line)
+                    pair = _pair(record)
                 except InputError as error:
                     on_rejected(f"{path}:{number}: {error}")
                 else:
+                    members = {name[:MEMBER_SHOWN] for name in record.keys() - MEMBERS}
+                    # Of a file whose members have names by the thousand, the first are enough.
+                    unused.update(members if len(unused) < MEMBERS_NAMED else members & set(unused))
                     yield pair
+    if unused:
+        on_rejected(_unused(path, unused))
+
+
+def _unused(path: Path, members: Mapping[str, int]) -> str:
+    """A sentence on the members of pairs that no training uses."""
+    named = ", ".join(f"{name!r} (of {count} pairs)" for name, count in sorted(members.items()))
+    advice = ""
+    if any("negative" in name.casefold() for name in members):
+        advice = "; negatives are mined, as many as [batches] negatives says"
+    return f"{path}: not used are the members {named}{advice}"
 
 
 def _pair(record: object) -> Pair:

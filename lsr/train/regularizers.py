@@ -17,6 +17,8 @@ from lsr.errors import InputError, UsageError
 
 # The least sum that anti-zero sees, so that its value stays finite where every weight is 0.
 SMALLEST_SUM = 1e-3
+# The least IDF that divides a weight in idf-flops.
+SMALLEST_IDF = 0.1
 
 
 def flops(weights: torch.Tensor) -> torch.Tensor:
@@ -44,16 +46,19 @@ def l0_flops(weights: torch.Tensor, threshold: int) -> torch.Tensor:
 
 
 def idf_flops(weights: torch.Tensor, idf: torch.Tensor) -> torch.Tensor:
-    """FLOPS with each term's weight times its IDF: Σ_j (idf_j/N Σ_i |w_ij|)².
+    """FLOPS with each term's weight over its IDF: Σ_j (1/N Σ_i |w_ij| / max(idf_j, 0.1))².
 
-    This is the literal reading of "IDF-aware FLOPS loss" in the abstract of the first version of
-    Geng et al. 2024 ("Towards Competitive Search Relevance for Inference-Free Learned Sparse
-    Retrievers"), and it isn't what made their models: the second version speaks of an IDF-aware
-    penalty for the matching function, and the released training code has no IDF in FLOPS. There
-    IDF is in the query vector only, s(q, d) = Σ_{j in q} idf_j w_j(d), so that rare terms get
-    larger gradients of the ranking loss against a penalty that is the same for all. For their
-    recipe use ``flops`` with IDF queries. This variant presses rare terms hardest; it is here to
-    be compared.
+    Terms that many documents hold are pressed hardest, as in the ``IDFFlopsLoss`` that was in
+    sentence-transformers' development branch, and as the abstract of the second version of Geng et
+    al. 2024 reads ("Towards Competitive Search Relevance for Inference-Free Learned Sparse
+    Retrievers": an IDF-aware penalty, by which tokens of low IDF are suppressed). An IDF below 0.1,
+    that of a term in more than nine of ten documents, counts as 0.1; there the published code has
+    no bound.
+
+    It isn't what made the models of that paper, whose released training code has no IDF in FLOPS:
+    there IDF is in the query vector only, s(q, d) = Σ_{j in q} idf_j w_j(d), so that rare terms get
+    larger gradients of the ranking loss against a penalty that is the same for all. That recipe is
+    ``flops`` with ``queries = "idf"``.
 
     Args:
         weights: (N, V).
@@ -67,7 +72,7 @@ def idf_flops(weights: torch.Tensor, idf: torch.Tensor) -> torch.Tensor:
             f"IDF has shape {tuple(idf.shape)} and vectors have {weights.shape[1]} terms; "
             "both must have the same vocabulary"
         )
-    return (_mean_weights(weights) * idf).square().sum()
+    return (_mean_weights(weights) / idf.clamp(min=SMALLEST_IDF)).square().sum()
 
 
 class DocumentFrequencies:

@@ -26,6 +26,7 @@ from lsr.train.trainer import (
 )
 from lsr.train.training_log import Entry, draw, plot, read_log
 from lsr.train.vector_cache import OnProgress
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 PLOT, CONFIG = "log.png", "training.toml"
 Judge = Callable[[TrainingConfig, HeldOut], Evaluate]
@@ -37,11 +38,13 @@ class Tools:
     """What other packages do for a training.
 
     ``retrieve`` ranks documents; ``judge`` makes, from the configuration and the pairs that are
-    kept aside, what scores an encoder.
+    kept aside, what scores an encoder. ``trusted`` are the models whose Python code may run, which
+    no configuration says itself.
     """
 
     retrieve: Retrieve
     judge: Judge
+    trusted: TrustedCode = NO_CODE
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,14 @@ def run_training(
     draw([])
     corpus = training_corpus(config, watching.on_rejected)
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
-    teacher = load_ensemble(config, corpus, cache, watching.on_progress) if needed else None
+    teacher = (
+        load_ensemble(config, corpus, cache, watching.on_progress, tools.trusted)
+        if needed
+        else None
+    )
     evaluate = _evaluate(config, corpus.held_out, tools, watching)
-    around = Surroundings(teacher, tools.retrieve, evaluate, watching.on_step)
+    alone = teacher.alone if teacher else None
+    around = Surroundings(teacher, tools.retrieve, evaluate, watching.on_step, tools.trusted, alone)
     trainer = Trainer(config, corpus, output, around)
     (output / CONFIG).write_text(toml, encoding="utf-8")
     begun = trainer.step

@@ -21,6 +21,7 @@ from lsr.train.config import TrainingConfig
 from lsr.train.cross_encoder import CrossEncoder, CrossEncoderConfig, CrossEncoderTeacher
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.vector_cache import OnProgress, dense_vectors, no_progress, sparse_vectors
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 DENSE, CROSS_ENCODER = "dense:", "cross-encoder:"
 SMALLEST_RANGE = 1e-6
@@ -132,6 +133,8 @@ class Ensemble:
             for weight, teacher in zip(given, teachers, strict=True)
         ) + ")"  # fmt: skip
         self._teachers = list(zip(teachers, np.array(given) * scale / total, strict=True))
+        # The teacher itself where there is only one, whose scores can be learned as they are.
+        self.alone = teachers[0] if len(teachers) == 1 else None
 
     def scores(
         self, queries: NDArray[np.int64], documents: NDArray[np.int64]
@@ -162,13 +165,17 @@ def shared_candidates(documents: NDArray[np.int64]) -> NDArray[np.int64] | None:
 
 
 def load_ensemble(
-    config: TrainingConfig, corpus: TrainingCorpus, cache: Path, on_progress: OnProgress
-) -> Teacher | None:
+    config: TrainingConfig,
+    corpus: TrainingCorpus,
+    cache: Path,
+    on_progress: OnProgress,
+    trusted: TrustedCode = NO_CODE,
+) -> Ensemble | None:
     """The configured ensemble of the teachers that have a weight, or None without any."""
-    asked = [one for one in config.teachers if one.weight]
+    asked = config.asked_teachers
     if not asked:
         return None
-    teachers = [load_teacher(one.name, corpus, cache, on_progress) for one in asked]
+    teachers = [load_teacher(one.name, corpus, cache, on_progress, trusted) for one in asked]
     return Ensemble(teachers, [one.weight for one in asked], config.teacher_scale)
 
 
@@ -177,6 +184,7 @@ def load_teacher(
     corpus: TrainingCorpus,
     cache: Path,
     on_progress: OnProgress = no_progress,
+    trusted: TrustedCode = NO_CODE,
 ) -> Teacher:
     """The teacher of that name; its vectors of the corpus are computed unless the cache has them.
 
@@ -187,6 +195,7 @@ def load_teacher(
         cache: a folder for vectors and scores. Names of its files tell model and corpus, so that
             trainings may share it, one at a time.
         on_progress: takes what is computed, how much of it is done, and the total.
+        trusted: the models whose Python code may run.
 
     Raises:
         NotFoundError: there is no such model.
@@ -201,7 +210,7 @@ def load_teacher(
         config = configure(CrossEncoderConfig, parsed.options)
         encoder = CrossEncoder.load(parsed.model, config)
         return CrossEncoderTeacher(encoder, corpus, cache, on_progress)
-    return _sparse(load_encoder(name), corpus, cache, on_progress)
+    return _sparse(load_encoder(name, trusted), corpus, cache, on_progress)
 
 
 def _dense(

@@ -38,6 +38,7 @@ from lsr.train.student import load_student
 from lsr.train.teachers import Teacher
 from lsr.train.training_log import Entry, TrainingLog
 from lsr.train.training_state import load_state, save_state, step_seed
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]
@@ -49,10 +50,10 @@ STATE, LOG, STUDENT = "state.safetensors", "log.jsonl", "student"
 class Surroundings:
     """What a training takes from outside of this package, and tells to it.
 
-    Each of the first three may be None where the configuration has no use for it.
+    A teacher, ``retrieve`` and ``evaluate`` may be None where the configuration has no use for it.
     """
 
-    # Scores the training corpus.
+    # Scores the training corpus, in one range for all queries.
     teacher: Teacher | None = None
     # Ranks its documents for mining.
     retrieve: Retrieve | None = None
@@ -60,6 +61,10 @@ class Surroundings:
     evaluate: Evaluate | None = None
     # Takes what was measured at each step, and the number of all steps.
     on_step: OnStep = lambda entry, steps: None
+    # The models whose Python code may run.
+    trusted: TrustedCode = NO_CODE
+    # The one teacher, whose scores are learned as they are.
+    raw_teacher: Teacher | None = None
 
 
 class Trainer:
@@ -115,8 +120,9 @@ class Trainer:
         self.step = 0
         self._written: int | None = None
         self._batches = MiningRounds(
-            config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept
-        )
+            config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept,
+            surroundings.trusted,
+        )  # fmt: skip
         self._restore()
 
     def run(self) -> Path:
@@ -182,7 +188,7 @@ class Trainer:
         documents = self.documents([self.corpus.documents[row] for row in batch.documents])
         queries = self._queries(batch)
         weights = queries.weights if isinstance(queries, Encoded) else queries
-        loss, parts = self.ranking(weights, documents.weights, batch, self._taught(batch))
+        loss, parts = self.ranking(weights, documents.weights, batch, *self._taught(batch))
         loss = loss + self._penalised(weights, documents.weights, batch)
         value = float(loss.detach())
         nnz = {"document": float(documents.nnz.float().mean())}
@@ -225,12 +231,18 @@ class Trainer:
             return self.queries(batch.queries)
         return self.queries([self.corpus.queries[row] for row in batch.queries])
 
-    def _taught(self, batch: TrainingBatch) -> NDArray[np.float32] | None:
-        if not self.ranking.needs_teacher or self.around.teacher is None:
-            return None
+    def _taught(self, batch: TrainingBatch) -> list[NDArray[np.float32] | None]:
+        """The teachers' scores, scaled and raw; None where they aren't asked for."""
         shape = len(batch.queries), len(batch.documents)
         candidates = np.broadcast_to(batch.documents, shape)
-        return self.around.teacher.scores(batch.queries, candidates)
+        asked = (
+            (self.around.teacher, self.ranking.needs_scaled),
+            (self.around.raw_teacher, self.ranking.needs_raw),
+        )
+        return [
+            teacher.scores(batch.queries, candidates) if needed and teacher else None
+            for teacher, needed in asked
+        ]
 
     def _penalised(
         self, queries: torch.Tensor, documents: torch.Tensor, batch: TrainingBatch

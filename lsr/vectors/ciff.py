@@ -1,6 +1,7 @@
 """CIFF: an inverted index as a file, with integer impacts in place of term frequencies.
 
-A weight is tf / scale; the header's description ends in ``scale=...`` (1 where it doesn't).
+A weight is tf / scale; the header's description says ``scale=...``, the last where it has several
+(1 where it has none). Postings of impact 0, which other tools write, are left out.
 Postings hold the gap to the document before, the first its number, as in osirrc/ciff's exporter.
 A file has the postings by term and needs them by document here, and the other way round: both go
 through working files.
@@ -26,14 +27,14 @@ from lsr.vectors.ciff_messages import message_class, read_delimited, write_delim
 from lsr.vectors.csr import Maker
 from lsr.vectors.quantisation import quantise, whole
 from lsr.vectors.row_files import RowFiles
-from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem, check_token
+from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem, VectorSource, check_token
 from lsr.vectors.transposition import Transposition
 from lsr.vectors.working_files import WorkingFiles
 from lsr.vocabulary import Vocabulary
 
 VERSION = 1
 DEFAULT_SCALE = 100.0
-SCALE = re.compile(r"\bscale=(\S+)")
+SCALE = re.compile(r"\bscale=([^\s,;)\]]+)")
 
 
 class CiffWriter:
@@ -131,7 +132,7 @@ class CiffWriter:
         return 1.0 if all(map(whole, batches)) else DEFAULT_SCALE
 
 
-class CiffVectors:
+class CiffVectors(VectorSource):
     """Vectors of such a file, plain or .gz; the first use of it brings the postings in order.
 
     Raises:
@@ -149,6 +150,7 @@ class CiffVectors:
         self._total = path.stat().st_size
         self._read = 0
         self._tokens: list[str] | None = None
+        self.zero_weights = 0
         self._postings: Transposition
         with open_counted(path, self._count) as source:
             self._header = read_delimited("Header", source, f"{path}: the header")
@@ -246,7 +248,10 @@ class CiffVectors:
             except InputError as error:
                 raise _malformed(name, f"has a bad term: {error}") from None
             documents, impacts = _postings(message, name)
-            self._postings.add(documents, np.full_like(documents, place), impacts)
+            kept = impacts > 0
+            self.zero_weights += len(kept) - int(kept.sum())
+            documents = documents[kept]
+            self._postings.add(documents, np.full_like(documents, place), impacts[kept])
             if len(tokens) > LARGEST_VOCABULARY:
                 raise InputError(f"{self._path} has more than {LARGEST_VOCABULARY} tokens")
         return list(tokens)
@@ -280,8 +285,8 @@ def _postings(message: Any, name: str) -> tuple[NDArray[np.int32], NDArray[np.in
     documents = np.cumsum(gaps)
     if count and (gaps[0] < 0 or (gaps[1:] <= 0).any() or documents[-1] >= 2**31):
         raise _malformed(name, "has documents that are not ascending")
-    if (impacts <= 0).any():
-        raise _malformed(name, "has an impact that is not above 0")
+    if (impacts < 0).any():
+        raise _malformed(name, "has an impact below 0")
     return documents.astype(np.int32), impacts
 
 
@@ -299,16 +304,16 @@ def _scale(path: Path, header: Any) -> float:
         )
     if min(header.num_postings_lists, header.num_doc_records) < 0:
         raise CorruptionError(f"{path}: the header counts fewer than 0; write or copy it again")
-    match = SCALE.search(header.description)
-    if match is None:
+    said = SCALE.findall(header.description)
+    if not said:
         return 1.0
     try:
-        scale = float(match[1])
+        scale = float(said[-1])
     except ValueError:
         scale = 0.0
     if not (np.isfinite(scale) and scale > 0):
         raise InputError(
-            f"{path} is described by scale={match[1]}, by which no weight can be divided; "
+            f"{path} is described by scale={said[-1]}, by which no weight can be divided; "
             "write it again"
         )
     return scale

@@ -30,7 +30,7 @@ from lsr.errors import CorruptionError, InputError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vectors.quantisation import quantise
 from lsr.vectors.row_files import ENDS, ID_ENDS, IDS, INDICES, VALUES, RowFiles
-from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem
+from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem, VectorSource
 from lsr.vectors.working_files import WorkingFiles
 from lsr.vocabulary import Vocabulary
 
@@ -122,7 +122,7 @@ class _Array:
         return np.fromfile(self.path, self.kind, end - start, offset=offset)
 
 
-class CsrVectors:
+class CsrVectors(VectorSource):
     """Vectors of such a file, whose header is checked before anything is used.
 
     Raises:

@@ -25,7 +25,13 @@ from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.vectors.quantisation import quantise
-from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem, check_token, vector_of
+from lsr.vectors.source import (
+    LARGEST_VOCABULARY,
+    VectorItem,
+    VectorSource,
+    check_token,
+    vector_of,
+)
 from lsr.vectors.working_files import WorkingFiles
 from lsr.vocabulary import Vocabulary
 
@@ -34,7 +40,7 @@ TEXTS = ("text", "contents", "content")
 LINES = "lines"
 
 
-class JsonLinesVectors:
+class JsonLinesVectors(VectorSource):
     """Vectors of a file (plain or .gz), of all such files of a folder by name, or of ``-``."""
 
     vocabulary_digest: str | None = None
@@ -53,15 +59,21 @@ class JsonLinesVectors:
         self._read = 0
 
     @property
+    def rereadable(self) -> bool:
+        """See ``VectorSource``."""
+        return self.source != "-" and all(file.is_file() for file in self._files)
+
+    @property
     def fraction(self) -> float | None:
         """See ``VectorSource``."""
         return self._read / self._total if self._total else None
 
     def tokens(self) -> list[str]:
         """See ``VectorSource``; a line that is malformed has none."""
-        if self.source == "-":
+        if not self.rereadable:
+            place = "standard input" if self.source == "-" else f"{self.source}, which is no file,"
             raise UsageError(
-                "the vocabulary of vectors on standard input isn't known before their end; give "
+                f"the vocabulary of vectors on {place} isn't known before their end; give "
                 "--encoder NAME, or a file"
             )
         found: set[str] = set()

@@ -31,10 +31,17 @@ class VectorSource(Protocol):
 
     ``vocabulary_digest`` is that of the vocabulary that its vectors are over, or None where the
     file doesn't say; ``encoder`` the name of the encoder that made them, or "".
+    ``zero_weights`` counts, once ``items`` has been read, the weights of 0 that CIFF had.
     """
 
     vocabulary_digest: str | None
     encoder: str
+    zero_weights: int = 0
+
+    @property
+    def rereadable(self) -> bool:
+        """Whether it can be read again, so that its tokens are known before its vectors."""
+        return True
 
     @property
     def fraction(self) -> float | None:

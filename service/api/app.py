@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 
 from lsr.distribution import package_version
 from lsr.threads import available_cores
+from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.bodies import BodyBudget
 from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
@@ -41,6 +42,7 @@ def create_app(
     largest_body: int = LARGEST_BODY,
     hosts: AllowedHosts | None = None,
     deadline_ms: float = DEADLINE_MS,
+    trusted: TrustedCode = NO_CODE,
 ) -> FastAPI:
     """The application over collections.
 
@@ -49,11 +51,12 @@ def create_app(
         largest_body: bytes of the largest request body that is read.
         hosts: the names that it answers to; None: loopback.
         deadline_ms: milliseconds after which a request is answered with what there is.
+        trusted: the models whose Python code may run.
 
     Raises:
         NotFoundError: a path does not exist.
     """
-    served = Indexes(paths)
+    served = Indexes(paths, trusted)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -14,6 +14,7 @@ from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import LsrError, NotFoundError, UsageError
+from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.schemas.responses import BrokenIndex, IndexAnswer
 
 log = logging.getLogger(__name__)
@@ -37,13 +38,15 @@ class Indexes:
 
     Args:
         paths: directories of collections, or folders that hold such directories.
+        trusted: the models whose Python code may run.
 
     Raises:
         NotFoundError: a path does not exist.
         UsageError: two collections have one name.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], trusted: TrustedCode = NO_CODE) -> None:
+        self._trusted = trusted
         self._paths: dict[str, Path] = {}
         self._folders: list[Path] = []
         self._open: dict[str, tuple[int, Collection]] = {}
@@ -86,7 +89,7 @@ class Indexes:
             identity = (path / STORE_FILE).stat().st_ino
             if name not in self._open or self._open[name][0] != identity:
                 self._close(name)
-                self._open[name] = identity, Collection.open(path)
+                self._open[name] = identity, Collection.open(path, trusted=self._trusted)
             return self._open[name][1]
 
     def without_paths(self, message: str) -> str:

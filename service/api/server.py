@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from lsr.descriptors import raise_descriptor_limit
 from lsr.errors import UsageError
 from lsr.threads import wait_passively
+from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.app import create_app
 from service.api.connections import ClientConnection, end_stalled
 from service.api.hosts import AllowedHosts, is_loopback
@@ -47,11 +48,17 @@ class Server:
 
     @classmethod
     def listening(
-        cls, paths: Sequence[Path], host: str, port: int, allowed_hosts: Sequence[str] = ()
+        cls,
+        paths: Sequence[Path],
+        host: str,
+        port: int,
+        allowed_hosts: Sequence[str] = (),
+        trusted: TrustedCode = NO_CODE,
     ) -> Server:
         """A server over collections, at an address of its own; port 0 takes any free one.
 
-        It answers to the host, and to ``allowed_hosts``; see ``AllowedHosts``.
+        It answers to the host, and to ``allowed_hosts``; see ``AllowedHosts``. ``trusted`` are the
+        models whose Python code may run.
 
         Raises:
             NotFoundError: a path does not exist.
@@ -59,7 +66,7 @@ class Server:
         """
         wait_passively()
         hosts = AllowedHosts.of_server(host, allowed_hosts)
-        return cls(create_app(paths, hosts=hosts), host, _listen(host, port))
+        return cls(create_app(paths, hosts=hosts, trusted=trusted), host, _listen(host, port))
 
     @property
     def address(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import InputError, UsageError
-from service.commands.options import engine_option, json_option
+from service.commands.options import engine_option, json_option, trust_option
 
 if TYPE_CHECKING:
     from index.collection.field import Field
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from index.collection.view import View
     from index.search.recall import EffortResult
     from lsr.sparse import SparseBatch
+    from lsr.trusted_code import TrustedCode
 
 QUERIES_AT_A_TIME = 64
 
@@ -37,6 +38,7 @@ def bench_command() -> None:
 @click.option("--k", default=10, show_default=True, help="Length of the rankings.")
 @click.option("--recall", default=0.97, show_default=True, help="The recall wanted, at most 1.")
 @engine_option
+@trust_option
 @json_option
 def recall_command(
     collection: Path,
@@ -45,6 +47,7 @@ def recall_command(
     k: int,
     recall: float,
     engine: str,
+    trusted: TrustedCode,
     as_json: bool,
 ) -> None:
     """Measure what approximate search of COLLECTION finds of the exact answers, and how fast.
@@ -61,7 +64,7 @@ def recall_command(
     from service.commands import terminal
 
     _check(k, recall)
-    opened = Collection.open(collection)
+    opened = Collection.open(collection, trusted=trusted)
     view = opened.view()
     field = _sparse_field(view.fields, using)
     texts = [query.text for query in read_queries(queries)]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from service.commands.index import index_corpus
-from service.commands.options import encoder_option, host_option, port_option
+from service.commands.options import encoder_option, host_option, port_option, trust_option
 from service.commands.serve import serve
+
+if TYPE_CHECKING:
+    from lsr.trusted_code import TrustedCode
 
 SEARCHES = (
     "open a page in the default browser",
@@ -26,8 +30,14 @@ SEARCHES = (
 )
 @host_option
 @port_option
+@trust_option
 def demo_command(
-    into: Path | None, encoder: str | None, serves: bool, host: str, port: int
+    into: Path | None,
+    encoder: str | None,
+    serves: bool,
+    host: str,
+    port: int,
+    trusted: TrustedCode,
 ) -> None:
     """Index what the Python standard library says about itself, search it, and serve it."""
     from eval.experiment import cache_folder
@@ -38,8 +48,10 @@ def demo_command(
     from lsr.encoders.packaged import DEFAULT_ENCODER
     from service.commands import terminal
 
-    into = into or cache_folder() / load_encoder(encoder or DEFAULT_ENCODER).fingerprint / "demo"
-    report, collection = index_corpus("demo", into, encoder)
+    if into is None:
+        fingerprint = load_encoder(encoder or DEFAULT_ENCODER, trusted).fingerprint
+        into = cache_folder() / fingerprint / "demo"
+    report, collection = index_corpus("demo", into, encoder, trusted)
     terminal.print_index_report(report, len(collection), str(into))
     for text in SEARCHES:
         terminal.out.print(f'\n$ lsr search {into} -n 3 "{text}"', style="bold", markup=False)
@@ -50,4 +62,4 @@ def demo_command(
         markup=False,
     )
     if serves:
-        serve([into], host, port)
+        serve([into], host, port, trusted)

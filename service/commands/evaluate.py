@@ -15,12 +15,17 @@ from service.commands.options import (
     engine_option,
     json_option,
     query_encoder_option,
+    trust_option,
     using_option,
 )
+from service.commands.output_path import output_file
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
     from eval.experiment import ExperimentProgress, Result
+    from lsr.trusted_code import TrustedCode
+
+PATH = click.Path(path_type=Path)
 
 
 @click.command("eval")
@@ -40,8 +45,9 @@ if TYPE_CHECKING:
 @click.option("--measure", "measures", multiple=True, metavar="NAME", help="Such as nDCG@10.")
 @click.option("--depth", default=100, show_default=True, help="Results per query.")
 @click.option("--load-run", type=click.Path(path_type=Path), help="Score this TREC run instead.")
-@click.option("--save-run", type=click.Path(path_type=Path), help="Write a TREC run.")
-@click.option("--save-qrels", type=click.Path(path_type=Path), help="Write TREC qrels.")
+@click.option("--save-run", type=PATH, callback=output_file, help="Write a TREC run.")
+@click.option("--save-qrels", type=PATH, callback=output_file, help="Write TREC qrels.")
+@trust_option
 @json_option
 def eval_command(
     dataset: str,
@@ -58,6 +64,7 @@ def eval_command(
     load_run: Path | None,
     save_run: Path | None,
     save_qrels: Path | None,
+    trusted: TrustedCode,
     as_json: bool,
 ) -> None:
     """Score an encoder on DATASET: a BEIR folder, an ir_datasets id, or demo.
@@ -85,10 +92,12 @@ def eval_command(
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, using=using, query_encoder=query_encoder,
             engine=engine, measures=names, depth=depth, progress=_progress(as_json),
+            trusted=trusted,
         )  # fmt: skip
+    _print_results(rows, names, as_json)
+    # Last, so that a run that no TREC file can hold costs no result.
     if save_run is not None:
         save_runs(save_run, rows)
-    _print_results(rows, names, as_json)
 
 
 def _progress(quiet: bool) -> ExperimentProgress:

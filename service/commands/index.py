@@ -15,12 +15,14 @@ from service.commands.options import (
     json_option,
     processes_option,
     reading_options,
+    trust_option,
 )
 
 if TYPE_CHECKING:
     from index.collection.collection import Collection
     from index.indexing import IndexReport
     from lsr.corpus.readers.corpus import Reading
+    from lsr.trusted_code import TrustedCode
 
 
 @click.command("index")
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     "--sync", is_flag=True, help="Then delete the documents that are not in CORPUS any more."
 )
 @reading_options
+@trust_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @json_option
 def index_command(
@@ -45,6 +48,7 @@ def index_command(
     processes: int,
     sync: bool,
     reading: Reading,
+    trusted: TrustedCode,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -62,7 +66,16 @@ def index_command(
 
     new, made = not is_collection(into), not into.exists()
     report, collection = index_corpus(
-        corpus, into, encoder, dense, bm25, quiet or as_json, processes, reading=reading, sync=sync
+        corpus,
+        into,
+        encoder,
+        trusted,
+        dense,
+        bm25,
+        quiet or as_json,
+        processes,
+        reading=reading,
+        sync=sync,
     )
     if as_json:
         terminal.print_json(terminal.index_json(report, len(collection), str(into)))
@@ -82,6 +95,7 @@ def index_corpus(
     corpus: str,
     into: Path,
     encoder: str | None,
+    trusted: TrustedCode,
     dense: str | None = None,
     bm25: bool = False,
     quiet: bool = False,
@@ -100,7 +114,7 @@ def index_corpus(
 
     items = named_corpus(corpus, reading or AS_USUAL)
     with gone_if_unused(into):
-        collection = open_or_create(into, encoder, dense, bm25)
+        collection = open_or_create(into, encoder, dense, bm25, trusted)
         with terminal.indexing_progress(
             lambda: terminal.fraction_read(items), "indexing", quiet
         ) as progress:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.options import json_option
+from service.commands.options import json_option, trust_option
 
 if TYPE_CHECKING:
     from index.collection.repair import RepairReport
     from index.collection.snapshot import SnapshotReport
+    from lsr.trusted_code import TrustedCode
 
 
 @click.command("snapshot")
@@ -59,8 +60,9 @@ def restore_command(snapshot: Path, collection: Path, as_json: bool) -> None:
 @click.command("check")
 @click.argument("collection", type=click.Path(path_type=Path))
 @click.option("--repair", is_flag=True, help="Mend what is damaged from what is sound.")
+@trust_option
 @json_option
-def check_command(collection: Path, repair: bool, as_json: bool) -> None:
+def check_command(collection: Path, repair: bool, trusted: TrustedCode, as_json: bool) -> None:
     """Verify COLLECTION: the store, every checksum, and that segments equal the store.
 
     Each problem is one line, and the exit code is then 1. With --repair, damaged segments are
@@ -81,7 +83,7 @@ def check_command(collection: Path, repair: bool, as_json: bool) -> None:
     try:
         if repair and (problem := accept_commits(collection, done)):
             found.append(problem)
-        opened = Collection.open(collection)
+        opened = Collection.open(collection, trusted=trusted)
         with terminal.step_progress("checking", as_json) as on_progress:
             report = check.check(opened, on_progress)
         found += report.problems

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from lsr.trusted_code import TrustedCode
+
+
+def _trusted(context: click.Context, option: click.Parameter, given: bool) -> TrustedCode:
+    """The consent of this invocation: its switch, and what its environment lists."""
+    from lsr.trusted_code import TrustedCode
+
+    return TrustedCode.of_invocation(given)
+
 
 encoder_option = click.option(
     "--encoder",
@@ -46,6 +57,14 @@ host_option = click.option(
 )
 port_option = click.option(
     "--port", default=8000, show_default=True, help="Port to listen on; 0: any free one."
+)
+trust_option = click.option(
+    "--trust-remote-code",
+    "trusted",
+    is_flag=True,
+    callback=_trusted,
+    help="Run the Python code that a model brings; LSR_TRUST_REMOTE_CODE=NAME,NAME in the "
+    "environment trusts these models alone.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _READING = (

@@ -15,6 +15,7 @@ import click
 
 from lsr.errors import UsageError
 from service.commands.options import json_option
+from service.commands.output_path import output_file
 
 if TYPE_CHECKING:
     from lsr.corpus.documents import Document
@@ -27,6 +28,7 @@ ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.xz")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
+    callback=output_file,
     required=True,
     help="The file to write: .jsonl, .jsonl.gz or .jsonl.xz.",
 )

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lsr.errors import UsageError
-from service.commands.options import engine_option, json_option, query_encoder_option, using_option
+from service.commands.options import (
+    engine_option,
+    json_option,
+    query_encoder_option,
+    trust_option,
+    using_option,
+)
+
+if TYPE_CHECKING:
+    from lsr.trusted_code import TrustedCode
 
 EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
 
@@ -48,6 +58,7 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
     help="Milliseconds that the search may take in all; implies --approximate.",
 )
 @engine_option
+@trust_option
 @json_option
 def search_command(
     collection: Path,
@@ -62,6 +73,7 @@ def search_command(
     effort: float | None,
     time_budget: float | None,
     engine: str,
+    trusted: TrustedCode,
     as_json: bool,
 ) -> None:
     """Search COLLECTION for QUERY."""
@@ -74,7 +86,7 @@ def search_command(
     from index.search.query import SearchQuery
     from service.commands import terminal
 
-    opened = Collection.open(collection)
+    opened = Collection.open(collection, trusted=trusted)
     implied = effort is not None or time_budget is not None
     config = SearchConfig(
         limit=limit,

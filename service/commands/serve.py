@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.options import host_option, port_option
+from service.commands.options import host_option, port_option, trust_option
+
+if TYPE_CHECKING:
+    from lsr.trusted_code import TrustedCode
 
 
 @click.command("serve")
@@ -22,19 +26,30 @@ from service.commands.options import host_option, port_option
     help="Answer requests to this name too, as a proxy's; again for more.  [default: loopback and "
     "the address listened on; where that isn't loopback, the machine's name and any address]",
 )
+@trust_option
 def serve_command(
-    paths: Sequence[Path], host: str, port: int, allowed_hosts: Sequence[str]
+    paths: Sequence[Path],
+    host: str,
+    port: int,
+    allowed_hosts: Sequence[str],
+    trusted: TrustedCode,
 ) -> None:
     """Serve REST API and search page over PATHS: collections, or folders of collections."""
-    serve(paths, host, port, allowed_hosts)
+    serve(paths, host, port, trusted, allowed_hosts)
 
 
-def serve(paths: Sequence[Path], host: str, port: int, allowed_hosts: Sequence[str] = ()) -> None:
+def serve(
+    paths: Sequence[Path],
+    host: str,
+    port: int,
+    trusted: TrustedCode,
+    allowed_hosts: Sequence[str] = (),
+) -> None:
     """Say where the server listens, and serve until interrupted."""
     from service.api.server import Server
     from service.commands import terminal
 
-    server = Server.listening(paths, host, port, allowed_hosts)
+    server = Server.listening(paths, host, port, allowed_hosts, trusted)
     terminal.out.print(f"\nsearch page {server.address}/ · API {server.address}/docs")
     if not server.is_loopback:
         terminal.err.print(

@@ -58,8 +58,13 @@ def program() -> str:
 
 
 def print_json(value: object) -> None:
-    """One JSON value on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    """One JSON value on standard output, escaped where its encoding lacks a character."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    print(text)
 
 
 def fraction_read(items: Iterable[Item]) -> float | None:
@@ -288,6 +293,10 @@ def print_import_report(report: ImportReport, total: int, target: str) -> None:
     )
     if report.without_text:
         out.print(f"{report.without_text:,} vectors have no document in the corpus of --documents")
+    if report.new_tokens:
+        out.print(f"tokens new to the vocabulary: {report.new_tokens:,}")
+    if report.zero:
+        out.print(f"weights of 0, left out: {report.zero:,}")
     if report.cut:
         out.print(f"{report.cut:,} weights were above 65,504 and are cut to that")
 
@@ -301,13 +310,18 @@ def print_result(result: SearchResult) -> None:
         if result.hits
         else "no document found"
     )
+    if result.unknown_tokens:
+        shown = ", ".join(map(repr, result.unknown_tokens[:TERMS_SHOWN]))
+        more = len(result.unknown_tokens) - TERMS_SHOWN
+        listed = f"{shown} and {more} more" if more > 0 else shown
+        out.print(f"no imported vector has {listed}, so it adds nothing", markup=False)
     line = f"{count} · {result.using} · {result.took_ms:.1f} ms · {_certificate(result)}"
     out.print(Text(line, style="dim"))
     if words := result.unknown_words:
         several = "any of the words" if len(words) > 1 else "the word"
-        more = f" and {len(words) - SHOWN_WORDS} more" if len(words) > SHOWN_WORDS else ""
+        rest = f" and {len(words) - SHOWN_WORDS} more" if len(words) > SHOWN_WORDS else ""
         named = ", ".join(words[:SHOWN_WORDS])
-        out.print(Text(f"no document has {several} {named}{more}", style="dim"))
+        out.print(Text(f"no document has {several} {named}{rest}", style="dim"))
 
 
 def print_table(

@@ -21,12 +21,15 @@ from service.commands.options import (
     json_option,
     processes_option,
     reading_options,
+    trust_option,
 )
+from service.commands.output_path import check_output, output_file_or_folders
 
 if TYPE_CHECKING:
     from lsr.corpus.items import Item
     from lsr.corpus.readers.corpus import Reading
     from lsr.encoding.runs import EncodeReport
+    from lsr.trusted_code import TrustedCode
     from lsr.vectors.csr import Maker
     from lsr.vectors.formats import VectorWriter
     from lsr.vectors.output import VectorOutput
@@ -66,6 +69,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--queries", is_flag=True, help="CORPUS holds queries: .jsonl, .tsv or .txt.")
 @reading_options
 @processes_option
+@trust_option
 @quiet_option
 @json_option
 def encode_command(
@@ -78,6 +82,7 @@ def encode_command(
     queries: bool,
     reading: Reading,
     processes: int,
+    trusted: TrustedCode,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -95,7 +100,7 @@ def encode_command(
     from lsr.vectors.output import StreamOutput
     from service.commands import terminal
 
-    loaded = load_encoder(encoder or DEFAULT_ENCODER)
+    loaded = load_encoder(encoder or DEFAULT_ENCODER, trusted)
     items = _query_items(corpus, reading) if queries else named_corpus(corpus, reading)
     settings = {"encoder": loaded.fingerprint, "queries": queries}
     output: VectorOutput | StreamOutput
@@ -105,11 +110,14 @@ def encode_command(
         output = _stream(kind, loaded.vocabulary, scale, contents)
     else:
         maker = Maker(loaded.name, loaded.fingerprint)
-        output = _file(Path(out), kind, loaded.vocabulary, maker, scale, contents, settings)
+        path = check_output(Path(out), "--out", parents=True)
+        output = _file(path, kind, loaded.vocabulary, maker, scale, contents, settings)
     with terminal.indexing_progress(
         lambda: terminal.fraction_read(items), "encoding", quiet or as_json
     ) as progress:
-        report = encode_items(loaded, items, output, queries, progress, processes=processes)
+        report = encode_items(
+            loaded, items, output, queries, progress, processes=processes, trusted=trusted
+        )
     notes = [] if isinstance(output, StreamOutput) else output.finish()
     if as_json:
         terminal.print_json(_encode_json(report, out, notes))
@@ -132,6 +140,7 @@ def encode_command(
 )
 @dense_option
 @bm25_option
+@trust_option
 @quiet_option
 @json_option
 def import_command(
@@ -141,6 +150,7 @@ def import_command(
     documents: str | None,
     dense: str | None,
     bm25: bool,
+    trusted: TrustedCode,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -157,7 +167,7 @@ def import_command(
 
     source = open_vectors(vectors)
     texts = None if documents is None else named_corpus(documents)
-    collection = open_for_import(into, source, encoder, dense, bm25)
+    collection = open_for_import(into, source, encoder, dense, bm25, trusted)
     with terminal.indexing_progress(
         lambda: source.fraction, "importing", quiet or as_json
     ) as progress:
@@ -165,7 +175,8 @@ def import_command(
     if as_json:
         names = ("created", "updated", "unchanged", "rejected")
         counts: dict[str, Any] = {name: getattr(report.index, name) for name in names}
-        counts |= {"without_text": report.without_text, "cut": report.cut}
+        others = ("without_text", "cut", "zero", "new_tokens")
+        counts |= {name: getattr(report, name) for name in others}
         terminal.print_json(
             {"collection": str(into), "documents": len(collection), **counts,
              "seconds": round(report.index.seconds, 3)}
@@ -178,11 +189,18 @@ def import_command(
 
 @click.command("export")
 @click.argument("collection", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    callback=output_file_or_folders,
+    required=True,
+    help="The file to write.",
+)
 @click.option("--field", metavar="NAME", help="A sparse field.  [default: the first]")
 @format_option
 @quantise_option
 @contents_option
+@trust_option
 @quiet_option
 @json_option
 def export_command(
@@ -192,6 +210,7 @@ def export_command(
     kind: str | None,
     scale: float | None,
     contents: bool,
+    trusted: TrustedCode,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -202,7 +221,7 @@ def export_command(
     from lsr.vectors.csr import Maker
     from service.commands import terminal
 
-    opened = Collection.open(collection)
+    opened = Collection.open(collection, trusted=trusted)
     chosen = opened.fields.named(field) if field else opened.fields[0]
     if chosen.kind != "sparse":
         raise UsageError(f"the field {chosen.name!r} is dense; only sparse vectors can be exported")

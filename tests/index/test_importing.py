@@ -1,14 +1,21 @@
 """Encoding into a file and importing it is the same as indexing."""
 
 import json
+import os
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.collection.snapshot import restore, snapshot
-from index.importing import import_vectors, open_for_import, stored_vectors
+from index.importing import _learn_tokens, import_vectors, open_for_import, stored_vectors
 from index.indexing import index_documents
 from index.search.config import SearchConfig
 from index.search.pipeline import search
@@ -18,6 +25,7 @@ from lsr.corpus.items import Item
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoding.runs import encode_items
 from lsr.errors import EncoderMismatchError, InputError, UsageError
+from lsr.sparse import SparseBatch
 from lsr.vectors.csr import Maker
 from lsr.vectors.formats import FORMATS, open_vectors, vector_writer
 from lsr.vectors.output import VectorOutput
@@ -140,8 +148,13 @@ def test_a_vocabulary_of_its_own(tmp_path):
     assert [(hit.id, hit.score) for hit in result.hits] == [("b", 3.0), ("a", 2.0)]
     assert result.hits[1].terms["sparse"][0].token == "Ä"
     assert hits(collection, SearchQuery(sparse=([0], [1.0]))) == [("b", 1.0)]
-    with pytest.raises(InputError, match="'apple' is not in the vocabulary of 3 terms"):
-        search(collection, SearchQuery(tokens={"apple": 1}))
+    unknown = search(collection, SearchQuery(tokens={"apple": 1, "Ä": 1, "fig": 0}))
+    assert [(hit.id, hit.score) for hit in unknown.hits] == [("a", 2.0)]
+    assert (unknown.unknown_tokens, result.unknown_tokens) == (["apple", "fig"], [])
+    assert search(collection, SearchQuery(tokens={"apple": 1})).hits == []
+    for weight in (-1, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="finite and not negative"):
+            search(collection, SearchQuery(tokens={"apple": weight, "Ä": 1}))
     with pytest.raises(UsageError, match="can't be searched by text; give tokens and weights"):
         search(collection, SearchQuery(text="plum"))
     with pytest.raises(UsageError, match="no text can be indexed into it"):
@@ -238,7 +251,8 @@ def test_vectors_of_another_vocabulary_are_refused(tmp_path, encoded, masked_lm)
     assert report.index.created == 1
     wider = encoded(PIECES, "csr")
     _, report = imported(own.path, wider)
-    assert report.index.rejected == 61 - 1  # all but the empty document
+    assert (report.index.created, report.index.rejected, report.new_tokens) == (61, 0, 30521)
+    assert hits(own, SearchQuery(tokens={"apple": 1}))
 
 
 def test_other_fields_are_encoded_from_the_texts(tmp_path, encoded, masked_lm, dense_model):
@@ -308,5 +322,96 @@ def test_nothing_to_import(tmp_path):
     path.write_text("")
     collection, report = imported(tmp_path / "c", path)
     assert (len(collection), report.index.read) == (0, 0)
-    with pytest.raises(InputError):
-        search(collection, SearchQuery(tokens={"apple": 1}))
+    found = search(collection, SearchQuery(tokens={"apple": 1}))
+    assert (found.hits, found.unknown_tokens) == ([], ["apple"])
+    path.write_text('{"id": "a", "vector": {"apple": 1}}')
+    import_vectors(collection, open_vectors(str(path)))
+    assert hits(collection, SearchQuery(tokens={"apple": 2})) == [("a", 2.0)]
+
+
+TOKENS = st.sampled_from(["a", "b", "c", "D", "é", "f g"])
+ROWS = st.dictionaries(st.sampled_from("123456"), st.dictionaries(TOKENS, st.integers(1, 9)))
+
+
+@settings(max_examples=20)
+@given(st.lists(ROWS, min_size=1, max_size=4))
+def test_files_that_bring_new_tokens_give_what_one_file_gives(parts):
+    """Against sums of products; readers that opened it earlier see the same."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        collection, reader, texts, known = None, None, {}, set()
+        for rows in parts:
+            lines = [json.dumps({"id": name, "vector": row}) for name, row in rows.items()]
+            path.write_text("\n".join(lines))
+            source = open_vectors(str(path))
+            collection = open_for_import(Path(folder) / "c", source)
+            import_vectors(collection, source)
+            texts |= rows
+            known |= {token for row in rows.values() for token in row}
+            reader = reader or Collection.open(collection.path)
+            query = {"a": 1, "c": 2, "D": 3, "é": 0.5, "f g": 1, "none": 7}
+            expected = {
+                name: sum(query.get(token, 0) * weight for token, weight in row.items())
+                for name, row in texts.items()
+            }
+            expected = {name: score for name, score in expected.items() if score}
+            for each in (collection, reader):
+                for engine in ("native", "reference"):
+                    config = SearchConfig(limit=9, engine=engine)
+                    found = search(each, SearchQuery(tokens=query), config)
+                    assert {hit.id: hit.score for hit in found.hits} == expected
+                    assert set(found.unknown_tokens) == query.keys() - known
+            assert check(collection).problems == []
+            collection.close()
+        reader.close()
+
+
+def test_a_growing_vocabulary_is_found_by_a_reader_in_its_tail(tmp_path):
+    """Also where rows over fewer and over more terms are merged in memory."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"id": "1", "vector": {"b": 1}}')
+    collection, _ = imported(tmp_path / "c", path)
+    reader = Collection.open(collection.path)
+    assert hits(reader, SearchQuery(tokens={"b": 1})) == [("1", 1.0)]
+    before = collection.fields[0]
+    for number, token in enumerate("acde", start=2):
+        path.write_text(json.dumps({"id": str(number), "vector": {token: number, "b": 1}}))
+        source = open_vectors(str(path))
+        _learn_tokens(collection, source)
+        field = collection.fields[0]
+        (item,) = source.items(collection.fields.encoder(field).vocabulary)
+        batch = SparseBatch.from_rows([item.vector], field.size)
+        collection.upsert([item.document], {field.name: batch})
+        assert hits(reader, SearchQuery(tokens={token: 1})) == [(str(number), float(number))]
+        assert len(hits(reader, SearchQuery(tokens={"b": 1}))) == number
+    after = collection.fields[0]
+    assert (before.size, after.size) == (1, 5)
+    assert (before.fingerprint != after.fingerprint, before.name) == (True, after.name)
+    assert after == Collection.open(collection.path).fields[0]
+
+
+def test_what_is_read_once_brings_no_tokens(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "a", "vector": {"apple": 1}}\n')
+    collection, _ = imported(tmp_path / "c", rows)
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    lines = '{"id": "b", "vector": {"plum": 1}}\n{"id": "c", "vector": {"apple": 1}}\n'
+    with pytest.raises(UsageError, match="which is no file"):
+        open_for_import(tmp_path / "other", open_vectors(str(pipe)))
+    writer = threading.Thread(target=pipe.write_text, args=[lines])
+    writer.start()
+    report = import_vectors(collection, open_vectors(str(pipe)))
+    writer.join()
+    assert (report.index.created, report.index.rejected, report.new_tokens) == (1, 1, 0)
+
+
+def test_a_vocabulary_does_not_grow_without_bound(tmp_path, monkeypatch):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "a", "vector": {"apple": 1}}\n')
+    collection, _ = imported(tmp_path / "c", rows)
+    monkeypatch.setattr("index.importing.LARGEST_VOCABULARY", 2)
+    rows.write_text('{"id": "b", "vector": {"plum": 1, "fig": 1}}\n')
+    with pytest.raises(InputError, match="import into a new directory"):
+        import_vectors(collection, open_vectors(str(rows)))
+    assert (len(collection), collection.fields[0].size) == (1, 1)

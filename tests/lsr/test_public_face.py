@@ -107,6 +107,30 @@ def test_what_is_no_document_is_left_out_and_said(tmp_path, caplog):
     assert "given before, at document:1" in said[3]
 
 
+def test_what_a_training_or_an_evaluation_leaves_out_is_said(tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("LSR_CACHE", str(tmp_path / "cache"))
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"query": "a", "positive": "b", "negative": "c"}\nno\n')
+    config = tmp_path / "training.toml"
+    config.write_text(
+        f'output = {json.dumps(str(tmp_path / "out"))}\n[model]\nbase = "./none"\n[optimizer]\n'
+        f"steps = 1\n[[sources]]\npath = {json.dumps(str(pairs))}\n"
+        '[[losses]]\nname = "info-nce"\n[evaluation]\nevery = 0\n'
+    )
+    with pytest.raises(lsr.LsrError, match=r"'\./none' does not exist"):
+        lsr.train_encoder(config)
+    said = [record.getMessage() for record in caplog.records]
+    assert [f"{pairs}:2: " in said[0], "'negative' (of 1 pairs)" in said[1]] == [True, True]
+    caplog.clear()
+    folder = tmp_path / "night"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\towl\t1\n")
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "mice"}\n')
+    (folder / "corpus.jsonl").write_text('{"_id": "owl", "text": "mice"}\n{"text": "no id"}\n')
+    lsr.evaluate(folder, "bm25")
+    assert ["corpus.jsonl:2: " in record.getMessage() for record in caplog.records] == [True]
+
+
 def test_a_collection_is_created_once(tmp_path):
     made = lsr.create(tmp_path / "made", encoder="bm25,k1=1.2", bm25=False)
     assert [field.encoder for field in made.fields] == ["bm25,k1=1.2"]

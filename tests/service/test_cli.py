@@ -102,3 +102,67 @@ def test_a_missing_model_package_names_its_install_line(tmp_path, corpus, masked
     )
     assert "pip install 'lsr-search[models]'" in sentence(result)
     assert result.returncode == 1
+
+
+# As where a package was never installed: nothing finds it.
+HIDDEN = """
+import importlib.machinery, sys
+hidden = {package!r}
+
+class Finder(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.split(".")[0] == hidden else super().find_spec(name, path, target)
+
+sys.meta_path[:] = [Finder if each is importlib.machinery.PathFinder else each
+                    for each in sys.meta_path]
+sys.argv = {arguments!r}
+from service.cli import main
+main()
+"""
+TRAINING = """
+[model]
+base = "base"
+[optimizer]
+steps = 1
+[[sources]]
+path = "pairs.jsonl"
+[[losses]]
+name = "info-nce"
+[[teachers]]
+name = "bm25"
+"""
+SPAR = """
+kind = "spar"
+[[sources]]
+path = "pairs.jsonl"
+[spar]
+model = "base"
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "kind"),
+    [
+        ("torch", "sparse"),
+        ("torch", "spar"),
+        ("transformers", "sparse"),
+        ("matplotlib", "spar"),
+        ("tomli_w", "spar"),
+    ],
+)
+def test_training_without_its_packages_names_the_install_line(tmp_path, package, kind):
+    (tmp_path / "training.toml").write_text(TRAINING if kind == "sparse" else SPAR)
+    (tmp_path / "pairs.jsonl").write_text('{"query": "a", "positive": "b"}\n')
+    arguments = ["lsr", "train", "training.toml"]
+    result = subprocess.run(
+        [sys.executable, "-c", HIDDEN.format(package=package, arguments=arguments)],
+        capture_output=True,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        check=False,
+    )
+    assert "pip install 'lsr-search[train]'" in sentence(result)
+    assert package.replace("_", "-") in sentence(result)
+    assert result.returncode == 1
+    assert not (tmp_path / "base").exists()

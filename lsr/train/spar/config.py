@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lsr.errors import UsageError
 from lsr.settings import check_choice, check_length, check_range
 from lsr.train.config_file import STRICT
+from lsr.trusted_code import without_consent
 
 TOWERS = ("shared", "two")
 
@@ -56,6 +57,7 @@ class SparConfig:
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "teacher", without_consent(self.teacher))
         if not self.model:
             raise UsageError("model is empty; give the transformer to start from")
         check_choice("towers", self.towers, TOWERS)

@@ -47,6 +47,9 @@ class LexicalModel:
             towers = [self._tower(body) for body in bodies]
         self.start = "+".join(dict.fromkeys(tower.checkpoint.digest for tower in towers))
         self._towers = dict(zip(sides, towers, strict=True))
+        for tower in towers:
+            # How it takes batches is found out while it has no dropout.
+            _ = tower.batches
         # What the start lacks, such as a pooler that is not used, is filled with random numbers.
         with torch.random.fork_rng():
             seed_torch(config.seed)

@@ -17,7 +17,8 @@ from lsr.train.run import CONFIG, PLOT, Watching
 from lsr.train.spar.config import SparConfig
 from lsr.train.spar.training import train_lambda
 from lsr.train.trainer import LOG
-from lsr.train.training_log import Entry, TrainingLog, plot, read_log
+from lsr.train.training_log import Entry, TrainingLog, draw, plot, read_log
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,11 @@ class SparReport:
 
 
 def run_spar(
-    config: SparTrainingConfig, output: Path, retrieve: Retrieve, watching: Watching
+    config: SparTrainingConfig,
+    output: Path,
+    retrieve: Retrieve,
+    watching: Watching,
+    trusted: TrustedCode = NO_CODE,
 ) -> SparReport:
     """Train Lambda as configured, or go on, and write model, configuration, log and plot.
 
@@ -70,8 +75,12 @@ def run_spar(
         output: folder of everything that is written, made if need be.
         retrieve: finds the teacher's best documents.
         watching: who is told what.
+        trusted: the models whose Python code may run.
     """
     started = time.perf_counter()
+    # What the end needs is missed at the beginning.
+    toml = to_toml(config)
+    draw([])
     spar = config.spar
     sources = [PairSource(one.path, one.limit or None) for one in config.sources]
     corpus = TrainingCorpus.build(sources, spar.seed, 0.0, watching.on_rejected)
@@ -96,11 +105,11 @@ def run_spar(
         watching.on_step(entry, spar.steps)
 
     try:
-        model = train_lambda(spar, corpus, retrieve, output, on_step)
+        model = train_lambda(spar, corpus, retrieve, output, on_step, trusted)
     finally:
         if log is not None:
             log.close()
     plot(output / LOG, output / PLOT)
-    (output / CONFIG).write_text(to_toml(config), encoding="utf-8")
+    (output / CONFIG).write_text(toml, encoding="utf-8")
     seconds = time.perf_counter() - started
     return SparReport(model, output / PLOT, steps, seconds, read_log(output / LOG)[-1])

@@ -15,6 +15,7 @@ from lsr.encoders.catalogue import load_encoder
 from lsr.train.negatives import RANKINGS, Retrieve, Texts, kept_ranking
 from lsr.train.spar.config import SparConfig
 from lsr.train.spar.draws import Draws
+from lsr.trusted_code import NO_CODE, TrustedCode
 
 OnStep = Callable[[dict[str, float]], None]
 STATE, MODEL, SETTINGS = "state.safetensors", "model", "spar.json"
@@ -26,6 +27,7 @@ def train_lambda(
     retrieve: Retrieve,
     folder: Path,
     on_step: OnStep = lambda record: None,
+    trusted: TrustedCode = NO_CODE,
 ) -> Path:
     """Train Lambda, from where the folder's training state ends if it has one.
 
@@ -41,6 +43,7 @@ def train_lambda(
         folder: where everything is written; created where needed.
         on_step: takes ``step`` (from 1), ``loss``, ``accuracy`` (share of the queries whose drawn
             document scores highest) and ``learning_rate`` after each step.
+        trusted: the models whose Python code may run.
 
     Returns:
         The folder of the model, in sentence-transformers' layout.
@@ -57,7 +60,7 @@ def train_lambda(
     from lsr.train.spar.lexical_model import LexicalModel
 
     folder.mkdir(parents=True, exist_ok=True)
-    teacher = load_encoder(config.teacher)
+    teacher = load_encoder(config.teacher, trusted)
     model = LexicalModel(config)
     facts = asdict(config) | {
         "teacher_fingerprint": teacher.fingerprint,

@@ -219,6 +219,9 @@ class OptionalSearchMeta(TypedDict, total=False):
     query_encoder: Annotated[
         dict[str, str], Field(description="Fingerprints of what encoded the query, where others.")
     ]
+    unknown_tokens: Annotated[
+        list[str], Field(description="Given tokens that no imported vector has; they add nothing.")
+    ]
     plan: Annotated[dict[str, str], Field(description="With explain: how each field was searched.")]
     timed_out: Annotated[
         Literal[True],
@@ -261,6 +264,8 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
     other: OptionalSearchMeta = {}
     if result.query_encoder:
         other["query_encoder"] = result.query_encoder
+    if result.unknown_tokens:
+        other["unknown_tokens"] = result.unknown_tokens
     if result.timed_out:
         other["timed_out"] = True
     if result.unknown_words:

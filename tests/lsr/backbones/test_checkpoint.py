@@ -17,6 +17,7 @@ from lsr.backbones.json_files import read_json
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.errors import InputError, MissingDependencyError, NotFoundError
+from lsr.trusted_code import TrustedCode
 
 
 @pytest.fixture
@@ -127,7 +128,8 @@ def test_python_files_are_fetched_only_if_they_may_run(masked_lm, monkeypatch, c
         return str(masked_lm)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    load_encoder(f"owner/model{',trust_remote_code=yes' if code else ''}")
+    trusted = TrustedCode(names=frozenset(["owner/model" if code else "owner/other"]))
+    load_encoder("owner/model", trusted)
     ((name, patterns),) = asked
     assert (name, "*.py" in patterns, "*.bin" in patterns) == ("owner/model", code, False)
 

@@ -1,5 +1,6 @@
 """Every preset against a direct computation with the Hugging Face model, one text at a time."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -9,13 +10,16 @@ import pytest
 
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.decoder import DecoderConfig
+from lsr.encoders.encoder import fingerprint
 from lsr.encoders.presets import PRESETS as ALL_PRESETS
 from lsr.errors import NotFoundError, UsageError
+from lsr.trusted_code import NO_CODE, TrustedCode
 from tests.lsr.encoders import published
 from tests.lsr.encoders.preset_formulas import EXPECTED, splade
 
 # Those of decoder-only models are in test_decoder_presets.py.
 PRESETS = {n: p for n, p in ALL_PRESETS.items() if not isinstance(p.config, DecoderConfig)}
+ALL_CODE = TrustedCode(all=True)
 TEXTS = [
     "The wing flow over a boundary layer",
     "",
@@ -46,10 +50,9 @@ def load(folders, tmp_path_factory):
     modules = tmp_path_factory.mktemp("modules")
 
     def encoder(name, options=""):
-        consent = ",trust_remote_code=yes" if name == "opensearch-doc-v3-gte" else ""
-        full = f"{name}:{folders(name)}{consent}{options}"
+        full = f"{name}:{folders(name)}{options}"
         if full not in loaded:
-            loaded[full] = load_encoder(full)
+            loaded[full] = load_encoder(full, ALL_CODE)
         return loaded[full]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -99,8 +102,7 @@ def test_a_hub_id_brings_its_handling(load, folders, monkeypatch):
     for preset in (p for p in PRESETS.values() if p.hub):
         folder = folders(preset.name)
         monkeypatch.setattr("lsr.backbones.checkpoint._fetch", lambda name, code, at=folder: at)
-        options = ",trust_remote_code=yes" if preset.name == "opensearch-doc-v3-gte" else ""
-        encoder = load_encoder(preset.hub.upper() + options)
+        encoder = load_encoder(preset.hub.upper(), ALL_CODE)
         assert encoder.fingerprint == load(preset.name).fingerprint, preset.name
         assert encoder.name.startswith(f"{preset.name}:{preset.hub.upper()}"), preset.name
 
@@ -180,18 +182,45 @@ def test_options_go_over_a_presets_settings(load, folders):
 def test_code_runs_only_with_consent(folders):
     folder = folders("opensearch-doc-v3-gte")
     for name in (f"opensearch-doc-v3-gte:{folder}", str(folder)):
-        with pytest.raises(UsageError, match=r"runs Python code of its own .*trust_remote_code=y"):
-            load_encoder(name)
-    with pytest.raises(UsageError, match="give yes or no"):
-        load_encoder(f"{folder},trust_remote_code=please")
+        others = TrustedCode(names=frozenset([f"{folder}s", str(folder.parent), folder.name]))
+        for trusted in (NO_CODE, others):
+            with pytest.raises(UsageError, match=r"Python code of its own .*--trust-remote-code"):
+                load_encoder(name, trusted)
+        for trusted in (ALL_CODE, TrustedCode(names=frozenset([str(folder)]))):
+            assert "trust" not in load_encoder(name, trusted).name
+        for option in ("trust_remote_code=yes", "query.trust_remote_code=no"):
+            with pytest.raises(UsageError, match="no name can give that consent"):
+                load_encoder(f"{name},{option}", ALL_CODE)
 
 
 def test_code_counts_for_the_fingerprint(load, folders, tmp_path):
     before = load("opensearch-doc-v3-gte").fingerprint
     changed = shutil.copytree(folders("opensearch-doc-v3-gte"), tmp_path / "changed")
     (changed / "modeling.py").write_text("# changed")
-    name = f"opensearch-doc-v3-gte:{changed},trust_remote_code=yes"
-    assert load_encoder(name).fingerprint != before
+    assert load_encoder(f"opensearch-doc-v3-gte:{changed}", ALL_CODE).fingerprint != before
+
+
+def test_the_fingerprint_with_code_is_that_of_earlier_releases(load, folders):
+    """By hand, as releases computed it that kept the consent in the name."""
+    folder = folders("opensearch-doc-v3-gte")
+    encoder = load("opensearch-doc-v3-gte")
+    code = hashlib.sha256((folder / "modeling.py").read_bytes()).hexdigest()
+    assert encoder.document.identity["code"] == code
+    parts = {**encoder.document.identity, "config": {**encoder.document.identity["config"]}}
+    del parts["config"]["special"]
+    parts["config"]["idf"] = encoder.query.identity["idf"]
+    vocabulary = encoder.vocabulary.digest
+    assert encoder.fingerprint == fingerprint("inference-free", vocabulary=vocabulary, **parts)
+
+
+def test_python_files_count_for_nothing_where_transformers_needs_none(masked_lm, tmp_path):
+    folder = shutil.copytree(masked_lm, tmp_path / "model")
+    before = load_encoder(str(folder)).fingerprint
+    (folder / "modeling.py").write_text("raise SystemError")
+    for trusted in (NO_CODE, ALL_CODE):
+        encoder = load_encoder(str(folder), trusted)
+        assert encoder.fingerprint == before
+        assert encoder.encode_documents(["wing"]).nnz
 
 
 def test_queries_with_a_model_of_their_own_need_it(tmp_path):

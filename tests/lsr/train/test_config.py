@@ -140,6 +140,19 @@ MISTAKES = [
     (SPARSE | {"documents.initial": 0}, "[documents] initial is 0.0; allowed is 1e-09 to 10000"),
     (SPARSE | {"documents.threshold": 5}, "threshold is for l0-flops, not for flops"),
     (
+        SPARSE | {"documents.regularizer": "l0-flops"},
+        "[documents] l0-flops needs a threshold, as 100: non-zeros that a text has for free",
+    ),
+    ({"losses.0.teacher_scores": "raw"}, "info-nce has no teacher; leave out teacher_scores"),
+    ({"losses.0.teacher_scores": "x"}, "teacher_scores is 'x'; allowed are auto, raw and scaled"),
+    (
+        {
+            "losses": [{"name": "margin-mse", "teacher_scores": "raw"}],
+            "teachers": [{"name": "bm25"}, {"name": "m"}],
+        },
+        "the loss margin-mse can't learn the raw scores of 2 teachers, whose ranges differ",
+    ),
+    (
         SPARSE | {"documents.regularizer": "df-flops", "documents.by_place": True},
         "[documents] df-flops counts all documents at once; leave out by_place",
     ),

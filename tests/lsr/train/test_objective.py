@@ -41,8 +41,7 @@ def config(losses, **settings):
         OptimizerConfig(1),
         (SourceConfig("pairs"),),
         losses,
-        (TeacherConfig("bm25"),),
-        **settings,
+        **{"teachers": (TeacherConfig("bm25"),)} | settings,
     )
 
 
@@ -58,7 +57,7 @@ def loss_by_hand(loss, queries, documents, teacher):
     for query in range(3):
         counted, positive = listed_by_hand(loss.candidates, query)
         ours = np.array([float(queries[query] @ documents[c]) for c in counted])
-        theirs = np.array([float(teacher[query, c]) for c in counted])
+        theirs = np.array([0.0 if teacher is None else float(teacher[query, c]) for c in counted])
         if loss.name == "margin-mse":
             margins = [
                 ((ours[i] - ours[j]) - (theirs[i] - theirs[j])) ** 2
@@ -88,11 +87,13 @@ ALL = [
 @pytest.mark.parametrize("losses", [(one,) for one in ALL if one.weight] + [tuple(ALL)])
 def test_the_sum_of_losses(losses):
     queries, documents = vectors(1, 3), vectors(2, 5)
-    teacher = np.random.default_rng(3).normal(0, 3, (3, 5)).astype(np.float32)
+    scaled, raw = np.random.default_rng(3).normal(0, 3, (2, 3, 5)).astype(np.float32)
     settings = config(losses, batches=BatchConfig(3, 2))
-    total, parts = RankingLoss(settings)(queries, documents, BATCH, teacher)
+    total, parts = RankingLoss(settings)(queries, documents, BATCH, scaled, raw)
+    # MarginMSE learns the margins of one teacher as they are, unless it is told otherwise.
+    learned = {"margin-mse": raw, "kl": scaled, "info-nce": None}
     expected = {
-        f"{one.name}-{one.candidates}": loss_by_hand(one, queries, documents, teacher)
+        f"{one.name}-{one.candidates}": loss_by_hand(one, queries, documents, learned[one.name])
         for one in losses
     }
     assert parts == pytest.approx(expected, rel=1e-6)
@@ -100,12 +101,40 @@ def test_the_sum_of_losses(losses):
     assert float(total) == pytest.approx(weighted, rel=1e-6)
 
 
+@pytest.mark.parametrize("name", ["kl", "margin-mse"])
+@pytest.mark.parametrize(
+    ("wanted", "teachers", "raw"),
+    [
+        ("auto", 1, {"margin-mse"}),
+        ("auto", 2, set()),
+        ("raw", 1, {"kl", "margin-mse"}),
+        ("scaled", 1, set()),
+        ("scaled", 2, set()),
+    ],
+)
+def test_what_is_learned_of_the_teachers(name, wanted, teachers, raw):
+    loss = LossConfig(name, teacher_scores=wanted)
+    settings = config(
+        (loss,),
+        teachers=(*(TeacherConfig("bm25") for _ in range(teachers)), TeacherConfig("m", 0)),
+    )
+    ranking = RankingLoss(settings)
+    assert (ranking.needs_raw, ranking.needs_scaled) == (name in raw, name not in raw)
+    queries, documents = vectors(1, 3), vectors(2, 5)
+    scores = np.random.default_rng(3).normal(0, 3, (2, 3, 5)).astype(np.float32)
+    _, parts = ranking(queries, documents, BATCH, *scores)
+    learned = scores[int(name in raw)]
+    assert parts == pytest.approx(
+        {f"{name}-batch": loss_by_hand(loss, queries, documents, learned)}, rel=1e-6
+    )
+
+
 def test_only_distillation_needs_a_teacher():
     alone = RankingLoss(config((LossConfig("info-nce"),)))
-    assert not alone.needs_teacher
+    assert not alone.needs_raw | alone.needs_scaled
     total, _ = alone(vectors(1, 3), vectors(2, 5), BATCH, None)
     assert torch.isfinite(total)
-    assert RankingLoss(config((LossConfig("info-nce"), LossConfig("kl")))).needs_teacher
+    assert RankingLoss(config((LossConfig("info-nce"), LossConfig("kl")))).needs_scaled
 
 
 def penalty_by_hand(name, weights, threshold=0):
@@ -117,7 +146,7 @@ def penalty_by_hand(name, weights, threshold=0):
         mean = sum(float(row[term]) for row in weights if int((row > 0).sum()) > threshold) / len(
             weights
         )
-        factor = float(IDF[term]) if name == "idf-flops" else 1.0
+        factor = 1 / max(float(IDF[term]), 0.1) if name == "idf-flops" else 1.0
         total += (factor * mean) ** 2
     return total
 

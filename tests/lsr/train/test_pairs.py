@@ -52,7 +52,31 @@ def test_pairs_of_a_file(tmp_path, ending):
         {"positive": "b", "query": "", "id": None},
     ]
     path.write_bytes(PACK[ending](b"\n".join(json.dumps(line).encode() for line in lines)))
-    assert list(read_pairs(str(path), refuse)) == [Pair("naïve café", "中文\n字符"), Pair("", "b")]
+    said = []
+    found = list(read_pairs(str(path), said.append))
+    assert found == [Pair("naïve café", "中文\n字符"), Pair("", "b")]
+    assert said == [f"{path}: not used are the members 'id' (of 1 pairs), 'source' (of 1 pairs)"]
+
+
+def test_what_is_given_and_not_used_is_said_once(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    pair = {"query": "a", "positive": "b"}
+    lines = [pair | {"negative": "c"}, pair, pair | {"negative": "d", "kind": "x", "document": "1"}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = []
+    assert len(list(read_pairs(str(path), said.append))) == 3
+    assert said == [
+        f"{path}: not used are the members 'negative' (of 2 pairs); negatives are mined, as many "
+        "as [batches] negatives says"
+    ]
+    path.write_text(json.dumps(pair | {"kind": "title", "document": "d1"}))
+    assert list(read_pairs(str(path), refuse)) == [Pair("a", "b")]
+    many = [pair | {f"member{number}" * 99: 1} for number in range(1000)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in many))
+    said = []
+    assert len(list(read_pairs(str(path), said.append))) == 1000
+    assert len(said) == 1
+    assert len(said[0]) < 1000
 
 
 def test_bad_lines_are_named_and_the_good_are_kept(tmp_path):

@@ -89,9 +89,28 @@ def test_idf_flops_equals_its_loop(weights, idf):
     idf = idf[: weights.shape[1]]
     assert_like_loop(
         lambda w: idf_flops(w, torch.tensor(idf, dtype=torch.float64)),
-        lambda w: flops_loop(w, idf),
+        lambda w: flops_loop(w, [1 / max(value, 0.1) for value in idf]),
         weights,
     )
+
+
+def test_idf_flops_presses_a_common_term_harder_than_a_rare_one():
+    """At the same activation, as FLOPS does not; against the loop's own differences."""
+    # Of terms in 9 of 10, 3 of 10 and 1 of 10,000 documents.
+    idf = torch.tensor([0.105, 1.2, 8.8], dtype=torch.float64)
+    weights = torch.tensor([[0.5, 0.5, 0.5], [2.0, 2.0, 2.0], [0.0, 0.0, 0.0]]).double()
+    _, gradient = value_and_gradient(lambda w: idf_flops(w, idf), weights)
+    by_hand = central_differences(lambda w: flops_loop(w, (1 / idf).tolist()), weights)
+    np.testing.assert_allclose(gradient, by_hand, rtol=1e-5)
+    for row in gradient[:2].tolist():
+        assert row[0] > row[1] > row[2] > 0
+    _, plain = value_and_gradient(flops, weights)
+    assert plain[0].tolist() == [plain[0][0]] * 3
+    # In no document, as special tokens, or in all: pressed no harder than one in nine of ten.
+    bound = idf_flops(weights, torch.full((3,), 0.1).double())
+    for least in (0.0, 1e-5):
+        found = idf_flops(weights, torch.full((3,), least).double())
+        torch.testing.assert_close(found, bound)
 
 
 @settings(max_examples=50)

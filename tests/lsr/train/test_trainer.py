@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from eval.judged_set import JudgedSet
 from index.mining import retrieve
+from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.term_counts import term_statistics
 from lsr.errors import CollapseError, UsageError
@@ -26,12 +27,16 @@ from lsr.train.config import (
     TeacherConfig,
     TrainingConfig,
 )
+from lsr.train.losses import match
 from lsr.train.regularizers import idf_flops
+from lsr.train.run import Tools, Watching, run_training, training_corpus
 from lsr.train.student import MaskedLanguageStudent
-from lsr.train.teachers import load_ensemble
+from lsr.train.teachers import load_ensemble, load_teacher
 from lsr.train.trainer import LOG, STATE, STUDENT, Surroundings, Trainer
 from lsr.train.training_log import read_log
-from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_corpus
+from lsr.train.training_state import step_seed
+from lsr.train.vector_cache import no_progress
+from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_corpus, tiny_pairs, write_pairs
 
 pytestmark = pytest.mark.long
 
@@ -55,11 +60,11 @@ def teacher(tmp_path_factory):
     return load_ensemble(config, CORPUS, tmp_path_factory.mktemp("teachers"), lambda *_: None)
 
 
-def recipe(base, steps=12, model=None, losses=(NCE,), **settings):
+def recipe(base, steps=12, model=None, losses=(NCE,), sources=SOURCES, **settings):
     return TrainingConfig(
         ModelConfig(base, max_length=20, query_length=20, **model or {}),
         OptimizerConfig(steps=steps, learning_rate=5e-3, table_rate=1e-2),
-        SOURCES,
+        sources,
         losses,
         **{"batches": BatchConfig(8), "checkpoint_every": 4} | settings,
     )
@@ -80,7 +85,8 @@ def train(config, folder, teacher=None, stop=None, evaluate=None):
         if entry.step == stop:
             raise StoppedError
 
-    trainer = Trainer(config, CORPUS, folder, Surroundings(teacher, retrieve, evaluate, on_step))
+    around = Surroundings(teacher, retrieve, evaluate, on_step, raw_teacher=teacher)
+    trainer = Trainer(config, CORPUS, folder, around)
     if stop is None:
         trainer.run()
     else:
@@ -357,3 +363,38 @@ def test_target_nnz_is_reached(base, tmp_path, target, steps, rate):
     assert {json.dumps(dict(entry.target_nnz)) for entry in entries} == {
         json.dumps({"document": float(target)})
     }
+
+
+def test_one_teachers_margins_are_learned_as_they_are(base, tmp_path):
+    """From the configuration to the loss: the first step's, by a loop over the margins."""
+    write_pairs(tmp_path / "pairs.jsonl", tiny_pairs(12))
+    config = recipe(
+        base, 1, {"queries": "binary"}, (LossConfig("margin-mse"),),
+        sources=(SourceConfig(str(tmp_path / "pairs.jsonl")),),
+        teachers=(TeacherConfig("bm25"),),
+        batches=BatchConfig(4),
+        evaluation=EvaluationConfig(every=0, held_out=0),
+    )  # fmt: skip
+    watching = Watching(lambda entry, steps: None, no_progress, lambda sentence: None)
+    tools = Tools(retrieve, lambda config, held_out: judge)
+    report = run_training(config, tmp_path / "out", tmp_path / "cache", tools, watching)
+    corpus = training_corpus(config, lambda sentence: None)
+    around = Surroundings()
+    fresh = Trainer(config, corpus, tmp_path / "fresh", around)
+    batch = fresh._batches(0)(0)
+    seed_torch(step_seed(config.seed, 0))
+    documents = fresh.documents([corpus.documents[row] for row in batch.documents]).weights
+    ours = match(fresh.queries(batch.queries), documents).detach().numpy()
+    bm25 = load_teacher("bm25", corpus, tmp_path / "cache")
+    candidates = np.broadcast_to(batch.documents, ours.shape)
+    theirs = bm25.scores(batch.queries, candidates)
+    total = 0.0
+    for query in range(len(ours)):
+        allowed = np.flatnonzero(batch.allowed[query])
+        squares = [
+            ((ours[query, i] - ours[query, j]) - (theirs[query, i] - theirs[query, j])) ** 2
+            for i in allowed
+            for j in allowed
+        ]
+        total += float(np.mean(squares)) / len(ours)
+    assert report.last.loss == pytest.approx(total, rel=1e-5)

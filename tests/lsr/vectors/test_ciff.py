@@ -231,8 +231,7 @@ RECORDS = [{"docid": 0, "collection_docid": "a"}, {"docid": 3, "collection_docid
         ([(-1, 1)], 1, "documents that are not ascending"),
         ([(3, 1), (-3, 1)], 2, "documents that are not ascending"),
         ([(2**31 - 1, 1), (1, 1)], 2, "documents that are not ascending"),
-        ([(0, 0)], 1, "an impact that is not above 0"),
-        ([(0, -5)], 1, "an impact that is not above 0"),
+        ([(0, -5)], 1, "an impact below 0"),
     ],
 )
 def test_postings_that_make_no_sense_are_named(tmp_path, postings, df, reason):
@@ -248,6 +247,21 @@ def test_documents_are_matched_by_number(tmp_path):
     good, bad = read(path)
     assert ids(good) == [("a", {"apple": 5.0}), ("b", {"apple": 7.0})]
     assert bad == [(0, "1 documents have postings, but no record that names them")]
+
+
+def test_postings_of_impact_0_are_left_out_and_counted(tmp_path):
+    lists = [
+        {"term": "apple", "df": 3, "postings": [(0, 0), (3, 7), (4, 0)]},
+        {"term": "plum", "df": 2, "postings": [(0, 0), (3, 0)]},
+    ]
+    counts = {"num_postings_lists": 2, "num_doc_records": 2}
+    source = CiffVectors(file_of(tmp_path / "a.ciff", counts, lists, RECORDS))
+    found = list(source.items(Vocabulary.from_tokens(source.tokens())))
+    assert [(item.document.id, item.vector.values.tolist()) for item in found] == [
+        ("a", []),
+        ("b", [7.0]),
+    ]
+    assert (source.zero_weights, source.tokens()) == (4, ["apple", "plum"])
 
 
 def test_records_and_terms_that_make_no_sense_are_named(tmp_path):
@@ -279,8 +293,15 @@ def test_headers_are_checked(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=f"scale={scale}"):
             CiffVectors(file_of(path, {"description": f"made by me; scale={scale}"}, [], []))
     apple = [{"term": "apple", "df": 1, "postings": [(0, 5)]}]
-    path = file_of(path, COUNTS | {"description": "Anserini index, scale=2 "}, apple, RECORDS)
-    assert ids(read(path)[0]) == [("a", {"apple": 2.5}), ("b", {})]
+    ours = "lsr: vectors of m,scale=9; a weight is tf / scale; scale=2.0"
+    for description in ("Anserini, scale=2 ", "scale=2, bits=8", "scale=2;", "(scale=2.)", ours):
+        lists = [dict(apple[0])]
+        path = file_of(path, COUNTS | {"description": description}, lists, RECORDS)
+        assert ids(read(path)[0]) == [("a", {"apple": 2.5}), ("b", {})]
+    for description in ("", "upscale=2", "autoscale=7, rescaled by scale", "scale: 2"):
+        lists = [dict(apple[0])]
+        path = file_of(path, COUNTS | {"description": description}, lists, RECORDS)
+        assert ids(read(path)[0]) == [("a", {"apple": 5.0}), ("b", {})]
     monkeypatch.setattr(ciff, "LARGEST_VOCABULARY", 0)
     with pytest.raises(InputError, match="more than 0 tokens"):
         read(path)

@@ -398,6 +398,13 @@ def test_an_index_of_imported_vectors_is_searched_by_tokens(tmp_path, caplog):
     with TestClient(create_app([tmp_path / "fruit"]), base_url=URL) as client:
         found = client.post("/v1/indexes/fruit/search", json={"query": {"tokens": {"plum": 2}}})
         assert [(hit["id"], hit["score"]) for hit in found.json()["hits"]] == [("a", 5.0)]
+        assert "unknown_tokens" not in found.json()["meta"]
+        query = {"tokens": {"plum": 2, "fig": 1}}
+        found = client.post("/v1/indexes/fruit/search", json={"query": query}).json()
+        assert ([hit["score"] for hit in found["hits"]], found["meta"]["unknown_tokens"]) == (
+            [5.0],
+            ["fig"],
+        )
         refused = client.post("/v1/indexes/fruit/search", json={"query": {"text": "plum"}})
         assert "give tokens and weights" in error(refused, 400, "bad_request")
         refused = client.post("/v1/indexes/fruit/documents", json=[{"id": "b", "text": "plum"}])

@@ -24,7 +24,7 @@ def test_the_table_as_json_is_the_cards():
     assert listed == [preset.card() for preset in PRESETS.values()]
     gte = next(card for card in listed if card["name"] == "opensearch-doc-v3-gte")
     assert (gte["max_length"], gte["licence"]) == (8192, "Apache-2.0")
-    assert "trust_remote_code=yes" in gte["handling"]
+    assert "--trust-remote-code" in gte["handling"]
 
 
 @pytest.mark.parametrize(

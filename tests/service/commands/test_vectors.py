@@ -55,9 +55,16 @@ def test_a_collection_without_an_encoder_is_searched_by_tokens(lsr, tmp_path):
     assert [(hit["id"], hit["score"]) for hit in found["hits"]] == [("a", 5.0)]
     shown = lsr("search", "fruit", "--tokens", '{"plum": 2}').stdout.decode()
     assert "Plum pie" in shown
+    assert "no imported vector" not in shown
+    asked = {"plum": 2} | {f"fig{number}": 1 for number in range(8)}
+    found = json.loads(lsr("search", "fruit", "--tokens", json.dumps(asked), "--json").stdout)
+    assert [hit["score"] for hit in found["hits"]] == [5.0]
+    assert found["meta"]["unknown_tokens"] == [f"fig{number}" for number in range(8)]
+    shown = lsr("search", "fruit", "--tokens", json.dumps(asked)).stdout.decode()
+    assert "no imported vector has 'fig0', 'fig1'" in shown
+    assert "and 2 more, so it adds nothing" in shown
     for arguments, reason in (
         (["plum"], "can't be searched by text; give tokens"),
-        (["--tokens", '{"fig": 1}'], "'fig' is not in the vocabulary"),
         (["--tokens", '{"plum": "1"}'], "give an object of numbers"),
         (["--tokens", "plum"], "not valid JSON"),
         ([], "there is no query"),
@@ -68,6 +75,10 @@ def test_a_collection_without_an_encoder_is_searched_by_tokens(lsr, tmp_path):
     assert json.loads(lsr("info", "fruit", "--json").stdout)["fields"][0]["encoder"] == "imported"
     result = lsr("index", "a.jsonl", "--into", "fruit")
     assert "no text can be indexed into it" in sentence(result)
+    write_jsonl(tmp_path / "b.jsonl", [{"id": "b", "vector": {"fig0": 1, "plum": 1}}])
+    assert b"new to the vocabulary: 1" in lsr("import", "b.jsonl", "--into", "fruit").stdout
+    found = json.loads(lsr("search", "fruit", "--tokens", json.dumps(asked), "--json").stdout)
+    assert [(hit["id"], hit["score"]) for hit in found["hits"]] == [("a", 5.0), ("b", 3.0)]
 
 
 def test_standard_input_is_imported(lsr):
