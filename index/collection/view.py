@@ -130,6 +130,21 @@ class View:
             self._statistics[field.name] = self._count(field)
         return self._statistics[field.name]
 
+    def joined_statistics(self, field: Field, counts: Field | None) -> CollectionStatistics:
+        """Those of a field whose words are counted, with the counts of its other terms.
+
+        ``counts`` is the field that has these; None: nothing counts them.
+        """
+        key = f"{field.name}+{counts.name if counts else ''}"
+        if key not in self._statistics:
+            words = self.statistics(field)
+            frequency = words.document_frequency.copy()
+            frequency[: field.size] = 0
+            if counts is not None:
+                frequency[: field.size] = self.statistics(counts).document_frequency[: field.size]
+            self._statistics[key] = dataclasses.replace(words, document_frequency=frequency)
+        return self._statistics[key]
+
     def _count(self, field: Field) -> CollectionStatistics:
         files = self.segments[: len(self.generations)]
         counted = [segment.statistics(field.name).document_frequency for segment in files]

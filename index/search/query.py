@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,10 +95,7 @@ def _statistics(view: View, field: Field, encoder: SparseEncoder) -> CollectionS
     counted = counts is not None and (counts.vocabulary or vocabulary) == vocabulary
     closed = view.statistics(counts) if counts is not None and counted else None
     if encoder.open:
-        words = view.statistics(field)
-        frequency = words.document_frequency.copy()
-        frequency[: field.size] = 0 if closed is None else closed.document_frequency[: field.size]
-        return replace(words, document_frequency=frequency)
+        return view.joined_statistics(field, counts if counted else None)
     if closed is not None:
         return closed
     if not encoder.needs_statistics:
