@@ -217,7 +217,7 @@ def stored_vectors(
             part = numbers[start : start + CHUNK].tolist()
             documents, rows = store.documents(part), store.sparse_rows(field, part)
             positive = (_positive(rows[number]) for number in part)
-            batch = SparseBatch.from_rows(positive, store.terms(field))
+            batch = SparseBatch.from_rows(positive, store.dictionary.terms(field))
             yield [documents[number] for number in part], batch
 
 

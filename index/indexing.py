@@ -345,7 +345,7 @@ def _differing(
         field = collection.fields.named(name)
         held = collection.store.sound_sparse_rows(field, list(numbers.values()))
         if batch.words:
-            known = collection.store.numbers(field, batch.words)
+            known = collection.store.dictionary.numbers(field, batch.words)
             # A new word has a number that no stored vector has.
             new = range(NEVER - len(batch.words), NEVER)
             batch = batch.numbered(

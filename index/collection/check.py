@@ -184,7 +184,7 @@ def _table_problems(collection: Collection, report: CheckReport) -> Iterator[str
                 )
         json.loads(collection.store.setting("average_lengths"))
         yield from _counter_problems(collection.store)
-        if wrong := collection.store.damaged_words():
+        if wrong := collection.store.dictionary.damaged():
             yield (
                 f"{wrong} words of the dictionary are damaged or missing in the store; restore a "
                 "snapshot, or index again into a new directory"

@@ -66,7 +66,7 @@ class FieldEncoders:
 
     def vocabulary(self, field: Field) -> Vocabulary:
         """What the vectors of a sparse field are over by now."""
-        words = self._store.all_words() if field.open else ()
+        words = self._store.dictionary.all() if field.open else ()
         return self.encoder(field).vocabulary.extended(words)
 
     def dense_encoder(self, field: Field) -> DenseEncoder:

@@ -243,7 +243,7 @@ def _encoded_rows(
             else:
                 batch = collection.fields.encoder(field).encode_documents(texts)
                 with collection.store.writing():
-                    batch = collection.store.number_words(field, batch)
+                    batch = collection.store.dictionary.numbered(field, batch)
                 rows += [
                     (n, row.indices.tobytes(), half(row.values).tobytes())
                     for n, row in zip(part, batch, strict=True)

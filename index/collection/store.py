@@ -5,22 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.database import Database, appear, create
-from index.collection.dictionary import (
-    all_words,
-    damaged_words,
-    numbers_of,
-    with_numbers,
-    words_of,
-)
+from index.collection.dictionary import Dictionary
 from index.collection.field import Field, dump_fields, load_fields
 from index.collection.metadata import (
     append_metadata,
@@ -51,7 +44,6 @@ from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +57,7 @@ class Store(Database):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self.dictionary = Dictionary(self)
         self._fields = load_fields(str(self.setting("fields")))
         # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
         self.identity = str(self.setting("identity"))
@@ -145,7 +138,7 @@ class Store(Database):
 
     def append_sparse(self, field: Field, sequence: Sequence[int], batch: SparseBatch) -> None:
         """Store a sparse vector for each sequence number, weights as float16, words by number."""
-        batch = self.number_words(field, batch)
+        batch = self.dictionary.numbered(field, batch)
         append_vectors(
             self.connection,
             field.name,
@@ -318,52 +311,12 @@ class Store(Database):
             np.cumsum(lengths, dtype=np.int64),
             np.frombuffer(terms, dtype=np.int32),
             np.frombuffer(weights, dtype=np.float16).astype(np.float32),
-            self.terms(field),
+            self.dictionary.terms(field),
         )
-
-    def terms(self, field: Field) -> int:
-        """How many terms a sparse field has by now: the ids from 0 on."""
-        return field.size + (int(self.setting("words")) if field.open else 0)
-
-    def number_words(self, field: Field, batch: SparseBatch) -> SparseBatch:
-        """Rows whose words have their terms in the dictionary, to which new ones are added."""
-        if not batch.words:
-            return batch
-        count = int(self.setting("words"))
-        numbered, count = with_numbers(self.connection, batch, field.size, count)
-        self.change({"words": count})
-        return numbered
 
     def grown_fields(self) -> list[Field]:
         """The fields, the size of an open one being how many terms it has by now."""
-        return [
-            replace(field, size=self.terms(field)) if field.open else field for field in self.fields
-        ]
-
-    def damaged_words(self) -> int:
-        """How many words of the dictionary are damaged or missing."""
-        return self._words(damaged_words, int(self.setting("words")))
-
-    def numbers(self, field: Field, words: Iterable[str]) -> dict[str, int]:
-        """The term ids of those of the words that an open field has."""
-        found = self._words(numbers_of, list(words)) if field.open else {}
-        return {word: field.size + number for word, number in found.items()}
-
-    def words(self, field: Field, terms: Sequence[int]) -> dict[int, str]:
-        """The words that some terms of an open field stand for; terms below its size aren't."""
-        places = [term - field.size for term in terms if term >= field.size]
-        found = self._words(words_of, places) if places else {}
-        return {field.size + number: word for number, word in found.items()}
-
-    def all_words(self) -> list[str]:
-        """Every word of the dictionary, by its number."""
-        return self._words(lambda connection, _: all_words(connection), ())
-
-    def _words(self, read: Callable[[sqlite3.Connection, Any], T], wanted: Any) -> T:
-        try:
-            return read(self.connection, wanted)
-        except sqlite3.Error as error:
-            raise read_error(self.path, error) from error
+        return [replace(each, size=self.dictionary.terms(each)) for each in self.fields]
 
     def dense_vectors(self, field: Field, after: int = 0, until: int = LAST) -> NDArray[np.float32]:
         """Stored vectors of the documents that ``live`` names, in its order."""

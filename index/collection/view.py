@@ -156,18 +156,18 @@ class View:
             sum(map(len, files)) + sum(part.live for part in self.tail.parts),
             frequency,
             self.average_lengths.get(field.name, 0.0),
-            partial(self.store.numbers, field),
+            partial(self.store.dictionary.numbers, field),
         )
 
     def terms(self, field: Field) -> int:
         """How many terms a sparse field has, those of its open part included."""
-        return self.store.terms(field)
+        return self.store.dictionary.terms(field)
 
     def tokens(self, field: Field, terms: Sequence[int]) -> dict[int, str]:
         """How some terms of a sparse field are spelled."""
         token = self.fields.encoder(field).vocabulary.token
         spelled = {term: token(term) for term in terms if term < field.size}
-        return spelled | self.store.words(field, terms)
+        return spelled | self.store.dictionary.words(field, terms)
 
     def _search(
         self,

@@ -140,7 +140,7 @@ def _given_sparse(query: SearchQuery, view: View, field: Field) -> SparseVector 
 
 def _terms(view: View, field: Field, tokens: Sequence[str]) -> list[int]:
     vocabulary = view.fields.encoder(field).vocabulary
-    words = view.store.numbers(field, tokens)
+    words = view.store.dictionary.numbers(field, tokens)
     return [words[token] if token in words else vocabulary.term(token) for token in tokens]
 
 
@@ -153,7 +153,10 @@ def unknown_tokens(view: View, field: Field, query: SearchQuery) -> dict[str, No
     if query.tokens is None or not (field.encoder == IMPORTED or field.open):
         return {}
     encoder = view.fields.encoder(field)
-    terms, words = encoder.vocabulary.terms, view.store.numbers(field, list(query.tokens))
+    terms, words = (
+        encoder.vocabulary.terms,
+        view.store.dictionary.numbers(field, list(query.tokens)),
+    )
     return {
         token: None
         for token in query.tokens
