@@ -187,7 +187,7 @@ def _mend_vectors(
     collection: Collection, field: Field, report: CheckReport, done: RepairReport
 ) -> None:
     left = report.vectors[field.name]
-    recovered = [] if field.counts else list(_rows_of_segments(collection, field, left))
+    recovered = [] if field.weighed else list(_rows_of_segments(collection, field, left))
     kept = {row[0] for row in recovered}
     left = [number for number in left if number not in kept]
     encoded = _encoded_rows(collection, field, left, done)
@@ -211,7 +211,7 @@ def _rows_of_segments(
             continue
         try:
             path, store = collection.maintenance.path(entry.generation), collection.store
-            segment = open_segment(path, store.identity, entry, store.fields)
+            segment = open_segment(path, store.identity, entry, store.grown_fields())
         except LsrError:
             continue
         yield from _rows_of(segment, field, covered)
@@ -245,6 +245,8 @@ def _encoded_rows(
                 rows += [(n, None, row.tobytes()) for n, row in zip(part, vectors, strict=True)]
             else:
                 batch = collection.fields.encoder(field).encode_documents(texts)
+                with collection.store.writing():
+                    batch = collection.store.dictionary.numbered(field, batch)
                 rows += [
                     (n, row.indices.tobytes(), half(row.values).tobytes())
                     for n, row in zip(part, batch, strict=True)

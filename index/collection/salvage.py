@@ -52,7 +52,11 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection, fields: list
                 field.name,
             ),
         )
-    for table, key, columns in (("tombstones", "number", 3), ("segments", "generation", 7)):
+    for table, key, columns in (
+        ("tombstones", "number", 3),
+        ("segments", "generation", 7),
+        ("words", "number", 3),
+    ):
         target.executemany(
             f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})",  # noqa: S608
             _readable(

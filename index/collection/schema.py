@@ -55,6 +55,11 @@ CREATE TABLE segments (
     digest BLOB NOT NULL,
     checksum BLOB NOT NULL
 );
+CREATE TABLE words (
+    number INTEGER PRIMARY KEY,
+    word TEXT NOT NULL UNIQUE,
+    checksum BLOB NOT NULL
+);
 CREATE TABLE metadata (
     key TEXT NOT NULL,
     kind INTEGER NOT NULL,
@@ -109,8 +114,8 @@ CREATE TABLE metadata (
 SCHEMAS = {MIGRATED_VERSION: MIGRATED_SCHEMA, VERSION: SCHEMA}
 # Counters and the like, as of an empty store. ``commit`` and ``previous`` are the tokens of the
 # last two commits, ``written`` and ``deletions`` the largest numbers given to a row of vectors and
-# a tombstone, ``passages`` says whether long documents are split ("auto" or "off"), and
-# ``documents`` counts the live ones.
+# a tombstone, ``passages`` says whether long documents are split ("auto" or "off"), ``documents``
+# counts the live ones, and ``words`` those of the dictionary.
 SETTINGS: dict[str, int | str] = {
     "revision": 0,
     "commit": "",
@@ -119,6 +124,7 @@ SETTINGS: dict[str, int | str] = {
     "deletions": 0,
     "documents": 0,
     "passages": "off",
+    "words": 0,
     "generation": 0,
     "average_lengths": "{}",
     "weighed": 0,

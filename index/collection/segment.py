@@ -194,7 +194,7 @@ def open_segment(
         path: the file.
         collection: the collection's identity.
         entry: what its store says of the segment.
-        fields: those of the collection.
+        fields: those of the collection, the size of an open one being that of now.
 
     Raises:
         CorruptionError: as there; or a search could leave the arrays, or the segment doesn't fit
@@ -213,11 +213,15 @@ def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequenc
     if segment.owners is not None and not _are_passages(numbers, segment.owners):
         raise CorruptionError(f"the segment {path} holds passages of no document")
     sizes = {each.name: each.size for each in fields if each.kind == "sparse"}
+    # A vocabulary may have grown since.
+    grown = sizes.keys() == segment.indexes.keys() and all(
+        index.vocabulary_size <= sizes[name] for name, index in segment.indexes.items()
+    )
     shapes = {each.name: (len(segment), each.size) for each in fields if each.kind == "dense"}
     if (
-        sizes != {name: index.vocabulary_size for name, index in segment.indexes.items()}
+        not grown
         or shapes != {name: vectors.shape for name, vectors in segment.vectors.items()}
-        or {each.name for each in fields if each.counts} != set(segment.average_lengths)
+        or {each.name for each in fields if each.weighed} != set(segment.average_lengths)
     ):
         raise CorruptionError(f"the segment {path} has other fields than the collection")
     if not all(

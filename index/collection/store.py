@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.database import Database, appear, create
+from index.collection.dictionary import Dictionary
 from index.collection.field import Field, dump_fields, load_fields
 from index.collection.metadata import (
     append_metadata,
@@ -61,6 +63,7 @@ class Store(Database):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self.dictionary = Dictionary(self)
         self._fields = load_fields(str(self.setting("fields")))
         # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
         self.identity = str(self.setting("identity"))
@@ -171,11 +174,12 @@ class Store(Database):
         self.change({"written": first + len(rows) - 1, "documents": count})
         return rows
 
-    def append_sparse(self, field: str, sequence: Sequence[int], batch: SparseBatch) -> None:
-        """Store a sparse vector for each sequence number, weights as float16."""
+    def append_sparse(self, field: Field, sequence: Sequence[int], batch: SparseBatch) -> None:
+        """Store a sparse vector for each sequence number, weights as float16, words by number."""
+        batch = self.dictionary.numbered(field, batch)
         append_vectors(
             self.connection,
-            field,
+            field.name,
             (
                 (number, row.indices.tobytes(), half(row.values).tobytes())
                 for number, row in zip(sequence, batch, strict=True)
@@ -442,8 +446,12 @@ class Store(Database):
             np.cumsum(lengths, dtype=np.int64),
             np.frombuffer(terms, dtype=np.int32),
             np.frombuffer(weights, dtype=np.float16).astype(np.float32),
-            field.size,
+            self.dictionary.terms(field),
         )
+
+    def grown_fields(self) -> list[Field]:
+        """The fields, the size of an open one being how many terms it has by now."""
+        return [replace(each, size=self.dictionary.terms(each)) for each in self.fields]
 
     def dense_vectors(self, field: Field, after: int = 0, until: int = LAST) -> NDArray[np.float32]:
         """Stored vectors of the rows that ``row_numbers`` names, in its order."""
