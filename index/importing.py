@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
 from lsr.corpus.documents import Document
 from lsr.corpus.id_table import IdTable
 from lsr.corpus.items import Item
+from lsr.corpus.passages import Passage
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
@@ -208,17 +209,36 @@ def stored_vectors(
 ) -> Iterator[tuple[list[Document], SparseBatch]]:
     """The documents of a collection with their vectors in a sparse field, some at a time.
 
-    All of one state of the collection, in the order of writing.
+    A passage of a document that is split is a document of its own here, under the document's id, #
+    and its number from 1 on, as is usual for passages of MS MARCO. All of one state of the
+    collection, in the order of writing.
     """
     store = collection.store
     with store.reading():
         numbers = store.live()
         for start in range(0, len(numbers), CHUNK):
             part = numbers[start : start + CHUNK].tolist()
-            documents, rows = store.documents(part), store.sparse_rows(field, part)
+            documents = _parts(store.documents(part), store.passages(part))
+            part = list(documents)
+            rows = store.sparse_rows(field, part)
             positive = (_positive(rows[number]) for number in part)
             batch = SparseBatch.from_rows(positive, store.dictionary.terms(field))
             yield [documents[number] for number in part], batch
+
+
+def _parts(
+    documents: Mapping[int, Document], passages: Mapping[int, list[Passage]]
+) -> dict[int, Document]:
+    """Documents, and the passages of those that are split, by the number of their vectors."""
+    found = {}
+    for number in sorted(documents):
+        document = documents[number]
+        if number not in passages:
+            found[number] = document
+        for place, passage in enumerate(passages.get(number, ())):
+            identifier, text = f"{document.id}#{place + 1}", passage.contents(document)
+            found[number + place] = Document(identifier, text, metadata=document.metadata)
+    return found
 
 
 def _positive(row: SparseVector) -> SparseVector:

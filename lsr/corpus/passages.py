@@ -106,23 +106,24 @@ def _regions(text: str, sections: Sequence[Section], words: int) -> Iterator[tup
 
 
 def _packed(text: str, start: int, end: int, words: int) -> Iterator[tuple[int, int]]:
-    """Sentences of a part together, in passages of about the same length."""
+    """Sentences of a part together; the last passage reaches back, to be as long as the others."""
     start, end = _trimmed(text, start, end)
-    total = count_words(text, start, end)
-    if total <= words:
+    if count_words(text, start, end) <= words:
         if start < end:
             yield start, end
         return
-    left = -(-total // words)
-    wanted = total / left
-    first, filled = start, 0
-    for begin, stop in _sentences(text, start, end, words):
-        size = count_words(text, begin, stop)
-        if filled and (filled + size > words or (left > 1 and filled + size / 2 > wanted)):
-            yield _trimmed(text, first, begin)
-            first, filled, left = begin, 0, left - 1
+    sentences = list(_sentences(text, start, end, words))
+    sizes = [count_words(text, *sentence) for sentence in sentences]
+    first, filled = 0, 0
+    for place, size in enumerate(sizes):
+        if filled and filled + size > words:
+            yield _trimmed(text, sentences[first][0], sentences[place][0])
+            first, filled = place, 0
         filled += size
-    yield _trimmed(text, first, end)
+    while first > 0 and filled + sizes[first - 1] <= words:
+        first -= 1
+        filled += sizes[first]
+    yield _trimmed(text, sentences[first][0], end)
 
 
 def _sentences(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,18 +44,18 @@ def documents(draw: st.DrawFn) -> Document:
 @given(documents(), st.integers(1, 40))
 def test_passages_hold_every_character_but_white_space(document: Document, words: int) -> None:
     passages = split_document(document, words)
-    if len(passages) > 1 and passages[0].end == passages[1].end:
-        assert passages[0].page == passages[1].page
-        passages[0] = replace(passages[0], end=passages[1].start)
     end = 0
     for place, passage in enumerate(passages):
+        # The last of a part reaches back, and the first goes on to the end of the second.
         assert document.text[end : passage.start].strip() == ""
         assert passage.start < passage.end
+        assert place < 2 or (passage.start, passage.end) > (passages[place - 1].start, end)
         end = passage.end
         part = document.text[passage.start : passage.end]
-        assert place == 0 or part == part.strip()
+        assert part == part.strip()
         # What has no white space is cut every so many characters.
-        assert count_words(part) <= max(words, -(-LONGEST_RUN // 12))
+        longest = max(words, -(-LONGEST_RUN // 12))
+        assert count_words(part) <= (2 * longest if place == 0 else longest)
     assert document.text[end:].strip() == ""
 
 
@@ -69,19 +67,17 @@ def test_no_passage_crosses_a_page(document: Document) -> None:
         assert {each.page for each in inside} <= {passage.page}
 
 
-def test_sentences_stay_whole_and_passages_are_of_like_length() -> None:
+def test_sentences_stay_whole_and_the_last_passage_is_as_long_as_the_others() -> None:
     sentences = [f"Sentence {n} says a few words more than the one before it." for n in range(60)]
     document = Document("d", " ".join(sentences))
     passages = split_document(document)
     assert passages[0].end == passages[1].end
     texts = [document.text[each.start : each.end] for each in passages]
-    assert texts[0].endswith(texts[1])
-    texts[0] = texts[0].removesuffix(texts[1]).strip()
-    assert " ".join(texts) == document.text
     assert all(text.startswith("Sentence") and text.endswith(".") for text in texts)
     sizes = [count_words(text) for text in texts]
-    assert max(sizes) <= WORDS
-    assert min(sizes) > WORDS / 2
+    assert max(sizes[1:]) <= WORDS < sizes[0] <= 2 * WORDS
+    assert min(sizes) > 0.9 * WORDS
+    assert {each for each in sentences if any(each in text for text in texts)} == {*sentences}
 
 
 def test_a_passage_has_the_heading_and_page_that_it_stands_under() -> None:

@@ -44,11 +44,12 @@ def client(tmp_path_factory, masked_lm, dense_model):
     folder = tmp_path_factory.mktemp("openapi")
     lines = (
         '{"_id": "a", "title": "Apples", "text": "apple banana", "url": {"deep": [1, null]}}\n'
-        '{"_id": "b", "text": "cherry cherry banana"}\n{"_id": "c", "text": "plum <b>lemon</b>"}\n'
+        '{"_id": "b", "text": "cherry cherry banana"}\n'
+        f'{{"_id": "c", "text": "{"plum <b>lemon</b>. " * 300}"}}\n'
     )
     (folder / "corpus.jsonl").write_text(lines)
     fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
-    made = Collection.create(folder / "fruit", fields)
+    made = Collection.create(folder / "fruit", fields, passages="auto")
     index_documents(made, Corpus(str(folder / "corpus.jsonl")))
     with TestClient(create_app([made.path]), base_url=URL) as opened:
         yield opened
