@@ -20,8 +20,8 @@ from eval.run import Run, write_run
 from index.collection.collection import Collection
 from index.collection.field import DENSE, SPARSE, Field, encoder_fields
 from index.collection.opening import open_or_create
+from index.collection.passage_table import AUTO
 from index.collection.schema import VERSION
-from index.collection.store import AUTO
 from index.indexing import index_documents
 from index.search.config import HYBRID, LARGEST_LIMIT, SearchConfig
 from index.search.pipeline import search_batch

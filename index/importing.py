@@ -218,7 +218,7 @@ def stored_vectors(
         numbers = store.live()
         for start in range(0, len(numbers), CHUNK):
             part = numbers[start : start + CHUNK].tolist()
-            documents = _parts(store.documents(part), store.passages(part))
+            documents = _parts(store.documents(part), store.passages.of(part))
             part = list(documents)
             rows = store.sparse_rows(field, part)
             positive = (_positive(rows[number]) for number in part)

@@ -58,7 +58,7 @@ def patch_document(collection: Collection, identifier: str, patch: Patch) -> Out
         if changed.digest() == document.digest():
             return Outcome(identifier, "unchanged")
         number = collection.store.sequences([identifier])[identifier]
-        passages = collection.store.passages([number]).get(number, [])
+        passages = collection.store.passages.of([number]).get(number, [])
         vectors = _stored_vectors(collection, number, max(len(passages), 1))
         collection.upsert([changed], vectors, [passages])
         return Outcome(identifier, "updated")

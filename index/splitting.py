@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.collection import Collection
-from index.collection.store import OFF
+from index.collection.passage_table import OFF
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import WORDS, Passage, count_words, split_document
 from lsr.encoding.document_encoders import DocumentEncoders

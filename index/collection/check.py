@@ -174,7 +174,7 @@ def _filtered_values(store: Store) -> tuple[Counter[int], set[str]]:
 
 def _passage_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
     store = collection.store
-    damaged, report.stray_passages = store.damaged_passages()
+    damaged, report.stray_passages = store.passages.damaged(store.live().tolist())
     for number in damaged:
         yield (
             f"the passages of the document {store.name_of_row(number)} are damaged in the store; "

@@ -19,10 +19,11 @@ from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
 from index.collection.filter_masks import FilterMasks
 from index.collection.maintenance import Maintenance, MaintenanceConfig
+from index.collection.passage_table import AUTO, OFF
 from index.collection.segment import Segment, open_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.storage_errors import is_full
-from index.collection.store import AUTO, OFF, Store
+from index.collection.store import Store
 from index.collection.tail import Tail
 from index.collection.view import View
 from index.collection.writer_lock import WriterLock
@@ -164,7 +165,7 @@ class Collection:
                 "deleted": sum(entry.deleted for entry in current.segments),
                 "generation": current.generation,
             }
-            described["split"], described["passages"] = self.store.count_split()
+            described["split"], described["passages"] = self.store.passages.count()
         size = 0
         for path in self.path.rglob("*"):
             with suppress(FileNotFoundError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from index.collection.collection import Collection, is_collection
 from index.collection.field import check_fields, encoder_fields
-from index.collection.store import AUTO
+from index.collection.passage_table import AUTO
 from lsr.errors import LockedError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 

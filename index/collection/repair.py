@@ -81,7 +81,7 @@ def repair(
                 _remove_strays(collection.store, name, strays)
                 done.tables += 1
             if report.stray_passages:
-                collection.store.remove_passages(report.stray_passages)
+                collection.store.passages.remove(report.stray_passages)
                 done.tables += 1
             if not report.metadata:
                 connection = collection.store.connection

@@ -25,7 +25,7 @@ from index.collection.metadata import (
     remove_metadata,
     remove_unread_metadata,
 )
-from index.collection.passage_table import append_passages, passage_rows
+from index.collection.passage_table import OFF, PassageTable
 from index.collection.rows import (
     DocumentRow,
     IdRow,
@@ -48,8 +48,6 @@ from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
-# Whether long documents are split: those that an encoder doesn't read to the end, or none.
-AUTO, OFF = "auto", "off"
 
 
 class Store(Database):
@@ -64,6 +62,7 @@ class Store(Database):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.dictionary = Dictionary(self)
+        self.passages = PassageTable(self)
         self._fields = load_fields(str(self.setting("fields")))
         # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
         self.identity = str(self.setting("identity"))
@@ -103,19 +102,15 @@ class Store(Database):
 
     def count_rows(self) -> int:
         """Number of rows of vectors in each field: documents, or passages of those split."""
-        return self.count() + int(self.value("SELECT IFNULL(SUM(size - 1), 0) FROM passages"))
-
-    def count_split(self) -> tuple[int, int]:
-        """How many documents are split, and the passages of these."""
-        documents, passages = self.rows("SELECT COUNT(*), IFNULL(SUM(size), 0) FROM passages")[0]
-        return int(documents), int(passages)
+        split, passages = self.passages.count()
+        return self.count() - split + passages
 
     def nth_after(self, sequence: int, n: int) -> int:
         """Number of the n-th row after one, or the last before it that ends a document.
 
         ``LAST`` where there are fewer rows. One document is never parted.
         """
-        if self.value("SELECT 1 FROM passages LIMIT 1"):
+        if self.passages.count() != (0, 0):
             rows, owners = self.row_numbers(sequence)
             if len(rows) < n:
                 return LAST
@@ -153,7 +148,7 @@ class Store(Database):
         rows = list(range(first, first + sum(counts)))
         numbers = [first + before for before in accumulate(counts, initial=0)][:-1]
         split = zip(numbers, passages, strict=True) if passages else ()
-        append_passages(self.connection, ((n, parts) for n, parts in split if len(parts) > 1))
+        self.passages.append((n, parts) for n, parts in split if len(parts) > 1)
         append_documents(
             self.connection,
             (
@@ -216,7 +211,7 @@ class Store(Database):
             [(number,) for number in vectors],
         )
         execute("DELETE FROM documents WHERE sequence = ?", [(number,) for number in numbers])
-        self.remove_passages(numbers)
+        self.passages.remove(numbers)
         execute(
             "DELETE FROM vectors WHERE field = ? AND sequence = ?",
             [(field.name, number) for field in self.fields for number in vectors],
@@ -227,11 +222,12 @@ class Store(Database):
 
     def _rows_to_remove(self, numbers: Sequence[int]) -> list[int]:
         """The rows of vectors of some documents, whatever is damaged."""
-        counts: dict[int, int] = {}
-        for marks, part in in_lists(numbers):
-            for row in passage_rows(self.connection, f"sequence IN {marks}", part):
-                counts[row.sequence] = row.size if row.is_sound() else self._count_found(row[0])
-        return [row for n in numbers for row in range(n, n + counts.get(n, 1))]
+        sizes = self.passages.sizes(numbers)
+        return [
+            row
+            for number, size in sizes.items()
+            for row in range(number, number + (size or self._count_found(number)))
+        ]
 
     def _count_found(self, sequence: int) -> int:
         """How many numbers may be rows of a document whose passages are damaged."""
@@ -286,10 +282,7 @@ class Store(Database):
         numbers = list(identifiers)
         rows = self.document_rows(numbers)
         sound = {row.head.sequence: row.head.digest for row in rows if row.is_sound()}
-        counts = dict.fromkeys(numbers, 1)
-        for marks, part in in_lists(numbers):
-            for parts in passage_rows(self.connection, f"sequence IN {marks}", part):
-                counts[parts.sequence] = parts.size if parts.is_sound() else 0
+        counts = self.passages.sizes(numbers)
         for field in self.fields:
             wanted = [row for n, count in counts.items() for row in range(n, n + count)]
             vectors = self._vector_rows(field, wanted)
@@ -354,40 +347,11 @@ class Store(Database):
     def row_numbers(
         self, after: int = 0, until: int = LAST
     ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-        """Numbers of the rows of vectors of the documents that ``live`` names, ascending.
+        """Numbers of the rows of vectors of the documents that ``live`` names, and their documents.
 
-        int64 (n,) twice: the numbers, and for each that of its document, or None where no document
-        is split.
-
-        Raises:
-            CorruptionError: the passages of one are damaged.
+        As ``PassageTable.row_numbers``.
         """
-        documents = self.live(after, until)
-        split = {}
-        condition = "sequence > ? AND sequence <= ?"
-        for row in self.read(passage_rows(self.connection, condition, (after, until))):
-            if not row.is_sound():
-                raise CorruptionError(self._damaged_passages(row.sequence))
-            split[row.sequence] = row.size
-        if not split:
-            return documents, None
-        numbers, counts = np.array([*split]), np.ones(len(documents), dtype=np.int64)
-        counts[np.isin(documents, numbers)] = [*split.values()]
-        owners = np.repeat(documents, counts)
-        ends = np.cumsum(counts)
-        return owners + np.arange(len(owners)) - np.repeat(ends - counts, counts), owners
-
-    def passages(self, sequence: Sequence[int]) -> dict[int, list[Passage]]:
-        """The passages of those of some documents that are split; damaged ones are logged."""
-        found = {}
-        for marks, part in in_lists(sequence):
-            rows = passage_rows(self.connection, f"sequence IN {marks}", part)
-            for row in self.read(rows):
-                if row.is_sound():
-                    found[row.sequence] = row.passages()
-                else:
-                    log.error("%s", self._damaged_passages(row.sequence))
-        return found
+        return self.passages.row_numbers(self.live(after, until), after, until)
 
     def row_texts(self, rows: Sequence[int]) -> dict[int, str]:
         """What encoders saw of those of some rows of vectors whose text is sound."""
@@ -397,7 +361,7 @@ class Store(Database):
             zip(rows, (numbers if owners is None else owners)[places].tolist(), strict=True)
         )
         distinct = list(dict.fromkeys(of_row.values()))
-        documents, passages = self.sound_documents(distinct), self.passages(distinct)
+        documents, passages = self.sound_documents(distinct), self.passages.of(distinct)
         return {
             row: passages[owner][row - owner].contents(documents[owner])
             if owner in passages
@@ -405,18 +369,6 @@ class Store(Database):
             for row, owner in of_row.items()
             if owner in documents
         }
-
-    def remove_passages(self, sequence: Iterable[int]) -> None:
-        """Forget how some documents were split."""
-        execute = self.connection.executemany
-        execute("DELETE FROM passages WHERE sequence = ?", [(number,) for number in sequence])
-
-    def damaged_passages(self) -> tuple[list[int], list[int]]:
-        """Documents whose passages are damaged, and numbers of passages without a document."""
-        live = set(self.live().tolist())
-        rows = list(self.read(passage_rows(self.connection, "TRUE")))
-        damaged = [row.sequence for row in rows if row.sequence in live and not row.is_sound()]
-        return damaged, [row.sequence for row in rows if row.sequence not in live]
 
     def matching(self, wanted: Filter, sequence: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of some sequence numbers a filter lets pass; bool, the same shape.
@@ -541,9 +493,6 @@ class Store(Database):
     def _damaged_vector(self, field: Field, sequence: int) -> str:
         name = self.name_of_row(sequence)
         return self._damage(f"vector of the document {name} in the field {field.name!r}")
-
-    def _damaged_passages(self, sequence: int) -> str:
-        return self._damage(f"table of passages of the document {self.name_of_row(sequence)}")
 
     def name_of_row(self, number: int) -> str:
         """How a message calls the document that a row of vectors is of."""

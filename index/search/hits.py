@@ -131,7 +131,7 @@ def _best_places(
 def _passages(view: View, places: Mapping[int, int]) -> dict[int, HitPassage]:
     """The passages at these places of the documents that are split."""
     found = {}
-    for number, parts in view.store.passages(list(places)).items():
+    for number, parts in view.store.passages.of(list(places)).items():
         passage = parts[places[number]]
         found[number] = HitPassage(
             places[number] + 1,
