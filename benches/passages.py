@@ -28,7 +28,7 @@ class Row(NamedTuple):
     @property
     def cells(self) -> list[str]:
         """A cell for each heading; measures in per cent."""
-        split = self.auto.provenance.passages.partition("(")[2].partition(" ")[0]
+        split = self.auto.provenance.passages.partition(": ")[2].removesuffix(")")
         measured = [
             f"{100 * result.measures[measure]:.1f}"
             for measure in MEASURES

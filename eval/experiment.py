@@ -261,7 +261,7 @@ def provenance(
         | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()},
         f"{collection.digest()}/{dataset.digest()}",
         engine,
-        f"{collection.passages} ({collection.describe()['split']} documents split)",
+        f"{collection.passages} (split: {collection.describe()['split']})",
         versions,
     )
 

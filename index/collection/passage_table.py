@@ -35,15 +35,22 @@ class PassageRow(NamedTuple):
     checksum: bytes
 
     def is_sound(self) -> bool:
-        """Whether it is as it was written."""
+        """Whether it is as it was written, and there may be as many passages as it says."""
         try:
-            return self.checksum == _checksum(self.sequence, self.size, self.places.decode())
+            places = self.places.decode()
+            whole = self.checksum == _checksum(self.sequence, self.size, places)
         except (AttributeError, UnicodeDecodeError):
             return False
+        return whole and type(self.size) is int and 2 <= self.size <= len(places)
 
-    def passages(self) -> list[Passage]:
-        """The passages, in order; of a sound row."""
-        return [Passage(*place) for place in json.loads(self.places)]
+    def passages(self) -> list[Passage] | None:
+        """The passages of a sound row, in order; None where what was written is no such thing."""
+        try:
+            found = json.loads(self.places)
+            passages = [Passage(*place) for place in found]
+        except (ValueError, TypeError, RecursionError):
+            return None
+        return passages if len(passages) == self.size and all(map(_possible, passages)) else None
 
 
 class PassageTable:
@@ -78,8 +85,9 @@ class PassageTable:
         """The passages of those of some documents that are split; damaged ones are logged."""
         found = {}
         for row in self._rows_of(sequence):
-            if row.is_sound():
-                found[row.sequence] = row.passages()
+            passages = row.passages() if row.is_sound() else None
+            if passages is not None:
+                found[row.sequence] = passages
             else:
                 log.error("%s", self._damage(row.sequence))
         return found
@@ -118,7 +126,11 @@ class PassageTable:
         """Live documents whose passages are damaged, and numbers of passages without a document."""
         there = set(live)
         rows = list(self._read("TRUE", ()))
-        damaged = [row.sequence for row in rows if row.sequence in there and not row.is_sound()]
+        damaged = [
+            row.sequence
+            for row in rows
+            if row.sequence in there and not (row.is_sound() and row.passages())
+        ]
         return damaged, [row.sequence for row in rows if row.sequence not in there]
 
     def _rows_of(self, sequence: Sequence[int]) -> Iterator[PassageRow]:
@@ -153,6 +165,17 @@ def row_numbers(connection: sqlite3.Connection, documents: Iterable[int]) -> lis
     """Numbers of the rows of vectors of documents; of those with damaged passages, the first."""
     sizes = {row.sequence: row.size for row in passage_rows(connection, "TRUE") if row.is_sound()}
     return [row for number in documents for row in range(number, number + sizes.get(number, 1))]
+
+
+def _possible(passage: Passage) -> bool:
+    start, end, page = passage.start, passage.end, passage.page
+    return (
+        type(start) is int
+        and type(end) is int
+        and 0 <= start <= end
+        and isinstance(passage.heading, str)
+        and (page is None or type(page) is int)
+    )
 
 
 def _place(passage: Passage) -> list[object]:

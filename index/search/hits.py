@@ -132,6 +132,9 @@ def _passages(view: View, places: Mapping[int, int]) -> dict[int, HitPassage]:
     """The passages at these places of the documents that are split."""
     found = {}
     for number, parts in view.store.passages.of(list(places)).items():
+        # A segment that someone else made may say more.
+        if places[number] >= len(parts):
+            continue
         passage = parts[places[number]]
         found[number] = HitPassage(
             places[number] + 1,

@@ -16,6 +16,7 @@ from index.collection.collection import Collection
 from index.collection.field import Field, encoder_fields
 from index.collection.maintenance import MaintenanceConfig
 from index.collection.repair import repair
+from index.collection.schema import row_checksum
 from index.engines.searcher import Pruning
 from index.filters.text_form import parse_filter_text
 from index.indexing import index_documents, upsert_documents
@@ -259,6 +260,22 @@ def test_off_keeps_documents_whole_and_counts_what_an_encoder_cuts(tmp_path, mas
     with closing(Collection.create(tmp_path / "auto", fields, passages="auto")) as auto:
         report = index_documents(auto, given_items(texts))
         assert (report.split, report.cut, auto.describe()["split"]) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "places"),
+    [(2, "[[0, 1]]"), (2, "[[0, 1], [1]]"), (2, '[["a", 1], [0, 1]]'), (10**15, "[]"), (2, "[[")],
+)
+def test_a_row_that_no_release_wrote_is_damage(collection, size, places):
+    store, (number,) = collection.store, collection.store.sequences(["manual"]).values()
+    checksum = row_checksum("passages", number, size, places)
+    with collection.writing(), store.writing():
+        query = "UPDATE passages SET size = ?, places = ?, checksum = ?"
+        store.connection.execute(query, (size, places, checksum))
+    with closing(Collection.open(collection.path)) as opened:
+        hit = search(opened, ZEBRA).hits[0]
+        assert (hit.id, hit.passage) == ("manual", None)
+        assert any("'manual'" in problem for problem in check(opened).problems)
 
 
 KILLED = """

@@ -63,7 +63,7 @@ def test_an_evaluation_uses_passages_as_an_index_does_and_says_so(lsr, folder, t
     (data / "corpus.jsonl").write_text("".join(json.dumps(each) + "\n" for each in documents))
     (data / "queries.jsonl").write_text('{"_id": "q", "text": "zebra valve"}\n')
     (data / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tmanual\t1\n")
-    for options, said in (([], "auto (1 documents split)"), (["--passages", "off"], "off (0 doc")):
+    for options, said in (([], "auto (split: 1)"), (["--passages", "off"], "off (split: 0)")):
         rows = json.loads(lsr("eval", data, "--encoder", "bm25", "--json", *options).stdout)
         (row,) = rows["results"]
         assert row["provenance"]["passages"].startswith(said)
