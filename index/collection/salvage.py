@@ -12,8 +12,8 @@ from index.collection.metadata import rebuild_metadata, rows_of
 from index.collection.rows import document_rows
 
 DOCUMENT = (
-    "sequence, CAST(id AS BLOB), CAST(title AS BLOB), CAST(text AS BLOB), "
-    "CAST(metadata AS BLOB), digest, id_checksum, checksum"
+    "sequence, CAST(id AS BLOB), CAST(title AS BLOB), text, CAST(metadata AS BLOB), digest, "
+    "id_checksum, checksum"
 )
 TEXT = "CAST(? AS TEXT)"
 
@@ -30,7 +30,7 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection, fields: list
         target.execute("INSERT INTO settings VALUES (?, ?, ?)", row)
     numbers = _numbers(source, "documents", "sequence")
     target.executemany(
-        f"INSERT INTO documents VALUES (?, {TEXT}, {TEXT}, {TEXT}, {TEXT}, ?, ?, ?)",  # noqa: S608
+        f"INSERT INTO documents VALUES (?, {TEXT}, {TEXT}, ?, {TEXT}, ?, ?, ?)",  # noqa: S608
         _readable(source, f"SELECT {DOCUMENT} FROM documents WHERE sequence = ?", numbers),  # noqa: S608
     )
     for field in fields:
