@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from lsr.corpus.readers.json_lines import read_json_lines
 
 from index.collection import segment as segments
 from index.collection.field import Field
@@ -20,7 +21,6 @@ from index.collection.snapshot_files import MANIFEST, SnapshotFolder
 from lsr.backbones.batching import TokenBatch
 from lsr.backbones.bert import BertLanguageModel
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.corpus.readers.json_lines import read_json_lines
 from lsr.errors import LsrError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vectors.ciff import CiffVectors

@@ -195,16 +195,12 @@ def _compare_rows(
         between = "sequence > ? AND sequence <= ? ORDER BY sequence"
         copies = document_rows(new, between, span)
         for row, copy in zip_longest(rows, copies):
-            if (
-                row is None
-                or copy is None
-                or copy.document() != _document(row)
-            ):
+            if row is None or copy is None or copy.document() != _document(row):
                 raise _differs(f"document number {copy.head.sequence if copy else row[0]}")
         for field in fields:
             originals = _old_vectors(old, field.name, after, last)
-            copies = vector_rows(new, field.name, between, span)
-            for vector, held in zip_longest(originals, copies):
+            packed = vector_rows(new, field.name, between, span)
+            for vector, held in zip_longest(originals, packed):
                 if (
                     vector is None
                     or held is None

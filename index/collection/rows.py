@@ -17,7 +17,9 @@ from index.collection.vector_rows import Row
 from lsr.corpus.documents import Document
 
 ID_COLUMNS = "sequence, CAST(id AS BLOB), digest, id_checksum"
-DOCUMENT_COLUMNS = f"{ID_COLUMNS}, CAST(title AS BLOB), text, CAST(metadata AS BLOB), checksum"
+DOCUMENT_COLUMNS = (
+    f"{ID_COLUMNS}, CAST(title AS BLOB), CAST(text AS BLOB), CAST(metadata AS BLOB), checksum"
+)
 
 
 class IdRow(NamedTuple):

@@ -12,8 +12,8 @@ from index.collection.metadata import rebuild_metadata, rows_of
 from index.collection.rows import document_rows
 
 DOCUMENT = (
-    "sequence, CAST(id AS BLOB), CAST(title AS BLOB), text, CAST(metadata AS BLOB), digest, "
-    "id_checksum, checksum"
+    "sequence, CAST(id AS BLOB), CAST(title AS BLOB), CAST(text AS BLOB), "
+    "CAST(metadata AS BLOB), digest, id_checksum, checksum"
 )
 TEXT = "CAST(? AS TEXT)"
 

@@ -5,7 +5,7 @@ Sparse ones are packed (index/core/packed_rows.hpp), weights as float16; dense o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
