@@ -1,4 +1,4 @@
-"""Vectors as the rows of the store have them: bytes of terms, None in a dense field, and of weights.
+"""Vectors as the rows of the store have them: bytes of terms (None in a dense field) and weights.
 
 Sparse ones are packed (index/core/packed_rows.hpp), weights as float16; dense ones are float32.
 """
@@ -6,6 +6,7 @@ Sparse ones are packed (index/core/packed_rows.hpp), weights as float16; dense o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,5 +80,5 @@ def sparse_vector(terms: bytes | None, weights: bytes) -> SparseVector | None:
 
 def _cut(content: NDArray[np.uint8], starts: NDArray[np.int64]) -> Iterator[bytes]:
     whole, places = content.tobytes(), starts.tolist()
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in pairwise(places):
         yield whole[begin:end]
