@@ -10,6 +10,7 @@ than 2 GiB. What it accepts is used: a segment is searched, rows are read.
     csr          vectors in our safetensors file
     safetensors  the weights of a BERT folder, which is loaded and run
     jsonl        a corpus, and vectors, in JSON lines
+    corpus       files of documents; the first line of an input is the ending of its name
 
 Inputs begin with the files of tests/fuzz/TARGET. With atheris (libFuzzer; ``pip install atheris``)
 coverage guides them; without it, they are mutated blindly. A finding is written to --findings, and
@@ -41,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benches.machine import describe_machine, describe_versions
 
 CORPUS = Path(__file__).resolve().parent.parent / "tests" / "fuzz"
-TARGETS = ("segment", "manifest", "store", "ciff", "csr", "safetensors", "jsonl")
+TARGETS = ("segment", "manifest", "store", "ciff", "csr", "safetensors", "jsonl", "corpus")
 LARGEST_INPUT = 1 << 16
 MEMORY_MB = 2048
 LONGEST_S = 20

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from lsr.corpus.readers.json_lines import read_json_lines
 
 from index.collection import segment as segments
 from index.collection.field import Field
@@ -21,6 +20,8 @@ from index.collection.snapshot_files import MANIFEST, SnapshotFolder
 from lsr.backbones.batching import TokenBatch
 from lsr.backbones.bert import BertLanguageModel
 from lsr.backbones.checkpoint import Checkpoint
+from lsr.corpus.readers.corpus import Corpus
+from lsr.corpus.readers.formats import DOCUMENT_ENDINGS, ROW_ENDINGS
 from lsr.errors import LsrError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vectors.ciff import CiffVectors
@@ -163,12 +164,30 @@ def _jsonl(folder: Path) -> Read:
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
-        with path.open("rb") as stream:
-            for item in read_json_lines(stream, "lines"):
-                assert item.document is not None or item.reason
+        _documents(path)
         _vectors(lambda: JsonLinesVectors(str(path)))
 
     return read
+
+
+def _corpus(folder: Path) -> Read:
+    endings = sorted((*DOCUMENT_ENDINGS, *ROW_ENDINGS))
+
+    def read(data: bytes) -> None:
+        name, _, content = data.partition(b"\n")
+        ending = name.decode(errors="replace")
+        if ending not in endings:
+            ending = endings[zlib.crc32(name) % len(endings)]
+        path = folder / f"file{ending}"
+        path.write_bytes(content)
+        _documents(path)
+
+    return read
+
+
+def _documents(path: Path) -> None:
+    for item in Corpus(str(path)):
+        assert item.document is not None or item.reason
 
 
 READERS: dict[str, Callable[[Path], Read]] = {
@@ -179,4 +198,5 @@ READERS: dict[str, Callable[[Path], Read]] = {
     "csr": _csr,
     "safetensors": _safetensors,
     "jsonl": _jsonl,
+    "corpus": _corpus,
 }

@@ -71,6 +71,6 @@ def remove_unused(path: Path, folder: bool) -> None:
             shutil.rmtree(path)
             return
         shutil.rmtree(path / "segments", ignore_errors=True)
-        for pattern in ("collection.sqlite*", "*.lock", "writer.turn"):
+        for pattern in ("collection.sqlite*", "collection.commits*", "*.lock", "writer.turn"):
             for file in path.glob(pattern):
                 file.unlink()

@@ -19,6 +19,7 @@ from lsr.errors import InputError
 DELIMITERS = ",;\t|"
 # What spreadsheets write above the header.
 DECLARED = "sep="
+NO_DELIMITERS = '"\r\n\0'
 
 
 def read_csv(
@@ -26,12 +27,10 @@ def read_csv(
 ) -> Iterator[Item]:
     """An item for each row; the arguments are those of ``read_tsv``."""
     text = _Lines(as_utf8(stream))
+    # A cell may be as long as a line elsewhere.
+    csv.field_size_limit(files.LONGEST_LINE)
     try:
-        first = next((line for line in text if line.strip()), "")
-        delimiters = DELIMITERS
-        if first.lower().startswith(DECLARED):
-            delimiters = first[len(DECLARED) :].strip("\r\n") or DELIMITERS
-            first = next(text, "")
+        first, delimiters = _first_line(text)
         if not first:
             return
         table, delimiter = _table(first, delimiters, names, columns)
@@ -43,8 +42,6 @@ def read_csv(
         hint = "" if columns else "; if it has no header, name its columns with --columns"
         yield Item(name, text.number, None, reason + hint)
         return
-    # A cell may be as long as a line elsewhere.
-    csv.field_size_limit(files.LONGEST_LINE)
     given = chain([first] if columns else [], text)
     rows = csv.reader(given, delimiter=delimiter, strict=True)
     begin = text.number - bool(columns)
@@ -66,13 +63,29 @@ def read_csv(
             yield item_of(name, number, partial(_record, table, row), table.names)
 
 
+def _first_line(text: _Lines) -> tuple[str, str]:
+    """The first line of a table that is not blank, and what may be between its cells."""
+    first = next((line for line in text if line.strip()), "")
+    delimiters = DELIMITERS
+    if first.lower().startswith(DECLARED):
+        declared = first[len(DECLARED) : len(DECLARED) + 1]
+        delimiters = declared if declared and declared not in NO_DELIMITERS else DELIMITERS
+        first = next(text, "")
+    if reason := text.cut():
+        raise InputError(reason)
+    return first, delimiters
+
+
 def _table(
     first: str, delimiters: str, names: FieldNames, columns: Sequence[str]
 ) -> tuple[Table, str]:
     """The table, and what is between its cells: what makes a header that is understood."""
-    headers = {
-        delimiter: next(csv.reader([first], delimiter=delimiter)) for delimiter in delimiters
-    }
+    try:
+        headers = {
+            delimiter: next(csv.reader([first], delimiter=delimiter)) for delimiter in delimiters
+        }
+    except csv.Error as error:
+        raise InputError(str(error)) from None
     likely = max(headers, key=lambda delimiter: len(headers[delimiter]))
     if columns:
         return Table.of(columns, names), likely

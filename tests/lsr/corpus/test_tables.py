@@ -196,9 +196,15 @@ def test_a_cell_that_is_too_long_is_named(monkeypatch):
         assert good or "longer than" in first.reason
 
 
-@given(st.binary(max_size=200), st.sampled_from(list(READ)))
-def test_any_bytes_give_items(data, kind):
-    for item in read(kind, b"id,text\tid\n" + data):
+@pytest.mark.parametrize("head", [b"id\rx,text\n1,a", b'sep="\nid,text\n1,a', b"id,te\xffxt\n1,a"])
+def test_headers_that_break_the_parser_are_named(head):
+    for item in read("csv", head):
+        assert (item.document is None) == bool(item.reason)
+
+
+@given(st.binary(max_size=200), st.sampled_from(list(READ)), st.booleans())
+def test_any_bytes_give_items(data, kind, header):
+    for item in read(kind, b"id,text\tid\n" * header + data):
         assert (item.document is None) == bool(item.reason)
         assert "\n" not in item.reason
 
