@@ -30,7 +30,7 @@ from lsr.errors import EncoderMismatchError, InputError
 from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
 from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem, VectorSource
-from lsr.vocabulary import Vocabulary
+from lsr.vocabulary import GrowingVocabulary, Vocabulary
 
 
 @dataclass(slots=True)
@@ -92,10 +92,11 @@ def open_for_import(
 def check_vocabulary(source: VectorSource, encoder: SparseEncoder) -> None:
     """Raise EncoderMismatchError where a file states another vocabulary than the encoder's.
 
-    Imported vectors are matched by their tokens, whatever the numbers of these.
+    Imported vectors are matched by their tokens, whatever the numbers of these; to an open
+    vocabulary new ones are added.
     """
     stated, known = source.vocabulary_digest, encoder.vocabulary.digest
-    if encoder.name != IMPORTED and stated is not None and stated != known:
+    if encoder.name != IMPORTED and not encoder.open and stated is not None and stated != known:
         raise EncoderMismatchError(
             f"the vectors are over the vocabulary {stated} of {source.encoder or 'their encoder'}, "
             f"but {encoder.name} has the vocabulary {known}; give the encoder that made them, or "
@@ -142,14 +143,18 @@ def import_vectors(
                     for with_text, document in zip(joined, documents, strict=True)
                 ]
             rows = [row.vector for row in chunk.items if row.vector is not None]
-            batch = SparseBatch.from_rows(rows, field.size)
+            words = vocabulary.words if isinstance(vocabulary, GrowingVocabulary) else ()
+            batch = SparseBatch.from_rows(rows, field.size + len(words), tuple(words))
             report.cut += int((batch.values > LARGEST_WEIGHT).sum())
             return Update.of(collection, documents, {field.name: batch})
 
         encoder = collection.fields.encoder(field)
-        vectors = source.items(encoder.vocabulary)
-        if encoder.stores_counts:
-            vectors = _counts(vectors, encoder.name)
+        vocabulary = encoder.vocabulary
+        if encoder.open:
+            vocabulary = GrowingVocabulary(vocabulary.tokenizer, encoder.mark)
+        vectors = source.items(vocabulary)
+        if field.weighed:
+            vectors = _counts(vectors, encoder.name, 0 if field.counts else field.size)
         chunks = distinct_chunks(vectors, progress.rejected, chunk_size)
         encoders = document_encoders(collection, given=[field.name])
         report.index = write_chunks(collection, chunks, update_of, encoders, progress)
@@ -184,10 +189,11 @@ def _learn_tokens(collection: Collection, source: VectorSource) -> int:
     return len(new)
 
 
-def _counts(items: Iterator[VectorItem], encoder: str) -> Iterator[VectorItem]:
-    """The items, those left out whose weights are no term counts."""
+def _counts(items: Iterator[VectorItem], encoder: str, first: int) -> Iterator[VectorItem]:
+    """The items, those left out whose weights from the term ``first`` on are no term counts."""
     for item in items:
-        if item.vector is not None and (item.vector.values % 1 != 0).any():
+        row = item.vector
+        if row is not None and (row.values[row.indices >= first] % 1 != 0).any():
             reason = (
                 f"its weights are no whole numbers, but {encoder} weighs term counts; give the "
                 "encoder that made the vectors, or none"
@@ -210,7 +216,8 @@ def stored_vectors(
         for start in range(0, len(numbers), CHUNK):
             part = numbers[start : start + CHUNK].tolist()
             documents, rows = store.documents(part), store.sparse_rows(field, part)
-            batch = SparseBatch.from_rows((_positive(rows[number]) for number in part), field.size)
+            positive = (_positive(rows[number]) for number in part)
+            batch = SparseBatch.from_rows(positive, store.dictionary.terms(field))
             yield [documents[number] for number in part], batch
 
 

@@ -30,6 +30,10 @@ from lsr.sparse import SparseBatch
 LONGEST_WAIT = 60.0
 
 
+# A term that none is.
+NEVER = 2**31 - 1
+
+
 class Outcome(NamedTuple):
     """What became of one item."""
 
@@ -320,7 +324,12 @@ def _health_watches(
         progress.health(name, health)
 
     return {
-        field.name: HealthWatch(field.size, partial(tell, field.name))
+        field.name: HealthWatch(
+            field.size,
+            partial(tell, field.name),
+            collection.fields.encoder(field).vocabulary,
+            field.open,
+        )
         for field in collection.fields
         if field.kind == "sparse" and not field.counts
     }
@@ -335,6 +344,13 @@ def _differing(
     for name, batch in vectors.items():
         field = collection.fields.named(name)
         held = collection.store.sound_sparse_rows(field, list(numbers.values()))
+        if batch.words:
+            known = collection.store.dictionary.numbers(field, batch.words)
+            # A new word has a number that no stored vector has.
+            new = range(NEVER - len(batch.words), NEVER)
+            batch = batch.numbered(
+                [known.get(word, n) for word, n in zip(batch.words, new, strict=True)], NEVER
+            )
         for document, row in zip(documents, batch, strict=True):
             stored = held.get(numbers.get(document.id, 0))
             if stored is not None and not (

@@ -85,7 +85,7 @@ def rank(
         on_progress(f"queries by {encoder.name}", start + len(part), len(queries))
     return Ranking(
         impacts,
-        SparseBatch.concatenate(asked, encoder.vocabulary.size),
+        SparseBatch.concatenate(asked, impacts.vocabulary_size),
         TopK.exhaustive(found, scores, "native"),
     )
 

@@ -90,16 +90,21 @@ class SparseBatch:
     """Term weights of ``n`` texts in compressed sparse rows.
 
     ``indptr`` int64 (n + 1,), ``indices`` int32 (nnz,) strictly ascending within a row,
-    ``values`` float32 (nnz,); every index is in ``[0, vocabulary_size)``.
+    ``values`` float32 (nnz,); every index is in ``[0, vocabulary_size)``. The last ids of the
+    vocabulary stand for ``words``, in their order: terms of an open vocabulary, numbered in this
+    batch alone.
     """
 
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]
     values: NDArray[np.float32]
     vocabulary_size: int
+    words: tuple[str, ...] = ()
 
     @classmethod
-    def from_rows(cls, rows: Iterable[SparseVector], vocabulary_size: int) -> Self:
+    def from_rows(
+        cls, rows: Iterable[SparseVector], vocabulary_size: int, words: tuple[str, ...] = ()
+    ) -> Self:
         """Stack vectors, in their order."""
         rows = list(rows)
         indptr = np.zeros(len(rows) + 1, dtype=np.int64)
@@ -109,11 +114,26 @@ class SparseBatch:
             np.concatenate([np.empty(0, np.int32), *(row.indices for row in rows)]),
             np.concatenate([np.empty(0, np.float32), *(row.values for row in rows)]),
             vocabulary_size,
+            words,
         )
 
     @classmethod
     def concatenate(cls, batches: Sequence[SparseBatch], vocabulary_size: int) -> Self:
-        """Stack batches over one vocabulary, in their order."""
+        """Stack batches over one vocabulary, in their order.
+
+        Where it is open, ``vocabulary_size`` is the size of its closed part, and the words of all
+        batches are numbered anew.
+        """
+        numbers: dict[str, int] = {}
+        if any(batch.words for batch in batches):
+            for batch in batches:
+                for word in batch.words:
+                    numbers.setdefault(word, vocabulary_size + len(numbers))
+            vocabulary_size += len(numbers)
+            batches = [
+                batch.numbered([numbers[word] for word in batch.words], vocabulary_size)
+                for batch in batches
+            ]
         lengths = [np.diff(batch.indptr) for batch in batches]
         indptr = np.concatenate(
             [np.zeros(1, np.int64), np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]))]
@@ -123,6 +143,7 @@ class SparseBatch:
             np.concatenate([np.empty(0, np.int32), *(batch.indices for batch in batches)]),
             np.concatenate([np.empty(0, np.float32), *(batch.values for batch in batches)]),
             vocabulary_size,
+            tuple(numbers),
         )
 
     def __len__(self) -> int:
@@ -140,6 +161,24 @@ class SparseBatch:
         """Number of stored weights over all rows."""
         return len(self.indices)
 
+    @property
+    def closed_size(self) -> int:
+        """The first id that stands for a word; the size of the vocabulary where there are none."""
+        return self.vocabulary_size - len(self.words)
+
+    def numbered(self, numbers: Sequence[int], vocabulary_size: int) -> SparseBatch:
+        """The same weights with the id ``numbers[i]`` for word i, over a vocabulary of that size.
+
+        ``numbers`` are distinct and not those of other terms.
+        """
+        ids = np.concatenate([np.arange(self.closed_size), np.asarray(numbers, dtype=np.int64)])
+        indices = ids[self.indices]
+        rows = np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.indptr))
+        order = np.lexsort((indices, rows))
+        return SparseBatch(
+            self.indptr, indices[order].astype(np.int32), self.values[order], vocabulary_size
+        )
+
     def document_frequency(self) -> NDArray[np.int64]:
         """Number of rows that hold each term, int64 (vocabulary_size,)."""
         return np.bincount(self.indices, minlength=self.vocabulary_size).astype(np.int64)
@@ -154,7 +193,11 @@ class SparseBatch:
         """The first rows."""
         end = self.indptr[min(rows, len(self))]
         return SparseBatch(
-            self.indptr[: rows + 1], self.indices[:end], self.values[:end], self.vocabulary_size
+            self.indptr[: rows + 1],
+            self.indices[:end],
+            self.values[:end],
+            self.vocabulary_size,
+            self.words,
         )
 
     def select(self, kept: NDArray[np.bool_]) -> SparseBatch:
@@ -167,13 +210,18 @@ class SparseBatch:
             self.indices[entries],
             self.values[entries],
             self.vocabulary_size,
+            self.words,
         )
 
     def keep(self, kept: NDArray[np.bool_]) -> SparseBatch:
         """The stored weights where ``kept``, bool (nnz,), is true."""
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)])
         return SparseBatch(
-            before[self.indptr], self.indices[kept], self.values[kept], self.vocabulary_size
+            before[self.indptr],
+            self.indices[kept],
+            self.values[kept],
+            self.vocabulary_size,
+            self.words,
         )
 
     def expand(self, filled: NDArray[np.bool_]) -> SparseBatch:
@@ -181,8 +229,9 @@ class SparseBatch:
         lengths = np.zeros(len(filled), dtype=np.int64)
         lengths[filled] = np.diff(self.indptr)
         indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        return SparseBatch(indptr, self.indices, self.values, self.vocabulary_size)
+        return SparseBatch(indptr, self.indices, self.values, self.vocabulary_size, self.words)
 
     def reorder(self, order: NDArray[np.int64]) -> SparseBatch:
         """The rows ``order``, in that order."""
-        return SparseBatch.from_rows((self[int(row)] for row in order), self.vocabulary_size)
+        rows = (self[int(row)] for row in order)
+        return SparseBatch.from_rows(rows, self.vocabulary_size, self.words)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def no_words(words: Iterable[str]) -> Mapping[str, int]:
+    """The ids of words where the vocabulary has no open part: none."""
+    return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,12 +21,13 @@ class CollectionStatistics:
 
     ``documents`` number of documents; ``document_frequency`` int64 (V,), the number of documents
     that hold each term; ``average_length`` mean length of a document as
-    BM25 counts it.
+    BM25 counts it. ``numbers`` gives the term ids of those words that an open vocabulary has.
     """
 
     documents: int
     document_frequency: NDArray[np.int64]
     average_length: float
+    numbers: Callable[[Iterable[str]], Mapping[str, int]] = no_words
 
     @cached_property
     def idf(self) -> NDArray[np.float32]:
@@ -28,5 +35,11 @@ class CollectionStatistics:
 
         The form of Lucene's BM25 and of the IDF tables of OpenSearch's inference-free encoders.
         """
-        df = self.document_frequency.astype(np.float64)
+        return self.idf_of(np.arange(len(self.document_frequency)))
+
+    def idf_of(self, terms: NDArray[np.integer]) -> NDArray[np.float32]:
+        """``idf`` of these terms; one that was never counted is in no document."""
+        counted = terms < len(self.document_frequency)
+        df = np.zeros(len(terms), dtype=np.float64)
+        df[counted] = self.document_frequency[terms[counted]]
         return np.log1p((self.documents - df + 0.5) / (df + 0.5)).astype(np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -139,6 +139,14 @@ class Vocabulary:
         unspelled = {token: term for term, token in enumerate(self.tokens)}
         return unspelled | self.ids
 
+    def number(self, token: str, otherwise: int) -> int:
+        """The id of a spelling, or another number where there is no such token."""
+        return self.terms.get(token, otherwise)
+
+    def extended(self, words: Sequence[str]) -> Vocabulary:
+        """The vocabulary with words after its terms, which its tokenizer doesn't find in text."""
+        return ExtendedVocabulary(self.tokenizer, tuple(words)) if words else self
+
     def cutting(self, max_length: int) -> Tokenizer:
         """The tokenizer, but cutting texts at so many tokens, special ones included.
 
@@ -192,3 +200,45 @@ class Vocabulary:
             )
             if term not in self.special
         ]
+
+
+@dataclass(frozen=True)
+class ExtendedVocabulary(Vocabulary):
+    """A tokenizer's vocabulary, and words that have the ids after its own."""
+
+    words: tuple[str, ...]
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """The term id of each token of the tokenizer, and of each word."""
+        closed = Vocabulary(self.tokenizer)
+        return closed.ids | {word: closed.size + place for place, word in enumerate(self.words)}
+
+
+@dataclass(frozen=True)
+class GrowingVocabulary(Vocabulary):
+    """A tokenizer's vocabulary that takes up, in ``words``, every other token it is asked for.
+
+    Only those that begin with ``mark`` are taken up.
+    """
+
+    mark: str = ""
+    words: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Number of term ids by now."""
+        return len(self._closed.tokens) + len(self.words)
+
+    def number(self, token: str, otherwise: int) -> int:
+        """The id of a spelling, which may be a new one."""
+        known = self._closed.terms.get(token)
+        if known is not None:
+            return known
+        if not token.startswith(self.mark):
+            return otherwise
+        return self.words.setdefault(token, self.size)
+
+    @cached_property
+    def _closed(self) -> Vocabulary:
+        return Vocabulary(self.tokenizer)

@@ -118,11 +118,11 @@ class Builder:
             .statistics(self._store.sparse_vectors(field))
             .average_length
             for field in self._store.fields
-            if field.counts
+            if field.weighed
         }
 
     def _weigh(self, field: Field, stored: SparseBatch, lengths: dict[str, float]) -> SparseBatch:
-        if not field.counts:
+        if not field.weighed:
             return stored
         encoder = self._encoder(field)
         statistics = encoder.statistics(stored)

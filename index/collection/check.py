@@ -184,6 +184,11 @@ def _table_problems(collection: Collection, report: CheckReport) -> Iterator[str
                 )
         json.loads(collection.store.setting("average_lengths"))
         yield from _counter_problems(collection.store)
+        if wrong := collection.store.dictionary.damaged():
+            yield (
+                f"{wrong} words of the dictionary are damaged or missing in the store; restore a "
+                "snapshot, or index again into a new directory"
+            )
     except CorruptionError as error:
         report.tables = False
         yield str(error)
@@ -247,7 +252,7 @@ def _segment_problems(
     advice = f"rebuild it with: lsr check {collection.path} --repair"
     try:
         store = collection.store
-        segment = open_segment(path, store.identity, entry, store.fields)
+        segment = open_segment(path, store.identity, entry, store.grown_fields())
     except CorruptionError as error:
         yield f"{error}; {advice}"
         return

@@ -208,7 +208,7 @@ class Collection:
             for field in self.fields:
                 rows = vectors[field.name]
                 if isinstance(rows, SparseBatch):
-                    self.store.append_sparse(field.name, sequence, rows)
+                    self.store.append_sparse(field, sequence, rows)
                 else:
                     self.store.append_dense(field.name, sequence, rows)
             self._weigh_before_segments()
@@ -350,7 +350,7 @@ class Collection:
             return adopted[1]
         path = self.maintenance.path(entry.generation)
         try:
-            return open_segment(path, self.store.identity, entry, self.store.fields)
+            return open_segment(path, self.store.identity, entry, self.store.grown_fields())
         except CorruptionError as error:
             raise _UnreadableSegment(entry.generation, str(error)) from error
 

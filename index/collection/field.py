@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
+from lsr.encoders.bm25 import PIECES, Bm25Config, Bm25Encoder
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder, split_name
@@ -20,6 +20,8 @@ from lsr.vectors.source import LARGEST_VOCABULARY
 from lsr.vocabulary import Vocabulary
 
 SPARSE, DENSE, BM25 = "sparse", "dense", "bm25"
+# The encoders that got words, and the option by which each is as it was.
+_WITHOUT_WORDS = {"bm25": f"analyzer={PIECES}", DEFAULT_ENCODER: "words=no"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,9 @@ class Field:
 
     ``size`` is the vocabulary size of a sparse field and the dimension of a dense one;
     ``counts`` tells that the field stores term counts, not weights. ``vocabulary`` is the digest
-    of a sparse field's vocabulary, "" where an earlier release made the field.
+    of a sparse field's vocabulary, "" where an earlier release made the field. ``open`` tells that
+    the ids from ``size`` on stand for the words of the collection's dictionary, and
+    ``counts_words`` that of these, counts are stored.
     """
 
     name: str
@@ -38,6 +42,13 @@ class Field:
     size: int
     counts: bool = False
     vocabulary: str = ""
+    open: bool = False
+    counts_words: bool = False
+
+    @property
+    def weighed(self) -> bool:
+        """Whether there are counts, which become weights by the statistics of the collection."""
+        return self.counts or self.counts_words
 
 
 def encoder_fields(
@@ -78,6 +89,8 @@ def sparse_field(name: str, encoder: SparseEncoder) -> Field:
         encoder.vocabulary.size,
         encoder.stores_counts,
         encoder.vocabulary.digest,
+        encoder.open,
+        encoder.counts_words,
     )
 
 
@@ -143,12 +156,20 @@ def load_fields(text: str) -> list[Field]:
         CorruptionError: it is no such JSON.
     """
     try:
-        fields = [Field(**entry) for entry in json.loads(text)]
-    except (ValueError, TypeError, RecursionError) as error:
+        fields = [Field(**_respelled(entry)) for entry in json.loads(text)]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptionError("the fields of the collection are malformed") from error
     if not fields or not all(map(_is_possible, fields)):
         raise CorruptionError("the fields of the collection are not possible ones")
     return [replace(field, encoder=without_consent(field.encoder)) for field in fields]
+
+
+def _respelled(entry: dict[str, Any]) -> dict[str, Any]:
+    """A field of a release without words, its encoder named so that it has none."""
+    head, comma, options = str(entry["encoder"]).partition(",")
+    if "open" in entry or head not in _WITHOUT_WORDS:
+        return entry
+    return entry | {"encoder": f"{head},{_WITHOUT_WORDS[head]}{comma}{options}"}
 
 
 def _is_possible(field: Field) -> bool:
@@ -158,10 +179,10 @@ def _is_possible(field: Field) -> bool:
         and field.kind in ("sparse", "dense")
         and type(field.size) is int
         and 0 <= field.size <= LARGEST_VOCABULARY
-        and isinstance(field.counts, bool)
+        and all(isinstance(each, bool) for each in (field.counts, field.open, field.counts_words))
     )
 
 
 def _bm25_beside(encoder: SparseEncoder) -> SparseEncoder:
     _, colon, model = split_name(encoder.name)[0].partition(":")
-    return Bm25Encoder(Bm25Config(), Checkpoint.resolve(model) if colon else None)
+    return Bm25Encoder(Bm25Config(analyzer=PIECES), Checkpoint.resolve(model) if colon else None)

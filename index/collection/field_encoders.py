@@ -11,6 +11,7 @@ from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
+from lsr.encoders.open_vocabulary import OpenVocabularyEncoder
 from lsr.errors import UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
@@ -63,6 +64,11 @@ class FieldEncoders:
         check_encoder(field, encoder.fingerprint)
         return encoder
 
+    def vocabulary(self, field: Field) -> Vocabulary:
+        """What the vectors of a sparse field are over by now."""
+        words = self._store.dictionary.all() if field.open else ()
+        return self.encoder(field).vocabulary.extended(words)
+
     def dense_encoder(self, field: Field) -> DenseEncoder:
         """The encoder of a dense field."""
         encoder = _dense_encoder(field.encoder)
@@ -78,6 +84,8 @@ class FieldEncoders:
         """
         own = self.encoder(field)
         encoder = _sparse_encoder(name, self.trusted)
+        if isinstance(encoder, OpenVocabularyEncoder) and not field.open:
+            encoder = encoder.inner
         check_vocabulary(field, own.vocabulary, encoder)
         return encoder
 

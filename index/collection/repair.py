@@ -182,7 +182,7 @@ def _mend_vectors(
     collection: Collection, field: Field, report: CheckReport, done: RepairReport
 ) -> None:
     left = report.vectors[field.name]
-    recovered = [] if field.counts else list(_rows_of_segments(collection, field, left))
+    recovered = [] if field.weighed else list(_rows_of_segments(collection, field, left))
     kept = {row[0] for row in recovered}
     left = [number for number in left if number not in kept]
     encoded = _encoded_rows(collection, field, left, done)
@@ -206,7 +206,7 @@ def _rows_of_segments(
             continue
         try:
             path, store = collection.maintenance.path(entry.generation), collection.store
-            segment = open_segment(path, store.identity, entry, store.fields)
+            segment = open_segment(path, store.identity, entry, store.grown_fields())
         except LsrError:
             continue
         yield from _rows_of(segment, field, covered)
@@ -234,7 +234,10 @@ def _encoded_rows(
                 vectors = collection.fields.dense_encoder(field).encode_documents(texts)
                 rows += dense_rows(part, vectors)
             else:
-                rows += sparse_rows(part, collection.fields.encoder(field).encode_documents(texts))
+                batch = collection.fields.encoder(field).encode_documents(texts)
+                with collection.store.writing():
+                    batch = collection.store.dictionary.numbered(field, batch)
+                rows += sparse_rows(part, batch)
     except LsrError as error:
         done.said.append(
             f"{len(numbers)} vectors of the field {field.name!r} can't be encoded again: {error}"

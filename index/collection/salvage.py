@@ -42,7 +42,11 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection, fields: list
     # Those that a damaged index doesn't find, as far as the table can be read.
     others = _until_damaged(source, f"{vectors} NOT INDEXED")
     target.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?, ?)", others)
-    for table, key, columns in (("tombstones", "number", 3), ("segments", "generation", 7)):
+    for table, key, columns in (
+        ("tombstones", "number", 3),
+        ("segments", "generation", 7),
+        ("words", "number", 3),
+    ):
         target.executemany(
             f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})",  # noqa: S608
             _readable(

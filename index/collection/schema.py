@@ -52,6 +52,11 @@ CREATE TABLE segments (
     digest BLOB NOT NULL,
     checksum BLOB NOT NULL
 );
+CREATE TABLE words (
+    number INTEGER PRIMARY KEY,
+    word TEXT NOT NULL UNIQUE,
+    checksum BLOB NOT NULL
+);
 CREATE TABLE metadata (
     key TEXT NOT NULL,
     kind INTEGER NOT NULL,
@@ -106,7 +111,7 @@ CREATE TABLE metadata (
 SCHEMAS = {MIGRATED_VERSION: MIGRATED_SCHEMA, VERSION: SCHEMA}
 # Counters and the like, as of an empty store. ``commit`` and ``previous`` are the tokens of the
 # last two commits, ``written`` and ``deletions`` the largest numbers given to a document and a
-# tombstone, and ``documents`` counts the live ones.
+# tombstone, ``documents`` counts the live ones, and ``words`` those of the dictionary.
 SETTINGS: dict[str, int | str] = {
     "revision": 0,
     "commit": "",
@@ -114,6 +119,7 @@ SETTINGS: dict[str, int | str] = {
     "written": 0,
     "deletions": 0,
     "documents": 0,
+    "words": 0,
     "generation": 0,
     "average_lengths": "{}",
     "weighed": 0,

@@ -165,7 +165,7 @@ def open_segment(
         path: the file.
         collection: the collection's identity.
         entry: what its store says of the segment.
-        fields: those of the collection.
+        fields: those of the collection, the size of an open one being that of now.
 
     Raises:
         CorruptionError: as there; or a search could leave the arrays, or the segment doesn't fit
@@ -182,11 +182,15 @@ def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequenc
     if not sound or (len(numbers) and not entry.after < numbers[0] <= numbers[-1] <= entry.last):
         raise CorruptionError(f"the segment {path} holds other documents than the store says")
     sizes = {each.name: each.size for each in fields if each.kind == "sparse"}
+    # A vocabulary may have grown since.
+    grown = sizes.keys() == segment.indexes.keys() and all(
+        index.vocabulary_size <= sizes[name] for name, index in segment.indexes.items()
+    )
     shapes = {each.name: (len(segment), each.size) for each in fields if each.kind == "dense"}
     if (
-        sizes != {name: index.vocabulary_size for name, index in segment.indexes.items()}
+        not grown
         or shapes != {name: vectors.shape for name, vectors in segment.vectors.items()}
-        or {each.name for each in fields if each.counts} != set(segment.average_lengths)
+        or {each.name for each in fields if each.weighed} != set(segment.average_lengths)
     ):
         raise CorruptionError(f"the segment {path} has other fields than the collection")
     if not all(

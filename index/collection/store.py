@@ -6,12 +6,14 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.database import Database, appear, create
+from index.collection.dictionary import Dictionary
 from index.collection.field import Field, dump_fields, load_fields
 from index.collection.metadata import (
     append_metadata,
@@ -55,6 +57,7 @@ class Store(Database):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self.dictionary = Dictionary(self)
         self._fields = load_fields(str(self.setting("fields")))
         # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
         self.identity = str(self.setting("identity"))
@@ -133,9 +136,10 @@ class Store(Database):
         self.change({"written": first + len(documents) - 1, "documents": count})
         return numbers
 
-    def append_sparse(self, field: str, sequence: Sequence[int], batch: SparseBatch) -> None:
-        """Store a sparse vector for each sequence number, weights as float16."""
-        append_vectors(self.connection, field, sparse_rows(sequence, batch))
+    def append_sparse(self, field: Field, sequence: Sequence[int], batch: SparseBatch) -> None:
+        """Store a sparse vector for each sequence number, weights as float16, words by number."""
+        batch = self.dictionary.numbered(field, batch)
+        append_vectors(self.connection, field.name, sparse_rows(sequence, batch))
 
     def append_dense(
         self, field: str, sequence: Sequence[int], vectors: NDArray[np.float32]
@@ -293,9 +297,13 @@ class Store(Database):
         for row in self._vectors(field, after, until):
             rows.append(row.terms, row.weights)
         try:
-            return rows.unpack(field.size)
+            return rows.unpack(self.dictionary.terms(field))
         except ValueError as error:
             raise CorruptionError(self._malformed(field)) from error
+
+    def grown_fields(self) -> list[Field]:
+        """The fields, the size of an open one being how many terms it has by now."""
+        return [replace(each, size=self.dictionary.terms(each)) for each in self.fields]
 
     def dense_vectors(self, field: Field, after: int = 0, until: int = LAST) -> NDArray[np.float32]:
         """Stored vectors of the documents that ``live`` names, in its order."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,9 @@ class View:
     filter_masks: FilterMasks
     _masks: Recent[Filter, Masks] = dataclasses.field(
         default_factory=lambda: Recent(CAPACITY), repr=False
+    )
+    _statistics: dict[str, CollectionStatistics] = dataclasses.field(
+        default_factory=dict, repr=False
     )
 
     @property
@@ -117,25 +120,54 @@ class View:
             self._masks.put(wanted, masks, size_of(wanted, sum(len(m.allowed) for m in masks)))
         return masks
 
-    @cached_property
-    def statistics(self) -> CollectionStatistics | None:
-        """Term statistics, where a field stores counts.
+    def statistics(self, field: Field) -> CollectionStatistics:
+        """Term statistics of a field that stores counts, be it of words alone.
 
         As in Lucene, deleted documents count until their segment is rebuilt. The average length
         is the one by which all impacts were weighed.
         """
-        counts = self.fields.counts
-        if counts is None:
-            return None
-        name = counts.name
+        if field.name not in self._statistics:
+            self._statistics[field.name] = self._count(field)
+        return self._statistics[field.name]
+
+    def joined_statistics(self, field: Field, counts: Field | None) -> CollectionStatistics:
+        """Those of a field whose words are counted, with the counts of its other terms.
+
+        ``counts`` is the field that has these; None: nothing counts them.
+        """
+        key = f"{field.name}+{counts.name if counts else ''}"
+        if key not in self._statistics:
+            words = self.statistics(field)
+            frequency = words.document_frequency.copy()
+            frequency[: field.size] = 0
+            if counts is not None:
+                frequency[: field.size] = self.statistics(counts).document_frequency[: field.size]
+            self._statistics[key] = dataclasses.replace(words, document_frequency=frequency)
+        return self._statistics[key]
+
+    def _count(self, field: Field) -> CollectionStatistics:
         files = self.segments[: len(self.generations)]
-        frequency = np.zeros(counts.size, dtype=np.int64)
-        for segment in files:
-            frequency += segment.statistics(name).document_frequency
-        for part in self.tail.parts:
-            frequency += part.document_frequency(name)
-        documents = sum(map(len, files)) + sum(part.live for part in self.tail.parts)
-        return CollectionStatistics(documents, frequency, self.average_lengths.get(name, 0.0))
+        counted = [segment.statistics(field.name).document_frequency for segment in files]
+        counted += [part.document_frequency(field.name) for part in self.tail.parts]
+        frequency = np.zeros(max([field.size, *map(len, counted)]), dtype=np.int64)
+        for part in counted:
+            frequency[: len(part)] += part
+        return CollectionStatistics(
+            sum(map(len, files)) + sum(part.live for part in self.tail.parts),
+            frequency,
+            self.average_lengths.get(field.name, 0.0),
+            partial(self.store.dictionary.numbers, field),
+        )
+
+    def terms(self, field: Field) -> int:
+        """How many terms a sparse field has, those of its open part included."""
+        return self.store.dictionary.terms(field)
+
+    def tokens(self, field: Field, terms: Sequence[int]) -> dict[int, str]:
+        """How some terms of a sparse field are spelled."""
+        token = self.fields.encoder(field).vocabulary.token
+        spelled = {term: token(term) for term in terms if term < field.size}
+        return spelled | self.store.dictionary.words(field, terms)
 
     def _search(
         self,

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from index.collection.field import Field
 from index.collection.view import View
 from index.engines.posting_list import half
 from lsr.sparse import SparseBatch, SparseVector
-from lsr.vocabulary import Vocabulary
 
 
 class Contribution(NamedTuple):
@@ -36,8 +36,9 @@ def contributions(
     field = view.fields.named(name)
     encoder = view.fields.encoder(field)
     stored = view.store.sound_sparse_rows(field, sequence)
-    rows = SparseBatch.from_rows(stored.values(), field.size)
-    impacts = encoder.impacts(rows, view.statistics)
+    rows = SparseBatch.from_rows(stored.values(), view.terms(field))
+    impacts = encoder.impacts(rows, view.statistics(field) if field.weighed else None)
+    spelled = view.tokens(field, query.indices.tolist())
     found = {}
     for number, row in zip(stored, impacts, strict=True):
         terms, in_query, in_row = np.intersect1d(
@@ -48,7 +49,7 @@ def contributions(
         found[number] = [
             Contribution(
                 int(terms[i]),
-                encoder.vocabulary.token(int(terms[i])),
+                spelled[int(terms[i])],
                 float(query.values[in_query[i]]),
                 float(weights[i]),
                 float(products[i]),
@@ -59,7 +60,8 @@ def contributions(
     return found
 
 
-def query_terms(vocabulary: Vocabulary, query: SparseVector) -> list[tuple[str, float]]:
+def query_terms(view: View, field: Field, query: SparseVector) -> list[tuple[str, float]]:
     """Token and weight of each term of a query, heaviest first."""
     order = np.argsort(-query.values, kind="stable")
-    return [(vocabulary.token(int(query.indices[i])), float(query.values[i])) for i in order]
+    spelled = view.tokens(field, query.indices.tolist())
+    return [(spelled[int(query.indices[i])], float(query.values[i])) for i in order]

@@ -10,7 +10,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from index.search.deadline import Deadline
-from lsr.vocabulary import Vocabulary
+from lsr.encoders.encoder import SparseEncoder
 
 LONGEST_SCANNED = 50_000
 # Of all texts of one answer: characters that are scanned for words that may match, and characters
@@ -22,8 +22,6 @@ LONGEST_WORD = 40
 WHITE_SPACE = re.compile(r"\s+")
 # Characters without white space, and the white space before, of which some tokenizers make pieces.
 RUN = re.compile(r"\s*\S+")
-# What tokenizers put around a piece to say where in a word it stands.
-POSITION = re.compile("^(##|\u2581|\u0120|\u010a)+|</w>$")
 # With more terms than these, going through their spellings would take longer than tokenizing.
 MOST_SPELLINGS = 64
 # Weights are added as whole numbers, so that what is taken away again leaves nothing behind.
@@ -35,7 +33,7 @@ class Word(NamedTuple):
 
     start: int
     end: int
-    pieces: tuple[tuple[int, int], ...]
+    pieces: tuple[tuple[str, int], ...]
 
 
 class MatchedWord(NamedTuple):
@@ -43,7 +41,7 @@ class MatchedWord(NamedTuple):
 
     start: int
     end: int
-    terms: frozenset[int]
+    terms: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +62,15 @@ class Highlight:
 def highlight(
     field: str,
     text: str,
-    weights: Mapping[int, float],
-    vocabulary: Vocabulary,
+    weights: Mapping[str, float],
+    encoder: SparseEncoder,
     length: int = SNIPPET_LENGTH,
 ) -> Highlight:
     """The window of one text that holds the most weight of distinct matched terms.
 
     See ``Highlighter``; the first 50,000 characters are looked at.
     """
-    return Highlighter(vocabulary, weights).highlight(field, text, weights, length)
+    return Highlighter(encoder, weights).highlight(field, text, weights, length)
 
 
 class Highlighter:
@@ -82,7 +80,7 @@ class Highlighter:
     the answer share a budget, which those that come first use first.
 
     Args:
-        vocabulary: its tokenizer finds the terms.
+        encoder: finds the terms.
         terms: all that may be marked in any of the texts.
         deadline: when it has passed, texts are not looked at any more.
         scanned: the budget, in characters that are looked at.
@@ -91,18 +89,18 @@ class Highlighter:
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
-        terms: Collection[int],
+        encoder: SparseEncoder,
+        terms: Collection[str],
         deadline: Deadline | None = None,
         scanned: int = SCANNED,
         tokenized: int = TOKENIZED,
     ) -> None:
-        self._vocabulary = vocabulary
+        self._encoder = encoder
         self._terms = frozenset(terms)
         self._deadline = deadline or Deadline()
         self._scanned = scanned
         self._tokenized = tokenized
-        self._spellings = _spellings(vocabulary, self._terms)
+        self._spellings = _spellings(encoder, self._terms)
         # The words with such terms in each run that was met so far.
         self._known: dict[str, tuple[Word, ...]] = {}
 
@@ -110,7 +108,7 @@ class Highlighter:
         self,
         field: str,
         text: str,
-        weights: Mapping[int, float],
+        weights: Mapping[str, float],
         length: int = SNIPPET_LENGTH,
     ) -> Highlight:
         """The window of a text that holds the most weight of distinct matched terms.
@@ -136,7 +134,7 @@ class Highlighter:
         )
 
     def _matched_words(
-        self, text: str, weights: Mapping[int, float]
+        self, text: str, weights: Mapping[str, float]
     ) -> tuple[list[MatchedWord], int]:
         """The words that match, in reading order, and how many characters were looked at."""
         if self._deadline.passed():
@@ -175,7 +173,7 @@ class Highlighter:
                 break
             self._tokenized -= len(run)
             new.append(run)
-        words = _words(self._vocabulary, "".join(new))
+        words = _words(self._encoder, "".join(new))
         word = next(words, None)
         start = 0
         for run in new:
@@ -191,38 +189,45 @@ class Highlighter:
         return unknown
 
 
-def _spellings(vocabulary: Vocabulary, terms: Collection[int]) -> re.Pattern[str] | None:
+def _spellings(encoder: SparseEncoder, terms: Collection[str]) -> re.Pattern[str] | None:
     """What is in every run of ASCII, in lower case, that holds one of the terms; None: any run."""
-    spelled = {POSITION.sub("", vocabulary.token(term)).lower() for term in terms}
+    spelled = {encoder.spelled_part(term) for term in terms}
     if len(spelled) > MOST_SPELLINGS or "" in spelled:
         return None
     return re.compile("|".join(map(re.escape, sorted(spelled))) or "(?!)")
 
 
-def _words(vocabulary: Vocabulary, text: str) -> Iterator[Word]:
-    for _, group in groupby(vocabulary.pieces(text), key=lambda piece: piece.word):
+def _words(encoder: SparseEncoder, text: str) -> Iterator[Word]:
+    """The words of a text by their places; an encoder may have several at one."""
+    words = []
+    for _, group in groupby(encoder.occurrences(text), key=lambda piece: piece.word):
         pieces = list(group)
-        yield Word(
-            pieces[0].start,
-            pieces[-1].end,
-            tuple((piece.term, piece.end - piece.start) for piece in pieces),
-        )
+        lengths = tuple((piece.token, piece.end - piece.start) for piece in pieces)
+        words.append(Word(pieces[0].start, pieces[-1].end, lengths))
+    return iter(sorted(words, key=lambda word: (word.start, -word.end)))
 
 
-def _matched(words: Sequence[Word], weights: Mapping[int, float]) -> list[MatchedWord]:
-    """Those of the words of which the pieces that match are at least half of the characters."""
-    found = []
+def _matched(words: Sequence[Word], weights: Mapping[str, float]) -> list[MatchedWord]:
+    """Those of the words of which the pieces that match are at least half of the characters.
+
+    Those that overlap, as a name and its parts or two bigrams do, are one.
+    """
+    found: list[MatchedWord] = []
     for start, end, pieces in words:
         matched = [(term, length) for term, length in pieces if term in weights]
         if matched and 2 * sum(length for _, length in matched) >= end - start:
-            found.append(MatchedWord(start, end, frozenset(term for term, _ in matched)))
+            tokens = frozenset(term for term, _ in matched)
+            if found and start < found[-1].end:
+                last = found.pop()
+                start, end, tokens = last.start, max(end, last.end), tokens | last.terms
+            found.append(MatchedWord(start, end, tokens))
     return found
 
 
-def _best_start(words: Sequence[MatchedWord], weights: Mapping[int, float], length: int) -> int:
+def _best_start(words: Sequence[MatchedWord], weights: Mapping[str, float], length: int) -> int:
     """Where the snippet should begin: a little before the words that weigh most together."""
     units = {term: round(UNIT * weight) for term, weight in weights.items()}
-    inside: Counter[int] = Counter()
+    inside: Counter[str] = Counter()
     weight = best = best_start = last = 0
     for place, (start, _, leaving) in enumerate(words):
         last = max(last, place)

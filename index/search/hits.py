@@ -156,13 +156,13 @@ def _marks(
     if not documents:
         return {}
     first = next(field for field in view.fields if field.kind == "sparse")
-    vocabulary = view.fields.encoder(first).vocabulary
-    asked: dict[int, float] = {}
+    encoder = view.fields.encoder(first)
+    asked: dict[str, float] = {}
     if query.text and not terms:
-        asked = dict.fromkeys(vocabulary.tokenize([query.text])[0], 1.0)
+        asked = {each.token: 1.0 for each in encoder.occurrences(query.text)}
     weights = {number: _weights(_of(number, terms)) or asked for number in documents}
     marked = frozenset(term for each in weights.values() for term in each)
-    highlighter = Highlighter(vocabulary, marked, deadline)
+    highlighter = Highlighter(encoder, marked, deadline)
     return {
         number: [
             highlighter.highlight(name, text, weights[number])
@@ -173,12 +173,12 @@ def _marks(
     }
 
 
-def _weights(terms: Mapping[str, Sequence[Contribution]]) -> dict[int, float]:
+def _weights(terms: Mapping[str, Sequence[Contribution]]) -> dict[str, float]:
     """The terms to mark in a document: those that carried much of what the heaviest one did."""
-    weights: dict[int, float] = {}
+    weights: dict[str, float] = {}
     for matched in terms.values():
         largest = max((term.contribution for term in matched), default=0.0)
         for term in matched:
             if term.contribution >= MARKED_SHARE * largest:
-                weights[term.term] = term.contribution / largest
+                weights[term.token] = term.contribution / largest
     return weights

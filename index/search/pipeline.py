@@ -22,7 +22,13 @@ from index.search.deadline import Deadline
 from index.search.explain import query_terms
 from index.search.hits import Hit, page_hits
 from index.search.plan import Plan, plan_search
-from index.search.query import EncodedQuery, SearchQuery, encode_query, unknown_tokens
+from index.search.query import (
+    EncodedQuery,
+    SearchQuery,
+    encode_query,
+    unknown_tokens,
+    unknown_words,
+)
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
 
@@ -63,6 +69,9 @@ class SearchResult:
     # Whether the deadline passed before all was done: marks or terms of some hits may be missing,
     # and what ranking left out is told by `exact`.
     timed_out: bool = False
+    # Words of the query that no document has in a searched field, as the query spells them; with
+    # payloads only.
+    unknown_words: list[str] = dataclasses.field(default_factory=list)
 
 
 def search(
@@ -145,6 +154,7 @@ def _search_view(
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
                 unknown_tokens=_unknown_tokens(view, plan, query),
                 timed_out=late or deadline.passed(),
+                unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
             )
         )
     return results
@@ -214,7 +224,7 @@ def _query_terms(
     view: View, plan: Plan, vectors: Mapping[str, EncodedQuery]
 ) -> dict[str, list[tuple[str, float]]]:
     return {
-        each.field.name: query_terms(view.fields.encoder(each.field).vocabulary, vector)
+        each.field.name: query_terms(view, each.field, vector)
         for each in plan.searches
         if isinstance(vector := vectors[each.field.name], SparseVector)
     }

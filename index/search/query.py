@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from index.collection.field import Field
 from index.collection.view import View
+from index.search.plan import FieldSearch
 from lsr.corpus.documents import check_unicode
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED
@@ -58,25 +59,45 @@ def encode_query(
     if field.kind == "dense":
         return _encode_dense(view, field, queries)
     model = view.fields.encoder(field) if encoder is None else encoder
-    statistics = _statistics(view, model)
+    statistics = _statistics(view, field, model)
     given = [_given_sparse(query, view, field) for query in queries]
     texts = [_text(query, field) for query, row in zip(queries, given, strict=True) if row is None]
     encoded = iter(model.encode_queries(texts, statistics) if texts else ())
     rows = [next(encoded) if row is None else row for row in given]
-    return SparseBatch.from_rows(rows, field.size)
+    return SparseBatch.from_rows(rows, view.terms(field))
 
 
-def _statistics(view: View, encoder: SparseEncoder) -> CollectionStatistics | None:
+def unknown_words(view: View, searches: Sequence[FieldSearch], query: SearchQuery) -> list[str]:
+    """The words of a query's text that no document has in the searched fields that have words."""
+    unknown: dict[str, None] | None = None
+    for each in searches:
+        if query.text is None or not each.field.weighed or not each.field.open:
+            continue
+        statistics = view.statistics(each.field)
+        found = view.fields.encoder(each.field).unknown_words(query.text, statistics)
+        unknown = {word: None for word in found if unknown is None or word in unknown}
+    return list(unknown or ())
+
+
+def _statistics(view: View, field: Field, encoder: SparseEncoder) -> CollectionStatistics | None:
     """Statistics of an encoder's terms, where it uses some and the collection counts them.
+
+    Where only a field's words are counted, another field may count its other terms.
 
     Raises:
         UsageError: it needs them, and the collection doesn't count its terms.
     """
     if not encoder.uses_statistics:
         return None
+    if encoder.open and field.counts:
+        return view.statistics(field)
     counts, vocabulary = view.fields.counts, encoder.vocabulary.digest
-    if counts is not None and (counts.vocabulary or vocabulary) == vocabulary:
-        return view.statistics
+    counted = counts is not None and (counts.vocabulary or vocabulary) == vocabulary
+    closed = view.statistics(counts) if counts is not None and counted else None
+    if encoder.open:
+        return view.joined_statistics(field, counts if counted else None)
+    if closed is not None:
+        return closed
     if not encoder.needs_statistics:
         return None
     raise UsageError(
@@ -102,31 +123,45 @@ def _given_sparse(query: SearchQuery, view: View, field: Field) -> SparseVector 
     if query.tokens is not None and query.sparse is not None:
         raise InputError("the query has both tokens and a sparse vector; give one of them")
     if query.tokens is not None:
-        vocabulary = view.fields.encoder(field).vocabulary
         unknown = unknown_tokens(view, field, query)
         # Of these too, weights must be such as are allowed.
         weights = [query.tokens[token] for token in unknown]
         SparseVector.from_user(range(len(unknown)), weights, len(unknown))
-        terms = {token: vocabulary.term(token) for token in query.tokens if token not in unknown}
-        weights = [query.tokens[token] for token in terms]
-        row = SparseVector.from_user(list(terms.values()), weights, field.size)
+        known = [token for token in query.tokens if token not in unknown]
+        weights = [query.tokens[token] for token in known]
+        row = SparseVector.from_user(_terms(view, field, known), weights, view.terms(field))
     elif query.sparse is not None:
-        row = SparseVector.from_user(*query.sparse, vocabulary_size=field.size)
+        row = SparseVector.from_user(*query.sparse, vocabulary_size=view.terms(field))
     else:
         return None
     _check_scores_fit(row.values, "weight")
     return row
 
 
-def unknown_tokens(view: View, field: Field, query: SearchQuery) -> dict[str, None]:
-    """The given tokens that no vector of an imported field has, in their order: they add 0.
+def _terms(view: View, field: Field, tokens: Sequence[str]) -> list[int]:
+    vocabulary = view.fields.encoder(field).vocabulary
+    words = view.store.dictionary.numbers(field, tokens)
+    return [words[token] if token in words else vocabulary.term(token) for token in tokens]
 
-    In a field with an encoder such a token is a mistake, of which ``encode_query`` tells.
+
+def unknown_tokens(view: View, field: Field, query: SearchQuery) -> dict[str, None]:
+    """The given tokens that no vector of an imported or open field has, in order: they add 0.
+
+    In other fields, and where it can be no word, such a token is a mistake, of which
+    ``encode_query`` tells.
     """
-    if query.tokens is None or field.encoder != IMPORTED:
+    if query.tokens is None or not (field.encoder == IMPORTED or field.open):
         return {}
-    terms = view.fields.encoder(field).vocabulary.terms
-    return {token: None for token in query.tokens if token not in terms}
+    encoder = view.fields.encoder(field)
+    terms, words = (
+        encoder.vocabulary.terms,
+        view.store.dictionary.numbers(field, list(query.tokens)),
+    )
+    return {
+        token: None
+        for token in query.tokens
+        if token.startswith(encoder.mark) and token not in terms and token not in words
+    }
 
 
 def _given_dense(values: Sequence[float], field: Field) -> NDArray[np.float32]:

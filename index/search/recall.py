@@ -67,7 +67,7 @@ def measure_recall(
     certified: list[list[bool]] = [[] for _ in efforts]
     times: list[list[float]] = [[] for _ in efforts]
     for done, row in enumerate(queries, start=1):
-        query = SparseBatch.from_rows([row], field.size)
+        query = SparseBatch.from_rows([row], view.terms(field))
         exact = view.search_sparse(field, query, k, engine, EXACT).ranking(0)
         for place, pruning in enumerate(prunings if exact else ()):
             top, milliseconds = _timed(view, field, query, k, engine, pruning)

@@ -1,21 +1,35 @@
-"""BM25 over word pieces, as impacts: the lexical encoder, which needs no model."""
+"""BM25 as impacts: the lexical encoder, which needs no model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.analysis.analyzer import ANALYZERS, analyzer, spelled_part_of
+from lsr.analysis.stop_words import stop_words
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.encoders.encoder import SparseEncoder, canonical_name, fingerprint
-from lsr.encoders.term_counts import STOP_WORDS, count_terms, weak_terms
+from lsr.encoders.encoder import Occurrence, SparseEncoder, canonical_name, fingerprint
+from lsr.encoders.term_counts import count_terms, weak_terms
 from lsr.encoders.term_pooling import owners
+from lsr.encoders.word_counts import (
+    count_words,
+    known_words,
+    lengths_of,
+    numbers_of,
+    unknown_words,
+)
 from lsr.errors import UsageError
-from lsr.sparse import SparseBatch, SparseVector
+from lsr.settings import check_choice
+from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
+
+# Terms are the pieces of a WordPiece or BPE vocabulary, which is closed.
+PIECES = "wordpiece"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +40,19 @@ class Bm25Config:
     k1: float = 0.9
     # Normalises by length, 0 (not at all) to 1.
     b: float = 0.4
-    # Terms that count only where a query has no others: "english" or "none".
-    stopwords: str = "english"
+    # Terms that count only where a query has no others: "auto" for those of the analyzer's
+    # language, "english", or "none".
+    stopwords: str = "auto"
+    # What makes terms of a text: a language, "auto", "cjk", "standard" or "wordpiece".
+    analyzer: str = "english"
 
     def __post_init__(self) -> None:
         if not (self.k1 >= 0 and np.isfinite(self.k1)):
             raise UsageError(f"k1 is {self.k1}; allowed is 0 or more")
         if not 0 <= self.b <= 1:
             raise UsageError(f"b is {self.b}; allowed is 0 to 1")
-        if self.stopwords not in ("english", "none"):
-            raise UsageError(f"stopwords is {self.stopwords!r}; allowed are english and none")
+        check_choice("stopwords", self.stopwords, ("auto", "english", "none"))
+        check_choice("analyzer", self.analyzer, (*ANALYZERS, PIECES))
 
 
 def saturated(
@@ -48,7 +65,7 @@ def saturated(
     tf = counts.values.astype(np.float64)
     norms = k1 * (1 - b + by_length)
     weights = (weight * tf / (tf + norms[owners(counts)])).astype(np.float32)
-    return SparseBatch(counts.indptr, counts.indices, weights, counts.vocabulary_size)
+    return replace(counts, values=weights)
 
 
 class Bm25Encoder(SparseEncoder):
@@ -56,8 +73,14 @@ class Bm25Encoder(SparseEncoder):
 
     score(q, d) = sum over t of qtf(t) * idf(t) * tf / (tf + k1 * (1 - b + b * |d| / avgdl)).
     Documents are stored as counts of all terms; ``impacts`` weighs them, queries carry the IDF.
-    Punctuation and stop words do not count for |d|, and a query uses them only if it has nothing
-    else, so "to be or not to be" still finds something.
+    Stop words do not count for |d|, and a query uses them only if it has nothing else, so "to be or
+    not to be" still finds something.
+
+    Terms are the words that an analyser makes of a text, an open vocabulary whose closed part is
+    the stop words; or the pieces of a vocabulary, where punctuation is treated as stop words are.
+
+    Raises:
+        UsageError: a checkpoint, whose pieces are meant, goes with another analyzer.
     """
 
     stores_counts = True
@@ -67,18 +90,33 @@ class Bm25Encoder(SparseEncoder):
     def __init__(
         self, config: Bm25Config | None = None, checkpoint: Checkpoint | None = None
     ) -> None:
-        self.config = config or Bm25Config()
-        self.vocabulary = checkpoint.vocabulary if checkpoint else Vocabulary.bert_uncased()
-        self.name = canonical_name("bm25", checkpoint, self.config)
-        tokenization = checkpoint.tokenization if checkpoint else ""
-        changed = {"tokenizer": tokenization} if tokenization else {}
-        self.fingerprint = fingerprint(
-            "bm25", vocabulary=self.vocabulary.digest, config=asdict(self.config), **changed
-        )
+        config = config or Bm25Config()
+        if checkpoint and config.analyzer not in (Bm25Config().analyzer, PIECES):
+            raise UsageError(
+                f"bm25:{checkpoint.name} counts the pieces of that model, so analyzer="
+                f"{config.analyzer} has no effect; give bm25,analyzer={config.analyzer}"
+            )
+        named = replace(config, analyzer=Bm25Config().analyzer) if checkpoint else config
+        self.name = canonical_name("bm25", checkpoint, named)
+        self.config = replace(config, analyzer=PIECES) if checkpoint else config
+        self.open = self.counts_words = self.config.analyzer != PIECES
+        weighing = {"k1": config.k1, "b": config.b}
+        if self.open:
+            self._analyzer = analyzer(config.analyzer)
+            auto = config.stopwords == "auto"
+            weak = self._analyzer.stop_words if auto else stop_words(config.stopwords)
+            self.vocabulary = Vocabulary.from_tokens(sorted(weak))
+            self._weak = np.ones(len(weak), dtype=np.bool_)
+            parts: dict[str, Any] = {"analyzer": config.analyzer, "config": weighing}
+        else:
+            language = "none" if config.stopwords == "none" else "english"
+            self.vocabulary = checkpoint.vocabulary if checkpoint else Vocabulary.bert_uncased()
+            self._weak = weak_terms(self.vocabulary, stop_words(language))
+            parts = {"config": weighing | {"stopwords": language}}
+            if checkpoint and checkpoint.tokenization:
+                parts["tokenizer"] = checkpoint.tokenization
+        self.fingerprint = fingerprint("bm25", vocabulary=self.vocabulary.digest, **parts)
         self._tokens = 0
-        self._weak = weak_terms(
-            self.vocabulary, STOP_WORDS if self.config.stopwords == "english" else frozenset()
-        )
 
     @property
     def tokens_encoded(self) -> int:
@@ -97,19 +135,22 @@ class Bm25Encoder(SparseEncoder):
         """Count times IDF of each term of each text that is no stop word and no punctuation."""
         if statistics is None:
             raise UsageError("BM25 queries need the statistics of a collection")
-        rows = []
-        for row in self._count(texts):
-            strong = ~self._weak[row.indices]
-            kept = strong if strong.any() else np.ones_like(strong)
-            weights = row.values[kept] * statistics.idf[row.indices[kept]]
-            rows.append(SparseVector(row.indices[kept], weights))
-        return SparseBatch.from_rows(rows, self.vocabulary.size)
+        counts = self._count(texts)
+        strong = ~self._is_weak(counts.indices)
+        alone = np.bincount(owners(counts)[strong], minlength=len(counts)) == 0
+        counts = counts.keep(strong | alone[owners(counts)])
+        if self.open:
+            counts = known_words(counts, statistics.numbers)
+        weights = counts.values * statistics.idf_of(counts.indices)
+        size = max(counts.vocabulary_size, len(statistics.document_frequency))
+        return replace(counts, values=weights, vocabulary_size=size)
 
     def statistics(self, stored: SparseBatch) -> CollectionStatistics:
         """Statistics of stored counts, to weigh them by."""
         lengths = self._lengths(stored)
         average = float(lengths.sum() / max(len(stored), 1))
-        return CollectionStatistics(len(stored), stored.document_frequency(), average)
+        frequency = stored.document_frequency()
+        return CollectionStatistics(len(stored), frequency, average, numbers_of(stored))
 
     def impacts(self, stored: SparseBatch, statistics: CollectionStatistics | None) -> SparseBatch:
         """Each stored count, saturated."""
@@ -118,13 +159,31 @@ class Bm25Encoder(SparseEncoder):
         relative = self._lengths(stored) / (statistics.average_length or 1.0)
         return saturated(stored, self.config.b * relative, self.config.k1, self.config.b)
 
+    def occurrences(self, text: str) -> list[Occurrence]:
+        """See ``SparseEncoder``."""
+        if not self.open:
+            return super().occurrences(text)
+        found = enumerate(self._analyzer.occurrences(text))
+        return [Occurrence(term, start, end, place) for place, (term, start, end) in found]
+
+    def unknown_words(self, text: str, statistics: CollectionStatistics) -> list[str]:
+        """See ``SparseEncoder``."""
+        return unknown_words(self._analyzer, text, statistics) if self.open else []
+
+    def spelled_part(self, token: str) -> str:
+        """See ``SparseEncoder``."""
+        return spelled_part_of(token) if self.open else super().spelled_part(token)
+
     def _lengths(self, stored: SparseBatch) -> NDArray[np.float64]:
-        rows = owners(stored)
-        counted = np.where(self._weak[stored.indices], 0.0, stored.values.astype(np.float64))
-        lengths: NDArray[np.float64] = np.bincount(
-            rows, weights=counted, minlength=len(stored)
-        ).astype(np.float64)
-        return lengths
+        return lengths_of(stored, ~self._is_weak(stored.indices))
+
+    def _is_weak(self, terms: NDArray[np.int32]) -> NDArray[np.bool_]:
+        weak = np.zeros(len(terms), dtype=np.bool_)
+        closed = terms < len(self._weak)
+        weak[closed] = self._weak[terms[closed]]
+        return weak
 
     def _count(self, texts: Sequence[str]) -> SparseBatch:
-        return count_terms(self.vocabulary, texts)
+        if not self.open:
+            return count_terms(self.vocabulary, texts)
+        return count_words(map(self._analyzer.terms, texts), self.vocabulary.tokens)

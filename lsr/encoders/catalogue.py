@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lsr.backbones.checkpoint import Checkpoint
@@ -15,6 +15,7 @@ from lsr.backbones.declared import side_checkpoint, term_weights
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
 from lsr.encoders.encoder import SparseEncoder, split_name
+from lsr.encoders.open_vocabulary import open_vocabulary, split_options
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.encoders.preset_loader import load_preset, preset_of_hub_id
 from lsr.encoders.presets import PRESETS
@@ -87,6 +88,16 @@ def load_encoder(name: str, trusted: TrustedCode = NO_CODE) -> SparseEncoder:
             its own, which is not trusted.
     """
     parsed = _over_folder(EncoderName.parse(name))
+    if parsed.family == "bm25":
+        return _load(name, parsed, trusted)
+    own, words = split_options(parsed.options)
+    encoder = _load(name, replace(parsed, options=own), trusted)
+    preset = PRESETS.get(parsed.family or "")
+    packaged = preset is not None and preset.packaged and not parsed.model
+    return open_vocabulary(encoder, words, by_default=packaged)
+
+
+def _load(name: str, parsed: EncoderName, trusted: TrustedCode) -> SparseEncoder:
     family = parsed.family
     if family == "bm25" and not parsed.model:
         return FAMILIES["bm25"](None, parsed.options)

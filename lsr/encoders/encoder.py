@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lsr.backbones.checkpoint import Checkpoint, is_folder
 from lsr.corpus.files import user_path
@@ -18,6 +19,17 @@ from lsr.vocabulary import Vocabulary
 
 # Characters; of longer names no beginning is looked for.
 LONGEST_PATH = 4096
+# What tokenizers put around a piece to say where in a word it stands.
+POSITION = re.compile("^(##|\u2581|\u0120|\u010a)+|</w>$")
+
+
+class Occurrence(NamedTuple):
+    """A term as it is spelled, the characters ``text[start:end]`` it came from, and which word."""
+
+    token: str
+    start: int
+    end: int
+    word: int
 
 
 class SparseEncoder(Protocol):
@@ -28,7 +40,10 @@ class SparseEncoder(Protocol):
     ``stores_counts`` is true where document vectors are raw term counts that become weights only
     with the statistics of the collection (BM25). ``needs_statistics`` is true where
     ``encode_queries`` needs the statistics of the collection's term counts, ``uses_statistics``
-    where it takes them into account if they are there.
+    where it takes them into account if they are there. ``open`` is true where its vocabulary has
+    an open part: words, which its batches bring along, beside the terms of ``vocabulary``; and
+    ``counts_words`` where those are stored as term counts, whatever else is stored. A word is
+    spelled with ``mark`` before it.
     """
 
     name: str
@@ -37,6 +52,9 @@ class SparseEncoder(Protocol):
     stores_counts: bool = False
     needs_statistics: bool = False
     uses_statistics: bool = False
+    open: bool = False
+    counts_words: bool = False
+    mark: str = ""
 
     @property
     def tokens_encoded(self) -> int:
@@ -58,8 +76,24 @@ class SparseEncoder(Protocol):
         return stored
 
     def statistics(self, stored: SparseBatch) -> CollectionStatistics:
-        """Statistics of stored vectors, where ``stores_counts``; else raises UsageError."""
+        """Statistics of stored counts, if only of words; raises UsageError where none are."""
         raise UsageError(f"the encoder {self.name} stores weights, which have no statistics")
+
+    def unknown_words(self, text: str, statistics: CollectionStatistics) -> list[str]:
+        """The words of a query, as it spells them, that no document has; of an open vocabulary."""
+        return []
+
+    def spelled_part(self, token: str) -> str:
+        """What stands, in lower case, in every ASCII word that has the term; "" if nothing does."""
+        return POSITION.sub("", token).lower()
+
+    def occurrences(self, text: str) -> list[Occurrence]:
+        """Where in a text its terms come from; those of one word follow each other."""
+        token = self.vocabulary.token
+        return [
+            Occurrence(token(piece.term), piece.start, piece.end, piece.word)
+            for piece in self.vocabulary.pieces(text)
+        ]
 
 
 def fingerprint(family: str, **parts: Any) -> str:

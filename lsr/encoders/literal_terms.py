@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.analysis.stop_words import STOP_WORDS
 from lsr.encoders.bm25 import saturated
-from lsr.encoders.term_counts import STOP_WORDS, count_terms, weak_terms
+from lsr.encoders.term_counts import count_terms, weak_terms
 from lsr.encoders.term_pooling import owners, pool_terms
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary

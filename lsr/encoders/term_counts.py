@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.analysis.stop_words import STOP_WORDS
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.term_pooling import pool_terms
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
 
-# Lucene's English stop words, which Anserini leaves out by default.
-STOP_WORDS = frozenset(
-    "a an and are as at be but by for if in into is it no not of on or such that the their then "  # noqa: SIM905
-    "there these they this to was will with".split()
-)
 # How tokenizers spell a word's start or continuation: WordPiece, byte-level BPE, SentencePiece.
 WORD_MARKS = "##", "Ġ", "▁"
 # Texts whose tokens are held at a time.
@@ -38,7 +35,13 @@ def collection_statistics(
         return None
     if encoder.stores_counts:
         return encoder.statistics(stored)
-    return term_statistics(encoder.vocabulary, documents)
+    closed = term_statistics(encoder.vocabulary, documents)
+    if not encoder.counts_words:
+        return closed
+    words = encoder.statistics(stored)
+    frequency = words.document_frequency.copy()
+    frequency[: len(closed.document_frequency)] = closed.document_frequency
+    return replace(words, document_frequency=frequency)
 
 
 def term_statistics(vocabulary: Vocabulary, texts: Sequence[str]) -> CollectionStatistics:

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.term_pooling import owners
-from lsr.sparse import LARGEST_WEIGHT, SparseBatch
+from lsr.encoding.coverage import CHECKED as COVERED
+from lsr.encoding.coverage import MOST_UNKNOWN, Coverage, coverage
+from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
+from lsr.vocabulary import Vocabulary
 
 CHECKED = 1_000
 TOP_TERMS = 10
@@ -43,20 +46,30 @@ class Health:
     alike: float
     # What looks wrong, in one sentence; empty where nothing does.
     warning: str
+    # Share of words that the vocabulary has no term for; of an open one none.
+    unknown: float = 0.0
+    # What most letters are of, as in "Latin" or "Thai".
+    script: str = ""
 
     def sentence(self) -> str:
         """One line, as in ``first 1,000 documents: 118 non-zeros on average, ...``."""
         return (
             f"first {self.documents:,} documents: {self.non_zeros:,.0f} non-zeros on average, "
             f"{100 * self.empty:.1f} % empty, {100 * self.saturated:.1f} % saturated"
+            + (f", {100 * self.unknown:.1f} % of the words without a term" if self.unknown else "")
         )
 
 
 class VectorHealth:
     """Takes vectors as they come, counts the first thousand that stand for a text, and judges."""
 
-    def __init__(self, vocabulary_size: int) -> None:
+    def __init__(
+        self, vocabulary_size: int, vocabulary: Vocabulary | None = None, opened: bool = False
+    ) -> None:
         self._size = vocabulary_size
+        self._vocabulary = vocabulary
+        self._open = opened
+        self._texts: list[str] = []
         self._documents = self._non_zeros = self._empty = self._saturated = 0
         self._compared: set[int] = set()
         self._top_terms = np.zeros(vocabulary_size, dtype=np.int64)
@@ -71,8 +84,13 @@ class VectorHealth:
         for text, row in zip(texts, vectors, strict=True):
             if self.complete:
                 return
+            if len(self._texts) < COVERED:
+                self._texts.append(text)
             if not text.strip() or not np.isfinite(row.values).all():
                 continue
+            # The words of an open vocabulary come from no model.
+            closed = row.indices < self._size
+            row = SparseVector(row.indices[closed], row.values[closed])
             self._documents += 1
             self._non_zeros += len(row)
             self._empty += len(row) == 0
@@ -93,8 +111,12 @@ class VectorHealth:
         if len(self._compared) >= FEWEST_TO_COMPARE:
             frequent = np.sort(self._top_terms)[-TOP_TERMS:]
             alike = float(frequent.sum() / self._top_terms.sum())
-        warning = self._warning(non_zeros, empty, saturated, alike)
-        return Health(self._documents, non_zeros, empty, saturated, alike, warning)
+        covered = coverage(self._vocabulary, self._texts) if self._vocabulary else Coverage()
+        warning = _poor(covered, self._open) or self._warning(non_zeros, empty, saturated, alike)
+        unknown = 0.0 if self._open else covered.unknown
+        return Health(
+            self._documents, non_zeros, empty, saturated, alike, warning, unknown, covered.script
+        )
 
     def _warning(self, non_zeros: float, empty: float, saturated: float, alike: float) -> str:
         if empty > MOST_EMPTY:
@@ -124,11 +146,33 @@ class VectorHealth:
         return ""
 
 
+def _poor(covered: Coverage, opened: bool) -> str:
+    """What to do where the vocabulary was not made for the texts; empty where it was."""
+    if not covered.poor:
+        return ""
+    lacks = (
+        f"has no term for {_percent(covered.unknown)} of the words"
+        if covered.unknown > MOST_UNKNOWN
+        else f"has the words in {covered.pieces:.1f} pieces each"
+    )
+    found = "they are found by the words themselves alone" if opened else "they are hardly found"
+    return (
+        f"the encoder's vocabulary {lacks}, most letters being {covered.script}: {found}; for such "
+        "texts give bm25,analyzer=LANGUAGE (auto, cjk, german, ...) or a multilingual model"
+    )
+
+
 class HealthWatch:
     """Takes vectors as they come, and tells once what the first thousand of them look like."""
 
-    def __init__(self, vocabulary_size: int, tell: Callable[[Health], None]) -> None:
-        self._seen = VectorHealth(vocabulary_size)
+    def __init__(
+        self,
+        vocabulary_size: int,
+        tell: Callable[[Health], None],
+        vocabulary: Vocabulary | None = None,
+        opened: bool = False,
+    ) -> None:
+        self._seen = VectorHealth(vocabulary_size, vocabulary, opened)
         self._tell = tell
         self._told = False
 

@@ -106,7 +106,11 @@ def encode_items(
         progress.health(FIELD, health)
 
     looks = not queries and not encoder.stores_counts
-    watch = HealthWatch(encoder.vocabulary.size, tell) if looks else None
+    watch = (
+        HealthWatch(encoder.vocabulary.size, tell, encoder.vocabulary, encoder.open)
+        if looks
+        else None
+    )
     chunks = distinct_chunks(items, progress.rejected, chunk_size)
     waiting = _fresh(chunks, output, report, progress)
     with closing(_encoded(encoder, waiting, queries, processes, statistics, trusted)) as rows:

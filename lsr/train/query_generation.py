@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from lsr.analysis.stop_words import STOP_WORDS
 from lsr.corpus.documents import Document
-from lsr.encoders.term_counts import STOP_WORDS
 from lsr.errors import UsageError
 from lsr.train.pairs import normal, text_hash
 from lsr.vocabulary import Vocabulary

@@ -234,7 +234,9 @@ def _sparse(
     stored = sparse_vectors(path, encoder, corpus.documents, on_progress=on_progress)
     statistics = collection_statistics(encoder, corpus.documents, stored)
     path = cache / f"{stem}-queries.safetensors"
-    queries = sparse_vectors(path, encoder, corpus.queries, True, statistics, on_progress)
+    queries = sparse_vectors(
+        path, encoder, corpus.queries, True, statistics, on_progress, stored.words
+    )
     return SparseTeacher(encoder.name, queries, encoder.impacts(stored, statistics))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -39,23 +40,26 @@ def sparse_vectors(
     queries: bool = False,
     statistics: CollectionStatistics | None = None,
     on_progress: OnProgress = no_progress,
+    words: Sequence[str] = (),
 ) -> SparseBatch:
     """One row a text, as ``encoder`` stores documents or weighs queries.
 
     They are read from ``path``, a file of vectors as ``lsr encode --format csr`` writes it, where
-    that is whole, and else computed; an interrupted run is gone on with.
+    that is whole, and else computed; an interrupted run is gone on with. ``words`` are those of the
+    documents, over which queries of an open vocabulary are.
 
     Raises:
         InputError: the encoder gives a vector that is not finite.
         CorruptionError: the file is damaged, or holds other vectors.
     """
+    vocabulary = encoder.vocabulary.extended(words)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         maker = Maker(encoder.name, encoder.fingerprint)
         output = VectorOutput(
             path,
             {"encoder": encoder.fingerprint, "queries": queries, "texts": len(texts)},
-            lambda files: CsrWriter(files, encoder.vocabulary, maker),
+            lambda files: CsrWriter(files, vocabulary, maker),
         )
         encode_items(
             encoder,
@@ -69,7 +73,14 @@ def sparse_vectors(
         output.finish()
     vectors = CsrVectors(path)
     batch = vectors.batch()
-    if len(batch) != len(texts) or vectors.vocabulary_digest != encoder.vocabulary.digest:
+    size = vocabulary.size
+    if encoder.open and not queries:
+        tokens = vectors.tokens()
+        batch = replace(batch, words=tuple(tokens[size:]))
+        same = tokens[:size] == vocabulary.tokens
+    else:
+        same = vectors.vocabulary_digest == vocabulary.digest
+    if len(batch) != len(texts) or not same:
         raise CorruptionError(f"{path} holds other vectors than those asked for; delete it")
     return batch
 

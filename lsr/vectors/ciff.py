@@ -63,6 +63,7 @@ class CiffWriter:
     def finish(self, target: BinaryIO) -> list[str]:
         """Write the whole file to ``target``; returns what a user should know of it."""
         scale = self._scale or self._default_scale()
+        self._vocabulary = self._rows.vocabulary(self._vocabulary)
         by_bytes = sorted(
             range(self._vocabulary.size), key=lambda term: self._vocabulary.tokens[term].encode()
         )
@@ -177,7 +178,7 @@ class CiffVectors(VectorSource):
 
     def items(self, vocabulary: Vocabulary) -> Iterator[VectorItem]:
         """See ``VectorSource``."""
-        terms = np.array([vocabulary.terms.get(token, -1) for token in self.tokens()], np.int64)
+        terms = np.array([vocabulary.number(token, -1) for token in self.tokens()], np.int64)
         rows = self._rows()
         number, columns, values = next(rows, NO_MORE)
         with self._records.open("rb") as source:

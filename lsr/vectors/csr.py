@@ -80,7 +80,8 @@ class CsrWriter:
 
     def finish(self, target: BinaryIO) -> list[str]:
         """Write the whole file to ``target``; returns what a user should know of it."""
-        tokens = [token.encode() for token in self._vocabulary.tokens]
+        vocabulary = self._rows.vocabulary(self._vocabulary)
+        tokens = [token.encode() for token in vocabulary.tokens]
         ends = np.array([0, *accumulate(map(len, tokens))], dtype=np.int64)
         rows = len(self._rows)
         lengths = {
@@ -92,7 +93,7 @@ class CsrWriter:
             "ids": self.files.size(IDS),
             "tokens": int(ends[-1]),
         }
-        target.write(_header(lengths, self._vocabulary, self._maker))
+        target.write(_header(lengths, vocabulary, self._maker))
         for name in (ENDS, ID_ENDS):
             target.write(bytes(8))
             self.files.copy(name, target)
@@ -169,7 +170,7 @@ class CsrVectors(VectorSource):
 
     def items(self, vocabulary: Vocabulary) -> Iterator[VectorItem]:
         """See ``VectorSource``."""
-        terms = np.array([vocabulary.terms.get(token, -1) for token in self.tokens()], np.int64)
+        terms = np.array([vocabulary.number(token, -1) for token in self.tokens()], np.int64)
         rows = len(self._arrays["indptr"]) - 1
         for first in range(0, rows, ROWS_AT_A_TIME):
             last = min(first + ROWS_AT_A_TIME, rows)

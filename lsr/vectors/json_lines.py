@@ -164,7 +164,8 @@ def json_lines(
     Reading them gives every weight back, to the last bit.
     """
     batch = batch if scale is None else quantise(batch, scale)
-    tokens, weights = vocabulary.tokens, numbers(batch.values)
+    tokens = [*vocabulary.tokens, *batch.words] if batch.words else vocabulary.tokens
+    weights = numbers(batch.values)
     made = []
     for row, document in enumerate(documents):
         head: dict[str, str] = {"id": document.id}

@@ -30,7 +30,11 @@ def quantise(batch: SparseBatch, scale: float) -> SparseBatch:
             "by a smaller number"
         )
     scaled = SparseBatch(
-        batch.indptr, batch.indices, impacts.astype(np.float32), batch.vocabulary_size
+        batch.indptr,
+        batch.indices,
+        impacts.astype(np.float32),
+        batch.vocabulary_size,
+        batch.words,
     )
     return scaled.keep(impacts > 0)
 

@@ -68,8 +68,8 @@ def vector_of(weights: Mapping[str, object], vocabulary: Vocabulary) -> SparseVe
         InputError: a token is not in the vocabulary, or a weight is no number, negative, infinite
             or too large for 32 bits.
     """
-    terms = vocabulary.terms
-    unknown = [token for token in weights if token not in terms]
+    terms = {token: vocabulary.number(token, -1) for token in weights}
+    unknown = [token for token, term in terms.items() if term < 0]
     if unknown:
         raise InputError(
             f"{len(unknown)} of {len(weights)} tokens are not in the vocabulary of "

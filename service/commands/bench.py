@@ -131,7 +131,7 @@ def _encoded(view: View, field: Field, texts: list[str], quiet: bool) -> SparseB
             assert isinstance(encoded, SparseBatch)
             rows += list(encoded)
             on_query(len(rows))
-    return SparseBatch.from_rows(rows, field.size)
+    return SparseBatch.from_rows(rows, view.terms(field))
 
 
 def _suggestion(

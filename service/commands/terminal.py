@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from lsr.train.training_log import Entry
 
 TERMS_SHOWN = 6
+# Of those that no document has.
+SHOWN_WORDS = 5
 PIPE_WIDTH = 200
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -315,6 +317,11 @@ def print_result(result: SearchResult) -> None:
         out.print(f"no imported vector has {listed}, so it adds nothing", markup=False)
     line = f"{count} · {result.using} · {result.took_ms:.1f} ms · {_certificate(result)}"
     out.print(Text(line, style="dim"))
+    if words := result.unknown_words:
+        several = "any of the words" if len(words) > 1 else "the word"
+        rest = f" and {len(words) - SHOWN_WORDS} more" if len(words) > SHOWN_WORDS else ""
+        named = ", ".join(words[:SHOWN_WORDS])
+        out.print(Text(f"no document has {several} {named}{rest}", style="dim"))
 
 
 def print_table(

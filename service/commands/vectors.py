@@ -228,7 +228,8 @@ def export_command(
     encoder = opened.fields.encoder(chosen)
     settings = {"encoder": encoder.fingerprint, "revision": opened.store.revision()}
     maker = Maker(encoder.name, encoder.fingerprint)
-    output = _file(out, kind, encoder.vocabulary, maker, scale, contents, settings)
+    vocabulary = opened.fields.vocabulary(chosen)
+    output = _file(out, kind, vocabulary, maker, scale, contents, settings)
     report, total = EncodeReport(), len(opened)
     with terminal.indexing_progress(
         lambda: report.read / max(total, 1), "exporting", quiet or as_json

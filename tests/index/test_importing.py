@@ -32,6 +32,7 @@ from lsr.vectors.output import VectorOutput
 from tests.index.conftest import items
 from tests.recorded_progress import RecordedProgress
 
+PIECES = "bm25,analyzer=wordpiece"
 TEXTS = {f"d{n}": "apple " * (n % 7) + f"banana number {n}" for n in range(60)} | {"empty": ""}
 # A model of random weights gives each document thousands of terms.
 FEW = dict(list(TEXTS.items())[::6])
@@ -164,7 +165,7 @@ def test_a_vocabulary_of_its_own(tmp_path):
 
 
 def test_a_snapshot_brings_the_vocabulary_along(tmp_path, encoded):
-    collection, _ = imported(tmp_path / "c", encoded("bm25"))
+    collection, _ = imported(tmp_path / "c", encoded(PIECES))
     snapshot(collection, tmp_path / "s")
     restore(tmp_path / "s", tmp_path / "r")
     query = SearchQuery(tokens={"apple": 1, "7": 2})
@@ -193,7 +194,7 @@ class Interrupted(Exception):
 
 
 def test_an_interrupted_import_goes_on(tmp_path, encoded):
-    path = encoded("bm25")
+    path = encoded(PIECES)
     whole, _ = imported(tmp_path / "whole", path, chunk_size=8)
 
     def stop(report):
@@ -217,7 +218,7 @@ def test_bad_items_are_named_and_the_good_are_kept(tmp_path):
         '{"id": "d", "vector": {"apple": 0.5}}\n'
     )
     progress = RecordedProgress()
-    collection, report = imported(tmp_path / "c", path, "bm25", progress=progress)
+    collection, report = imported(tmp_path / "c", path, PIECES, progress=progress)
     assert (collection.ids(), report.index.rejected) == (["a"], 5)
     reasons = ("not negative", "given before", "1 of 1 tokens", "not valid", "term counts")
     for line, reason in enumerate(reasons, start=2):
@@ -239,16 +240,16 @@ def test_vectors_of_another_vocabulary_are_refused(tmp_path, encoded, masked_lm)
         output.append(documents, batch, len(documents), "")
     output.finish()
     with pytest.raises(EncoderMismatchError, match=f"{encoder.vocabulary.digest} of imported"):
-        imported(tmp_path / "c", made, "bm25")
+        imported(tmp_path / "c", made, PIECES)
     assert not (tmp_path / "c").exists()
-    bm25, _ = imported(tmp_path / "bm25", encoded("bm25"), "bm25")
+    bm25, _ = imported(tmp_path / "bm25", encoded(PIECES), PIECES)
     with pytest.raises(EncoderMismatchError, match="over the vocabulary"):
         imported(bm25.path, made)
     with pytest.raises(EncoderMismatchError, match="was built with"):
         imported(bm25.path, rows, f"splade:{masked_lm}")
     report = import_vectors(bm25, open_vectors(str(rows)))
     assert report.index.created == 1
-    wider = encoded("bm25", "csr")
+    wider = encoded(PIECES, "csr")
     _, report = imported(own.path, wider)
     assert (report.index.created, report.index.rejected, report.new_tokens) == (61, 0, 30521)
     assert hits(own, SearchQuery(tokens={"apple": 1}))
@@ -294,12 +295,13 @@ def test_export_then_import_is_the_same_collection(tmp_path, encoded, kind):
     collection, _ = imported(tmp_path / "c", encoded("bm25"), "bm25", texts=items(TEXTS))
     collection.delete(["d5"])
     encoder = collection.fields.encoder(collection.fields[0])
+    vocabulary = collection.fields.vocabulary(collection.fields[0])
     path = tmp_path / f"out{SUFFIX[kind]}"
     output = VectorOutput(
         path,
         {},
         lambda files: vector_writer(
-            kind, files, encoder.vocabulary, Maker(encoder.name, encoder.fingerprint)
+            kind, files, vocabulary, Maker(encoder.name, encoder.fingerprint)
         ),
     )
     read = 0
@@ -309,7 +311,10 @@ def test_export_then_import_is_the_same_collection(tmp_path, encoded, kind):
     again, _ = imported(tmp_path / "again", path, "bm25", texts=items(TEXTS))
     collection.maintenance.flush()
     assert again.ids() == collection.ids()
-    assert by_text(again) == by_text(collection)
+    # Terms have other numbers where a format has tokens in another order, so sums may round apart.
+    for found, wanted in zip(by_text(again), by_text(collection), strict=True):
+        assert [score for _, score in found] == pytest.approx([score for _, score in wanted])
+        assert dict(found).keys() == dict(wanted).keys()
 
 
 def test_nothing_to_import(tmp_path):

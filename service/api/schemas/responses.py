@@ -227,6 +227,9 @@ class OptionalSearchMeta(TypedDict, total=False):
         Literal[True],
         Field(description="The time was up before all was done: marks and terms may be missing."),
     ]
+    unknown_words: Annotated[
+        list[str], Field(description="Words of the query that no document has.")
+    ]
 
 
 class SearchMeta(OptionalSearchMeta):
@@ -265,6 +268,8 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
         other["unknown_tokens"] = result.unknown_tokens
     if result.timed_out:
         other["timed_out"] = True
+    if result.unknown_words:
+        other["unknown_words"] = result.unknown_words
     body: SearchAnswer = {
         "took_ms": round(result.took_ms, 3),
         "using": result.using,

@@ -186,7 +186,7 @@ def test_a_view_outlives_the_files_it_was_opened_from(bm25_collection):
     reader = Collection.open(collection.path)
     with reader.pinned() as view:
         field = reader.fields.named("sparse")
-        queries = reader.fields.encoder(field).encode_queries(["apple"], view.statistics)
+        queries = reader.fields.encoder(field).encode_queries(["apple"], view.statistics(field))
         before = view.search_sparse(field, queries, 10, "native").ranking(0)
         collection.delete(["a"])
         collection.maintenance.flush()

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.collection import metadata
+from index.collection.schema import SCHEMA
 from index.filters.json_form import parse_filter_json
 from index.filters.text_form import parse_filter_text
 from index.filters.tree import And, Equals, In, Kind, Not, Range, Scalar, check_size
@@ -19,7 +20,7 @@ from tests.index.filters.plain_filters import documents, filters, passes, scalar
 
 def stored(made):
     connection = sqlite3.connect(":memory:")
-    connection.executescript(metadata.SCHEMA)
+    connection.executescript(SCHEMA)
     metadata.append_metadata(connection, enumerate(made, start=5))
     return connection
 
@@ -71,7 +72,7 @@ def test_removing_leaves_what_was_not_removed(made, chosen):
 @given(st.lists(st.integers(1, 300), unique=True).map(sorted), st.integers(1, 300))
 def test_only_the_sequence_numbers_asked_for_are_answered(asked, below):
     connection = sqlite3.connect(":memory:")
-    connection.executescript(metadata.SCHEMA)
+    connection.executescript(SCHEMA)
     metadata.append_metadata(connection, ((n, {"n": n}) for n in range(1, 301)))
     wanted = parse_filter_json({"key": "n", "range": {"lt": below}})
     found = metadata.matching(connection, wanted, np.array(asked, np.int64))

@@ -10,18 +10,21 @@ from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 
 from index.search.deadline import AbandonedError, Deadline
 from index.search.highlight import LONGEST_SCANNED, MOST_SPELLINGS, Highlighter, highlight
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.imported import ImportedEncoder
 from lsr.vocabulary import Vocabulary
 from tests.strategies import texts
 
 VOCABULARY = Vocabulary.bert_uncased()
+ENCODER = ImportedEncoder(VOCABULARY)
 
 
 def weights_of(text):
-    return dict.fromkeys(VOCABULARY.tokenize([text])[0], 1.0)
+    return {each.token: 1.0 for each in ENCODER.occurrences(text)}
 
 
 def marked(text, query, **options):
-    mark = highlight("text", text, weights_of(query), VOCABULARY, **options)
+    mark = highlight("text", text, weights_of(query), ENCODER, **options)
     return [mark.snippet[start:end] for start, end in mark.spans]
 
 
@@ -37,19 +40,19 @@ def test_a_word_is_marked_if_half_of_it_matches():
 
 def test_the_window_holds_the_densest_match():
     text = "nothing here " * 100 + "the directory tree is removed " + "nothing here " * 100
-    mark = highlight("text", text, weights_of("directory tree removed"), VOCABULARY)
+    mark = highlight("text", text, weights_of("directory tree removed"), ENCODER)
     assert "directory tree is removed" in mark.snippet
     assert len(mark.snippet) <= 240
 
 
 def test_a_short_text_is_shown_whole():
-    assert highlight("text", "short text", {}, VOCABULARY).snippet == "short text"
+    assert highlight("text", "short text", {}, ENCODER).snippet == "short text"
 
 
 @settings(max_examples=80)
 @given(texts, texts, st.integers(10, 300))
 def test_spans_are_ascending_disjoint_and_inside(text, query, length):
-    mark = highlight("text", text, weights_of(query), VOCABULARY, length)
+    mark = highlight("text", text, weights_of(query), ENCODER, length)
     assert mark.snippet in text
     last = 0
     for start, end in mark.spans:
@@ -63,9 +66,9 @@ def plain_spans(text, weights, vocabulary):
     for _, group in groupby(vocabulary.pieces(text), key=lambda piece: piece.word):
         pieces = list(group)
         start, end = pieces[0].start, pieces[-1].end
-        matched = [piece for piece in pieces if piece.term in weights]
+        matched = [piece for piece in pieces if vocabulary.token(piece.term) in weights]
         if matched and 2 * sum(piece.end - piece.start for piece in matched) >= end - start:
-            spans.append((start, end, {piece.term for piece in matched}))
+            spans.append((start, end, {vocabulary.token(piece.term) for piece in matched}))
     return spans
 
 
@@ -96,10 +99,10 @@ def test_marks_and_windows_are_those_of_the_whole_text_tokenized(text, query, le
                                max_size=len(terms)))  # fmt: skip
     weights = dict(zip(terms, drawn, strict=True))
     expected = plain_spans(text, weights, VOCABULARY)
-    whole = highlight("text", text, weights, VOCABULARY, len(text) + 1)
+    whole = highlight("text", text, weights, ENCODER, len(text) + 1)
     assert whole.spans == [(start, end) for start, end, _ in expected]
     if len(text) > length and expected:
-        mark = highlight("text", text, weights, VOCABULARY, length)
+        mark = highlight("text", text, weights, ENCODER, length)
         start = plain_start(expected, weights, length)
         assert text.find(mark.snippet, start) - start <= 41
 
@@ -134,32 +137,35 @@ def test_other_tokenizers_find_their_words_too(make):
     vocabulary = make()
     text = "cat cats act cat tac  cat" + ("\ncat\n\n cats" if make is byte_level else "")
     for term in range(vocabulary.size):
-        expected = [(a, b) for a, b, _ in plain_spans(text, {term: 1.0}, vocabulary)]
-        assert highlight("text", text, {term: 1.0}, vocabulary).spans == expected
+        weights = {vocabulary.token(term): 1.0}
+        expected = [(a, b) for a, b, _ in plain_spans(text, weights, vocabulary)]
+        mark = highlight("text", text, weights, ImportedEncoder(vocabulary))
+        assert mark.spans == expected
 
 
 def test_very_many_terms_are_marked_as_few_are():
-    weights = dict.fromkeys(range(2000, 2000 + 2 * MOST_SPELLINGS), 1.0) | weights_of("cat")
+    many = map(VOCABULARY.token, range(2000, 2000 + 2 * MOST_SPELLINGS))
+    weights = dict.fromkeys(many, 1.0) | weights_of("cat")
     text = "the cat sat on the mat"
     expected = [(a, b) for a, b, _ in plain_spans(text, weights, VOCABULARY)]
-    assert highlight("text", text, weights, VOCABULARY).spans == expected
+    assert highlight("text", text, weights, ENCODER).spans == expected
 
 
 def test_how_far_a_text_was_looked_at_is_said():
-    assert highlight("text", "a cat", weights_of("cat"), VOCABULARY).looked_at is None
+    assert highlight("text", "a cat", weights_of("cat"), ENCODER).looked_at is None
     long = "nothing " * LONGEST_SCANNED + "cat"
-    assert highlight("text", long, weights_of("cat"), VOCABULARY).looked_at == LONGEST_SCANNED
+    assert highlight("text", long, weights_of("cat"), ENCODER).looked_at == LONGEST_SCANNED
 
 
 def test_the_texts_of_an_answer_share_a_budget():
     weights, text = weights_of("cat"), "a cat and a dog"
-    scanning = Highlighter(VOCABULARY, weights, scanned=len(text) + 5)
+    scanning = Highlighter(ENCODER, weights, scanned=len(text) + 5)
     marks = [scanning.highlight("text", text, weights) for _ in range(3)]
     assert [mark.looked_at for mark in marks] == [None, 5, 0]
     assert [mark.spans for mark in marks] == [[(2, 5)], [(2, 5)], []]
     assert [mark.snippet for mark in marks] == [text] * 3
 
-    tokenizing = Highlighter(VOCABULARY, weights, tokenized=10)
+    tokenizing = Highlighter(ENCODER, weights, tokenized=10)
     marks = [tokenizing.highlight("text", each, weights) for each in (text, "cat1 cat2 dog", text)]
     assert [mark.looked_at for mark in marks] == [None, 4, None]
     assert [mark.spans for mark in marks] == [[(2, 5)], [(0, 4)], [(2, 5)]]
@@ -167,9 +173,33 @@ def test_the_texts_of_an_answer_share_a_budget():
 
 def test_nothing_is_looked_at_after_the_deadline_and_nobody_waiting_ends_it():
     weights, deadline = weights_of("cat"), Deadline.after(0)
-    mark = Highlighter(VOCABULARY, weights, deadline).highlight("text", "a cat", weights)
+    mark = Highlighter(ENCODER, weights, deadline).highlight("text", "a cat", weights)
     assert (mark.snippet, mark.spans, mark.looked_at) == ("a cat", [], 0)
     abandoned = Deadline()
     abandoned.abandon()
     with pytest.raises(AbandonedError):
-        Highlighter(VOCABULARY, weights, abandoned).highlight("text", "a cat", weights)
+        Highlighter(ENCODER, weights, abandoned).highlight("text", "a cat", weights)
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "expected"),
+    [
+        (
+            "Happy hunters hunt possibly",
+            "happiness hunting possible",
+            ["Happy", "hunt", "possibly"],
+        ),
+        ("the part AB-1234-X here", "ab-1234-x", ["AB-1234-X"]),
+        (
+            "\u0e2a\u0e38\u0e19\u0e31\u0e02\u0e27\u0e34\u0e48\u0e07 ok",
+            "\u0e2a\u0e38\u0e19\u0e31\u0e02",
+            ["\u0e2a\u0e38\u0e19\u0e31\u0e02"],
+        ),
+        ("use C++ now", "c++", ["C++"]),
+    ],
+)
+def test_words_are_marked_whole(text, query, expected):
+    encoder = Bm25Encoder()
+    weights = {each.token: 1.0 for each in encoder.occurrences(query)}
+    mark = highlight("text", text, weights, encoder)
+    assert [mark.snippet[start:end] for start, end in mark.spans] == expected

@@ -129,7 +129,7 @@ def test_an_encoder_that_needs_counts_gets_those_of_its_vocabulary(
     result = search(
         counted, SearchQuery("apple plum"), SearchConfig(using="sparse", query_encoder=name)
     )
-    statistics = counted.view().statistics
+    statistics = counted.view().statistics(counted.fields.counts)
     expected = load_encoder(name).encode_queries(["apple plum"], statistics)[0]
     assert set(result.query_encoder) == {"sparse"}
     sparse = load_encoder(str(masked_lm)).encode_documents([TEXTS["f"]])[0]

@@ -1,7 +1,9 @@
-"""BM25 against a loop over words."""
+"""BM25 against a loop over words, and against Lucene."""
 
 import math
 import string
+from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsr.analysis.analyzer import analyzer
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.errors import UsageError
 from tests.strategies import texts
@@ -18,8 +22,15 @@ STOP = ["the", "of", "to", "be", "or", "not", "and", "with"]
 pool = [*STOP, "Wing", "boundary", "layer", "quizto", "boundaryof", "zürich", "flow,", "?!"]
 small_texts = st.lists(st.sampled_from(pool), max_size=12).map(" ".join)
 collections = st.lists(small_texts, min_size=1, max_size=8)
-configs = st.sampled_from([Bm25Config(), Bm25Config(1.2, 0.0), Bm25Config(0.0), Bm25Config(2, 1)])
-ENGLISH, NO_STOP_WORDS = Bm25Config(), Bm25Config(stopwords="none")
+PIECES, ENGLISH = Bm25Config(analyzer="wordpiece"), Bm25Config()
+configs = st.sampled_from(
+    [
+        replace(base, k1=k1, b=b)
+        for base in (PIECES, ENGLISH)
+        for k1, b in ((0.9, 0.4), (1.2, 0.0), (0.0, 0.4), (2, 1))
+    ]
+)
+both = pytest.mark.parametrize("config", [PIECES, ENGLISH])
 
 
 @cache
@@ -31,7 +42,7 @@ def bm25(encoder, documents, query, k1, b, stop=STOP):
     """Score of each document, from token strings."""
 
     def tokens(text):
-        return [encoder.vocabulary.token(term) for term in encoder.vocabulary.tokenize([text])[0]]
+        return tokens_of(encoder, text)
 
     def counts(token):
         return token not in stop and any(c not in string.punctuation for c in token.strip("#"))
@@ -54,6 +65,12 @@ def bm25(encoder, documents, query, k1, b, stop=STOP):
     return scores
 
 
+def tokens_of(encoder, text):
+    if encoder.open:
+        return analyzer("english").terms(text)
+    return [encoder.vocabulary.token(term) for term in encoder.vocabulary.tokenize([text])[0]]
+
+
 def scores_of(encoder, documents, query):
     stored = encoder.encode_documents(documents)
     statistics = encoder.statistics(stored)
@@ -70,38 +87,43 @@ def test_scores_are_those_of_the_formula(documents, query, config):
 
 
 @modest
-@given(collections, small_texts)
-def test_without_stop_words_every_word_counts(documents, query):
-    encoder = encoder_with(NO_STOP_WORDS)
+@given(collections, small_texts, st.sampled_from([PIECES, ENGLISH]))
+def test_without_stop_words_every_word_counts(documents, query, config):
+    encoder = encoder_with(replace(config, stopwords="none"))
     expected = bm25(encoder, documents, query, 0.9, 0.4, stop=())
     assert scores_of(encoder, documents, query) == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("query", ["to be or not to be", "?!", "the, of"])
 def test_a_query_of_stop_words_or_punctuation_alone_still_finds(query):
-    assert scores_of(encoder_with(ENGLISH), [query, "wing"], query)[0] > 0
+    assert scores_of(encoder_with(PIECES), [query, "wing"], query)[0] > 0
+    assert scores_of(encoder_with(ENGLISH), [query, "wing"], query)[0] > 0 or query == "?!"
 
 
-def test_stop_words_beside_other_words_do_not_score():
-    assert scores_of(encoder_with(ENGLISH), ["the wing", "the layer"], "the wing")[1] == 0
+@both
+def test_stop_words_beside_other_words_do_not_score(config):
+    assert scores_of(encoder_with(config), ["the wing", "the layer"], "the wing")[1] == 0
+    assert scores_of(encoder_with(config), ["the wing", "the layer"], "the xyzzyx")[1] == 0
 
 
 @modest
-@given(collections)
-def test_statistics_count_documents(documents):
-    encoder = encoder_with(NO_STOP_WORDS)
-    terms = [set(tokens) for tokens in encoder.vocabulary.tokenize(documents)]
-    found = encoder.statistics(encoder.encode_documents(documents))
+@given(collections, st.sampled_from([PIECES, ENGLISH]))
+def test_statistics_count_documents(documents, config):
+    encoder = encoder_with(replace(config, stopwords="none"))
+    terms = [set(tokens_of(encoder, text)) for text in documents]
+    stored = encoder.encode_documents(documents)
+    found = encoder.statistics(stored)
     assert found.documents == len(documents)
     for term in set().union(*terms):
-        assert found.document_frequency[term] == sum(term in tokens for tokens in terms)
+        number = found.numbers([term])[term] if encoder.open else encoder.vocabulary.term(term)
+        assert found.document_frequency[number] == sum(term in tokens for tokens in terms)
     assert found.document_frequency.sum() == sum(map(len, terms))
 
 
 @modest
 @given(st.lists(texts, max_size=5))
 def test_stored_vectors_are_term_counts(many):
-    encoder = encoder_with(ENGLISH)
+    encoder = encoder_with(PIECES)
     stored = encoder.encode_documents(many)
     assert len(stored) == len(many)
     for row, tokens in zip(stored, encoder.vocabulary.tokenize(many), strict=True):
@@ -109,12 +131,26 @@ def test_stored_vectors_are_term_counts(many):
         assert row.values.tolist() == [tokens.count(term) for term in sorted(set(tokens))]
 
 
-def test_nothing_but_empty_documents():
-    assert scores_of(encoder_with(ENGLISH), ["", "  "], "wing").tolist() == [0, 0]
+@modest
+@given(st.lists(texts, max_size=5))
+def test_stored_words_are_counts_of_the_analyzers_terms(many):
+    stored = encoder_with(ENGLISH).encode_documents(many)
+    tokens = [*encoder_with(ENGLISH).vocabulary.tokens, *stored.words]
+    assert stored.vocabulary_size == len(tokens)
+    for row, text in zip(stored, many, strict=True):
+        counted = {tokens[term]: count for term, count in zip(row.indices, row.values, strict=True)}
+        assert counted == Counter(analyzer("english").terms(text))
+        assert (np.diff(row.indices) > 0).all()
 
 
-def test_no_documents_at_all():
-    encoder = encoder_with(ENGLISH)
+@both
+def test_nothing_but_empty_documents(config):
+    assert scores_of(encoder_with(config), ["", "  "], "wing").tolist() == [0, 0]
+
+
+@both
+def test_no_documents_at_all(config):
+    encoder = encoder_with(config)
     statistics = encoder.statistics(encoder.encode_documents([]))
     assert (statistics.documents, statistics.average_length) == (0, 0)
     assert np.isfinite(encoder.encode_queries(["wing"], statistics).values).all()
@@ -128,12 +164,32 @@ def test_no_documents_at_all():
         ({"k1": math.nan}, "k1 is nan"),
         ({"b": 1.1}, "b is 1.1"),
         ({"b": math.nan}, "b is nan"),
-        ({"stopwords": "german"}, "allowed are english and none"),
+        ({"stopwords": "german"}, "allowed are auto, english and none"),
+        ({"analyzer": "klingon"}, "analyzer is 'klingon'; allowed are auto, cjk"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, complaint):
     with pytest.raises(UsageError, match=complaint):
         Bm25Config(**settings)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (PIECES, "bm25-472704497aeed593"),
+        (Bm25Config(1.2, 0.75, "none", "wordpiece"), "bm25-2e676af38b561249"),
+    ],
+)
+def test_the_fingerprints_of_pieces_are_those_of_the_releases_before(config, expected):
+    assert encoder_with(config).fingerprint == expected
+
+
+def test_a_checkpoint_counts_its_pieces(masked_lm):
+    checkpoint = Checkpoint.resolve(str(masked_lm))
+    assert not Bm25Encoder(Bm25Config(), checkpoint).open
+    assert Bm25Encoder(PIECES, checkpoint).name == f"bm25:{masked_lm}"
+    with pytest.raises(UsageError, match="analyzer=german has no effect"):
+        Bm25Encoder(Bm25Config(analyzer="german"), checkpoint)
 
 
 def test_statistics_are_needed_to_weigh():

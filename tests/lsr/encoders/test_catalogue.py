@@ -49,7 +49,13 @@ def test_an_encoders_name_loads_it_again(kind, masked_lm, with_table):
 
 def test_fingerprints_are_equal_exactly_where_the_vectors_are(masked_lm, with_table):
     groups = [
-        ["bm25", "bm25:{model}", "bm25,k1=0.9"],
+        ["bm25", "bm25,analyzer=english", "bm25,k1=0.9"],
+        ["bm25,analyzer=wordpiece", "bm25:{model}", "bm25:{model},analyzer=wordpiece"],
+        ["bm25,analyzer=german"],
+        ["{model},words=yes", "{model},words=yes,analyzer=auto"],
+        ["{model},words=yes,words_weight=2"],
+        ["lsr-tiny-v1", "lsr-tiny-v1,words=yes"],
+        ["lsr-tiny-v1,words=no"],
         ["{model}", "splade:{table}", "{model},logs=1"],
         ["inference-free:{model}", "inference-free:{table},idf=collection"],
         ["{table}", "inference-free:{table},idf=checkpoint"],

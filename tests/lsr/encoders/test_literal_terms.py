@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.encoders.bm25 import Bm25Encoder
+from lsr.analysis.stop_words import STOP_WORDS
+from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.literal_terms import LiteralTerms
-from lsr.encoders.term_counts import STOP_WORDS
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 
@@ -74,7 +74,7 @@ def test_they_are_added_to_the_models_weights(texts):
 
 def test_with_the_collections_own_length_they_are_bm25s_impacts():
     texts = ["cats hunt mice at night", "mice mice mice", "a longer text about night and day"]
-    bm25 = Bm25Encoder()
+    bm25 = Bm25Encoder(Bm25Config(analyzer="wordpiece"))
     counts = bm25.encode_documents(texts)
     statistics = bm25.statistics(counts)
     impacts = bm25.impacts(counts, statistics).to_scipy().toarray()

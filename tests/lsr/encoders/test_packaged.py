@@ -126,6 +126,7 @@ def test_the_default_encoder_is_small_and_weighs_queries_by_a_table():
 
 def test_its_vectors_hold_the_words_of_a_text_and_more():
     encoder = load_encoder(DEFAULT_ENCODER)
-    (row,) = encoder.encode_documents(["cats hunt mice at night"])
-    tokens = {encoder.vocabulary.token(term) for term in row.indices}
-    assert {"hunt", "mice", "night"} < tokens
+    batch = encoder.encode_documents(["cats hunt mice at night"])
+    spelled = [*encoder.vocabulary.tokens, *batch.words]
+    tokens = {spelled[term] for term in batch.indices}
+    assert {"hunt", "mice", "night", "word:cat", "word:hunt", "word:mice", "word:night"} < tokens

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.encoders import term_counts
-from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.term_counts import term_statistics
 from tests.strategies import texts
 
@@ -16,7 +16,7 @@ modest = settings(max_examples=60)
 @modest
 @given(st.lists(texts, max_size=7))
 def test_texts_that_are_not_kept_have_the_same_statistics(documents):
-    encoder = Bm25Encoder()
+    encoder = Bm25Encoder(Bm25Config(analyzer="wordpiece"))
     wanted = encoder.statistics(encoder.encode_documents(documents))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(term_counts, "COUNTED", 3)

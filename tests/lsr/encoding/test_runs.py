@@ -88,7 +88,8 @@ def test_what_is_written_is_what_the_encoder_gives(tmp_path, encoder, output, ki
     path = tmp_path / f"a{SUFFIX[kind]}"
     report, notes = encode(encoder, items(TEXTS), output(path, kind))
     expected = encoder.encode_documents(list(TEXTS.values()))
-    found = list(open_vectors(str(path)).items(encoder.vocabulary))
+    vocabulary = encoder.vocabulary.extended(expected.words)
+    found = list(open_vectors(str(path)).items(vocabulary))
     assert [item.document.id for item in found] == list(TEXTS)
     for item, row in zip(found, expected, strict=True):
         assert item.vector.indices.tolist() == row.indices.tolist()

@@ -81,7 +81,11 @@ def test_a_sparse_model(tmp_path, masked_lm):
 def test_an_inference_free_model_with_the_corpus_idf(tmp_path, masked_lm):
     name = f"inference-free:{masked_lm},idf=collection"
     encoder = load_encoder(name)
-    frequency = load_encoder("bm25").encode_documents(CORPUS.documents).document_frequency()
+    frequency = (
+        load_encoder("bm25,analyzer=wordpiece")
+        .encode_documents(CORPUS.documents)
+        .document_frequency()
+    )
     n = len(CORPUS.documents)
     idf = np.log(1 + (n - frequency + 0.5) / (frequency + 0.5))
     documents = encoder.encode_documents(CORPUS.documents)

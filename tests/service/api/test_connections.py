@@ -26,7 +26,8 @@ limit, connections.HEAD_SECONDS, connections.BODY_SECONDS, connections.ANSWER_SE
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), int(limit)))
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 from service.commands.serve import serve
-serve([Path("fruit")], "127.0.0.1", 0)
+from lsr.trusted_code import NO_CODE
+serve([Path("fruit")], "127.0.0.1", 0, NO_CODE)
 """
 pytestmark = pytest.mark.long
 HEAD = b"POST /v1/indexes/fruit/documents HTTP/1.1\r\nHost: 127.0.0.1\r\n"

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 import lsr as face
 from index.collection import field_encoders
 from index.collection.collection import Collection
+from index.collection.schema import row_checksum
 from lsr.errors import LsrError, UsageError
 from lsr.trusted_code import NO_CODE, VARIABLE, TrustedCode, without_consent
 from service.api.app import create_app
@@ -96,7 +97,11 @@ def snapshot(lsr, hostile, corpus, marker, tmp_path):
         assert "trust" not in text
         fields = json.loads(text)
         fields[0]["encoder"] += ",trust_remote_code=yes"
-        store.execute("UPDATE settings SET value = ? WHERE name = 'fields'", [json.dumps(fields)])
+        changed = json.dumps(fields)
+        store.execute(
+            "UPDATE settings SET value = ?, checksum = ? WHERE name = 'fields'",
+            [changed, row_checksum("fields", changed)],
+        )
     store.close()
     assert lsr("snapshot", "made", "taken").returncode == 0
     return tmp_path / "taken"

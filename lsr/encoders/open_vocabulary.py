@@ -1,0 +1,246 @@
+"""An encoder's vocabulary opened: beside its terms, every word of a text is a term."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.analysis.analyzer import ANALYZERS, analyzer, spelled_part_of
+from lsr.encoders.bm25 import saturated
+from lsr.encoders.encoder import Occurrence, SparseEncoder, fingerprint
+from lsr.encoders.word_counts import (
+    count_words,
+    known_words,
+    lengths_of,
+    numbers_of,
+    unknown_words,
+)
+from lsr.errors import UsageError
+from lsr.settings import SWITCH, changed, check_choice, check_range, configure, spell
+from lsr.sparse import SparseBatch
+from lsr.statistics import CollectionStatistics
+
+# Tells a word from a term of the closed vocabulary that is spelled alike.
+MARK = "word:"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVocabularyConfig:
+    """How words are made and weighed."""
+
+    # Of ``lsr.analysis.analyzer``.
+    analyzer: str = "auto"
+    # What BM25's weights are multiplied by before they stand beside the model's.
+    words_weight: float = 1.5
+    # BM25's parameters.
+    words_k1: float = 0.9
+    words_b: float = 0.75
+
+    def __post_init__(self) -> None:
+        check_choice("analyzer", self.analyzer, ANALYZERS)
+        check_range("words_weight", self.words_weight, 0, 1000)
+        check_range("words_k1", self.words_k1, 0)
+        check_range("words_b", self.words_b, 0, 1)
+
+
+class OpenVocabularyEncoder(SparseEncoder):
+    """Another encoder's vectors, and in them a term for each word, weighed as BM25 weighs it.
+
+    score(q, d) = the inner encoder's + weight * the BM25 of the words, in one vector and one
+    search. Words are made by an analyser and spelled with ``word:`` before them. Documents are
+    stored with their counts, which ``impacts`` weighs by the statistics of the collection. So every
+    word is found, whether the model knows it or not.
+
+    Where a query has a word that the inner vocabulary has only in pieces, and no document of the
+    collection has it, the pieces are left out: they would match by chance what is spelled alike in
+    part. Without statistics a query is the inner encoder's.
+
+    Raises:
+        UsageError: the inner encoder has words already.
+    """
+
+    open = True
+    counts_words = True
+    uses_statistics = True
+    mark = MARK
+
+    def __init__(
+        self, inner: SparseEncoder, config: OpenVocabularyConfig, by_default: bool = False
+    ) -> None:
+        if inner.open or inner.stores_counts:
+            raise UsageError(
+                f"words=yes goes with a learned encoder, and {inner.name} counts words itself; "
+                "leave it out"
+            )
+        self.inner = inner
+        self.config = config
+        self.vocabulary = inner.vocabulary
+        self.needs_statistics = inner.needs_statistics
+        settings = [f"{key}={spell(value)}" for key, value in changed(config).items()]
+        asked = [] if by_default else ["words=yes"]
+        self.name = ",".join([inner.name, *asked, *settings])
+        self.fingerprint = fingerprint("words", inner=inner.fingerprint, config=asdict(config))
+        self._analyzer = analyzer(config.analyzer)
+
+    @property
+    def tokens_encoded(self) -> int:
+        """Tokens of documents that went through the model so far."""
+        return self.inner.tokens_encoded
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
+        """The inner encoder's weights, and the count of each word of each text."""
+        return _beside(self.inner.encode_documents(texts), self._count(texts))
+
+    def encode_queries(
+        self, texts: Sequence[str], statistics: CollectionStatistics | None = None
+    ) -> SparseBatch:
+        """The inner encoder's weights, and count times IDF of each word that the collection has."""
+        if statistics is None:
+            return self.inner.encode_queries(texts)
+        size = self.vocabulary.size
+        closed = replace(statistics, document_frequency=statistics.document_frequency[:size])
+        rows = self.inner.encode_queries(texts, closed if self.inner.uses_statistics else None)
+        counts = self._count(texts)
+        having = statistics.numbers(counts.words)
+        known = known_words(counts, lambda _: having)
+        idf = statistics.idf_of(known.indices)
+        words = replace(known, values=known.values * idf)
+        fragments = [self._fragments(text, having) for text in texts]
+        found = _joined(_without(rows, fragments), words)
+        size = max(found.vocabulary_size, len(statistics.document_frequency))
+        return replace(found, vocabulary_size=size)
+
+    def statistics(self, stored: SparseBatch) -> CollectionStatistics:
+        """Statistics of the words; the frequencies of other terms count weights above 0."""
+        average = float(self._lengths(stored).sum() / max(len(stored), 1))
+        frequency = stored.document_frequency()
+        return CollectionStatistics(len(stored), frequency, average, numbers_of(stored))
+
+    def impacts(self, stored: SparseBatch, statistics: CollectionStatistics | None) -> SparseBatch:
+        """The inner encoder's weights as they are, each count saturated."""
+        if statistics is None:
+            raise UsageError("the words of a vector need the statistics of a collection")
+        config = self.config
+        by_length = config.words_b * self._lengths(stored) / (statistics.average_length or 1.0)
+        weighed = saturated(
+            stored, by_length, config.words_k1, config.words_b, config.words_weight
+        ).values
+        counted = stored.indices >= self.vocabulary.size
+        return replace(stored, values=np.where(counted, weighed, stored.values))
+
+    def occurrences(self, text: str) -> list[Occurrence]:
+        """See ``SparseEncoder``."""
+        words = [
+            Occurrence(MARK + term, start, end, -1 - place)
+            for place, (term, start, end) in enumerate(self._analyzer.occurrences(text))
+        ]
+        return self.inner.occurrences(text) + words
+
+    def unknown_words(self, text: str, statistics: CollectionStatistics) -> list[str]:
+        """See ``SparseEncoder``."""
+        return unknown_words(self._analyzer, text, statistics, MARK)
+
+    def spelled_part(self, token: str) -> str:
+        """See ``SparseEncoder``."""
+        if token.startswith(MARK):
+            return spelled_part_of(token.removeprefix(MARK))
+        return self.inner.spelled_part(token)
+
+    def _count(self, texts: Sequence[str]) -> SparseBatch:
+        weak = self._analyzer.stop_words
+        return count_words(
+            [MARK + term for term in self._analyzer.terms(text) if term not in weak]
+            for text in texts
+        )
+
+    def _lengths(self, stored: SparseBatch) -> NDArray[np.float64]:
+        return lengths_of(stored, stored.indices >= self.vocabulary.size)
+
+    def _fragments(self, text: str, having: Mapping[str, int]) -> set[int]:
+        """The terms of a query that are nothing but pieces of words that no document has."""
+        whole: set[int] = set()
+        parts: set[int] = set()
+        for _, group in groupby(self.vocabulary.pieces(text), key=lambda piece: piece.word):
+            pieces = list(group)
+            terms = {piece.term for piece in pieces}
+            if len(pieces) > 1 and self._unknown(text[pieces[0].start : pieces[-1].end], having):
+                parts |= terms
+            else:
+                whole |= terms
+        return parts - whole
+
+    def _unknown(self, word: str, having: Mapping[str, int]) -> bool:
+        terms = self._analyzer.terms(word)
+        known = any(MARK + term in having or term in self._analyzer.stop_words for term in terms)
+        return bool(terms) and not known
+
+
+def open_vocabulary(
+    inner: SparseEncoder, options: Mapping[str, str], by_default: bool = False
+) -> SparseEncoder:
+    """An encoder with words beside its terms, as options ask for them.
+
+    Args:
+        inner: the encoder.
+        options: those of ``split_options``.
+        by_default: whether it has words where ``words`` is not said.
+
+    Raises:
+        UsageError: an option is malformed, or of no effect.
+    """
+    settings = dict(options)
+    wanted = settings.pop("words", "yes" if by_default else "no")
+    check_choice("words", wanted, tuple(SWITCH))
+    if SWITCH[wanted]:
+        config = configure(OpenVocabularyConfig, settings)
+        return OpenVocabularyEncoder(inner, config, by_default)
+    if settings:
+        raise UsageError(
+            f"{next(iter(settings))!r} is about the words beside {inner.name}, which has none; "
+            "give words=yes, or leave it out"
+        )
+    if by_default:
+        inner.name += ",words=no"
+    return inner
+
+
+def split_options(options: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The options of an encoder, and those of the words beside it."""
+    known = {"words", *OpenVocabularyConfig.__dataclass_fields__}
+    own = {key: value for key, value in options.items() if key not in known}
+    return own, {key: value for key, value in options.items() if key in known}
+
+
+def _beside(rows: SparseBatch, counts: SparseBatch) -> SparseBatch:
+    """Both, the ids of the words of ``counts`` following the vocabulary of ``rows``."""
+    shifted = replace(counts, indices=(counts.indices + rows.vocabulary_size).astype(np.int32))
+    size = rows.vocabulary_size + len(counts.words)
+    return replace(_joined(rows, shifted), vocabulary_size=size, words=counts.words)
+
+
+def _joined(first: SparseBatch, second: SparseBatch) -> SparseBatch:
+    """Rows of both, where each id of ``second`` is above those of ``first``."""
+    lengths = np.diff(first.indptr), np.diff(second.indptr)
+    indptr = first.indptr + second.indptr
+    places = np.repeat(np.tile([False, True], len(first)), np.column_stack(lengths).ravel())
+    indices = np.empty(len(places), dtype=np.int32)
+    values = np.empty(len(places), dtype=np.float32)
+    indices[~places], indices[places] = first.indices, second.indices
+    values[~places], values[places] = first.values, second.values
+    size = max(first.vocabulary_size, second.vocabulary_size)
+    return SparseBatch(indptr, indices, values, size)
+
+
+def _without(rows: SparseBatch, terms: Sequence[set[int]]) -> SparseBatch:
+    """The rows, each without some terms."""
+    if not any(terms):
+        return rows
+    kept = np.ones(rows.nnz, dtype=np.bool_)
+    for row, gone in enumerate(terms):
+        span = slice(rows.indptr[row], rows.indptr[row + 1])
+        kept[span] = ~np.isin(rows.indices[span], list(gone))
+    return rows.keep(kept)

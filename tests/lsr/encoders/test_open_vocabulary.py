@@ -1,0 +1,107 @@
+"""Words beside an encoder's terms: the sum of both scores, by loops."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsr.analysis.analyzer import analyzer
+from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.term_counts import collection_statistics
+from lsr.errors import UsageError
+from tests.strategies import texts
+
+TERMS = ["hunt", "hunting", "the", "zzqqxx", "AB-12", "café", "เสียง", "C++", "quizto", "apple pie"]
+small_texts = st.lists(st.sampled_from(TERMS), max_size=8).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def plain(masked_lm):
+    return load_encoder(f"{masked_lm}")
+
+
+@pytest.fixture(scope="module")
+def opened(masked_lm):
+    return load_encoder(f"{masked_lm},words=yes,words_weight=2")
+
+
+def scores(encoder, documents, query, statistics):
+    stored = encoder.encode_documents(documents)
+    rows = encoder.impacts(stored, statistics).to_scipy()
+    asked = encoder.encode_queries([query], statistics).to_scipy()
+    wide = max(rows.shape[1], asked.shape[1])
+    rows.resize((len(documents), wide))
+    asked.resize((1, wide))
+    return (rows @ asked.T).toarray().ravel()
+
+
+@settings(max_examples=30)
+@given(st.lists(small_texts, min_size=1, max_size=6), st.integers(0, 5), st.integers(1, 9))
+def test_a_score_is_the_sum_of_both(plain, opened, documents, which, length):
+    """Of a query whose words some document has, repeated ones counted."""
+    query = " ".join((documents[which % len(documents)].split() * 2)[:length])
+    statistics = collection_statistics(opened, documents, opened.encode_documents(documents))
+    bm25 = Bm25Encoder(Bm25Config(0.9, 0.75, analyzer="auto"))
+    words = scores(bm25, documents, query, bm25.statistics(bm25.encode_documents(documents)))
+    if set(query.split()) <= {"the"}:
+        words = np.zeros(len(documents))
+    expected = scores(plain, documents, query, None) + 2 * words
+    found = scores(opened, documents, query, statistics)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=30)
+@given(st.lists(texts, max_size=5))
+def test_documents_keep_the_models_weights_and_get_the_counts_of_words(plain, opened, many):
+    stored, size = opened.encode_documents(many), opened.vocabulary.size
+    assert stored.closed_size == size
+    for row, alone, text in zip(stored, plain.encode_documents(many), many, strict=True):
+        closed = row.indices < size
+        np.testing.assert_array_equal(row.indices[closed], alone.indices)
+        np.testing.assert_array_equal(row.values[closed], alone.values)
+        stop = analyzer("auto").stop_words
+        counted = Counter(
+            f"word:{term}" for term in analyzer("auto").terms(text) if term not in stop
+        )
+        spelled = [stored.words[term - size] for term in row.indices[~closed]]
+        assert dict(zip(spelled, row.values[~closed].tolist(), strict=True)) == counted
+        assert (np.diff(row.indices) > 0).all()
+
+
+def test_pieces_of_a_word_that_no_document_has_are_left_out(opened):
+    stored = opened.encode_documents(["citric acid", "files"])
+    statistics = collection_statistics(opened, ["citric acid", "files"], stored)
+    pieces = set(opened.vocabulary.tokenize(["zzqqxx"])[0])
+    assert len(pieces) > 1
+    assert pieces.isdisjoint(opened.encode_queries(["zzqqxx"], statistics)[0].indices.tolist())
+
+
+def test_without_statistics_a_query_is_the_inner_encoders(plain, opened):
+    ours, alone = opened.encode_queries(["apple pie"])[0], plain.encode_queries(["apple pie"])[0]
+    np.testing.assert_array_equal(ours.indices, alone.indices)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("{model},words=maybe", "words is 'maybe'"),
+        ("{model},analyzer=german", "give words=yes"),
+        ("{model},words=yes,analyzer=wordpiece", "analyzer is 'wordpiece'"),
+        ("{model},words=yes,words_b=2", "words_b is 2.0"),
+        ("bm25,words=yes", "'words' is not an option"),
+        ("bm25:{model},words=yes", "'words' is not an option"),
+    ],
+)
+def test_settings_without_effect_are_refused(masked_lm, name, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        load_encoder(name.format(model=masked_lm))
+
+
+def test_the_packaged_encoder_has_words_by_default():
+    default, without = load_encoder("lsr-tiny-v1"), load_encoder("lsr-tiny-v1,words=no")
+    assert (default.name, default.open) == ("lsr-tiny-v1", True)
+    assert (without.name, without.open) == ("lsr-tiny-v1,words=no", False)
+    assert load_encoder(without.name).fingerprint == without.fingerprint
