@@ -6,6 +6,7 @@ than 2 GiB. What it accepts is used: a segment is searched, rows are read.
     segment      segment files, whose checksums are passed over
     manifest     the manifest of a snapshot
     store        the SQLite file of a snapshot
+    rows         a vector and a text as its rows have them
     ciff         vectors in the Common Index File Format
     csr          vectors in our safetensors file
     safetensors  the weights of a BERT folder, which is loaded and run
@@ -42,7 +43,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benches.machine import describe_machine, describe_versions
 
 CORPUS = Path(__file__).resolve().parent.parent / "tests" / "fuzz"
-TARGETS = ("segment", "manifest", "store", "ciff", "csr", "safetensors", "jsonl", "corpus")
+TARGETS = ("segment", "manifest", "store", "rows", "ciff", "csr", "safetensors", "jsonl", "corpus")
 LARGEST_INPUT = 1 << 16
 MEMORY_MB = 2048
 LONGEST_S = 20

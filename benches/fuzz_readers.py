@@ -15,8 +15,10 @@ import numpy as np
 from index.collection import segment as segments
 from index.collection.field import Field
 from index.collection.foreign_store import check_foreign_store
+from index.collection.packed_text import LARGEST_RATIO, unpack_text
 from index.collection.segment_table import SegmentEntry
 from index.collection.snapshot_files import MANIFEST, SnapshotFolder
+from index.collection.vector_rows import sparse_vector
 from lsr.backbones.batching import TokenBatch
 from lsr.backbones.bert import BertLanguageModel
 from lsr.backbones.checkpoint import Checkpoint
@@ -96,6 +98,22 @@ def _store(folder: Path) -> Read:
         path.write_bytes(data)
         with suppress(LsrError):
             check_foreign_store(path)
+
+    return read
+
+
+def _rows(folder: Path) -> Read:
+    """Before each input stand the lengths (u16) of the bytes of terms, and of those of weights."""
+
+    def read(data: bytes) -> None:
+        terms, weights = struct.unpack("<HH", data[:4].ljust(4, b"\0"))
+        end = 4 + terms + weights
+        vector = sparse_vector(data[4 : 4 + terms], data[4 + terms : end])
+        if vector is not None:
+            assert len(vector.indices) == len(vector.values) <= 8 * terms
+            assert (np.diff(vector.indices.astype(np.int64), prepend=-1) > 0).all()
+        with suppress(ValueError):
+            assert len(unpack_text(data[end:])) <= LARGEST_RATIO * len(data)
 
     return read
 
@@ -194,6 +212,7 @@ READERS: dict[str, Callable[[Path], Read]] = {
     "segment": _segment,
     "manifest": _manifest,
     "store": _store,
+    "rows": _rows,
     "ciff": _ciff,
     "csr": _csr,
     "safetensors": _safetensors,

@@ -29,6 +29,24 @@ def checksum_by_table(bytes: NDArray[np.uint8]) -> int:  # noqa: A002
 def all_finite(values: NDArray[np.float32]) -> bool:
     """Whether no value is infinite or NaN."""
 
+def pack_rows(
+    starts: NDArray[np.int64], terms: NDArray[np.int32], weights: NDArray[np.uint16]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
+    """Rows of sparse vectors in few bytes; see index/core/packed_rows.hpp.
+
+    ``weights`` are the bits of float16. The bytes of all rows' terms, where each row's start, int64
+    (rows + 1,), and the same of the weights. Raises ValueError where terms are negative, or not
+    strictly ascending within a row.
+    """
+
+def unpack_rows(
+    terms: NDArray[np.uint8],
+    term_starts: NDArray[np.int64],
+    weights: NDArray[np.uint8],
+    weight_starts: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint16]]:
+    """The reverse; raises ValueError where a row is malformed."""
+
 def kernels() -> list[str]:
     """Names of the inner loops that this machine can run."""
 

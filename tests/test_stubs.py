@@ -86,7 +86,7 @@ def test_the_comparison_sees_what_differs():
         ("k: int", "depth: int"),
         ("budget_us: int = 0", "budget_us: int = 1"),
         ("mask: NDArray[np.uint16]", "mask: NDArray[np.uint8]"),
-        (") -> tuple[", ") -> list["),
+        ("    ) -> tuple[", "    ) -> list["),
     ]
     for old, new in changes:
         assert stub.count(old) == 1

@@ -138,14 +138,14 @@ def _document_problems(collection: Collection, report: CheckReport) -> Iterator[
     for start in range(0, len(sequence), ROWS_AT_A_TIME):
         for row in store.document_rows(sequence[start : start + ROWS_AT_A_TIME]):
             number = row.head.sequence
-            if not row.is_sound():
+            document = row.document()
+            if document is None:
                 values.pop(number, None)
                 yield (
                     f"the text of the document {row.head.name} is damaged in the store; index it "
                     f"again, or restore a snapshot"
                 )
                 continue
-            document = row.document()
             if row.head.digest != document.digest():
                 yield f"the document {row.head.name} differs from its digest; {LAST_RESORT}"
             if document.metadata:
@@ -242,7 +242,7 @@ def _is_well_formed(store: Store, field: Field) -> bool:
         if field.kind == "dense":
             return bool(np.isfinite(store.dense_vectors(field)).all())
         return _well_formed(store.sparse_vectors(field))
-    except ValueError:
+    except CorruptionError:
         return False
 
 

@@ -37,8 +37,11 @@ def check_foreign_store(path: Path) -> int:
                 _check_schema(path, connection, SCHEMAS[version])
                 _check_types(path, connection)
             return int(version)
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise CorruptionError(f"the store {path.name} is damaged ({error})") from error
+    # SQLite says that it lacks memory where a row is not what its header says.
+    except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
+        raise CorruptionError(
+            f"the store {path.name} is damaged ({error or type(error).__name__})"
+        ) from error
 
 
 def _check_schema(path: Path, connection: sqlite3.Connection, schema: str) -> None:

@@ -1,4 +1,5 @@
-"""From the format of the release before to this one: rows get their checksums, nothing is encoded.
+"""From the format of the release before to this one: rows are packed and get their checksums, and
+nothing is encoded.
 
 The store is copied beside the old one, transaction by transaction, so that a run that was killed
 goes on where it was; compared with it row by row; and then written over it in one transaction of
@@ -16,6 +17,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from index.collection.collection import STORE_FILE, Collection
 from index.collection.commits import CommitsFile, last_commit
 from index.collection.database import check_sqlite, create
@@ -23,6 +26,7 @@ from index.collection.field import Field, load_fields
 from index.collection.file_lock import FileLock
 from index.collection.metadata import append_metadata, has_sound_values
 from index.collection.rows import (
+    VectorRow,
     append_documents,
     append_vectors,
     document_rows,
@@ -32,8 +36,11 @@ from index.collection.schema import APPLICATION_ID, MIGRATED_VERSION, VERSION, r
 from index.collection.segment import read_segment
 from index.collection.settings import read_setting, write_settings
 from index.collection.storage_errors import write_error
+from index.collection.vector_rows import Row, sparse_rows, sparse_vector
+from index.engines.posting_list import half
 from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, LockedError, NotFoundError, UsageError
+from lsr.sparse import SparseBatch, SparseVector
 
 ROWS_AT_A_TIME = 1000
 KEPT_SETTINGS = (
@@ -169,7 +176,8 @@ def _copy_rows(
         append_documents(new, rows)
         append_metadata(new, ((row[0], json.loads(row[4])) for row in rows))
         for field in fields:
-            append_vectors(new, field.name, _old_vectors(old, field.name, copied, last))
+            vectors = _old_vectors(old, field.name, copied, last)
+            append_vectors(new, field.name, _packed(vectors, field))
         write_settings(new, {"migrated_until": last})
         new.execute("COMMIT")
         copied = last
@@ -187,19 +195,18 @@ def _compare_rows(
         between = "sequence > ? AND sequence <= ? ORDER BY sequence"
         copies = document_rows(new, between, span)
         for row, copy in zip_longest(rows, copies):
-            if (
-                row is None
-                or copy is None
-                or not copy.is_sound()
-                or copy.document() != _document(row)
-            ):
+            if row is None or copy is None or copy.document() != _document(row):
                 raise _differs(f"document number {copy.head.sequence if copy else row[0]}")
         for field in fields:
             originals = _old_vectors(old, field.name, after, last)
-            for vector, held in zip_longest(originals, vector_rows(new, field.name, between, span)):
-                if vector is None or held is None or held[:3] != vector:
-                    raise _differs(f"vectors of the field {field.name!r}")
-                if not held.is_sound(field.name):
+            packed = vector_rows(new, field.name, between, span)
+            for vector, held in zip_longest(originals, packed):
+                if (
+                    vector is None
+                    or held is None
+                    or not held.is_sound(field.name)
+                    or _unpacked(held, field) != vector
+                ):
                     raise _differs(f"vectors of the field {field.name!r}")
         after = last
         yield len(rows)
@@ -229,12 +236,44 @@ def _document(row: tuple[int, str, str, str, str, bytes]) -> Document:
 
 def _old_vectors(
     old: sqlite3.Connection, field: str, after: int, last: int
-) -> Iterator[tuple[int, bytes | None, bytes]]:
+) -> list[tuple[int, bytes | None, bytes]]:
+    """Sequence number, terms (int32; None in a dense field) and weights (float16, or float32)."""
     return old.execute(
         "SELECT sequence, terms, weights FROM vectors "
         "WHERE field = ? AND sequence > ? AND sequence <= ? ORDER BY sequence",
         (field, after, last),
-    )
+    ).fetchall()
+
+
+def _packed(rows: list[tuple[int, bytes | None, bytes]], field: Field) -> list[Row]:
+    """Rows of the old format as this one has them."""
+    if field.kind == "dense":
+        return rows
+    try:
+        vectors = [
+            SparseVector(
+                np.frombuffer(terms or b"", dtype=np.int32),
+                np.frombuffer(weights, dtype=np.float16).astype(np.float32),
+            )
+            for _, terms, weights in rows
+        ]
+        batch = SparseBatch.from_rows(vectors, field.size)
+        return list(sparse_rows([row[0] for row in rows], batch))
+    except ValueError as error:
+        raise CorruptionError(
+            f"a vector of the field {field.name!r} is malformed; index its document again, with "
+            "the release that wrote the collection"
+        ) from error
+
+
+def _unpacked(row: VectorRow, field: Field) -> tuple[int, bytes | None, bytes] | None:
+    """A sound row as the old format has it; None where it is malformed."""
+    if field.kind == "dense":
+        return row.sequence, row.terms, row.weights
+    vector = sparse_vector(row.terms, row.weights)
+    if vector is None:
+        return None
+    return row.sequence, vector.indices.tobytes(), half(vector.values).tobytes()
 
 
 def _copy_tables(old: sqlite3.Connection, new: sqlite3.Connection) -> None:

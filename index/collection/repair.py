@@ -26,12 +26,10 @@ from index.collection.rows import append_vectors
 from index.collection.salvage import make_metadata, salvage
 from index.collection.segment import Segment, open_segment
 from index.collection.store import Store
-from index.engines.posting_list import half
+from index.collection.vector_rows import Row, dense_rows, sparse_rows
 from lsr.errors import CorruptionError, LockedError, LsrError
 
 ROWS_AT_A_TIME = 1000
-# Sequence number, terms and weights, as the table of vectors has them.
-Row = tuple[int, bytes | None, bytes]
 
 
 @dataclass(slots=True)
@@ -218,16 +216,11 @@ def _rows_of_segments(
 
 
 def _rows_of(segment: Segment, field: Field, numbers: Sequence[int]) -> Iterator[Row]:
-    places = np.searchsorted(segment.sequence, numbers)
-    batch = None if field.kind == "dense" else segment.sparse_rows(field.name)
-    for place, number in zip(places.tolist(), numbers, strict=True):
-        if place == len(segment) or segment.sequence[place] != number:
-            continue
-        if batch is None:
-            yield number, None, segment.vectors[field.name][place].tobytes()
-        else:
-            row = batch[place]
-            yield number, row.indices.tobytes(), half(row.values).tobytes()
+    held = np.isin(segment.sequence, numbers)
+    found = segment.sequence[held].tolist()
+    if field.kind == "dense":
+        return dense_rows(found, segment.vectors[field.name][held])
+    return sparse_rows(found, segment.sparse_rows(field.name).select(held))
 
 
 def _encoded_rows(
@@ -242,15 +235,12 @@ def _encoded_rows(
             texts = list(part.values())
             if field.kind == "dense":
                 vectors = collection.fields.dense_encoder(field).encode_documents(texts)
-                rows += [(n, None, row.tobytes()) for n, row in zip(part, vectors, strict=True)]
+                rows += dense_rows(part, vectors)
             else:
                 batch = collection.fields.encoder(field).encode_documents(texts)
                 with collection.store.writing():
                     batch = collection.store.dictionary.numbered(field, batch)
-                rows += [
-                    (n, row.indices.tobytes(), half(row.values).tobytes())
-                    for n, row in zip(part, batch, strict=True)
-                ]
+                rows += sparse_rows(part, batch)
     except LsrError as error:
         done.said.append(
             f"{len(numbers)} vectors of the field {field.name!r} can't be encoded again: {error}"

@@ -1,6 +1,7 @@
 """Rows of documents and vectors: written with their checksums, and read with what these say.
 
-Text is read as bytes, for a damaged text need not be valid UTF-8.
+Strings are read as bytes, for a damaged one need not be valid UTF-8. What is packed is unpacked
+after its checksum was compared, and not believed even then: anyone can make one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from index.collection.packed_text import pack_text, unpack_text
 from index.collection.schema import id_checksum, text_checksum, vector_checksum
+from index.collection.vector_rows import Row
 from lsr.corpus.documents import Document
 
 ID_COLUMNS = "sequence, CAST(id AS BLOB), digest, id_checksum"
@@ -43,7 +46,7 @@ class IdRow(NamedTuple):
 
 
 class DocumentRow(NamedTuple):
-    """A whole row of the table of documents."""
+    """A whole row of the table of documents; ``text`` as it is stored."""
 
     head: IdRow
     title: bytes
@@ -64,18 +67,23 @@ class DocumentRow(NamedTuple):
         except TypeError:
             return False
 
-    def document(self) -> Document:
-        """The document; of a sound row."""
-        return Document(
-            self.head.id.decode(),
-            self.text.decode(),
-            self.title.decode(),
-            json.loads(self.metadata),
-        )
+    def document(self) -> Document | None:
+        """The document; None where the row is damaged, or was never well formed."""
+        if not self.is_sound():
+            return None
+        try:
+            return Document(
+                self.head.id.decode(),
+                unpack_text(self.text).decode(),
+                self.title.decode(),
+                json.loads(self.metadata),
+            )
+        except ValueError:
+            return None
 
 
 class VectorRow(NamedTuple):
-    """A row of the table of vectors; ``terms`` is None in a dense field."""
+    """A row of the table of vectors, as it is stored; ``terms`` is None in a dense field."""
 
     sequence: int
     terms: bytes | None
@@ -96,23 +104,28 @@ def append_documents(
     """Write rows of sequence number, id, title, text, metadata and digest."""
     connection.executemany(
         "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (
-                *row,
-                id_checksum(row[0], row[1].encode(), row[5]),
-                text_checksum(row[0], row[2].encode(), row[3].encode(), row[4].encode()),
-            )
-            for row in rows
-        ),
+        (_packed_document(*row) for row in rows),
     )
 
 
-def append_vectors(
-    connection: sqlite3.Connection,
-    field: str,
-    rows: Iterable[tuple[int, bytes | None, bytes]],
-) -> None:
-    """Write rows of sequence number, terms and weights, in the place of damaged ones."""
+def _packed_document(
+    sequence: int, identifier: str, title: str, text: str, metadata: str, digest: bytes
+) -> tuple[int, str, str, bytes, str, bytes, bytes, bytes]:
+    packed = pack_text(text.encode())
+    return (
+        sequence,
+        identifier,
+        title,
+        packed,
+        metadata,
+        digest,
+        id_checksum(sequence, identifier.encode(), digest),
+        text_checksum(sequence, title.encode(), packed, metadata.encode()),
+    )
+
+
+def append_vectors(connection: sqlite3.Connection, field: str, rows: Iterable[Row]) -> None:
+    """Write rows, in the place of damaged ones."""
     connection.executemany(
         "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)",
         ((field, *row, vector_checksum(field, *row)) for row in rows),

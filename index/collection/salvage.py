@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from index.collection.field import Field
@@ -38,20 +39,17 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection, fields: list
         ),
     )
     target.executemany(
-        f"INSERT INTO documents VALUES (?, {TEXT}, {TEXT}, {TEXT}, {TEXT}, ?, ?, ?)",  # noqa: S608
+        f"INSERT INTO documents VALUES (?, {TEXT}, {TEXT}, ?, {TEXT}, ?, ?, ?)",  # noqa: S608
         _readable(source, f"SELECT {DOCUMENT} FROM documents WHERE sequence = ?", numbers),  # noqa: S608
     )
+    vectors = "SELECT field, sequence, terms, weights, checksum FROM vectors"
     for field in fields:
-        target.executemany(
-            "INSERT INTO vectors VALUES (?, ?, ?, ?, ?)",
-            _readable(
-                source,
-                "SELECT field, sequence, terms, weights, checksum FROM vectors "
-                "WHERE sequence = ?1 AND field = ?2",
-                row_numbers(target, numbers),
-                field.name,
-            ),
-        )
+        query = f"{vectors} WHERE sequence = ?1 AND field = ?2"
+        found = _readable(source, query, row_numbers(target, numbers), field.name)
+        target.executemany("INSERT INTO vectors VALUES (?, ?, ?, ?, ?)", found)
+    # Those that a damaged index doesn't find, as far as the table can be read.
+    others = _until_damaged(source, f"{vectors} NOT INDEXED")
+    target.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?, ?)", others)
     for table, key, columns in (
         ("tombstones", "number", 3),
         ("segments", "generation", 7),
@@ -86,6 +84,11 @@ def make_metadata(target: sqlite3.Connection, source: sqlite3.Connection) -> Non
 def _numbers(source: sqlite3.Connection, table: str, key: str) -> list[int]:
     rows = source.execute(f"SELECT {key} FROM {table} NOT INDEXED ORDER BY {key}")  # noqa: S608
     return [row[0] for row in rows]
+
+
+def _until_damaged(source: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
+    with suppress(sqlite3.DatabaseError):
+        yield from source.execute(query)
 
 
 def _readable(

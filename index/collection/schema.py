@@ -4,6 +4,9 @@ A row that can't be derived again has a checksum that binds its contents to its 
 damaged row is told from a sound one without the rest. Rows of metadata have none: they are made of
 the documents, and each key has a tally over its rows. How many documents there are is a setting,
 for no checksum tells of a row that is gone.
+
+Texts and vectors are packed (packed_text.py, vector_rows.py). The table of vectors has row ids: in
+one without them a row of more than a quarter of a page has the rest of it on a page of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ CREATE TABLE documents (
     sequence INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL,
-    text TEXT NOT NULL,
+    text BLOB NOT NULL,
     metadata TEXT NOT NULL,
     digest BLOB NOT NULL,
     id_checksum BLOB NOT NULL,
@@ -34,7 +37,7 @@ CREATE TABLE vectors (
     weights BLOB NOT NULL,
     checksum BLOB NOT NULL,
     PRIMARY KEY (field, sequence)
-) WITHOUT ROWID;
+);
 CREATE TABLE passages (
     sequence INTEGER PRIMARY KEY,
     size INTEGER NOT NULL,
@@ -145,13 +148,13 @@ def id_checksum(sequence: int, identifier: bytes, digest: bytes) -> bytes:
 
 
 def text_checksum(sequence: int, title: bytes, text: bytes, metadata: bytes) -> bytes:
-    """Of the rest of it, in UTF-8."""
+    """Of the rest of it: ``title`` and ``metadata`` in UTF-8, ``text`` as it is stored."""
     content = b"%d %d %d " % (sequence, len(title), len(text)) + title + text + metadata
     return blake2b(content, digest_size=CHECKSUM_BYTES).digest()
 
 
 def vector_checksum(field: str, sequence: int, terms: bytes | None, weights: bytes) -> bytes:
-    """Of a row of vectors."""
+    """Of a row of vectors, as it is stored."""
     terms = terms or b""
     content = b"%b\0%d %d " % (field.encode(), sequence, len(terms)) + terms + weights
     return blake2b(content, digest_size=CHECKSUM_BYTES).digest()

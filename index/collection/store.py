@@ -38,7 +38,7 @@ from index.collection.rows import (
 )
 from index.collection.schema import LAST, row_checksum
 from index.collection.storage_errors import read_error
-from index.engines.posting_list import half
+from index.collection.vector_rows import SparseRows, dense_rows, sparse_rows, sparse_vector
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
@@ -172,24 +172,13 @@ class Store(Database):
     def append_sparse(self, field: Field, sequence: Sequence[int], batch: SparseBatch) -> None:
         """Store a sparse vector for each sequence number, weights as float16, words by number."""
         batch = self.dictionary.numbered(field, batch)
-        append_vectors(
-            self.connection,
-            field.name,
-            (
-                (number, row.indices.tobytes(), half(row.values).tobytes())
-                for number, row in zip(sequence, batch, strict=True)
-            ),
-        )
+        append_vectors(self.connection, field.name, sparse_rows(sequence, batch))
 
     def append_dense(
         self, field: str, sequence: Sequence[int], vectors: NDArray[np.float32]
     ) -> None:
         """Store a dense vector for each sequence number."""
-        append_vectors(
-            self.connection,
-            field,
-            ((number, None, row.tobytes()) for number, row in zip(sequence, vectors, strict=True)),
-        )
+        append_vectors(self.connection, field, dense_rows(sequence, vectors))
 
     def remove(self, ids: Iterable[str]) -> set[str]:
         """Delete documents by id, damaged ones too; returns those that were there."""
@@ -316,19 +305,21 @@ class Store(Database):
         """
         found = {}
         for row in self.document_rows(sequence):
-            if not row.is_sound():
+            document = row.document()
+            if document is None:
                 raise CorruptionError(self._damage(f"text of the document {row.head.name}"))
-            found[row.head.sequence] = row.document()
+            found[row.head.sequence] = document
         return found
 
     def sound_documents(self, sequence: Sequence[int]) -> dict[int, Document]:
         """As ``documents``, without those that are damaged; these are logged."""
         found = {}
         for row in self.document_rows(sequence):
-            if row.is_sound():
-                found[row.head.sequence] = row.document()
-            else:
+            document = row.document()
+            if document is None:
                 log.error("%s", self._damage(f"text of the document {row.head.name}"))
+            else:
+                found[row.head.sequence] = document
         return found
 
     def all_ids(self) -> list[str]:
@@ -389,17 +380,13 @@ class Store(Database):
 
     def sparse_vectors(self, field: Field, after: int = 0, until: int = LAST) -> SparseBatch:
         """Stored vectors of the rows that ``row_numbers`` names, in its order."""
-        terms, weights, lengths = bytearray(), bytearray(), [0]
+        rows = SparseRows()
         for row in self._vectors(field, after, until):
-            terms += row.terms or b""
-            weights += row.weights
-            lengths.append(len(row.weights) // 2)
-        return SparseBatch(
-            np.cumsum(lengths, dtype=np.int64),
-            np.frombuffer(terms, dtype=np.int32),
-            np.frombuffer(weights, dtype=np.float16).astype(np.float32),
-            self.dictionary.terms(field),
-        )
+            rows.append(row.terms, row.weights)
+        try:
+            return rows.unpack(self.dictionary.terms(field))
+        except ValueError as error:
+            raise CorruptionError(self._malformed(field)) from error
 
     def grown_fields(self) -> list[Field]:
         """The fields, the size of an open one being how many terms it has by now."""
@@ -410,7 +397,10 @@ class Store(Database):
         flat = bytearray()
         for row in self._vectors(field, after, until):
             flat += row.weights
-        return np.frombuffer(flat, dtype=np.float32).reshape(-1, field.size)
+        try:
+            return np.frombuffer(flat, dtype=np.float32).reshape(-1, field.size)
+        except ValueError as error:
+            raise CorruptionError(self._malformed(field)) from error
 
     def sparse_rows(self, field: Field, sequence: Sequence[int]) -> dict[int, SparseVector]:
         """Stored vector of each sequence number that is live.
@@ -427,13 +417,11 @@ class Store(Database):
         """As ``sparse_rows``, without those that are damaged; these are logged."""
         found = {}
         for row in self._vector_rows(field, sequence):
-            if row.is_sound(field.name):
-                found[row.sequence] = SparseVector(
-                    np.frombuffer(row.terms or b"", dtype=np.int32),
-                    np.frombuffer(row.weights, dtype=np.float16).astype(np.float32),
-                )
-            else:
+            vector = sparse_vector(row.terms, row.weights) if row.is_sound(field.name) else None
+            if vector is None:
                 log.error("%s", self._damaged_vector(field, row.sequence))
+            else:
+                found[row.sequence] = vector
         return found
 
     def document_rows(self, sequence: Sequence[int]) -> Iterator[DocumentRow]:
@@ -499,6 +487,9 @@ class Store(Database):
         condition = "sequence <= ? ORDER BY sequence DESC LIMIT 1"
         rows = id_rows(self.connection, condition, (number,))
         return next((row.name for row in rows), f"number {number}")
+
+    def _malformed(self, field: Field) -> str:
+        return self._damage(f"vector of a document in the field {field.name!r}")
 
     def _damage(self, what: str) -> str:
         return (

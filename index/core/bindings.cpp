@@ -16,6 +16,7 @@
 #include "block_pruning.hpp"
 #include "builder.hpp"
 #include "checksum.hpp"
+#include "packed_rows.hpp"
 #include "validate.hpp"
 
 namespace nb = nanobind;
@@ -96,6 +97,36 @@ nb::dict build(const Array<std::int64_t>& offsets, const Array<std::int32_t>& te
         }
     });
     return result;
+}
+
+nb::tuple pack_rows(const Array<std::int64_t>& starts, const Array<std::int32_t>& terms,
+                    const Array<std::uint16_t>& weights) {
+    lsr::PackedRows packed;
+    {
+        nb::gil_scoped_release released;
+        packed = lsr::pack_rows(span_of(starts), span_of(terms), span_of(weights));
+    }
+    const auto rows = packed.term_starts.size();
+    const auto of_terms = packed.terms.size(), of_weights = packed.weights.size();
+    return nb::make_tuple(array_of(std::move(packed.terms), {of_terms}),
+                          array_of(std::move(packed.term_starts), {rows}),
+                          array_of(std::move(packed.weights), {of_weights}),
+                          array_of(std::move(packed.weight_starts), {rows}));
+}
+
+nb::tuple unpack_rows(const Array<std::uint8_t>& terms, const Array<std::int64_t>& term_starts,
+                      const Array<std::uint8_t>& weights,
+                      const Array<std::int64_t>& weight_starts) {
+    lsr::UnpackedRows unpacked;
+    {
+        nb::gil_scoped_release released;
+        unpacked = lsr::unpack_rows(span_of(terms), span_of(term_starts), span_of(weights),
+                                    span_of(weight_starts));
+    }
+    const auto starts = unpacked.starts.size(), count = unpacked.terms.size();
+    return nb::make_tuple(array_of(std::move(unpacked.starts), {starts}),
+                          array_of(std::move(unpacked.terms), {count}),
+                          array_of(std::move(unpacked.weights), {count}));
 }
 
 struct Queries {
@@ -291,6 +322,9 @@ NB_MODULE(_core, m) {
             return lsr::all_finite(span_of(values));
         },
         nb::arg("values"));
+    m.def("pack_rows", &pack_rows, nb::arg("starts"), nb::arg("terms"), nb::arg("weights"));
+    m.def("unpack_rows", &unpack_rows, nb::arg("terms"), nb::arg("term_starts"),
+          nb::arg("weights"), nb::arg("weight_starts"));
     m.def("kernels", [] {
         nb::list names;
         for (const auto* name : {"scalar", "avx2"}) {

@@ -15,6 +15,7 @@
 #include "../block_pruning.hpp"
 #include "../builder.hpp"
 #include "../checksum.hpp"
+#include "../packed_rows.hpp"
 #include "../validate.hpp"
 
 namespace {
@@ -376,6 +377,44 @@ void check_checksums(std::mt19937& random) {
     }
 }
 
+lsr::UnpackedRows unpack(const lsr::PackedRows& packed) {
+    return lsr::unpack_rows(packed.terms, packed.term_starts, packed.weights,
+                            packed.weight_starts);
+}
+
+void check_packed_rows(std::mt19937& random) {
+    for (int round = 0; round < 300; ++round) {
+        lsr::UnpackedRows rows;
+        rows.starts.push_back(0);
+        for (auto row = random() % 4; row > 0; --row) {
+            std::int64_t term = -1;
+            for (auto left = random() % 70; left > 0; --left) {
+                term += 1 + static_cast<std::int64_t>(random() >> (random() % 32));
+                if (term > std::numeric_limits<std::int32_t>::max()) break;
+                rows.terms.push_back(static_cast<std::int32_t>(term));
+                rows.weights.push_back(static_cast<std::uint16_t>(random() >> (random() % 32)));
+            }
+            rows.starts.push_back(static_cast<std::int64_t>(rows.terms.size()));
+        }
+        auto packed = lsr::pack_rows(rows.starts, rows.terms, rows.weights);
+        const auto again = unpack(packed);
+        if (again.starts != rows.starts || again.terms != rows.terms ||
+            again.weights != rows.weights) {
+            fail("packed rows come back as others");
+        }
+        for (auto* bytes : {&packed.terms, &packed.weights}) {
+            for (int change = 0; change < 20 && !bytes->empty(); ++change) {
+                (*bytes)[random() % bytes->size()] = static_cast<std::uint8_t>(random());
+                try {
+                    const auto found = unpack(packed);
+                    if (found.terms.size() != found.weights.size()) fail("a term has no weight");
+                } catch (const std::invalid_argument&) {
+                }
+            }
+        }
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -394,6 +433,7 @@ int main() {
     check_damage(random);
     check_finite();
     check_checksums(random);
+    check_packed_rows(random);
     std::puts("all searches equal exhaustive scoring");
     return 0;
 }

@@ -283,3 +283,24 @@ def test_a_damaged_page_of_the_store_is_found(bm25_collection):
     data[6 * 4096 : 7 * 4096] = b"\xa5" * 4096
     path.write_bytes(data)
     assert check(Collection.open(collection.path)).problems
+
+
+def test_vectors_that_a_damaged_index_does_not_find_are_kept(hybrid_collection):
+    collection = hybrid_collection(TEXTS)
+    upsert_documents(collection, [Document("f", "fig pie")])
+    before = contents(collection)
+    collection.close()
+    path = collection.path / "collection.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_vectors_1'"
+        (page,) = connection.execute(query).fetchone()
+    connection.close()
+    with path.open("r+b") as stream:
+        stream.seek((page - 1) * 4096)
+        stream.write(b"\xa5" * 4096)
+    opened = Collection.open(collection.path)
+    done = repair(opened, check(opened))
+    assert (done.recovered, done.encoded, done.said) == (0, 0, [])
+    assert check(opened).problems == []
+    assert contents(opened) == before

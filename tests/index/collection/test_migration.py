@@ -12,9 +12,12 @@ from index.collection.check import check
 from index.collection.collection import STORE_FILE, Collection
 from index.collection.file_lock import FileLock
 from index.collection.migration import migrate
+from index.collection.packed_text import unpack_text
 from index.collection.schema import MIGRATED_SCHEMA
 from index.collection.snapshot import restore
 from index.collection.snapshot_files import STORE_COPY, Manifest, describe_file
+from index.collection.vector_rows import sparse_vector
+from index.engines.posting_list import half
 from index.indexing import upsert_documents
 from index.search.pipeline import search
 from index.search.query import SearchQuery
@@ -32,6 +35,21 @@ NEW = ("identity", "commit", "previous", "written", "deletions", "documents")
 WORDS = ["apple", "plum", "cherry", "lemon", "fig"]
 
 
+def unpacked_document(row):
+    return (*row[:3], unpack_text(row[3]).decode(), *row[4:])
+
+
+def unpacked_vector(row):
+    field, number, terms, weights = row
+    if terms is None:
+        return row
+    vector = sparse_vector(terms, weights)
+    return field, number, vector.indices.tobytes(), half(vector.values).tobytes()
+
+
+UNPACKED = {"documents": unpacked_document, "vectors": unpacked_vector}
+
+
 def downgrade(collection):
     """The folder of a collection, as the release before would have written it."""
     folder = collection.path
@@ -40,7 +58,9 @@ def downgrade(collection):
     old.execute("PRAGMA journal_mode = WAL")
     old.executescript(MIGRATED_SCHEMA)
     for table, columns in COLUMNS.items():
-        rows = new.execute(f"SELECT {columns} FROM {table}").fetchall()
+        rows = [
+            UNPACKED.get(table, tuple)(row) for row in new.execute(f"SELECT {columns} FROM {table}")
+        ]
         marks = ", ".join("?" * len(columns.split(",")))
         old.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
     settings = dict(new.execute("SELECT name, value FROM settings"))
@@ -184,6 +204,20 @@ def test_a_damaged_document_stops_a_migration_with_its_name(old):
     connection.close()
     before = rows_of(folder)
     with pytest.raises(CorruptionError, match="the document 'd7' is damaged"):
+        migrate(folder)
+    assert rows_of(folder) == before
+
+
+@pytest.mark.parametrize("terms", ["x'0100000001000000'", "x'01000000'", "x'01'", "NULL"])
+def test_a_vector_that_is_none_stops_a_migration(old, terms):
+    folder, _ = old
+    connection = sqlite3.connect(folder / STORE_FILE)
+    change = f"UPDATE vectors SET terms = {terms} WHERE sequence = 7 AND field = 'sparse'"
+    assert connection.execute(change.replace("WHERE", ", weights = x'003c003c' WHERE")).rowcount
+    connection.commit()
+    connection.close()
+    before = rows_of(folder)
+    with pytest.raises(CorruptionError, match="vector of the field 'sparse' is malformed"):
         migrate(folder)
     assert rows_of(folder) == before
 

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import zlib
 from contextlib import closing
 from dataclasses import asdict
 
@@ -11,7 +12,8 @@ from benches.crash import CONFIG, DENSE, SPARSE, upsert
 from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import Field
-from index.collection.schema import text_checksum
+from index.collection.packed_text import pack_text
+from index.collection.schema import text_checksum, vector_checksum
 from index.collection.settings import write_settings
 from index.collection.snapshot import restore, snapshot
 from index.indexing import upsert_documents
@@ -224,6 +226,7 @@ def vouch_for(place):
         "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = 'CREATE TABLE (((('",
         "UPDATE documents SET id = x'00' WHERE sequence = 2",
         "UPDATE documents SET text = x'ff' WHERE sequence = 2",
+        "UPDATE documents SET text = 'text' WHERE sequence = 2",
         "UPDATE documents SET metadata = 'x' WHERE sequence = 2",
         "UPDATE vectors SET weights = 1",
         "UPDATE vectors SET terms = 'text'",
@@ -293,15 +296,56 @@ def test_a_vocabulary_that_is_none_is_refused(tmp_path, tokens):
 
 def test_metadata_that_is_too_deep_is_refused(taken, tmp_path):
     deep = b"{" + b'"a":{' * 50_000 + b"}" * 50_001
-    checksum = text_checksum(2, b"", b"text", deep)
+    text = pack_text(b"text")
+    checksum = text_checksum(2, b"", text, deep)
     with closing(sqlite3.connect(taken[1] / "snapshot.sqlite")) as connection, connection:
         connection.execute(
-            "UPDATE documents SET title = '', text = 'text', metadata = ?, checksum = ? "
+            "UPDATE documents SET title = '', text = ?, metadata = ?, checksum = ? "
             "WHERE sequence = 2",
-            (deep.decode(), checksum),
+            (text, deep.decode(), checksum),
         )
     vouch_for(taken[1])
     with pytest.raises(CorruptionError, match=r"can't be restored: .*; nothing was"):
+        restore(taken[1], tmp_path / "restored")
+    assert not (tmp_path / "restored").exists()
+
+
+@pytest.mark.parametrize(
+    ("terms", "weights"),
+    [
+        (b"\xff" * 9, b""),
+        (b"\1", b"\0\0\0\0"),
+        # A count of 2**31 - 1.
+        (b"\xff\xff\xff\xff\x0f\0", b"\0" * 9),
+        (b"", b"\1"),
+    ],
+)
+def test_vectors_that_are_vouched_for_and_malformed_are_refused(taken, tmp_path, terms, weights):
+    with closing(sqlite3.connect(taken[1] / "snapshot.sqlite")) as connection, connection:
+        connection.execute(
+            "UPDATE vectors SET terms = ?, weights = ?, checksum = ? "
+            "WHERE sequence = 2 AND field = 'sparse'",
+            (terms, weights, vector_checksum("sparse", 2, terms, weights)),
+        )
+    vouch_for(taken[1])
+    with pytest.raises(CorruptionError, match="a vector of the field 'sparse' is malformed"):
+        restore(taken[1], tmp_path / "restored")
+    assert not (tmp_path / "restored").exists()
+
+
+@pytest.mark.parametrize("kind", ["of no kind", "cut short", "of a thousand times its bytes"])
+def test_texts_that_are_vouched_for_and_malformed_are_refused(taken, tmp_path, kind):
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    bomb = b"\1" + packer.compress(bytes(10_000_000)) + packer.flush()
+    text = {"of no kind": b"text", "cut short": bomb[:-1]}.get(kind, bomb)
+    with closing(sqlite3.connect(taken[1] / "snapshot.sqlite")) as connection, connection:
+        connection.execute(
+            "UPDATE documents SET title = '', text = ?, metadata = '{}', checksum = ? "
+            "WHERE sequence = 2",
+            (text, text_checksum(2, b"", text, b"{}")),
+        )
+    vouch_for(taken[1])
+    with pytest.raises(CorruptionError, match=r"the text of the document 'b' is damaged"):
         restore(taken[1], tmp_path / "restored")
     assert not (tmp_path / "restored").exists()
 

@@ -108,7 +108,10 @@ def test_a_damaged_vector_is_encoded_again(lsr, fruit):
     assert hits(lsr, "fruit") == before
 
 
-def test_a_collection_of_the_release_before_is_migrated(lsr, fruit):
+def test_a_collection_of_the_release_before_is_migrated(lsr, corpus, tmp_path):
+    fruit = tmp_path / "fruit"
+    # That release had no words.
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25,analyzer=wordpiece")
     before = hits(lsr, "fruit")
     downgrade(Collection.open(fruit))
     assert sentence(lsr("search", "fruit", "banana")).endswith("with: lsr migrate fruit")
