@@ -36,21 +36,32 @@ def split_documents(
     is split.
     """
     texts = [document.contents for document in documents]
-    long = encoders.cuts(texts)
+    long = unread = encoders.cuts(texts)
     if collection.passages == OFF:
-        return Split([], int(long.sum()))
+        return Split([], int(unread.sum()))
     if not encoders.dense and all(each.stores_counts for each in encoders.sparse.values()):
         long = np.array([count_words(text) > WORDS for text in texts], dtype=np.bool_)
+    # A third of these is unread, or more: their words are many tokens each, as in code.
+    dense = encoders.cuts(
+        [
+            text[: 2 * len(text) // 3] * bool(is_long)
+            for text, is_long in zip(texts, long, strict=True)
+        ]
+    )
     passages = [
-        _several(split_document(document)) if is_long else []
-        for document, is_long in zip(documents, long, strict=True)
+        _passages(document, is_dense) if is_long else []
+        for document, is_long, is_dense in zip(documents, long, dense, strict=True)
     ]
-    cut = sum(not parts for parts, is_long in zip(passages, long, strict=True) if is_long)
-    return Split(passages, cut)
+    return Split(passages, sum(not passages[place] for place in np.flatnonzero(unread)))
 
 
-def _several(passages: list[Passage]) -> list[Passage]:
-    return passages if len(passages) > 1 else []
+def _passages(document: Document, is_dense: bool) -> list[Passage]:
+    """At least two, of fewer words than usual where one is not enough; else none."""
+    for words in (WORDS, WORDS // 2, WORDS // 4) if is_dense else (WORDS,):
+        passages = split_document(document, words)
+        if len(passages) > 1:
+            return passages
+    return []
 
 
 def owners(passages: Sequence[Sequence[Passage]], documents: int) -> NDArray[np.int64]:

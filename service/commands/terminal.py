@@ -241,8 +241,8 @@ def print_index_report(report: IndexReport, total: int, target: str) -> None:
     if report.cut:
         what = "document is" if report.cut == 1 else "documents are"
         out.print(
-            f"{report.cut:,} {what} longer than the encoder reads, so only the beginning counts; "
-            "with --passages auto, in a new directory, all of it does",
+            f"{report.cut:,} {what} longer than the encoder reads and not split, so only the "
+            "beginning counts",
             markup=False,
         )
     if passed_over := report.passed_over.sentence():
