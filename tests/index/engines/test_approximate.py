@@ -222,7 +222,7 @@ def test_recall_counts_ties_as_found():
 def test_measured_recall_is_that_of_the_lost_documents(collection, lossy):
     view, field = collection.view(), collection.fields.named("bm25")
     texts = ["apple", "plum fig", "lemon", "nothing"]
-    queries = collection.fields.encoder(field).encode_queries(texts, view.statistics)
+    queries = collection.fields.encoder(field).encode_queries(texts, view.statistics(field))
     lossy.left_out = frozenset(range(0, 24, 2))
     done = []
     results = measure_recall(view, field, queries, 5, "lossy", (0.5, 1.0), done.append)
