@@ -1,6 +1,9 @@
-"""What passages do to ranking: ``lsr eval`` of several datasets with and without, as a table.
+"""What passages do to ranking: ``lsr eval`` of several datasets with and without them.
 
-python benches/passages.py DATASET... [--encoder NAME]... writes the table of docs/passages.md.
+    python benches/passages.py DATASET... [--encoder NAME]...
+    python benches/passages.py --quick
+
+``docs/passages.md`` has its table. DATASET is what ``lsr eval`` takes; without one it is the demo.
 """
 
 from __future__ import annotations
@@ -8,60 +11,69 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from engine_bench.report import print_table, write_json
+from machine import describe_machine, describe_versions
 
 from eval.datasets import load_dataset
 from eval.experiment import Result, evaluate_dataset
+from lsr.errors import LsrError
 
 MEASURES = ("nDCG@10", "R@100")
-HEADINGS = ("dataset", "encoder", "split", "nDCG@10 off", "auto", "R@100 off", "auto")
+COLUMNS = {"dataset": "dataset", "encoder": "encoder", "split_percent": "split, %"} | {
+    f"{measure} {passages}": f"{measure} {passages}"
+    for measure in MEASURES
+    for passages in ("off", "auto")
+}
 
 
-class Row(NamedTuple):
-    """A dataset and an encoder: the results without passages and with them."""
-
-    off: Result
-    auto: Result
-
-    @property
-    def cells(self) -> list[str]:
-        """A cell for each heading; measures in per cent."""
-        split = self.auto.provenance.passages.partition(": ")[2].removesuffix(")")
-        measured = [
-            f"{100 * result.measures[measure]:.1f}"
-            for measure in MEASURES
-            for result in (self.off, self.auto)
-        ]
-        share = f"{100 * int(split) / self.auto.documents:.0f} %"
-        return [self.off.dataset, self.off.encoder, share, *measured]
-
-
-def table(rows: list[Row]) -> str:
-    """The rows in Markdown."""
-    lines = [HEADINGS, ["---", "---", *["---:"] * 5], *(row.cells for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def main() -> None:
-    """Evaluate, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("datasets", nargs="+", help="as lsr eval takes them")
+def main(arguments: list[str] | None = None) -> int:
+    """Run the bench; 2 for a dataset or encoder that is not there."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("datasets", nargs="*", default=["demo"], help="as lsr eval takes them")
     parser.add_argument("--encoder", action="append", help="as lsr index takes it")
-    arguments = parser.parse_args()
-    rows = []
-    for name in arguments.datasets:
-        dataset = load_dataset(name, "test")
-        for encoder in arguments.encoder or ["bm25", None]:
-            off, auto = (
-                evaluate_dataset(dataset, encoder, measures=MEASURES, passages=passages)[0]
-                for passages in ("off", "auto")
-            )
-            rows.append(Row(off, auto))
-            print(" ".join(rows[-1].cells), file=sys.stderr, flush=True)
-    print(table(rows))
+    parser.add_argument("--quick", action="store_true", help="bm25 alone, under 50 seconds")
+    parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")
+    options = parser.parse_args(arguments)
+    encoders = options.encoder or (["bm25"] if options.quick else ["bm25", None])
+    try:
+        rows = [measure(name, encoder) for name in options.datasets for encoder in encoders]
+    except LsrError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print_table(rows, COLUMNS, to_stderr=options.json == "-")
+    if options.json:
+        report = {"machine": describe_machine(), "versions": describe_versions([]), "rows": rows}
+        write_json(options.json, report)
+    return 0
+
+
+def measure(name: str, encoder: str | None) -> dict[str, Any]:
+    """A dataset by an encoder: its measures in per cent, and how many documents were split."""
+    dataset = load_dataset(name, "test")
+    results = {
+        passages: evaluate_dataset(dataset, encoder, measures=MEASURES, passages=passages)[0]
+        for passages in ("off", "auto")
+    }
+    auto = results["auto"]
+    return {
+        "dataset": auto.dataset,
+        "encoder": auto.encoder,
+        "split_percent": round(100 * _split(auto) / max(auto.documents, 1)),
+        **{
+            f"{measure} {passages}": round(100 * result.measures[measure], 1)
+            for measure in MEASURES
+            for passages, result in results.items()
+        },
+    }
+
+
+def _split(result: Result) -> int:
+    return int(result.provenance.passages.partition(": ")[2].removesuffix(")") or 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
