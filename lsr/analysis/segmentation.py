@@ -14,7 +14,10 @@ LONGEST_WORD = 255
 _MARKS = r"[\p{WB=Extend}\p{WB=Format}\p{WB=ZWJ}]*"
 # Rules WB5 to WB13b over classes of what words are of, of letters, digits, and what joins two
 # letters, or two digits.
-_WORD = "{W}++(?:(?:(?<={L}){ML}(?={L})|(?<={N}){MN}(?={N})){W}++)*+"
+_JOINED = "(?<={L}){ML}(?={L})|(?<={N}){MN}(?={N})"
+_WORD = "{W}++(?:(?:" + _JOINED + "){W}++)*+"
+# WB7a to WB7c: an apostrophe ends a Hebrew word, a quotation mark joins the letters of another.
+_UNICODE_WORD = "{W}++(?:(?:" + _JOINED + "|(?<={H}){Q}(?={H})){W}++)*+(?:(?<={H}){A})?+"
 _ASCII = {"W": "[A-Za-z0-9_]", "L": "[A-Za-z]", "N": "[0-9]", "ML": "[.':]", "MN": "[.,;']"}
 _LETTER = r"[[\p{WB=ALetter}\p{WB=Hebrew_Letter}]--\p{Script=Hangul}]"
 _UNICODE = {
@@ -23,6 +26,9 @@ _UNICODE = {
     "N": rf"(?:\p{{WB=Numeric}}{_MARKS})",
     "ML": rf"(?:[\p{{WB=MidLetter}}\p{{WB=MidNumLet}}\p{{WB=Single_Quote}}]{_MARKS})",
     "MN": rf"(?:[\p{{WB=MidNum}}\p{{WB=MidNumLet}}\p{{WB=Single_Quote}}]{_MARKS})",
+    "H": rf"(?:\p{{WB=Hebrew_Letter}}{_MARKS})",
+    "Q": rf"(?:\p{{WB=Double_Quote}}{_MARKS})",
+    "A": rf"(?:\p{{WB=Single_Quote}}{_MARKS})",
 }
 # Letters that UAX #29 gives no rule for, as a dictionary is needed (Han, Hiragana, Thai, Lao,
 # Khmer, Myanmar, ...), with Katakana and Hangul, as in Lucene's CJKAnalyzer.
@@ -108,7 +114,7 @@ def _not_ascii() -> re.Pattern[str]:
 def _unicode_words() -> re.Pattern[str]:
     import regex
 
-    word = _WORD.format(**_UNICODE)
+    word = _UNICODE_WORD.format(**_UNICODE)
     unspaced = rf"(?:{_UNSPACED_LETTER}[\p{{M}}\p{{WB=Extend}}]*)+"
     emoji = rf"{_EMOJI}(?:\uFE0F|\u200D{_EMOJI})*"
     found: re.Pattern[str] = regex.compile(
