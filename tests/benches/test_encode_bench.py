@@ -106,6 +106,7 @@ def report(data, masked_lm, tmp_path_factory):
     return json.loads(file.read_text())
 
 
+@pytest.mark.slow
 def test_ours_and_the_peer_give_the_same_vectors(report):
     ours, peer = report["rows"]
     assert [ours["engine"], peer["engine"]] == ["lsr", PEER]
@@ -115,6 +116,7 @@ def test_ours_and_the_peer_give_the_same_vectors(report):
     assert ours["ndcg_at_10"] is None
 
 
+@pytest.mark.slow
 def test_rows_say_how_fast_and_how_large(report):
     for row in report["rows"]:
         assert row.keys() >= KEYS
@@ -127,6 +129,7 @@ def test_rows_say_how_fast_and_how_large(report):
     assert (peer["speedup"], peer["memory_ratio"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_the_parts_stand_beside_the_peaks(report):
     assert [row["part"] for row in report["parts"]] == ["tokenise", "body", "projection"]
     assert sum(row["share"] for row in report["parts"]) == pytest.approx(1, abs=0.01)

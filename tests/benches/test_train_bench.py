@@ -56,6 +56,7 @@ def test_both_trainers_have_the_same_losses(queries, masked_lm, tmp_path):
     assert all(one.peak_mb >= one.loaded_mb > 0 for one in measured)
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_step_are_all_timed(masked_lm, tmp_path):
     place = Place(Checkpoint.resolve(str(masked_lm)), 16, 1)
     child = place.child("parts", tmp_path / "parts.txt", Anatomy, task(masked_lm))

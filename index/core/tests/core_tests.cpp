@@ -211,7 +211,7 @@ void check_damage(std::mt19937& random) {
     const auto intact = lsr::build(corpus.view(), 40, {true, 1});
     lsr::Scratch scratch;
     std::size_t refused = 0;
-    for (int round = 0; round < 8000; ++round) {
+    for (int round = 0; round < 2500; ++round) {
         auto damaged = intact;
         const auto damage = [&](auto& array) {
             round % 2 == 0 ? flip(array, random) : spoil(array, random);
