@@ -220,7 +220,7 @@ def stored_vectors(
             part = numbers[start : start + CHUNK].tolist()
             documents = _parts(store.documents(part), store.passages.of(part))
             part = list(documents)
-            rows = store.sparse_rows(field, part)
+            rows = store.vectors.rows(field, part)
             positive = (_positive(rows[number]) for number in part)
             batch = SparseBatch.from_rows(positive, store.dictionary.terms(field))
             yield [documents[number] for number in part], batch

@@ -362,7 +362,7 @@ def _differing(
     found = set()
     for name, batch in vectors.items():
         field = collection.fields.named(name)
-        held = collection.store.sound_sparse_rows(field, list(numbers.values()))
+        held = collection.store.vectors.sound_rows(field, list(numbers.values()))
         if batch.words:
             known = collection.store.dictionary.numbers(field, batch.words)
             # A new word has a number that no stored vector has.

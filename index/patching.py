@@ -82,8 +82,8 @@ def _stored_vectors(collection: Collection, number: int, rows: int) -> Vectors:
     store = collection.store
     after, last = number - 1, number + rows - 1
     return {
-        field.name: store.dense_vectors(field, after, last)
+        field.name: store.vectors.dense(field, after, last)
         if field.kind == "dense"
-        else store.sparse_vectors(field, after, last)
+        else store.vectors.sparse(field, after, last)
         for field in collection.fields
     }

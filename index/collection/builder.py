@@ -111,9 +111,9 @@ class Builder:
             sequence, owners = self._store.row_numbers(after, until)
             for field in self._store.fields:
                 if field.kind == "dense":
-                    vectors[field.name] = self._store.dense_vectors(field, after, until)
+                    vectors[field.name] = self._store.vectors.dense(field, after, until)
                 else:
-                    stored = self._store.sparse_vectors(field, after, until)
+                    stored = self._store.vectors.sparse(field, after, until)
                     sparse[field.name] = self._weigh(field, stored, lengths)
                 between()
         return Rows(sequence, sparse, vectors, lengths, owners)
@@ -122,7 +122,7 @@ class Builder:
         """Mean length of the rows of all live documents, for each field that stores term counts."""
         return {
             field.name: self._encoder(field)
-            .statistics(self._store.sparse_vectors(field))
+            .statistics(self._store.vectors.sparse(field))
             .average_length
             for field in self._store.fields
             if field.weighed

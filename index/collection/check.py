@@ -16,6 +16,7 @@ from index.collection.builder import Rows
 from index.collection.collection import Collection
 from index.collection.field import Field
 from index.collection.metadata import has_sound_values, metadata_rows
+from index.collection.rows import name_of_row
 from index.collection.segment import Segment, open_segment
 from index.collection.segment_table import SegmentEntry
 from index.collection.store import Store
@@ -177,8 +178,8 @@ def _passage_problems(collection: Collection, report: CheckReport) -> Iterator[s
     damaged, report.stray_passages = store.passages.damaged(store.live().tolist())
     for number in damaged:
         yield (
-            f"the passages of the document {store.name_of_row(number)} are damaged in the store; "
-            "index it again, or restore a snapshot"
+            f"the passages of the document {name_of_row(store.connection, number)} are damaged in "
+            "the store; index it again, or restore a snapshot"
         )
     if report.stray_passages:
         yield f"{len(report.stray_passages)} passages are of no document; {_mend(collection)}"
@@ -219,7 +220,7 @@ def _counter_problems(store: Store) -> Iterator[str]:
 
 def _vector_problems(collection: Collection, field: Field, report: CheckReport) -> Iterator[str]:
     store = collection.store
-    damaged, strays = store.damaged_vectors(field)
+    damaged, strays = store.vectors.damaged(field)
     if strays:
         report.strays[field.name] = strays
         yield (
@@ -230,7 +231,7 @@ def _vector_problems(collection: Collection, field: Field, report: CheckReport) 
         report.vectors[field.name] = damaged
         for number in damaged:
             yield (
-                f"the vector of the document {store.name_of_row(number)} in the field "
+                f"the vector of the document {name_of_row(store.connection, number)} in the field "
                 f"{field.name!r} is damaged or missing in the store; {_mend(collection)}"
             )
     elif not strays and not _is_well_formed(store, field):
@@ -240,8 +241,8 @@ def _vector_problems(collection: Collection, field: Field, report: CheckReport) 
 def _is_well_formed(store: Store, field: Field) -> bool:
     try:
         if field.kind == "dense":
-            return bool(np.isfinite(store.dense_vectors(field)).all())
-        return _well_formed(store.sparse_vectors(field))
+            return bool(np.isfinite(store.vectors.dense(field)).all())
+        return _well_formed(store.vectors.sparse(field))
     except CorruptionError:
         return False
 

@@ -237,9 +237,9 @@ class Collection:
             for field in self.fields:
                 rows = vectors[field.name]
                 if isinstance(rows, SparseBatch):
-                    self.store.append_sparse(field, sequence, rows)
+                    self.store.vectors.append_sparse(field, sequence, rows)
                 else:
-                    self.store.append_dense(field.name, sequence, rows)
+                    self.store.vectors.append_dense(field.name, sequence, rows)
             self._weigh_before_segments()
         self.maintenance.wake()
         return [identifier not in replaced for identifier in ids]

@@ -188,6 +188,13 @@ class Database:
         found = self.rows(query, *parameters)
         return found[0][0] if found else None
 
+    def damage(self, what: str) -> str:
+        """The sentence that something in here is damaged."""
+        return (
+            f"the {what} is damaged in the store {self.path}; mend what can be mended with: "
+            f"lsr check {self.path.parent} --repair"
+        )
+
     def _begin_commit(self, connection: sqlite3.Connection) -> Commit:
         """What the transaction is to be, once the commits file has the one before it."""
         last = check_commit(connection, self.commits)

@@ -144,6 +144,12 @@ def id_rows(
         yield IdRow(*row)
 
 
+def name_of_row(connection: sqlite3.Connection, number: int) -> str:
+    """How a message calls the document that a row of vectors is of."""
+    condition = "sequence <= ? ORDER BY sequence DESC LIMIT 1"
+    return next((row.name for row in id_rows(connection, condition, (number,))), f"number {number}")
+
+
 def document_rows(
     connection: sqlite3.Connection, condition: str, parameters: Sequence[object]
 ) -> Iterator[DocumentRow]:

@@ -29,22 +29,18 @@ from index.collection.passage_table import OFF, PassageTable
 from index.collection.rows import (
     DocumentRow,
     IdRow,
-    VectorRow,
     append_documents,
-    append_vectors,
     document_rows,
     id_rows,
-    vector_rows,
 )
 from index.collection.schema import LAST, row_checksum
 from index.collection.storage_errors import read_error
-from index.collection.vector_rows import SparseRows, dense_rows, sparse_rows, sparse_vector
+from index.collection.vector_table import VectorTable
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import CorruptionError
-from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -63,6 +59,7 @@ class Store(Database):
         super().__init__(path)
         self.dictionary = Dictionary(self)
         self.passages = PassageTable(self)
+        self.vectors = VectorTable(self, self.dictionary, self.row_numbers)
         self._fields = load_fields(str(self.setting("fields")))
         # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
         self.identity = str(self.setting("identity"))
@@ -169,17 +166,6 @@ class Store(Database):
         self.change({"written": first + len(rows) - 1, "documents": count})
         return rows
 
-    def append_sparse(self, field: Field, sequence: Sequence[int], batch: SparseBatch) -> None:
-        """Store a sparse vector for each sequence number, weights as float16, words by number."""
-        batch = self.dictionary.numbered(field, batch)
-        append_vectors(self.connection, field.name, sparse_rows(sequence, batch))
-
-    def append_dense(
-        self, field: str, sequence: Sequence[int], vectors: NDArray[np.float32]
-    ) -> None:
-        """Store a dense vector for each sequence number."""
-        append_vectors(self.connection, field, dense_rows(sequence, vectors))
-
     def remove(self, ids: Iterable[str]) -> set[str]:
         """Delete documents by id, damaged ones too; returns those that were there."""
         found = self.sequences(list(ids))
@@ -260,7 +246,7 @@ class Store(Database):
                 query = "SELECT CAST(id AS BLOB) FROM documents WHERE sequence = ?"
                 held = self.value(query, sequence)
                 if held != entry:
-                    raise CorruptionError(self._damage("index of ids"))
+                    raise CorruptionError(self.damage("index of ids"))
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Digest of each id that is there; empty where its text or a vector is damaged.
@@ -274,8 +260,7 @@ class Store(Database):
         counts = self.passages.sizes(numbers)
         for field in self.fields:
             wanted = [row for n, count in counts.items() for row in range(n, n + count)]
-            vectors = self._vector_rows(field, wanted)
-            held = {row.sequence for row in vectors if row.is_sound(field.name)}
+            held = self.vectors.sound(field, wanted)
             sound = {
                 number: digest
                 for number, digest in sound.items()
@@ -294,7 +279,7 @@ class Store(Database):
             for row in self._id_rows(f"sequence IN {marks}", part):
                 found[row.sequence] = row.id.decode()
         if missing := set(sequence) - found.keys():
-            raise CorruptionError(self._damage(f"row of the document number {min(missing)}"))
+            raise CorruptionError(self.damage(f"row of the document number {min(missing)}"))
         return found
 
     def documents(self, sequence: Sequence[int]) -> dict[int, Document]:
@@ -307,7 +292,7 @@ class Store(Database):
         for row in self.document_rows(sequence):
             document = row.document()
             if document is None:
-                raise CorruptionError(self._damage(f"text of the document {row.head.name}"))
+                raise CorruptionError(self.damage(f"text of the document {row.head.name}"))
             found[row.head.sequence] = document
         return found
 
@@ -317,7 +302,7 @@ class Store(Database):
         for row in self.document_rows(sequence):
             document = row.document()
             if document is None:
-                log.error("%s", self._damage(f"text of the document {row.head.name}"))
+                log.error("%s", self.damage(f"text of the document {row.head.name}"))
             else:
                 found[row.head.sequence] = document
         return found
@@ -372,73 +357,20 @@ class Store(Database):
         try:
             for key in new:
                 if not has_sound_values(self.connection, key):
-                    raise CorruptionError(self._damage(f"table of the metadata key {key!r}"))
+                    raise CorruptionError(self.damage(f"table of the metadata key {key!r}"))
             self._sound_keys.update(new)
             return matching(self.connection, wanted, sequence)
         except sqlite3.Error as error:
             raise read_error(self.path, error) from error
 
-    def sparse_vectors(self, field: Field, after: int = 0, until: int = LAST) -> SparseBatch:
-        """Stored vectors of the rows that ``row_numbers`` names, in its order."""
-        rows = SparseRows()
-        for row in self._vectors(field, after, until):
-            rows.append(row.terms, row.weights)
-        try:
-            return rows.unpack(self.dictionary.terms(field))
-        except ValueError as error:
-            raise CorruptionError(self._malformed(field)) from error
-
     def grown_fields(self) -> list[Field]:
         """The fields, the size of an open one being how many terms it has by now."""
         return [replace(each, size=self.dictionary.terms(each)) for each in self.fields]
-
-    def dense_vectors(self, field: Field, after: int = 0, until: int = LAST) -> NDArray[np.float32]:
-        """Stored vectors of the rows that ``row_numbers`` names, in its order."""
-        flat = bytearray()
-        for row in self._vectors(field, after, until):
-            flat += row.weights
-        try:
-            return np.frombuffer(flat, dtype=np.float32).reshape(-1, field.size)
-        except ValueError as error:
-            raise CorruptionError(self._malformed(field)) from error
-
-    def sparse_rows(self, field: Field, sequence: Sequence[int]) -> dict[int, SparseVector]:
-        """Stored vector of each sequence number that is live.
-
-        Raises:
-            CorruptionError: one is damaged.
-        """
-        found = self.sound_sparse_rows(field, sequence)
-        if missing := set(sequence) - found.keys():
-            raise CorruptionError(self._damaged_vector(field, min(missing)))
-        return found
-
-    def sound_sparse_rows(self, field: Field, sequence: Sequence[int]) -> dict[int, SparseVector]:
-        """As ``sparse_rows``, without those that are damaged; these are logged."""
-        found = {}
-        for row in self._vector_rows(field, sequence):
-            vector = sparse_vector(row.terms, row.weights) if row.is_sound(field.name) else None
-            if vector is None:
-                log.error("%s", self._damaged_vector(field, row.sequence))
-            else:
-                found[row.sequence] = vector
-        return found
 
     def document_rows(self, sequence: Sequence[int]) -> Iterator[DocumentRow]:
         """The row of each sequence number that is live, damaged or not."""
         for marks, part in in_lists(sequence):
             yield from self.read(document_rows(self.connection, f"sequence IN {marks}", part))
-
-    def damaged_vectors(self, field: Field) -> tuple[list[int], list[int]]:
-        """Rows of live documents that are damaged or missing, and numbers of rows of none."""
-        left = set(self.row_numbers()[0].tolist())
-        strays = []
-        for row in self.read(vector_rows(self.connection, field.name, "TRUE", ())):
-            if row.sequence not in left:
-                strays.append(row.sequence)
-            elif row.is_sound(field.name):
-                left.discard(row.sequence)
-        return sorted(left), sorted(set(strays) - left)
 
     def tokens(self) -> list[str]:
         """The tokens of the vocabulary that is kept here, that of imported vectors.
@@ -455,44 +387,8 @@ class Store(Database):
             raise CorruptionError(f"the vocabulary of {self.path} is malformed; import again")
         return tokens
 
-    def _vectors(self, field: Field, after: int, until: int) -> Iterator[VectorRow]:
-        """The rows that ``row_numbers`` names, in its order."""
-        condition = "sequence > ? AND sequence <= ? ORDER BY sequence"
-        rows = self.read(vector_rows(self.connection, field.name, condition, (after, until)))
-        for number in self.row_numbers(after, until)[0].tolist():
-            row = next(rows, None)
-            if row is None or row.sequence != number or not row.is_sound(field.name):
-                raise CorruptionError(self._damaged_vector(field, number))
-            yield row
-        if row := next(rows, None):
-            raise CorruptionError(self._damaged_vector(field, row.sequence))
-
-    def _vector_rows(self, field: Field, sequence: Sequence[int]) -> Iterator[VectorRow]:
-        for marks, part in in_lists(sequence):
-            condition = f"sequence IN {marks}"
-            yield from self.read(vector_rows(self.connection, field.name, condition, part))
-
     def _id_rows(self, condition: str, parameters: Sequence[object] = ()) -> Iterator[IdRow]:
         for row in self.read(id_rows(self.connection, condition, parameters)):
             if not row.is_sound():
-                raise CorruptionError(self._damage(f"id of the document {row.name}"))
+                raise CorruptionError(self.damage(f"id of the document {row.name}"))
             yield row
-
-    def _damaged_vector(self, field: Field, sequence: int) -> str:
-        name = self.name_of_row(sequence)
-        return self._damage(f"vector of the document {name} in the field {field.name!r}")
-
-    def name_of_row(self, number: int) -> str:
-        """How a message calls the document that a row of vectors is of."""
-        condition = "sequence <= ? ORDER BY sequence DESC LIMIT 1"
-        rows = id_rows(self.connection, condition, (number,))
-        return next((row.name for row in rows), f"number {number}")
-
-    def _malformed(self, field: Field) -> str:
-        return self._damage(f"vector of a document in the field {field.name!r}")
-
-    def _damage(self, what: str) -> str:
-        return (
-            f"the {what} is damaged in the store {self.path}; mend what can be mended with: "
-            f"lsr check {self.path.parent} --repair"
-        )

@@ -35,7 +35,7 @@ def contributions(
     """
     field = view.fields.named(name)
     encoder = view.fields.encoder(field)
-    stored = view.store.sound_sparse_rows(field, sequence)
+    stored = view.store.vectors.sound_rows(field, sequence)
     rows = SparseBatch.from_rows(stored.values(), view.terms(field))
     impacts = encoder.impacts(rows, view.statistics(field) if field.weighed else None)
     spelled = view.tokens(field, query.indices.tolist())

@@ -72,7 +72,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_never_interrupted(splade, enc
     assert resumed.ids() == whole.ids()
     assert resumed.digest() == whole.digest()
     field = whole.fields.named("sparse")
-    expected, found = whole.store.sparse_vectors(field), resumed.store.sparse_vectors(field)
+    expected, found = whole.store.vectors.sparse(field), resumed.store.vectors.sparse(field)
     np.testing.assert_array_equal(found.indptr, expected.indptr)
     np.testing.assert_array_equal(found.indices, expected.indices)
     np.testing.assert_array_equal(found.values, expected.values)

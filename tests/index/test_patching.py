@@ -30,9 +30,9 @@ def rows(collection, identifier):
     found = {}
     for field in collection.fields:
         if field.kind == "dense":
-            found[field.name] = collection.store.dense_vectors(field, number - 1, number)
+            found[field.name] = collection.store.vectors.dense(field, number - 1, number)
         else:
-            found[field.name] = collection.store.sparse_vectors(field, number - 1, number)
+            found[field.name] = collection.store.vectors.sparse(field, number - 1, number)
     return found
 
 

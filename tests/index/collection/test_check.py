@@ -45,7 +45,7 @@ def test_a_sound_collection_has_no_problem_and_every_weight_is_counted(collectio
         if item.kind == "dense":
             expected += len(numbers) * item.size
         else:
-            expected += sum(map(len, collection.store.sparse_rows(item, numbers).values()))
+            expected += sum(map(len, collection.store.vectors.rows(item, numbers).values()))
     assert report.weights == expected
 
 
@@ -160,9 +160,9 @@ def contents(collection):
     store = collection.store
     numbers = store.live().tolist()
     vectors = [
-        store.dense_vectors(field).tolist()
+        store.vectors.dense(field).tolist()
         if field.kind == "dense"
-        else [(row.indices.tolist(), row.values.tolist()) for row in store.sparse_vectors(field)]
+        else [(row.indices.tolist(), row.values.tolist()) for row in store.vectors.sparse(field)]
         for field in store.fields
     ]
     hits = [

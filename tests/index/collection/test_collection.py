@@ -254,10 +254,10 @@ def test_stored_vectors_are_the_encoders_in_half_precision(hybrid_collection):
     collection = hybrid_collection(texts)
     sparse, dense = collection.fields.named("sparse"), collection.fields.named("dense")
     expected = collection.fields.encoder(sparse).encode_documents(list(texts.values()))
-    stored = collection.store.sparse_vectors(sparse)
+    stored = collection.store.vectors.sparse(sparse)
     np.testing.assert_array_equal(stored.indices, expected.indices)
     np.testing.assert_array_equal(stored.values, expected.values.astype(np.float16))
-    vectors = collection.store.dense_vectors(dense)
+    vectors = collection.store.vectors.dense(dense)
     np.testing.assert_array_equal(
         vectors, collection.fields.dense_encoder(dense).encode_documents(list(texts.values()))
     )

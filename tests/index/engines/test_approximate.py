@@ -144,7 +144,7 @@ def test_gap_and_certificate_of_a_ranking():
 
 def test_a_dense_ranking_with_scores_below_0_is_exact(hybrid_collection):
     made = hybrid_collection(TEXTS)
-    vector = -made.store.dense_vectors(made.fields.named("dense"))[0]
+    vector = -made.store.vectors.dense(made.fields.named("dense"))[0]
     found = search(made, SearchQuery(dense=vector.tolist()), SearchConfig(using="dense"))
     assert found.hits[-1].score < 0
     assert (found.exact, found.bound_gap) == (True, 0)

@@ -260,7 +260,7 @@ def test_killed_indexing_goes_on_without_encoding_twice(lsr, tmp_path, masked_lm
     assert killed.ids() == whole.ids()
     assert killed.digest() == whole.digest()
     field = whole.fields.named("sparse")
-    a, b = killed.store.sparse_vectors(field), whole.store.sparse_vectors(field)
+    a, b = killed.store.vectors.sparse(field), whole.store.vectors.sparse(field)
     np.testing.assert_array_equal(a.indices, b.indices)
     np.testing.assert_array_equal(a.values, b.values)
 
