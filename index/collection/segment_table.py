@@ -89,7 +89,7 @@ class SegmentTable:
             entries = [SegmentEntry(*row[:-1]) for row in rows]
             for entry, row in zip(entries, rows, strict=True):
                 if row[-1] != _checksum(entry) or entry.after != end:
-                    raise CorruptionError(self._damage("segments"))
+                    raise CorruptionError(store.damage("table of segments"))
                 end = entry.last
             return Current(
                 int(store.setting("generation")),
@@ -153,15 +153,8 @@ class SegmentTable:
             *values,
         )
         if any(row[2] != row_checksum(*row[:2]) for row in rows):
-            raise CorruptionError(self._damage("tombstones"))
+            raise CorruptionError(self._store.damage("table of tombstones"))
         return np.sort(np.array([row[1] for row in rows], dtype=np.int64))
-
-    def _damage(self, table: str) -> str:
-        path = self._store.path
-        return (
-            f"the table of {table} is damaged in the store {path}; mend what can be mended with: "
-            f"lsr check {path.parent} --repair"
-        )
 
 
 def _checksum(entry: SegmentEntry) -> bytes:
