@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from abuse_bench.attacks import ATTACKS, attacking
 from abuse_bench.served import Measured, Served, behaving
-from engine_bench.report import print_table, write_json
+from engine_bench.report import publish
 from machine import describe_machine, describe_versions
 
 from index.collection.collection import Collection
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     except LsrError as error:
         print(error, file=sys.stderr)
         return 2
-    print_table(report["rows"], COLUMNS, to_stderr=options.json == "-")
+    publish(report, COLUMNS, options.json)
     stream = sys.stderr if options.json == "-" else sys.stdout
     print(
         f"SIGTERM under the last abuse: {report['stop_s']} s; aimed at are a p99 below "
@@ -77,8 +77,6 @@ def main(arguments: list[str] | None = None) -> int:
         f"{STOP_SECONDS:.0f} s",
         file=stream,
     )
-    if options.json:
-        write_json(options.json, report)
     return 0
 
 

@@ -16,10 +16,8 @@ after what was flushed (benches/crash_images.py, needs strace), and full at ever
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
-import platform
 import random
 import shutil
 import signal
@@ -39,6 +37,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benches.engine_bench.report import print_table, publish
+from benches.machine import describe_machine, describe_versions
 from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import Field
@@ -307,12 +307,6 @@ def _each_in(folder: Path, make: Callable[[Path], Iterable[T]]) -> Iterable[T]:
     yield from make(folder)
 
 
-def _print(rows: Sequence[dict[str, Any]], width: int) -> None:
-    for line in [dict(zip(rows[0], rows[0], strict=True)), *rows]:
-        first, *others = line.values()
-        print(f"{first!s:{width}}" + "".join(f"{other!s:>{width}}" for other in others))
-
-
 def main() -> None:
     """Run, print tables, and exit with 1 if anything was lost or wrong."""
     parser = argparse.ArgumentParser(description="Kill a writing process and look for losses.")
@@ -331,20 +325,15 @@ def main() -> None:
     rows.append(_row("all", kills))
     problems += [problem for kill in kills for problem in kill.problems]
     result = {
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version},
+        "machine": describe_machine(),
+        "versions": describe_versions([]) | {"sqlite": sqlite3.sqlite_version},
         "rows": rows,
         "damage": damaged,
         "problems": problems,
     }
-    if arguments.json == "-":
-        print(json.dumps(result, indent=2))
-    else:
-        _print(rows, 14)
-        print()
-        _print(damaged, 28)
-        if arguments.json:
-            Path(arguments.json).write_text(json.dumps(result, indent=2))
+    publish(result, {name: name for name in rows[0]}, arguments.json)
+    columns = {name: name for name in damaged[0]}
+    print_table(damaged, columns, to_stderr=arguments.json == "-")
     for problem in problems:
         print(problem, file=sys.stderr)
     sys.exit(1 if problems else 0)

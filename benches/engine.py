@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from engine_bench.comparison import Plan, compare
-from engine_bench.report import plot, print_table, write_json
+from engine_bench.report import plot, publish
 from engine_bench.vectors import QUERIES, load_documents, load_queries, resize, take
 from machine import describe_machine, describe_versions
 from packages import installed
@@ -58,9 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     except LsrError as error:
         print(error, file=sys.stderr)
         return 2
-    print_table(report["rows"], COLUMNS, to_stderr=options.json == "-")
-    if options.json:
-        write_json(options.json, report)
+    publish(report, COLUMNS, options.json)
     if options.plot:
         plot(options.plot, report["rows"])
     return 0

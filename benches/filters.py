@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from engine import COLUMNS, DATA, PACKAGES, size_of
 from engine_bench.comparison import ALL, Plan, compare
-from engine_bench.report import print_table, write_json
+from engine_bench.report import publish
 from engine_bench.vectors import QUERIES, SEED, load_documents, load_queries, resize
 from machine import describe_machine, describe_versions
 from packages import installed
@@ -46,9 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     columns = {"engine": "engine", "passing": "passing"} | COLUMNS
-    print_table(report["rows"], columns, to_stderr=options.json == "-")
-    if options.json:
-        write_json(options.json, report)
+    publish(report, columns, options.json)
     return 0
 
 

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import logging
 import random
 import resource
@@ -40,6 +39,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benches.engine_bench.report import write_json
 from benches.machine import describe_machine, describe_versions
 
 CORPUS = Path(__file__).resolve().parent.parent / "tests" / "fuzz"
@@ -168,8 +168,7 @@ def main() -> None:
             "versions": describe_versions(["atheris", "safetensors", "protobuf"]),
             "rows": rows,
         }
-        text = json.dumps(result, indent=2)
-        print(text) if arguments.json == "-" else Path(arguments.json).write_text(text)
+        write_json(arguments.json, result)
     if not any(row["exit"] for row in rows):
         shutil.rmtree(arguments.findings)
     sys.exit(1 if any(row["exit"] for row in rows) else 0)

@@ -38,6 +38,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benches.crash import DENSE, SPARSE, TERMS, upsert
+from benches.engine_bench.report import publish
 from benches.forgery import Forgery, forged
 from benches.machine import describe_machine, describe_versions
 from index.collection.check import check
@@ -268,13 +269,7 @@ def main() -> None:
         "versions": describe_versions(["numpy"]),
         "rows": rows,
     }
-    if arguments.json == "-":
-        print(json.dumps(result, indent=2))
-    else:
-        for line in [dict(zip(rows[0], rows[0], strict=True)), *rows]:
-            print("".join(f"{value!s:>12}" for value in line.values()))
-        if arguments.json:
-            Path(arguments.json).write_text(json.dumps(result, indent=2))
+    publish(result, {name: name for name in rows[0]}, arguments.json)
     bad = Counter(
         f"{outcome.way}: {outcome.what}: {problem}"
         for outcome in outcomes

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from engine import DATA, PACKAGES, size_of
-from engine_bench.report import print_table, write_json
+from engine_bench.report import publish
 from engine_bench.vectors import QUERIES, SEED, load_documents, load_queries, resize, take
 from machine import describe_machine, describe_versions
 
@@ -103,9 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     except LsrError as error:
         print(error, file=sys.stderr)
         return 2
-    print_table(report["rows"], COLUMNS, to_stderr=options.json == "-")
-    if options.json:
-        write_json(options.json, report)
+    publish(report, COLUMNS, options.json)
     return 0
 
 

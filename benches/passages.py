@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from engine_bench.report import print_table, write_json
+from engine_bench.report import publish
 from machine import describe_machine, describe_versions
 
 from eval.datasets import load_dataset
@@ -44,10 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     except LsrError as error:
         print(error, file=sys.stderr)
         return 2
-    print_table(rows, COLUMNS, to_stderr=options.json == "-")
-    if options.json:
-        report = {"machine": describe_machine(), "versions": describe_versions([]), "rows": rows}
-        write_json(options.json, report)
+    report = {"machine": describe_machine(), "versions": describe_versions([]), "rows": rows}
+    publish(report, COLUMNS, options.json)
     return 0
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from engine import DATA, PACKAGES, size_of
-from engine_bench.report import print_table, write_json
+from engine_bench.report import publish
 from engine_bench.vectors import (
     QUERIES,
     VOCABULARY,
@@ -65,9 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         "versions": describe_versions(PACKAGES),
         "rows": rows,
     }
-    print_table(rows, COLUMNS, to_stderr=options.json == "-")
-    if options.json:
-        write_json(options.json, report)
+    publish(report, COLUMNS, options.json)
     return 0
 
 

@@ -38,6 +38,16 @@ def print_table(
     Console(stderr=to_stderr, width=wide, highlight=False).print(table)
 
 
+def publish(report: Mapping[str, Any], columns: Mapping[str, str], target: str | None) -> None:
+    """The report's rows as a table, and the whole of it as JSON where there is a ``target``.
+
+    The table goes to standard error where JSON goes to standard output.
+    """
+    print_table(report["rows"], columns, to_stderr=target == "-")
+    if target:
+        write_json(target, report)
+
+
 def plot(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Latency against recall, one panel for each kind of query and size."""
     import matplotlib as mpl
