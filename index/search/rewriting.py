@@ -10,7 +10,7 @@ from index.collection.field import Field
 from index.collection.view import View
 from index.search.deadline import Deadline
 from index.search.query import SearchQuery
-from lsr.errors import InputError, UsageError
+from lsr.errors import InputError
 
 # What one query may become.
 MOST_QUERIES = 16
@@ -85,30 +85,3 @@ def rewrite(
                 "fewer"
             )
     return Rewritten(queries, tuple(dict.fromkeys(notes)))
-
-
-def rewriter_of(text: str) -> Rewriter:
-    """The rewriter that a text such as ``spelling`` or ``queries,count=3`` asks for.
-
-    Raises:
-        UsageError: there is no such rewriter, or it has no such setting.
-    """
-    from index.search.chat_rewriting import HypotheticalPassages, MoreQueries
-    from index.search.spelling import Spelling
-    from lsr.settings import configure
-
-    kinds: dict[str, type[Spelling] | type[MoreQueries] | type[HypotheticalPassages]] = {
-        "spelling": Spelling,
-        "queries": MoreQueries,
-        "passage": HypotheticalPassages,
-    }
-    name, *settings = (part.strip() for part in text.split(","))
-    if name not in kinds:
-        raise UsageError(f"the rewriter is {name!r}; allowed are {', '.join(kinds)}")
-    options: dict[str, str] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise UsageError(f"the rewriter's setting {setting!r} is no key=value, as in count=3")
-        options[key.strip()] = value.strip()
-    return configure(kinds[name], options)

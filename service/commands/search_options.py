@@ -67,7 +67,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         from index.filters.text_form import parse_filter_text
         from index.search.config import SearchConfig
-        from index.search.rewriting import rewriter_of
+        from index.search.rewriters import rewriter_of
 
         implied = effort is not None or time_budget is not None
         searching = SearchConfig(

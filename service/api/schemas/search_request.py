@@ -10,7 +10,7 @@ from index.filters.json_form import parse_filter_json
 from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import ReciprocalRankFusion
 from index.search.query import SearchQuery
-from index.search.rewriting import rewriter_of
+from index.search.rewriters import rewriter_of
 from service.api.schemas.body import Body, FilterBody
 
 LONGEST_VECTOR = 100_000

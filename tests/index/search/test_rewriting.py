@@ -11,7 +11,7 @@ from index.search.config import SearchConfig
 from index.search.fusion import ReciprocalRankFusion
 from index.search.pipeline import search
 from index.search.query import SearchQuery
-from index.search.rewriting import rewriter_of
+from index.search.rewriters import rewriter_of
 from index.search.spelling import Spelling
 from lsr.chat import ChatEndpoint, ChatError
 from lsr.corpus.documents import Document
@@ -216,3 +216,17 @@ def test_a_passage_needs_a_dense_field(pets, monkeypatch):
         pytest.raises(UsageError, match="dense"),
     ):
         asked_for(pets, "mice", "passage")
+
+
+def test_a_passage_is_a_part_of_the_dense_query(hybrid_collection, monkeypatch):
+    hybrid = hybrid_collection({"a": "apple pie", "b": "plum cake", "c": "cherry plum"})
+    dense = hybrid.fields.dense_encoder(hybrid.fields.named("dense"))
+    with ChatServer(lambda prompt: "plum and cherry").running(monkeypatch):
+        config = SearchConfig(rewrite=(rewriter_of("passage"),), using="sparse+dense")
+        result = search(hybrid, SearchQuery("apple"), config)
+    vectors = [dense.encode_queries(["apple"])[0], dense.encode_documents(["plum and cherry"])[0]]
+    by_hand = SearchQuery("apple", dense=np.mean(np.float64(vectors), axis=0).tolist())
+    wanted = search(hybrid, by_hand, SearchConfig(using="sparse+dense"))
+    assert [(hit.id, hit.scores) for hit in result.hits] == [
+        (hit.id, hit.scores) for hit in wanted.hits
+    ]
