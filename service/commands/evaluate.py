@@ -89,7 +89,8 @@ def eval_command(
     for encoder in encoders or (None,):
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, searching=searching,
-            measures=names, depth=depth, progress=_progress(as_json), trusted=trusted, passages=passages,
+            measures=names, depth=depth, progress=_progress(as_json), trusted=trusted,
+            passages=passages,
         )  # fmt: skip
     _print_results(rows, names, as_json)
     # Last, so that a run that no TREC file can hold costs no result.
