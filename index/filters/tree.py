@@ -198,6 +198,13 @@ def check_size(root: Filter) -> None:
         raise InputError(f"the filter lists {values} values; allowed are {MOST_VALUES}; list fewer")
 
 
+def conditions_of(root: Filter) -> Iterator[Condition]:
+    """The conditions that a filter joins."""
+    for part, _ in _walk(root):
+        if not isinstance(part, And | Or | Not):
+            yield part
+
+
 def too_deep() -> InputError:
     """What is wrong with a filter that is nested too deeply."""
     return InputError(f"the filter is nested deeper than {DEEPEST_FILTER} levels; flatten it")
