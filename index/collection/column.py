@@ -31,7 +31,7 @@ from index.filters.tree import (
 )
 
 # What a column takes in memory, roughly, and a value, beside the characters of a string.
-COLUMN_BYTES, VALUE_BYTES = 2000, 100
+COLUMN_BYTES, VALUE_BYTES = 2000, 250
 # Sorts values of one key: by kind, where dates come before other strings, and within it.
 SortKey = tuple[int, Any]
 
@@ -115,13 +115,10 @@ class Column:
             ranks[code] = rank
         return ranks
 
-    def of(self, documents: Iterable[int]) -> Iterator[list[int]]:
-        """The codes of the values of some documents, ascending; objects are no values."""
-        starts, codes = self._by_document
-        first_value = self._codes_of(Kind.OBJECT)[1]
-        for document in documents:
-            found = codes[starts[document] : starts[document + 1]].tolist()
-            yield [code for code in found if code >= first_value]
+    def having(self, scalar: Scalar) -> NDArray[np.int32]:
+        """The documents that have a value, int32 (n,)."""
+        (codes,) = [*self._matching([scalar])] or [(0, 0)]
+        return self.documents[self.starts[codes[0]] : self.starts[codes[1]]]
 
     def counts(self, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many of the ``wanted`` documents, bool (size,), have each value; int64 (v,)."""
@@ -137,16 +134,20 @@ class Column:
         elif isinstance(condition, Range) and (bounds := _instants(condition)):
             passing[self.documents[self._within(condition, bounds)[self.codes]]] = True
         else:
-            for first, last in self._matching(condition):
+            for first, last in self._parts(condition):
                 passing[self.documents[self.starts[first] : self.starts[last]]] = True
         return passing
 
-    def _matching(self, condition: Equals | In | Range) -> Iterator[tuple[int, int]]:
+    def _parts(self, condition: Equals | In | Range) -> Iterable[tuple[int, int]]:
         """Codes [first, last) of values that satisfy a condition, in parts."""
         if isinstance(condition, Range):
-            yield self._between(condition, self.values, *self._codes_of(condition.kind))
-            return
-        wanted = [condition.value] if isinstance(condition, Equals) else condition.values
+            return [self._between(condition, self.values, *self._codes_of(condition.kind))]
+        return self._matching(
+            [condition.value] if isinstance(condition, Equals) else condition.values
+        )
+
+    def _matching(self, wanted: Iterable[Scalar]) -> Iterator[tuple[int, int]]:
+        """The codes [first, last) of each of some values that is there."""
         for kind, value in wanted:
             first, last = self._codes_of(kind)
             code = bisect_left(self.values, value, first, last)
@@ -191,13 +192,6 @@ class Column:
         extreme = np.full(self.size, -1, dtype=np.int32)
         extreme[self.documents[order]] = self.codes[order]
         return extreme
-
-    @cached_property
-    def _by_document(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Where the codes of each document begin, int64 (size + 1,), and the codes."""
-        starts = np.zeros(self.size + 1, dtype=np.int64)
-        np.cumsum(np.bincount(self.documents, minlength=self.size), out=starts[1:])
-        return starts, self.codes[np.argsort(self.documents, kind="stable")]
 
 
 def make_columns(

@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.column import Column, passing
-from index.collection.metadata import columns_of_documents, has_sound_values, read_columns
+from index.collection.metadata import (
+    columns_of_documents,
+    has_sound_values,
+    key_names,
+    read_columns,
+)
 from index.collection.segment import Segment
 from index.collection.storage_errors import read_error
 from index.collection.store import Store
@@ -91,6 +96,13 @@ class Columns:
                     metadata = [(row.head.sequence, json.loads(row.metadata)) for row in rows]
                     return columns_of_documents(metadata, keys, segments)
             return {key: read_columns(self._store.connection, key, segments) for key in keys}
+        except sqlite3.Error as error:
+            raise read_error(self._store.path, error) from error
+
+    def keys(self) -> list[str]:
+        """The keys that documents have, sorted."""
+        try:
+            return key_names(self._store.connection)
         except sqlite3.Error as error:
             raise read_error(self._store.path, error) from error
 

@@ -112,6 +112,12 @@ def has_sound_values(connection: sqlite3.Connection, key: str) -> bool:
         return False
 
 
+def key_names(connection: sqlite3.Connection) -> list[str]:
+    """The keys that documents have, sorted."""
+    rows = connection.execute("SELECT key FROM tallies WHERE rows > 0 ORDER BY key")
+    return [row[0] for row in rows]
+
+
 def read_columns(
     connection: sqlite3.Connection, key: str, segments: Sequence[NDArray[np.int64]]
 ) -> list[Column]:

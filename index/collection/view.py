@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from index.engines.document_mask import DocumentMask, Masks
 from index.engines.effort import for_part
 from index.engines.registry import check_engine
 from index.engines.searcher import EXACT, Pruning, TopK, merge
-from index.filters.tree import Filter, check_size, conditions_of
+from index.filters.tree import Filter, Kind, check_size, conditions_of
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 
@@ -31,6 +31,8 @@ from lsr.statistics import CollectionStatistics
 # beside its rows.
 CAPACITY = 64 << 20
 OVERHEAD = 1024
+# Keys whose kinds are kept.
+MOST_KINDS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +45,7 @@ class View:
     ``deletions`` is the number of the newest tombstone that the masks know.
 
     ``fields`` has the fields and their encoders. Reads of the ``store``, and so ``masks`` and
-    ``columns``, are of
-    the same state as long as the view is pinned; see ``Collection.pinned``.
+    ``columns``, are of the same state as long as the view is pinned; see ``Collection.pinned``.
     """
 
     revision: int
@@ -59,6 +60,9 @@ class View:
     column_reader: Columns
     _masks: Recent[Filter, Masks] = dataclasses.field(
         default_factory=lambda: Recent(CAPACITY), repr=False
+    )
+    _kinds: Recent[str, frozenset[Kind]] = dataclasses.field(
+        default_factory=lambda: Recent(MOST_KINDS), repr=False
     )
     _statistics: dict[str, CollectionStatistics] = dataclasses.field(
         default_factory=dict, repr=False
@@ -140,6 +144,49 @@ class View:
             CorruptionError: the values of a key are damaged.
         """
         return self.column_reader.of(self.segments, self.revision, keys)
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The metadata keys that documents have, sorted; while the view is pinned."""
+        return self.column_reader.keys()
+
+    def kinds(self, key: str) -> frozenset[Kind]:
+        """The kinds of the values that documents have under a key; while the view is pinned.
+
+        Raises:
+            CorruptionError: the values of the key are damaged.
+        """
+        kinds = self._kinds.get(key)
+        if kinds is None:
+            found: set[int] = set()
+            for segment, columns, alive in zip(
+                self.segments, self.columns([key]), self.alive, strict=True
+            ):
+                held = columns[key].kinds
+                if alive is not None:
+                    held = held[columns[key].counts(segment.of_documents(alive.allowed != 0)) > 0]
+                found.update(held.tolist())
+            kinds = frozenset(map(Kind, found))
+            self._kinds.put(key, kinds, 1)
+        return kinds
+
+    def places(
+        self, numbers: NDArray[np.int64]
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """For each segment, which of some documents are in it, and which of its documents they are.
+
+        ``numbers`` int64 (n,). Places in these, and in the segment's ``numbers``, both int64.
+        """
+        found = []
+        order = np.argsort(numbers, kind="stable")
+        ascending = numbers[order]
+        for segment in self.segments:
+            ends = segment.numbers[[0, -1]] if len(segment) else np.array([0, -1])
+            first = np.searchsorted(ascending, ends[0])
+            last = np.searchsorted(ascending, ends[1], side="right")
+            ordinals = np.searchsorted(segment.numbers, ascending[first:last])
+            found.append((order[first:last], ordinals))
+        return found
 
     def statistics(self, field: Field) -> CollectionStatistics:
         """Term statistics of a field that stores counts, be it of words alone.

@@ -1,4 +1,4 @@
-"""The one query path: plan -> encode -> rank each field -> fuse -> hits.
+"""The one query path: plan -> encode -> rank each field -> fuse -> arrange -> hits.
 
 Command line, REST and evaluation all call ``search``, so what is measured is what is served.
 """
@@ -17,10 +17,13 @@ from index.collection.collection import Collection
 from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
+from index.search.arranging import arrange, config_warnings, count_filtered
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
 from index.search.explain import query_terms
+from index.search.facets import FacetCounts
 from index.search.hits import Hit, page_hits
+from index.search.matches import Matches, Total
 from index.search.plan import Plan, plan_search
 from index.search.query import (
     EncodedQuery,
@@ -77,6 +80,12 @@ class SearchResult:
     unknown_words: list[str] = dataclasses.field(default_factory=list)
     # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
     stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
+    # How many documents match, the hits of other pages included; see Matches.
+    total: Total = Total(0, "gte")
+    # In the order in which they were asked for.
+    facets: list[FacetCounts] = dataclasses.field(default_factory=list)
+    # What is odd about the metadata keys that the search names.
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
 
 def search(
@@ -142,16 +151,26 @@ def _search_view(
         rankings = _rank(view, plan, encoded, masks, config, deadline)
     exact, gaps = _certificates(plan, rankings)
     documents = view.count_documents(masks or view.alive)
+    filtered = count_filtered(view, config, masks, times)
+    warnings = config_warnings(view, config)
     results = []
     for place, query in enumerate(queries):
-        sources = {name: top.ranking(place) for name, top in rankings.items()}
         vectors = {name: rows[place] for name, rows in encoded.items()}
-        ranking = _fuse(plan, config, sources, times)
-        page = ranking[config.offset : config.depth]
+        sources = {}
+        if plan.fused:
+            sources = {name: top.ranking(place) for name, top in rankings.items()}
+        matches = _matches(plan, config, rankings, place, sources, times)
+        arranged = arrange(view, config, matches, filtered, times)
+        page = arranged.page
         late = deadline.passed()
-        passages = {name: top.passages_of(place) for name, top in rankings.items()}
+        numbers = [number for number, _ in page]
+        passages = {name: top.passages_of(place, numbers) for name, top in rankings.items()}
         with times.stage("hits"):
-            hits = page_hits(view, query, config, page, sources, vectors, deadline, passages)
+            of_page = sources or {plan.using: page}
+            hits = page_hits(view, query, config, page, of_page, vectors, deadline, passages)
+        if arranged.groups:
+            pairs = zip(hits, arranged.groups, strict=True)
+            hits = [dataclasses.replace(hit, group=group) for hit, group in pairs]
         results.append(
             SearchResult(
                 hits=hits,
@@ -169,6 +188,9 @@ def _search_view(
                 timed_out=late or deadline.passed(),
                 unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
                 stages_ms=times.ms,
+                total=_total(plan, config, arranged.total, documents),
+                facets=arranged.facets,
+                warnings=warnings,
             )
         )
     return results
@@ -189,18 +211,20 @@ def _rank(
     """
     rankings = {}
     sparse = plan.sparse
+    rows_of_view = sum(map(len, view.segments))
     for each in plan.searches:
         deadline.passed()
         rows = encoded[each.field.name]
+        limit = min(each.limit, max(rows_of_view, 1))
         if isinstance(rows, SparseBatch):
             left = (
                 None if config.time_budget_ms is None else deadline.left_ms / (sparse * len(rows))
             )
             pruning = config.pruning(left)
             sparse -= 1
-            top = view.search_sparse(each.field, rows, each.limit, config.engine, pruning, masks)
+            top = view.search_sparse(each.field, rows, limit, config.engine, pruning, masks)
         else:
-            top = view.search_dense(each.field, rows, each.limit, masks)
+            top = view.search_dense(each.field, rows, limit, masks)
         if not np.isfinite(top.scores).all():
             raise InputError(
                 f"a score in the field {each.field.name!r} is beyond 32 bits; give the query "
@@ -210,14 +234,35 @@ def _rank(
     return rankings
 
 
-def _fuse(
-    plan: Plan, config: SearchConfig, sources: Mapping[str, Ranking], times: StageTimes
-) -> Ranking:
-    """The one ranking of a query."""
-    if not plan.fused:
-        return sources[plan.using]
-    with times.stage("fuse"):
-        return config.fusion.fuse(sources)
+def _matches(
+    plan: Plan,
+    config: SearchConfig,
+    rankings: Mapping[str, TopK],
+    place: int,
+    sources: Mapping[str, Ranking],
+    times: StageTimes,
+) -> Matches:
+    """What a query found, in the one ranking of it."""
+    complete = all(
+        rankings[each.field.name].is_complete(place, each.limit) for each in plan.searches
+    )
+    if plan.fused:
+        with times.stage("fuse"):
+            matches = Matches.of(config.fusion.fuse(sources), complete)
+    else:
+        top = rankings[plan.using]
+        found = top.documents[place] >= 0
+        scores = top.scores[place][found].astype(np.float64)
+        matches = Matches(top.documents[place][found], scores, complete)
+    if config.min_score is None:
+        return matches
+    return matches.scoring(config.min_score, plan.fused)
+
+
+def _total(plan: Plan, config: SearchConfig, found: Total, documents: int) -> Total:
+    """How many match: in a dense field alone, all that were searched."""
+    dense = not plan.fused and plan.sparse == 0
+    return Total(documents, "eq") if dense and config.min_score is None else found
 
 
 def _certificates(
