@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -166,9 +166,7 @@ class Column:
         return within
 
     @staticmethod
-    def _between(
-        condition: Range, values: Sequence[Any], first: int, last: int
-    ) -> tuple[int, int]:
+    def _between(condition: Range, values: Sequence[Any], first: int, last: int) -> tuple[int, int]:
         """Where, from ``first`` to ``last``, ascending values are within the bounds."""
         end = last
         if condition.high is not None:
@@ -221,7 +219,7 @@ def make_columns(
             Column(
                 len(sequence),
                 np.array(kinds, dtype=np.int8)[used],
-                [values[code] for code in used],
+                [values[code] for code in used.tolist()],
                 np.concatenate([np.zeros(1, np.int64), np.cumsum(held[used])]),
                 places[inside].astype(np.int32),
             )
@@ -247,10 +245,12 @@ def passing(wanted: Filter, columns: Mapping[str, Column], size: int) -> NDArray
 
 def _instants(condition: Range) -> Range | None:
     """The same range of instants, where every bound is a date."""
-    bounds = []
-    for bound in (condition.low, condition.high):
-        at = instant(bound.value) if bound and isinstance(bound.value, str) else None
-        if bound is not None and at is None:
+    bounds = [condition.low, condition.high]
+    for place, bound in enumerate(bounds):
+        if bound is None:
+            continue
+        at = instant(bound.value) if isinstance(bound.value, str) else None
+        if at is None:
             return None
-        bounds.append(None if at is None else Scalar(Kind.NUMBER, at))
-    return Range(condition.key, *bounds, condition.low_included, condition.high_included)
+        bounds[place] = Scalar(Kind.NUMBER, at)
+    return replace(condition, low=bounds[0], high=bounds[1])

@@ -2,7 +2,7 @@
 
 A row says that the document of a sequence number has a value under a key; ``index.filters.tree``
 says how keys and values are read off metadata. The primary key covers every query and is in the
-order of a column's dictionary, so that SQLite gives a column from one contiguous part of one B-tree.
+order of a column's dictionary, so that SQLite gives a column from one contiguous part of a B-tree.
 """
 
 from __future__ import annotations

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from index.collection.collection import Collection
 from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.search.config import SearchConfig
 from index.search.facets import (
     FILTERED,
+    MATCHING,
     FacetCounts,
     count_facet,
     filtered_documents,
@@ -20,9 +22,10 @@ from index.search.facets import (
 from index.search.grouping import GroupValue, group_documents
 from index.search.key_warnings import absent_warnings, filter_warnings, key_warnings
 from index.search.matches import Matches, Total
-from index.search.sorting import SCORE, sort_documents
 from index.search.payload import PARTS
+from index.search.sorting import SCORE, sort_documents
 from index.search.stage_times import StageTimes
+from lsr.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,22 @@ def _count_matching(
             else count_facet(view, facet, chosen, matches.complete)
             for facet in config.facets
         ]
+
+
+def count_in_collection(
+    collection: Collection, config: SearchConfig
+) -> tuple[list[FacetCounts], list[str]]:
+    """The facets over all documents that pass the filter, and what ``config_warnings`` has to say.
+
+    Raises:
+        InputError: a facet is to be over what matches, and there is no query.
+        CorruptionError: the values of a key are damaged.
+    """
+    if any(facet.over == MATCHING for facet in config.facets):
+        raise InputError("a facet is to count what matches, and there is no query; give a query")
+    with collection.pinned() as view:
+        masks = None if config.filter is None else view.masks(config.filter)
+        return count_filtered(view, config, masks, StageTimes()), config_warnings(view, config)
 
 
 def config_warnings(view: View, config: SearchConfig) -> list[str]:

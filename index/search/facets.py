@@ -49,7 +49,7 @@ class FacetCounts:
 
     key: str
     # Which documents were counted, as in Facet.
-    over: str
+    over: Literal["filtered", "matching"]
     # How many these are, and how many of them have any value.
     documents: int
     having: int

@@ -79,7 +79,8 @@ def group_documents(
 
 def _members(parts: Sequence[_Part], scalar: Scalar | None) -> list[int]:
     found = np.concatenate([part.members(scalar) for part in parts])
-    return np.sort(found[found < NOWHERE]).tolist()
+    members: list[int] = np.sort(found[found < NOWHERE]).tolist()
+    return members
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,9 @@ class _Part:
             best = np.minimum.reduceat(self.ranks[column.documents], column.starts[:-1])
             best = np.where(column.kinds == Kind.OBJECT, NOWHERE, best)
         codes = np.argsort(best, kind="stable")[:count]
+        codes = codes[best[codes] < NOWHERE]
         found: list[tuple[Scalar | None, int]] = [
-            (column.scalar(code), int(best[code])) for code in codes.tolist() if best[code] < NOWHERE
+            (column.scalar(code), int(best[code])) for code in codes.tolist()
         ]
         without = self.members(None)
         if len(without) and without.min() < NOWHERE:

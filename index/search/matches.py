@@ -49,3 +49,7 @@ class Total(NamedTuple):
 
     value: int
     relation: Literal["eq", "gte"]
+
+
+# What is said where nothing was counted.
+UNCOUNTED = Total(0, "gte")

@@ -28,7 +28,7 @@ def select_parts(document: Document, wanted: Sequence[str]) -> Document:
     )
 
 
-def named_parts(wanted: Sequence[str]) -> list[str]:
+def named_parts(wanted: Sequence[str]) -> Sequence[str]:
     """Which of the parts of a document hold what is wanted."""
     whole = [part for part in PARTS if part in wanted]
     if METADATA not in whole and set(wanted).difference(PARTS):

@@ -23,7 +23,7 @@ from index.search.deadline import Deadline
 from index.search.explain import query_terms
 from index.search.facets import FacetCounts
 from index.search.hits import Hit, page_hits
-from index.search.matches import Matches, Total
+from index.search.matches import UNCOUNTED, Matches, Total
 from index.search.plan import Plan, plan_search
 from index.search.query import (
     EncodedQuery,
@@ -81,7 +81,7 @@ class SearchResult:
     # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
     stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
     # How many documents match, the hits of other pages included; see Matches.
-    total: Total = Total(0, "gte")
+    total: Total = UNCOUNTED
     # In the order in which they were asked for.
     facets: list[FacetCounts] = dataclasses.field(default_factory=list)
     # What is odd about the metadata keys that the search names.

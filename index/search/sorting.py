@@ -127,7 +127,7 @@ class _Part:
 
 
 def _common_ranks(key: SortKey, parts: Sequence[_Part]) -> NDArray[Any]:
-    """What ascends in the order of a key in all segments, for the documents of one after another."""
+    """What ascends in the order of a key in all segments, for the documents of each in turn."""
     if key.key == SCORE or len(parts) == 1:
         return np.concatenate([np.empty(0), *(part.ranks(key) for part in parts)])
     used = []

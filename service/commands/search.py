@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import UsageError
+from service.commands.arranging_options import arranging_options
 from service.commands.options import json_option, trust_option
 from service.commands.search_options import search_options
 
@@ -31,6 +32,7 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
 @click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
 @click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
 @search_options
+@arranging_options
 @trust_option
 @json_option
 def search_command(
@@ -61,9 +63,9 @@ def search_command(
     if as_json:
         from service.api.schemas.search_answer import search_json
 
-        terminal.print_json(search_json(result, explain=True))
+        terminal.print_json(search_json(result, explain=True, config=config))
     else:
-        terminal.print_result(result)
+        terminal.print_result(result, config)
 
 
 def _tokens(text: str) -> dict[str, float]:
