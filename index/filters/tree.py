@@ -204,7 +204,7 @@ def check_size(root: Filter) -> None:
 
 
 def conditions_of(root: Filter) -> Iterator[Condition]:
-    """The conditions that a filter joins."""
+    """The conditions that a filter joins, as they were written."""
     for part, _ in _walk(root):
         if not isinstance(part, And | Or | Not):
             yield part
@@ -226,7 +226,7 @@ def _walk(root: Filter) -> Iterator[tuple[Filter, int]]:
         part, depth = waiting.pop()
         yield part, depth
         if isinstance(part, And | Or):
-            waiting += [(inner, depth + 1) for inner in part.parts]
+            waiting += [(inner, depth + 1) for inner in reversed(part.parts)]
         elif isinstance(part, Not):
             waiting.append((part.part, depth + 1))
 
