@@ -19,9 +19,11 @@ from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
 from index.search.arranging import arrange, config_warnings, count_filtered
 from index.search.config import SearchConfig
+from index.search.context import Context, context_of
 from index.search.deadline import Deadline
 from index.search.explain import query_terms
 from index.search.facets import FacetCounts
+from index.search.fusion import ReciprocalRankFusion
 from index.search.hits import Hit, page_hits
 from index.search.matches import UNCOUNTED, Matches, Total
 from index.search.plan import Plan, plan_search
@@ -32,6 +34,7 @@ from index.search.query import (
     unknown_tokens,
     unknown_words,
 )
+from index.search.rewriting import Rewritten, rewrite
 from index.search.stage_times import StageTimes
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
@@ -86,6 +89,10 @@ class SearchResult:
     facets: list[FacetCounts] = dataclasses.field(default_factory=list)
     # What is odd about the metadata keys that the search names.
     warnings: list[str] = dataclasses.field(default_factory=list)
+    # What was searched in place of the query, where rewriting was asked for.
+    rewritten: Rewritten | None = None
+    # The best passages for a generator, where they were asked for.
+    context: Context | None = None
 
 
 def search(
@@ -137,9 +144,11 @@ def _search_view(
 ) -> list[SearchResult]:
     times = StageTimes()
     plan = plan_search(view.fields, config)
+    rewritten = _rewrite(view, plan, queries, config, deadline, times)
+    asked = [query for each in rewritten for query in each.queries]
     with times.stage("encode"):
         encoded = {
-            each.field.name: encode_query(view, each.field, queries, each.encoder)
+            each.field.name: encode_query(view, each.field, asked, each.encoder)
             for each in plan.searches
         }
     deadline.passed()
@@ -154,20 +163,22 @@ def _search_view(
     filtered = count_filtered(view, config, masks, times)
     warnings = config_warnings(view, config)
     results = []
-    for place, query in enumerate(queries):
+    end = 0
+    for query, again in zip(queries, rewritten, strict=True):
+        place, end = end, end + len(again.queries)
         vectors = {name: rows[place] for name, rows in encoded.items()}
-        sources = {}
-        if plan.fused:
-            sources = {name: top.ranking(place) for name, top in rankings.items()}
-        matches = _matches(plan, config, rankings, place, sources, times)
+        matches = _matches(plan, config, rankings, range(place, end), times)
         arranged = arrange(view, config, matches, filtered, times)
         page = arranged.page
         late = deadline.passed()
         numbers = [number for number, _ in page]
         passages = {name: top.passages_of(place, numbers) for name, top in rankings.items()}
         with times.stage("hits"):
-            of_page = sources or {plan.using: page}
-            hits = page_hits(view, query, config, page, of_page, vectors, deadline, passages)
+            alone = not plan.fused and end - place == 1
+            sources = {plan.using: page} if alone else _sources(rankings, place)
+            hits = page_hits(
+                view, again.queries[0], config, page, sources, vectors, deadline, passages
+            )
         if arranged.groups:
             pairs = zip(hits, arranged.groups, strict=True)
             hits = [dataclasses.replace(hit, group=group) for hit, group in pairs]
@@ -180,17 +191,19 @@ def _search_view(
                 documents=documents,
                 encoder={each.field.name: each.field.fingerprint for each in plan.searches},
                 query_encoder=_query_encoders(plan),
-                exact=bool(exact[place]),
-                bound_gap=float(gaps[place]),
+                exact=bool(exact[place:end].all()),
+                bound_gap=float(gaps[place:end].max()),
                 strategies={name: top.strategies[place] for name, top in rankings.items()},
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
                 unknown_tokens=_unknown_tokens(view, plan, query),
                 timed_out=late or deadline.passed(),
-                unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
+                unknown_words=_unknown_words(view, plan, query) if config.payload else [],
                 stages_ms=times.ms,
                 total=_total(plan, config, arranged.total, documents),
                 facets=arranged.facets,
                 warnings=warnings,
+                rewritten=again if config.rewrite else None,
+                context=_context(config, hits, times),
             )
         )
     return results
@@ -238,31 +251,72 @@ def _matches(
     plan: Plan,
     config: SearchConfig,
     rankings: Mapping[str, TopK],
-    place: int,
-    sources: Mapping[str, Ranking],
+    places: Sequence[int],
     times: StageTimes,
 ) -> Matches:
-    """What a query found, in the one ranking of it."""
+    """What a query found, which may have become several: those are fused by RRF."""
     complete = all(
-        rankings[each.field.name].is_complete(place, each.limit) for each in plan.searches
+        rankings[each.field.name].is_complete(place, each.limit)
+        for each in plan.searches
+        for place in places
     )
-    if plan.fused:
+    fused = plan.fused or len(places) > 1
+    if fused:
         with times.stage("fuse"):
-            matches = Matches.of(config.fusion.fuse(sources), complete)
+            matches = Matches.of(_fuse(plan, config, rankings, places), complete)
     else:
         top = rankings[plan.using]
-        found = top.documents[place] >= 0
-        scores = top.scores[place][found].astype(np.float64)
-        matches = Matches(top.documents[place][found], scores, complete)
-    if config.min_score is None:
-        return matches
-    return matches.scoring(config.min_score, plan.fused)
+        found = top.documents[places[0]] >= 0
+        scores = top.scores[places[0]][found].astype(np.float64)
+        matches = Matches(top.documents[places[0]][found], scores, complete)
+    return matches if config.min_score is None else matches.scoring(config.min_score, fused)
+
+
+def _fuse(
+    plan: Plan, config: SearchConfig, rankings: Mapping[str, TopK], places: Sequence[int]
+) -> Ranking:
+    """The one ranking of several fields, or of several queries."""
+    found = []
+    for place in places:
+        sources = _sources(rankings, place)
+        found.append(config.fusion.fuse(sources) if plan.fused else sources[plan.using])
+    if len(found) == 1:
+        return found[0]
+    return ReciprocalRankFusion().fuse({str(n): ranking for n, ranking in enumerate(found)})
+
+
+def _sources(rankings: Mapping[str, TopK], place: int) -> dict[str, Ranking]:
+    """The ranking of one query in each field."""
+    return {name: top.ranking(place) for name, top in rankings.items()}
 
 
 def _total(plan: Plan, config: SearchConfig, found: Total, documents: int) -> Total:
     """How many match: in a dense field alone, all that were searched."""
     dense = not plan.fused and plan.sparse == 0
     return Total(documents, "eq") if dense and config.min_score is None else found
+
+
+def _context(config: SearchConfig, hits: Sequence[Hit], times: StageTimes) -> Context | None:
+    if config.context_tokens is None:
+        return None
+    with times.stage("context"):
+        return context_of(hits, config.context_tokens)
+
+
+def _rewrite(
+    view: View,
+    plan: Plan,
+    queries: Sequence[SearchQuery],
+    config: SearchConfig,
+    deadline: Deadline,
+    times: StageTimes,
+) -> list[Rewritten]:
+    """What is searched in place of each query."""
+    if not config.rewrite:
+        return [Rewritten((query,)) for query in queries]
+    fields = [each.field for each in plan.searches]
+    with times.stage("rewrite"):
+        return [rewrite(view, fields, config.rewrite, query, deadline) for query in queries]
 
 
 def _certificates(
@@ -287,6 +341,10 @@ def _unknown_tokens(view: View, plan: Plan, query: SearchQuery) -> list[str]:
     for each in plan.searches:
         found |= unknown_tokens(view, each.field, query)
     return list(found)
+
+
+def _unknown_words(view: View, plan: Plan, query: SearchQuery) -> list[str]:
+    return unknown_words(view, [each.field for each in plan.searches], query)
 
 
 def _query_terms(

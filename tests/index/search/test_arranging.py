@@ -126,7 +126,7 @@ def plainly_sorted(found, documents, keys):
         having = [each for each in found if under(documents[each[0]], key.key)]
         without = [each for each in found if not under(documents[each[0]], key.key)]
         having.sort(
-            key=lambda each: best(map(place, under(documents[each[0]], key.key))),  # noqa: B023
+            key=lambda each: best(map(place, under(documents[each[0]], key.key))),
             reverse=key.descending,
         )
         found = having + without
@@ -330,7 +330,9 @@ def test_a_fusion_is_arranged_as_far_as_it_was_fused(collection):
     keys = (SortKey("year", descending=True), SortKey("_score", descending=True))
     config = SearchConfig(using="hybrid", limit=7, sort=keys, payload=False)
     result = search(collection, QUERY, config)
-    assert [(hit.id, hit.score) for hit in result.hits] == plainly_sorted(pairs, documents, keys)[:7]
+    assert [(hit.id, hit.score) for hit in result.hits] == plainly_sorted(pairs, documents, keys)[
+        :7
+    ]
     assert result.total == (len(pairs), "eq")
     shallow = (Prefetch("sparse", 5), Prefetch("dense", 5))
     facet = Facet("lang", over="matching")
