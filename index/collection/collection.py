@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.builder import Builder
+from index.collection.columns import Columns
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
-from index.collection.filter_masks import FilterMasks
 from index.collection.maintenance import Maintenance, MaintenanceConfig
 from index.collection.passage_table import AUTO, OFF
 from index.collection.segment import Segment, open_segment
@@ -60,8 +60,9 @@ class Collection:
     number of processes may read, one at a time may write. Safe to use from several threads.
 
     ``fields`` has the fields and their encoders, ``store`` is the truth underneath, ``segments``
-    says which segments are current, and ``maintenance`` builds them. ``write_failure`` is why the
-    last write through this handle failed, as on a full disk; None once one has succeeded.
+    says which segments are current, ``maintenance`` builds them, and ``columns`` has the metadata
+    beside them. ``write_failure`` is why the last write through this handle failed, as on a full
+    disk; None once one has succeeded.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Collection:
             path, store, self.builder, config or MaintenanceConfig(), self._adopt
         )
         self._view: View | None = None
-        self._filter_masks = FilterMasks(store)
+        self.columns = Columns(store)
         self._adopted: tuple[int, Segment] | None = None
         self._damaged: set[int] = set()
         self._refreshing = threading.Lock()
@@ -255,7 +256,7 @@ class Collection:
         """Ids of the documents that pass a filter, in the order of writing."""
         with self.store.reading():
             live = self.store.live()
-            found = live[self.store.matching(wanted, live)].tolist()
+            found = live[self.columns.matching(wanted, live)].tolist()
             names = self.store.ids(found)
             return [names[number] for number in found]
 
@@ -364,7 +365,7 @@ class Collection:
             current.deletions,
             self.fields,
             self.store,
-            self._filter_masks,
+            self.columns,
         )
 
     def _open_segment(self, entry: SegmentEntry) -> Segment:

@@ -1,8 +1,8 @@
-"""The table of metadata values beside the documents, and filters over it in SQL.
+"""The table of metadata values beside the documents, and the columns that are read from it.
 
 A row says that the document of a sequence number has a value under a key; ``index.filters.tree``
-says how keys and values are read off metadata. The primary key covers every query, so that SQLite
-answers a condition from one contiguous part of one B-tree.
+says how keys and values are read off metadata. The primary key covers every query and is in the
+order of a column's dictionary, so that SQLite gives a column from one contiguous part of a B-tree.
 """
 
 from __future__ import annotations
@@ -10,28 +10,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import reduce
 from typing import Any, TypeVar
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.filters.tree import (
-    LONGEST_KEY,
-    And,
-    Condition,
-    Equals,
-    Exists,
-    Filter,
-    In,
-    Kind,
-    Not,
-    Or,
-    Range,
-    Scalar,
-    check_size,
-)
+from index.collection.column import Column, make_columns
+from index.filters.tree import LONGEST_KEY, Kind, Scalar
 
 VARIABLES = 500  # in one statement; SQLite may allow no more than 999
 Row = tuple[str, Kind, str | int | float, int]
@@ -126,46 +112,55 @@ def has_sound_values(connection: sqlite3.Connection, key: str) -> bool:
         return False
 
 
-def keys_of(wanted: Filter) -> set[str]:
-    """The keys that a filter names."""
-    if isinstance(wanted, Not):
-        return keys_of(wanted.part)
-    if isinstance(wanted, And | Or):
-        return set().union(*map(keys_of, wanted.parts))
-    return {wanted.key}
+def key_names(connection: sqlite3.Connection) -> list[str]:
+    """The keys that documents have, sorted."""
+    rows = connection.execute("SELECT key FROM tallies WHERE rows > 0 ORDER BY key")
+    return [row[0] for row in rows]
 
 
-def matching(
-    connection: sqlite3.Connection, wanted: Filter, sequence: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Which documents a filter lets pass.
+def read_columns(
+    connection: sqlite3.Connection, key: str, segments: Sequence[NDArray[np.int64]]
+) -> list[Column]:
+    """The column of a key in each segment, of which ``make_columns`` takes the same.
 
-    Args:
-        connection: to the store.
-        wanted: the filter.
-        sequence: int64 (n,) sequence numbers; those that are not live have no values.
-
-    Returns:
-        bool (n,).
-
-    Raises:
-        InputError: the filter is too deep or too large.
+    Sequence numbers that are not live have no values. The numbers of a value come as one
+    comma-separated text: rows would cost several times as much.
     """
-    check_size(wanted)
-    known: dict[Condition, NDArray[np.bool_]] = {}
+    ends = _ends(segments)
+    if ends is None:
+        return make_columns((), (), (), np.empty(0, np.int64), segments)
+    rows = connection.execute(
+        "SELECT kind, value, COUNT(*), group_concat(sequence) FROM metadata "
+        "WHERE key = ? AND sequence BETWEEN ? AND ? GROUP BY kind, value ORDER BY kind, value",
+        (key, *ends),
+    ).fetchall()
+    numbers = np.fromstring(",".join(row[3] for row in rows), dtype=np.int64, sep=",")
+    kinds, values, counts = ([row[place] for row in rows] for place in range(3))
+    return make_columns(kinds, values, counts, numbers, segments)
 
-    def holds(part: Filter) -> NDArray[np.bool_]:
-        if isinstance(part, Not):
-            return ~holds(part.part)
-        if isinstance(part, And):
-            return reduce(np.logical_and, map(holds, part.parts))
-        if isinstance(part, Or):
-            return reduce(np.logical_or, map(holds, part.parts))
-        if part not in known:
-            known[part] = np.isin(sequence, _sequences(connection, part, sequence))
-        return known[part]
 
-    return holds(wanted) if len(sequence) else np.zeros(0, np.bool_)
+def columns_of_documents(
+    documents: Iterable[tuple[int, Mapping[str, Any]]],
+    keys: Iterable[str],
+    segments: Sequence[NDArray[np.int64]],
+) -> dict[str, list[Column]]:
+    """The same columns of some keys, of documents' metadata in place of the table."""
+    found: dict[str, dict[Scalar, list[int]]] = {key: {} for key in keys}
+    for key, kind, value, number in metadata_rows(documents):
+        if key in found:
+            found[key].setdefault(Scalar(kind, value), []).append(number)
+    columns = {}
+    for key, held in found.items():
+        scalars = sorted(held)
+        numbers = [number for scalar in scalars for number in held[scalar]]
+        columns[key] = make_columns(
+            [scalar.kind for scalar in scalars],
+            [scalar.value for scalar in scalars],
+            [len(held[scalar]) for scalar in scalars],
+            np.array(numbers, dtype=np.int64),
+            segments,
+        )
+    return columns
 
 
 def metadata_rows(documents: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Row]:
@@ -198,24 +193,10 @@ def _values(key: str, value: Any) -> Iterator[tuple[str, Scalar]]:
         yield key, scalar
 
 
-def _sequences(
-    connection: sqlite3.Connection, condition: Condition, sequence: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Sequence numbers between the least and the largest of some that satisfy a condition.
-
-    They come as one comma-separated text: rows would cost five times as much.
-    """
-    parts = []
-    ends = (int(sequence.min()), int(sequence.max()))
-    for where, values in _compile(condition):
-        (text,) = connection.execute(
-            "SELECT group_concat(sequence) FROM metadata "  # noqa: S608
-            f"WHERE key = ? AND {where} AND sequence BETWEEN ? AND ?",
-            (condition.key, *values, *ends),
-        ).fetchone()
-        if text:
-            parts.append(np.fromstring(text, dtype=np.int64, sep=","))
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+def _ends(segments: Sequence[NDArray[np.int64]]) -> tuple[int, int] | None:
+    """The least and the largest of all numbers; None: there are none."""
+    there = [(int(part[0]), int(part[-1])) for part in segments if len(part)]
+    return (min(first for first, _ in there), max(last for _, last in there)) if there else None
 
 
 def in_lists(values: Sequence[T]) -> Iterator[tuple[str, Sequence[T]]]:
@@ -223,29 +204,3 @@ def in_lists(values: Sequence[T]) -> Iterator[tuple[str, Sequence[T]]]:
     for start in range(0, len(values), VARIABLES):
         part = values[start : start + VARIABLES]
         yield f"({','.join('?' * len(part))})", part
-
-
-def _compile(condition: Condition) -> Iterator[tuple[str, list[Any]]]:
-    """SQL conditions, any of which must hold, with their parameters."""
-    if isinstance(condition, Exists):
-        yield "TRUE", []
-    elif isinstance(condition, Equals):
-        yield "kind = ? AND value = ?", [*condition.value]
-    elif isinstance(condition, In):
-        for kind in Kind:
-            values = [value.value for value in condition.values if value.kind == kind]
-            for marks, part in in_lists(values):
-                yield f"kind = ? AND value IN {marks}", [kind, *part]
-    else:
-        yield _range(condition)
-
-
-def _range(condition: Range) -> tuple[str, list[Any]]:
-    where, values = "kind = ?", list[Any]([condition.kind])
-    if condition.low is not None:
-        where += f" AND value {'>=' if condition.low_included else '>'} ?"
-        values.append(condition.low.value)
-    if condition.high is not None:
-        where += f" AND value {'<=' if condition.high_included else '<'} ?"
-        values.append(condition.high.value)
-    return where, values

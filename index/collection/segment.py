@@ -28,7 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index._core import all_finite, checksum
+from index.collection.column import Column
 from index.collection.field import Field
+from index.collection.recent import Recent
 from index.collection.regular_file import open_plain
 from index.collection.segment_table import SegmentEntry
 from index.engines.dense import DenseSearcher
@@ -46,6 +48,7 @@ VERSION = 4
 HEADER = struct.Struct("<8sIII")
 ALIGNMENT = 64
 LONGEST_TABLE = 1 << 24  # bytes
+COLUMN_CAPACITY = 128 << 20  # bytes of metadata columns that a segment keeps
 SECTIONS: dict[str, type[Any]] = {
     "sequence": np.int64,
     "owners": np.int64,
@@ -62,7 +65,8 @@ class Segment:
     document plus its place there.
 
     ``indexes`` holds the sparse fields, ``vectors`` float32 (n, dimension) the dense ones, and
-    ``average_lengths`` the mean row length of each field that stores term counts.
+    ``average_lengths`` the mean row length of each field that stores term counts. ``columns`` are
+    those of metadata keys that were read so far, each with the revision of which it was read.
     """
 
     sequence: NDArray[np.int64]
@@ -70,6 +74,9 @@ class Segment:
     vectors: Mapping[str, NDArray[np.float32]]
     average_lengths: Mapping[str, float]
     owners: NDArray[np.int64] | None = None
+    columns: Recent[str, tuple[int, Column]] = field(
+        default_factory=lambda: Recent(COLUMN_CAPACITY), repr=False
+    )
     _searchers: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -85,6 +92,19 @@ class Segment:
         """bool (n,): the first row of each document."""
         first: NDArray[np.bool_] = self.documents == self.sequence
         return first
+
+    @cached_property
+    def numbers(self) -> NDArray[np.int64]:
+        """The numbers of the documents, each once, int64 (n_documents,), ascending."""
+        return self.sequence if self.owners is None else self.sequence[self._first]
+
+    def of_documents(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """What is so of each document's rows, bool (n,), by document: bool (n_documents,)."""
+        return rows if self.owners is None else rows[self._first]
+
+    def of_rows(self, documents: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """What is so of each document, bool (n_documents,), by row: bool (n,)."""
+        return documents if self.owners is None else documents[np.cumsum(self._first) - 1]
 
     def count_documents(self, alive: DocumentMask | None) -> int:
         """Number of documents whose rows a mask lets pass; None lets all."""

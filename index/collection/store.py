@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -18,10 +17,7 @@ from index.collection.dictionary import Dictionary
 from index.collection.field import Field, dump_fields, load_fields
 from index.collection.metadata import (
     append_metadata,
-    has_sound_values,
     in_lists,
-    keys_of,
-    matching,
     remove_metadata,
     remove_unread_metadata,
 )
@@ -34,9 +30,7 @@ from index.collection.rows import (
     id_rows,
 )
 from index.collection.schema import LAST, row_checksum
-from index.collection.storage_errors import read_error
 from index.collection.vector_table import VectorTable
-from index.filters.tree import Filter
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
 from lsr.encoders.imported import IMPORTED
@@ -63,7 +57,6 @@ class Store(Database):
         self._fields = load_fields(str(self.setting("fields")))
         # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.
         self.identity = str(self.setting("identity"))
-        self._sound_keys: set[str] = set()
 
     @property
     def fields(self) -> list[Field]:
@@ -345,23 +338,6 @@ class Store(Database):
             for row, owner in of_row.items()
             if owner in documents
         }
-
-    def matching(self, wanted: Filter, sequence: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of some sequence numbers a filter lets pass; bool, the same shape.
-
-        Raises:
-            CorruptionError: the values of a key that it names are damaged. That is looked at once
-                for each key, for it takes a read of them all.
-        """
-        new = [key for key in keys_of(wanted) if key not in self._sound_keys]
-        try:
-            for key in new:
-                if not has_sound_values(self.connection, key):
-                    raise CorruptionError(self.damage(f"table of the metadata key {key!r}"))
-            self._sound_keys.update(new)
-            return matching(self.connection, wanted, sequence)
-        except sqlite3.Error as error:
-            raise read_error(self.path, error) from error
 
     def grown_fields(self) -> list[Field]:
         """The fields, the size of an open one being how many terms it has by now."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.best_passages import best_passages
+from index.collection.column import Column, passing
+from index.collection.columns import Columns
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
-from index.collection.filter_masks import FilterMasks, size_of
 from index.collection.recent import Recent
 from index.collection.segment import Segment
 from index.collection.store import Store
@@ -22,12 +23,16 @@ from index.engines.document_mask import DocumentMask, Masks
 from index.engines.effort import for_part
 from index.engines.registry import check_engine
 from index.engines.searcher import EXACT, Pruning, TopK, merge
-from index.filters.tree import Filter
+from index.filters.tree import Filter, Kind, check_size, conditions_of
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 
-# Bytes of masks kept for each view, of which there is hardly ever another.
+# Bytes of masks kept for each view, of which there is hardly ever another, and what one takes
+# beside its rows.
 CAPACITY = 64 << 20
+OVERHEAD = 1024
+# Keys whose kinds are kept.
+MOST_KINDS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +44,8 @@ class View:
     that is split into passages is searched by these, and scores as its best one.
     ``deletions`` is the number of the newest tombstone that the masks know.
 
-    ``fields`` has the fields and their encoders. Reads of the ``store``, and so ``masks``, are of
-    the same state as long as the view is pinned; see ``Collection.pinned``.
+    ``fields`` has the fields and their encoders. Reads of the ``store``, and so ``masks`` and
+    ``columns``, are of the same state as long as the view is pinned; see ``Collection.pinned``.
     """
 
     revision: int
@@ -52,9 +57,12 @@ class View:
     deletions: int
     fields: FieldEncoders
     store: Store
-    filter_masks: FilterMasks
+    column_reader: Columns
     _masks: Recent[Filter, Masks] = dataclasses.field(
         default_factory=lambda: Recent(CAPACITY), repr=False
+    )
+    _kinds: Recent[str, frozenset[Kind]] = dataclasses.field(
+        default_factory=lambda: Recent(MOST_KINDS), repr=False
     )
     _statistics: dict[str, CollectionStatistics] = dataclasses.field(
         default_factory=dict, repr=False
@@ -116,16 +124,69 @@ class View:
 
         Raises:
             InputError: the filter is too deep or too large.
+            CorruptionError: the values of a key that it names are damaged.
         """
         masks = self._masks.get(wanted)
         if masks is None:
-            passing = self.filter_masks.passing(self.segments, self.revision, wanted)
+            check_size(wanted)
+            columns = self.columns({part.key for part in conditions_of(wanted)})
             masks = tuple(
-                DocumentMask((found if alive is None else found & (alive.allowed != 0)).view("u1"))
-                for found, alive in zip(passing, self.alive, strict=True)
+                _mask(segment.of_rows(passing(wanted, each, len(segment.numbers))), alive)
+                for segment, each, alive in zip(self.segments, columns, self.alive, strict=True)
             )
-            self._masks.put(wanted, masks, size_of(wanted, sum(len(m.allowed) for m in masks)))
+            self._masks.put(wanted, masks, _size_of(wanted, masks))
         return masks
+
+    def columns(self, keys: Collection[str]) -> list[dict[str, Column]]:
+        """The metadata columns of some keys in each segment; while the view is pinned.
+
+        Raises:
+            CorruptionError: the values of a key are damaged.
+        """
+        return self.column_reader.of(self.segments, self.revision, keys)
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The metadata keys that documents have, sorted; while the view is pinned."""
+        return self.column_reader.keys()
+
+    def kinds(self, key: str) -> frozenset[Kind]:
+        """The kinds of the values that documents have under a key; while the view is pinned.
+
+        Raises:
+            CorruptionError: the values of the key are damaged.
+        """
+        kinds = self._kinds.get(key)
+        if kinds is None:
+            found: set[int] = set()
+            for segment, columns, alive in zip(
+                self.segments, self.columns([key]), self.alive, strict=True
+            ):
+                held = columns[key].kinds
+                if alive is not None:
+                    held = held[columns[key].counts(segment.of_documents(alive.allowed != 0)) > 0]
+                found.update(held.tolist())
+            kinds = frozenset(map(Kind, found))
+            self._kinds.put(key, kinds, 1)
+        return kinds
+
+    def places(
+        self, numbers: NDArray[np.int64]
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """For each segment, which of some documents are in it, and which of its documents they are.
+
+        ``numbers`` int64 (n,). Places in these, and in the segment's ``numbers``, both int64.
+        """
+        found = []
+        order = np.argsort(numbers, kind="stable")
+        ascending = numbers[order]
+        for segment in self.segments:
+            ends = segment.numbers[[0, -1]] if len(segment) else np.array([0, -1])
+            first = np.searchsorted(ascending, ends[0])
+            last = np.searchsorted(ascending, ends[1], side="right")
+            ordinals = np.searchsorted(segment.numbers, ascending[first:last])
+            found.append((order[first:last], ordinals))
+        return found
 
     def statistics(self, field: Field) -> CollectionStatistics:
         """Term statistics of a field that stores counts, be it of words alone.
@@ -198,3 +259,12 @@ class View:
             none = np.empty((queries, 0), dtype=np.int64)
             return TopK.exhaustive(none, none.astype(np.float32), "empty")
         return merge(parts, k)
+
+
+def _mask(passing: NDArray[np.bool_], alive: DocumentMask | None) -> DocumentMask:
+    return DocumentMask((passing if alive is None else passing & (alive.allowed != 0)).view("u1"))
+
+
+def _size_of(wanted: Filter, masks: Masks) -> int:
+    """Bytes that an entry takes, roughly: a filter on long lists is larger than a small mask."""
+    return OVERHEAD + 2 * len(repr(wanted)) + sum(len(mask.allowed) for mask in masks)

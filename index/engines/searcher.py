@@ -80,6 +80,11 @@ class TopK(NamedTuple):
         certain: NDArray[np.bool_] = (self.unseen <= 0) | (self.unseen < self._last(k))
         return certain
 
+    def is_complete(self, query: int, k: int) -> bool:
+        """Whether the first k results of one query are all that exact search finds at any depth."""
+        found = int(np.count_nonzero(self.documents[query] >= 0))
+        return found < k and bool(self.unseen[query] <= 0)
+
     def _last(self, k: int) -> NDArray[np.float32]:
         """Score of the k-th result; 0 where there are fewer."""
         if not 0 < k <= self.scores.shape[1]:
@@ -97,12 +102,12 @@ class TopK(NamedTuple):
             )
         )
 
-    def passages_of(self, query: int) -> dict[int, int]:
-        """The passage of each document in the ranking of one query; empty where none is split."""
+    def passages_of(self, query: int, wanted: Sequence[int]) -> dict[int, int]:
+        """The passages of those wanted documents that one query found; empty: none is split."""
         if self.passages is None:
             return {}
-        found = self.documents[query] >= 0
-        documents, passages = self.documents[query][found], self.passages[query][found]
+        places = np.flatnonzero(np.isin(self.documents[query], wanted))
+        documents, passages = self.documents[query][places], self.passages[query][places]
         return dict(zip(documents.tolist(), passages.tolist(), strict=True))
 
 

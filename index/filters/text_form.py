@@ -78,6 +78,20 @@ def parse_filter_text(text: str) -> Filter:
     return parsed
 
 
+def word_value(word: str) -> Scalar:
+    """The number, boolean or string that a word without quotes is.
+
+    Raises:
+        InputError: it is a number that is not finite, or not valid Unicode.
+    """
+    if word.lower() in BOOLEANS:
+        return Scalar.parse(BOOLEANS[word.lower()])
+    if (number := NUMBER.fullmatch(word)) is None:
+        return Scalar.parse(word)
+    whole = number[2] is None and number[3] is None and len(word) < LONGEST_NUMBER
+    return Scalar.parse(int(word) if whole else float(word))
+
+
 def _tokens(text: str) -> list[Token]:
     tokens = []
     place, end = 0, len(text.rstrip())
@@ -171,12 +185,7 @@ class _Parser:
         token = self._take()
         if token.kind == "quoted":
             return Scalar.parse(_unquoted(token))
-        if token.text.lower() in BOOLEANS:
-            return Scalar.parse(BOOLEANS[token.text.lower()])
-        if (number := NUMBER.fullmatch(token.text)) is None:
-            return Scalar.parse(token.text)
-        whole = number[2] is None and number[3] is None and len(token.text) < LONGEST_NUMBER
-        return Scalar.parse(int(token.text) if whole else float(token.text))
+        return word_value(token.text)
 
     def _take(self) -> Token:
         self._next += 1

@@ -45,6 +45,11 @@ class Scalar(NamedTuple):
     kind: Kind
     value: str | int | float
 
+    @property
+    def plain(self) -> str | int | float | bool:
+        """The value as JSON has it."""
+        return bool(self.value) if self.kind is Kind.BOOLEAN else self.value
+
     @classmethod
     def of(cls, value: object) -> Scalar | None:
         """The scalar of a JSON value; None where it is no string, finite number or boolean.
@@ -88,7 +93,7 @@ class Equals:
     value: Scalar
 
     def __post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class In:
     values: tuple[Scalar, ...]
 
     def __post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
         if not self.values:
             raise InputError(f"the filter on {self.key!r} lists no value; give at least one")
 
@@ -118,7 +123,7 @@ class Range:
     high_included: bool = True
 
     def __post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
         bounds = [bound for bound in (self.low, self.high) if bound is not None]
         kinds = {bound.kind for bound in bounds}
         if len(kinds) != 1 or not kinds <= {Kind.NUMBER, Kind.STRING}:
@@ -149,7 +154,7 @@ class Exists:
     key: str
 
     def __post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +203,13 @@ def check_size(root: Filter) -> None:
         raise InputError(f"the filter lists {values} values; allowed are {MOST_VALUES}; list fewer")
 
 
+def conditions_of(root: Filter) -> Iterator[Condition]:
+    """The conditions that a filter joins, as they were written."""
+    for part, _ in _walk(root):
+        if not isinstance(part, And | Or | Not):
+            yield part
+
+
 def too_deep() -> InputError:
     """What is wrong with a filter that is nested too deeply."""
     return InputError(f"the filter is nested deeper than {DEEPEST_FILTER} levels; flatten it")
@@ -214,16 +226,21 @@ def _walk(root: Filter) -> Iterator[tuple[Filter, int]]:
         part, depth = waiting.pop()
         yield part, depth
         if isinstance(part, And | Or):
-            waiting += [(inner, depth + 1) for inner in part.parts]
+            waiting += [(inner, depth + 1) for inner in reversed(part.parts)]
         elif isinstance(part, Not):
             waiting.append((part.part, depth + 1))
 
 
-def _check_key(key: str) -> None:
-    check_unicode(key, "key of a filter")
+def check_key(key: str, what: str = "a filter") -> None:
+    """Raise InputError for what can't be a metadata key; ``what`` names it.
+
+    Raises:
+        InputError: it is empty, too long, or not valid Unicode.
+    """
+    check_unicode(key, f"key of {what}")
     if not 0 < len(key) <= LONGEST_KEY:
         raise InputError(
-            f"a filter's key has {len(key)} characters; allowed are 1 to {LONGEST_KEY}"
+            f"the key of {what} has {len(key)} characters; allowed are 1 to {LONGEST_KEY}"
         )
 
 

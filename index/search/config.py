@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from index.engines.effort import DEFAULT_EFFORT, pruning_of
 from index.engines.searcher import EXACT, Pruning
 from index.filters.tree import Filter
+from index.search.facets import MATCHING, MOST_FACETS, Facet
 from index.search.fusion import ReciprocalRankFusion
+from index.search.grouping import Grouping
 from index.search.rewriting import Rewriter
+from index.search.sorting import SortKey, check_sort
 from lsr.errors import InputError
 
 HYBRID = "hybrid"
@@ -45,8 +49,9 @@ class SearchConfig:
     fusion: ReciprocalRankFusion = dataclasses.field(default_factory=ReciprocalRankFusion)
     # What searches sparse fields.
     engine: str = "native"
-    # Whether hits come with their documents.
-    payload: bool = True
+    # Whether hits come with their documents, or with what parts of these: "title", "text",
+    # "metadata", or keys of the metadata.
+    payload: bool | tuple[str, ...] = True
     # Of these together, characters; a search whose hits have more is refused. None: any number.
     most_characters: int | None = None
     # Whether words are marked in these.
@@ -55,6 +60,16 @@ class SearchConfig:
     explain: bool = False
     # Which documents are searched; None: all.
     filter: Filter | None = None
+    # Least score of a hit, of its last ranking; None: any.
+    min_score: float | None = None
+    # In what order hits come; empty: by score. All that match are sorted, and not only the best.
+    sort: tuple[SortKey, ...] = ()
+    # The best hits of each value of a metadata key; ``limit`` and ``offset`` are in groups then.
+    group_by: Grouping | None = None
+    # Keys of which values are counted.
+    facets: tuple[Facet, ...] = ()
+    # Whether all that match are counted, where that takes more than ranking does.
+    exact_total: bool = False
     # In "approximate" the engines of sparse fields may leave out what is unlikely to matter. Dense
     # fields are always searched exactly.
     mode: Literal["exact", "approximate"] = "exact"
@@ -82,9 +97,10 @@ class SearchConfig:
                     f"a prefetch limit is {part.limit}; allowed is 1 to {2 * LARGEST_LIMIT}"
                 )
         self._check_mode()
+        self._check_arrangement()
         if self.context_tokens is not None:
             check_context_tokens(self.context_tokens)
-            if not self.payload:
+            if self.payload is not True:
                 raise InputError(
                     "a context is made of the documents of the hits; ask for them, or for none"
                 )
@@ -105,6 +121,24 @@ class SearchConfig:
                 "an effort or a time budget was given for exact search, which knows neither; "
                 "ask for the mode approximate, or leave them out"
             )
+
+    def _check_arrangement(self) -> None:
+        check_sort(self.sort)
+        if self.min_score is not None and not math.isfinite(self.min_score):
+            raise InputError(f"the least score is {self.min_score}; give a finite number")
+        if len(self.facets) > MOST_FACETS:
+            raise InputError(f"there are {len(self.facets)} facets; allowed are {MOST_FACETS}")
+        if self.group_by is not None and self.limit * self.group_by.hits > LARGEST_LIMIT:
+            raise InputError(
+                f"{self.limit} groups of {self.group_by.hits} hits are more than {LARGEST_LIMIT}; "
+                "ask for fewer"
+            )
+
+    @property
+    def ranks_all(self) -> bool:
+        """Whether every document that matches is needed, not only the best."""
+        counted = any(facet.over == MATCHING for facet in self.facets)
+        return bool(self.sort or self.group_by or self.exact_total or counted)
 
     def pruning(self, milliseconds: float | None) -> Pruning:
         """What one ranking of a sparse field may leave out, with the time that it has a query.

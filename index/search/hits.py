@@ -10,7 +10,9 @@ from index.collection.view import View
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
 from index.search.explain import Contribution, contributions
+from index.search.grouping import GroupValue
 from index.search.highlight import Highlight, Highlighter
+from index.search.payload import select_parts
 from index.search.query import EncodedQuery, SearchQuery
 from lsr.corpus.documents import Document
 from lsr.errors import InputError
@@ -56,6 +58,9 @@ class Hit:
     terms: dict[str, list[Contribution]] = dataclasses.field(default_factory=dict)
     # None where the document is not split.
     passage: HitPassage | None = None
+    # The value of the group that it is in, where groups were asked for; None: of the documents
+    # without one.
+    group: GroupValue = None
 
 
 def page_hits(
@@ -102,13 +107,19 @@ def page_hits(
             ids[number],
             score,
             {name: source[number] for name, source in scores.items() if number in source},
-            documents.get(number),
+            _selected(documents.get(number), config.payload),
             marks.get(number, []),
             _of(number, terms) if config.explain else {},
             passages.get(number),
         )
         for number, score in page
     ]
+
+
+def _selected(document: Document | None, payload: bool | tuple[str, ...]) -> Document | None:
+    if document is None or isinstance(payload, bool):
+        return document
+    return select_parts(document, payload)
 
 
 def _best_places(

@@ -1,4 +1,4 @@
-"""The one query path: plan -> encode -> rank each field -> fuse -> hits.
+"""The one query path: plan -> encode -> rank each field -> fuse -> arrange -> hits.
 
 Command line, REST and evaluation all call ``search``, so what is measured is what is served.
 """
@@ -17,12 +17,15 @@ from index.collection.collection import Collection
 from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
+from index.search.arranging import arrange, config_warnings, count_filtered
 from index.search.config import SearchConfig
 from index.search.context import Context, context_of
 from index.search.deadline import Deadline
 from index.search.explain import query_terms
+from index.search.facets import FacetCounts
 from index.search.fusion import ReciprocalRankFusion
 from index.search.hits import Hit, page_hits
+from index.search.matches import UNCOUNTED, Matches, Total
 from index.search.plan import Plan, plan_search
 from index.search.query import (
     EncodedQuery,
@@ -80,6 +83,12 @@ class SearchResult:
     unknown_words: list[str] = dataclasses.field(default_factory=list)
     # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
     stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
+    # How many documents match, the hits of other pages included; see Matches.
+    total: Total = UNCOUNTED
+    # In the order in which they were asked for.
+    facets: list[FacetCounts] = dataclasses.field(default_factory=list)
+    # What is odd about the metadata keys that the search names.
+    warnings: list[str] = dataclasses.field(default_factory=list)
     # What was searched in place of the query, where rewriting was asked for.
     rewritten: Rewritten | None = None
     # The best passages for a generator, where they were asked for.
@@ -151,20 +160,28 @@ def _search_view(
         rankings = _rank(view, plan, encoded, masks, config, deadline)
     exact, gaps = _certificates(plan, rankings)
     documents = view.count_documents(masks or view.alive)
+    filtered = count_filtered(view, config, masks, times)
+    warnings = config_warnings(view, config)
     results = []
     end = 0
     for query, again in zip(queries, rewritten, strict=True):
         place, end = end, end + len(again.queries)
-        sources = {name: top.ranking(place) for name, top in rankings.items()}
         vectors = {name: rows[place] for name, rows in encoded.items()}
-        ranking = _fuse(plan, config, rankings, range(place, end), times)
-        page = ranking[config.offset : config.depth]
+        matches = _matches(plan, config, rankings, range(place, end), times)
+        arranged = arrange(view, config, matches, filtered, times)
+        page = arranged.page
         late = deadline.passed()
-        passages = {name: top.passages_of(place) for name, top in rankings.items()}
+        numbers = [number for number, _ in page]
+        passages = {name: top.passages_of(place, numbers) for name, top in rankings.items()}
         with times.stage("hits"):
+            alone = not plan.fused and end - place == 1
+            sources = {plan.using: page} if alone else _sources(rankings, place)
             hits = page_hits(
                 view, again.queries[0], config, page, sources, vectors, deadline, passages
             )
+        if arranged.groups:
+            pairs = zip(hits, arranged.groups, strict=True)
+            hits = [dataclasses.replace(hit, group=group) for hit, group in pairs]
         results.append(
             SearchResult(
                 hits=hits,
@@ -182,6 +199,9 @@ def _search_view(
                 timed_out=late or deadline.passed(),
                 unknown_words=_unknown_words(view, plan, query) if config.payload else [],
                 stages_ms=times.ms,
+                total=_total(plan, config, arranged.total, documents),
+                facets=arranged.facets,
+                warnings=warnings,
                 rewritten=again if config.rewrite else None,
                 context=_context(config, hits, times),
             )
@@ -204,18 +224,20 @@ def _rank(
     """
     rankings = {}
     sparse = plan.sparse
+    rows_of_view = sum(map(len, view.segments))
     for each in plan.searches:
         deadline.passed()
         rows = encoded[each.field.name]
+        limit = min(each.limit, max(rows_of_view, 1))
         if isinstance(rows, SparseBatch):
             left = (
                 None if config.time_budget_ms is None else deadline.left_ms / (sparse * len(rows))
             )
             pruning = config.pruning(left)
             sparse -= 1
-            top = view.search_sparse(each.field, rows, each.limit, config.engine, pruning, masks)
+            top = view.search_sparse(each.field, rows, limit, config.engine, pruning, masks)
         else:
-            top = view.search_dense(each.field, rows, each.limit, masks)
+            top = view.search_dense(each.field, rows, limit, masks)
         if not np.isfinite(top.scores).all():
             raise InputError(
                 f"a score in the field {each.field.name!r} is beyond 32 bits; give the query "
@@ -225,24 +247,53 @@ def _rank(
     return rankings
 
 
-def _fuse(
+def _matches(
     plan: Plan,
     config: SearchConfig,
     rankings: Mapping[str, TopK],
     places: Sequence[int],
     times: StageTimes,
+) -> Matches:
+    """What a query found, which may have become several: those are fused by RRF."""
+    complete = all(
+        rankings[each.field.name].is_complete(place, each.limit)
+        for each in plan.searches
+        for place in places
+    )
+    fused = plan.fused or len(places) > 1
+    if fused:
+        with times.stage("fuse"):
+            matches = Matches.of(_fuse(plan, config, rankings, places), complete)
+    else:
+        top = rankings[plan.using]
+        found = top.documents[places[0]] >= 0
+        scores = top.scores[places[0]][found].astype(np.float64)
+        matches = Matches(top.documents[places[0]][found], scores, complete)
+    return matches if config.min_score is None else matches.scoring(config.min_score, fused)
+
+
+def _fuse(
+    plan: Plan, config: SearchConfig, rankings: Mapping[str, TopK], places: Sequence[int]
 ) -> Ranking:
-    """The one ranking of a query, which may have become several: those are fused by RRF."""
-    if not plan.fused and len(places) == 1:
-        return rankings[plan.using].ranking(places[0])
-    with times.stage("fuse"):
-        found = []
-        for place in places:
-            sources = {name: top.ranking(place) for name, top in rankings.items()}
-            found.append(config.fusion.fuse(sources) if plan.fused else sources[plan.using])
-        if len(found) == 1:
-            return found[0]
-        return ReciprocalRankFusion().fuse({str(n): ranking for n, ranking in enumerate(found)})
+    """The one ranking of several fields, or of several queries."""
+    found = []
+    for place in places:
+        sources = _sources(rankings, place)
+        found.append(config.fusion.fuse(sources) if plan.fused else sources[plan.using])
+    if len(found) == 1:
+        return found[0]
+    return ReciprocalRankFusion().fuse({str(n): ranking for n, ranking in enumerate(found)})
+
+
+def _sources(rankings: Mapping[str, TopK], place: int) -> dict[str, Ranking]:
+    """The ranking of one query in each field."""
+    return {name: top.ranking(place) for name, top in rankings.items()}
+
+
+def _total(plan: Plan, config: SearchConfig, found: Total, documents: int) -> Total:
+    """How many match: in a dense field alone, all that were searched."""
+    dense = not plan.fused and plan.sparse == 0
+    return Total(documents, "eq") if dense and config.min_score is None else found
 
 
 def _context(config: SearchConfig, hits: Sequence[Hit], times: StageTimes) -> Context | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from index.collection.field import DENSE, SPARSE, Field
 from index.collection.field_encoders import FieldEncoders
 from index.search.config import HYBRID, Prefetch, SearchConfig
+from index.search.matches import ALL
 from lsr.encoders.encoder import SparseEncoder
 from lsr.errors import UsageError
 
@@ -84,6 +85,8 @@ def _prefetch(fields: FieldEncoders, config: SearchConfig) -> tuple[str, list[Pr
             "needs; index with --dense MODEL, or fuse other fields, as in sparse+bm25"
         )
     depth = config.depth if len(names) == 1 else max(SMALLEST_PREFETCH, config.depth)
+    if config.ranks_all and len(names) == 1:
+        depth = ALL
     return using, _distinct([Prefetch(name, depth) for name in names])
 
 

@@ -55,8 +55,8 @@ def demo_command(
     terminal.print_index_report(report, len(collection), str(into))
     for text in SEARCHES:
         terminal.out.print(f'\n$ lsr search {into} -n 3 "{text}"', style="bold", markup=False)
-        result = search(collection, SearchQuery(text=text), SearchConfig(limit=3, explain=True))
-        terminal.print_result(result)
+        config = SearchConfig(limit=3, explain=True)
+        terminal.print_result(search(collection, SearchQuery(text=text), config), config)
     terminal.out.print(
         f'\nnext: {terminal.program()} search {shlex.quote(str(into))} "read a csv file"',
         markup=False,

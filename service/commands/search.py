@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import UsageError
+from service.commands.arranging_options import arranging_options
 from service.commands.options import json_option, trust_option
 from service.commands.search_options import search_options
 
@@ -38,6 +39,7 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
     "once, with numbers to cite.",
 )
 @search_options
+@arranging_options
 @trust_option
 @json_option
 def search_command(
@@ -71,11 +73,11 @@ def search_command(
     if as_json:
         from service.api.schemas.search_answer import search_json
 
-        terminal.print_json(search_json(result, explain=True))
+        terminal.print_json(search_json(result, explain=True, config=config))
     elif result.context is not None:
         terminal.print_context(result.context)
     else:
-        terminal.print_result(result)
+        terminal.print_result(result, config)
 
 
 def _tokens(text: str) -> dict[str, float]:

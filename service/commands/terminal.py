@@ -26,10 +26,12 @@ from rich.text import Text
 
 from lsr.encoding.progress import Progress as RunProgress
 from lsr.encoding.progress import Totals
+from service.commands.metadata_output import facet_lines, group_line, parts_line
 
 if TYPE_CHECKING:
     from index.importing import ImportReport
     from index.indexing import IndexReport
+    from index.search.config import SearchConfig
     from index.search.context import Context
     from index.search.hits import Hit, HitPassage
     from index.search.pipeline import SearchResult
@@ -315,15 +317,26 @@ def print_import_report(report: ImportReport, total: int, target: str) -> None:
         out.print(f"{report.cut:,} weights were above 65,504 and are cut to that")
 
 
-def print_result(result: SearchResult) -> None:
+def print_result(result: SearchResult, config: SearchConfig) -> None:
     """Hits as a person reads them: title, score, snippet with marks, the terms that carried it."""
+    grouping, before = config.group_by, None
     for rank, hit in enumerate(result.hits, start=1):
+        if grouping is not None and (before is None or before.group != hit.group):
+            out.print(group_line(grouping.key, hit))
+        before = hit
         _print_hit(rank, hit)
+        if isinstance(config.payload, tuple) and (parts := parts_line(hit)):
+            out.print(parts)
+    for facet in facet_lines(result.facets):
+        out.print(facet)
     count = (
         f"{len(result.hits)} of {result.documents:,} documents"
         if result.hits
         else "no document found"
     )
+    if config.ranks_all or config.min_score is not None:
+        least = "" if result.total.relation == "eq" else "at least "
+        count += f", {least}{result.total.value:,} match"
     if result.unknown_tokens:
         shown = ", ".join(map(repr, result.unknown_tokens[:TERMS_SHOWN]))
         more = len(result.unknown_tokens) - TERMS_SHOWN
@@ -338,6 +351,8 @@ def print_result(result: SearchResult) -> None:
         rest = f" and {len(words) - SHOWN_WORDS} more" if len(words) > SHOWN_WORDS else ""
         named = ", ".join(words[:SHOWN_WORDS])
         out.print(Text(f"no document has {several} {named}{rest}", style="dim"))
+    for warning in result.warnings:
+        err.print(Text(f"warning: {warning}"))
 
 
 def print_context(context: Context) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from index.search.arranging import count_in_collection
 from index.search.deadline import Deadline
 from index.search.pipeline import search
 from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
+from service.api.schemas.facets import FacetsAnswer, FacetsBody, facets_json
 from service.api.schemas.search_answer import SearchAnswer, search_json
 from service.api.schemas.search_request import SearchBody
 
@@ -25,7 +29,28 @@ async def search_index(
     """The documents that answer a query best."""
 
     def answer(deadline: Deadline) -> JSONResponse:
-        result = search(indexes[index], body.to_query(), body.to_config(), deadline)
-        return PartedJSONResponse(search_json(result, body.explain))
+        config = body.to_config()
+        result = search(indexes[index], body.to_query(), config, deadline)
+        return PartedJSONResponse(search_json(result, body.explain, config))
+
+    return await readers.run(request, answer)
+
+
+@router.post("/facets", response_model=FacetsAnswer, responses=ERRORS)
+async def count_facets(
+    index: IndexName, body: FacetsBody, request: Request, indexes: ServedIndexes, readers: Readers
+) -> JSONResponse:
+    """How many documents have each value of some metadata keys."""
+
+    def answer(deadline: Deadline) -> JSONResponse:
+        started = time.perf_counter()
+        query, config = body.to_query(), body.to_config()
+        if query is not None:
+            result = search(indexes[index], query, config, deadline)
+            counted, warnings = result.facets, result.warnings
+        else:
+            counted, warnings = count_in_collection(indexes[index], config)
+        took = 1000 * (time.perf_counter() - started)
+        return PartedJSONResponse(facets_json(counted, warnings, took))
 
     return await readers.run(request, answer)

@@ -6,16 +6,30 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from index.filters.json_form import parse_filter_json
+from index.filters.text_form import parse_filter_text
+from index.filters.tree import Filter
+
 FilterBody = Annotated[
-    dict[str, Any],
+    dict[str, Any] | str,
     Field(
-        description="All of `must`, at least one of `should`, none of `must_not`: lists of such "
-        "filters and of conditions, each a `key` with `match` ({value} or {any: [...]}), `range` "
-        "({gt|gte, lt|lte}) or `exists` (true or false). Nested keys are dotted; a list matches "
-        "where one of its elements does.",
-        examples=[{"must": [{"key": "lang", "match": {"value": "en"}}]}],
+        description="A text, as in `lang = en and year >= 2000 and not (kind in (a, b))`, or an "
+        "object: all of `must`, at least one of `should`, none of `must_not`, which are lists of "
+        "such objects and of conditions, each a `key` with `match` ({value} or {any: [...]}), "
+        "`range` ({gt|gte, lt|lte}) or `exists` (true or false). Nested keys are dotted; a list "
+        "matches where one of its elements does; dates compare as instants.",
+        examples=["lang = en", {"must": [{"key": "lang", "match": {"value": "en"}}]}],
     ),
 ]
+
+
+def parse_filter(given: FilterBody) -> Filter:
+    """The filter of either form.
+
+    Raises:
+        InputError: it is malformed, too deep or too large.
+    """
+    return parse_filter_text(given) if isinstance(given, str) else parse_filter_json(given)
 
 
 class Body(BaseModel):

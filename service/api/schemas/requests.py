@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictInt, StrictStr, model_validator
 
-from index.filters.json_form import parse_filter_json
 from index.filters.tree import Filter
 from index.patching import Patch
 from lsr.corpus.documents import check_unicode
-from service.api.schemas.body import Body, FilterBody
+from service.api.schemas.body import Body, FilterBody, parse_filter
 
 DocumentIds = Annotated[
     list[StrictStr | StrictInt], Field(min_length=1, max_length=100_000, fail_fast=True)
@@ -39,7 +38,7 @@ class DeleteBody(Body):
 
     def to_filter(self) -> Filter | None:
         """The filter, where there is one."""
-        return None if self.filter is None else parse_filter_json(self.filter)
+        return None if self.filter is None else parse_filter(self.filter)
 
 
 class PatchBody(Body):

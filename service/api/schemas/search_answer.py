@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from index.search.config import SearchConfig
 from index.search.context import Context, ContextPassage
 from index.search.highlight import Highlight
 from index.search.hits import Hit, HitPassage
+from index.search.payload import METADATA, PARTS, TEXT, TITLE, named_parts
 from index.search.pipeline import SearchResult
-from service.api.schemas.responses import Milliseconds, Payload, payload_json
+from lsr.corpus.documents import Document
+from service.api.schemas.facets import FacetAnswer, facet_json
+from service.api.schemas.responses import Metadata, Milliseconds
 
 
 class HitHighlight(TypedDict):
@@ -55,21 +60,40 @@ class PassageAnswer(TypedDict):
     page: Annotated[NotRequired[int], Field(description="Counted from 1.")]
 
 
+class HitPayload(TypedDict, total=False):
+    """What is stored of a document, or the parts of it that were asked for."""
+
+    title: str
+    text: str
+    metadata: Metadata
+
+
 class SearchHit(TypedDict):
     """A document found."""
 
     id: str
     score: float
     scores: Annotated[dict[str, float], Field(description="In each ranking that found it.")]
-    payload: Annotated[NotRequired[Payload], Field(description="Absent on with_payload: false.")]
+    payload: Annotated[NotRequired[HitPayload], Field(description="Absent on with_payload: false.")]
     highlights: Annotated[NotRequired[list[HitHighlight]], Field(description="As the payload.")]
     passage: Annotated[
         NotRequired[PassageAnswer], Field(description="Where the document is split.")
+    ]
+    group: Annotated[
+        NotRequired[str | float | bool | None],
+        Field(description="With group_by: the value whose group it is in; null: it has none."),
     ]
     terms: Annotated[
         NotRequired[dict[str, list[HitTerm]]],
         Field(description="With explain: by field, the terms that carried the score."),
     ]
+
+
+class TotalAnswer(TypedDict):
+    """How many documents match, those of other pages included: exactly, or at least."""
+
+    value: int
+    relation: Literal["eq", "gte"]
 
 
 class RewrittenQuery(TypedDict):
@@ -145,6 +169,12 @@ class SearchAnswer(TypedDict):
     took_ms: Milliseconds
     using: str
     hits: list[SearchHit]
+    total: TotalAnswer
+    facets: Annotated[NotRequired[list[FacetAnswer]], Field(description="In the order asked for.")]
+    warnings: Annotated[
+        NotRequired[list[str]],
+        Field(description="What is odd about the request, such as a key that no document has."),
+    ]
     meta: SearchMeta
     query_terms: Annotated[
         NotRequired[dict[str, list[QueryTerm]]],
@@ -153,8 +183,8 @@ class SearchAnswer(TypedDict):
     context: Annotated[NotRequired[ContextAnswer], Field(description="With context_tokens.")]
 
 
-def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
-    """A search result as JSON."""
+def search_json(result: SearchResult, explain: bool, config: SearchConfig) -> SearchAnswer:
+    """A search result as JSON; ``config`` is how was searched."""
     other: OptionalSearchMeta = {}
     if result.query_encoder:
         other["query_encoder"] = result.query_encoder
@@ -170,7 +200,8 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
     body: SearchAnswer = {
         "took_ms": round(result.took_ms, 3),
         "using": result.using,
-        "hits": [hit_json(hit, explain) for hit in result.hits],
+        "hits": [hit_json(hit, explain, config) for hit in result.hits],
+        "total": {"value": result.total.value, "relation": result.total.relation},
         "meta": {
             "exact": result.exact,
             "bound_gap": result.bound_gap,
@@ -181,6 +212,10 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
             "stages_ms": {name: round(ms, 3) for name, ms in result.stages_ms.items()},
         },
     }
+    if config.facets:
+        body["facets"] = [facet_json(each) for each in result.facets]
+    if result.warnings:
+        body["warnings"] = result.warnings
     if result.context is not None:
         body["context"] = context_json(result.context)
     if explain:
@@ -220,14 +255,16 @@ def _context_passage_json(passage: ContextPassage) -> ContextPassageAnswer:
     return body
 
 
-def hit_json(hit: Hit, explain: bool) -> SearchHit:
+def hit_json(hit: Hit, explain: bool, config: SearchConfig) -> SearchHit:
     """One hit as JSON."""
     body: SearchHit = {"id": hit.id, "score": hit.score, "scores": hit.scores}
     if hit.document is not None:
-        body["payload"] = payload_json(hit.document)
+        body["payload"] = _payload_json(hit.document, config.payload)
         body["highlights"] = [highlight_json(mark) for mark in hit.highlights]
     if hit.passage is not None:
         body["passage"] = passage_json(hit.passage)
+    if config.group_by is not None:
+        body["group"] = hit.group
     if explain:
         body["terms"] = {
             name: [
@@ -264,4 +301,17 @@ def highlight_json(mark: Highlight) -> HitHighlight:
     body: HitHighlight = {"field": mark.field, "snippet": mark.snippet, "spans": mark.spans}
     if mark.looked_at is not None:
         body["looked_at"] = mark.looked_at
+    return body
+
+
+def _payload_json(document: Document, payload: bool | Sequence[str]) -> HitPayload:
+    """A document's parts as JSON; ``payload`` as in SearchConfig."""
+    wanted = PARTS if isinstance(payload, bool) else named_parts(payload)
+    body: HitPayload = {}
+    if TITLE in wanted:
+        body["title"] = document.title
+    if TEXT in wanted:
+        body["text"] = document.text
+    if METADATA in wanted:
+        body["metadata"] = dict(document.metadata)
     return body

@@ -6,12 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from index.filters.json_form import parse_filter_json
 from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import ReciprocalRankFusion
 from index.search.query import SearchQuery
 from index.search.rewriters import rewriter_of
-from service.api.schemas.body import Body, FilterBody
+from service.api.schemas.arranging import (
+    MOST_PARTS,
+    Facets,
+    GroupingBody,
+    SortKeys,
+    facet,
+    grouping,
+    sort_key,
+)
+from service.api.schemas.body import Body, FilterBody, parse_filter
 
 LONGEST_VECTOR = 100_000
 MOST_CHARACTERS = 32 << 20
@@ -47,6 +55,15 @@ class QueryBody(Body):
     tokens: Weights | None = None
     sparse: SparseVectorBody | None = None
     dense: Floats | None = None
+
+    def to_query(self) -> SearchQuery:
+        """The query as the pipeline takes it."""
+        return SearchQuery(
+            text=self.text,
+            tokens=self.tokens,
+            sparse=(self.sparse.indices, self.sparse.values) if self.sparse else None,
+            dense=self.dense,
+        )
 
 
 class PrefetchBody(Body):
@@ -107,19 +124,25 @@ class SearchBody(Body):
         Field(description="Hand the best passages to a generator, about so many tokens of them."),
     ] = None
     params: ParamsBody = Field(default_factory=ParamsBody)
-    with_payload: bool = True
+    min_score: float | None = None
+    sort: SortKeys = Field(default_factory=list)
+    group_by: Annotated[
+        GroupingBody | str | None, Field(description="`limit` and `offset` are in groups then.")
+    ] = None
+    facets: Facets = Field(default_factory=list)
+    exact_total: Annotated[
+        bool, Field(description="Count all that match, where that takes longer.")
+    ] = False
+    with_payload: Annotated[
+        bool | Annotated[list[str], Field(min_length=1, max_length=MOST_PARTS)],
+        Field(description="Or parts: `title`, `text`, `metadata`, or keys of the metadata."),
+    ] = True
     highlight: bool = True
     explain: bool = False
 
     def to_query(self) -> SearchQuery:
         """The query as the pipeline takes it."""
-        sparse = self.query.sparse
-        return SearchQuery(
-            text=self.query.text,
-            tokens=self.query.tokens,
-            sparse=(sparse.indices, sparse.values) if sparse else None,
-            dense=self.query.dense,
-        )
+        return self.query.to_query()
 
     def to_config(self) -> SearchConfig:
         """The rest as the pipeline takes it."""
@@ -129,11 +152,18 @@ class SearchBody(Body):
             using=self.using,
             prefetch=tuple(Prefetch(part.using, part.limit) for part in self.prefetch),
             fusion=ReciprocalRankFusion(self.fusion.rrf.k, self.fusion.rrf.weights),
-            payload=self.with_payload,
+            min_score=self.min_score,
+            sort=tuple(sort_key(each) for each in self.sort),
+            group_by=grouping(self.group_by),
+            facets=tuple(facet(each) for each in self.facets),
+            exact_total=self.exact_total,
+            payload=self.with_payload
+            if isinstance(self.with_payload, bool)
+            else tuple(self.with_payload),
             most_characters=MOST_CHARACTERS,
             highlight=self.highlight,
             explain=self.explain,
-            filter=None if self.filter is None else parse_filter_json(self.filter),
+            filter=None if self.filter is None else parse_filter(self.filter),
             rewrite=tuple(map(rewriter_of, self.rewrite)),
             context_tokens=self.context_tokens,
             mode=self.params.mode,

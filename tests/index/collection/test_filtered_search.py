@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.collection import filter_masks, metadata
+from index.collection import metadata, view
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.collection.recent import Recent
@@ -159,49 +159,31 @@ def test_a_failing_write_leaves_no_metadata_behind(bm25_collection):
     assert rows(collection) == set()
 
 
-def test_a_repeated_filter_asks_sqlite_nothing_and_a_write_only_what_is_new(bm25_collection):
-    collection = bm25_collection({"a": "apple"})
-    upsert_documents(collection, [Document("b", "apple", "", {"k": 1})])
-    collection.maintenance.flush()
-    asked = []
-    collection.store.connection.set_trace_callback(
-        lambda sql: asked.append(sql) if "group_concat" in sql else None
-    )
-    config = SearchConfig(filter=parse_filter_text("k = 1"))
-    for _ in range(3):
-        search(collection, SearchQuery("apple"), config)
-    assert len(asked) == 1
-    upsert_documents(collection, [Document("c", "apple", "", {"k": 1})])
-    found = search(collection, SearchQuery("apple"), config)
-    assert {hit.id for hit in found.hits} == {"b", "c"}
-    assert len(asked) == 2
-    first = collection.store.sequences(["c"])["c"]
-    assert f"BETWEEN {first} AND {first}" in asked[1]
-
-
 def test_masks_go_with_their_view(bm25_collection):
     collection = bm25_collection({"a": "apple"})
     config = SearchConfig(filter=parse_filter_text("k = 1 or not (k exists)"))
     for number in range(4):
         upsert_documents(collection, [Document(str(number), "apple")])
         assert len(search(collection, SearchQuery("apple"), config).hits) == number + 2
-    view, masks = ref(collection.view()), ref(collection.view().masks(config.filter)[0])
+    held = collection.view()
+    view, masks = ref(held), ref(held.masks(config.filter)[0])
+    column = ref(held.columns(["k"])[-1]["k"])
+    del held
     upsert_documents(collection, [Document("last", "apple")])
     search(collection, SearchQuery("apple"), config)
     gc.collect()
     assert view() is None
     assert masks() is None
+    assert column() is None
 
 
 def test_masks_are_kept_up_to_a_size(bm25_collection, monkeypatch):
-    for module in ("filter_masks", "view"):
-        monkeypatch.setattr(f"index.collection.{module}.CAPACITY", 4 * filter_masks.OVERHEAD)
+    monkeypatch.setattr(view, "CAPACITY", 4 * view.OVERHEAD)
     collection = bm25_collection({"a": "apple"})
     for number in range(10):
         config = SearchConfig(filter=parse_filter_text(f"k != {number}"))
         assert len(search(collection, SearchQuery("apple"), config).hits) == 1
     assert 1 <= len(collection.view()._masks._values) <= 3
-    assert 1 <= len(collection._filter_masks._segments._values) <= 3
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 12))), st.integers(1, 20))

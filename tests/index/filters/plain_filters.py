@@ -3,6 +3,14 @@
 from hypothesis import strategies as st
 
 LONG = "z" * 200
+# Seconds from the first on.
+INSTANTS = {
+    "2020-01-02": 0,
+    "2020-01-02T00:00:00Z": 0,
+    "2020-01-02T01:00+02:00": -3600,
+    "2020-01-01 23:30": -1800,
+    "2020-01-02T00:00:00.000000001": 1e-9,
+}
 strings = st.sampled_from(
     [
         "",
@@ -19,7 +27,9 @@ strings = st.sampled_from(
         "it's",
         '"',
         "and",
-        "2020-01-02",
+        *INSTANTS,
+        "2020-01",
+        "2020-01-32",
         "\U0001f9ec",
         "\uffff",
         LONG,
@@ -145,12 +155,17 @@ def passes(document, part):
         "gt": lambda a, b: a > b, "gte": lambda a, b: a >= b,
         "lt": lambda a, b: a < b, "lte": lambda a, b: a <= b,
     }  # fmt: skip
+    dates = all(kind(bound) == "string" and bound in INSTANTS for bound in part["range"].values())
+
+    def holds(name, value, bound):
+        if kind(value) != kind(bound):
+            return False
+        if dates and kind(value) == "string" and value in INSTANTS:
+            return tests[name](INSTANTS[value], INSTANTS[bound])
+        return tests[name](comparable(value), comparable(bound))
+
     return any(
-        all(
-            kind(value) == kind(bound) and tests[name](comparable(value), comparable(bound))
-            for name, bound in part["range"].items()
-        )
-        for value in found
+        all(holds(name, value, bound) for name, bound in part["range"].items()) for value in found
     )
 
 

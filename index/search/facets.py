@@ -1,0 +1,108 @@
+"""Facets: how many documents have each value of a metadata key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.collection.view import View
+from index.engines.document_mask import Masks
+from index.filters.tree import Kind, Scalar, check_key
+from lsr.errors import InputError
+from lsr.settings import check_choice
+
+MOST_FACETS = 64
+MOST_VALUES = 10_000
+FILTERED, MATCHING = "filtered", "matching"
+# Documents of each segment, bool (n_documents,).
+Chosen = Sequence[NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """What is to be counted."""
+
+    # Of the metadata; members of objects have dotted keys.
+    key: str
+    # Values wanted.
+    limit: int = 10
+    # Over which documents: all that pass the filter, or those of them that match the query too.
+    over: Literal["filtered", "matching"] = "filtered"
+
+    def __post_init__(self) -> None:
+        check_key(self.key, "a facet")
+        check_choice("over", self.over, (FILTERED, MATCHING))
+        if not 1 <= self.limit <= MOST_VALUES:
+            raise InputError(
+                f"the limit of the facet {self.key!r} is {self.limit}; allowed is 1 to "
+                f"{MOST_VALUES:,}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class FacetCounts:
+    """How many documents have each value of a key; one with several values counts for each."""
+
+    key: str
+    # Which documents were counted, as in Facet.
+    over: Literal["filtered", "matching"]
+    # How many these are, and how many of them have any value.
+    documents: int
+    having: int
+    # How many values there are; ``values`` has the first of them.
+    distinct: int
+    # Each with its count: the most frequent first, of equal ones the smaller value.
+    values: list[tuple[str | int | float | bool, int]]
+    # Whether all documents were counted that match; those that pass the filter always are.
+    exact: bool = True
+
+
+def filtered_documents(view: View, masks: Masks | None) -> list[NDArray[np.bool_]]:
+    """The documents of each segment that live and that masks let pass (None: all)."""
+    return [
+        np.ones(len(segment.numbers), dtype=np.bool_)
+        if mask is None
+        else segment.of_documents(mask.allowed != 0)
+        for segment, mask in zip(view.segments, masks or view.alive, strict=True)
+    ]
+
+
+def found_documents(view: View, numbers: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
+    """The documents of each segment that are among some, int64 (n,)."""
+    chosen = []
+    for segment, (_, ordinals) in zip(view.segments, view.places(numbers), strict=True):
+        found = np.zeros(len(segment.numbers), dtype=np.bool_)
+        found[ordinals] = True
+        chosen.append(found)
+    return chosen
+
+
+def count_facet(view: View, facet: Facet, chosen: Chosen, exact: bool = True) -> FacetCounts:
+    """Count the values of a key in the chosen documents.
+
+    Raises:
+        CorruptionError: the values of the key are damaged.
+    """
+    counted: dict[Scalar, int] = {}
+    having = 0
+    for columns, part in zip(view.columns([facet.key]), chosen, strict=True):
+        column = columns[facet.key]
+        counts = np.where(column.kinds == Kind.OBJECT, 0, column.counts(part))
+        having += int(np.count_nonzero(part & (column.smallest >= 0)))
+        for code in np.flatnonzero(counts).tolist():
+            scalar = column.scalar(code)
+            counted[scalar] = counted.get(scalar, 0) + int(counts[code])
+    best = sorted(counted.items(), key=lambda each: (-each[1], each[0]))[: facet.limit]
+    return FacetCounts(
+        facet.key,
+        facet.over,
+        sum(int(np.count_nonzero(part)) for part in chosen),
+        having,
+        len(counted),
+        [(scalar.plain, count) for scalar, count in best],
+        exact,
+    )
