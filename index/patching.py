@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from index.collection.collection import Collection, Vectors
 from index.indexing import Outcome, upsert_documents
 from lsr.corpus.documents import Document, parse_document
 from lsr.errors import NotFoundError
+from lsr.sparse import SparseBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,27 @@ def patch_document(collection: Collection, identifier: str, patch: Patch) -> Out
             return upsert_documents(collection, [changed])[0]
         if changed.digest() == document.digest():
             return Outcome(identifier, "unchanged")
-        number = collection.store.sequences([identifier])[identifier]
-        passages = collection.store.passages.of([number]).get(number, [])
-        vectors = _stored_vectors(collection, number, max(len(passages), 1))
-        collection.upsert([changed], vectors, [passages])
+        rewrite_metadata(collection, [changed])
         return Outcome(identifier, "updated")
+
+
+def rewrite_metadata(collection: Collection, documents: Sequence[Document]) -> None:
+    """Write documents whose metadata alone have changed, with the vectors that are stored of them.
+
+    Args:
+        collection: whose documents they are; ``collection.writing()`` is held.
+        documents: of distinct ids, with the titles and texts that are stored.
+
+    Raises:
+        LockedError: another process is writing.
+    """
+    numbers = collection.store.sequences([document.id for document in documents])
+    ordered = [numbers[document.id] for document in documents]
+    passages = collection.store.passages.of(ordered)
+    parts = [passages.get(number, []) for number in ordered]
+    rows = [max(len(each), 1) for each in parts]
+    vectors = _stored_vectors(collection, list(zip(ordered, rows, strict=True)))
+    collection.upsert(documents, vectors, parts)
 
 
 def merged(there: Any, change: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,13 +97,19 @@ def merged(there: Any, change: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _stored_vectors(collection: Collection, number: int, rows: int) -> Vectors:
-    """The rows of each field that are stored of a document."""
-    store = collection.store
-    after, last = number - 1, number + rows - 1
-    return {
-        field.name: store.vectors.dense(field, after, last)
-        if field.kind == "dense"
-        else store.vectors.sparse(field, after, last)
-        for field in collection.fields
-    }
+def _stored_vectors(collection: Collection, spans: Sequence[tuple[int, int]]) -> Vectors:
+    """The rows of each field that are stored of documents: the first number of each, and how many.
+
+    Those of one after the other.
+    """
+    table = collection.store.vectors
+    vectors: dict[str, SparseBatch | NDArray[np.float32]] = {}
+    for field in collection.fields:
+        if field.kind == "dense":
+            dense = [table.dense(field, first - 1, first + rows - 1) for first, rows in spans]
+            vectors[field.name] = np.concatenate(dense)
+        else:
+            sparse = [table.sparse(field, first - 1, first + rows - 1) for first, rows in spans]
+            size = max(batch.vocabulary_size for batch in sparse)
+            vectors[field.name] = SparseBatch.concatenate(sparse, size)
+    return vectors

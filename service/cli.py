@@ -12,6 +12,7 @@ import click
 from lsr.errors import InputError, LsrError, UsageError
 from service.commands.bench import bench_command
 from service.commands.delete import delete_command
+from service.commands.dimensions import dimensions_command
 from service.commands.demo import demo_command
 from service.commands.evaluate import eval_command
 from service.commands.index import index_command
@@ -32,6 +33,7 @@ from service.commands.vectors import encode_command, export_command, import_comm
 COMMANDS = (
     index_command,
     delete_command,
+    dimensions_command,
     search_command,
     serve_command,
     demo_command,

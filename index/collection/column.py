@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -51,6 +51,8 @@ class Column:
     values: Sequence[str | int | float]
     starts: NDArray[np.int64]
     documents: NDArray[np.int32]
+    # What readers derive of it and want again, by names of their own.
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def nbytes(self) -> int:

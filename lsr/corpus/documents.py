@@ -48,8 +48,12 @@ class Document:
         return f"{self.title} {self.text}".strip()
 
     def digest(self) -> bytes:
-        """16 bytes that change whenever any part of the document changes."""
-        parts = [self.id, self.title, self.text, json.dumps(dict(self.metadata), sort_keys=True)]
+        """16 bytes that change whenever any part of the document changes.
+
+        What a collection found in it by itself, under ``EXTRACTED``, is no part of it.
+        """
+        metadata = {key: value for key, value in self.metadata.items() if key != EXTRACTED}
+        parts = [self.id, self.title, self.text, json.dumps(metadata, sort_keys=True)]
         canonical = json.dumps(parts, ensure_ascii=True).encode()
         return hashlib.blake2b(canonical, digest_size=16).digest()
 
@@ -62,6 +66,8 @@ class Query:
     text: str
 
 
+# The metadata key of what `lsr dimensions` extracts from a document.
+EXTRACTED = "_dimensions"
 LONGEST_ID = 512
 DEEPEST_METADATA = 100
 
