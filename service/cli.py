@@ -12,8 +12,8 @@ import click
 from lsr.errors import InputError, LsrError, UsageError
 from service.commands.bench import bench_command
 from service.commands.delete import delete_command
-from service.commands.dimensions import dimensions_command
 from service.commands.demo import demo_command
+from service.commands.dimensions import dimensions_command
 from service.commands.evaluate import eval_command
 from service.commands.index import index_command
 from service.commands.info import info_command

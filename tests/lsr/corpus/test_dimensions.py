@@ -89,6 +89,8 @@ def test_what_is_no_dimension_is_refused(name):
 
 def test_what_was_extracted_is_no_part_of_the_digest():
     plain = Document("a", "text", metadata={"lang": "en"})
-    with_phrases = Document("a", "text", metadata={"lang": "en", "_dimensions": {"dates": ["1999"]}})
+    with_phrases = Document(
+        "a", "text", metadata={"lang": "en", "_dimensions": {"dates": ["1999"]}}
+    )
     assert plain.digest() == with_phrases.digest()
     assert plain.digest() != Document("a", "text", metadata={"lang": "de"}).digest()
