@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -88,6 +88,13 @@ class OptionalSearchMeta(TypedDict, total=False):
     unknown_words: Annotated[
         list[str], Field(description="Words of the query that no document has.")
     ]
+    fusion: Annotated[
+        dict[str, Any], Field(description="How rankings became one, as a request asks for it.")
+    ]
+    depth: Annotated[
+        dict[str, int],
+        Field(description="Results of each ranking that were fused; all pages are among these."),
+    ]
 
 
 class SearchMeta(OptionalSearchMeta):
@@ -114,6 +121,9 @@ class SearchAnswer(TypedDict):
     using: str
     hits: list[SearchHit]
     meta: SearchMeta
+    cursor: Annotated[
+        NotRequired[str], Field(description="For the next page; absent where this was the last.")
+    ]
     query_terms: Annotated[
         NotRequired[dict[str, list[QueryTerm]]],
         Field(description="With explain: by field, the encoded query, heaviest term first."),
@@ -131,6 +141,9 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
         other["timed_out"] = True
     if result.unknown_words:
         other["unknown_words"] = result.unknown_words
+    if result.fusion is not None:
+        other["fusion"] = result.fusion
+        other["depth"] = result.depth
     body: SearchAnswer = {
         "took_ms": round(result.took_ms, 3),
         "using": result.using,
@@ -145,6 +158,8 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
             "stages_ms": {name: round(ms, 3) for name, ms in result.stages_ms.items()},
         },
     }
+    if (cursor := result.cursor) is not None:
+        body["cursor"] = cursor
     if explain:
         body["meta"]["plan"] = result.strategies
         body["query_terms"] = {
