@@ -9,6 +9,7 @@ from index.engines.effort import DEFAULT_EFFORT, pruning_of
 from index.engines.searcher import EXACT, Pruning
 from index.filters.tree import Filter
 from index.search.fusion import Fusion
+from index.search.rewriting import Rewriter
 from lsr.errors import InputError
 
 HYBRID = "hybrid"
@@ -16,6 +17,7 @@ LARGEST_LIMIT = 10_000
 LONGEST_TIME_BUDGET_MS = 600_000
 FUSION_DEPTH = 1000
 LONGEST_CURSOR = 4 << 20
+LARGEST_CONTEXT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class SearchConfig:
     # Encodes the text of queries to the field `sparse` in place of the field's own encoder, such as
     # an inference-free one over the same vocabulary; None: the field's own.
     query_encoder: str | None = None
+    # What rewrites the text of queries before it is encoded, in this order.
+    rewrite: tuple[Rewriter, ...] = ()
+    # Of the passages that are handed to a generator, tokens together; None: there are none.
+    context_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LARGEST_LIMIT:
@@ -93,6 +99,12 @@ class SearchConfig:
         if self.cursor is not None:
             self._check_cursor(self.cursor)
         self._check_mode()
+        if self.context_tokens is not None:
+            check_context_tokens(self.context_tokens)
+            if not self.payload:
+                raise InputError(
+                    "a context is made of the documents of the hits; ask for them, or for none"
+                )
 
     def _check_cursor(self, cursor: str) -> None:
         if self.offset:
@@ -136,3 +148,9 @@ class SearchConfig:
     def depth(self) -> int:
         """Results wanted before the offset is cut."""
         return self.offset + self.limit
+
+
+def check_context_tokens(tokens: int) -> None:
+    """Raise InputError unless a context may have so many tokens."""
+    if not 1 <= tokens <= LARGEST_CONTEXT:
+        raise InputError(f"context_tokens is {tokens}; allowed is 1 to {LARGEST_CONTEXT}")
