@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from index.collection.collection import Collection
     from index.indexing import IndexReport
     from index.search.config import SearchConfig
-    from index.search.pipeline import SearchResult
+    from index.search.result import SearchResult
     from index.search.query import SearchQuery
     from lsr.corpus.documents import Document
     from lsr.encoders.dense import DenseEncoder
@@ -60,7 +60,7 @@ _HOMES = {
     "LsrError": "lsr.errors",
     "SearchConfig": "index.search.config",
     "SearchQuery": "index.search.query",
-    "SearchResult": "index.search.pipeline",
+    "SearchResult": "index.search.result",
 }
 
 

@@ -102,11 +102,15 @@ class TopK(NamedTuple):
             )
         )
 
-    def passages_of(self, query: int, wanted: Sequence[int]) -> dict[int, int]:
-        """The passages of those wanted documents that one query found; empty: none is split."""
+    def passages_of(self, query: int, wanted: Sequence[int] | None = None) -> dict[int, int]:
+        """The passages of those wanted documents that one query found; None: of all it found.
+
+        Empty where none is split.
+        """
         if self.passages is None:
             return {}
-        places = np.flatnonzero(np.isin(self.documents[query], wanted))
+        found = self.documents[query]
+        places = np.flatnonzero(found >= 0 if wanted is None else np.isin(found, wanted))
         documents, passages = self.documents[query][places], self.passages[query][places]
         return dict(zip(documents.tolist(), passages.tolist(), strict=True))
 

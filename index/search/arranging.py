@@ -11,6 +11,7 @@ from index.collection.collection import Collection
 from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.search.config import SearchConfig
+from index.search.cursor import Cursor
 from index.search.facets import (
     FILTERED,
     MATCHING,
@@ -36,6 +37,8 @@ class Arrangement:
     page: list[tuple[int, float]]
     total: Total
     facets: list[FacetCounts]
+    # The documents of the page, and those before it.
+    reached: list[int]
     # Of each of the page, where groups were asked for.
     groups: list[GroupValue] = field(default_factory=list)
 
@@ -46,6 +49,7 @@ def arrange(
     matches: Matches,
     filtered: Sequence[FacetCounts],
     times: StageTimes,
+    cursor: Cursor | None = None,
 ) -> Arrangement:
     """The page that is asked for.
 
@@ -55,12 +59,15 @@ def arrange(
         matches: what was found, of no less than the least score.
         filtered: what ``count_filtered`` counted.
         times: takes those of the stages that are needed.
+        cursor: what it has served is left out of the page; None: nothing was.
 
     Raises:
         CorruptionError: the values of a key are damaged.
     """
     facets = _count_matching(view, config, matches, filtered, times)
     total = Total(len(matches.numbers), "eq" if matches.complete else "gte")
+    if cursor is not None:
+        matches = matches.among(cursor.unserved(view, matches.numbers))
     numbers, scores = matches.numbers, matches.scores
     if config.sort:
         with times.stage("sort"):
@@ -76,7 +83,7 @@ def arrange(
         wanted = np.array([place for group in found for place in group.members], dtype=np.int64)
         groups = [group.value for group in found for _ in group.members]
     page = list(zip(numbers[wanted].tolist(), scores[wanted].tolist(), strict=True))
-    return Arrangement(page, total, facets, groups)
+    return Arrangement(page, total, facets, numbers[: config.depth].tolist(), groups)
 
 
 def count_filtered(

@@ -17,47 +17,18 @@ from numpy.typing import NDArray
 from index.collection.column import Column
 from index.collection.view import View
 from index.engines.document_mask import Masks
+from index.search.dimension_settings import MOST_KEYS, Dimensions
 from index.search.facets import filtered_documents
 from index.search.query import SearchQuery
 from lsr.analysis.analyzer import Analyzer, analyzer
 from lsr.corpus.documents import EXTRACTED
 from lsr.errors import InputError, UsageError
 
-MOST_KEYS = 16
-LARGEST_WEIGHT = 1e6
 # Words of a phrase that is looked for in a query.
 LONGEST_PHRASE = 6
 # Where like phrases are wanted: words of a query, and phrases of a segment, that are encoded.
 LONGEST_ASKED = 32
 MOST_ENCODED = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Dimensions:
-    """Which dimensions a search looks at, and how their cells join its ranking.
-
-    A document's score is what it has of the highest score of the ranking, plus ``weight`` times
-    what it has of the largest number of cells that any document is in.
-    """
-
-    # Metadata keys; none: all that `lsr dimensions` has extracted.
-    keys: tuple[str, ...] = ()
-    weight: float = 0.5
-    # Also phrases whose vectors, by the encoder of the dense field, have at least this cosine with
-    # a phrase of the query; None: the same words only, after stemming.
-    similarity: float | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.keys) > MOST_KEYS:
-            raise InputError(f"{len(self.keys)} dimensions are named; allowed are {MOST_KEYS}")
-        if not 0 <= self.weight <= LARGEST_WEIGHT:
-            raise InputError(
-                f"the weight of the dimensions is {self.weight}; allowed is 0 to {LARGEST_WEIGHT:g}"
-            )
-        if self.similarity is not None and not 0 < self.similarity <= 1:
-            raise InputError(
-                f"the similarity of phrases is {self.similarity}; allowed is above 0, and at most 1"
-            )
 
 
 class Cell(NamedTuple):
@@ -79,7 +50,7 @@ class Cube:
         scored = [(number, float(len(cells))) for number, cells in self.members.items()]
         return sorted(scored, key=lambda each: (-each[1], each[0]))
 
-    def cells_of(self, number: int) -> list[Cell]:
+    def cells_of(self, number: int) -> list[tuple[str, str]]:
         """The cells that a document is in."""
         return [self.cells[place] for place in self.members.get(number, ())]
 

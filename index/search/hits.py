@@ -61,6 +61,8 @@ class Hit:
     # The value of the group that it is in, where groups were asked for; None: of the documents
     # without one.
     group: GroupValue = None
+    # The dimensions and phrases of the query that it is in, where dimensions were asked for.
+    cells: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
 
 def page_hits(

@@ -33,6 +33,10 @@ class Matches(NamedTuple):
             complete,
         )
 
+    def among(self, kept: NDArray[np.bool_]) -> Matches:
+        """Those that are kept, bool (n,)."""
+        return Matches(self.numbers[kept], self.scores[kept], self.complete)
+
     def scoring(self, least: float, fused: bool) -> Matches:
         """Those that score at least so much.
 

@@ -1,98 +1,26 @@
-"""The one query path: plan -> encode -> rank each field -> fuse -> arrange -> hits.
+"""The one query path: plan -> rewrite -> encode -> rank -> fuse -> arrange -> hits.
 
 Command line, REST and evaluation all call ``search``, so what is measured is what is served.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from index.collection.collection import Collection
 from index.collection.view import View
-from index.engines.document_mask import Masks
-from index.engines.searcher import TopK
-from index.search.arranging import arrange, config_warnings, count_filtered
+from index.search.answering import Answering
+from index.search.arranging import config_warnings, count_filtered
 from index.search.config import SearchConfig
-from index.search.context import Context, context_of
+from index.search.cursor import Cursor
 from index.search.deadline import Deadline
-from index.search.explain import query_terms
-from index.search.facets import FacetCounts
-from index.search.fusion import ReciprocalRankFusion
-from index.search.hits import Hit, page_hits
-from index.search.matches import UNCOUNTED, Matches, Total
 from index.search.plan import Plan, plan_search
-from index.search.query import (
-    EncodedQuery,
-    SearchQuery,
-    encode_query,
-    unknown_tokens,
-    unknown_words,
-)
+from index.search.query import SearchQuery
+from index.search.ranking import certificates, encode, rank
+from index.search.result import SearchResult
 from index.search.rewriting import Rewritten, rewrite
 from index.search.stage_times import StageTimes
-from lsr.errors import InputError
-from lsr.sparse import SparseBatch, SparseVector
-
-Rows = SparseBatch | NDArray[np.float32]
-# Documents by number with their scores, best first.
-Ranking = list[tuple[int, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """What one query found, and how."""
-
-    # Best first.
-    hits: list[Hit]
-    # Wall time of the whole call, encoding included.
-    took_ms: float
-    # What was searched, as in SearchConfig.
-    using: str
-    # Of the newest segment file; 0: there is none.
-    generation: int
-    # Searched, those newer than the segments included; with a filter, those that pass it.
-    documents: int
-    # Fingerprint of the encoder of each field that was searched.
-    encoder: dict[str, str]
-    # Fingerprint of what encoded the queries to a field, where it is another.
-    query_encoder: dict[str, str]
-    # Certifies that exact search would have given these very hits. In a fusion it says so of every
-    # ranking that was fused, down to its whole depth, since any result could move any hit.
-    exact: bool
-    # How far a document that was left out could score above the last result of its ranking; in a
-    # fusion the largest, each in the scores of its own field. Where it is 0 and `exact` is false,
-    # only a tie with that result can be missing.
-    bound_gap: float
-    # How each field was searched; `plan` in JSON.
-    strategies: dict[str, str]
-    # Token and weight of each term of the query, by sparse field, heaviest first; on `explain`.
-    query_terms: dict[str, list[tuple[str, float]]] = dataclasses.field(default_factory=dict)
-    # Tokens of the query that no imported vector has, so that they add nothing.
-    unknown_tokens: list[str] = dataclasses.field(default_factory=list)
-    # Whether the deadline passed before all was done: marks or terms of some hits may be missing,
-    # and what ranking left out is told by `exact`.
-    timed_out: bool = False
-    # Words of the query that no document has in a searched field, as the query spells them; with
-    # payloads only.
-    unknown_words: list[str] = dataclasses.field(default_factory=list)
-    # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
-    stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
-    # How many documents match, the hits of other pages included; see Matches.
-    total: Total = UNCOUNTED
-    # In the order in which they were asked for.
-    facets: list[FacetCounts] = dataclasses.field(default_factory=list)
-    # What is odd about the metadata keys that the search names.
-    warnings: list[str] = dataclasses.field(default_factory=list)
-    # What was searched in place of the query, where rewriting was asked for.
-    rewritten: Rewritten | None = None
-    # The best passages for a generator, where they were asked for.
-    context: Context | None = None
 
 
 def search(
@@ -144,163 +72,44 @@ def _search_view(
 ) -> list[SearchResult]:
     times = StageTimes()
     plan = plan_search(view.fields, config)
+    depth = {each.field.name: each.limit for each in plan.searches} if plan.fusion else {}
+    cursor = Cursor.of_search(view, queries, config)
+    if cursor is not None:
+        plan = cursor.deepened(view, plan)
     rewritten = _rewrite(view, plan, queries, config, deadline, times)
-    asked = [query for each in rewritten for query in each.queries]
     with times.stage("encode"):
-        encoded = {
-            each.field.name: encode_query(view, each.field, asked, each.encoder)
-            for each in plan.searches
-        }
+        encoded = encode(view, plan, [query for each in rewritten for query in each.queries])
     deadline.passed()
     masks = None
     if config.filter is not None:
         with times.stage("filter"):
             masks = view.masks(config.filter)
     with times.stage("rank"):
-        rankings = _rank(view, plan, encoded, masks, config, deadline)
-    exact, gaps = _certificates(plan, rankings)
-    documents = view.count_documents(masks or view.alive)
-    filtered = count_filtered(view, config, masks, times)
-    warnings = config_warnings(view, config)
-    results = []
-    end = 0
-    for query, again in zip(queries, rewritten, strict=True):
-        place, end = end, end + len(again.queries)
-        vectors = {name: rows[place] for name, rows in encoded.items()}
-        matches = _matches(plan, config, rankings, range(place, end), times)
-        arranged = arrange(view, config, matches, filtered, times)
-        page = arranged.page
-        late = deadline.passed()
-        numbers = [number for number, _ in page]
-        passages = {name: top.passages_of(place, numbers) for name, top in rankings.items()}
-        with times.stage("hits"):
-            alone = not plan.fused and end - place == 1
-            sources = {plan.using: page} if alone else _sources(rankings, place)
-            hits = page_hits(
-                view, again.queries[0], config, page, sources, vectors, deadline, passages
-            )
-        if arranged.groups:
-            pairs = zip(hits, arranged.groups, strict=True)
-            hits = [dataclasses.replace(hit, group=group) for hit, group in pairs]
-        results.append(
-            SearchResult(
-                hits=hits,
-                took_ms=1000 * (time.perf_counter() - started),
-                using=plan.using,
-                generation=view.generation,
-                documents=documents,
-                encoder={each.field.name: each.field.fingerprint for each in plan.searches},
-                query_encoder=_query_encoders(plan),
-                exact=bool(exact[place:end].all()),
-                bound_gap=float(gaps[place:end].max()),
-                strategies={name: top.strategies[place] for name, top in rankings.items()},
-                query_terms=_query_terms(view, plan, vectors) if config.explain else {},
-                unknown_tokens=_unknown_tokens(view, plan, query),
-                timed_out=late or deadline.passed(),
-                unknown_words=_unknown_words(view, plan, query) if config.payload else [],
-                stages_ms=times.ms,
-                total=_total(plan, config, arranged.total, documents),
-                facets=arranged.facets,
-                warnings=warnings,
-                rewritten=again if config.rewrite else None,
-                context=_context(config, hits, times),
-            )
-        )
-    return results
-
-
-def _rank(
-    view: View,
-    plan: Plan,
-    encoded: Mapping[str, Rows],
-    masks: Masks | None,
-    config: SearchConfig,
-    deadline: Deadline,
-) -> dict[str, TopK]:
-    """The ranking of each field, for all queries; those of sparse fields share the time left.
-
-    Raises:
-        InputError: a score is beyond float32.
-    """
-    rankings = {}
-    sparse = plan.sparse
-    rows_of_view = sum(map(len, view.segments))
-    for each in plan.searches:
-        deadline.passed()
-        rows = encoded[each.field.name]
-        limit = min(each.limit, max(rows_of_view, 1))
-        if isinstance(rows, SparseBatch):
-            left = (
-                None if config.time_budget_ms is None else deadline.left_ms / (sparse * len(rows))
-            )
-            pruning = config.pruning(left)
-            sparse -= 1
-            top = view.search_sparse(each.field, rows, limit, config.engine, pruning, masks)
-        else:
-            top = view.search_dense(each.field, rows, limit, masks)
-        if not np.isfinite(top.scores).all():
-            raise InputError(
-                f"a score in the field {each.field.name!r} is beyond 32 bits; give the query "
-                "smaller numbers"
-            )
-        rankings[each.field.name] = top
-    return rankings
-
-
-def _matches(
-    plan: Plan,
-    config: SearchConfig,
-    rankings: Mapping[str, TopK],
-    places: Sequence[int],
-    times: StageTimes,
-) -> Matches:
-    """What a query found, which may have become several: those are fused by RRF."""
-    complete = all(
-        rankings[each.field.name].is_complete(place, each.limit)
-        for each in plan.searches
-        for place in places
+        rankings = rank(view, plan, encoded, masks, config, deadline)
+    exact, gaps = certificates(plan, rankings)
+    answering = Answering(
+        view=view,
+        config=config,
+        plan=plan,
+        encoded=encoded,
+        rankings=rankings,
+        exact=exact,
+        gaps=gaps,
+        masks=masks,
+        documents=view.count_documents(masks or view.alive),
+        warnings=config_warnings(view, config),
+        depth=depth,
+        filtered=count_filtered(view, config, masks, times),
+        cursor=cursor,
+        deadline=deadline,
+        times=times,
+        started=started,
     )
-    fused = plan.fused or len(places) > 1
-    if fused:
-        with times.stage("fuse"):
-            matches = Matches.of(_fuse(plan, config, rankings, places), complete)
-    else:
-        top = rankings[plan.using]
-        found = top.documents[places[0]] >= 0
-        scores = top.scores[places[0]][found].astype(np.float64)
-        matches = Matches(top.documents[places[0]][found], scores, complete)
-    return matches if config.min_score is None else matches.scoring(config.min_score, fused)
-
-
-def _fuse(
-    plan: Plan, config: SearchConfig, rankings: Mapping[str, TopK], places: Sequence[int]
-) -> Ranking:
-    """The one ranking of several fields, or of several queries."""
-    found = []
-    for place in places:
-        sources = _sources(rankings, place)
-        found.append(config.fusion.fuse(sources) if plan.fused else sources[plan.using])
-    if len(found) == 1:
-        return found[0]
-    return ReciprocalRankFusion().fuse({str(n): ranking for n, ranking in enumerate(found)})
-
-
-def _sources(rankings: Mapping[str, TopK], place: int) -> dict[str, Ranking]:
-    """The ranking of one query in each field."""
-    return {name: top.ranking(place) for name, top in rankings.items()}
-
-
-def _total(plan: Plan, config: SearchConfig, found: Total, documents: int) -> Total:
-    """How many match: in a dense field alone, all that were searched."""
-    dense = not plan.fused and plan.sparse == 0
-    return Total(documents, "eq") if dense and config.min_score is None else found
-
-
-def _context(config: SearchConfig, hits: Sequence[Hit], times: StageTimes) -> Context | None:
-    if config.context_tokens is None:
-        return None
-    with times.stage("context"):
-        return context_of(hits, config.context_tokens)
+    results, end = [], 0
+    for query, again in zip(queries, rewritten, strict=True):
+        start, end = end, end + len(again.queries)
+        results.append(answering.answer(query, again, range(start, end)))
+    return results
 
 
 def _rewrite(
@@ -317,41 +126,3 @@ def _rewrite(
     fields = [each.field for each in plan.searches]
     with times.stage("rewrite"):
         return [rewrite(view, fields, config.rewrite, query, deadline) for query in queries]
-
-
-def _certificates(
-    plan: Plan, rankings: Mapping[str, TopK]
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Of each query, whether all rankings are exact, and the largest gap; see SearchResult."""
-    exact = [rankings[each.field.name].exact(each.limit) for each in plan.searches]
-    gaps = [rankings[each.field.name].bound_gap(each.limit) for each in plan.searches]
-    return np.logical_and.reduce(exact), np.max(gaps, axis=0)
-
-
-def _query_encoders(plan: Plan) -> dict[str, str]:
-    return {
-        each.field.name: each.encoder.fingerprint
-        for each in plan.searches
-        if each.encoder is not None
-    }
-
-
-def _unknown_tokens(view: View, plan: Plan, query: SearchQuery) -> list[str]:
-    found: dict[str, None] = {}
-    for each in plan.searches:
-        found |= unknown_tokens(view, each.field, query)
-    return list(found)
-
-
-def _unknown_words(view: View, plan: Plan, query: SearchQuery) -> list[str]:
-    return unknown_words(view, [each.field for each in plan.searches], query)
-
-
-def _query_terms(
-    view: View, plan: Plan, vectors: Mapping[str, EncodedQuery]
-) -> dict[str, list[tuple[str, float]]]:
-    return {
-        each.field.name: query_terms(view, each.field, vector)
-        for each in plan.searches
-        if isinstance(vector := vectors[each.field.name], SparseVector)
-    }

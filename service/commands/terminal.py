@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from index.search.config import SearchConfig
     from index.search.context import Context
     from index.search.hits import Hit, HitPassage
-    from index.search.pipeline import SearchResult
+    from index.search.result import SearchResult
     from lsr.corpus.items import Item
     from lsr.encoding.health import Health
     from lsr.encoding.runs import EncodeReport
@@ -342,7 +342,8 @@ def print_result(result: SearchResult, config: SearchConfig) -> None:
         more = len(result.unknown_tokens) - TERMS_SHOWN
         listed = f"{shown} and {more} more" if more > 0 else shown
         out.print(f"no imported vector has {listed}, so it adds nothing", markup=False)
-    line = f"{count} · {result.using} · {result.took_ms:.1f} ms · {_certificate(result)}"
+    using = f"{result.using} by {', '.join(result.fusion)}" if result.fusion else result.using
+    line = f"{count} · {using} · {result.took_ms:.1f} ms · {_certificate(result)}"
     out.print(Text(line, style="dim"))
     for note in result.rewritten.notes if result.rewritten else ():
         out.print(Text(note, style="dim"))

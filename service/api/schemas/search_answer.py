@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -13,7 +13,7 @@ from index.search.context import Context, ContextPassage
 from index.search.highlight import Highlight
 from index.search.hits import Hit, HitPassage
 from index.search.payload import METADATA, PARTS, TEXT, TITLE, named_parts
-from index.search.pipeline import SearchResult
+from index.search.result import SearchResult
 from lsr.corpus.documents import Document
 from service.api.schemas.facets import FacetAnswer, facet_json
 from service.api.schemas.responses import Metadata, Milliseconds
@@ -120,6 +120,13 @@ class OptionalSearchMeta(TypedDict, total=False):
     unknown_words: Annotated[
         list[str], Field(description="Words of the query that no document has.")
     ]
+    fusion: Annotated[
+        dict[str, Any], Field(description="How rankings became one, as a request asks for it.")
+    ]
+    depth: Annotated[
+        dict[str, int],
+        Field(description="Results of each ranking that were fused; all pages are among these."),
+    ]
     rewritten: RewrittenQuery
 
 
@@ -176,6 +183,9 @@ class SearchAnswer(TypedDict):
         Field(description="What is odd about the request, such as a key that no document has."),
     ]
     meta: SearchMeta
+    cursor: Annotated[
+        NotRequired[str], Field(description="For the next page; absent where this was the last.")
+    ]
     query_terms: Annotated[
         NotRequired[dict[str, list[QueryTerm]]],
         Field(description="With explain: by field, the encoded query, heaviest term first."),
@@ -194,6 +204,9 @@ def search_json(result: SearchResult, explain: bool, config: SearchConfig) -> Se
         other["timed_out"] = True
     if result.unknown_words:
         other["unknown_words"] = result.unknown_words
+    if result.fusion is not None:
+        other["fusion"] = result.fusion
+        other["depth"] = result.depth
     if result.rewritten is not None:
         texts = [query.text or "" for query in result.rewritten.queries]
         other["rewritten"] = {"queries": texts, "notes": list(result.rewritten.notes)}
@@ -216,6 +229,8 @@ def search_json(result: SearchResult, explain: bool, config: SearchConfig) -> Se
         body["facets"] = [facet_json(each) for each in result.facets]
     if result.warnings:
         body["warnings"] = result.warnings
+    if (cursor := result.cursor) is not None:
+        body["cursor"] = cursor
     if result.context is not None:
         body["context"] = context_json(result.context)
     if explain:

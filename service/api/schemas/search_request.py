@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from index.search.config import Prefetch, SearchConfig
-from index.search.fusion import ReciprocalRankFusion
+from index.search.fusion import CombMnz, Fusion, LinearFusion, ReciprocalRankFusion
 from index.search.query import SearchQuery
 from index.search.rewriters import rewriter_of
+from lsr.errors import InputError
 from service.api.schemas.arranging import (
     MOST_PARTS,
     Facets,
@@ -39,6 +40,8 @@ def _numbers(value: object) -> object:
 Integers = Annotated[list[int], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
 Floats = Annotated[list[float], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
 Weights = Annotated[dict[str, float], BeforeValidator(_numbers), Field(max_length=LONGEST_VECTOR)]
+NormName = Literal["none", "max", "min-max", "z-score", "dbsf", "rank"]
+Norm = NormName | Annotated[dict[str, NormName], Field(max_length=16)]
 
 
 class SparseVectorBody(Body):
@@ -80,10 +83,45 @@ class RrfBody(Body):
     weights: Weights = Field(default_factory=dict)
 
 
-class FusionBody(Body):
-    """How rankings become one."""
+class LinearBody(Body):
+    """Weighted sum of normed scores; a norm for all rankings, or by ranking."""
 
-    rrf: RrfBody = Field(default_factory=RrfBody)
+    weights: Weights = Field(default_factory=dict)
+    norm: Norm = "min-max"
+    missing: Literal["minimum", "zero", "exact"] = "minimum"
+
+
+class CombMnzBody(Body):
+    """The sum of normed scores times the number of rankings that found the document."""
+
+    weights: Weights = Field(default_factory=dict)
+    norm: Norm = "min-max"
+
+
+class FusionBody(Body):
+    """How rankings become one: at most one of the methods, and how many results of each count."""
+
+    rrf: RrfBody | None = None
+    linear: LinearBody | None = None
+    combmnz: CombMnzBody | None = None
+    depth: int | None = None
+
+    def to_fusion(self) -> Fusion | None:
+        """The fusion as the pipeline takes it; None: the default of the search.
+
+        Raises:
+            InputError: there are several.
+        """
+        given = [name for name in ("rrf", "linear", "combmnz") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError(f"the fusion names {' and '.join(given)}; give one of them")
+        if self.rrf is not None:
+            return ReciprocalRankFusion(self.rrf.k, self.rrf.weights)
+        if self.linear is not None:
+            return LinearFusion(self.linear.weights, self.linear.norm, self.linear.missing)
+        if self.combmnz is not None:
+            return CombMnz(self.combmnz.weights, self.combmnz.norm)
+        return None
 
 
 class ParamsBody(Body):
@@ -105,6 +143,7 @@ class SearchBody(Body):
     query: QueryBody
     limit: int = 10
     offset: int = 0
+    cursor: str | None = None
     using: str | None = None
     prefetch: Annotated[list[PrefetchBody], Field(max_length=16)] = Field(default_factory=list)
     fusion: FusionBody = Field(default_factory=FusionBody)
@@ -151,7 +190,6 @@ class SearchBody(Body):
             offset=self.offset,
             using=self.using,
             prefetch=tuple(Prefetch(part.using, part.limit) for part in self.prefetch),
-            fusion=ReciprocalRankFusion(self.fusion.rrf.k, self.fusion.rrf.weights),
             min_score=self.min_score,
             sort=tuple(sort_key(each) for each in self.sort),
             group_by=grouping(self.group_by),
@@ -160,6 +198,9 @@ class SearchBody(Body):
             payload=self.with_payload
             if isinstance(self.with_payload, bool)
             else tuple(self.with_payload),
+            fusion=self.fusion.to_fusion(),
+            fusion_depth=self.fusion.depth,
+            cursor=self.cursor,
             most_characters=MOST_CHARACTERS,
             highlight=self.highlight,
             explain=self.explain,

@@ -1,0 +1,250 @@
+"""The last stages of a search: from the rankings of a query to the page that is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.collection.view import View
+from index.engines.document_mask import Masks
+from index.engines.searcher import TopK
+from index.search.arranging import Arrangement, arrange
+from index.search.config import SearchConfig
+from index.search.context import Context, context_of
+from index.search.cursor import Cursor, Page
+from index.search.deadline import Deadline
+from index.search.dimensions import Cube, cube_of, joined
+from index.search.explain import query_terms
+from index.search.facets import FacetCounts
+from index.search.fusion import ReciprocalRankFusion
+from index.search.hits import Hit, page_hits
+from index.search.look_up import completed
+from index.search.matches import Matches, Total
+from index.search.plan import Plan
+from index.search.query import EncodedQuery, SearchQuery, unknown_tokens, unknown_words
+from index.search.ranking import Ranking, Rows
+from index.search.result import SearchResult
+from index.search.rewriting import Rewritten
+from index.search.stage_times import StageTimes
+from lsr.sparse import SparseVector
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The rankings of one query by field, its vectors, and the best passages of documents."""
+
+    rankings: Mapping[str, Ranking]
+    passages: Mapping[str, Mapping[int, int]]
+    vectors: Mapping[str, EncodedQuery]
+
+
+@dataclass(frozen=True)
+class Answering:
+    """A search whose fields have been ranked: makes the answer to each of its queries."""
+
+    view: View
+    config: SearchConfig
+    plan: Plan
+    encoded: Mapping[str, Rows]
+    rankings: Mapping[str, TopK]
+    # Of each row, as in SearchResult.
+    exact: NDArray[np.bool_]
+    gaps: NDArray[np.float32]
+    masks: Masks | None
+    # As in SearchResult.
+    documents: int
+    warnings: list[str]
+    depth: dict[str, int]
+    # The facets that are the same for every query.
+    filtered: Sequence[FacetCounts]
+    cursor: Cursor | None
+    deadline: Deadline
+    times: StageTimes
+    # When the search began, by ``time.perf_counter``.
+    started: float
+
+    def answer(self, query: SearchQuery, again: Rewritten, places: Sequence[int]) -> SearchResult:
+        """The answer to a query.
+
+        Args:
+            query: as it was asked.
+            again: what was searched in its place.
+            places: the rows of these queries in the rankings.
+        """
+        config, first, asked = self.config, places[0], again.queries[0]
+        cube = self._cube(asked)
+        matches, sources = self._matches(places, cube)
+        if config.min_score is not None:
+            matches = matches.scoring(config.min_score, self._joins(places))
+        arranged = arrange(self.view, config, matches, self.filtered, self.times, self.cursor)
+        late = self.deadline.passed()
+        hits = self._hits(asked, arranged, sources, first, cube)
+        return SearchResult(
+            hits=hits,
+            took_ms=1000 * (time.perf_counter() - self.started),
+            using=self.plan.using,
+            generation=self.view.generation,
+            documents=self.documents,
+            encoder={each.field.name: each.field.fingerprint for each in self.plan.searches},
+            query_encoder=self._query_encoders(),
+            exact=bool(self.exact[places].all()),
+            bound_gap=float(self.gaps[places].max()),
+            strategies={name: top.strategies[first] for name, top in self.rankings.items()},
+            query_terms=self._query_terms(first) if config.explain else {},
+            unknown_tokens=self._unknown_tokens(query),
+            timed_out=late or self.deadline.passed(),
+            unknown_words=self._unknown_words(query) if config.payload else [],
+            stages_ms=self.times.ms,
+            rewritten=again if config.rewrite else None,
+            context=self._context(hits),
+            total=self._total(arranged.total),
+            facets=arranged.facets,
+            warnings=self.warnings,
+            fusion=self.plan.fusion.describe() if self.plan.fusion else None,
+            depth=self.depth,
+            page=self._next_page(query, arranged, hits),
+        )
+
+    def _joins(self, places: Sequence[int]) -> bool:
+        """Whether several rankings become one, so that a score isn't a field's own."""
+        return self.plan.fusion is not None or len(places) > 1 or self.config.dimensions is not None
+
+    def _matches(self, places: Sequence[int], cube: Cube | None) -> tuple[Matches, Sources | None]:
+        """What a query found, and what that was made of; None where it is a field's ranking."""
+        complete = all(
+            self.rankings[each.field.name].is_complete(place, each.limit)
+            for each in self.plan.searches
+            for place in places
+        )
+        if not self._joins(places):
+            top, place = self.rankings[self.plan.using], places[0]
+            found = top.documents[place] >= 0
+            scores = top.scores[place][found].astype(np.float64)
+            return Matches(top.documents[place][found], scores, complete), None
+        parts = [self._sources(place) for place in places]
+        ranking = self._fuse([part.rankings for part in parts])
+        if cube is not None and self.config.dimensions is not None:
+            with self.times.stage("dimensions"):
+                ranking = joined(ranking, cube, self.config.dimensions.weight)
+        return Matches.of(ranking, complete), parts[0]
+
+    def _sources(self, place: int) -> Sources:
+        rankings = {name: top.ranking(place) for name, top in self.rankings.items()}
+        passages = {name: top.passages_of(place) for name, top in self.rankings.items()}
+        vectors = self._vectors(place)
+        if self.plan.fusion is None or not self.plan.fusion.looks_up:
+            return Sources(rankings, passages, vectors)
+        with self.times.stage("look-up"):
+            found = completed(
+                self.view, self.plan.searches, vectors, rankings, passages, self.config.engine
+            )
+        return Sources(*found, vectors)
+
+    def _vectors(self, place: int) -> dict[str, EncodedQuery]:
+        return {name: self.encoded[name][place] for name in self.rankings}
+
+    def _fuse(self, parts: Sequence[Mapping[str, Ranking]]) -> Ranking:
+        """The one ranking of a query, which may have become several: those are fused by RRF."""
+        fusion = self.plan.fusion
+        if fusion is None and len(parts) == 1:
+            return parts[0][self.plan.using]
+        with self.times.stage("fuse"):
+            found = [
+                part[self.plan.using] if fusion is None else fusion.fuse(part) for part in parts
+            ]
+            if len(found) == 1:
+                return found[0]
+            return ReciprocalRankFusion().fuse({str(n): each for n, each in enumerate(found)})
+
+    def _cube(self, query: SearchQuery) -> Cube | None:
+        if self.config.dimensions is None:
+            return None
+        with self.times.stage("dimensions"):
+            return cube_of(self.view, self.config.dimensions, query, self.masks)
+
+    def _hits(
+        self,
+        query: SearchQuery,
+        arranged: Arrangement,
+        sources: Sources | None,
+        place: int,
+        cube: Cube | None,
+    ) -> list[Hit]:
+        page = arranged.page
+        with self.times.stage("hits"):
+            if sources is None:
+                numbers = [number for number, _ in page]
+                top = self.rankings[self.plan.using]
+                best = {self.plan.using: top.passages_of(place, numbers)}
+                sources = Sources({self.plan.using: page}, best, self._vectors(place))
+            hits = page_hits(
+                self.view,
+                query,
+                self.config,
+                page,
+                sources.rankings,
+                sources.vectors,
+                self.deadline,
+                sources.passages,
+            )
+        if arranged.groups:
+            pairs = zip(hits, arranged.groups, strict=True)
+            hits = [dataclasses.replace(hit, group=group) for hit, group in pairs]
+        if cube is not None:
+            pairs_of_page = zip(hits, page, strict=True)
+            hits = [
+                dataclasses.replace(hit, cells=cube.cells_of(number))
+                for hit, (number, _) in pairs_of_page
+            ]
+        return hits
+
+    def _next_page(
+        self, query: SearchQuery, arranged: Arrangement, hits: Sequence[Hit]
+    ) -> Page | None:
+        """From what the cursor of the next page is made; None where the ranking has ended."""
+        config = self.config
+        if len(hits) < config.limit or config.group_by is not None:
+            return None
+        ids = [hit.id for hit in hits]
+        return Page(self.view, query, config, self.cursor, arranged.reached, ids)
+
+    def _total(self, found: Total) -> Total:
+        """How many match: in a dense field alone, all that were searched."""
+        dense = self.plan.fusion is None and self.plan.sparse == 0
+        whole = dense and self.config.min_score is None
+        return Total(self.documents, "eq") if whole else found
+
+    def _context(self, hits: Sequence[Hit]) -> Context | None:
+        if self.config.context_tokens is None:
+            return None
+        with self.times.stage("context"):
+            return context_of(hits, self.config.context_tokens)
+
+    def _query_encoders(self) -> dict[str, str]:
+        return {
+            each.field.name: each.encoder.fingerprint
+            for each in self.plan.searches
+            if each.encoder is not None
+        }
+
+    def _unknown_tokens(self, query: SearchQuery) -> list[str]:
+        found: dict[str, None] = {}
+        for each in self.plan.searches:
+            found |= unknown_tokens(self.view, each.field, query)
+        return list(found)
+
+    def _unknown_words(self, query: SearchQuery) -> list[str]:
+        return unknown_words(self.view, [each.field for each in self.plan.searches], query)
+
+    def _query_terms(self, place: int) -> dict[str, list[tuple[str, float]]]:
+        vectors = self._vectors(place)
+        return {
+            each.field.name: query_terms(self.view, each.field, vector)
+            for each in self.plan.searches
+            if isinstance(vector := vectors.get(each.field.name), SparseVector)
+        }
