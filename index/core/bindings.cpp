@@ -1,4 +1,4 @@
-// The only file that knows Python: checks arrays, releases the GIL, calls, returns arrays.
+// With marking_bindings.cpp all that knows Python: checks arrays, releases the GIL, calls, returns arrays.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -16,6 +16,7 @@
 #include "block_pruning.hpp"
 #include "builder.hpp"
 #include "checksum.hpp"
+#include "marking_bindings.hpp"
 #include "packed_rows.hpp"
 #include "validate.hpp"
 
@@ -341,4 +342,5 @@ NB_MODULE(_core, m) {
              nb::arg("floor") = nb::none(),
              nb::arg("factor") = 1.0, nb::arg("budget_us") = 0, nb::arg("threads") = 1,
              nb::arg("kernels") = "", nb::arg("choice") = 0);
+    bind_marking(m);
 }
