@@ -16,6 +16,7 @@
 #include "block_pruning.hpp"
 #include "builder.hpp"
 #include "checksum.hpp"
+#include "document_weights.hpp"
 #include "marking_bindings.hpp"
 #include "packed_rows.hpp"
 #include "validate.hpp"
@@ -228,6 +229,17 @@ public:
         return array_of(std::move(masks), {size});
     }
 
+    // float16 bits, (ordinals, terms).
+    nb::object weights_of(const Array<std::int64_t>& ordinals,
+                          const Array<std::int32_t>& terms) const {
+        const auto count = static_cast<std::int64_t>(index_.document_count());
+        for (const auto ordinal : span_of(ordinals)) {
+            if (ordinal < 0 || ordinal >= count) throw std::invalid_argument("no such document");
+        }
+        return array_of(weights_.of(span_of(ordinals), span_of(terms)),
+                        {ordinals.shape(0), terms.shape(0)});
+    }
+
     nb::tuple search(const Array<std::int64_t>& indptr, const Array<std::int32_t>& terms,
                      const Array<float>& weights, std::size_t k,
                      std::optional<Array<std::uint16_t>> mask,
@@ -292,6 +304,7 @@ private:
     }
 
     lsr::BlockIndex index_;
+    lsr::DocumentWeights weights_{index_};
     std::vector<nb::object> kept_;
 };
 
@@ -337,6 +350,7 @@ NB_MODULE(_core, m) {
         .def(nb::init<const nb::dict&>(), nb::arg("arrays"))
         .def("validate", &BlockIndex::validate, nb::arg("vocabulary_size"), nb::arg("threads"))
         .def("mask", &BlockIndex::mask, nb::arg("allowed"))
+        .def("weights_of", &BlockIndex::weights_of, nb::arg("ordinals"), nb::arg("terms"))
         .def("search", &BlockIndex::search, nb::arg("indptr"), nb::arg("terms"),
              nb::arg("weights"), nb::arg("k"), nb::arg("mask") = nb::none(),
              nb::arg("floor") = nb::none(),

@@ -25,17 +25,82 @@ Character character_at(std::string_view text, std::size_t place) noexcept {
 }
 
 // As Python's str.isspace.
-bool is_space(char32_t code) noexcept {
-    if (code < 0x80) return code == ' ' || (code >= 0x09 && code <= 0x0D) ||
-                            (code >= 0x1C && code <= 0x1F);
+constexpr bool is_ascii_space(std::size_t code) noexcept {
+    return code == ' ' || (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x1F);
+}
+
+bool is_other_space(char32_t code) noexcept {
     return code == 0x85 || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) ||
            code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
-unsigned char lower(char c) noexcept {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte >= 'A' && byte <= 'Z' ? static_cast<unsigned char>(byte + 32) : byte;
-}
+enum class Kind : unsigned char { letter, space, not_ascii };
+
+constexpr auto kinds = [] {
+    std::array<Kind, 256> table{};
+    for (std::size_t c = 0; c < table.size(); ++c) {
+        table[c] = c >= 0x80 ? Kind::not_ascii : is_ascii_space(c) ? Kind::space : Kind::letter;
+    }
+    return table;
+}();
+
+Kind kind_of(char c) noexcept { return kinds[static_cast<unsigned char>(c)]; }
+
+// Reads the runs of a text, one after the other.
+class RunReader {
+public:
+    RunReader(std::string_view text, std::size_t reach) : text_(text), reach_(reach) {}
+
+    // False: there are no more; white space at the end is of no run.
+    bool next() {
+        begin_ = byte_;
+        start_ = place_;
+        ascii_ = true;
+        skip(Kind::space);
+        const bool found = more();
+        skip(Kind::letter);
+        return found;
+    }
+    [[nodiscard]] std::string_view run() const { return text_.substr(begin_, byte_ - begin_); }
+    [[nodiscard]] bool ascii() const { return ascii_; }
+    [[nodiscard]] std::size_t start() const { return start_; }  // in characters
+    [[nodiscard]] std::size_t end() const { return place_; }
+
+private:
+    [[nodiscard]] bool more() const { return byte_ < text_.size() && place_ < reach_; }
+
+    void skip(Kind kind) {
+        while (more()) {
+            const auto found = kind_of(text_[byte_]);
+            if (found == kind) {
+                ++byte_;
+            } else if (found != Kind::not_ascii) {
+                return;
+            } else {
+                const auto [code, bytes] = character_at(text_, byte_);
+                if (is_other_space(code) != (kind == Kind::space)) return;
+                ascii_ = false;
+                byte_ += bytes;
+            }
+            ++place_;
+        }
+    }
+
+    std::string_view text_;
+    std::size_t reach_;
+    std::size_t byte_ = 0, place_ = 0, begin_ = 0, start_ = 0;
+    bool ascii_ = true;
+};
+
+constexpr auto lower_case = [] {
+    std::array<unsigned char, 256> table{};
+    for (std::size_t c = 0; c < table.size(); ++c) {
+        table[c] = static_cast<unsigned char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    }
+    return table;
+}();
+
+unsigned char lower(char c) noexcept { return lower_case[static_cast<unsigned char>(c)]; }
 
 std::size_t pair_of(unsigned char first, unsigned char second) noexcept {
     return static_cast<std::size_t>(first) << 8 | second;
@@ -177,35 +242,23 @@ bool Spellings::any_in(std::string_view run) const noexcept {
 
 ScannedText TextScanner::scan(std::string_view text, std::size_t reach) {
     ScannedText found;
-    std::size_t byte = 0, place = 0;
-    while (byte < text.size() && place < reach) {
-        const auto begin = byte, start = place;
-        bool within = false, ascii = true;
-        while (byte < text.size() && place < reach) {
-            const auto [code, bytes] = character_at(text, byte);
-            const bool space = is_space(code);
-            if (space && within) break;
-            within = within || !space;
-            ascii = ascii && code < 0x80;
-            byte += bytes;
-            ++place;
-        }
-        const auto run_text = text.substr(begin, byte - begin);
-        if (!within || (ascii && !spellings_.any_in(run_text))) continue;
-        auto& run = table_.run(run_text);
-        run.length = static_cast<std::uint32_t>(place - start);
-        if (met_.insert(&run).second) {
-            if (run.length > budget_) {
-                met_.erase(&run);
-                found.looked_at = start;
+    RunReader reader(text, reach);
+    while (reader.next()) {
+        if (reader.ascii() && !spellings_.any_in(reader.run())) continue;
+        auto& run = table_.run(reader.run());
+        if (!met_.contains(&run)) {
+            const auto length = reader.end() - reader.start();
+            if (length > budget_) {
+                found.looked_at = reader.start();
                 return found;
             }
-            budget_ -= run.length;
-            if (!run.known) unknown_.emplace_back(run_text, &run);
+            budget_ -= length;
+            met_.insert(&run);
+            if (!run.known) unknown_.emplace_back(reader.run(), &run);
         }
-        found.runs.push_back({&run, start});
+        found.runs.push_back({&run, reader.start()});
     }
-    found.looked_at = place;
+    found.looked_at = reader.end();
     return found;
 }
 

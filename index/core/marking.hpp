@@ -32,7 +32,6 @@ struct MarkWord {
 
 // Its words by their places; the longer first of those that begin together.
 struct MarkRun {
-    std::uint32_t length = 0;
     bool known = false;
     std::vector<MarkWord> words;
 };

@@ -9,7 +9,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 
 from index.search.deadline import AbandonedError, Deadline
-from index.search.highlight import LONGEST_SCANNED, MOST_SPELLINGS, Highlighter, highlight
+from index.search.highlight import LONGEST_SCANNED, Highlighter, TextToMark, highlight
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.imported import ImportedEncoder
 from lsr.vocabulary import Vocabulary
@@ -144,7 +144,7 @@ def test_other_tokenizers_find_their_words_too(make):
 
 
 def test_very_many_terms_are_marked_as_few_are():
-    many = map(VOCABULARY.token, range(2000, 2000 + 2 * MOST_SPELLINGS))
+    many = map(VOCABULARY.token, range(2000, 2000 + 128))
     weights = dict.fromkeys(many, 1.0) | weights_of("cat")
     text = "the cat sat on the mat"
     expected = [(a, b) for a, b, _ in plain_spans(text, weights, VOCABULARY)]
@@ -160,25 +160,27 @@ def test_how_far_a_text_was_looked_at_is_said():
 def test_the_texts_of_an_answer_share_a_budget():
     weights, text = weights_of("cat"), "a cat and a dog"
     scanning = Highlighter(ENCODER, weights, scanned=len(text) + 5)
-    marks = [scanning.highlight("text", text, weights) for _ in range(3)]
+    marks = scanning.highlight_all([TextToMark("text", text, weights)] * 3)
     assert [mark.looked_at for mark in marks] == [None, 5, 0]
     assert [mark.spans for mark in marks] == [[(2, 5)], [(2, 5)], []]
     assert [mark.snippet for mark in marks] == [text] * 3
 
     tokenizing = Highlighter(ENCODER, weights, tokenized=10)
-    marks = [tokenizing.highlight("text", each, weights) for each in (text, "cat1 cat2 dog", text)]
+    texts = text, "cat1 cat2 dog", text
+    marks = tokenizing.highlight_all([TextToMark("text", each, weights) for each in texts])
     assert [mark.looked_at for mark in marks] == [None, 4, None]
     assert [mark.spans for mark in marks] == [[(2, 5)], [(0, 4)], [(2, 5)]]
 
 
 def test_nothing_is_looked_at_after_the_deadline_and_nobody_waiting_ends_it():
     weights, deadline = weights_of("cat"), Deadline.after(0)
-    mark = Highlighter(ENCODER, weights, deadline).highlight("text", "a cat", weights)
+    texts = [TextToMark("text", "a cat", weights)]
+    (mark,) = Highlighter(ENCODER, weights, deadline).highlight_all(texts)
     assert (mark.snippet, mark.spans, mark.looked_at) == ("a cat", [], 0)
     abandoned = Deadline()
     abandoned.abandon()
     with pytest.raises(AbandonedError):
-        Highlighter(ENCODER, weights, abandoned).highlight("text", "a cat", weights)
+        Highlighter(ENCODER, weights, abandoned).highlight_all(texts)
 
 
 @pytest.mark.parametrize(
