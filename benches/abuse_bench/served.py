@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
@@ -22,9 +23,12 @@ HEADERS = {"Content-Type": "application/json"}
 
 
 class Served:
-    """``lsr serve`` over a collection; ``log`` is what it writes to standard error."""
+    """``lsr serve`` over a collection; ``log`` is what it writes to standard error.
 
-    def __init__(self, collection: Path, log: Path) -> None:
+    ``root`` is the checkout whose code serves.
+    """
+
+    def __init__(self, collection: Path, log: Path, root: Path = ROOT) -> None:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
@@ -38,7 +42,8 @@ class Served:
                     "--port",
                     "0",
                 ],
-                cwd=ROOT,
+                cwd=root,
+                env={**os.environ, "PYTHONPATH": str(root)},
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 text=True,
