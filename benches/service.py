@@ -158,7 +158,11 @@ def ask(
         "seconds": seconds,
     }
     done = subprocess.run(
-        [sys.executable, str(LOAD)], input=json.dumps(job), capture_output=True, text=True, check=True
+        [sys.executable, str(LOAD)],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     answered: Mapping[str, Any] = json.loads(done.stdout)
     return answered

@@ -311,6 +311,8 @@ private:
 }  // namespace
 
 NB_MODULE(_core, m) {
+    // Caches of a process live until it ends, and where that is by a signal Python frees nothing.
+    nb::set_leak_warnings(false);
     m.doc() = "Inverted index of a segment: building, exact and approximate search.";
     m.attr("LARGEST_DOCUMENT_COUNT") = lsr::largest_document_count;
     m.def("build", &build, nb::arg("offsets"), nb::arg("terms"), nb::arg("weights"),

@@ -9,6 +9,7 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,14 @@ from index.collection.collection import Collection
 from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
+from index.search.at_once import at_once
 from index.search.config import SearchConfig
 from index.search.context import Context, context_of
 from index.search.deadline import Deadline
 from index.search.explain import query_terms
 from index.search.fusion import ReciprocalRankFusion
 from index.search.hits import Hit, page_hits
-from index.search.plan import Plan, plan_search
+from index.search.plan import FieldSearch, Plan, plan_search
 from index.search.query import (
     EncodedQuery,
     SearchQuery,
@@ -138,10 +140,7 @@ def _search_view(
     rewritten = _rewrite(view, plan, queries, config, deadline, times)
     asked = [query for each in rewritten for query in each.queries]
     with times.stage("encode"):
-        encoded = {
-            each.field.name: encode_query(view, each.field, asked, each.encoder)
-            for each in plan.searches
-        }
+        encoded = _encode(view, plan, asked)
     deadline.passed()
     masks = None
     if config.filter is not None:
@@ -189,6 +188,19 @@ def _search_view(
     return results
 
 
+def _encode(view: View, plan: Plan, queries: Sequence[SearchQuery]) -> dict[str, Rows]:
+    """The rows of each field; those of dense fields while this thread encodes the others."""
+
+    def encoded(each: FieldSearch) -> Rows:
+        return encode_query(view, each.field, queries, each.encoder)
+
+    dense = [each for each in plan.searches if each.field.kind == "dense"]
+    sparse = [each for each in plan.searches if each.field.kind == "sparse"]
+    found = at_once(*([partial(encoded, each) for each in part] for part in (dense, sparse)))
+    rows = {each.field.name: row for each, row in zip((*dense, *sparse), found, strict=True)}
+    return {each.field.name: rows[each.field.name] for each in plan.searches}
+
+
 def _rank(
     view: View,
     plan: Plan,
@@ -197,31 +209,28 @@ def _rank(
     config: SearchConfig,
     deadline: Deadline,
 ) -> dict[str, TopK]:
-    """The ranking of each field, for all queries; those of sparse fields share the time left.
+    """The ranking of each field, for all queries, at the same time.
 
     Raises:
         InputError: a score is beyond float32.
     """
-    rankings = {}
-    sparse = plan.sparse
-    for each in plan.searches:
-        deadline.passed()
+
+    def ranked(each: FieldSearch) -> TopK:
         rows = encoded[each.field.name]
-        if isinstance(rows, SparseBatch):
-            left = (
-                None if config.time_budget_ms is None else deadline.left_ms / (sparse * len(rows))
-            )
-            pruning = config.pruning(left)
-            sparse -= 1
-            top = view.search_sparse(each.field, rows, each.limit, config.engine, pruning, masks)
-        else:
-            top = view.search_dense(each.field, rows, each.limit, masks)
+        if not isinstance(rows, SparseBatch):
+            return view.search_dense(each.field, rows, each.limit, masks)
+        left = None if config.time_budget_ms is None else deadline.left_ms / len(rows)
+        pruning = config.pruning(left)
+        return view.search_sparse(each.field, rows, each.limit, config.engine, pruning, masks)
+
+    deadline.passed()
+    found = at_once([partial(ranked, each) for each in plan.searches])
+    rankings = {each.field.name: top for each, top in zip(plan.searches, found, strict=True)}
+    for name, top in rankings.items():
         if not np.isfinite(top.scores).all():
             raise InputError(
-                f"a score in the field {each.field.name!r} is beyond 32 bits; give the query "
-                "smaller numbers"
+                f"a score in the field {name!r} is beyond 32 bits; give the query smaller numbers"
             )
-        rankings[each.field.name] = top
     return rankings
 
 

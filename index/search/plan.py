@@ -37,11 +37,6 @@ class Plan:
     searches: tuple[FieldSearch, ...]
     fused: bool
 
-    @property
-    def sparse(self) -> int:
-        """Number of rankings of sparse fields."""
-        return sum(search.field.kind == "sparse" for search in self.searches)
-
 
 def plan_search(fields: FieldEncoders, config: SearchConfig) -> Plan:
     """What to rank in a collection of these fields.

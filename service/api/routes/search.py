@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from index.search.deadline import Deadline
 from index.search.pipeline import search
+from lsr.threads import sharing_cores
 from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
@@ -25,7 +26,8 @@ async def search_index(
     """The documents that answer a query best."""
 
     def answer(deadline: Deadline) -> JSONResponse:
-        result = search(indexes[index], body.to_query(), body.to_config(), deadline)
+        with sharing_cores():
+            result = search(indexes[index], body.to_query(), body.to_config(), deadline)
         return PartedJSONResponse(search_json(result, body.explain))
 
     return await readers.run(request, answer)
