@@ -11,13 +11,16 @@ each over a copy of the collection.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +35,11 @@ from index.collection.collection import Collection
 from index.collection.field import DENSE
 
 ROOT = Path(__file__).resolve().parents[1]
-CORPUS = ROOT.parent / "shared/data/scifact/corpus.jsonl"
+ASSETS = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared"))
+CORPUS = ASSETS / "data/scifact/corpus.jsonl.gz"
 LOAD = Path(__file__).parent / "service_bench/load.py"
 QUERIES = 500
+QUICK_DOCUMENTS = 800
 CONNECTIONS = 1, 8
 ROUNDS = 5
 # A body of each kind, beside the query; the first is what a client gets that asks for nothing else.
@@ -119,8 +124,9 @@ def indexed(corpus: Path, folder: Path, quick: bool) -> Path:
     """A collection of a corpus, or of its first lines."""
     if quick:
         part = folder / "corpus.jsonl"
-        with corpus.open() as lines:
-            part.write_text("".join(line for _, line in zip(range(800), lines, strict=False)))
+        reading = gzip.open if corpus.suffix == ".gz" else open
+        with reading(corpus, "rt", encoding="utf-8") as lines:
+            part.write_text("".join(islice(lines, QUICK_DOCUMENTS)), encoding="utf-8")
         corpus = part
     collection = folder / "made"
     command = [sys.executable, "-m", "service.cli", "index", str(corpus), "--into", str(collection)]

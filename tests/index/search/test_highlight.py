@@ -9,10 +9,12 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 
 from index.search.deadline import AbandonedError, Deadline
-from index.search.highlight import LONGEST_SCANNED, Highlighter, TextToMark, highlight
+from index.search.highlight import LONGEST_SCANNED, Highlighter, TextToMark, _table_of, highlight
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.imported import ImportedEncoder
+from lsr.encoders.open_vocabulary import OpenVocabularyConfig, OpenVocabularyEncoder
 from lsr.vocabulary import Vocabulary
+from tests.index.search.highlight_oracle import PlainHighlighter
 from tests.strategies import texts
 
 VOCABULARY = Vocabulary.bert_uncased()
@@ -105,6 +107,50 @@ def test_marks_and_windows_are_those_of_the_whole_text_tokenized(text, query, le
         mark = highlight("text", text, weights, ENCODER, length)
         start = plain_start(expected, weights, length)
         assert text.find(mark.snippet, start) - start <= 41
+
+
+ENCODERS = [
+    ENCODER,
+    Bm25Encoder(),
+    OpenVocabularyEncoder(ImportedEncoder(VOCABULARY), OpenVocabularyConfig()),
+]
+shares = st.sampled_from([0.1, 0.25, 0.5, 1 / 3, 1.0])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(ENCODERS),
+    st.lists(prose | texts, min_size=1, max_size=4),
+    prose | texts,
+    st.integers(8, 120),
+    st.data(),
+)
+def test_the_texts_of_an_answer_are_marked_as_one_by_one_without_memory(
+    encoder, answer, query, length, data
+):
+    terms = sorted({each.token for each in encoder.occurrences(f"{query} cat trees")})
+    requests = [
+        TextToMark("text", text, data.draw(st.dictionaries(st.sampled_from(terms), shares)))
+        for text in answer
+    ]
+    marked = {term for request in requests for term in request.weights}
+    characters = sum(map(len, answer))
+    scanned = data.draw(st.sampled_from([10**6, characters // 2, 3]))
+    tokenized = data.draw(st.sampled_from([10**5, characters // 3, 5]))
+    plain = PlainHighlighter(encoder, marked, scanned, tokenized)
+    expected = [plain.highlight(*request, length) for request in requests]
+    found = Highlighter(encoder, marked, None, scanned, tokenized).highlight_all(requests, length)
+    assert found == expected
+
+
+def test_what_is_remembered_is_forgotten_once_it_is_much(monkeypatch):
+    encoder = ImportedEncoder(VOCABULARY)
+    monkeypatch.setattr("index.search.highlight.REMEMBERED", 1000)
+    for number in range(50):
+        mark = highlight("text", f"cat{number} and dog{number}", weights_of("cat dog"), encoder)
+        assert mark.spans == [(0, len(f"cat{number}")), (len(mark.snippet) - 3 - len(str(number)),
+                              len(mark.snippet))]  # fmt: skip
+        assert _table_of(encoder).nbytes <= 1000 + 4096
 
 
 def byte_level():
