@@ -26,10 +26,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np
 from abuse_bench.served import Served
 from engine_bench.report import publish
 from machine import describe_machine, describe_versions
+from service_bench.rows import row
 
 from index.collection.collection import Collection
 from index.collection.field import DENSE
@@ -172,24 +172,6 @@ def ask(
     )
     answered: Mapping[str, Any] = json.loads(done.stdout)
     return answered
-
-
-def row(
-    server: str, body: str, connections: int, rounds: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """The median round of each number; the errors of all."""
-    times = [np.array(each["ms"] or [np.nan]) for each in rounds]
-    percentiles = np.median([np.percentile(each, (50, 95, 99)) for each in times], axis=0)
-    rates = [len(each["ms"]) / each["seconds"] for each in rounds]
-    return {
-        "server": server,
-        "body": body,
-        "connections": connections,
-        "workers": 1,
-        **dict(zip(("p50_ms", "p95_ms", "p99_ms"), percentiles.round(3).tolist(), strict=True)),
-        "requests_per_s": round(float(np.median(rates))),
-        "errors": sum(each["errors"] for each in rounds),
-    }
 
 
 def _order(servers: Mapping[str, str], bodies: Mapping[str, Any]) -> Any:

@@ -55,10 +55,10 @@ class PlainHighlighter:
     def look_up(self, run):
         if run in self.known:
             return True
-        if run.isascii() and self.spellings is not None:
-            if not any(part in run.lower() for part in self.spellings):
-                self.known[run] = ()
-                return True
+        plain = run.isascii() and self.spellings is not None
+        if plain and not any(part in run.lower() for part in self.spellings):
+            self.known[run] = ()
+            return True
         if len(run) > self.tokenized:
             return False
         self.tokenized -= len(run)
