@@ -69,6 +69,11 @@ class Served:
         with suppress(OSError):
             Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
+    def cpu_seconds(self) -> float:
+        """Seconds of processors that it has taken."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def descriptors(self) -> int:
         """Descriptors it holds."""
         return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())

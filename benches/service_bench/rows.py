@@ -15,6 +15,7 @@ def row(
     times = [np.array(each["ms"] or [np.nan]) for each in rounds]
     percentiles = np.median([np.percentile(each, (50, 95, 99)) for each in times], axis=0)
     rates = [len(each["ms"]) / each["seconds"] for each in rounds]
+    cpu = [1000 * each["cpu_seconds"] / max(len(each["ms"]), 1) for each in rounds]
     return {
         "server": server,
         "body": body,
@@ -22,5 +23,6 @@ def row(
         "workers": 1,
         **dict(zip(("p50_ms", "p95_ms", "p99_ms"), percentiles.round(3).tolist(), strict=True)),
         "requests_per_s": round(float(np.median(rates))),
+        "server_cpu_ms": round(float(np.median(cpu)), 3),
         "errors": sum(each["errors"] for each in rounds),
     }

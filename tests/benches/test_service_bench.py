@@ -48,9 +48,9 @@ def test_each_answer_is_read_whole_and_counted_once(connections):
 
 def test_a_row_has_the_median_round_and_all_errors():
     rounds = [
-        {"ms": [1.0] * 100, "errors": 1, "seconds": 1.0},
-        {"ms": [2.0] * 50, "errors": 0, "seconds": 1.0},
-        {"ms": [9.0] * 10, "errors": 2, "seconds": 1.0},
+        {"ms": [1.0] * 100, "errors": 1, "seconds": 1.0, "cpu_seconds": 0.1},
+        {"ms": [2.0] * 50, "errors": 0, "seconds": 1.0, "cpu_seconds": 0.1},
+        {"ms": [9.0] * 10, "errors": 2, "seconds": 1.0, "cpu_seconds": 0.1},
     ]
     assert row("lsr", "default", 8, rounds) == {
         "server": "lsr",
@@ -61,5 +61,6 @@ def test_a_row_has_the_median_round_and_all_errors():
         "p95_ms": 2.0,
         "p99_ms": 2.0,
         "requests_per_s": 50,
+        "server_cpu_ms": 2.0,
         "errors": 3,
     }
