@@ -1,5 +1,6 @@
 """Inverted index of a segment: building, exact and approximate search."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,14 @@ class BlockIndex:
     def mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:
         """What ``search`` takes as ``mask``, of a byte for each ordinal."""
 
+    def weights_of(
+        self, ordinals: NDArray[np.int64], terms: NDArray[np.int32]
+    ) -> NDArray[np.uint16]:
+        """The bits of the float16 weight of each term in each document, 0 where it lacks the term.
+
+        (ordinals, terms). Raises ValueError where there is no such document.
+        """
+
     def search(
         self,
         indptr: NDArray[np.int64],
@@ -90,4 +99,42 @@ class BlockIndex:
         Ordinals int64 and scores float32, both (queries, min(k, documents)), -1 and 0 where a
         ranking is shorter; then for each query what no unseen document's score exceeds, and its
         strategy (0 nothing, 1 exhaustive, 2 block pruning), int64.
+        """
+
+class RunTable:
+    """What an encoder finds in runs of text; see index/core/marking.hpp."""
+
+    def __init__(self) -> None: ...
+    def learn(self, run: str, words: Sequence[tuple[int, int, list[tuple[str, int]]]]) -> None:
+        """Remember the words of a run: start, end, and the terms and lengths of their pieces.
+
+        They are ordered by start, the longer first. Raises ValueError where one ends before it
+        begins.
+        """
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it takes."""
+
+class TextScanner:
+    """Scans the texts of one answer for runs that may hold a term; see index/core/marking.hpp."""
+
+    def __init__(self, table: RunTable, spellings: Sequence[str], budget: int) -> None: ...
+    def scan(self, text: str, reach: int) -> ScannedText:
+        """The runs of its first ``reach`` characters, fewer where the budget ends before."""
+
+    def take_unknown(self) -> list[str]:
+        """The runs met since the last call that the table doesn't know, each once."""
+
+class ScannedText:
+    """What was found in one text; it keeps its scanner alive."""
+
+    def mark(
+        self, table: RunTable, weights: Mapping[str, float], window: int
+    ) -> tuple[int, list[tuple[int, int]], int]:
+        """Mark words by the weights of terms, from 0 to 1.
+
+        Where the word begins from which on most weight of distinct terms is within ``window``
+        characters; [start, end) of each word; how many characters were looked at. ``table`` is that
+        of the scanner. Raises ValueError for other weights.
         """

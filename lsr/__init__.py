@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from index.collection.collection import Collection
     from index.indexing import IndexReport
     from index.search.config import SearchConfig
-    from index.search.result import SearchResult
     from index.search.query import SearchQuery
+    from index.search.result import SearchResult
     from lsr.corpus.documents import Document
     from lsr.encoders.dense import DenseEncoder
     from lsr.encoders.encoder import SparseEncoder

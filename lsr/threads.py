@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_here = threading.local()
 
 
 def wait_passively() -> None:
@@ -39,3 +44,18 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def sharing_cores() -> Iterator[None]:
+    """What this thread computes inside takes one core: other threads have work for the others."""
+    before, _here.shared = cores_are_shared(), True
+    try:
+        yield
+    finally:
+        _here.shared = before
+
+
+def cores_are_shared() -> bool:
+    """Whether this thread is inside ``sharing_cores``."""
+    return bool(getattr(_here, "shared", False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
@@ -22,9 +23,12 @@ HEADERS = {"Content-Type": "application/json"}
 
 
 class Served:
-    """``lsr serve`` over a collection; ``log`` is what it writes to standard error."""
+    """``lsr serve`` over a collection; ``log`` is what it writes to standard error.
 
-    def __init__(self, collection: Path, log: Path) -> None:
+    ``root`` is the checkout whose code serves.
+    """
+
+    def __init__(self, collection: Path, log: Path, root: Path = ROOT) -> None:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
@@ -38,7 +42,8 @@ class Served:
                     "--port",
                     "0",
                 ],
-                cwd=ROOT,
+                cwd=root,
+                env={**os.environ, "PYTHONPATH": str(root)},
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 text=True,
@@ -63,6 +68,11 @@ class Served:
         """Measure the peak of memory anew; where the system refuses, it is that since the start."""
         with suppress(OSError):
             Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def cpu_seconds(self) -> float:
+        """Seconds of processors that it has taken."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def descriptors(self) -> int:
         """Descriptors it holds."""

@@ -67,12 +67,13 @@ def _first_of_documents(documents: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _kept(found: TopK, first: NDArray[np.bool_], k: int, short: NDArray[np.bool_]) -> TopK:
     """The first k of the results that ``first`` names, in their order."""
     order = np.argsort(~first, axis=1, kind="stable")[:, :k]
-    there = np.take_along_axis(first, order, axis=1)
+    kept = np.arange(len(order))[:, np.newaxis], order
+    there = first[kept]
     passages = np.zeros_like(found.documents) if found.passages is None else found.passages
     last = np.where(short, found.scores[:, -1], np.float32(0)) if found.scores.size else 0
     return found._replace(
-        documents=np.where(there, np.take_along_axis(found.documents, order, axis=1), -1),
-        scores=np.where(there, np.take_along_axis(found.scores, order, axis=1), np.float32(0)),
-        passages=np.where(there, np.take_along_axis(passages, order, axis=1), 0),
+        documents=np.where(there, found.documents[kept], -1),
+        scores=np.where(there, found.scores[kept], np.float32(0)),
+        passages=np.where(there, passages[kept], 0),
         unseen=np.maximum(found.unseen, last),
     )

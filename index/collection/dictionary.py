@@ -17,6 +17,8 @@ from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch
 
 T = TypeVar("T")
+# Words, at most, that are remembered of one state.
+REMEMBERED = 1 << 16
 
 
 class Dictionary:
@@ -75,6 +77,46 @@ class Dictionary:
             return read(self._database.connection, wanted)
         except sqlite3.Error as error:
             raise read_error(self._database.path, error) from error
+
+
+class RememberedWords:
+    """The words of one state of a store and their numbers, remembered as they are looked up.
+
+    What isn't remembered is read, so the thread's transaction must see that state. Raises as
+    ``Dictionary``.
+    """
+
+    def __init__(self, dictionary: Dictionary) -> None:
+        self._dictionary = dictionary
+        self._numbers: dict[str, int | None] = {}
+        self._words: dict[int, str] = {}
+
+    def numbers(self, field: Field, words: Iterable[str]) -> dict[str, int]:
+        """As ``Dictionary.numbers``."""
+        if not field.open:
+            return {}
+        known, words = self._numbers, list(words)
+        if new := [word for word in words if word not in known]:
+            if len(known) + len(new) > REMEMBERED:
+                known = self._numbers = {}
+                new = words
+            found = self._dictionary.numbers(field, new)
+            for word in new:
+                known[word] = found[word] - field.size if word in found else None
+        having = ((word, known[word]) for word in words)
+        return {word: field.size + number for word, number in having if number is not None}
+
+    def words(self, field: Field, terms: Sequence[int]) -> dict[int, str]:
+        """As ``Dictionary.words``."""
+        known, size = self._words, field.size
+        terms = [term for term in terms if term >= size]
+        if new := [term for term in terms if term - size not in known]:
+            if len(known) + len(new) > REMEMBERED:
+                known = self._words = {}
+                new = terms
+            found = self._dictionary.words(field, new)
+            known.update((term - size, word) for term, word in found.items())
+        return {term: known[term - size] for term in terms if term - size in known}
 
 
 def _numbers_of(connection: sqlite3.Connection, words: Sequence[str]) -> dict[str, int]:

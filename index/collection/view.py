@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from index.collection.best_passages import best_passages
 from index.collection.column import Column, passing
 from index.collection.columns import Columns
+from index.collection.dictionary import RememberedWords
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
 from index.collection.recent import Recent
@@ -119,6 +120,28 @@ class View:
             masks,
         )
 
+    def weights(
+        self, field: Field, rows: Sequence[int], terms: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """The weights that engines score of some terms of a sparse field, float32 (rows, terms).
+
+        ``rows`` are numbers of documents, or of passages; 0 where one lacks a term, or isn't there.
+        """
+        wanted = np.array(rows, dtype=np.int64)
+        found = np.zeros((len(rows), len(terms)), dtype=np.float32)
+        left = np.arange(len(rows))
+        for segment in self.segments:
+            places = np.searchsorted(segment.sequence, wanted[left])
+            places[places == len(segment)] = 0
+            here = segment.sequence[places] == wanted[left] if len(segment) else places < 0
+            if here.any():
+                index = segment.indexes[field.name]
+                found[left[here]] = index.weights_of(places[here].astype(np.int64), terms)
+                left = left[~here]
+            if not left.size:
+                break
+        return found
+
     def masks(self, wanted: Filter) -> Masks:
         """For each segment, which documents live and pass a filter; while the view is pinned.
 
@@ -224,8 +247,13 @@ class View:
             sum(map(len, files)) + sum(part.live for part in self.tail.parts),
             frequency,
             self.average_lengths.get(field.name, 0.0),
-            partial(self.store.dictionary.numbers, field),
+            partial(self.words.numbers, field),
         )
+
+    @cached_property
+    def words(self) -> RememberedWords:
+        """The words of the open fields; while the view is pinned."""
+        return RememberedWords(self.store.dictionary)
 
     def terms(self, field: Field) -> int:
         """How many terms a sparse field has, those of its open part included."""
@@ -235,7 +263,7 @@ class View:
         """How some terms of a sparse field are spelled."""
         token = self.fields.encoder(field).vocabulary.token
         spelled = {term: token(term) for term in terms if term < field.size}
-        return spelled | self.store.dictionary.words(field, terms)
+        return spelled | self.words.words(field, terms)
 
     def _search(
         self,

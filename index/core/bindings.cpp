@@ -1,4 +1,4 @@
-// The only file that knows Python: checks arrays, releases the GIL, calls, returns arrays.
+// With marking_bindings.cpp all that knows Python: checks arrays, releases the GIL, calls, returns arrays.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -16,6 +16,8 @@
 #include "block_pruning.hpp"
 #include "builder.hpp"
 #include "checksum.hpp"
+#include "document_weights.hpp"
+#include "marking_bindings.hpp"
 #include "packed_rows.hpp"
 #include "validate.hpp"
 
@@ -227,6 +229,17 @@ public:
         return array_of(std::move(masks), {size});
     }
 
+    // float16 bits, (ordinals, terms).
+    nb::object weights_of(const Array<std::int64_t>& ordinals,
+                          const Array<std::int32_t>& terms) const {
+        const auto count = static_cast<std::int64_t>(index_.document_count());
+        for (const auto ordinal : span_of(ordinals)) {
+            if (ordinal < 0 || ordinal >= count) throw std::invalid_argument("no such document");
+        }
+        return array_of(weights_.of(span_of(ordinals), span_of(terms)),
+                        {ordinals.shape(0), terms.shape(0)});
+    }
+
     nb::tuple search(const Array<std::int64_t>& indptr, const Array<std::int32_t>& terms,
                      const Array<float>& weights, std::size_t k,
                      std::optional<Array<std::uint16_t>> mask,
@@ -291,12 +304,15 @@ private:
     }
 
     lsr::BlockIndex index_;
+    lsr::DocumentWeights weights_{index_};
     std::vector<nb::object> kept_;
 };
 
 }  // namespace
 
 NB_MODULE(_core, m) {
+    // Caches of a process live until it ends, and where that is by a signal Python frees nothing.
+    nb::set_leak_warnings(false);
     m.doc() = "Inverted index of a segment: building, exact and approximate search.";
     m.attr("LARGEST_DOCUMENT_COUNT") = lsr::largest_document_count;
     m.def("build", &build, nb::arg("offsets"), nb::arg("terms"), nb::arg("weights"),
@@ -336,9 +352,11 @@ NB_MODULE(_core, m) {
         .def(nb::init<const nb::dict&>(), nb::arg("arrays"))
         .def("validate", &BlockIndex::validate, nb::arg("vocabulary_size"), nb::arg("threads"))
         .def("mask", &BlockIndex::mask, nb::arg("allowed"))
+        .def("weights_of", &BlockIndex::weights_of, nb::arg("ordinals"), nb::arg("terms"))
         .def("search", &BlockIndex::search, nb::arg("indptr"), nb::arg("terms"),
              nb::arg("weights"), nb::arg("k"), nb::arg("mask") = nb::none(),
              nb::arg("floor") = nb::none(),
              nb::arg("factor") = 1.0, nb::arg("budget_us") = 0, nb::arg("threads") = 1,
              nb::arg("kernels") = "", nb::arg("choice") = 0);
+    bind_marking(m);
 }

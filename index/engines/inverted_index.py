@@ -115,6 +115,13 @@ class InvertedIndex:
         frequency[self.arrays["terms"]] = np.diff(self.arrays["weight_starts"])
         return frequency
 
+    def weights_of(
+        self, ordinals: NDArray[np.int64], terms: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """The weight of each term in each document, 0 where it lacks it; (ordinals, terms)."""
+        found = self.core.weights_of(ordinals, terms)
+        return found.view(np.float16).astype(np.float32)
+
     def posting_lists(self) -> PostingLists:
         """The same postings as one plain list a term, documents by ordinal."""
         columns = self.to_batch().to_scipy().tocsc()

@@ -149,16 +149,17 @@ def merge(parts: Sequence[TopK], k: int) -> TopK:
     scores = np.concatenate([part.scores for part in parts], axis=1)
     keys = np.where(documents >= 0, scores, -np.inf)
     order = np.lexsort((documents, -keys), axis=1)[:, :k]
+    kept = np.arange(len(order))[:, np.newaxis], order
     passages = None
     if any(part.passages is not None for part in parts):
         places = [
             np.zeros_like(part.documents) if part.passages is None else part.passages
             for part in parts
         ]
-        passages = np.take_along_axis(np.concatenate(places, axis=1), order, axis=1)
+        passages = np.concatenate(places, axis=1)[kept]
     return TopK(
-        np.take_along_axis(documents, order, axis=1),
-        np.take_along_axis(scores, order, axis=1),
+        documents[kept],
+        scores[kept],
         np.max([part.unseen for part in parts], axis=0),
         tuple(
             " + ".join(dict.fromkeys(strategies))

@@ -215,7 +215,7 @@ class Answering:
 
     def _total(self, found: Total) -> Total:
         """How many match: in a dense field alone, all that were searched."""
-        dense = self.plan.fusion is None and self.plan.sparse == 0
+        dense = self.plan.fusion is None and self.plan.searches[0].field.kind == "dense"
         whole = dense and self.config.min_score is None
         return Total(self.documents, "eq") if whole else found
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.collection.field import Field
 from index.collection.view import View
-from index.engines.posting_list import half
-from lsr.sparse import SparseBatch, SparseVector
+from lsr.sparse import SparseVector
 
 
 class Contribution(NamedTuple):
@@ -23,41 +24,68 @@ class Contribution(NamedTuple):
     contribution: float
 
 
-def contributions(
-    view: View,
-    name: str,
-    query: SparseVector,
-    sequence: Sequence[int],
-) -> dict[int, list[Contribution]]:
-    """For each document the terms it shares with the query, largest contribution first.
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchedTerms:
+    """The parts that the terms of a query have in the scores of some rows of a field.
 
-    The contributions of a document sum to its score, up to float rounding. The view is pinned.
+    ``tokens`` are those of the query's terms. ``weights`` of them in the rows, and ``products`` of
+    these with the query's, are float32 (rows, terms).
     """
-    field = view.fields.named(name)
-    encoder = view.fields.encoder(field)
-    stored = view.store.vectors.sound_rows(field, sequence)
-    rows = SparseBatch.from_rows(stored.values(), view.terms(field))
-    impacts = encoder.impacts(rows, view.statistics(field) if field.weighed else None)
-    spelled = view.tokens(field, query.indices.tolist())
-    found = {}
-    for number, row in zip(stored, impacts, strict=True):
-        terms, in_query, in_row = np.intersect1d(
-            query.indices, row.indices, assume_unique=True, return_indices=True
-        )
-        weights = half(row.values[in_row]).astype(np.float32)
-        products = query.values[in_query] * weights
-        found[number] = [
+
+    query: SparseVector
+    tokens: list[str]
+    weights: NDArray[np.float32]
+    products: NDArray[np.float32]
+
+    def contributions(self, row: int) -> list[Contribution]:
+        """The terms that a row shares with the query, largest contribution first.
+
+        The contributions sum to its score, up to float rounding.
+        """
+        products, weights, query = self.products[row], self.weights[row], self.query
+        return [
             Contribution(
-                int(terms[i]),
-                spelled[int(terms[i])],
-                float(query.values[in_query[i]]),
+                int(query.indices[i]),
+                self.tokens[i],
+                float(query.values[i]),
                 float(weights[i]),
                 float(products[i]),
             )
             for i in np.argsort(-products, kind="stable")
             if products[i] > 0
         ]
-    return found
+
+    def shares(self, least: float) -> list[dict[str, float]]:
+        """For each row, what the terms carried as a share of what the heaviest one did.
+
+        Of the terms with at least the share ``least``, which is above 0.
+        """
+        found = []
+        for products in self.products.tolist():
+            largest = max(products, default=0.0)
+            floor = least * largest
+            found.append(
+                {
+                    token: product / largest
+                    for token, product in zip(self.tokens, products, strict=True)
+                    if product >= floor
+                }
+                if largest > 0
+                else {}
+            )
+        return found
+
+
+def matched_terms(view: View, name: str, query: SparseVector, rows: Sequence[int]) -> MatchedTerms:
+    """What the terms of a query carried in some rows of a sparse field, by their numbers.
+
+    The view is pinned.
+    """
+    field = view.fields.named(name)
+    spelled = view.tokens(field, query.indices.tolist())
+    weights = view.weights(field, rows, query.indices)
+    tokens = [spelled[term] for term in query.indices.tolist()]
+    return MatchedTerms(query, tokens, weights, weights * query.values)
 
 
 def query_terms(view: View, field: Field, query: SparseVector) -> list[tuple[str, float]]:

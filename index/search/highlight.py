@@ -1,31 +1,37 @@
-"""Snippets: the part of a text that matched, with the matched words marked."""
+"""Snippets: the part of a text that matched, with the matched words marked.
+
+What an encoder finds in a run of characters is remembered for as long as the encoder is, so that a
+text is not tokenized again: its runs are looked up, those that may hold a wanted term, and only
+what no text before had goes through the tokenizer.
+"""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import groupby
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
+from index._core import RunTable, ScannedText, TextScanner
 from index.search.deadline import Deadline
 from lsr.encoders.encoder import SparseEncoder
 
 LONGEST_SCANNED = 50_000
 # Of all texts of one answer: characters that are scanned for words that may match, and characters
-# of such words that are tokenized, which takes far longer.
+# of such words that may have to be tokenized, which takes far longer.
 SCANNED = 1_000_000
 TOKENIZED = 100_000
+# Characters that are tokenized before the next look at the deadline.
+AT_ONCE = 10_000
 SNIPPET_LENGTH = 240
 LONGEST_WORD = 40
 WHITE_SPACE = re.compile(r"\s+")
-# Characters without white space, and the white space before, of which some tokenizers make pieces.
-RUN = re.compile(r"\s*\S+")
-# With more terms than these, going through their spellings would take longer than tokenizing.
-MOST_SPELLINGS = 64
-# Weights are added as whole numbers, so that what is taken away again leaves nothing behind.
-UNIT = 1 << 30
+# About the bytes that are remembered for each encoder.
+REMEMBERED = 16 << 20
+# Stands before runs that are tokenized: within a text, tokenizers see no beginning.
+BEFORE = "a"
 
 
 class Word(NamedTuple):
@@ -33,15 +39,18 @@ class Word(NamedTuple):
 
     start: int
     end: int
-    pieces: tuple[tuple[str, int], ...]
+    pieces: list[tuple[str, int]]
 
 
-class MatchedWord(NamedTuple):
-    """The place of a word, and those of its terms that matched."""
+class TextToMark(NamedTuple):
+    """One text of an answer: a title or body, the name of its field, and what to mark in it.
 
-    start: int
-    end: int
-    terms: frozenset[str]
+    ``weights`` has the weight of each matched term, from 0 to 1.
+    """
+
+    field: str
+    text: str
+    weights: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,8 @@ def highlight(
 
     See ``Highlighter``; the first 50,000 characters are looked at.
     """
-    return Highlighter(encoder, weights).highlight(field, text, weights, length)
+    highlighter = Highlighter(encoder, weights)
+    return highlighter.highlight_all([TextToMark(field, text, weights)], length)[0]
 
 
 class Highlighter:
@@ -84,7 +94,7 @@ class Highlighter:
         terms: all that may be marked in any of the texts.
         deadline: when it has passed, texts are not looked at any more.
         scanned: the budget, in characters that are looked at.
-        tokenized: the budget, in characters of words that may match.
+        tokenized: the budget, in characters of distinct words that may match.
     """
 
     def __init__(
@@ -96,105 +106,97 @@ class Highlighter:
         tokenized: int = TOKENIZED,
     ) -> None:
         self._encoder = encoder
-        self._terms = frozenset(terms)
         self._deadline = deadline or Deadline()
         self._scanned = scanned
-        self._tokenized = tokenized
-        self._spellings = _spellings(encoder, self._terms)
-        # The words with such terms in each run that was met so far.
-        self._known: dict[str, tuple[Word, ...]] = {}
+        self._table = _table_of(encoder)
+        spellings = {encoder.spelled_part(term) for term in terms}
+        self._scanner = TextScanner(self._table, list(spellings), tokenized)
 
-    def highlight(
-        self,
-        field: str,
-        text: str,
-        weights: Mapping[str, float],
-        length: int = SNIPPET_LENGTH,
-    ) -> Highlight:
-        """The window of a text that holds the most weight of distinct matched terms.
+    def highlight_all(
+        self, texts: Sequence[TextToMark], length: int = SNIPPET_LENGTH
+    ) -> list[Highlight]:
+        """For each text the window that holds the most weight of distinct matched terms.
 
-        Args:
-            field: name of the field that the text is of.
-            text: title or body of a document.
-            weights: weight of each matched term.
-            length: characters in the snippet, about; the whole text where it is shorter.
+        ``length`` is of a snippet in characters, about; the whole text where it is shorter.
 
         Raises:
             AbandonedError: the deadline says that nobody waits any more.
         """
-        words, looked_at = self._matched_words(text, weights)
-        start = _best_start(words, weights, length) if len(text) > length else 0
-        start = _word_start(text, start)
-        end = start + length if start + length < len(text) else len(text)
-        if end < len(text) and (space := text.rfind(" ", start + length // 2, end)) > 0:
-            end = space
-        spans = [(a - start, b - start) for a, b, _ in words if a >= start and b <= end]
-        return Highlight(
-            field, text[start:end], spans, looked_at if looked_at < len(text) else None
-        )
-
-    def _matched_words(
-        self, text: str, weights: Mapping[str, float]
-    ) -> tuple[list[MatchedWord], int]:
-        """The words that match, in reading order, and how many characters were looked at."""
-        if self._deadline.passed():
-            return [], 0
-        if not weights:
-            return [], len(text)
-        reach = min(len(text), LONGEST_SCANNED, self._scanned)
-        self._scanned -= reach
-        runs = RUN.findall(text[:reach].rstrip())
-        distinct = list(dict.fromkeys(runs))
-        unknown = self._look_up(distinct)
-        if unknown is not None:
-            runs = runs[: runs.index(unknown)]
-            reach = sum(map(len, runs))
-        matched = {
-            run: words for run in distinct if (words := _matched(self._known.get(run, ()), weights))
-        }
+        scanned = [self._scan(each) for each in texts]
+        self._learn(self._scanner.take_unknown())
         return [
-            MatchedWord(end - len(run) + start, end - len(run) + stop, terms)
-            for run, end in zip(runs, accumulate(map(len, runs)), strict=True)
-            if run in matched
-            for start, stop, terms in matched[run]
-        ], reach
+            self._highlight(each, found, length) for each, found in zip(texts, scanned, strict=True)
+        ]
 
-    def _look_up(self, runs: Sequence[str]) -> str | None:
-        """Learn what is in runs not met before; the first for which the budget is too small."""
-        new, unknown = [], None
+    def _scan(self, each: TextToMark) -> ScannedText | None:
+        """What may match; None where a text isn't looked at."""
+        if self._deadline.passed():
+            return None
+        reach = min(len(each.text), LONGEST_SCANNED, self._scanned) if each.weights else 0
+        self._scanned -= reach
+        return self._scanner.scan(each.text, reach)
+
+    def _learn(self, runs: Sequence[str]) -> None:
+        """Learn what is in runs that no text had before, as long as there is time."""
+        begun: list[str] = []
+        characters = 0
         for run in runs:
-            if run in self._known:
+            # At the beginning of its text.
+            if not run[0].isspace():
+                if self._deadline.passed():
+                    return
+                self._learn_together("", [run])
                 continue
-            if run.isascii() and self._spellings and not self._spellings.search(run.lower()):
-                self._known[run] = ()
-                continue
-            if len(run) > self._tokenized:
-                unknown = run
-                break
-            self._tokenized -= len(run)
-            new.append(run)
-        words = _words(self._encoder, "".join(new))
+            begun.append(run)
+            characters += len(run)
+            if characters >= AT_ONCE:
+                if self._deadline.passed():
+                    return
+                self._learn_together(BEFORE, begun)
+                begun, characters = [], 0
+        if begun and not self._deadline.passed():
+            self._learn_together(BEFORE, begun)
+
+    def _learn_together(self, before: str, runs: Sequence[str]) -> None:
+        words = _words(self._encoder, before + "".join(runs))
         word = next(words, None)
-        start = 0
-        for run in new:
+        start = len(before)
+        for run in runs:
             end = start + len(run)
             found = []
             while word is not None and word.start < end:
                 # Some tokenizers don't part words at line breaks: such a word is of two runs.
-                if word.end <= end and any(term in self._terms for term, _ in word.pieces):
+                if start <= word.start and word.end <= end:
                     found.append(Word(word.start - start, word.end - start, word.pieces))
                 word = next(words, None)
-            self._known[run] = tuple(found)
+            self._table.learn(run, found)
             start = end
-        return unknown
+
+    def _highlight(self, each: TextToMark, found: ScannedText | None, length: int) -> Highlight:
+        text = each.text
+        best, words, looked_at = 0, list[tuple[int, int]](), 0
+        if found is not None:
+            best, words, looked_at = found.mark(self._table, each.weights, length)
+            looked_at = looked_at if each.weights else len(text)
+        start = _word_start(text, max(0, best - length // 8)) if len(text) > length else 0
+        end = start + length if start + length < len(text) else len(text)
+        if end < len(text) and (space := text.rfind(" ", start + length // 2, end)) > 0:
+            end = space
+        spans = [(a - start, b - start) for a, b in words if a >= start and b <= end]
+        return Highlight(
+            each.field, text[start:end], spans, looked_at if looked_at < len(text) else None
+        )
 
 
-def _spellings(encoder: SparseEncoder, terms: Collection[str]) -> re.Pattern[str] | None:
-    """What is in every run of ASCII, in lower case, that holds one of the terms; None: any run."""
-    spelled = {encoder.spelled_part(term) for term in terms}
-    if len(spelled) > MOST_SPELLINGS or "" in spelled:
-        return None
-    return re.compile("|".join(map(re.escape, sorted(spelled))) or "(?!)")
+_tables: WeakKeyDictionary[SparseEncoder, RunTable] = WeakKeyDictionary()
+
+
+def _table_of(encoder: SparseEncoder) -> RunTable:
+    """What is known of the encoder's runs; nothing again once that is very much."""
+    table = _tables.get(encoder)
+    if table is None or table.nbytes > REMEMBERED:
+        table = _tables[encoder] = RunTable()
+    return table
 
 
 def _words(encoder: SparseEncoder, text: str) -> Iterator[Word]:
@@ -202,46 +204,9 @@ def _words(encoder: SparseEncoder, text: str) -> Iterator[Word]:
     words = []
     for _, group in groupby(encoder.occurrences(text), key=lambda piece: piece.word):
         pieces = list(group)
-        lengths = tuple((piece.token, piece.end - piece.start) for piece in pieces)
+        lengths = [(piece.token, piece.end - piece.start) for piece in pieces]
         words.append(Word(pieces[0].start, pieces[-1].end, lengths))
     return iter(sorted(words, key=lambda word: (word.start, -word.end)))
-
-
-def _matched(words: Sequence[Word], weights: Mapping[str, float]) -> list[MatchedWord]:
-    """Those of the words of which the pieces that match are at least half of the characters.
-
-    Those that overlap, as a name and its parts or two bigrams do, are one.
-    """
-    found: list[MatchedWord] = []
-    for start, end, pieces in words:
-        matched = [(term, length) for term, length in pieces if term in weights]
-        if matched and 2 * sum(length for _, length in matched) >= end - start:
-            tokens = frozenset(term for term, _ in matched)
-            if found and start < found[-1].end:
-                last = found.pop()
-                start, end, tokens = last.start, max(end, last.end), tokens | last.terms
-            found.append(MatchedWord(start, end, tokens))
-    return found
-
-
-def _best_start(words: Sequence[MatchedWord], weights: Mapping[str, float], length: int) -> int:
-    """Where the snippet should begin: a little before the words that weigh most together."""
-    units = {term: round(UNIT * weight) for term, weight in weights.items()}
-    inside: Counter[str] = Counter()
-    weight = best = best_start = last = 0
-    for place, (start, _, leaving) in enumerate(words):
-        last = max(last, place)
-        while last < len(words) and words[last].end <= start + length:
-            for term in words[last].terms:
-                weight += 0 if inside[term] else units[term]
-                inside[term] += 1
-            last += 1
-        if weight > best:
-            best, best_start = weight, start
-        for term in leaving if place < last else ():
-            inside[term] -= 1
-            weight -= 0 if inside[term] else units[term]
-    return max(0, best_start - length // 8)
 
 
 def _word_start(text: str, start: int) -> int:

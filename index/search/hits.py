@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from index.collection.view import View
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
-from index.search.explain import Contribution, contributions
+from index.search.explain import Contribution, MatchedTerms, matched_terms
 from index.search.grouping import GroupValue
-from index.search.highlight import Highlight, Highlighter
+from index.search.highlight import Highlight, Highlighter, TextToMark
 from index.search.payload import select_parts
 from index.search.query import EncodedQuery, SearchQuery
 from lsr.corpus.documents import Document
@@ -22,8 +23,8 @@ from lsr.sparse import SparseVector
 MARKED_SHARE = 1 / 4
 # Documents that are fetched, or whose terms are found, before the next look at the deadline.
 AT_ONCE = 64
-# For each field, and in it for each document by its number, the terms that carried the score.
-Terms = Mapping[str, Mapping[int, list[Contribution]]]
+# For each field, the terms that carried the score of documents: their numbers, and what is of each.
+Terms = Mapping[str, Sequence[tuple[Sequence[int], MatchedTerms]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def page_hits(
     if config.highlight:
         marks = _marks(view, query, numbers, documents, terms, deadline, passages)
     scores = {name: dict(source) for name, source in sources.items()}
+    explained = _contributions(terms) if config.explain else {}
     return [
         Hit(
             ids[number],
@@ -111,7 +113,7 @@ def page_hits(
             {name: source[number] for name, source in scores.items() if number in source},
             _selected(documents.get(number), config.payload),
             marks.get(number, []),
-            _of(number, terms) if config.explain else {},
+            explained.get(number, {}),
             passages.get(number),
         )
         for number, score in page
@@ -205,22 +207,26 @@ def _terms(
     if not (config.explain or (config.highlight and config.payload)):
         return {}
     sparse = {name: each for name, each in vectors.items() if isinstance(each, SparseVector)}
-    terms: dict[str, dict[int, list[Contribution]]] = {name: {} for name in sparse}
+    terms: dict[str, list[tuple[Sequence[int], MatchedTerms]]] = {name: [] for name in sparse}
     for start in range(0, len(numbers), AT_ONCE):
         if deadline.passed():
             break
+        part = numbers[start : start + AT_ONCE]
         for name, vector in sparse.items():
-            part = numbers[start : start + AT_ONCE]
             found = best.get(name, {})
-            rows = {number + found.get(number, places.get(number, 0)): number for number in part}
-            matched = contributions(view, name, vector, list(rows))
-            terms[name] |= {rows[row]: each for row, each in matched.items()}
+            rows = [number + found.get(number, places.get(number, 0)) for number in part]
+            terms[name].append((part, matched_terms(view, name, vector, rows)))
     return terms
 
 
-def _of(number: int, terms: Terms) -> dict[str, list[Contribution]]:
-    """The terms of one document by field."""
-    return {name: found[number] for name, found in terms.items() if number in found}
+def _contributions(terms: Terms) -> dict[int, dict[str, list[Contribution]]]:
+    """The terms of each document by field."""
+    found: dict[int, dict[str, list[Contribution]]] = {}
+    for name, parts in terms.items():
+        for numbers, matched in parts:
+            for row, number in enumerate(numbers):
+                found.setdefault(number, {})[name] = matched.contributions(row)
+    return found
 
 
 def _marks(
@@ -245,32 +251,35 @@ def _marks(
     asked: dict[str, float] = {}
     if query.text and not terms:
         asked = {each.token: 1.0 for each in encoder.occurrences(query.text)}
-    weights = {number: _weights(_of(number, terms)) or asked for number in documents}
+    carried = _shares(terms)
+    weights = {number: carried.get(number) or asked for number in documents}
     marked = frozenset(term for each in weights.values() for term in each)
-    highlighter = Highlighter(encoder, marked, deadline)
-    return {
+    texts = {
         number: [
-            highlighter.highlight(name, text, weights[number])
+            TextToMark(name, text, weights[number])
             for name, text in (
-                ("title", document.title),
-                ("text", _text_of(document, passages.get(number))),
+                ("title", documents[number].title),
+                ("text", _text_of(documents[number], passages.get(number))),
             )
             if text
         ]
-        for number, document in ((n, documents[n]) for n in numbers if n in documents)
+        for number in numbers
+        if number in documents
     }
+    highlighter = Highlighter(encoder, marked, deadline)
+    marks = iter(highlighter.highlight_all(list(chain.from_iterable(texts.values()))))
+    return {number: list(islice(marks, len(each))) for number, each in texts.items()}
 
 
 def _text_of(document: Document, passage: HitPassage | None) -> str:
     return document.text[passage.start : passage.end] if passage else document.text
 
 
-def _weights(terms: Mapping[str, Sequence[Contribution]]) -> dict[str, float]:
-    """The terms to mark in a document: those that carried much of what the heaviest one did."""
-    weights: dict[str, float] = {}
-    for matched in terms.values():
-        largest = max((term.contribution for term in matched), default=0.0)
-        for term in matched:
-            if term.contribution >= MARKED_SHARE * largest:
-                weights[term.token] = term.contribution / largest
-    return weights
+def _shares(terms: Terms) -> dict[int, dict[str, float]]:
+    """The terms to mark in each document: those that carried much of what the heaviest one did."""
+    found: dict[int, dict[str, float]] = {}
+    for parts in terms.values():
+        for numbers, matched in parts:
+            for number, shares in zip(numbers, matched.shares(MARKED_SHARE), strict=True):
+                found.setdefault(number, {}).update(shares)
+    return found

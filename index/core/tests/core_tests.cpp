@@ -17,6 +17,7 @@
 #include "../checksum.hpp"
 #include "../packed_rows.hpp"
 #include "../validate.hpp"
+#include "marking_tests.hpp"
 
 namespace {
 
@@ -435,6 +436,7 @@ int main() {
     check_finite();
     check_checksums(random);
     check_packed_rows(random);
+    check_marking(random);
     std::puts("all searches equal exhaustive scoring");
     return 0;
 }

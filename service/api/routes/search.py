@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from index.search.arranging import count_in_collection
 from index.search.deadline import Deadline
 from index.search.pipeline import search
+from lsr.threads import sharing_cores
 from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
@@ -30,7 +31,8 @@ async def search_index(
 
     def answer(deadline: Deadline) -> JSONResponse:
         config = body.to_config()
-        result = search(indexes[index], body.to_query(), config, deadline)
+        with sharing_cores():
+            result = search(indexes[index], body.to_query(), config, deadline)
         return PartedJSONResponse(search_json(result, body.explain, config))
 
     return await readers.run(request, answer)
@@ -46,7 +48,8 @@ async def count_facets(
         started = time.perf_counter()
         query, config = body.to_query(), body.to_config()
         if query is not None:
-            result = search(indexes[index], query, config, deadline)
+            with sharing_cores():
+                result = search(indexes[index], query, config, deadline)
             counted, warnings = result.facets, result.warnings
         else:
             counted, warnings = count_in_collection(indexes[index], config)

@@ -61,6 +61,24 @@ def test_a_reader_sees_the_words_of_its_moment(collection):
     assert ids(reader, "quince") == ["c"]
 
 
+@pytest.mark.parametrize("remembered", [3, 1000])
+def test_what_a_view_remembers_of_words_is_what_the_store_has(collection, monkeypatch, remembered):
+    monkeypatch.setattr("index.collection.dictionary.REMEMBERED", remembered)
+    field = collection.fields[0]
+    asked = [["appl", "pie"], ["zzz"], ["appl", "zzz", "tree"], [], ["plum", "pie", "appl", "tree"]]
+    with collection.pinned() as view:
+        dictionary = view.store.dictionary
+        for words in [*asked, *asked]:
+            numbers = dictionary.numbers(field, words)
+            assert view.words.numbers(field, words) == numbers
+            terms = [*numbers.values(), 0, field.size + 10**6]
+            assert view.words.words(field, terms) == dictionary.words(field, terms)
+    upsert_documents(collection, [Document("c", "zzz")])
+    with collection.pinned() as later:
+        assert later.words.numbers(field, ["zzz"]) == later.store.dictionary.numbers(field, ["zzz"])
+        assert later.words.numbers(field, ["zzz"])
+
+
 def test_damaged_words_are_noticed(collection):
     collection.store.connection.execute("UPDATE words SET word = 'appel' WHERE word = 'appl'")
     assert any("1 words of the dictionary" in problem for problem in check(collection).problems)

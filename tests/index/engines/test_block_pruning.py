@@ -42,6 +42,28 @@ def queries():
     return random_batch(np.random.default_rng(2), 40, 8, spread=7.0)
 
 
+@pytest.mark.parametrize("rows", [1, 15, 16, 17, 700, 12_000])
+def test_weights_of_documents_are_those_of_their_vectors(index, rows):
+    built = index if rows == 12_000 else InvertedIndex.build(
+        random_batch(np.random.default_rng(rows), rows, 20)
+    )  # fmt: skip
+    assert (rows < 700) or {-1} < set(np.minimum(built.arrays["rows"], 0).tolist())
+    random = np.random.default_rng(7)
+    ordinals = random.integers(0, rows, 40)
+    terms = np.unique(random.integers(0, VOCABULARY + 5, 300)).astype(np.int32)
+    vectors = np.zeros((rows, VOCABULARY + 5), dtype=np.float32)
+    batch = built.to_batch()
+    vectors[np.repeat(np.arange(rows), np.diff(batch.indptr)), batch.indices] = batch.values
+    found = built.weights_of(ordinals, terms)
+    np.testing.assert_array_equal(found, vectors[np.ix_(ordinals, terms)])
+
+
+def test_weights_of_a_document_that_is_not_there_are_refused(index):
+    for ordinal in (-1, 12_000):
+        with pytest.raises(ValueError, match="no such document"):
+            index.weights_of(np.array([ordinal]), np.array([1], np.int32))
+
+
 @pytest.mark.parametrize("kernels", _core.kernels())
 @pytest.mark.parametrize("k", [1, 10, 150, 1500])
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.05, 0.001])

@@ -9,10 +9,12 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 
 from index.search.deadline import AbandonedError, Deadline
-from index.search.highlight import LONGEST_SCANNED, MOST_SPELLINGS, Highlighter, highlight
+from index.search.highlight import LONGEST_SCANNED, Highlighter, TextToMark, _table_of, highlight
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.imported import ImportedEncoder
+from lsr.encoders.open_vocabulary import OpenVocabularyConfig, OpenVocabularyEncoder
 from lsr.vocabulary import Vocabulary
+from tests.index.search.highlight_oracle import PlainHighlighter
 from tests.strategies import texts
 
 VOCABULARY = Vocabulary.bert_uncased()
@@ -107,6 +109,50 @@ def test_marks_and_windows_are_those_of_the_whole_text_tokenized(text, query, le
         assert text.find(mark.snippet, start) - start <= 41
 
 
+ENCODERS = [
+    ENCODER,
+    Bm25Encoder(),
+    OpenVocabularyEncoder(ImportedEncoder(VOCABULARY), OpenVocabularyConfig()),
+]
+shares = st.sampled_from([0.1, 0.25, 0.5, 1 / 3, 1.0])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(ENCODERS),
+    st.lists(prose | texts, min_size=1, max_size=4),
+    prose | texts,
+    st.integers(8, 120),
+    st.data(),
+)
+def test_the_texts_of_an_answer_are_marked_as_one_by_one_without_memory(
+    encoder, answer, query, length, data
+):
+    terms = sorted({each.token for each in encoder.occurrences(f"{query} cat trees")})
+    requests = [
+        TextToMark("text", text, data.draw(st.dictionaries(st.sampled_from(terms), shares)))
+        for text in answer
+    ]
+    marked = {term for request in requests for term in request.weights}
+    characters = sum(map(len, answer))
+    scanned = data.draw(st.sampled_from([10**6, characters // 2, 3]))
+    tokenized = data.draw(st.sampled_from([10**5, characters // 3, 5]))
+    plain = PlainHighlighter(encoder, marked, scanned, tokenized)
+    expected = [plain.highlight(*request, length) for request in requests]
+    found = Highlighter(encoder, marked, None, scanned, tokenized).highlight_all(requests, length)
+    assert found == expected
+
+
+def test_what_is_remembered_is_forgotten_once_it_is_much(monkeypatch):
+    encoder = ImportedEncoder(VOCABULARY)
+    monkeypatch.setattr("index.search.highlight.REMEMBERED", 1000)
+    for number in range(50):
+        mark = highlight("text", f"cat{number} and dog{number}", weights_of("cat dog"), encoder)
+        assert mark.spans == [(0, len(f"cat{number}")), (len(mark.snippet) - 3 - len(str(number)),
+                              len(mark.snippet))]  # fmt: skip
+        assert _table_of(encoder).nbytes <= 1000 + 4096
+
+
 def byte_level():
     tokens = ["a", "c", "t", "s", "\u0120", "at", "cat", "\u0120cat"]
     merges = [("a", "t"), ("c", "at"), ("\u0120", "cat")]
@@ -144,7 +190,7 @@ def test_other_tokenizers_find_their_words_too(make):
 
 
 def test_very_many_terms_are_marked_as_few_are():
-    many = map(VOCABULARY.token, range(2000, 2000 + 2 * MOST_SPELLINGS))
+    many = map(VOCABULARY.token, range(2000, 2000 + 128))
     weights = dict.fromkeys(many, 1.0) | weights_of("cat")
     text = "the cat sat on the mat"
     expected = [(a, b) for a, b, _ in plain_spans(text, weights, VOCABULARY)]
@@ -160,25 +206,27 @@ def test_how_far_a_text_was_looked_at_is_said():
 def test_the_texts_of_an_answer_share_a_budget():
     weights, text = weights_of("cat"), "a cat and a dog"
     scanning = Highlighter(ENCODER, weights, scanned=len(text) + 5)
-    marks = [scanning.highlight("text", text, weights) for _ in range(3)]
+    marks = scanning.highlight_all([TextToMark("text", text, weights)] * 3)
     assert [mark.looked_at for mark in marks] == [None, 5, 0]
     assert [mark.spans for mark in marks] == [[(2, 5)], [(2, 5)], []]
     assert [mark.snippet for mark in marks] == [text] * 3
 
     tokenizing = Highlighter(ENCODER, weights, tokenized=10)
-    marks = [tokenizing.highlight("text", each, weights) for each in (text, "cat1 cat2 dog", text)]
+    texts = text, "cat1 cat2 dog", text
+    marks = tokenizing.highlight_all([TextToMark("text", each, weights) for each in texts])
     assert [mark.looked_at for mark in marks] == [None, 4, None]
     assert [mark.spans for mark in marks] == [[(2, 5)], [(0, 4)], [(2, 5)]]
 
 
 def test_nothing_is_looked_at_after_the_deadline_and_nobody_waiting_ends_it():
     weights, deadline = weights_of("cat"), Deadline.after(0)
-    mark = Highlighter(ENCODER, weights, deadline).highlight("text", "a cat", weights)
+    texts = [TextToMark("text", "a cat", weights)]
+    (mark,) = Highlighter(ENCODER, weights, deadline).highlight_all(texts)
     assert (mark.snippet, mark.spans, mark.looked_at) == ("a cat", [], 0)
     abandoned = Deadline()
     abandoned.abandon()
     with pytest.raises(AbandonedError):
-        Highlighter(ENCODER, weights, abandoned).highlight("text", "a cat", weights)
+        Highlighter(ENCODER, weights, abandoned).highlight_all(texts)
 
 
 @pytest.mark.parametrize(
