@@ -9,6 +9,7 @@ from typing import Literal
 from index.engines.effort import DEFAULT_EFFORT, pruning_of
 from index.engines.searcher import EXACT, Pruning
 from index.filters.tree import Filter
+from index.search.feedback import Feedback
 from index.search.fusion import ReciprocalRankFusion
 from lsr.errors import InputError
 
@@ -19,10 +20,14 @@ LONGEST_TIME_BUDGET_MS = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Prefetch:
-    """One ranking that enters the fusion: the field searched and how deep."""
+    """One ranking that enters the fusion: the field searched and how deep.
+
+    With ``feedback`` the field is ranked again.
+    """
 
     using: str
     limit: int
+    feedback: Feedback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class SearchConfig:
     # Encodes the text of queries to the field `sparse` in place of the field's own encoder, such as
     # an inference-free one over the same vocabulary; None: the field's own.
     query_encoder: str | None = None
+    # Ranks one field again with a query that the best documents of the first round have moved.
+    feedback: Feedback | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LARGEST_LIMIT:

@@ -9,8 +9,7 @@ import numpy as np
 
 from index.collection.field import Field
 from index.collection.view import View
-from index.engines.posting_list import half
-from lsr.sparse import SparseBatch, SparseVector
+from lsr.sparse import SparseVector
 
 
 class Contribution(NamedTuple):
@@ -34,17 +33,14 @@ def contributions(
     The contributions of a document sum to its score, up to float rounding. The view is pinned.
     """
     field = view.fields.named(name)
-    encoder = view.fields.encoder(field)
-    stored = view.store.vectors.sound_rows(field, sequence)
-    rows = SparseBatch.from_rows(stored.values(), view.terms(field))
-    impacts = encoder.impacts(rows, view.statistics(field) if field.weighed else None)
+    stored, impacts = view.scored_rows(field, sequence)
     spelled = view.tokens(field, query.indices.tolist())
     found = {}
     for number, row in zip(stored, impacts, strict=True):
         terms, in_query, in_row = np.intersect1d(
             query.indices, row.indices, assume_unique=True, return_indices=True
         )
-        weights = half(row.values[in_row]).astype(np.float32)
+        weights = row.values[in_row]
         products = query.values[in_query] * weights
         found[number] = [
             Contribution(

@@ -1,4 +1,4 @@
-"""The one query path: plan -> encode -> rank each field -> fuse -> hits.
+"""The one query path: plan -> encode -> rank each field -> feed back -> fuse -> hits.
 
 Command line, REST and evaluation all call ``search``, so what is measured is what is served.
 """
@@ -29,11 +29,11 @@ from index.search.query import (
     unknown_tokens,
     unknown_words,
 )
+from index.search.second_round import FedBack, Rows, feed_back
 from index.search.stage_times import StageTimes
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
 
-Rows = SparseBatch | NDArray[np.float32]
 # Documents by number with their scores, best first.
 Ranking = list[tuple[int, float]]
 
@@ -77,6 +77,8 @@ class SearchResult:
     unknown_words: list[str] = dataclasses.field(default_factory=list)
     # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
     stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
+    # Ids of the documents that fed back into the query to a field, best first, by field.
+    feedback: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
 def search(
@@ -139,14 +141,32 @@ def _search_view(
         with times.stage("filter"):
             masks = view.masks(config.filter)
     with times.stage("rank"):
-        rankings = _rank(view, plan, encoded, masks, config, deadline)
-    exact, gaps = _certificates(plan, rankings)
+        rankings = _rank(view, plan.first, encoded, masks, config, deadline)
+    rounds = [(plan.first, rankings)]
+    answer, fed = plan.answer, dict[str, FedBack]()
+    if plan.second.searches:
+        with times.stage("feedback"):
+            fed = feed_back(
+                view,
+                plan,
+                encoded,
+                rankings,
+                lambda sources: _fuse(plan, config, sources, StageTimes()),
+            )
+            encoded |= {name: each.rows for name, each in fed.items()}
+            again = _rank(view, plan.second, encoded, masks, config, deadline)
+        rankings = {
+            each.field.name: again.get(each.field.name, rankings[each.field.name].cut(each.limit))
+            for each in answer.searches
+        }
+        rounds.append((answer, rankings))
+    exact, gaps = _certificates(rounds)
     documents = view.count_documents(masks or view.alive)
     results = []
     for place, query in enumerate(queries):
         sources = {name: top.ranking(place) for name, top in rankings.items()}
-        vectors = {name: rows[place] for name, rows in encoded.items()}
-        ranking = _fuse(plan, config, sources, times)
+        vectors = {name: encoded[name][place] for name in rankings}
+        ranking = _fuse(answer, config, sources, times)
         page = ranking[config.offset : config.depth]
         late = deadline.passed()
         passages = {name: top.passages_of(place) for name, top in rankings.items()}
@@ -169,6 +189,7 @@ def _search_view(
                 timed_out=late or deadline.passed(),
                 unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
                 stages_ms=times.ms,
+                feedback=_ids(view, {name: each.documents[place] for name, each in fed.items()}),
             )
         )
     return results
@@ -215,18 +236,29 @@ def _fuse(
 ) -> Ranking:
     """The one ranking of a query."""
     if not plan.fused:
-        return sources[plan.using]
+        return sources[plan.searches[0].field.name]
     with times.stage("fuse"):
         return config.fusion.fuse(sources)
 
 
 def _certificates(
-    plan: Plan, rankings: Mapping[str, TopK]
+    rounds: Sequence[tuple[Plan, Mapping[str, TopK]]],
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Of each query, whether all rankings are exact, and the largest gap; see SearchResult."""
-    exact = [rankings[each.field.name].exact(each.limit) for each in plan.searches]
-    gaps = [rankings[each.field.name].bound_gap(each.limit) for each in plan.searches]
+    tops = [
+        (rankings[each.field.name], each.limit)
+        for plan, rankings in rounds
+        for each in plan.searches
+    ]
+    exact = [top.exact(limit) for top, limit in tops]
+    gaps = [top.bound_gap(limit) for top, limit in tops]
     return np.logical_and.reduce(exact), np.max(gaps, axis=0)
+
+
+def _ids(view: View, numbers: Mapping[str, list[int]]) -> dict[str, list[str]]:
+    """Documents by their ids."""
+    ids = view.store.ids([number for each in numbers.values() for number in each])
+    return {name: [ids[number] for number in each] for name, each in numbers.items()}
 
 
 def _query_encoders(plan: Plan) -> dict[str, str]:
@@ -250,5 +282,5 @@ def _query_terms(
     return {
         each.field.name: query_terms(view, each.field, vector)
         for each in plan.searches
-        if isinstance(vector := vectors[each.field.name], SparseVector)
+        if isinstance(vector := vectors.get(each.field.name), SparseVector)
     }

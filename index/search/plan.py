@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from index.collection.field import DENSE, SPARSE, Field
 from index.collection.field_encoders import FieldEncoders
 from index.search.config import HYBRID, Prefetch, SearchConfig
+from index.search.feedback import BEFORE, Feedback, Rm3
 from lsr.encoders.encoder import SparseEncoder
 from lsr.errors import UsageError
 
@@ -18,12 +19,14 @@ SMALLEST_PREFETCH = 100
 class FieldSearch:
     """One ranking: of which field, and how deep.
 
-    ``encoder`` is what encodes the text of queries where it isn't the field's own.
+    ``encoder`` is what encodes the text of queries where it isn't the field's own. With
+    ``feedback`` the field is ranked a second time.
     """
 
     field: Field
     limit: int
     encoder: SparseEncoder | None = None
+    feedback: Feedback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,35 @@ class Plan:
 
     @property
     def sparse(self) -> int:
-        """Number of rankings of sparse fields."""
-        return sum(search.field.kind == "sparse" for search in self.searches)
+        """Number of rankings of sparse fields, those of the second round included."""
+        rounds = (1 + (each.feedback is not None) for each in self.searches)
+        kinds = (each.field.kind == "sparse" for each in self.searches)
+        return sum(number for number, sparse in zip(rounds, kinds, strict=True) if sparse)
+
+    @property
+    def first(self) -> Plan:
+        """The first round, in which each ranking is as deep as any feedback looks."""
+        fed = [each.feedback.depth for each in self.searches if each.feedback]
+        deepest = max(fed, default=0)
+        deep = [replace(each, limit=max(each.limit, deepest)) for each in self.searches]
+        return replace(self, searches=tuple(deep))
+
+    @property
+    def second(self) -> Plan:
+        """The rankings that feedback asks for."""
+        fed = [each for each in self.searches if each.feedback]
+        return replace(self, searches=tuple(replace(each, feedback=None) for each in fed))
+
+    @property
+    def answer(self) -> Plan:
+        """The rankings that the answer is made of: all, or only those that were ranked again."""
+        second = self.second
+        if not any(
+            each.feedback and each.feedback.interpolation == BEFORE for each in self.searches
+        ):
+            return self
+        names = [each.field.name for each in second.searches]
+        return replace(second, using="+".join(names), fused=len(names) > 1)
 
 
 def plan_search(fields: FieldEncoders, config: SearchConfig) -> Plan:
@@ -57,8 +87,9 @@ def plan_search(fields: FieldEncoders, config: SearchConfig) -> Plan:
     searched = [fields.named(part.using) for part in parts]
     config.fusion.check_names([field.name for field in searched])
     encoders = _query_encoders(fields, searched, config)
+    feedbacks = _feedbacks(searched, parts, config)
     searches = tuple(
-        FieldSearch(field, part.limit, encoders.get(field.name))
+        FieldSearch(field, part.limit, encoders.get(field.name), feedbacks.get(field.name))
         for field, part in zip(searched, parts, strict=True)
     )
     return Plan(using, searches, fused=bool(config.prefetch) or len(searches) > 1)
@@ -107,3 +138,72 @@ def _query_encoders(
         f"a query encoder goes with the field {SPARSE!r}, and searched are "
         f"{', '.join(field.name for field in searched)}; search that field too, or give none"
     )
+
+
+def _feedbacks(
+    searched: Sequence[Field], parts: Sequence[Prefetch], config: SearchConfig
+) -> dict[str, Feedback]:
+    """The feedback of each field that is ranked again."""
+    found = {}
+    for field, part in zip(searched, parts, strict=True):
+        if part.feedback is None:
+            continue
+        if part.feedback.using not in ("", field.name):
+            raise UsageError(
+                f"the feedback of the prefetch {field.name!r} names the field "
+                f"{part.feedback.using!r}; leave it out there, for it is of its own field"
+            )
+        found[field.name] = part.feedback
+    if config.feedback is not None:
+        name = _fed(searched, config.feedback)
+        if name in found:
+            raise UsageError(
+                f"the field {name!r} has a feedback in its prefetch and that of the whole search; "
+                "give one of them"
+            )
+        found[name] = config.feedback
+    for field in searched:
+        if field.name in found:
+            _check_feedback(field, found[field.name], len(searched))
+    if len({each.interpolation == BEFORE for each in found.values()}) > 1:
+        raise UsageError(
+            f"one feedback has the interpolation {BEFORE!r}, which leaves other rankings out of "
+            "the answer, and another fuses them; give all of a search the same"
+        )
+    return found
+
+
+def _fed(searched: Sequence[Field], feedback: Feedback) -> str:
+    """The name of the field that the feedback of a whole search is of."""
+    names = [field.name for field in searched]
+    if feedback.using:
+        if feedback.using not in names:
+            raise UsageError(
+                f"the feedback is of the field {feedback.using!r}, and searched are "
+                f"{', '.join(names)}; name one of them"
+            )
+        return feedback.using
+    wanted = (
+        (field.name for field in searched if field.counts)
+        if isinstance(feedback, Rm3)
+        else (field.name for field in searched if field.kind == "dense")
+    )
+    return next(wanted, names[0])
+
+
+def _check_feedback(field: Field, feedback: Feedback, rankings: int) -> None:
+    if isinstance(feedback, Rm3) and not field.counts:
+        raise UsageError(
+            f"the feedback rm3 is for fields of term counts, such as bm25, and {field.name!r} is "
+            "none; give rocchio or average, or name another field with using"
+        )
+    if feedback.terms and field.kind == "dense":
+        raise UsageError(
+            f"the feedback keeps {feedback.terms} terms, and the field {field.name!r} is dense and "
+            "has none; leave terms out"
+        )
+    if feedback.interpolation and rankings == 1:
+        raise UsageError(
+            f"the feedback's interpolation is {feedback.interpolation!r}, and one ranking alone is "
+            "not fused; leave it out, or search several fields"
+        )

@@ -134,7 +134,7 @@ def _given_sparse(query: SearchQuery, view: View, field: Field) -> SparseVector 
         row = SparseVector.from_user(*query.sparse, vocabulary_size=view.terms(field))
     else:
         return None
-    _check_scores_fit(row.values, "weight")
+    check_scores_fit(row.values, "weight")
     return row
 
 
@@ -173,11 +173,11 @@ def _given_dense(values: Sequence[float], field: Field) -> NDArray[np.float32]:
         )
     if not np.isfinite(vector).all():
         raise InputError("the dense query holds a value that is not finite; give finite numbers")
-    _check_scores_fit(vector, "value")
+    check_scores_fit(vector, "value")
     return vector
 
 
-def _check_scores_fit(values: NDArray[np.float32], what: str) -> None:
+def check_scores_fit(values: NDArray[np.float32], what: str) -> None:
     """Refuse a query whose score with a document of the largest weights would not be finite.
 
     Raises:
