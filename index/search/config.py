@@ -11,6 +11,7 @@ from index.engines.searcher import EXACT, Pruning
 from index.filters.tree import Filter
 from index.search.feedback import Feedback
 from index.search.fusion import ReciprocalRankFusion
+from lsr.encoders.dense import check_weight
 from lsr.errors import InputError
 
 HYBRID = "hybrid"
@@ -69,6 +70,8 @@ class SearchConfig:
     # Encodes the text of queries to the field `sparse` in place of the field's own encoder, such as
     # an inference-free one over the same vocabulary; None: the field's own.
     query_encoder: str | None = None
+    # What the second of the two models of a dense field counts, above 0; None: the field's own.
+    dense_weight: float | None = None
     # Ranks one field again with a query that the best documents of the first round have moved.
     feedback: Feedback | None = None
 
@@ -82,6 +85,8 @@ class SearchConfig:
                 raise InputError(
                     f"a prefetch limit is {part.limit}; allowed is 1 to {2 * LARGEST_LIMIT}"
                 )
+        if self.dense_weight is not None:
+            check_weight(self.dense_weight, "the dense weight")
         self._check_mode()
 
     def _check_mode(self) -> None:

@@ -95,9 +95,9 @@ class VectorFeedback(Feedback, ABC):
         if not len(documents):
             return query
         own, theirs = self.shares(len(documents))
-        moved = own * query.astype(np.float64) + theirs * documents.mean(axis=0, dtype=np.float64)
+        mean: NDArray[np.float64] = documents.mean(axis=0, dtype=np.float64)
         with np.errstate(over="ignore"):
-            return moved.astype(np.float32)
+            return (own * query + theirs * mean).astype(np.float32)
 
     def sparse(self, query: SparseVector, documents: SparseBatch) -> SparseVector:
         """The query to ask again: its terms, and of the mean of the documents the heaviest ones.

@@ -132,7 +132,9 @@ def _search_view(
     plan = plan_search(view.fields, config)
     with times.stage("encode"):
         encoded = {
-            each.field.name: encode_query(view, each.field, queries, each.encoder)
+            each.field.name: encode_query(
+                view, each.field, queries, each.encoder, each.dense_weight
+            )
             for each in plan.searches
         }
     deadline.passed()

@@ -27,6 +27,8 @@ class FieldSearch:
     limit: int
     encoder: SparseEncoder | None = None
     feedback: Feedback | None = None
+    # As in SearchConfig.
+    dense_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,15 @@ def plan_search(fields: FieldEncoders, config: SearchConfig) -> Plan:
     config.fusion.check_names([field.name for field in searched])
     encoders = _query_encoders(fields, searched, config)
     feedbacks = _feedbacks(searched, parts, config)
+    _check_dense_weight(fields, searched, config)
     searches = tuple(
-        FieldSearch(field, part.limit, encoders.get(field.name), feedbacks.get(field.name))
+        FieldSearch(
+            field,
+            part.limit,
+            encoders.get(field.name),
+            feedbacks.get(field.name),
+            config.dense_weight if field.kind == "dense" else None,
+        )
         for field, part in zip(searched, parts, strict=True)
     )
     return Plan(using, searches, fused=bool(config.prefetch) or len(searches) > 1)
@@ -138,6 +147,21 @@ def _query_encoders(
         f"a query encoder goes with the field {SPARSE!r}, and searched are "
         f"{', '.join(field.name for field in searched)}; search that field too, or give none"
     )
+
+
+def _check_dense_weight(
+    fields: FieldEncoders, searched: Sequence[Field], config: SearchConfig
+) -> None:
+    if config.dense_weight is None:
+        return
+    dense = [field for field in searched if field.kind == "dense"]
+    if not dense:
+        raise UsageError(
+            f"a dense weight goes with the field {DENSE!r}, and searched are "
+            f"{', '.join(field.name for field in searched)}; search that field too, or give none"
+        )
+    for field in dense:
+        fields.dense_encoder(field, config.dense_weight)
 
 
 def _feedbacks(

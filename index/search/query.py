@@ -43,21 +43,24 @@ def encode_query(
     field: Field,
     queries: Sequence[SearchQuery],
     encoder: SparseEncoder | None = None,
+    dense_weight: float | None = None,
 ) -> SparseBatch | NDArray[np.float32]:
     """A row of one field for each query, from its given vector or its text.
 
     ``encoder`` encodes the text for a sparse field, whose vocabulary it has; None: the field's own.
+    ``dense_weight`` is what the second of two models of a dense field counts; None: its own.
 
     Returns:
         A SparseBatch, or float32 (n_queries, dimension) for a dense field.
 
     Raises:
         InputError: a query is empty or malformed.
-        UsageError: a query has neither text nor what the field needs in its place.
+        UsageError: a query has neither text nor what the field needs in its place, or a given
+            dense vector comes with a dense weight.
         EncoderMismatchError: the encoder of the field is not the one that filled it.
     """
     if field.kind == "dense":
-        return _encode_dense(view, field, queries)
+        return _encode_dense(view, field, queries, dense_weight)
     model = view.fields.encoder(field) if encoder is None else encoder
     statistics = _statistics(view, field, model)
     given = [_given_sparse(query, view, field) for query in queries]
@@ -107,12 +110,19 @@ def _statistics(view: View, field: Field, encoder: SparseEncoder) -> CollectionS
     )
 
 
-def _encode_dense(view: View, field: Field, queries: Sequence[SearchQuery]) -> NDArray[np.float32]:
+def _encode_dense(
+    view: View, field: Field, queries: Sequence[SearchQuery], weight: float | None
+) -> NDArray[np.float32]:
+    if weight is not None and any(query.dense is not None for query in queries):
+        raise UsageError(
+            "a dense weight is of the vector that a text becomes, and the query brings its own; "
+            "weigh the second part there, and leave the dense weight out"
+        )
     vectors = np.zeros((len(queries), field.size), dtype=np.float32)
     places = [place for place, query in enumerate(queries) if query.dense is None]
     texts = [_text(queries[place], field) for place in places]
     if texts:
-        vectors[places] = view.fields.dense_encoder(field).encode_queries(texts)
+        vectors[places] = view.fields.dense_encoder(field, weight).encode_queries(texts)
     for place, query in enumerate(queries):
         if query.dense is not None:
             vectors[place] = _given_dense(query.dense, field)

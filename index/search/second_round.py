@@ -13,7 +13,7 @@ from index.collection.view import View
 from index.engines.searcher import TopK
 from index.search.feedback import Feedback, Rm3, VectorFeedback, is_common
 from index.search.hits import best_places
-from index.search.plan import Plan
+from index.search.plan import FieldSearch, Plan
 from index.search.query import check_scores_fit
 from lsr.sparse import SparseBatch, SparseVector
 
@@ -78,7 +78,7 @@ def feed_back(
             moved = (
                 _moved_sparse(view, each.field, feedback, query, rows)
                 if isinstance(query, SparseVector)
-                else _moved_dense(view, each.field, feedback, query, rows)
+                else _moved_dense(view, each, feedback, query, rows)
             )
             queries, documents = found.setdefault(name, ([], []))
             queries.append(moved)
@@ -88,16 +88,18 @@ def feed_back(
 
 def _moved_dense(
     view: View,
-    field: Field,
+    search: FieldSearch,
     feedback: Feedback,
     query: NDArray[np.float32],
     scores: Mapping[int, float],
 ) -> NDArray[np.float32]:
     """A query to a dense field, moved towards rows by number."""
     assert isinstance(feedback, VectorFeedback)
+    field = search.field
     found = view.dense_rows(field, list(scores))
     vectors = np.array([found[row] for row in scores if row in found], dtype=np.float32)
-    moved = feedback.dense(query, vectors.reshape(-1, field.size))
+    rows = view.fields.as_queries(field, vectors.reshape(-1, field.size), search.dense_weight)
+    moved = feedback.dense(query, rows)
     check_scores_fit(moved, "value")
     return moved
 
