@@ -18,8 +18,10 @@ from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
 from index.search.config import SearchConfig
+from index.search.context import Context, context_of
 from index.search.deadline import Deadline
 from index.search.explain import query_terms
+from index.search.fusion import ReciprocalRankFusion
 from index.search.hits import Hit, page_hits
 from index.search.plan import Plan, plan_search
 from index.search.query import (
@@ -29,6 +31,7 @@ from index.search.query import (
     unknown_tokens,
     unknown_words,
 )
+from index.search.rewriting import Rewritten, rewrite
 from index.search.second_round import FedBack, Rows, feed_back
 from index.search.stage_times import StageTimes
 from lsr.errors import InputError
@@ -79,6 +82,10 @@ class SearchResult:
     stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
     # Ids of the documents that fed back into the query to a field, best first, by field.
     feedback: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    # What was searched in place of the query, where rewriting was asked for.
+    rewritten: Rewritten | None = None
+    # The best passages for a generator, where they were asked for.
+    context: Context | None = None
 
 
 def search(
@@ -130,11 +137,11 @@ def _search_view(
 ) -> list[SearchResult]:
     times = StageTimes()
     plan = plan_search(view.fields, config)
+    rewritten = _rewrite(view, plan, queries, config, deadline, times)
+    asked = [query for each in rewritten for query in each.queries]
     with times.stage("encode"):
         encoded = {
-            each.field.name: encode_query(
-                view, each.field, queries, each.encoder, each.dense_weight
-            )
+            each.field.name: encode_query(view, each.field, asked, each.encoder, each.dense_weight)
             for each in plan.searches
         }
     deadline.passed()
@@ -144,36 +151,32 @@ def _search_view(
             masks = view.masks(config.filter)
     with times.stage("rank"):
         rankings = _rank(view, plan.first, encoded, masks, config, deadline)
-    rounds = [(plan.first, rankings)]
-    answer, fed = plan.answer, dict[str, FedBack]()
+    answer, rounds, fed = plan, [(plan.first, rankings)], dict[str, FedBack]()
     if plan.second.searches:
         with times.stage("feedback"):
-            fed = feed_back(
-                view,
-                plan,
-                encoded,
-                rankings,
-                lambda sources: _fuse(plan, config, sources, StageTimes()),
-            )
+            fed = feed_back(view, plan, encoded, rankings, config.fusion.fuse)
             encoded |= {name: each.rows for name, each in fed.items()}
-            again = _rank(view, plan.second, encoded, masks, config, deadline)
-        rankings = {
-            each.field.name: again.get(each.field.name, rankings[each.field.name].cut(each.limit))
-            for each in answer.searches
-        }
+            rankings = _cut(plan.answer, rankings) | _rank(
+                view, plan.second, encoded, masks, config, deadline
+            )
+        answer = plan.answer
         rounds.append((answer, rankings))
     exact, gaps = _certificates(rounds)
     documents = view.count_documents(masks or view.alive)
     results = []
-    for place, query in enumerate(queries):
+    end = 0
+    for query, again in zip(queries, rewritten, strict=True):
+        place, end = end, end + len(again.queries)
         sources = {name: top.ranking(place) for name, top in rankings.items()}
         vectors = {name: encoded[name][place] for name in rankings}
-        ranking = _fuse(answer, config, sources, times)
+        ranking = _fuse(answer, config, rankings, range(place, end), times)
         page = ranking[config.offset : config.depth]
         late = deadline.passed()
         passages = {name: top.passages_of(place) for name, top in rankings.items()}
         with times.stage("hits"):
-            hits = page_hits(view, query, config, page, sources, vectors, deadline, passages)
+            hits = page_hits(
+                view, again.queries[0], config, page, sources, vectors, deadline, passages
+            )
         results.append(
             SearchResult(
                 hits=hits,
@@ -183,15 +186,17 @@ def _search_view(
                 documents=documents,
                 encoder={each.field.name: each.field.fingerprint for each in plan.searches},
                 query_encoder=_query_encoders(plan),
-                exact=bool(exact[place]),
-                bound_gap=float(gaps[place]),
+                exact=bool(exact[place:end].all()),
+                bound_gap=float(gaps[place:end].max()),
                 strategies={name: top.strategies[place] for name, top in rankings.items()},
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
                 unknown_tokens=_unknown_tokens(view, plan, query),
                 timed_out=late or deadline.passed(),
-                unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
+                unknown_words=_unknown_words(view, plan, query) if config.payload else [],
                 stages_ms=times.ms,
-                feedback=_ids(view, {name: each.documents[place] for name, each in fed.items()}),
+                feedback=_fed_back(view, fed, range(place, end)),
+                rewritten=again if config.rewrite else None,
+                context=_context(config, hits, times),
             )
         )
     return results
@@ -233,14 +238,55 @@ def _rank(
     return rankings
 
 
+def _cut(plan: Plan, rankings: Mapping[str, TopK]) -> dict[str, TopK]:
+    """The rankings of a plan, as deep as it has them."""
+    return {each.field.name: rankings[each.field.name].cut(each.limit) for each in plan.searches}
+
+
 def _fuse(
-    plan: Plan, config: SearchConfig, sources: Mapping[str, Ranking], times: StageTimes
+    plan: Plan,
+    config: SearchConfig,
+    rankings: Mapping[str, TopK],
+    places: Sequence[int],
+    times: StageTimes,
 ) -> Ranking:
-    """The one ranking of a query."""
-    if not plan.fused:
-        return sources[plan.searches[0].field.name]
+    """The one ranking of a query, which may have become several: those are fused by RRF."""
+    only = plan.searches[0].field.name
+    if not plan.fused and len(places) == 1:
+        return rankings[only].ranking(places[0])
     with times.stage("fuse"):
-        return config.fusion.fuse(sources)
+        found = []
+        for place in places:
+            sources = {name: top.ranking(place) for name, top in rankings.items()}
+            found.append(
+                config.fusion.fuse(sources) if plan.fused else sources[plan.searches[0].field.name]
+            )
+        if len(found) == 1:
+            return found[0]
+        return ReciprocalRankFusion().fuse({str(n): ranking for n, ranking in enumerate(found)})
+
+
+def _context(config: SearchConfig, hits: Sequence[Hit], times: StageTimes) -> Context | None:
+    if config.context_tokens is None:
+        return None
+    with times.stage("context"):
+        return context_of(hits, config.context_tokens)
+
+
+def _rewrite(
+    view: View,
+    plan: Plan,
+    queries: Sequence[SearchQuery],
+    config: SearchConfig,
+    deadline: Deadline,
+    times: StageTimes,
+) -> list[Rewritten]:
+    """What is searched in place of each query."""
+    if not config.rewrite:
+        return [Rewritten((query,)) for query in queries]
+    fields = [each.field for each in plan.searches]
+    with times.stage("rewrite"):
+        return [rewrite(view, fields, config.rewrite, query, deadline) for query in queries]
 
 
 def _certificates(
@@ -257,8 +303,14 @@ def _certificates(
     return np.logical_and.reduce(exact), np.max(gaps, axis=0)
 
 
-def _ids(view: View, numbers: Mapping[str, list[int]]) -> dict[str, list[str]]:
-    """Documents by their ids."""
+def _fed_back(
+    view: View, fed: Mapping[str, FedBack], places: Sequence[int]
+) -> dict[str, list[str]]:
+    """By field the ids of the documents that fed back into what a query has become."""
+    numbers = {
+        name: list(dict.fromkeys(number for place in places for number in each.documents[place]))
+        for name, each in fed.items()
+    }
     ids = view.store.ids([number for each in numbers.values() for number in each])
     return {name: [ids[number] for number in each] for name, each in numbers.items()}
 
@@ -276,6 +328,10 @@ def _unknown_tokens(view: View, plan: Plan, query: SearchQuery) -> list[str]:
     for each in plan.searches:
         found |= unknown_tokens(view, each.field, query)
     return list(found)
+
+
+def _unknown_words(view: View, plan: Plan, query: SearchQuery) -> list[str]:
+    return unknown_words(view, [each.field for each in plan.searches], query)
 
 
 def _query_terms(

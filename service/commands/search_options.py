@@ -49,6 +49,15 @@ _OPTIONS = (
         "average, rocchio or rm3, with settings as in rocchio,depth=5,using=dense.",
     ),
     dense_weight_option,
+    click.option(
+        "--rewrite",
+        "rewriters",
+        metavar="NAME",
+        multiple=True,
+        help="Rewrite the query first; may be repeated: spelling corrects words that no document "
+        "has; queries[,count=3] asks a chat endpoint (LSR_CHAT_URL, LSR_CHAT_MODEL) for other "
+        "wordings; passage has it write what a dense field is asked by (HyDE).",
+    ),
     engine_option,
 )
 
@@ -66,12 +75,14 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         time_budget: float | None,
         feedback: str | None,
         dense_weight: float | None,
+        rewriters: tuple[str, ...],
         engine: str,
         **others: Any,
     ) -> Any:
         from index.filters.text_form import parse_filter_text
         from index.search.config import SearchConfig
         from index.search.feedback import parse_feedback
+        from index.search.rewriters import rewriter_of
 
         implied = effort is not None or time_budget is not None
         searching = SearchConfig(
@@ -84,6 +95,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             query_encoder=query_encoder,
             dense_weight=dense_weight,
             feedback=None if feedback is None else parse_feedback(feedback),
+            rewrite=tuple(map(rewriter_of, rewriters)),
         )
         return command(searching=searching, **others)
 
