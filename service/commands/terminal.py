@@ -331,6 +331,9 @@ def print_result(result: SearchResult) -> None:
         out.print(f"no imported vector has {listed}, so it adds nothing", markup=False)
     line = f"{count} · {result.using} · {result.took_ms:.1f} ms · {_certificate(result)}"
     out.print(Text(line, style="dim"))
+    for name, fed in result.feedback.items():
+        line = f"fed back into {name}: {', '.join(fed) or 'no document'}"
+        out.print(Text(line, style="dim"))
     for note in result.rewritten.notes if result.rewritten else ():
         out.print(Text(note, style="dim"))
     if words := result.unknown_words:

@@ -97,6 +97,10 @@ class OptionalSearchMeta(TypedDict, total=False):
         list[str], Field(description="Words of the query that no document has.")
     ]
     rewritten: RewrittenQuery
+    feedback: Annotated[
+        dict[str, list[str]],
+        Field(description="By field the ids of the documents that fed back, best first."),
+    ]
 
 
 class SearchMeta(OptionalSearchMeta):
@@ -164,6 +168,8 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
         other["timed_out"] = True
     if result.unknown_words:
         other["unknown_words"] = result.unknown_words
+    if result.feedback:
+        other["feedback"] = result.feedback
     if result.rewritten is not None:
         texts = [query.text or "" for query in result.rewritten.queries]
         other["rewritten"] = {"queries": texts, "notes": list(result.rewritten.notes)}

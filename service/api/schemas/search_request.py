@@ -12,6 +12,7 @@ from index.search.fusion import ReciprocalRankFusion
 from index.search.query import SearchQuery
 from index.search.rewriters import rewriter_of
 from service.api.schemas.body import Body, FilterBody
+from service.api.schemas.feedback import FeedbackBody
 
 LONGEST_VECTOR = 100_000
 MOST_CHARACTERS = 32 << 20
@@ -54,6 +55,12 @@ class PrefetchBody(Body):
 
     using: str
     limit: int = 100
+    feedback: FeedbackBody | None = None
+
+    def to_prefetch(self) -> Prefetch:
+        """The same as the pipeline takes it."""
+        feedback = None if self.feedback is None else self.feedback.to_feedback()
+        return Prefetch(self.using, self.limit, feedback)
 
 
 class RrfBody(Body):
@@ -91,6 +98,11 @@ class SearchBody(Body):
     using: str | None = None
     prefetch: Annotated[list[PrefetchBody], Field(max_length=16)] = Field(default_factory=list)
     fusion: FusionBody = Field(default_factory=FusionBody)
+    feedback: FeedbackBody | None = None
+    dense_weight: Annotated[
+        float | None,
+        Field(description="What the second of the two models of a dense field counts, above 0."),
+    ] = None
     filter: FilterBody | None = None
     rewrite: Annotated[
         list[str],
@@ -127,8 +139,10 @@ class SearchBody(Body):
             limit=self.limit,
             offset=self.offset,
             using=self.using,
-            prefetch=tuple(Prefetch(part.using, part.limit) for part in self.prefetch),
+            prefetch=tuple(part.to_prefetch() for part in self.prefetch),
             fusion=ReciprocalRankFusion(self.fusion.rrf.k, self.fusion.rrf.weights),
+            feedback=None if self.feedback is None else self.feedback.to_feedback(),
+            dense_weight=self.dense_weight,
             payload=self.with_payload,
             most_characters=MOST_CHARACTERS,
             highlight=self.highlight,
