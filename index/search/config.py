@@ -12,12 +12,12 @@ from index.filters.tree import Filter
 from index.search.feedback import Feedback
 from index.search.fusion import ReciprocalRankFusion
 from index.search.rewriting import Rewriter
-from lsr.encoders.dense import check_weight
 from lsr.errors import InputError
 
 HYBRID = "hybrid"
 LARGEST_LIMIT = 10_000
 LONGEST_TIME_BUDGET_MS = 600_000
+LARGEST_DENSE_WEIGHT = 1e6
 LARGEST_CONTEXT = 1_000_000
 
 
@@ -91,8 +91,11 @@ class SearchConfig:
                 raise InputError(
                     f"a prefetch limit is {part.limit}; allowed is 1 to {2 * LARGEST_LIMIT}"
                 )
-        if self.dense_weight is not None:
-            check_weight(self.dense_weight, "the dense weight")
+        if self.dense_weight is not None and not 0 < self.dense_weight <= LARGEST_DENSE_WEIGHT:
+            raise InputError(
+                f"the dense weight is {self.dense_weight}; allowed is above 0, and at most "
+                f"{LARGEST_DENSE_WEIGHT:,.0f}"
+            )
         self._check_mode()
         if self.context_tokens is not None:
             check_context_tokens(self.context_tokens)

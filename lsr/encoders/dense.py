@@ -176,13 +176,8 @@ class ConcatenationConfig:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        check_weight(self.weight)
-
-
-def check_weight(weight: float, what: str = "weight") -> None:
-    """Raise UsageError unless a second encoder can count so much."""
-    if not (isfinite(weight) and weight > 0):
-        raise UsageError(f"{what} is {weight}; allowed are finite numbers above 0")
+        if not (isfinite(self.weight) and self.weight > 0):
+            raise UsageError(f"weight is {self.weight}; allowed are finite numbers above 0")
 
 
 class ConcatenatedEncoder(DenseEncoder):
