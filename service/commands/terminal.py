@@ -217,7 +217,8 @@ def print_spar_report(report: SparReport) -> None:
     out.print(
         f"{report.steps:,} steps in {report.seconds:,.0f} s; the plot is {report.plot}; Lambda is "
         f"{report.model}; use it beside a dense encoder with --dense "
-        f"{shlex.quote(f'MODEL+{report.model}')},weight=1.0, the weight tuned on queries of yours",
+        f"{shlex.quote(f'MODEL+{report.model}')},weight=1.0, and --dense-weight tuned on queries "
+        "of yours; lsr eval --dense LAMBDA --against sparse says how well it imitates",
         markup=False,
     )
 
