@@ -114,8 +114,8 @@ def _encode_dense(
 ) -> NDArray[np.float32]:
     if weight is not None and any(query.dense is not None for query in queries):
         raise UsageError(
-            "a dense weight is of the vector that a text becomes, and the query brings its own; "
-            "weigh the second part there, and leave the dense weight out"
+            "a dense weight is of the vector that a text becomes, and the query brings its own, or "
+            "that of a passage by rewriting; leave the dense weight out"
         )
     vectors = np.zeros((len(queries), field.size), dtype=np.float32)
     places = [place for place, query in enumerate(queries) if query.dense is None]
