@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +9,7 @@ from index.engines.effort import DEFAULT_EFFORT, pruning_of
 from index.engines.searcher import EXACT, Pruning
 from index.filters.tree import Filter
 from index.search.feedback import Feedback
-from index.search.fusion import ReciprocalRankFusion
+from index.search.fusion import Fusion
 from index.search.rewriting import Rewriter
 from lsr.errors import InputError
 
@@ -18,6 +17,8 @@ HYBRID = "hybrid"
 LARGEST_LIMIT = 10_000
 LONGEST_TIME_BUDGET_MS = 600_000
 LARGEST_DENSE_WEIGHT = 1e6
+FUSION_DEPTH = 1000
+LONGEST_CURSOR = 4 << 20
 LARGEST_CONTEXT = 1_000_000
 
 
@@ -44,11 +45,15 @@ class SearchConfig:
     # A field, fields to fuse as in sparse+bm25, or hybrid, which is sparse+dense; None: hybrid
     # where the collection has a dense field, else the sparse field.
     using: str | None = None
-    # The rankings to fuse, in place of `using`, which makes each go as deep as the larger of 100
-    # and offset + limit.
+    # The rankings to fuse, in place of `using`, which makes each go as deep as `fusion_depth`.
     prefetch: tuple[Prefetch, ...] = ()
-    # How several rankings become one.
-    fusion: ReciprocalRankFusion = dataclasses.field(default_factory=ReciprocalRankFusion)
+    # How several rankings become one; None: as `default_fusion` has it for their fields.
+    fusion: Fusion | None = None
+    # How many results of each field are fused, whatever page is asked for, so that all pages are of
+    # one ranking; None: FUSION_DEPTH.
+    fusion_depth: int | None = None
+    # Goes on behind the page whose answer gave it, as `Cursor` says; in place of an offset.
+    cursor: str | None = None
     # What searches sparse fields.
     engine: str = "native"
     # Whether hits come with their documents.
@@ -96,6 +101,18 @@ class SearchConfig:
                 f"the dense weight is {self.dense_weight}; allowed is above 0, and at most "
                 f"{LARGEST_DENSE_WEIGHT:,.0f}"
             )
+        if self.fusion_depth is not None and not 1 <= self.fusion_depth <= 2 * LARGEST_LIMIT:
+            raise InputError(
+                f"the depth of the fusion is {self.fusion_depth}; allowed is 1 to "
+                f"{2 * LARGEST_LIMIT}"
+            )
+        if self.prefetch and self.fusion_depth is not None:
+            raise InputError(
+                "a depth of the fusion was given beside a prefetch, in which each ranking has a "
+                "limit of its own; give one of the two"
+            )
+        if self.cursor is not None:
+            self._check_cursor(self.cursor)
         self._check_mode()
         if self.context_tokens is not None:
             check_context_tokens(self.context_tokens)
@@ -103,6 +120,17 @@ class SearchConfig:
                 raise InputError(
                     "a context is made of the documents of the hits; ask for them, or for none"
                 )
+
+    def _check_cursor(self, cursor: str) -> None:
+        if self.offset:
+            raise InputError(
+                f"an offset of {self.offset} was given beside a cursor, which says where the page "
+                "begins; leave the offset out"
+            )
+        if len(cursor) > LONGEST_CURSOR:
+            raise InputError(
+                f"the cursor has {len(cursor):,} characters; allowed are {LONGEST_CURSOR:,}"
+            )
 
     def _check_mode(self) -> None:
         if self.mode not in ("exact", "approximate"):

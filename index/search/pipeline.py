@@ -1,4 +1,4 @@
-"""The one query path: plan -> encode -> rank each field -> feed back -> fuse -> hits.
+"""The one query path: plan -> encode -> rank each field -> feed back -> look up -> fuse -> hits.
 
 Command line, REST and evaluation all call ``search``, so what is measured is what is served.
 """
@@ -9,6 +9,8 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +21,12 @@ from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
 from index.search.config import SearchConfig
 from index.search.context import Context, context_of
+from index.search.cursor import Cursor, Page
 from index.search.deadline import Deadline
 from index.search.explain import query_terms
 from index.search.fusion import ReciprocalRankFusion
 from index.search.hits import Hit, page_hits
+from index.search.look_up import completed
 from index.search.plan import Plan, plan_search
 from index.search.query import (
     EncodedQuery,
@@ -32,7 +36,7 @@ from index.search.query import (
     unknown_words,
 )
 from index.search.rewriting import Rewritten, rewrite
-from index.search.second_round import FedBack, Rows, feed_back
+from index.search.second_round import FedBack, FirstRound, Rows, feed_back
 from index.search.stage_times import StageTimes
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
@@ -86,6 +90,18 @@ class SearchResult:
     rewritten: Rewritten | None = None
     # The best passages for a generator, where they were asked for.
     context: Context | None = None
+    # How several rankings became one, as JSON asks for it; None: there is one.
+    fusion: dict[str, Any] | None = None
+    # Of each field, how many results were ranked, where they were fused: the hits of all pages are
+    # among these.
+    depth: dict[str, int] = dataclasses.field(default_factory=dict)
+    # The page of these hits where another may follow.
+    page: Page | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def cursor(self) -> str | None:
+        """What ``SearchConfig.cursor`` takes for the next page; None: this was the last."""
+        return None if self.page is None else self.page.next()
 
 
 def search(
@@ -137,6 +153,10 @@ def _search_view(
 ) -> list[SearchResult]:
     times = StageTimes()
     plan = plan_search(view.fields, config)
+    depth = {each.field.name: each.limit for each in plan.searches} if plan.fusion else {}
+    cursor = Cursor.of_search(view, queries, config)
+    if cursor is not None:
+        plan = cursor.deepened(view, plan)
     rewritten = _rewrite(view, plan, queries, config, deadline, times)
     asked = [query for each in rewritten for query in each.queries]
     with times.stage("encode"):
@@ -154,7 +174,8 @@ def _search_view(
     answer, rounds, fed = plan, [(plan.first, rankings)], dict[str, FedBack]()
     if plan.second.searches:
         with times.stage("feedback"):
-            fed = feed_back(view, plan, encoded, rankings, config.fusion.fuse)
+            together = partial(_together, view, plan, rankings, encoded, config)
+            fed = feed_back(view, plan, encoded, rankings, together)
             encoded |= {name: each.rows for name, each in fed.items()}
             rankings = _cut(plan.answer, rankings) | _rank(
                 view, plan.second, encoded, masks, config, deadline
@@ -167,12 +188,17 @@ def _search_view(
     end = 0
     for query, again in zip(queries, rewritten, strict=True):
         place, end = end, end + len(again.queries)
-        sources = {name: top.ranking(place) for name, top in rankings.items()}
         vectors = {name: encoded[name][place] for name in rankings}
-        ranking = _fuse(answer, config, rankings, range(place, end), times)
+        parts = [
+            _sources(view, answer, rankings, encoded, number, config, times)
+            for number in range(place, end)
+        ]
+        sources, passages = parts[0]
+        ranking = _fuse(answer, [each for each, _ in parts], times)
+        if cursor is not None:
+            ranking = cursor.unserved(view, ranking)
         page = ranking[config.offset : config.depth]
         late = deadline.passed()
-        passages = {name: top.passages_of(place) for name, top in rankings.items()}
         with times.stage("hits"):
             hits = page_hits(
                 view, again.queries[0], config, page, sources, vectors, deadline, passages
@@ -197,6 +223,9 @@ def _search_view(
                 feedback=_fed_back(view, fed, range(place, end)),
                 rewritten=again if config.rewrite else None,
                 context=_context(config, hits, times),
+                fusion=plan.fusion.describe() if plan.fusion else None,
+                depth=depth,
+                page=_next_page(view, query, config, cursor, ranking, hits),
             )
         )
     return results
@@ -243,27 +272,66 @@ def _cut(plan: Plan, rankings: Mapping[str, TopK]) -> dict[str, TopK]:
     return {each.field.name: rankings[each.field.name].cut(each.limit) for each in plan.searches}
 
 
-def _fuse(
+def _together(
+    view: View,
     plan: Plan,
-    config: SearchConfig,
     rankings: Mapping[str, TopK],
-    places: Sequence[int],
+    encoded: Mapping[str, Rows],
+    config: SearchConfig,
+    place: int,
+) -> FirstRound:
+    """All rankings of one query, fused, before any feedback."""
+    times = StageTimes()
+    sources, passages = _sources(view, plan, rankings, encoded, place, config, times)
+    return FirstRound(_fuse(plan, [sources], times), sources, passages)
+
+
+def _sources(
+    view: View,
+    plan: Plan,
+    rankings: Mapping[str, TopK],
+    encoded: Mapping[str, Rows],
+    place: int,
+    config: SearchConfig,
     times: StageTimes,
-) -> Ranking:
+) -> tuple[Mapping[str, Ranking], Mapping[str, Mapping[int, int]]]:
+    """The rankings of one query by field, and the best passages in each."""
+    sources = {name: top.ranking(place) for name, top in rankings.items()}
+    passages = {name: top.passages_of(place) for name, top in rankings.items()}
+    if plan.fusion is None or not plan.fusion.looks_up:
+        return sources, passages
+    vectors = {name: encoded[name][place] for name in rankings}
+    with times.stage("look-up"):
+        return completed(view, plan.searches, vectors, sources, passages, config.engine)
+
+
+def _fuse(plan: Plan, parts: Sequence[Mapping[str, Ranking]], times: StageTimes) -> Ranking:
     """The one ranking of a query, which may have become several: those are fused by RRF."""
-    only = plan.searches[0].field.name
-    if not plan.fused and len(places) == 1:
-        return rankings[only].ranking(places[0])
+    if plan.fusion is None and len(parts) == 1:
+        return parts[0][plan.using]
     with times.stage("fuse"):
-        found = []
-        for place in places:
-            sources = {name: top.ranking(place) for name, top in rankings.items()}
-            found.append(
-                config.fusion.fuse(sources) if plan.fused else sources[plan.searches[0].field.name]
-            )
+        found = [
+            sources[plan.using] if plan.fusion is None else plan.fusion.fuse(sources)
+            for sources in parts
+        ]
         if len(found) == 1:
             return found[0]
         return ReciprocalRankFusion().fuse({str(n): ranking for n, ranking in enumerate(found)})
+
+
+def _next_page(
+    view: View,
+    query: SearchQuery,
+    config: SearchConfig,
+    cursor: Cursor | None,
+    ranking: Ranking,
+    hits: Sequence[Hit],
+) -> Page | None:
+    """From what the cursor of the next page is made; None where the ranking has ended."""
+    if len(hits) < config.limit:
+        return None
+    numbers = [number for number, _ in ranking[: config.depth]]
+    return Page(view, query, config, cursor, numbers, [hit.id for hit in hits])
 
 
 def _context(config: SearchConfig, hits: Sequence[Hit], times: StageTimes) -> Context | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,17 @@ Row = SparseVector | NDArray[np.float32]
 Ranking = Sequence[tuple[int, float]]
 
 
+class FirstRound(NamedTuple):
+    """What documents of one query are taken from: a ranking, made of those by field.
+
+    ``passages`` has the place of the best passage of each document that is split, by field.
+    """
+
+    ranking: Ranking
+    sources: Mapping[str, Ranking]
+    passages: Mapping[str, Mapping[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class FedBack:
     """What feedback made of the queries to one field.
@@ -41,7 +53,7 @@ def feed_back(
     plan: Plan,
     encoded: Mapping[str, Rows],
     rankings: Mapping[str, TopK],
-    fuse: Callable[[Mapping[str, Ranking]], Ranking],
+    together: Callable[[int], FirstRound],
 ) -> dict[str, FedBack]:
     """The queries of the second round, by field.
 
@@ -53,26 +65,27 @@ def feed_back(
         plan: of the first round.
         encoded: its queries, by field.
         rankings: what it found, by field.
-        fuse: makes one ranking of those of a query.
+        together: all rankings fused, of the query at a place.
 
     Raises:
         InputError: a query has become too large for scores of 32 bits.
     """
     found: dict[str, tuple[list[Row], list[list[int]]]] = {}
     for place in range(len(next(iter(encoded.values())))):
-        sources = {name: top.ranking(place) for name, top in rankings.items()}
-        best = {name: top.passages_of(place) for name, top in rankings.items()}
-        together: Ranking | None = None
+        fused: FirstRound | None = None
         for each in plan.searches:
             feedback, name = each.feedback, each.field.name
             if feedback is None:
                 continue
-            ranking: Ranking = sources[name]
-            if plan.fused and feedback.looks_at_fusion:
-                together = ranking = fuse(sources) if together is None else together
-            chosen = ranking[: feedback.depth]
+            if plan.fusion is not None and feedback.looks_at_fusion:
+                first = fused = fused or together(place)
+            else:
+                own, passages = rankings[name].ranking(place), rankings[name].passages_of(place)
+                first = FirstRound(own, {name: own}, {name: passages})
+            chosen = first.ranking[: feedback.depth]
             numbers = [number for number, _ in chosen]
-            places = best_places(numbers, sources, best) | best[name]
+            best = best_places(numbers, first.sources, first.passages)
+            places = best | dict(first.passages[name])
             rows = {number + places.get(number, 0): score for number, score in chosen}
             query = encoded[name][place]
             moved = (

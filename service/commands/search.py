@@ -30,6 +30,7 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
 )
 @click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
 @click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
+@click.option("--cursor", metavar="TEXT", help="Go on behind the page that gave it, with --json.")
 @click.option(
     "--context-tokens",
     type=int,
@@ -46,6 +47,7 @@ def search_command(
     tokens: str | None,
     limit: int,
     offset: int,
+    cursor: str | None,
     context_tokens: int | None,
     searching: SearchConfig,
     trusted: TrustedCode,
@@ -61,7 +63,12 @@ def search_command(
 
     opened = Collection.open(collection, trusted=trusted)
     config = replace(
-        searching, limit=limit, offset=offset, explain=True, context_tokens=context_tokens
+        searching,
+        limit=limit,
+        offset=offset,
+        cursor=cursor,
+        explain=True,
+        context_tokens=context_tokens,
     )
     asked = SearchQuery(
         text=" ".join(query) if query else None,

@@ -330,7 +330,8 @@ def print_result(result: SearchResult) -> None:
         more = len(result.unknown_tokens) - TERMS_SHOWN
         listed = f"{shown} and {more} more" if more > 0 else shown
         out.print(f"no imported vector has {listed}, so it adds nothing", markup=False)
-    line = f"{count} · {result.using} · {result.took_ms:.1f} ms · {_certificate(result)}"
+    using = f"{result.using} by {', '.join(result.fusion)}" if result.fusion else result.using
+    line = f"{count} · {using} · {result.took_ms:.1f} ms · {_certificate(result)}"
     out.print(Text(line, style="dim"))
     for name, fed in result.feedback.items():
         line = f"fed back into {name}: {', '.join(fed) or 'no document'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -96,6 +96,13 @@ class OptionalSearchMeta(TypedDict, total=False):
     unknown_words: Annotated[
         list[str], Field(description="Words of the query that no document has.")
     ]
+    fusion: Annotated[
+        dict[str, Any], Field(description="How rankings became one, as a request asks for it.")
+    ]
+    depth: Annotated[
+        dict[str, int],
+        Field(description="Results of each ranking that were fused; all pages are among these."),
+    ]
     rewritten: RewrittenQuery
     feedback: Annotated[
         dict[str, list[str]],
@@ -150,6 +157,9 @@ class SearchAnswer(TypedDict):
     using: str
     hits: list[SearchHit]
     meta: SearchMeta
+    cursor: Annotated[
+        NotRequired[str], Field(description="For the next page; absent where this was the last.")
+    ]
     query_terms: Annotated[
         NotRequired[dict[str, list[QueryTerm]]],
         Field(description="With explain: by field, the encoded query, heaviest term first."),
@@ -170,6 +180,9 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
         other["unknown_words"] = result.unknown_words
     if result.feedback:
         other["feedback"] = result.feedback
+    if result.fusion is not None:
+        other["fusion"] = result.fusion
+        other["depth"] = result.depth
     if result.rewritten is not None:
         texts = [query.text or "" for query in result.rewritten.queries]
         other["rewritten"] = {"queries": texts, "notes": list(result.rewritten.notes)}
@@ -187,6 +200,8 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
             "stages_ms": {name: round(ms, 3) for name, ms in result.stages_ms.items()},
         },
     }
+    if (cursor := result.cursor) is not None:
+        body["cursor"] = cursor
     if result.context is not None:
         body["context"] = context_json(result.context)
     if explain:

@@ -96,6 +96,32 @@ def test_without_payload_hits_are_bare(client):
             "invalid_input",
             "RRF constant",
         ),
+        (
+            {"query": {"text": "a"}, "fusion": {"rrf": {}, "linear": {}}},
+            422,
+            "invalid_input",
+            "names rrf and linear; give one",
+        ),
+        (
+            {"query": {"text": "a"}, "fusion": {"linear": {"norm": "l2"}}},
+            422,
+            "invalid_request",
+            "norm",
+        ),
+        (
+            {"query": {"text": "a"}, "fusion": {"linear": {"norm": {"lexical": "max"}}}},
+            422,
+            "invalid_input",
+            "norms name 'lexical', which is no ranking of this search; there are: sparse",
+        ),
+        (
+            {"query": {"text": "a"}, "fusion": {"combmnz": {"weights": {"lexical": 5}}}},
+            422,
+            "invalid_input",
+            "weights name 'lexical', which is no ranking of this search; there are: sparse",
+        ),
+        ({"query": {"text": "a"}, "fusion": {"depth": 0}}, 422, "invalid_input", "depth of the fu"),
+        ({"query": {"text": "a"}, "cursor": "abc"}, 422, "invalid_input", "cursor is not one that"),
         ({"query": {"text": "a"}, "filter": {}}, 422, "invalid_input", "a filter is empty"),
         ({"query": {"text": "a"}, "filter": []}, 422, "invalid_request", "filter"),
         (
@@ -360,40 +386,74 @@ def test_a_folder_of_collections_is_served_and_new_ones_are_noticed(collection, 
         assert client.post("/v1/indexes/late/search", json=body).json()["hits"] == []
 
 
-def test_every_dense_and_hybrid_search_is_the_pipelines(tmp_path, corpus, masked_lm, dense_model):
-    made = Collection.create(
-        tmp_path / "both", encoder_fields(str(masked_lm), str(dense_model), bm25=True)
-    )
+@pytest.fixture
+def both(tmp_path, corpus, masked_lm, dense_model):
+    """A collection with every kind of field, and a client of it."""
+    fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
+    made = Collection.create(tmp_path / "both", fields)
     index_documents(made, Corpus(str(corpus)))
     with TestClient(create_app([made.path]), base_url=URL) as client:
-        for using in ("sparse", "dense", "bm25", "hybrid"):
-            body = {"query": {"text": "apple plum"}, "using": using}
-            answer = client.post("/v1/indexes/both/search", json=body).json()
-            expected = search(made, SearchQuery("apple plum"), SearchConfig(using=using))
-            assert [(h["id"], h["score"]) for h in answer["hits"]] == [
-                (h.id, h.score) for h in expected.hits
-            ]
-            assert answer["using"] == using
-        feedback = {"rocchio": {"depth": 2, "using": "bm25", "terms": 3}}
-        body = {"query": {"text": "apple"}, "using": "sparse+bm25", "feedback": feedback}
-        answer = client.post("/v1/indexes/both/search", json=body | {"explain": True}).json()
-        asked = Rocchio(2, terms=3, using="bm25")
-        config = SearchConfig(using="sparse+bm25", feedback=asked, explain=True)
-        expected = search(made, SearchQuery("apple"), config)
-        assert [h["id"] for h in answer["hits"]] == [h.id for h in expected.hits]
-        assert answer["meta"]["feedback"] == expected.feedback
-        assert len(expected.feedback["bm25"]) == 2
-        assert len(answer["query_terms"]["bm25"]) > 1
-        prefetch = [{"using": "bm25", "limit": 5, "feedback": {"rm3": {}}}, {"using": "dense"}]
-        body = {"query": {"text": "apple"}, "prefetch": prefetch}
+        yield made, client
+
+
+def test_every_dense_and_hybrid_search_is_the_pipelines(both):
+    made, client = both
+    for using in ("sparse", "dense", "bm25", "hybrid"):
+        body = {"query": {"text": "apple plum"}, "using": using}
         answer = client.post("/v1/indexes/both/search", json=body).json()
-        parts = Prefetch("bm25", 5, Rm3()), Prefetch("dense", 100)
-        expected = search(made, SearchQuery("apple"), SearchConfig(prefetch=parts))
-        assert [h["id"] for h in answer["hits"]] == [h.id for h in expected.hits]
-        assert answer["meta"]["feedback"] == expected.feedback
-        body = {"query": {"text": "apple"}, "dense_weight": 2}
-        response = client.post("/v1/indexes/both/search", json=body)
-        assert "is one model" in error(response, 400, "bad_request")
+        expected = search(made, SearchQuery("apple plum"), SearchConfig(using=using))
+        assert [(h["id"], h["score"]) for h in answer["hits"]] == [
+            (h.id, h.score) for h in expected.hits
+        ]
+        assert answer["using"] == using
+        assert answer["meta"].get("fusion") == expected.fusion
+
+
+def test_searches_with_feedback_are_the_pipelines(both):
+    made, client = both
+    feedback = {"rocchio": {"depth": 2, "using": "bm25", "terms": 3}}
+    body = {"query": {"text": "apple"}, "using": "sparse+bm25", "feedback": feedback}
+    answer = client.post("/v1/indexes/both/search", json=body | {"explain": True}).json()
+    asked = Rocchio(2, terms=3, using="bm25")
+    config = SearchConfig(using="sparse+bm25", feedback=asked, explain=True)
+    expected = search(made, SearchQuery("apple"), config)
+    assert [h["id"] for h in answer["hits"]] == [h.id for h in expected.hits]
+    assert answer["meta"]["feedback"] == expected.feedback
+    assert len(expected.feedback["bm25"]) == 2
+    assert len(answer["query_terms"]["bm25"]) > 1
+    prefetch = [{"using": "bm25", "limit": 5, "feedback": {"rm3": {}}}, {"using": "dense"}]
+    body = {"query": {"text": "apple"}, "prefetch": prefetch}
+    answer = client.post("/v1/indexes/both/search", json=body).json()
+    parts = Prefetch("bm25", 5, Rm3()), Prefetch("dense", 100)
+    expected = search(made, SearchQuery("apple"), SearchConfig(prefetch=parts))
+    assert [h["id"] for h in answer["hits"]] == [h.id for h in expected.hits]
+    assert answer["meta"]["feedback"] == expected.feedback
+    body = {"query": {"text": "apple"}, "dense_weight": 2}
+    response = client.post("/v1/indexes/both/search", json=body)
+    assert "is one model" in error(response, 400, "bad_request")
+
+
+def test_pages_by_cursor_are_one_ranking_and_the_answer_names_its_fusion(both):
+    fusion = {"linear": {"norm": "z-score"}, "depth": 50}
+    body = {"query": {"text": "apple plum"}, "using": "sparse+dense", "fusion": fusion}
+
+    def ask(**more):
+        return both[1].post("/v1/indexes/both/search", json=body | more)
+
+    def found(page):
+        return [(hit["id"], hit["score"], hit["scores"]) for hit in page["hits"]]
+
+    whole = ask(limit=50).json()
+    assert "cursor" not in whole
+    expected = {"weights": {}, "norm": "z-score", "missing": "minimum"}
+    assert whole["meta"]["fusion"] == {"linear": expected}
+    assert whole["meta"]["depth"] == {"sparse": 50, "dense": 50}
+    pages = [ask(limit=1).json()]
+    while "cursor" in pages[-1]:
+        pages.append(ask(limit=1, cursor=pages[-1]["cursor"]).json())
+    assert [hit for page in pages for hit in found(page)] == found(whole)
+    other = ask(query={"text": "apple"}, cursor=pages[0]["cursor"])
+    assert "cursor is of another search" in error(other, 422, "invalid_input")
 
 
 json_values = st.recursive(
@@ -408,6 +468,7 @@ members = st.sampled_from(
         "query",
         "limit",
         "offset",
+        "cursor",
         "using",
         "prefetch",
         "fusion",

@@ -20,6 +20,7 @@ SEARCHES = [
     {"query": {"text": "zzzz"}, "using": "bm25"},
     {"query": {"text": "cherry"}, "using": "bm25", "feedback": {"rm3": {"depth": 1}}},
     {"query": {"text": "cherry"}, "context_tokens": 50},
+    {"query": {"text": "banana"}, "using": "sparse+bm25", "limit": 1},
     {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
 ]
 BULK = [{"id": "new", "text": "fig"}, {"id": "a", "text": "other"}, {"text": "no id"},
