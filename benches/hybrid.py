@@ -1,4 +1,4 @@
-"""Hybrid search: single fields and every fusion of two and of three, on test collections.
+"""Hybrid search: single fields, fusions of two and of three, and feedback, on test collections.
 
     python benches/hybrid.py --data ../shared/data --dense MODEL [--encoder LABEL=NAME]...
     python benches/hybrid.py --quick
@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine_bench.report import publish
+from hybrid_bench.feedback import feedback_systems
 from hybrid_bench.scores import MEASURES, Judged, Score, against_best_single, tuned
 from hybrid_bench.systems import System, fused_systems, single_systems
 from machine import describe_machine, describe_versions
@@ -29,6 +30,7 @@ from eval.experiment import evaluate_dataset, experiment_folder
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.collection.passage_table import AUTO
+from index.search.config import SearchConfig
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.errors import LsrError
 
@@ -58,7 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     sparse = {each.partition("=")[0]: each.partition("=")[2] or each for each in given}
     dense = None if options.quick else options.dense
     names = ["demo"] if options.quick else [str(options.data / name) for name in options.datasets]
-    systems = [*single_systems(sparse, bool(dense)), *fused_systems(sparse, bool(dense))]
+    systems = [
+        system
+        for made in (single_systems, fused_systems, feedback_systems)
+        for system in made(sparse, bool(dense))
+    ]
     systems = [each for each in systems if options.only in each.name or not each.method]
     try:
         with ExitStack() as stack:
@@ -89,8 +95,8 @@ def _judged(
     for name in sparse.values():
         folder = experiment_folder(dataset, encoder_fields(name, dense, True), AUTO)
         evaluate_dataset(
-            _first(dataset, 1), name, dense, True, index=folder, using="bm25",
-            measures=MEASURES[:1],
+            _first(dataset, 1), name, dense, True, index=folder,
+            searching=SearchConfig(using="bm25"), measures=MEASURES[:1],
         )  # fmt: skip
         collections[name] = stack.enter_context(closing(Collection.open(folder)))
     return Judged(_first(dataset, queries), collections)

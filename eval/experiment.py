@@ -16,6 +16,7 @@ from typing import Any
 
 from eval.datasets import Dataset
 from eval.measures import STANDARD, measure, parse_measures
+from eval.overlap import mean_overlap
 from eval.run import Run, write_run
 from index.collection.collection import Collection
 from index.collection.field import DENSE, SPARSE, Field, encoder_fields
@@ -102,6 +103,7 @@ def evaluate_dataset(
     searching: SearchConfig | None = None,
     measures: Sequence[str] = STANDARD,
     depth: int = 100,
+    against: str | None = None,
     progress: ExperimentProgress | None = None,
     trusted: TrustedCode = NO_CODE,
     passages: str | None = None,
@@ -119,6 +121,8 @@ def evaluate_dataset(
             are searched, or with a query encoder what of these it has a part in.
         measures: such as ``nDCG@10``.
         depth: results per query.
+        against: what is searched, plainly, to see how alike the rankings are: each row gets the
+            measure ``RBO@depth``, as ``rank_biased_overlap`` says; None: nothing.
         progress: who is told what.
         trusted: the models whose Python code may run.
         passages: as for ``open_or_create``.
@@ -144,7 +148,18 @@ def evaluate_dataset(
             config = replace(asked, using=choice)
             with told.searching(len(dataset.queries), f"searching {choice}") as on_queries:
                 rows.append(evaluate(dataset, collection, config, measures, on_queries))
+        if against is not None:
+            config = SearchConfig(limit=depth, using=against, engine=asked.engine, payload=False)
+            with told.searching(len(dataset.queries), f"searching {against}") as on_queries:
+                other = evaluate(dataset, collection, config, measures, on_queries)
+            rows = [_compared(row, other, depth) for row in rows]
         return rows
+
+
+def _compared(row: Result, other: Result, depth: int) -> Result:
+    """A row with how alike it ranks to another."""
+    overlap = mean_overlap(row.run, other.run, depth)
+    return replace(row, measures=row.measures | {f"RBO@{depth}": overlap})
 
 
 def _bring_up_to_date(

@@ -240,6 +240,7 @@ def evaluate(
     using: str | None = None,
     measures: Sequence[str] | None = None,
     depth: int = 100,
+    against: str | None = None,
     progress: ExperimentProgress | None = None,
     trust_remote_code: bool = False,
     **settings: Any,
@@ -259,6 +260,7 @@ def evaluate(
         using: what is searched; None: each field and their fusion.
         measures: names as of ir_measures; None: nDCG@10, Recall@100, MRR@10 and MAP@100.
         depth: results per query.
+        against: a field; each row says how alike it ranks to that one (``RBO@depth``).
         progress: who is told what.
         trust_remote_code: as for ``open``.
         settings: any other field of ``SearchConfig``, such as ``query_encoder`` or ``engine``.
@@ -280,7 +282,7 @@ def evaluate(
     return evaluate_dataset(
         loaded, encoder, dense, bm25, index=None if index is None else Path(index),
         searching=SearchConfig(using=using, **settings), measures=wanted, depth=depth,
-        progress=progress, trusted=_trusted(trust_remote_code), passages=passages,
+        against=against, progress=progress, trusted=_trusted(trust_remote_code), passages=passages,
     )  # fmt: skip
 
 

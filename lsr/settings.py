@@ -51,9 +51,14 @@ def check_range(option: str, value: float, least: float, most: float = LARGEST_N
 
 
 def configure(
-    config: type[ConfigT], options: Mapping[str, str], default: ConfigT | None = None
+    config: type[ConfigT],
+    options: Mapping[str, str],
+    default: ConfigT | None = None,
+    of: str = "encoder",
 ) -> ConfigT:
     """Fill a settings dataclass from ``key=value`` strings; ``default`` gives the rest.
+
+    ``of`` says in errors what the settings are of.
 
     Raises:
         UsageError: an unknown key, or a value that its field can't hold.
@@ -63,22 +68,22 @@ def configure(
     for key, text in options.items():
         if key not in fields:
             raise UsageError(
-                f"{key!r} is not an option of this encoder; allowed are {', '.join(fields)}"
+                f"{key!r} is not an option of this {of}; allowed are {', '.join(fields)}"
             )
-        values[key] = _value(key, text, type(fields[key].default))
+        values[key] = _value(f"the {of} option {key}", text, type(fields[key].default))
     base = config() if default is None else default
     return dataclasses.replace(base, **values)  # type: ignore[type-var]
 
 
-def _value(key: str, text: str, kind: Callable[[str], Any]) -> Any:
+def _value(option: str, text: str, kind: Callable[[str], Any]) -> Any:
     if kind is bool:
         if text not in SWITCH:
-            raise UsageError(f"the encoder option {key}={text} is not allowed; give yes or no")
+            raise UsageError(f"{option}={text} is not allowed; give yes or no")
         return SWITCH[text]
     try:
         return kind(text)
     except ValueError:
-        raise UsageError(f"the encoder option {key}={text} is not a valid number") from None
+        raise UsageError(f"{option}={text} is not a valid number") from None
 
 
 def spell(value: object) -> str:

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.bm25 import PIECES, Bm25Config, Bm25Encoder
 from lsr.encoders.catalogue import load_encoder
-from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.dense import DenseEncoder, without_weight
 from lsr.encoders.encoder import SparseEncoder, split_name
 from lsr.encoders.packaged import DEFAULT_ENCODER
-from lsr.errors import CorruptionError, EncoderMismatchError
+from lsr.errors import CorruptionError, EncoderMismatchError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode, without_consent
 from lsr.vectors.source import LARGEST_VOCABULARY
 from lsr.vocabulary import Vocabulary
@@ -129,15 +129,41 @@ def check_fields(
     """Raise EncoderMismatchError unless a collection has the fields that are asked for.
 
     ``exactly`` forbids further fields.
+
+    Raises:
+        UsageError: only the weight of the second of two dense models is another.
     """
+    built, wanted = list(built), list(wanted)
     there = {field.name: field.fingerprint for field in built}
-    asked = {field.name: field.fingerprint for field in wanted}
+    asked = {field.name: _as_built(field, built) for field in wanted}
     if asked == there or (not exactly and asked.items() <= there.items()):
         return
     raise EncoderMismatchError(
         f"{path} was built with {_spell(there)}, but {_spell(asked)} was asked for; "
         "leave out --encoder, --dense and --bm25 to keep its encoders, or give a new directory"
     )
+
+
+def _as_built(field: Field, built: Sequence[Field]) -> str:
+    """The fingerprint of a field that is asked for, or that which an earlier release gave it.
+
+    Raises:
+        UsageError: only the weight of the second of two dense models is another.
+    """
+    there = next((each for each in built if each.name == field.name), None)
+    if field.kind != "dense" or there is None:
+        return field.fingerprint
+    (name, weight), (_, default) = map(without_weight, (field.encoder, there.encoder))
+    if there.fingerprint != field.fingerprint:
+        former = DenseEncoder.load(f"{name},weight={default}").former if default else ()
+        if there.fingerprint not in former:
+            return field.fingerprint
+    if weight != default:
+        raise UsageError(
+            f"the collection's dense field has the weight {default}, and {weight} was given; its "
+            f"vectors serve any, so leave it out here and search with --dense-weight {weight}"
+        )
+    return there.fingerprint
 
 
 def _spell(fingerprints: Mapping[str, str]) -> str:

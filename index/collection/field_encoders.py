@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from index.collection.field import Field, check_encoder, check_vocabulary
 from index.collection.store import Store
 from lsr.encoders.catalogue import load_encoder
-from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.dense import DenseEncoder, is_concatenated
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
 from lsr.encoders.open_vocabulary import OpenVocabularyEncoder
@@ -69,11 +72,27 @@ class FieldEncoders:
         words = self._store.dictionary.all() if field.open else ()
         return self.encoder(field).vocabulary.extended(words)
 
-    def dense_encoder(self, field: Field) -> DenseEncoder:
-        """The encoder of a dense field."""
+    def dense_encoder(self, field: Field, weight: float | None = None) -> DenseEncoder:
+        """The encoder of a dense field; the second of two models may get another ``weight``.
+
+        Raises:
+            UsageError: there is a weight, and it is one model.
+        """
         encoder = _dense_encoder(field.encoder)
-        check_encoder(field, encoder.fingerprint)
-        return encoder
+        if field.fingerprint not in encoder.former:
+            check_encoder(field, encoder.fingerprint)
+        return encoder if weight is None else encoder.weighed(weight)
+
+    def as_queries(
+        self, field: Field, vectors: NDArray[np.float32], weight: float | None = None
+    ) -> NDArray[np.float32]:
+        """Vectors of a dense field, float32 (n, dimension), in the scale of those of queries.
+
+        ``weight`` as for ``dense_encoder``. One model is not asked for, and need not be there.
+        """
+        if not is_concatenated(field.encoder):
+            return vectors
+        return self.dense_encoder(field, weight).as_queries(vectors)
 
     def query_encoder(self, field: Field, name: str) -> SparseEncoder:
         """The encoder of that name, for queries to a sparse field.

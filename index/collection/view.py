@@ -22,6 +22,7 @@ from index.collection.store import Store
 from index.collection.tail import Tail
 from index.engines.document_mask import DocumentMask, Masks
 from index.engines.effort import for_part
+from index.engines.posting_list import half
 from index.engines.registry import check_engine
 from index.engines.searcher import EXACT, Pruning, TopK, merge
 from index.filters.tree import Filter, Kind, check_size, conditions_of
@@ -140,6 +141,30 @@ class View:
                 left = left[~here]
             if not left.size:
                 break
+        return found
+
+    def scored_rows(self, field: Field, numbers: Sequence[int]) -> tuple[list[int], SparseBatch]:
+        """The weights that engines score of rows of a sparse field; while the view is pinned.
+
+        Returns:
+            The numbers of the rows that are not damaged, and a row for each.
+        """
+        stored = self.store.vectors.sound_rows(field, numbers)
+        rows = SparseBatch.from_rows(stored.values(), self.terms(field))
+        statistics = self.statistics(field) if field.weighed else None
+        impacts = self.fields.encoder(field).impacts(rows, statistics)
+        weights = half(impacts.values).astype(np.float32)
+        return list(stored), dataclasses.replace(impacts, values=weights)
+
+    def dense_rows(self, field: Field, numbers: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """The vectors, float32 (dimension,), of rows of a dense field that segments hold."""
+        found = {}
+        wanted = np.unique(np.asarray(numbers, dtype=np.int64))
+        for segment in self.segments:
+            places = np.searchsorted(segment.sequence, wanted)
+            for number, place in zip(wanted.tolist(), places.tolist(), strict=True):
+                if place < len(segment) and segment.sequence[place] == number:
+                    found[number] = segment.vectors[field.name][place]
         return found
 
     def masks(self, wanted: Filter) -> Masks:

@@ -64,6 +64,12 @@ class TopK(NamedTuple):
         queries = len(documents)
         return cls(documents, scores, np.zeros(queries, np.float32), (strategy,) * queries)
 
+    def cut(self, k: int) -> TopK:
+        """The first k results of each query."""
+        passages = None if self.passages is None else self.passages[:, :k]
+        cut = self._replace(documents=self.documents[:, :k], scores=self.scores[:, :k])
+        return cut._replace(passages=passages)
+
     def bound_gap(self, k: int) -> NDArray[np.float32]:
         """How far an unseen document could be above the k-th result; 0: none is.
 

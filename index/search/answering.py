@@ -21,26 +21,17 @@ from index.search.deadline import Deadline
 from index.search.dimensions import Cube, cube_of, joined
 from index.search.explain import query_terms
 from index.search.facets import FacetCounts
-from index.search.fusion import ReciprocalRankFusion
+from index.search.fusing import Sources, fuse, sources_of
 from index.search.hits import Hit, page_hits
-from index.search.look_up import completed
 from index.search.matches import Matches, Total
 from index.search.plan import Plan
 from index.search.query import EncodedQuery, SearchQuery, unknown_tokens, unknown_words
-from index.search.ranking import Ranking, Rows
+from index.search.ranking import Rows
 from index.search.result import SearchResult
 from index.search.rewriting import Rewritten
+from index.search.second_round import FedBack
 from index.search.stage_times import StageTimes
 from lsr.sparse import SparseVector
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The rankings of one query by field, its vectors, and the best passages of documents."""
-
-    rankings: Mapping[str, Ranking]
-    passages: Mapping[str, Mapping[int, int]]
-    vectors: Mapping[str, EncodedQuery]
 
 
 @dataclass(frozen=True)
@@ -50,11 +41,15 @@ class Answering:
     view: View
     config: SearchConfig
     plan: Plan
+    # The part of it whose rankings the answer is made of.
+    answer_plan: Plan
     encoded: Mapping[str, Rows]
     rankings: Mapping[str, TopK]
     # Of each row, as in SearchResult.
     exact: NDArray[np.bool_]
     gaps: NDArray[np.float32]
+    # What feedback made of the queries to a field.
+    fed: Mapping[str, FedBack]
     masks: Masks | None
     # As in SearchResult.
     documents: int
@@ -100,6 +95,7 @@ class Answering:
             timed_out=late or self.deadline.passed(),
             unknown_words=self._unknown_words(query) if config.payload else [],
             stages_ms=self.times.ms,
+            feedback=self._fed_back(places),
             rewritten=again if config.rewrite else None,
             context=self._context(hits),
             total=self._total(arranged.total),
@@ -112,54 +108,36 @@ class Answering:
 
     def _joins(self, places: Sequence[int]) -> bool:
         """Whether several rankings become one, so that a score isn't a field's own."""
-        return self.plan.fusion is not None or len(places) > 1 or self.config.dimensions is not None
+        several = self.answer_plan.fusion is not None or len(places) > 1
+        return several or self.config.dimensions is not None
 
     def _matches(self, places: Sequence[int], cube: Cube | None) -> tuple[Matches, Sources | None]:
         """What a query found, and what that was made of; None where it is a field's ranking."""
+        plan = self.answer_plan
         complete = all(
             self.rankings[each.field.name].is_complete(place, each.limit)
-            for each in self.plan.searches
+            for each in plan.searches
             for place in places
         )
         if not self._joins(places):
-            top, place = self.rankings[self.plan.using], places[0]
+            top, place = self.rankings[plan.using], places[0]
             found = top.documents[place] >= 0
             scores = top.scores[place][found].astype(np.float64)
             return Matches(top.documents[place][found], scores, complete), None
-        parts = [self._sources(place) for place in places]
-        ranking = self._fuse([part.rankings for part in parts])
+        parts = [
+            sources_of(
+                self.view, plan, self.rankings, self.encoded, place, self.config.engine, self.times
+            )
+            for place in places
+        ]
+        ranking = fuse(plan, [part.rankings for part in parts], self.times)
         if cube is not None and self.config.dimensions is not None:
             with self.times.stage("dimensions"):
                 ranking = joined(ranking, cube, self.config.dimensions.weight)
         return Matches.of(ranking, complete), parts[0]
 
-    def _sources(self, place: int) -> Sources:
-        rankings = {name: top.ranking(place) for name, top in self.rankings.items()}
-        passages = {name: top.passages_of(place) for name, top in self.rankings.items()}
-        vectors = self._vectors(place)
-        if self.plan.fusion is None or not self.plan.fusion.looks_up:
-            return Sources(rankings, passages, vectors)
-        with self.times.stage("look-up"):
-            found = completed(
-                self.view, self.plan.searches, vectors, rankings, passages, self.config.engine
-            )
-        return Sources(*found, vectors)
-
     def _vectors(self, place: int) -> dict[str, EncodedQuery]:
         return {name: self.encoded[name][place] for name in self.rankings}
-
-    def _fuse(self, parts: Sequence[Mapping[str, Ranking]]) -> Ranking:
-        """The one ranking of a query, which may have become several: those are fused by RRF."""
-        fusion = self.plan.fusion
-        if fusion is None and len(parts) == 1:
-            return parts[0][self.plan.using]
-        with self.times.stage("fuse"):
-            found = [
-                part[self.plan.using] if fusion is None else fusion.fuse(part) for part in parts
-            ]
-            if len(found) == 1:
-                return found[0]
-            return ReciprocalRankFusion().fuse({str(n): each for n, each in enumerate(found)})
 
     def _cube(self, query: SearchQuery) -> Cube | None:
         if self.config.dimensions is None:
@@ -179,9 +157,9 @@ class Answering:
         with self.times.stage("hits"):
             if sources is None:
                 numbers = [number for number, _ in page]
-                top = self.rankings[self.plan.using]
-                best = {self.plan.using: top.passages_of(place, numbers)}
-                sources = Sources({self.plan.using: page}, best, self._vectors(place))
+                only = self.answer_plan.using
+                best = {only: self.rankings[only].passages_of(place, numbers)}
+                sources = Sources({only: page}, best, self._vectors(place))
             hits = page_hits(
                 self.view,
                 query,
@@ -215,7 +193,8 @@ class Answering:
 
     def _total(self, found: Total) -> Total:
         """How many match: in a dense field alone, all that were searched."""
-        dense = self.plan.fusion is None and self.plan.searches[0].field.kind == "dense"
+        plan = self.answer_plan
+        dense = plan.fusion is None and plan.searches[0].field.kind == "dense"
         whole = dense and self.config.min_score is None
         return Total(self.documents, "eq") if whole else found
 
@@ -224,6 +203,15 @@ class Answering:
             return None
         with self.times.stage("context"):
             return context_of(hits, self.config.context_tokens)
+
+    def _fed_back(self, places: Sequence[int]) -> dict[str, list[str]]:
+        """By field the ids of the documents that fed back into what a query has become."""
+        numbers = {
+            name: list(dict.fromkeys(n for place in places for n in each.documents[place]))
+            for name, each in self.fed.items()
+        }
+        ids = self.view.store.ids([number for each in numbers.values() for number in each])
+        return {name: [ids[number] for number in each] for name, each in numbers.items()}
 
     def _query_encoders(self) -> dict[str, str]:
         return {

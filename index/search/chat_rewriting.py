@@ -105,8 +105,9 @@ class HypotheticalPassages:
         if not passages:
             return Rewritten((query,), notes)
         encoder = view.fields.dense_encoder(dense[0])
-        vectors = [*encoder.encode_queries([query.text or ""]), *encoder.encode_documents(passages)]
-        mean = np.mean(np.array(vectors, dtype=np.float64), axis=0)
+        written = encoder.as_queries(encoder.encode_documents(passages))
+        vectors = np.vstack([encoder.encode_queries([query.text or ""]), written])
+        mean = vectors.mean(axis=0, dtype=np.float64)
         notes += (f"searched by {len(passages)} passages that a model wrote, and the query",)
         return Rewritten((replace(query, dense=mean.tolist()),), notes)
 

@@ -11,6 +11,7 @@ from index.engines.searcher import EXACT, Pruning
 from index.filters.tree import Filter
 from index.search.dimension_settings import Dimensions
 from index.search.facets import MATCHING, MOST_FACETS, Facet
+from index.search.feedback import Feedback
 from index.search.fusion import Fusion
 from index.search.grouping import Grouping
 from index.search.rewriting import Rewriter
@@ -20,6 +21,7 @@ from lsr.errors import InputError
 HYBRID = "hybrid"
 LARGEST_LIMIT = 10_000
 LONGEST_TIME_BUDGET_MS = 600_000
+LARGEST_DENSE_WEIGHT = 1e6
 FUSION_DEPTH = 1000
 LONGEST_CURSOR = 4 << 20
 LARGEST_CONTEXT = 1_000_000
@@ -27,10 +29,14 @@ LARGEST_CONTEXT = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Prefetch:
-    """One ranking that enters the fusion: the field searched and how deep."""
+    """One ranking that enters the fusion: the field searched and how deep.
+
+    With ``feedback`` the field is ranked again.
+    """
 
     using: str
     limit: int
+    feedback: Feedback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,10 @@ class SearchConfig:
     query_encoder: str | None = None
     # Which cells of the query's phrases join the ranking; None: none.
     dimensions: Dimensions | None = None
+    # What the second of the two models of a dense field counts, above 0; None: the field's own.
+    dense_weight: float | None = None
+    # Ranks one field again with a query that the best documents of the first round have moved.
+    feedback: Feedback | None = None
     # What rewrites the text of queries before it is encoded, in this order.
     rewrite: tuple[Rewriter, ...] = ()
     # Of the passages that are handed to a generator, tokens together; None: there are none.
@@ -104,6 +114,11 @@ class SearchConfig:
                 raise InputError(
                     f"a prefetch limit is {part.limit}; allowed is 1 to {2 * LARGEST_LIMIT}"
                 )
+        if self.dense_weight is not None and not 0 < self.dense_weight <= LARGEST_DENSE_WEIGHT:
+            raise InputError(
+                f"the dense weight is {self.dense_weight}; allowed is above 0, and at most "
+                f"{LARGEST_DENSE_WEIGHT:,.0f}"
+            )
         if self.fusion_depth is not None and not 1 <= self.fusion_depth <= 2 * LARGEST_LIMIT:
             raise InputError(
                 f"the depth of the fusion is {self.fusion_depth}; allowed is 1 to "

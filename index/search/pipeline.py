@@ -1,4 +1,4 @@
-"""The one query path: plan -> rewrite -> encode -> rank -> fuse -> arrange -> hits.
+"""The one query path: plan, rewrite, encode, rank, feed back, fuse, arrange, hits.
 
 Command line, REST and evaluation all call ``search``, so what is measured is what is served.
 """
@@ -6,20 +6,25 @@ Command line, REST and evaluation all call ``search``, so what is measured is wh
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from index.collection.collection import Collection
 from index.collection.view import View
+from index.engines.document_mask import Masks
+from index.engines.searcher import TopK
 from index.search.answering import Answering
 from index.search.arranging import config_warnings, count_filtered
 from index.search.config import SearchConfig
 from index.search.cursor import Cursor
 from index.search.deadline import Deadline
+from index.search.fusing import fuse, sources_of
 from index.search.plan import Plan, plan_search
 from index.search.query import SearchQuery
-from index.search.ranking import certificates, encode, rank
+from index.search.ranking import Rows, certificates, encode, rank
 from index.search.result import SearchResult
 from index.search.rewriting import Rewritten, rewrite
+from index.search.second_round import FedBack, FirstRound, feed_back
 from index.search.stage_times import StageTimes
 
 
@@ -84,17 +89,19 @@ def _search_view(
     if config.filter is not None:
         with times.stage("filter"):
             masks = view.masks(config.filter)
-    with times.stage("rank"):
-        rankings = rank(view, plan, encoded, masks, config, deadline)
-    exact, gaps = certificates(plan, rankings)
+    rounds = _rank(view, plan, encoded, masks, config, deadline, times)
+    exact, gaps = certificates(rounds.ranked)
+    answer_plan, rankings = rounds.ranked[-1]
     answering = Answering(
         view=view,
         config=config,
         plan=plan,
-        encoded=encoded,
+        answer_plan=answer_plan,
+        encoded=rounds.encoded,
         rankings=rankings,
         exact=exact,
         gaps=gaps,
+        fed=rounds.fed,
         masks=masks,
         documents=view.count_documents(masks or view.alive),
         warnings=config_warnings(view, config),
@@ -110,6 +117,47 @@ def _search_view(
         start, end = end, end + len(again.queries)
         results.append(answering.answer(query, again, range(start, end)))
     return results
+
+
+@dataclass(frozen=True)
+class _Rounds:
+    """The rankings of all rounds, the last of which make the answer; its queries; what fed back."""
+
+    ranked: list[tuple[Plan, Mapping[str, TopK]]]
+    encoded: Mapping[str, Rows]
+    fed: Mapping[str, FedBack]
+
+
+def _rank(
+    view: View,
+    plan: Plan,
+    encoded: Mapping[str, Rows],
+    masks: Masks | None,
+    config: SearchConfig,
+    deadline: Deadline,
+    times: StageTimes,
+) -> _Rounds:
+    """Rank each field, and again what feedback asks for."""
+    second = plan.second
+    with times.stage("rank"):
+        share = 0.5 if second.searches else 1.0
+        rankings = rank(view, plan.first, encoded, masks, config, deadline, share)
+    if not second.searches:
+        return _Rounds([(plan, rankings)], encoded, {})
+
+    def together(place: int) -> FirstRound:
+        sources = sources_of(view, plan, rankings, encoded, place, config.engine, StageTimes())
+        fused = fuse(plan, [sources.rankings], StageTimes())
+        return FirstRound(fused, sources.rankings, sources.passages)
+
+    with times.stage("feedback"):
+        fed = feed_back(view, plan, encoded, rankings, together)
+        asked = {**encoded, **{name: each.rows for name, each in fed.items()}}
+        answer = plan.answer
+        limits = {each.field.name: each.limit for each in answer.searches}
+        kept = {name: rankings[name].cut(limit) for name, limit in limits.items()}
+        again = kept | rank(view, second, asked, masks, config, deadline)
+    return _Rounds([(plan.first, rankings), (answer, again)], asked, fed)
 
 
 def _rewrite(

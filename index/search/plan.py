@@ -9,6 +9,7 @@ from index.collection.field import DENSE, SPARSE, Field
 from index.collection.field_encoders import FieldEncoders
 from index.search.config import FUSION_DEPTH, HYBRID, Prefetch, SearchConfig
 from index.search.default_fusion import default_fusion
+from index.search.feedback import BEFORE, Feedback, Rm3
 from index.search.fusion import Fusion
 from index.search.matches import ALL
 from lsr.encoders.encoder import SparseEncoder
@@ -19,12 +20,16 @@ from lsr.errors import UsageError
 class FieldSearch:
     """One ranking: of which field, and how deep.
 
-    ``encoder`` is what encodes the text of queries where it isn't the field's own.
+    ``encoder`` is what encodes the text of queries where it isn't the field's own. With
+    ``feedback`` the field is ranked a second time.
     """
 
     field: Field
     limit: int
     encoder: SparseEncoder | None = None
+    feedback: Feedback | None = None
+    # As in SearchConfig.
+    dense_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,33 @@ class Plan:
     using: str
     searches: tuple[FieldSearch, ...]
     fusion: Fusion | None
+
+    @property
+    def first(self) -> Plan:
+        """The first round, in which each ranking is as deep as any feedback looks."""
+        fed = [each.feedback.depth for each in self.searches if each.feedback]
+        deepest = max(fed, default=0)
+        deep = [replace(each, limit=max(each.limit, deepest)) for each in self.searches]
+        return replace(self, searches=tuple(deep))
+
+    @property
+    def second(self) -> Plan:
+        """The rankings that feedback asks for."""
+        fed = [each for each in self.searches if each.feedback]
+        return replace(self, searches=tuple(replace(each, feedback=None) for each in fed))
+
+    @property
+    def answer(self) -> Plan:
+        """The rankings that the answer is made of: all, or only those that were ranked again."""
+        second = self.second
+        if not any(
+            each.feedback and each.feedback.interpolation == BEFORE for each in self.searches
+        ):
+            return self
+        names = [each.field.name for each in second.searches]
+        return replace(
+            second, using="+".join(names), fusion=self.fusion if len(names) > 1 else None
+        )
 
     def deeper(self, results: int) -> Plan:
         """The same with rankings that go so many results deeper."""
@@ -62,8 +94,16 @@ def plan_search(fields: FieldEncoders, config: SearchConfig) -> Plan:
     if config.prefetch or len(parts) > 1:
         fusion = config.fusion or default_fusion(searched)
     encoders = _query_encoders(fields, searched, config)
+    feedbacks = _feedbacks(searched, parts, config)
+    _check_dense_weight(fields, searched, config)
     searches = tuple(
-        FieldSearch(field, part.limit, encoders.get(field.name))
+        FieldSearch(
+            field,
+            part.limit,
+            encoders.get(field.name),
+            feedbacks.get(field.name),
+            config.dense_weight if field.kind == "dense" else None,
+        )
         for field, part in zip(searched, parts, strict=True)
     )
     return Plan(using, searches, fusion)
@@ -113,3 +153,87 @@ def _query_encoders(
         f"a query encoder goes with the field {SPARSE!r}, and searched are "
         f"{', '.join(field.name for field in searched)}; search that field too, or give none"
     )
+
+
+def _check_dense_weight(
+    fields: FieldEncoders, searched: Sequence[Field], config: SearchConfig
+) -> None:
+    if config.dense_weight is None:
+        return
+    dense = [field for field in searched if field.kind == "dense"]
+    if not dense:
+        raise UsageError(
+            f"a dense weight goes with the field {DENSE!r}, and searched are "
+            f"{', '.join(field.name for field in searched)}; search that field too, or give none"
+        )
+    for field in dense:
+        fields.dense_encoder(field, config.dense_weight)
+
+
+def _feedbacks(
+    searched: Sequence[Field], parts: Sequence[Prefetch], config: SearchConfig
+) -> dict[str, Feedback]:
+    """The feedback of each field that is ranked again."""
+    found = {}
+    for field, part in zip(searched, parts, strict=True):
+        if part.feedback is None:
+            continue
+        if part.feedback.using not in ("", field.name):
+            raise UsageError(
+                f"the feedback of the prefetch {field.name!r} names the field "
+                f"{part.feedback.using!r}; leave it out there, for it is of its own field"
+            )
+        found[field.name] = part.feedback
+    if config.feedback is not None:
+        name = _fed(searched, config.feedback)
+        if name in found:
+            raise UsageError(
+                f"the field {name!r} has a feedback in its prefetch and that of the whole search; "
+                "give one of them"
+            )
+        found[name] = config.feedback
+    for field in searched:
+        if field.name in found:
+            _check_feedback(field, found[field.name], len(searched))
+    if len({each.interpolation == BEFORE for each in found.values()}) > 1:
+        raise UsageError(
+            f"one feedback has the interpolation {BEFORE!r}, which leaves other rankings out of "
+            "the answer, and another fuses them; give all of a search the same"
+        )
+    return found
+
+
+def _fed(searched: Sequence[Field], feedback: Feedback) -> str:
+    """The name of the field that the feedback of a whole search is of."""
+    names = [field.name for field in searched]
+    if feedback.using:
+        if feedback.using not in names:
+            raise UsageError(
+                f"the feedback is of the field {feedback.using!r}, and searched are "
+                f"{', '.join(names)}; name one of them"
+            )
+        return feedback.using
+    wanted = (
+        (field.name for field in searched if field.counts)
+        if isinstance(feedback, Rm3)
+        else (field.name for field in searched if field.kind == "dense")
+    )
+    return next(wanted, names[0])
+
+
+def _check_feedback(field: Field, feedback: Feedback, rankings: int) -> None:
+    if isinstance(feedback, Rm3) and not field.counts:
+        raise UsageError(
+            f"the feedback rm3 is for fields of term counts, such as bm25, and {field.name!r} is "
+            "none; give rocchio or average, or name another field with using"
+        )
+    if feedback.terms and field.kind == "dense":
+        raise UsageError(
+            f"the feedback keeps {feedback.terms} terms, and the field {field.name!r} is dense and "
+            "has none; leave terms out"
+        )
+    if feedback.interpolation and rankings == 1:
+        raise UsageError(
+            f"the feedback's interpolation is {feedback.interpolation!r}, and one ranking alone is "
+            "not fused; leave it out, or search several fields"
+        )

@@ -42,21 +42,24 @@ def encode_query(
     field: Field,
     queries: Sequence[SearchQuery],
     encoder: SparseEncoder | None = None,
+    dense_weight: float | None = None,
 ) -> SparseBatch | NDArray[np.float32]:
     """A row of one field for each query, from its given vector or its text.
 
     ``encoder`` encodes the text for a sparse field, whose vocabulary it has; None: the field's own.
+    ``dense_weight`` is what the second of two models of a dense field counts; None: its own.
 
     Returns:
         A SparseBatch, or float32 (n_queries, dimension) for a dense field.
 
     Raises:
         InputError: a query is empty or malformed.
-        UsageError: a query has neither text nor what the field needs in its place.
+        UsageError: a query has neither text nor what the field needs in its place, or a given
+            dense vector comes with a dense weight.
         EncoderMismatchError: the encoder of the field is not the one that filled it.
     """
     if field.kind == "dense":
-        return _encode_dense(view, field, queries)
+        return _encode_dense(view, field, queries, dense_weight)
     model = view.fields.encoder(field) if encoder is None else encoder
     statistics = _statistics(view, field, model)
     given = [_given_sparse(query, view, field) for query in queries]
@@ -106,12 +109,19 @@ def _statistics(view: View, field: Field, encoder: SparseEncoder) -> CollectionS
     )
 
 
-def _encode_dense(view: View, field: Field, queries: Sequence[SearchQuery]) -> NDArray[np.float32]:
+def _encode_dense(
+    view: View, field: Field, queries: Sequence[SearchQuery], weight: float | None
+) -> NDArray[np.float32]:
+    if weight is not None and any(query.dense is not None for query in queries):
+        raise UsageError(
+            "a dense weight is of the vector that a text becomes, and the query brings its own, or "
+            "that of a passage by rewriting; leave the dense weight out"
+        )
     vectors = np.zeros((len(queries), field.size), dtype=np.float32)
     places = [place for place, query in enumerate(queries) if query.dense is None]
     texts = [_text(queries[place], field) for place in places]
     if texts:
-        vectors[places] = view.fields.dense_encoder(field).encode_queries(texts)
+        vectors[places] = view.fields.dense_encoder(field, weight).encode_queries(texts)
     for place, query in enumerate(queries):
         if query.dense is not None:
             vectors[place] = _given_dense(query.dense, field)
@@ -133,7 +143,7 @@ def _given_sparse(query: SearchQuery, view: View, field: Field) -> SparseVector 
         row = SparseVector.from_user(*query.sparse, vocabulary_size=view.terms(field))
     else:
         return None
-    _check_scores_fit(row.values, "weight")
+    check_scores_fit(row.values, "weight")
     return row
 
 
@@ -172,11 +182,11 @@ def _given_dense(values: Sequence[float], field: Field) -> NDArray[np.float32]:
         )
     if not np.isfinite(vector).all():
         raise InputError("the dense query holds a value that is not finite; give finite numbers")
-    _check_scores_fit(vector, "value")
+    check_scores_fit(vector, "value")
     return vector
 
 
-def _check_scores_fit(values: NDArray[np.float32], what: str) -> None:
+def check_scores_fit(values: NDArray[np.float32], what: str) -> None:
     """Refuse a query whose score with a document of the largest weights would not be finite.
 
     Raises:

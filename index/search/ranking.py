@@ -28,7 +28,7 @@ def encode(view: View, plan: Plan, queries: Sequence[SearchQuery]) -> dict[str, 
     """The rows of each field; those of dense fields while this thread encodes the others."""
 
     def encoded(each: FieldSearch) -> Rows:
-        return encode_query(view, each.field, queries, each.encoder)
+        return encode_query(view, each.field, queries, each.encoder, each.dense_weight)
 
     dense = [each for each in plan.searches if each.field.kind == "dense"]
     sparse = [each for each in plan.searches if each.field.kind == "sparse"]
@@ -44,8 +44,11 @@ def rank(
     masks: Masks | None,
     config: SearchConfig,
     deadline: Deadline,
+    share: float = 1.0,
 ) -> dict[str, TopK]:
     """The ranking of each field, for all queries, at the same time.
+
+    Approximate search may take ``share`` of the time that is left.
 
     Raises:
         InputError: a score is beyond float32.
@@ -56,7 +59,7 @@ def rank(
         rows, limit = encoded[each.field.name], min(each.limit, rows_of_view)
         if not isinstance(rows, SparseBatch):
             return view.search_dense(each.field, rows, limit, masks)
-        left = None if config.time_budget_ms is None else deadline.left_ms / len(rows)
+        left = None if config.time_budget_ms is None else share * deadline.left_ms / len(rows)
         pruning = config.pruning(left)
         return view.search_sparse(each.field, rows, limit, config.engine, pruning, masks)
 
@@ -72,9 +75,14 @@ def rank(
 
 
 def certificates(
-    plan: Plan, rankings: Mapping[str, TopK]
+    rounds: Sequence[tuple[Plan, Mapping[str, TopK]]],
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Of each query, whether all rankings are exact, and the largest gap; see SearchResult."""
-    exact = [rankings[each.field.name].exact(each.limit) for each in plan.searches]
-    gaps = [rankings[each.field.name].bound_gap(each.limit) for each in plan.searches]
+    tops = [
+        (rankings[each.field.name], each.limit)
+        for plan, rankings in rounds
+        for each in plan.searches
+    ]
+    exact = [top.exact(limit) for top, limit in tops]
+    gaps = [top.bound_gap(limit) for top, limit in tops]
     return np.logical_and.reduce(exact), np.max(gaps, axis=0)

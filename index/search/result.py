@@ -53,6 +53,8 @@ class SearchResult:
     unknown_words: list[str] = dataclasses.field(default_factory=list)
     # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
     stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
+    # Ids of the documents that fed back into the query to a field, best first, by field.
+    feedback: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     # What was searched in place of the query, where rewriting was asked for.
     rewritten: Rewritten | None = None
     # The best passages for a generator, where they were asked for.

@@ -16,7 +16,7 @@ from lsr.backbones.batching_rule import Batching, find_batching, run_batch
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import MODEL_SETTINGS, Side, check_similarity, declared_prompt
 from lsr.backbones.pipeline import pipeline
-from lsr.backbones.pooling import declared_pooling, pool
+from lsr.backbones.pooling import POOLINGS, declared_pooling, pool
 from lsr.backbones.transformer_settings import (
     check_transformer,
     declared_length,
@@ -44,11 +44,19 @@ class DenseConfig:
     # What the transformer computes in: "float32", or "bfloat16", which takes half the time where
     # the processor has instructions for it, and moves vectors by about 1e-2 of their length.
     dtype: str = "float32"
+    # One way to pool the states of tokens, and whether vectors are scaled to length 1, "yes" or
+    # "no"; "": what the checkpoint says.
+    pooling: str = ""
+    normalise: str = ""
 
     def __post_init__(self) -> None:
         if self.max_length:
             check_length(self.max_length)
         check_choice("dtype", self.dtype, ("float32", "bfloat16"))
+        if self.pooling:
+            check_choice("pooling", self.pooling, POOLINGS)
+        if self.normalise:
+            check_choice("normalise", self.normalise, ("yes", "no"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +120,8 @@ class PooledTransformer:
         return cls(
             body,
             min(length, positions(body) or length),
-            pooling.modes,
-            normalise,
+            asked.pooling or pooling.modes,
+            asked.normalise == "yes" if asked.normalise else normalise,
             asked.dtype,
             declared_prompt(checkpoint, side),
             pooling.include_prompt,

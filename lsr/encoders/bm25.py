@@ -159,6 +159,10 @@ class Bm25Encoder(SparseEncoder):
         relative = self._lengths(stored) / (statistics.average_length or 1.0)
         return saturated(stored, self.config.b * relative, self.config.k1, self.config.b)
 
+    def content(self, stored: SparseBatch) -> SparseBatch:
+        """See ``SparseEncoder``."""
+        return stored.keep(~self._is_weak(stored.indices))
+
     def occurrences(self, text: str) -> list[Occurrence]:
         """See ``SparseEncoder``."""
         if not self.open:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +17,32 @@ from lsr.encoders.encoder import fingerprint, split_name
 from lsr.errors import InputError, UsageError
 from lsr.settings import changed, configure
 
+# Stands before options of the second of two models.
+LAMBDA = "lambda."
+QUERY_CHECKPOINT = "query.checkpoint"
+
 
 class DenseEncoder(Protocol):
     """Turns documents and queries into vectors whose inner product scores them.
 
     ``name`` loads the same encoder again; ``fingerprint`` changes with anything that changes a
-    vector and not with where the checkpoint lies; ``dimension`` is the vectors' length.
+    document's vector or how it is compared, and not with where the checkpoint lies; ``former`` are
+    fingerprints that earlier releases gave it; ``dimension`` is the vectors' length.
     """
 
     name: str
     fingerprint: str
     dimension: int
+    former: tuple[str, ...] = ()
 
     @staticmethod
     def load(name: str) -> DenseEncoder:
         """The dense encoder of a name; weights are read at first use.
 
-        ``MODEL`` is a hub id or folder, with the options of ``DenseConfig`` behind it;
-        ``MODEL+LAMBDA,weight=0.5`` two of them, joined as ``ConcatenatedEncoder`` says.
+        ``MODEL`` is a hub id or folder, with the options of ``DenseConfig`` behind it, and
+        ``query.checkpoint=MODEL`` where queries have a model of their own.
+        ``MODEL+LAMBDA,weight=0.5`` are two of them, joined as ``ConcatenatedEncoder`` says; options
+        are of the first, and with ``lambda.`` before them of the second.
 
         Raises:
             InputError: a checkpoint can't be used as a dense encoder.
@@ -47,12 +55,30 @@ class DenseEncoder(Protocol):
         first, plus, second = _parted(models)
         given = dict(option.partition("=")[::2] for option in options)
         if not plus:
-            return TransformerEncoder(Checkpoint.resolve(models), configure(DenseConfig, given))
+            return TransformerEncoder.with_options(models, given)
+        weight = {"weight": given.pop("weight")} if "weight" in given else {}
+        own = {key: value for key, value in given.items() if not key.startswith(LAMBDA)}
+        of_lambda = {key.removeprefix(LAMBDA): given[key] for key in given if key not in own}
         return ConcatenatedEncoder(
-            TransformerEncoder(Checkpoint.resolve(first)),
-            TransformerEncoder(Checkpoint.resolve(second)),
-            configure(ConcatenationConfig, given),
+            TransformerEncoder.with_options(first, own),
+            TransformerEncoder.with_options(second, of_lambda),
+            configure(ConcatenationConfig, weight),
         )
+
+    def weighed(self, weight: float) -> DenseEncoder:
+        """The same, but that the second of two models counts so much in queries.
+
+        Raises:
+            UsageError: it is one model.
+        """
+        raise UsageError(
+            f"the dense encoder {self.name} is one model, and a dense weight is of the second of "
+            "two, as in MODEL+LAMBDA; leave it out"
+        )
+
+    def as_queries(self, documents: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors of documents, float32 (n, dimension), in the scale of those of queries."""
+        return documents
 
     @property
     def tokens_encoded(self) -> int:
@@ -75,17 +101,23 @@ class DenseEncoder(Protocol):
 class TransformerEncoder(DenseEncoder):
     """A transformer with pooling, or one for documents and one for queries.
 
-    Two come as a sentence-transformers Router. The folder says whether vectors are scaled to
-    length 1, so that the inner product is the cosine; see ``PooledTransformer.of_side``.
+    Two come as a sentence-transformers Router, or as two checkpoints. The folder says whether
+    vectors are scaled to length 1, so that the inner product is the cosine; see
+    ``PooledTransformer.of_side``.
 
     Raises:
         InputError: the checkpoint asks for what is not supported, or its two sides differ in
             dimension.
     """
 
-    def __init__(self, checkpoint: Checkpoint, config: DenseConfig | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: DenseConfig | None = None,
+        query_checkpoint: Checkpoint | None = None,
+    ) -> None:
         self._documents = PooledTransformer.of_side(checkpoint, "document", config)
-        queries = PooledTransformer.of_side(checkpoint, "query", config)
+        queries = PooledTransformer.of_side(query_checkpoint or checkpoint, "query", config)
         if queries.checkpoint.folder == self._documents.checkpoint.folder:
             shared = self._documents.checkpoint
             queries = replace(queries, checkpoint=shared, sharing=self._documents)
@@ -96,12 +128,25 @@ class TransformerEncoder(DenseEncoder):
                 f"the two sides of {checkpoint.name!r} make vectors of {self.dimension} and "
                 f"{queries.dimension} values; they must have the same dimension"
             )
-        settings = changed(config or DenseConfig())
-        self.name = ",".join([checkpoint.name, *(f"{k}={v}" for k, v in settings.items())])
+        self.model = checkpoint.name
+        settings: dict[str, object] = changed(config or DenseConfig())
+        if query_checkpoint is not None:
+            settings[QUERY_CHECKPOINT] = query_checkpoint.name
+        self.settings = [f"{key}={value}" for key, value in settings.items()]
+        self.name = ",".join([self.model, *self.settings])
         parts = self._documents.identity
         if self._queries is not self._documents:
             parts = {"document": parts, "query": self._queries.identity}
         self.fingerprint = fingerprint("dense", **parts)
+
+    @classmethod
+    def with_options(cls, model: str, options: Mapping[str, str]) -> Self:
+        """That of a hub id or folder, as options say; see ``DenseEncoder.load``."""
+        others = dict(options)
+        queries = others.pop(QUERY_CHECKPOINT, None)
+        config = configure(DenseConfig, others)
+        own = None if queries is None else Checkpoint.resolve(queries)
+        return cls(Checkpoint.resolve(model), config, own)
 
     @property
     def tokens_encoded(self) -> int:
@@ -125,8 +170,9 @@ class TransformerEncoder(DenseEncoder):
 class ConcatenationConfig:
     """How much the second encoder counts."""
 
-    # Multiplies its part of a query, above 0; it is tuned on held-out queries. SPAR's published
-    # weights go from 0.001 to 1.43, by the lengths of the two encoders' vectors.
+    # Multiplies its part of a query, above 0, where a search says nothing else; it is tuned on
+    # held-out queries. SPAR's published weights go from 0.001 to 1.43, by the lengths of the two
+    # encoders' vectors.
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -138,22 +184,34 @@ class ConcatenatedEncoder(DenseEncoder):
     """Two dense encoders as one, whose inner product is s1 + weight s2.
 
     Queries are [q1; weight q2], documents [d1; d2]: SPAR (Chen et al. 2022, "Salient Phrase Aware
-    Dense Retrieval", section 3.2), where the second encoder is the lexical model Lambda.
+    Dense Retrieval", section 3.2), where the second encoder is the lexical model Lambda. The weight
+    is of queries alone, so vectors of documents serve any.
     """
 
     def __init__(
         self,
-        first: DenseEncoder,
-        second: DenseEncoder,
+        first: TransformerEncoder,
+        second: TransformerEncoder,
         config: ConcatenationConfig | None = None,
     ) -> None:
         self._parts = first, second
         self.weight = (config or ConcatenationConfig()).weight
         self.dimension = first.dimension + second.dimension
-        self.name = f"{first.name}+{second.name},weight={self.weight}"
-        self.fingerprint = fingerprint(
-            "dense", concatenated=[first.fingerprint, second.fingerprint], weight=self.weight
-        )
+        settings = [*first.settings, *(LAMBDA + each for each in second.settings)]
+        self.name = ",".join([f"{first.model}+{second.model}", *settings, f"weight={self.weight}"])
+        parts = [first.fingerprint, second.fingerprint]
+        self.fingerprint = fingerprint("dense", concatenated=parts)
+        # Of releases in which the weight was one of the collection.
+        self.former = (fingerprint("dense", concatenated=parts, weight=self.weight),)
+
+    def weighed(self, weight: float) -> ConcatenatedEncoder:
+        """The same two models, the second counting so much in queries."""
+        return ConcatenatedEncoder(*self._parts, ConcatenationConfig(weight))
+
+    def as_queries(self, documents: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See ``DenseEncoder``: the second part times the weight."""
+        first, second = np.split(documents, [self._parts[0].dimension], axis=1)
+        return np.hstack([first, np.float32(self.weight) * second])
 
     @property
     def tokens_encoded(self) -> int:
@@ -171,8 +229,29 @@ class ConcatenatedEncoder(DenseEncoder):
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The same for queries, the second part times the weight."""
-        first, second = (part.encode_queries(texts) for part in self._parts)
-        return np.hstack([first, np.float32(self.weight) * second])
+        return self.as_queries(np.hstack([part.encode_queries(texts) for part in self._parts]))
+
+
+def is_concatenated(name: str) -> bool:
+    """Whether a dense encoder's name is of two models."""
+    return not user_path(name).is_dir() and bool(_parted(split_name(name)[0])[1])
+
+
+def without_weight(name: str) -> tuple[str, float | None]:
+    """The name of a dense encoder without the weight of its second model, and that weight.
+
+    Raises:
+        UsageError: the weight is malformed.
+    """
+    if not is_concatenated(name):
+        return name, None
+    models, *options = split_name(name)
+    kept = [option for option in options if option.partition("=")[0] != "weight"]
+    if kept == options:
+        return name, None
+    given = dict(option.partition("=")[::2] for option in options)
+    weight = configure(ConcatenationConfig, {"weight": given["weight"]}).weight
+    return ",".join([models, *kept]), weight
 
 
 def _differ(queries: PooledTransformer, documents: PooledTransformer) -> bool:
@@ -184,7 +263,7 @@ def _differ(queries: PooledTransformer, documents: PooledTransformer) -> bool:
 def _parted(models: str) -> tuple[str, str, str]:
     """Two models and the plus between them, as ``str.partition``; a folder's name may hold one."""
     places = [place for place, character in enumerate(models) if character == "+"]
-    if not places:
+    if not places or user_path(models).is_dir():
         return models, "", ""
 
     def found(place: int) -> int:

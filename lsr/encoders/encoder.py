@@ -86,6 +86,10 @@ class SparseEncoder(Protocol):
         """Statistics of stored counts, if only of words; raises UsageError where none are."""
         raise UsageError(f"the encoder {self.name} stores weights, which have no statistics")
 
+    def content(self, stored: SparseBatch) -> SparseBatch:
+        """Stored counts without those of stop words and punctuation, where the encoder has some."""
+        return stored
+
     def unknown_words(self, text: str, statistics: CollectionStatistics) -> list[str]:
         """The words of a query, as it spells them, that no document has; of an open vocabulary."""
         return []

@@ -43,6 +43,12 @@ PATH = click.Path(path_type=Path)
 @click.option("--split", default="test", show_default=True, help="Qrels of a BEIR folder.")
 @click.option("--measure", "measures", multiple=True, metavar="NAME", help="Such as nDCG@10.")
 @click.option("--depth", default=100, show_default=True, help="Results per query.")
+@click.option(
+    "--against",
+    metavar="FIELD",
+    help="Say how alike each ranking is to this one's (rank-biased overlap), such as sparse for a "
+    "dense encoder that imitates it.",
+)
 @click.option("--load-run", type=click.Path(path_type=Path), help="Score this TREC run instead.")
 @click.option("--save-run", type=PATH, callback=output_file, help="Write a TREC run.")
 @click.option("--save-qrels", type=PATH, callback=output_file, help="Write TREC qrels.")
@@ -59,6 +65,7 @@ def eval_command(
     split: str,
     measures: Sequence[str],
     depth: int,
+    against: str | None,
     load_run: Path | None,
     save_run: Path | None,
     save_qrels: Path | None,
@@ -79,6 +86,10 @@ def eval_command(
     parse_measures(names)
     if into is not None and len(encoders) > 1:
         raise UsageError("--index holds one collection; give one --encoder with it")
+    if load_run is not None and against is not None:
+        raise UsageError(
+            "--against compares what is searched, and --load-run searches nothing; give one of them"
+        )
     loaded = load_dataset(dataset, split)
     if save_qrels is not None:
         write_qrels(save_qrels, loaded.qrels)
@@ -89,10 +100,10 @@ def eval_command(
     for encoder in encoders or (None,):
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, searching=searching,
-            measures=names, depth=depth, progress=_progress(as_json), trusted=trusted,
-            passages=passages,
+            measures=names, depth=depth, against=against, progress=_progress(as_json),
+            trusted=trusted, passages=passages,
         )  # fmt: skip
-    _print_results(rows, names, as_json)
+    _print_results(rows, list(rows[0].measures), as_json)
     # Last, so that a run that no TREC file can hold costs no result.
     if save_run is not None:
         save_runs(save_run, rows)

@@ -38,6 +38,13 @@ passages_option = click.option(
     help="auto splits documents that the encoder doesn't read to the end into passages, and finds "
     "them by these; off leaves them whole.  [default: auto, or what the collection has]",
 )
+dense_weight_option = click.option(
+    "--dense-weight",
+    type=float,
+    metavar="MU",
+    help="What the second of the two models of a dense field MODEL+LAMBDA counts.  [default: the "
+    "weight that it was indexed with]",
+)
 using_option = click.option(
     "--using",
     metavar="FIELD",

@@ -8,7 +8,12 @@ from typing import Any
 
 import click
 
-from service.commands.options import engine_option, query_encoder_option, using_option
+from service.commands.options import (
+    dense_weight_option,
+    engine_option,
+    query_encoder_option,
+    using_option,
+)
 
 _OPTIONS = (
     using_option,
@@ -46,6 +51,13 @@ _OPTIONS = (
         help="Milliseconds that the search may take in all; implies --approximate.",
     ),
     click.option(
+        "--feedback",
+        metavar="METHOD",
+        help="Search again with a query that the best documents of a first round have moved: "
+        "average, rocchio or rm3, with settings as in rocchio,depth=5,using=dense.",
+    ),
+    dense_weight_option,
+    click.option(
         "--rewrite",
         "rewriters",
         metavar="NAME",
@@ -70,12 +82,15 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         approximate: bool,
         effort: float | None,
         time_budget: float | None,
+        feedback: str | None,
+        dense_weight: float | None,
         rewriters: tuple[str, ...],
         engine: str,
         **others: Any,
     ) -> Any:
         from index.filters.text_form import parse_filter_text
         from index.search.config import SearchConfig
+        from index.search.feedback import parse_feedback
         from index.search.fusion_text import parse_fusion
         from index.search.rewriters import rewriter_of
 
@@ -91,6 +106,8 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             effort=effort,
             time_budget_ms=time_budget,
             query_encoder=query_encoder,
+            dense_weight=dense_weight,
+            feedback=None if feedback is None else parse_feedback(feedback),
             rewrite=tuple(map(rewriter_of, rewriters)),
         )
         return command(searching=searching, **others)

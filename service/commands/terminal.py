@@ -219,7 +219,8 @@ def print_spar_report(report: SparReport) -> None:
     out.print(
         f"{report.steps:,} steps in {report.seconds:,.0f} s; the plot is {report.plot}; Lambda is "
         f"{report.model}; use it beside a dense encoder with --dense "
-        f"{shlex.quote(f'MODEL+{report.model}')},weight=1.0, the weight tuned on queries of yours",
+        f"{shlex.quote(f'MODEL+{report.model}')},weight=1.0, and --dense-weight tuned on queries "
+        "of yours; lsr eval --dense LAMBDA --against sparse says how well it imitates",
         markup=False,
     )
 
@@ -345,6 +346,9 @@ def print_result(result: SearchResult, config: SearchConfig) -> None:
     using = f"{result.using} by {', '.join(result.fusion)}" if result.fusion else result.using
     line = f"{count} · {using} · {result.took_ms:.1f} ms · {_certificate(result)}"
     out.print(Text(line, style="dim"))
+    for name, fed in result.feedback.items():
+        line = f"fed back into {name}: {', '.join(fed) or 'no document'}"
+        out.print(Text(line, style="dim"))
     for note in result.rewritten.notes if result.rewritten else ():
         out.print(Text(note, style="dim"))
     if words := result.unknown_words:

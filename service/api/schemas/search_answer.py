@@ -128,6 +128,10 @@ class OptionalSearchMeta(TypedDict, total=False):
         Field(description="Results of each ranking that were fused; all pages are among these."),
     ]
     rewritten: RewrittenQuery
+    feedback: Annotated[
+        dict[str, list[str]],
+        Field(description="By field the ids of the documents that fed back, best first."),
+    ]
 
 
 class SearchMeta(OptionalSearchMeta):
@@ -204,6 +208,8 @@ def search_json(result: SearchResult, explain: bool, config: SearchConfig) -> Se
         other["timed_out"] = True
     if result.unknown_words:
         other["unknown_words"] = result.unknown_words
+    if result.feedback:
+        other["feedback"] = result.feedback
     if result.fusion is not None:
         other["fusion"] = result.fusion
         other["depth"] = result.depth

@@ -21,6 +21,7 @@ from service.api.schemas.arranging import (
     sort_key,
 )
 from service.api.schemas.body import Body, FilterBody, parse_filter
+from service.api.schemas.feedback import FeedbackBody
 
 LONGEST_VECTOR = 100_000
 MOST_CHARACTERS = 32 << 20
@@ -74,6 +75,12 @@ class PrefetchBody(Body):
 
     using: str
     limit: int = 100
+    feedback: FeedbackBody | None = None
+
+    def to_prefetch(self) -> Prefetch:
+        """The same as the pipeline takes it."""
+        feedback = None if self.feedback is None else self.feedback.to_feedback()
+        return Prefetch(self.using, self.limit, feedback)
 
 
 class RrfBody(Body):
@@ -147,6 +154,11 @@ class SearchBody(Body):
     using: str | None = None
     prefetch: Annotated[list[PrefetchBody], Field(max_length=16)] = Field(default_factory=list)
     fusion: FusionBody = Field(default_factory=FusionBody)
+    feedback: FeedbackBody | None = None
+    dense_weight: Annotated[
+        float | None,
+        Field(description="What the second of the two models of a dense field counts, above 0."),
+    ] = None
     filter: FilterBody | None = None
     rewrite: Annotated[
         list[str],
@@ -189,7 +201,6 @@ class SearchBody(Body):
             limit=self.limit,
             offset=self.offset,
             using=self.using,
-            prefetch=tuple(Prefetch(part.using, part.limit) for part in self.prefetch),
             min_score=self.min_score,
             sort=tuple(sort_key(each) for each in self.sort),
             group_by=grouping(self.group_by),
@@ -198,6 +209,9 @@ class SearchBody(Body):
             payload=self.with_payload
             if isinstance(self.with_payload, bool)
             else tuple(self.with_payload),
+            prefetch=tuple(part.to_prefetch() for part in self.prefetch),
+            feedback=None if self.feedback is None else self.feedback.to_feedback(),
+            dense_weight=self.dense_weight,
             fusion=self.fusion.to_fusion(),
             fusion_depth=self.fusion.depth,
             cursor=self.cursor,

@@ -1,10 +1,19 @@
 """A collection is opened with the encoders it was built with, or made with those asked for."""
 
+from dataclasses import replace
+
 import pytest
 
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.collection.opening import open_or_create
+from index.indexing import index_documents
+from index.search.config import SearchConfig
+from index.search.pipeline import search
+from index.search.query import SearchQuery
+from lsr.corpus.documents import Document
+from lsr.corpus.items import given_items
+from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.packaged import DEFAULT_ENCODER
 from lsr.errors import EncoderMismatchError, NotFoundError, UsageError
 
@@ -40,6 +49,35 @@ def test_fields_that_are_not_there_are_refused(tmp_path, masked_lm, dense_model)
     for asked in ({"bm25": True}, {"dense": str(dense_model)}):
         with pytest.raises(EncoderMismatchError, match="was built with sparse="):
             open_or_create(made.path, **asked)
+
+
+def test_a_pair_of_dense_models_is_opened_as_earlier_releases_left_it(
+    tmp_path, masked_lm, dense_model
+):
+    """Their fingerprint held the weight of the second, which is one of queries."""
+    name = f"{dense_model}+{masked_lm},weight=0.25"
+    sparse, dense = encoder_fields("bm25", name)
+    (former,) = DenseEncoder.load(name).former
+    old = replace(dense, fingerprint=former)
+    made = Collection.create(tmp_path / "fruit", [sparse, old])
+    index_documents(made, given_items([Document("a", "a wing"), Document("b", "a plate")]))
+    made.close()
+    opened = open_or_create(made.path, "bm25", name)
+    assert list(opened.fields) == [sparse, old]
+    for weight in (None, 2.0):
+        config = SearchConfig(using="dense", dense_weight=weight)
+        wanted = DenseEncoder.load(f"{dense_model}+{masked_lm},weight={weight or 0.25}")
+        query = wanted.encode_queries(["wing"])[0]
+        scores = wanted.encode_documents(["a wing", "a plate"]) @ query
+        hits = {hit.id: hit.score for hit in search(opened, SearchQuery("wing"), config).hits}
+        assert hits == pytest.approx(dict(zip("ab", scores.tolist(), strict=True)), abs=1e-4)
+    with pytest.raises(UsageError, match=r"search with --dense-weight 0\.5"):
+        open_or_create(made.path, "bm25", name.replace("0.25", "0.5"))
+    with pytest.raises(EncoderMismatchError, match="was built with"):
+        open_or_create(made.path, "bm25", f"{masked_lm}+{dense_model},weight=0.25")
+    vector = SearchQuery(dense=[0.0] * dense.size)
+    with pytest.raises(UsageError, match="the query brings its own"):
+        search(opened, vector, SearchConfig(using="dense", dense_weight=2.0))
 
 
 def test_nothing_is_made_where_that_is_impossible(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.dense import DenseEncoder, without_weight
 from lsr.encoders.encoder import fingerprint
 from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.vocabulary import Vocabulary
@@ -331,7 +331,10 @@ def test_the_name_of_two_encoders_loads_them_again(dense_model, second_model, tm
     plain = DenseEncoder.load(f"{dense_model}+{second_model}")
     assert plain.name.endswith(",weight=1.0")
     turned = DenseEncoder.load(f"{second_model}+{dense_model},weight=0.5")
-    assert len({encoder.fingerprint, plain.fingerprint, turned.fingerprint}) == 3
+    # Documents' vectors are the same whatever the weight.
+    assert plain.fingerprint == encoder.fingerprint != turned.fingerprint
+    former = {"dense": [loaded(dense_model).fingerprint, loaded(second_model).fingerprint]}
+    assert encoder.former == (fingerprint("dense", concatenated=former["dense"], weight=0.5),)
     # A folder may have a plus in its name.
     moved = [
         shutil.copytree(folder, tmp_path / f"c++ {n}+b" / "model")
@@ -350,7 +353,10 @@ def test_the_name_of_two_encoders_loads_them_again(dense_model, second_model, tm
         (",weight=nan", "weight is nan"),
         (",weight=much", "weight=much is not a valid number"),
         (",weight", "weight= is not a valid number"),
-        (",heft=1", "'heft' is not an option of this encoder; allowed are weight"),
+        (",heft=1", "'heft' is not an option of this encoder; allowed are max_length"),
+        (",lambda.heft=1", "'heft' is not an option of this encoder; allowed are max_length"),
+        (",lambda.pooling=best", "pooling is 'best'; allowed are cls"),
+        (",normalise=1", "normalise is '1'; allowed are yes and no"),
         (",", "'' is not an option"),
         ("+./no-such-model", r"'.*\+\./no-such-model' does not exist"),
     ],
@@ -358,6 +364,54 @@ def test_the_name_of_two_encoders_loads_them_again(dense_model, second_model, tm
 def test_malformed_names_of_two_encoders_are_explained(dense_model, ending, complaint):
     with pytest.raises(UsageError, match=complaint):
         DenseEncoder.load(f"{dense_model}+{dense_model}{ending}")
+
+
+def test_each_of_two_encoders_may_have_two_towers_and_options(dense_model, second_model, tmp_path):
+    """As the published Lambdas: a model for queries, one for contexts, CLS, not normalised."""
+    queries = shutil.copytree(second_model, tmp_path / "queries, own")
+    torch.manual_seed(11)
+    config = transformers.BertConfig.from_pretrained(second_model)
+    transformers.BertModel(config).save_pretrained(queries)
+    towers = f"lambda.query.checkpoint={queries},lambda.pooling=cls,lambda.normalise=no"
+    name = f"{dense_model}+{second_model},max_length=5,{towers},weight=0.5"
+    encoder = DenseEncoder.load(name)
+    again = DenseEncoder.load(encoder.name)
+    assert (again.name, again.fingerprint) == (encoder.name, encoder.fingerprint)
+    shared = DenseEncoder.load(f"{dense_model}+{second_model},max_length=5,weight=0.5")
+    assert shared.fingerprint != encoder.fingerprint
+    texts = [TEXTS[0], *TEXTS[2:]]
+    for side, folder, weight in (("queries", queries, 0.5), ("documents", second_model, 1.0)):
+        found = getattr(encoder, f"encode_{side}")(texts)
+        np.testing.assert_allclose(found[:, :16], mean_pooled(dense_model, texts, 5), atol=1e-5)
+        expected = weight * cls_pooled(folder, texts)
+        np.testing.assert_allclose(found[:, 16:], expected, rtol=1e-4, atol=1e-5)
+
+
+def cls_pooled(folder, texts):
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    rows = []
+    for text in texts:
+        ids = tokenizer(text, truncation=True, max_length=64, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            rows.append(model(ids).last_hidden_state[0, 0].numpy())
+    return np.array(rows)
+
+
+def test_the_weight_of_the_second_is_one_of_queries(dense_model, second_model):
+    encoder = DenseEncoder.load(f"{dense_model}+{second_model},weight=0.5")
+    other = encoder.weighed(0.75)
+    assert other.fingerprint == encoder.fingerprint
+    documents = encoder.encode_documents(TEXTS)
+    np.testing.assert_array_equal(other.encode_documents(TEXTS), documents)
+    queries = np.hstack([loaded(f).encode_queries(TEXTS) for f in (dense_model, second_model)])
+    factors = np.repeat(np.array([1, 0.75], np.float32), [16, 24])
+    np.testing.assert_array_equal(other.encode_queries(TEXTS), queries * factors)
+    np.testing.assert_array_equal(other.as_queries(documents), documents * factors)
+    assert without_weight(encoder.name) == (f"{dense_model}+{second_model}", 0.5)
+    assert without_weight(str(dense_model)) == (str(dense_model), None)
+    with pytest.raises(UsageError, match="is one model, and a dense weight is of the second"):
+        loaded(dense_model).weighed(2)
 
 
 @pytest.mark.parametrize("name", ["+", "a+", "+a", "./none+{}", "{}+./none"])

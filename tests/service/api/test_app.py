@@ -11,7 +11,8 @@ from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.importing import import_vectors, open_for_import
 from index.indexing import index_documents
-from index.search.config import SearchConfig
+from index.search.config import Prefetch, SearchConfig
+from index.search.feedback import Rm3, Rocchio
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.corpus.readers.corpus import Corpus
@@ -135,6 +136,32 @@ def test_without_payload_hits_are_bare(client):
             "invalid_input",
             r"a filter has '\ud800'",
         ),
+        (
+            {"query": {"text": "a"}, "feedback": {}},
+            422,
+            "invalid_input",
+            "the feedback names no method; give one of average, rocchio, rm3",
+        ),
+        (
+            {"query": {"text": "a"}, "feedback": {"rm3": {}, "average": {}}},
+            422,
+            "invalid_input",
+            "names average and rm3; give one of",
+        ),
+        (
+            {"query": {"text": "a"}, "feedback": {"rocchio": {"depth": 101}}},
+            422,
+            "invalid_input",
+            "the feedback's depth is 101; allowed is 1 to 100",
+        ),
+        ({"query": {"text": "a"}, "feedback": {"bo1": {}}}, 422, "invalid_request", "bo1"),
+        (
+            {"query": {"text": "a"}, "feedback": {"rm3": {"interpolation": "both"}}},
+            400,
+            "bad_request",
+            "one ranking alone is not fused",
+        ),
+        ({"query": {"text": "a"}, "dense_weight": 0}, 422, "invalid_input", "above 0"),
         ({"query": {"text": "a"}, "params": {"mode": "fast"}}, 422, "invalid_request", "mode"),
         ({"query": {"text": "a"}, "params": {"effort": 0.5}}, 422, "invalid_input", "approximate"),
         (
@@ -382,6 +409,30 @@ def test_every_dense_and_hybrid_search_is_the_pipelines(both):
         assert answer["meta"].get("fusion") == expected.fusion
 
 
+def test_searches_with_feedback_are_the_pipelines(both):
+    made, client = both
+    feedback = {"rocchio": {"depth": 2, "using": "bm25", "terms": 3}}
+    body = {"query": {"text": "apple"}, "using": "sparse+bm25", "feedback": feedback}
+    answer = client.post("/v1/indexes/both/search", json=body | {"explain": True}).json()
+    asked = Rocchio(2, terms=3, using="bm25")
+    config = SearchConfig(using="sparse+bm25", feedback=asked, explain=True)
+    expected = search(made, SearchQuery("apple"), config)
+    assert [h["id"] for h in answer["hits"]] == [h.id for h in expected.hits]
+    assert answer["meta"]["feedback"] == expected.feedback
+    assert len(expected.feedback["bm25"]) == 2
+    assert len(answer["query_terms"]["bm25"]) > 1
+    prefetch = [{"using": "bm25", "limit": 5, "feedback": {"rm3": {}}}, {"using": "dense"}]
+    body = {"query": {"text": "apple"}, "prefetch": prefetch}
+    answer = client.post("/v1/indexes/both/search", json=body).json()
+    parts = Prefetch("bm25", 5, Rm3()), Prefetch("dense", 100)
+    expected = search(made, SearchQuery("apple"), SearchConfig(prefetch=parts))
+    assert [h["id"] for h in answer["hits"]] == [h.id for h in expected.hits]
+    assert answer["meta"]["feedback"] == expected.feedback
+    body = {"query": {"text": "apple"}, "dense_weight": 2}
+    response = client.post("/v1/indexes/both/search", json=body)
+    assert "is one model" in error(response, 400, "bad_request")
+
+
 def test_pages_by_cursor_are_one_ranking_and_the_answer_names_its_fusion(both):
     fusion = {"linear": {"norm": "z-score"}, "depth": 50}
     body = {"query": {"text": "apple plum"}, "using": "sparse+dense", "fusion": fusion}
@@ -424,6 +475,7 @@ members = st.sampled_from(
         "explain",
         "filter",
         "params",
+        "feedback",
     ]
 )
 

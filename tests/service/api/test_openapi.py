@@ -18,6 +18,8 @@ SEARCHES = [
     {"query": {"text": "banana"}, "with_payload": False, "params": {"mode": "approximate"}},
     {"query": {"tokens": {"cherry": 1.5}}, "using": "sparse", "highlight": False},
     {"query": {"text": "zzzz"}, "using": "bm25"},
+    {"query": {"text": "cherry"}, "using": "bm25", "feedback": {"rm3": {"depth": 1}}},
+    {"query": {"text": "cherry"}, "context_tokens": 50},
     {"query": {"text": "banana"}, "using": "sparse+bm25", "limit": 1},
     {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
 ]
@@ -123,14 +125,14 @@ def test_an_answer_with_other_members_is_found(document, answers, change):
 
 
 def test_the_searches_show_all_that_an_answer_may_hold(document, answers):
-    """But for the query encoder, which only the command line can choose, and unknown tokens and
-    words, of which ``test_app.py`` and ``test_words.py`` have some."""
+    """But for the query encoder, which only the command line can choose, and unknown tokens,
+    words and rewritten queries, of which ``test_app.py`` and ``test_words.py`` have some."""
     found = [body for _, path, status, body in answers if path.endswith("/search")
              and status == "200"]  # fmt: skip
     seen = {
         "SearchAnswer": {key for body in found for key in body},
         "SearchMeta": {key for body in found for key in body["meta"]}
-        | {"query_encoder", "unknown_tokens", "unknown_words"},
+        | {"query_encoder", "unknown_tokens", "unknown_words", "rewritten"},
         "SearchHit": {key for body in found for hit in body["hits"] for key in hit},
     }
     schemas = document["components"]["schemas"]

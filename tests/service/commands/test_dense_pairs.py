@@ -30,7 +30,35 @@ def test_scores_of_two_dense_encoders_add_up(lsr, corpus, dense_model, masked_lm
     }
     assert fields["dense"]["encoder"] == name
     other = lsr("index", corpus, "--into", "pair", "--dense", name.replace("0.25", "0.5"))
-    assert "was built with" in sentence(other)
+    assert "search with --dense-weight 0.5" in sentence(other)
+    assert lsr("index", corpus, "--into", "pair", "--dense", name).returncode == 0
+    turned = f"{masked_lm}+{dense_model},weight=0.25"
+    assert "was built with" in sentence(lsr("index", corpus, "--into", "pair", "--dense", turned))
     assert "allowed are finite numbers above 0" in sentence(
         lsr("index", corpus, "--into", "bad", "--dense", name.replace("0.25", "0"))
     )
+
+
+def test_a_weight_at_query_time_is_that_of_another_collection(lsr, corpus, dense_model, masked_lm):
+    """To the bit, whatever weight the collection was made with; feedback knows it too."""
+    name = f"{dense_model}+{masked_lm},weight="
+    for weight in (0.25, 3):
+        assert lsr("index", corpus, "--into", f"pair{weight}", "--dense", f"{name}{weight}")
+    for options in ([], ["--feedback", "rocchio,depth=2"]):
+        asked = ["cherry", "--using", "dense", "--json", *options]
+        default = json.loads(lsr("search", "pair3", *asked).stdout)
+        given = json.loads(lsr("search", "pair0.25", *asked, "--dense-weight", 3).stdout)
+        assert given["hits"] == default["hits"]
+        assert given["hits"] != json.loads(lsr("search", "pair0.25", *asked).stdout)["hits"]
+        assert given["meta"].get("feedback") == default["meta"].get("feedback")
+
+
+def test_a_dense_weight_without_effect_is_refused(lsr, corpus, dense_model):
+    lsr("index", corpus, "--into", "one", "--dense", dense_model)
+    for options, complaint in (
+        (["--dense-weight", 2], "is one model, and a dense weight is of the second of two"),
+        (["--dense-weight", 2, "--using", "sparse"], "a dense weight goes with the field 'dense'"),
+        (["--dense-weight", 0], "the dense weight is 0.0; allowed is above 0"),
+        (["--dense-weight", "nan"], "the dense weight is nan"),
+    ):
+        assert complaint in sentence(lsr("search", "one", "cherry", *options))

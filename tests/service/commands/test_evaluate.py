@@ -49,6 +49,22 @@ def test_eval_prints_a_table_json_and_files(lsr, tmp_path, corpus):
     assert scored["results"][0]["measures"] == result["measures"]
 
 
+def test_eval_says_how_alike_rankings_are(lsr, tmp_path, corpus, dense_model):
+    folder = dataset(tmp_path, [{"_id": "x", "text": "a cherry"}, {"_id": "y", "text": "cherry"}])
+    asked = ["eval", folder, "--encoder", "bm25", "--dense", dense_model, "--depth", 5]
+    rows = json.loads(lsr(*asked, "--against", "sparse", "--json").stdout)["results"]
+    overlaps = {row["using"]: row["measures"]["RBO@5"] for row in rows}
+    assert overlaps["sparse"] == pytest.approx(1)
+    # The two documents in this order or in the other.
+    assert any(overlaps["dense"] == pytest.approx(each) for each in (1, 0.9))
+    assert "RBO@5" in lsr(*asked, "--against", "sparse").stdout.decode()
+    fed = lsr(*asked, "--using", "sparse", "--feedback", "rocchio", "--json").stdout
+    assert [row["using"] for row in json.loads(fed)["results"]] == ["sparse"]
+    assert "no 'bm25' field" in sentence(lsr(*asked, "--against", "bm25"))
+    wrong = lsr("eval", folder, "--load-run", "x.run", "--against", "sparse")
+    assert "give one of them" in sentence(wrong)
+
+
 def test_eval_refuses_an_index_of_other_documents(lsr, tmp_path, corpus):
     lsr("index", corpus, "--into", "other", "--encoder", "bm25")
     result = lsr("eval", dataset(tmp_path, [{"_id": "x", "text": "a melon"}]), "--index", "other")

@@ -44,6 +44,20 @@ def test_search_rewrites_and_hands_passages_on(lsr, corpus):
     assert "allowed are spelling, queries, passage" in sentence(refused)
 
 
+def test_search_feeds_back_and_says_what(lsr, corpus):
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
+    shown = lsr("search", "fruit", "banana", "--feedback", "rm3,depth=1").stdout.decode()
+    assert "fed back into sparse: a" in shown
+    found = json.loads(lsr("search", "fruit", "banana", "--json").stdout)
+    fed = json.loads(lsr("search", "fruit", "banana", "--feedback", "rocchio", "--json").stdout)
+    assert fed["meta"]["feedback"] == {"sparse": [hit["id"] for hit in found["hits"]][:5]}
+    assert len(fed["query_terms"]["sparse"]) > len(found["query_terms"]["sparse"])
+    assert "feedback" not in found["meta"]
+    wrong = lsr("search", "fruit", "banana", "--feedback", "rm4")
+    assert "the feedback is 'rm4'; allowed are average, rocchio and rm3" in sentence(wrong)
+    assert wrong.returncode == 2
+
+
 def test_a_fusion_is_named_and_pages_go_on_by_cursor(lsr, corpus, masked_lm):
     lsr("index", corpus, "--into", "fruit", "--encoder", f"splade:{masked_lm}", "--bm25")
     given = ["fruit", "banana cherry", "--using", "sparse+bm25", "--fusion"]
