@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lsr.corpus.items import Item
     from lsr.encoding.health import Health
     from lsr.encoding.runs import EncodeReport
+    from lsr.train.reranker.run import CrossEncoderReport
     from lsr.train.run import TrainingReport
     from lsr.train.spar.run import SparReport
     from lsr.train.training_log import Entry
@@ -217,6 +218,16 @@ def print_spar_report(report: SparReport) -> None:
         f"{report.steps:,} steps in {report.seconds:,.0f} s; the plot is {report.plot}; Lambda is "
         f"{report.model}; use it beside a dense encoder with --dense "
         f"{shlex.quote(f'MODEL+{report.model}')},weight=1.0, the weight tuned on queries of yours",
+        markup=False,
+    )
+
+
+def print_cross_encoder_report(report: CrossEncoderReport) -> None:
+    """What a training of a cross-encoder did, in one line, and how to use the result."""
+    out.print(
+        f"{report.steps:,} steps in {report.seconds:,.0f} s; the plot is {report.plot}; the "
+        f"cross-encoder is {report.model}; re-rank with it by --rerank "
+        f"{shlex.quote(str(report.model))}",
         markup=False,
     )
 

@@ -9,8 +9,9 @@ from tokenizers.processors import TemplateProcessing
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import InputError, UsageError
+from lsr.rerankers.cross_encoder import CrossEncoder, CrossEncoderConfig
 from lsr.train import cross_encoder
-from lsr.train.cross_encoder import CrossEncoder, CrossEncoderConfig, ScoreFile
+from lsr.train.cross_encoder import ScoreFile
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.teachers import load_teacher
 from lsr.vocabulary import Vocabulary
@@ -81,11 +82,11 @@ def direct(folder, pairs, max_length=64):
 
 def test_scores_are_those_of_transformers(model):
     pairs = [(query, document) for query in CORPUS.queries for document in CORPUS.documents]
-    encoder = CrossEncoder.load(str(model), CrossEncoderConfig())
+    encoder = CrossEncoder.named(str(model), CrossEncoderConfig())
     expected = direct(model, pairs)
     assert np.std(expected) > 1e-3
     np.testing.assert_allclose(encoder.scores(pairs), expected, rtol=1e-4, atol=1e-5)
-    short = CrossEncoder.load(str(model), CrossEncoderConfig(max_length=12))
+    short = CrossEncoder.named(str(model), CrossEncoderConfig(max_length=12))
     np.testing.assert_allclose(short.scores(pairs), direct(model, pairs, 12), rtol=1e-4, atol=1e-5)
     assert short.fingerprint != encoder.fingerprint
     assert encoder.scores([]).shape == (0,)
@@ -180,13 +181,13 @@ def test_models_that_are_no_cross_encoders(tmp_path, masked_lm, dense_model):
     pairs = [("a", "b")]
     one, two = save(tmp_path / "one"), save(tmp_path / "two", labels=2)
     with pytest.raises(InputError, match="has 2 outputs"):
-        CrossEncoder.load(str(two), CrossEncoderConfig()).scores(pairs)
+        CrossEncoder.named(str(two), CrossEncoderConfig()).scores(pairs)
     for folder in (masked_lm, dense_model):
         with pytest.raises(InputError, match="lacks"):
-            CrossEncoder.load(str(folder), CrossEncoderConfig()).scores(pairs)
+            CrossEncoder.named(str(folder), CrossEncoderConfig()).scores(pairs)
     Vocabulary.bert_uncased().tokenizer.save(str(one / "tokenizer.json"))
     with pytest.raises(InputError, match="has a template for pairs"):
-        CrossEncoder.load(str(one), CrossEncoderConfig()).scores(pairs)
+        CrossEncoder.named(str(one), CrossEncoderConfig()).scores(pairs)
     with pytest.raises(UsageError, match="max_length is 2"):
         load_teacher(f"cross-encoder:{two},max_length=2", CORPUS, tmp_path)
     with pytest.raises(UsageError, match="'depth' is not an option"):
