@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
 from index.engines.effort import DEFAULT_EFFORT, pruning_of
 from index.engines.searcher import EXACT, Pruning
 from index.filters.tree import Filter
-from index.search.fusion import ReciprocalRankFusion
+from index.search.fusion import Fusion
 from lsr.errors import InputError
 
 HYBRID = "hybrid"
 LARGEST_LIMIT = 10_000
 LONGEST_TIME_BUDGET_MS = 600_000
+FUSION_DEPTH = 1000
+LONGEST_CURSOR = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,15 @@ class SearchConfig:
     # A field, fields to fuse as in sparse+bm25, or hybrid, which is sparse+dense; None: hybrid
     # where the collection has a dense field, else the sparse field.
     using: str | None = None
-    # The rankings to fuse, in place of `using`, which makes each go as deep as the larger of 100
-    # and offset + limit.
+    # The rankings to fuse, in place of `using`, which makes each go as deep as `fusion_depth`.
     prefetch: tuple[Prefetch, ...] = ()
-    # How several rankings become one.
-    fusion: ReciprocalRankFusion = dataclasses.field(default_factory=ReciprocalRankFusion)
+    # How several rankings become one; None: as `default_fusion` has it for their fields.
+    fusion: Fusion | None = None
+    # How many results of each field are fused, whatever page is asked for, so that all pages are of
+    # one ranking; None: FUSION_DEPTH.
+    fusion_depth: int | None = None
+    # Goes on behind the page whose answer gave it, as `Cursor` says; in place of an offset.
+    cursor: str | None = None
     # What searches sparse fields.
     engine: str = "native"
     # Whether hits come with their documents.
@@ -75,7 +80,30 @@ class SearchConfig:
                 raise InputError(
                     f"a prefetch limit is {part.limit}; allowed is 1 to {2 * LARGEST_LIMIT}"
                 )
+        if self.fusion_depth is not None and not 1 <= self.fusion_depth <= 2 * LARGEST_LIMIT:
+            raise InputError(
+                f"the depth of the fusion is {self.fusion_depth}; allowed is 1 to "
+                f"{2 * LARGEST_LIMIT}"
+            )
+        if self.prefetch and self.fusion_depth is not None:
+            raise InputError(
+                "a depth of the fusion was given beside a prefetch, in which each ranking has a "
+                "limit of its own; give one of the two"
+            )
+        if self.cursor is not None:
+            self._check_cursor(self.cursor)
         self._check_mode()
+
+    def _check_cursor(self, cursor: str) -> None:
+        if self.offset:
+            raise InputError(
+                f"an offset of {self.offset} was given beside a cursor, which says where the page "
+                "begins; leave the offset out"
+            )
+        if len(cursor) > LONGEST_CURSOR:
+            raise InputError(
+                f"the cursor has {len(cursor):,} characters; allowed are {LONGEST_CURSOR:,}"
+            )
 
     def _check_mode(self) -> None:
         if self.mode not in ("exact", "approximate"):

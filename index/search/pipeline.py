@@ -1,4 +1,4 @@
-"""The one query path: plan -> encode -> rank each field -> fuse -> hits.
+"""The one query path: plan -> encode -> rank each field -> look up -> fuse -> hits.
 
 Command line, REST and evaluation all call ``search``, so what is measured is what is served.
 """
@@ -9,6 +9,7 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
 from index.search.config import SearchConfig
+from index.search.cursor import Cursor, Page
 from index.search.deadline import Deadline
 from index.search.explain import query_terms
 from index.search.hits import Hit, page_hits
+from index.search.look_up import completed
 from index.search.plan import Plan, plan_search
 from index.search.query import (
     EncodedQuery,
@@ -77,6 +80,18 @@ class SearchResult:
     unknown_words: list[str] = dataclasses.field(default_factory=list)
     # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
     stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
+    # How several rankings became one, as JSON asks for it; None: there is one.
+    fusion: dict[str, Any] | None = None
+    # Of each field, how many results were ranked, where they were fused: the hits of all pages are
+    # among these.
+    depth: dict[str, int] = dataclasses.field(default_factory=dict)
+    # The page of these hits where another may follow.
+    page: Page | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def cursor(self) -> str | None:
+        """What ``SearchConfig.cursor`` takes for the next page; None: this was the last."""
+        return None if self.page is None else self.page.next()
 
 
 def search(
@@ -128,6 +143,10 @@ def _search_view(
 ) -> list[SearchResult]:
     times = StageTimes()
     plan = plan_search(view.fields, config)
+    depth = {each.field.name: each.limit for each in plan.searches} if plan.fusion else {}
+    cursor = Cursor.of_search(view, queries, config)
+    if cursor is not None:
+        plan = cursor.deepened(view, plan)
     with times.stage("encode"):
         encoded = {
             each.field.name: encode_query(view, each.field, queries, each.encoder)
@@ -146,10 +165,17 @@ def _search_view(
     for place, query in enumerate(queries):
         sources = {name: top.ranking(place) for name, top in rankings.items()}
         vectors = {name: rows[place] for name, rows in encoded.items()}
-        ranking = _fuse(plan, config, sources, times)
+        passages = {name: top.passages_of(place) for name, top in rankings.items()}
+        if plan.fusion is not None and plan.fusion.looks_up:
+            with times.stage("look-up"):
+                sources, passages = completed(
+                    view, plan.searches, vectors, sources, passages, config.engine
+                )
+        ranking = _fuse(plan, sources, times)
+        if cursor is not None:
+            ranking = cursor.unserved(view, ranking)
         page = ranking[config.offset : config.depth]
         late = deadline.passed()
-        passages = {name: top.passages_of(place) for name, top in rankings.items()}
         with times.stage("hits"):
             hits = page_hits(view, query, config, page, sources, vectors, deadline, passages)
         results.append(
@@ -169,6 +195,9 @@ def _search_view(
                 timed_out=late or deadline.passed(),
                 unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
                 stages_ms=times.ms,
+                fusion=plan.fusion.describe() if plan.fusion else None,
+                depth=depth,
+                page=_next_page(view, query, config, cursor, ranking, hits),
             )
         )
     return results
@@ -210,14 +239,27 @@ def _rank(
     return rankings
 
 
-def _fuse(
-    plan: Plan, config: SearchConfig, sources: Mapping[str, Ranking], times: StageTimes
-) -> Ranking:
+def _fuse(plan: Plan, sources: Mapping[str, Ranking], times: StageTimes) -> Ranking:
     """The one ranking of a query."""
-    if not plan.fused:
+    if plan.fusion is None:
         return sources[plan.using]
     with times.stage("fuse"):
-        return config.fusion.fuse(sources)
+        return plan.fusion.fuse(sources)
+
+
+def _next_page(
+    view: View,
+    query: SearchQuery,
+    config: SearchConfig,
+    cursor: Cursor | None,
+    ranking: Ranking,
+    hits: Sequence[Hit],
+) -> Page | None:
+    """From what the cursor of the next page is made; None where the ranking has ended."""
+    if len(hits) < config.limit:
+        return None
+    numbers = [number for number, _ in ranking[: config.depth]]
+    return Page(view, query, config, cursor, numbers, [hit.id for hit in hits])
 
 
 def _certificates(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from index.collection.field import DENSE, SPARSE, Field
 from index.collection.field_encoders import FieldEncoders
-from index.search.config import HYBRID, Prefetch, SearchConfig
+from index.search.config import FUSION_DEPTH, HYBRID, Prefetch, SearchConfig
+from index.search.default_fusion import default_fusion
+from index.search.fusion import Fusion
 from lsr.encoders.encoder import SparseEncoder
 from lsr.errors import UsageError
-
-SMALLEST_PREFETCH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +28,24 @@ class FieldSearch:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The rankings of distinct fields that a search needs; one alone may still be ``fused``.
+    """The rankings of distinct fields that a search needs, and what makes them one.
 
-    ``using`` is the name of the search.
+    ``using`` is the name of the search; without a ``fusion`` it is the only field's.
     """
 
     using: str
     searches: tuple[FieldSearch, ...]
-    fused: bool
+    fusion: Fusion | None
 
     @property
     def sparse(self) -> int:
         """Number of rankings of sparse fields."""
         return sum(search.field.kind == "sparse" for search in self.searches)
+
+    def deeper(self, results: int) -> Plan:
+        """The same with rankings that go so many results deeper."""
+        searches = tuple(replace(each, limit=each.limit + results) for each in self.searches)
+        return replace(self, searches=searches)
 
 
 def plan_search(fields: FieldEncoders, config: SearchConfig) -> Plan:
@@ -55,13 +60,17 @@ def plan_search(fields: FieldEncoders, config: SearchConfig) -> Plan:
     """
     using, parts = _prefetch(fields, config)
     searched = [fields.named(part.using) for part in parts]
-    config.fusion.check_names([field.name for field in searched])
+    if config.fusion is not None:
+        config.fusion.check_names([field.name for field in searched])
+    fusion = None
+    if config.prefetch or len(parts) > 1:
+        fusion = config.fusion or default_fusion(searched)
     encoders = _query_encoders(fields, searched, config)
     searches = tuple(
         FieldSearch(field, part.limit, encoders.get(field.name))
         for field, part in zip(searched, parts, strict=True)
     )
-    return Plan(using, searches, fused=bool(config.prefetch) or len(searches) > 1)
+    return Plan(using, searches, fusion)
 
 
 def default_using(fields: FieldEncoders) -> str:
@@ -83,7 +92,7 @@ def _prefetch(fields: FieldEncoders, config: SearchConfig) -> tuple[str, list[Pr
             f"the collection {fields.collection!r} has no dense field, which hybrid search "
             "needs; index with --dense MODEL, or fuse other fields, as in sparse+bm25"
         )
-    depth = config.depth if len(names) == 1 else max(SMALLEST_PREFETCH, config.depth)
+    depth = config.depth if len(names) == 1 else config.fusion_depth or FUSION_DEPTH
     return using, _distinct([Prefetch(name, depth) for name in names])
 
 
