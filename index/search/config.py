@@ -9,6 +9,7 @@ from index.engines.effort import DEFAULT_EFFORT, pruning_of
 from index.engines.searcher import EXACT, Pruning
 from index.filters.tree import Filter
 from index.search.fusion import Fusion
+from index.search.reranking import Reranking
 from lsr.errors import InputError
 
 HYBRID = "hybrid"
@@ -69,6 +70,8 @@ class SearchConfig:
     # Encodes the text of queries to the field `sparse` in place of the field's own encoder, such as
     # an inference-free one over the same vocabulary; None: the field's own.
     query_encoder: str | None = None
+    # Scores the best of the one ranking anew, by a cross-encoder, a second encoder or a field.
+    rerank: Reranking | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LARGEST_LIMIT:
@@ -131,6 +134,11 @@ class SearchConfig:
             return EXACT
         effort = self.effort or (DEFAULT_EFFORT if self.time_budget_ms is None else 1.0)
         return pruning_of(effort, milliseconds)
+
+    @property
+    def ranked(self) -> int:
+        """Results that a ranking must have which isn't fused."""
+        return max(self.depth, self.rerank.depth if self.rerank else 0)
 
     @property
     def depth(self) -> int:

@@ -90,7 +90,7 @@ def page_hits(
     ids = {number: document.id for number, document in documents.items()}
     ids |= view.store.ids([number for number in numbers if number not in ids])
     best = best or {}
-    places = _best_places(numbers, sources, best)
+    places = best_places(numbers, sources, best)
     terms = _terms(view, config, numbers, vectors, deadline, places, best)
     passages = _passages(view, places)
     marks = {}
@@ -111,7 +111,7 @@ def page_hits(
     ]
 
 
-def _best_places(
+def best_places(
     numbers: Sequence[int],
     sources: Mapping[str, Sequence[tuple[int, float]]],
     best: Mapping[str, Mapping[int, int]],

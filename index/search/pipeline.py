@@ -1,4 +1,4 @@
-"""The one query path: plan -> encode -> rank each field -> look up -> fuse -> hits.
+"""The one query path: plan -> encode -> rank each field -> look up -> fuse -> re-rank -> hits.
 
 Command line, REST and evaluation all call ``search``, so what is measured is what is served.
 """
@@ -32,6 +32,8 @@ from index.search.query import (
     unknown_tokens,
     unknown_words,
 )
+from index.search.rerank import RerankStage
+from index.search.reranking import Reranked
 from index.search.stage_times import StageTimes
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
@@ -85,6 +87,8 @@ class SearchResult:
     # Of each field, how many results were ranked, where they were fused: the hits of all pages are
     # among these.
     depth: dict[str, int] = dataclasses.field(default_factory=dict)
+    # What re-ranking did, where it was asked for.
+    reranked: Reranked | None = None
     # The page of these hits where another may follow.
     page: Page | None = dataclasses.field(default=None, repr=False, compare=False)
 
@@ -147,6 +151,7 @@ def _search_view(
     cursor = Cursor.of_search(view, queries, config)
     if cursor is not None:
         plan = cursor.deepened(view, plan)
+    rerank = None if config.rerank is None else RerankStage.prepared(view, config.rerank)
     with times.stage("encode"):
         encoded = {
             each.field.name: encode_query(view, each.field, queries, each.encoder)
@@ -172,12 +177,21 @@ def _search_view(
                     view, plan.searches, vectors, sources, passages, config.engine
                 )
         ranking = _fuse(plan, sources, times)
+        added, reranked = dict[str, dict[int, float]](), None
+        if rerank is not None:
+            if plan.fusion is not None:
+                added["fusion"] = dict(ranking)
+            with times.stage("rerank"):
+                ranking, added["rerank"], reranked = rerank(
+                    view, query, ranking, sources, passages, deadline
+                )
         if cursor is not None:
             ranking = cursor.unserved(view, ranking)
         page = ranking[config.offset : config.depth]
         late = deadline.passed()
         with times.stage("hits"):
             hits = page_hits(view, query, config, page, sources, vectors, deadline, passages)
+        hits = _with_scores(hits, page, added)
         results.append(
             SearchResult(
                 hits=hits,
@@ -187,7 +201,7 @@ def _search_view(
                 documents=documents,
                 encoder={each.field.name: each.field.fingerprint for each in plan.searches},
                 query_encoder=_query_encoders(plan),
-                exact=bool(exact[place]),
+                exact=bool(exact[place]) and (reranked is None or reranked.whole),
                 bound_gap=float(gaps[place]),
                 strategies={name: top.strategies[place] for name, top in rankings.items()},
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
@@ -197,6 +211,7 @@ def _search_view(
                 stages_ms=times.ms,
                 fusion=plan.fusion.describe() if plan.fusion else None,
                 depth=depth,
+                reranked=reranked,
                 page=_next_page(view, query, config, cursor, ranking, hits),
             )
         )
@@ -245,6 +260,22 @@ def _fuse(plan: Plan, sources: Mapping[str, Ranking], times: StageTimes) -> Rank
         return sources[plan.using]
     with times.stage("fuse"):
         return plan.fusion.fuse(sources)
+
+
+def _with_scores(
+    hits: list[Hit], page: Ranking, added: Mapping[str, Mapping[int, float]]
+) -> list[Hit]:
+    """The hits of a page with their scores in the stages behind the rankings of fields."""
+    if not added:
+        return hits
+    return [
+        dataclasses.replace(
+            hit,
+            scores=hit.scores
+            | {name: found[number] for name, found in added.items() if number in found},
+        )
+        for hit, (number, _) in zip(hits, page, strict=True)
+    ]
 
 
 def _next_page(
