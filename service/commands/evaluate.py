@@ -16,6 +16,7 @@ from service.commands.options import (
     json_option,
     passages_option,
     query_encoder_option,
+    rerank_option,
     trust_option,
     using_option,
 )
@@ -42,6 +43,7 @@ PATH = click.Path(path_type=Path)
 )
 @using_option
 @query_encoder_option
+@rerank_option
 @engine_option
 @click.option("--split", default="test", show_default=True, help="Qrels of a BEIR folder.")
 @click.option("--measure", "measures", multiple=True, metavar="NAME", help="Such as nDCG@10.")
@@ -60,6 +62,7 @@ def eval_command(
     into: Path | None,
     using: str | None,
     query_encoder: str | None,
+    rerank: str | None,
     engine: str,
     split: str,
     measures: Sequence[str],
@@ -78,8 +81,10 @@ def eval_command(
     from eval.datasets import load_dataset
     from eval.experiment import evaluate_dataset, save_runs
     from eval.measures import STANDARD, parse_measures
+    from index.search.reranking import Reranking
     from lsr.corpus.qrels import write_qrels
 
+    reranking = None if rerank is None else Reranking.parse(rerank)
     names = tuple(measures) or STANDARD
     parse_measures(names)
     if into is not None and len(encoders) > 1:
@@ -95,7 +100,7 @@ def eval_command(
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, using=using, query_encoder=query_encoder,
             engine=engine, measures=names, depth=depth, progress=_progress(as_json),
-            trusted=trusted, passages=passages,
+            trusted=trusted, passages=passages, rerank=reranking,
         )  # fmt: skip
     _print_results(rows, names, as_json)
     # Last, so that a run that no TREC file can hold costs no result.

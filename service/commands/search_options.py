@@ -8,7 +8,12 @@ from typing import Any
 
 import click
 
-from service.commands.options import engine_option, query_encoder_option, using_option
+from service.commands.options import (
+    engine_option,
+    query_encoder_option,
+    rerank_option,
+    using_option,
+)
 
 _OPTIONS = (
     using_option,
@@ -37,6 +42,7 @@ _OPTIONS = (
         metavar="MS",
         help="Milliseconds that the search may take in all; implies --approximate.",
     ),
+    rerank_option,
     engine_option,
 )
 
@@ -52,11 +58,13 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         approximate: bool,
         effort: float | None,
         time_budget: float | None,
+        rerank: str | None,
         engine: str,
         **others: Any,
     ) -> Any:
         from index.filters.text_form import parse_filter_text
         from index.search.config import SearchConfig
+        from index.search.reranking import Reranking
 
         implied = effort is not None or time_budget is not None
         searching = SearchConfig(
@@ -67,6 +75,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             effort=effort,
             time_budget_ms=time_budget,
             query_encoder=query_encoder,
+            rerank=None if rerank is None else Reranking.parse(rerank),
         )
         return command(searching=searching, **others)
 

@@ -339,7 +339,8 @@ def print_result(result: SearchResult) -> None:
         more = len(result.unknown_tokens) - TERMS_SHOWN
         listed = f"{shown} and {more} more" if more > 0 else shown
         out.print(f"no imported vector has {listed}, so it adds nothing", markup=False)
-    line = f"{count} · {result.using} · {result.took_ms:.1f} ms · {_certificate(result)}"
+    anew = f" · {result.reranked.sentence}" if result.reranked else ""
+    line = f"{count} · {result.using}{anew} · {result.took_ms:.1f} ms · {_certificate(result)}"
     out.print(Text(line, style="dim"))
     if words := result.unknown_words:
         several = "any of the words" if len(words) > 1 else "the word"

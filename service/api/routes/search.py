@@ -25,7 +25,8 @@ async def search_index(
     """The documents that answer a query best."""
 
     def answer(deadline: Deadline) -> JSONResponse:
-        result = search(indexes[index], body.to_query(), body.to_config(), deadline)
+        config = body.to_config(indexes.rerankers)
+        result = search(indexes[index], body.to_query(), config, deadline)
         return PartedJSONResponse(search_json(result, body.explain))
 
     return await readers.run(request, answer)

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from index.search.highlight import Highlight
 from index.search.hits import Hit, HitPassage
 from index.search.pipeline import SearchResult
+from index.search.reranking import Reranked
 from service.api.schemas.responses import Milliseconds, Payload, payload_json
 
 
@@ -59,7 +60,12 @@ class SearchHit(TypedDict):
 
     id: str
     score: float
-    scores: Annotated[dict[str, float], Field(description="In each ranking that found it.")]
+    scores: Annotated[
+        dict[str, float],
+        Field(
+            description="In each ranking that found it; re-ranked, in `fusion` and `rerank` too."
+        ),
+    ]
     payload: Annotated[NotRequired[Payload], Field(description="Absent on with_payload: false.")]
     highlights: Annotated[NotRequired[list[HitHighlight]], Field(description="As the payload.")]
     passage: Annotated[
@@ -69,6 +75,17 @@ class SearchHit(TypedDict):
         NotRequired[dict[str, list[HitTerm]]],
         Field(description="With explain: by field, the terms that carried the score."),
     ]
+
+
+class RerankedAnswer(TypedDict):
+    """What re-ranking did; the documents that it didn't reach follow in their first order."""
+
+    model: str
+    fingerprint: str
+    documents: Annotated[int, Field(description="How many were scored anew.")]
+    wanted: Annotated[int, Field(description="How many should have been.")]
+    time_budget_ms: NotRequired[float]
+    sentence: Annotated[str, Field(description="The same in words.")]
 
 
 class OptionalSearchMeta(TypedDict, total=False):
@@ -88,6 +105,7 @@ class OptionalSearchMeta(TypedDict, total=False):
     unknown_words: Annotated[
         list[str], Field(description="Words of the query that no document has.")
     ]
+    reranked: Annotated[RerankedAnswer, Field(description="Where re-ranking was asked for.")]
 
 
 class SearchMeta(OptionalSearchMeta):
@@ -131,6 +149,8 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
         other["timed_out"] = True
     if result.unknown_words:
         other["unknown_words"] = result.unknown_words
+    if result.reranked is not None:
+        other["reranked"] = reranked_json(result.reranked)
     body: SearchAnswer = {
         "took_ms": round(result.took_ms, 3),
         "using": result.using,
@@ -151,6 +171,20 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
             name: [{"token": token, "weight": weight} for token, weight in terms]
             for name, terms in result.query_terms.items()
         }
+    return body
+
+
+def reranked_json(reranked: Reranked) -> RerankedAnswer:
+    """What re-ranking did, as JSON."""
+    body: RerankedAnswer = {
+        "model": reranked.model,
+        "fingerprint": reranked.fingerprint,
+        "documents": reranked.documents,
+        "wanted": reranked.wanted,
+        "sentence": reranked.sentence,
+    }
+    if reranked.time_budget_ms is not None:
+        body["time_budget_ms"] = reranked.time_budget_ms
     return body
 
 

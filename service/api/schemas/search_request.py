@@ -10,6 +10,8 @@ from index.filters.json_form import parse_filter_json
 from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import ReciprocalRankFusion
 from index.search.query import SearchQuery
+from index.search.reranking import DEFAULT_DEPTH, Reranking
+from service.api.rerankers import ServedRerankers
 from service.api.schemas.body import Body, FilterBody
 
 LONGEST_VECTOR = 100_000
@@ -68,6 +70,15 @@ class FusionBody(Body):
     rrf: RrfBody = Field(default_factory=RrfBody)
 
 
+class RerankBody(Body):
+    """Score the best hits anew, by a model that the server was started with, or by `field:NAME`."""
+
+    model: str
+    depth: int = DEFAULT_DEPTH
+    time_budget_ms: float | None = None
+    weight: float = 1.0
+
+
 class ParamsBody(Body):
     """Exact or approximate; `effort` (above 0, at most 1) and `timeout_ms` go with approximate."""
 
@@ -91,6 +102,7 @@ class SearchBody(Body):
     prefetch: Annotated[list[PrefetchBody], Field(max_length=16)] = Field(default_factory=list)
     fusion: FusionBody = Field(default_factory=FusionBody)
     filter: FilterBody | None = None
+    rerank: RerankBody | None = None
     params: ParamsBody = Field(default_factory=ParamsBody)
     with_payload: bool = True
     highlight: bool = True
@@ -106,8 +118,13 @@ class SearchBody(Body):
             dense=self.query.dense,
         )
 
-    def to_config(self) -> SearchConfig:
-        """The rest as the pipeline takes it."""
+    def to_config(self, rerankers: ServedRerankers) -> SearchConfig:
+        """The rest as the pipeline takes it; of models that re-rank, those that are served.
+
+        Raises:
+            InputError: a setting is out of its range, or the model is none of these.
+        """
+        rerank = self.rerank
         return SearchConfig(
             limit=self.limit,
             offset=self.offset,
@@ -122,4 +139,8 @@ class SearchBody(Body):
             mode=self.params.mode,
             effort=self.params.effort,
             time_budget_ms=self.params.timeout_ms,
+            rerank=rerank
+            and Reranking(
+                rerankers.named(rerank.model), rerank.depth, rerank.time_budget_ms, rerank.weight
+            ),
         )

@@ -1,5 +1,7 @@
 """Re-ranking equals a loop over the first ranking with each text scored alone."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,9 +65,7 @@ def same(found, expected):
         [score for _, score in expected], abs=1e-4
     )
     # What scores alike may stand in either order.
-    by_score = {name: score for name, score in expected}
-    for name, score in found:
-        assert by_score[name] == pytest.approx(score, abs=1e-4)
+    assert dict(found) == pytest.approx(dict(expected), rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -230,10 +230,10 @@ def test_a_damaged_document_is_not_scored_and_delays_nobody(tmp_path, cross_enco
     made = Collection.create(tmp_path / "c", encoder_fields("bm25"))
     texts = {"a": "apple", "b": "apple pie", "c": "apple apple wing"}
     index_documents(made, [Item("m", n, Document(*each)) for n, each in enumerate(texts.items())])
-    with made.store.writing():
-        made.store.database.connection.execute(
-            "UPDATE documents SET title = 'forged' WHERE id = 'b'"
-        )
+    made.close()
+    with closing(sqlite3.connect(tmp_path / "c/collection.sqlite")) as connection, connection:
+        connection.execute("UPDATE documents SET title = 'forged' WHERE id = 'b'")
+    made = Collection.open(tmp_path / "c")
     result = search(made, SearchQuery("apple"), SearchConfig(rerank=Reranking(cross_encoder)))
     assert result.hits[-1].id == "b"
     assert "rerank" not in result.hits[-1].scores
