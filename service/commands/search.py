@@ -30,6 +30,7 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
 )
 @click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
 @click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
+@click.option("--cursor", metavar="TEXT", help="Go on behind the page that gave it, with --json.")
 @search_options
 @trust_option
 @json_option
@@ -39,6 +40,7 @@ def search_command(
     tokens: str | None,
     limit: int,
     offset: int,
+    cursor: str | None,
     searching: SearchConfig,
     trusted: TrustedCode,
     as_json: bool,
@@ -52,7 +54,7 @@ def search_command(
     from service.commands import terminal
 
     opened = Collection.open(collection, trusted=trusted)
-    config = replace(searching, limit=limit, offset=offset, explain=True)
+    config = replace(searching, limit=limit, offset=offset, cursor=cursor, explain=True)
     asked = SearchQuery(
         text=" ".join(query) if query else None,
         tokens=None if tokens is None else _tokens(tokens),

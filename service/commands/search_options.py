@@ -17,6 +17,14 @@ from service.commands.options import (
 
 _OPTIONS = (
     using_option,
+    click.option(
+        "--fusion",
+        "fusion_text",
+        metavar="NAME",
+        help="How fields become one ranking: rrf, linear or combmnz; settings and weights of "
+        "fields follow, as in rrf,k=10 or linear,norm=z-score,sparse=0.4,dense=0.6, and depth=N "
+        "says how many results of each are fused.  [default: by the fields]",
+    ),
     query_encoder_option,
     click.option(
         "--filter",
@@ -53,6 +61,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def with_searching(
         using: str | None,
+        fusion_text: str | None,
         query_encoder: str | None,
         filter_text: str | None,
         approximate: bool,
@@ -64,11 +73,15 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         from index.filters.text_form import parse_filter_text
         from index.search.config import SearchConfig
+        from index.search.fusion_text import parse_fusion
         from index.search.reranking import Reranking
 
+        fusion, depth = (None, None) if fusion_text is None else parse_fusion(fusion_text)
         implied = effort is not None or time_budget is not None
         searching = SearchConfig(
             using=using,
+            fusion=fusion,
+            fusion_depth=depth,
             engine=engine,
             filter=None if filter_text is None else parse_filter_text(filter_text),
             mode="approximate" if approximate or implied else "exact",

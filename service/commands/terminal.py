@@ -340,7 +340,8 @@ def print_result(result: SearchResult) -> None:
         listed = f"{shown} and {more} more" if more > 0 else shown
         out.print(f"no imported vector has {listed}, so it adds nothing", markup=False)
     anew = f" · {result.reranked.sentence}" if result.reranked else ""
-    line = f"{count} · {result.using}{anew} · {result.took_ms:.1f} ms · {_certificate(result)}"
+    using = f"{result.using} by {', '.join(result.fusion)}" if result.fusion else result.using
+    line = f"{count} · {using}{anew} · {result.took_ms:.1f} ms · {_certificate(result)}"
     out.print(Text(line, style="dim"))
     if words := result.unknown_words:
         several = "any of the words" if len(words) > 1 else "the word"

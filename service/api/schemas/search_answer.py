@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -106,6 +106,13 @@ class OptionalSearchMeta(TypedDict, total=False):
         list[str], Field(description="Words of the query that no document has.")
     ]
     reranked: Annotated[RerankedAnswer, Field(description="Where re-ranking was asked for.")]
+    fusion: Annotated[
+        dict[str, Any], Field(description="How rankings became one, as a request asks for it.")
+    ]
+    depth: Annotated[
+        dict[str, int],
+        Field(description="Results of each ranking that were fused; all pages are among these."),
+    ]
 
 
 class SearchMeta(OptionalSearchMeta):
@@ -132,6 +139,9 @@ class SearchAnswer(TypedDict):
     using: str
     hits: list[SearchHit]
     meta: SearchMeta
+    cursor: Annotated[
+        NotRequired[str], Field(description="For the next page; absent where this was the last.")
+    ]
     query_terms: Annotated[
         NotRequired[dict[str, list[QueryTerm]]],
         Field(description="With explain: by field, the encoded query, heaviest term first."),
@@ -151,6 +161,9 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
         other["unknown_words"] = result.unknown_words
     if result.reranked is not None:
         other["reranked"] = reranked_json(result.reranked)
+    if result.fusion is not None:
+        other["fusion"] = result.fusion
+        other["depth"] = result.depth
     body: SearchAnswer = {
         "took_ms": round(result.took_ms, 3),
         "using": result.using,
@@ -165,6 +178,8 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
             "stages_ms": {name: round(ms, 3) for name, ms in result.stages_ms.items()},
         },
     }
+    if (cursor := result.cursor) is not None:
+        body["cursor"] = cursor
     if explain:
         body["meta"]["plan"] = result.strategies
         body["query_terms"] = {

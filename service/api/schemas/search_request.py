@@ -8,9 +8,10 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from index.filters.json_form import parse_filter_json
 from index.search.config import Prefetch, SearchConfig
-from index.search.fusion import ReciprocalRankFusion
+from index.search.fusion import CombMnz, Fusion, LinearFusion, ReciprocalRankFusion
 from index.search.query import SearchQuery
 from index.search.reranking import DEFAULT_DEPTH, Reranking
+from lsr.errors import InputError
 from service.api.rerankers import ServedRerankers
 from service.api.schemas.body import Body, FilterBody
 
@@ -32,6 +33,8 @@ def _numbers(value: object) -> object:
 Integers = Annotated[list[int], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
 Floats = Annotated[list[float], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
 Weights = Annotated[dict[str, float], BeforeValidator(_numbers), Field(max_length=LONGEST_VECTOR)]
+NormName = Literal["none", "max", "min-max", "z-score", "dbsf", "rank"]
+Norm = NormName | Annotated[dict[str, NormName], Field(max_length=16)]
 
 
 class SparseVectorBody(Body):
@@ -64,10 +67,45 @@ class RrfBody(Body):
     weights: Weights = Field(default_factory=dict)
 
 
-class FusionBody(Body):
-    """How rankings become one."""
+class LinearBody(Body):
+    """Weighted sum of normed scores; a norm for all rankings, or by ranking."""
 
-    rrf: RrfBody = Field(default_factory=RrfBody)
+    weights: Weights = Field(default_factory=dict)
+    norm: Norm = "min-max"
+    missing: Literal["minimum", "zero", "exact"] = "minimum"
+
+
+class CombMnzBody(Body):
+    """The sum of normed scores times the number of rankings that found the document."""
+
+    weights: Weights = Field(default_factory=dict)
+    norm: Norm = "min-max"
+
+
+class FusionBody(Body):
+    """How rankings become one: at most one of the methods, and how many results of each count."""
+
+    rrf: RrfBody | None = None
+    linear: LinearBody | None = None
+    combmnz: CombMnzBody | None = None
+    depth: int | None = None
+
+    def to_fusion(self) -> Fusion | None:
+        """The fusion as the pipeline takes it; None: the default of the search.
+
+        Raises:
+            InputError: there are several.
+        """
+        given = [name for name in ("rrf", "linear", "combmnz") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError(f"the fusion names {' and '.join(given)}; give one of them")
+        if self.rrf is not None:
+            return ReciprocalRankFusion(self.rrf.k, self.rrf.weights)
+        if self.linear is not None:
+            return LinearFusion(self.linear.weights, self.linear.norm, self.linear.missing)
+        if self.combmnz is not None:
+            return CombMnz(self.combmnz.weights, self.combmnz.norm)
+        return None
 
 
 class RerankBody(Body):
@@ -98,6 +136,7 @@ class SearchBody(Body):
     query: QueryBody
     limit: int = 10
     offset: int = 0
+    cursor: str | None = None
     using: str | None = None
     prefetch: Annotated[list[PrefetchBody], Field(max_length=16)] = Field(default_factory=list)
     fusion: FusionBody = Field(default_factory=FusionBody)
@@ -130,7 +169,9 @@ class SearchBody(Body):
             offset=self.offset,
             using=self.using,
             prefetch=tuple(Prefetch(part.using, part.limit) for part in self.prefetch),
-            fusion=ReciprocalRankFusion(self.fusion.rrf.k, self.fusion.rrf.weights),
+            fusion=self.fusion.to_fusion(),
+            fusion_depth=self.fusion.depth,
+            cursor=self.cursor,
             payload=self.with_payload,
             most_characters=MOST_CHARACTERS,
             highlight=self.highlight,

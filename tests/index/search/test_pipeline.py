@@ -55,7 +55,9 @@ def test_hybrid_is_the_fusion_of_its_parts(hybrid):
     for part in parts.values():
         for rank, hit in enumerate(part.hits, start=1):
             expected[hit.id] = expected.get(hit.id, 0) + 1 / (60 + rank)
-    result = search(hybrid, query, SearchConfig(limit=depth.limit, using="hybrid"))
+    config = SearchConfig(limit=depth.limit, using="hybrid", fusion=ReciprocalRankFusion())
+    result = search(hybrid, query, config)
+    assert result.fusion == {"rrf": {"k": 60, "weights": {}}}
     assert {hit.id: hit.score for hit in result.hits} == pytest.approx(expected)
     for hit in result.hits:
         for name, score in hit.scores.items():
