@@ -13,9 +13,11 @@ from eval.experiment import evaluate
 from eval.measures import measure_queries
 from eval.run import Run
 from eval.significance import holm, paired_t_test
-from hybrid_bench.systems import System
 from index.collection.collection import Collection
+from index.search.config import FUSION_DEPTH
 from index.search.fusion import Fusion
+
+from hybrid_bench.systems import System
 
 MEASURES = ("nDCG@10", "MAP@100", "Recall@100")
 DEPTH = 100
@@ -100,10 +102,10 @@ def tuned(system: System, others: Sequence[Judged], told: Callable[[str], None])
     return best
 
 
-def tests(
-    scores: Mapping[str, Score], singles: Sequence[str], systems: Sequence[str]
-) -> dict[str, float]:
+def tests(scores: Mapping[str, Score], singles: Sequence[str], systems: Sequence[str]) -> dict[str, float]:
     """Holm's p of each system against the best single one of them, by nDCG@10 of each query."""
     best = max(singles, key=lambda name: scores[name].measures["nDCG@10"])
-    found = [paired_t_test(scores[name].per_query, scores[best].per_query).p for name in systems]
+    found = [
+        paired_t_test(scores[name].per_query, scores[best].per_query).p for name in systems
+    ]
     return dict(zip(systems, holm(found), strict=True))
