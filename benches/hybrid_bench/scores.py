@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from hybrid_bench.systems import System
 
 from eval.datasets import Dataset
 from eval.experiment import evaluate
@@ -14,10 +15,8 @@ from eval.measures import measure_queries
 from eval.run import Run
 from eval.significance import holm, paired_t_test
 from index.collection.collection import Collection
-from index.search.config import FUSION_DEPTH
+from index.search.config import FUSION_DEPTH, SearchConfig
 from index.search.fusion import Fusion
-
-from hybrid_bench.systems import System
 
 MEASURES = ("nDCG@10", "MAP@100", "Recall@100")
 DEPTH = 100
@@ -39,7 +38,9 @@ class Judged:
 
     dataset: Dataset
     collections: Mapping[str, Collection]
+    # What was found and scored already, for other fusions and other collections' tuning.
     _runs: dict[tuple[str, str], Run] = field(default_factory=dict, repr=False)
+    _tuning: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)
 
     def score(self, system: System, fusion: Fusion | None = None) -> Score:
         """Search for every query as a user would; ``fusion`` is in place of the system's own."""
@@ -51,27 +52,29 @@ class Judged:
         return Score(result.measures, per_query, result.ms_per_query, fusion)
 
     def tuning_score(self, system: System, fusion: Fusion) -> float:
-        """Mean nDCG@10 of a fusion of the fields, each of which is searched once for all fusions.
+        """Mean nDCG@10 of a fusion of the fields, as ``fused``."""
+        key = system.parts, repr(fusion)
+        if key not in self._tuning:
+            fused = self.fused(system, fusion)
+            values = measure_queries(self.dataset.qrels, fused, "nDCG@10").values()
+            self._tuning[key] = float(np.mean(list(values)))
+        return self._tuning[key]
 
-        The ranking is that of the pipeline, whose ``fuse`` it is.
-        """
+    def fused(self, system: System, fusion: Fusion) -> Run:
+        """The rankings of a fusion of fields each of which was searched once for all fusions."""
         using = (system.config.using or "").split("+")
         runs = {name: self._run(system.sparse, name) for name in using}
         numbers = self._numbers[system.sparse]
         ids = list(numbers)
-        fused = {
-            query: [
-                (ids[number], score)
-                for number, score in fusion.fuse(
-                    {
-                        name: [(numbers[document], score) for document, score in run[query]]
-                        for name, run in runs.items()
-                    }
-                )[:DEPTH]
-            ]
-            for query in self.dataset.qrels
-        }
-        return float(np.mean(list(measure_queries(self.dataset.qrels, fused, "nDCG@10").values())))
+        found = {}
+        for query in self.dataset.qrels:
+            rankings = {
+                name: [(numbers[document], score) for document, score in run[query]]
+                for name, run in runs.items()
+            }
+            fused = fusion.fuse(rankings)[:DEPTH]
+            found[query] = [(ids[number], score) for number, score in fused]
+        return found
 
     @cached_property
     def _numbers(self) -> dict[str, dict[str, int]]:
@@ -84,28 +87,25 @@ class Judged:
     def _run(self, sparse: str, using: str) -> Run:
         """One field alone, as deep as fusions go."""
         if (sparse, using) not in self._runs:
-            config = System("", "", sparse, replace(_BARE, using=using)).config
+            config = SearchConfig(using=using, limit=FUSION_DEPTH, payload=False, highlight=False)
             self._runs[sparse, using] = evaluate(
                 self.dataset, self.collections[sparse], config, MEASURES[:1]
             ).run
         return self._runs[sparse, using]
 
 
-def tuned(system: System, others: Sequence[Judged], told: Callable[[str], None]) -> Fusion:
+def tuned(system: System, others: Sequence[Judged]) -> Fusion:
     """The fusion of a system's grid that has the best mean over other test collections."""
-    scores = [
+    means = [
         float(np.mean([judged.tuning_score(system, fusion) for judged in others]))
         for fusion in system.tuned
     ]
-    best = system.tuned[int(np.argmax(scores))]
-    told(f"{system.name}: {best.describe()}")
-    return best
+    return system.tuned[int(np.argmax(means))]
 
 
-def tests(scores: Mapping[str, Score], singles: Sequence[str], systems: Sequence[str]) -> dict[str, float]:
-    """Holm's p of each system against the best single one of them, by nDCG@10 of each query."""
+def against_best_single(scores: Mapping[str, Score], singles: Sequence[str]) -> dict[str, float]:
+    """Holm's p of each other system against the best single one, by nDCG@10 of each query."""
     best = max(singles, key=lambda name: scores[name].measures["nDCG@10"])
-    found = [
-        paired_t_test(scores[name].per_query, scores[best].per_query).p for name in systems
-    ]
-    return dict(zip(systems, holm(found), strict=True))
+    others = [name for name in scores if name not in singles]
+    found = [paired_t_test(scores[name].per_query, scores[best].per_query).p for name in others]
+    return {name: float(f"{p:.2g}") for name, p in zip(others, holm(found), strict=True)}

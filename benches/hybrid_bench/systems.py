@@ -46,7 +46,9 @@ def single_systems(sparse: Mapping[str, str], dense: bool) -> list[System]:
     """BM25, each sparse encoder by its label, and the dense one, alone."""
     first = next(iter(sparse.values()))
     found = [System("bm25", "", first, SearchConfig(using="bm25"))]
-    found += [System(label, "", name, SearchConfig(using="sparse")) for label, name in sparse.items()]
+    found += [
+        System(label, "", name, SearchConfig(using="sparse")) for label, name in sparse.items()
+    ]
     return found + ([System("dense", "", first, SearchConfig(using="dense"))] if dense else [])
 
 

@@ -83,7 +83,9 @@ def test_a_walk_is_without_repeats_and_gaps_while_writes_go_on(changes, using, l
         if using != "sparse":
             fields = [*fields, *(replace(field, name="bm25") for field in fields)]
         collection = Collection.create(Path(folder) / "c", fields)
-        upsert_documents(collection, [Document(name, f"plum {text}") for name, text in TEXTS.items()])
+        upsert_documents(
+            collection, [Document(name, f"plum {text}") for name, text in TEXTS.items()]
+        )
         left, kept, added = list(changes), set(TEXTS), set()
 
         def write():

@@ -21,6 +21,7 @@ rankings = st.dictionaries(
     min_size=1,
 )
 weights = st.dictionaries(st.sampled_from(NAMES), st.floats(0, 3))
+norms = st.sampled_from(list(NORMS))
 
 
 def plain_norm(name, given):
@@ -64,9 +65,9 @@ def test_rrf_equals_a_loop_over_all_documents(ranked, k, weight):
 @given(
     rankings,
     weights,
-    st.sampled_from(list(NORMS)) | st.dictionaries(st.sampled_from(NAMES), st.sampled_from(list(NORMS))),
+    norms | st.dictionaries(st.sampled_from(NAMES), norms),
     st.sampled_from(["minimum", "zero"]),
-)  # fmt: skip
+)
 def test_linear_fusion_equals_a_loop_over_all_documents(ranked, weight, norm, missing):
     fused = LinearFusion(weight, norm, missing).fuse(ranked)
     expected = dict.fromkeys((d for ranking in ranked.values() for d, _ in ranking), 0.0)
@@ -85,7 +86,7 @@ def test_linear_fusion_equals_a_loop_over_all_documents(ranked, weight, norm, mi
     assert in_order(fused)
 
 
-@given(rankings, weights, st.sampled_from(list(NORMS)))
+@given(rankings, weights, norms)
 def test_combmnz_equals_a_loop_over_all_documents(ranked, weight, norm):
     fused = CombMnz(weight, norm).fuse(ranked)
     expected, found, size = {}, {}, 1.0
@@ -100,7 +101,7 @@ def test_combmnz_equals_a_loop_over_all_documents(ranked, weight, norm):
     assert in_order(fused)
 
 
-@given(st.sampled_from(list(NORMS)), st.lists(scores, min_size=1, max_size=12))
+@given(norms, st.lists(scores, min_size=1, max_size=12))
 def test_norms_are_finite_and_keep_the_order(norm, given):
     given = np.sort(np.array(given))[::-1]
     normed = NORMS[norm](given)

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from index.indexing import upsert_documents
+from index.collection.collection import Collection
+from index.collection.field import encoder_fields
+from index.indexing import index_documents, upsert_documents
 from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import LinearFusion
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
+from tests.index.conftest import items
 
 WORDS = ["apple", "banana", "cherry", "lemon", "plum", "wing"]
 QUERY = SearchQuery("apple plum wing")
@@ -17,11 +20,14 @@ FIELDS = ("sparse", "bm25", "dense")
 
 
 @pytest.fixture(scope="module")
-def collection(hybrid_collection):
-    """Documents in several segments and the tail, some deleted, some in passages."""
+def collection(tmp_path_factory, masked_lm, dense_model):
+    """Documents in several segments and the tail, some deleted, one in passages."""
     texts = {f"d{n}": " ".join(WORDS[n * k % 6] for k in range(1, 3 + n % 5)) for n in range(30)}
     long = " ".join(["lemon pie."] * 40 + ["apple wing."] * 30 + ["banana number."] * 40)
-    made = hybrid_collection(texts | {"long": long})
+    fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
+    folder = tmp_path_factory.mktemp("look-up") / "c"
+    made = Collection.create(folder, fields, passages="auto")
+    index_documents(made, items(texts | {"long": long}))
     upsert_documents(made, [Document("short", "plum wing")])
     made.delete(["d3", "d11"])
     return made

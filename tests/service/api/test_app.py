@@ -95,6 +95,32 @@ def test_without_payload_hits_are_bare(client):
             "invalid_input",
             "RRF constant",
         ),
+        (
+            {"query": {"text": "a"}, "fusion": {"rrf": {}, "linear": {}}},
+            422,
+            "invalid_input",
+            "names rrf and linear; give one",
+        ),
+        (
+            {"query": {"text": "a"}, "fusion": {"linear": {"norm": "l2"}}},
+            422,
+            "invalid_request",
+            "norm",
+        ),
+        (
+            {"query": {"text": "a"}, "fusion": {"linear": {"norm": {"lexical": "max"}}}},
+            422,
+            "invalid_input",
+            "norms name 'lexical', which is no ranking of this search; there are: sparse",
+        ),
+        (
+            {"query": {"text": "a"}, "fusion": {"combmnz": {"weights": {"lexical": 5}}}},
+            422,
+            "invalid_input",
+            "weights name 'lexical', which is no ranking of this search; there are: sparse",
+        ),
+        ({"query": {"text": "a"}, "fusion": {"depth": 0}}, 422, "invalid_input", "depth of the fu"),
+        ({"query": {"text": "a"}, "cursor": "abc"}, 422, "invalid_input", "cursor is not one that"),
         ({"query": {"text": "a"}, "filter": {}}, 422, "invalid_input", "a filter is empty"),
         ({"query": {"text": "a"}, "filter": []}, 422, "invalid_request", "filter"),
         (
@@ -333,20 +359,50 @@ def test_a_folder_of_collections_is_served_and_new_ones_are_noticed(collection, 
         assert client.post("/v1/indexes/late/search", json=body).json()["hits"] == []
 
 
-def test_every_dense_and_hybrid_search_is_the_pipelines(tmp_path, corpus, masked_lm, dense_model):
-    made = Collection.create(
-        tmp_path / "both", encoder_fields(str(masked_lm), str(dense_model), bm25=True)
-    )
+@pytest.fixture
+def both(tmp_path, corpus, masked_lm, dense_model):
+    """A collection with every kind of field, and a client of it."""
+    fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
+    made = Collection.create(tmp_path / "both", fields)
     index_documents(made, Corpus(str(corpus)))
     with TestClient(create_app([made.path]), base_url=URL) as client:
-        for using in ("sparse", "dense", "bm25", "hybrid"):
-            body = {"query": {"text": "apple plum"}, "using": using}
-            answer = client.post("/v1/indexes/both/search", json=body).json()
-            expected = search(made, SearchQuery("apple plum"), SearchConfig(using=using))
-            assert [(h["id"], h["score"]) for h in answer["hits"]] == [
-                (h.id, h.score) for h in expected.hits
-            ]
-            assert answer["using"] == using
+        yield made, client
+
+
+def test_every_dense_and_hybrid_search_is_the_pipelines(both):
+    made, client = both
+    for using in ("sparse", "dense", "bm25", "hybrid"):
+        body = {"query": {"text": "apple plum"}, "using": using}
+        answer = client.post("/v1/indexes/both/search", json=body).json()
+        expected = search(made, SearchQuery("apple plum"), SearchConfig(using=using))
+        assert [(h["id"], h["score"]) for h in answer["hits"]] == [
+            (h.id, h.score) for h in expected.hits
+        ]
+        assert answer["using"] == using
+        assert answer["meta"].get("fusion") == expected.fusion
+
+
+def test_pages_by_cursor_are_one_ranking_and_the_answer_names_its_fusion(both):
+    fusion = {"linear": {"norm": "z-score"}, "depth": 50}
+    body = {"query": {"text": "apple plum"}, "using": "sparse+dense", "fusion": fusion}
+
+    def ask(**more):
+        return both[1].post("/v1/indexes/both/search", json=body | more)
+
+    def found(page):
+        return [(hit["id"], hit["score"], hit["scores"]) for hit in page["hits"]]
+
+    whole = ask(limit=50).json()
+    assert "cursor" not in whole
+    expected = {"weights": {}, "norm": "z-score", "missing": "minimum"}
+    assert whole["meta"]["fusion"] == {"linear": expected}
+    assert whole["meta"]["depth"] == {"sparse": 50, "dense": 50}
+    pages = [ask(limit=1).json()]
+    while "cursor" in pages[-1]:
+        pages.append(ask(limit=1, cursor=pages[-1]["cursor"]).json())
+    assert [hit for page in pages for hit in found(page)] == found(whole)
+    other = ask(query={"text": "apple"}, cursor=pages[0]["cursor"])
+    assert "cursor is of another search" in error(other, 422, "invalid_input")
 
 
 json_values = st.recursive(
@@ -357,7 +413,18 @@ json_values = st.recursive(
     max_leaves=8,
 )
 members = st.sampled_from(
-    ["query", "limit", "offset", "using", "prefetch", "fusion", "explain", "filter", "params"]
+    [
+        "query",
+        "limit",
+        "offset",
+        "cursor",
+        "using",
+        "prefetch",
+        "fusion",
+        "explain",
+        "filter",
+        "params",
+    ]
 )
 
 

@@ -83,7 +83,10 @@ queries = near("text tokens sparse dense")
 searches = st.fixed_dictionaries(
     {"query": st.just({"text": "apple"}) | queries},
     optional={
-        "fusion": st.fixed_dictionaries({"rrf": near("k weights")}) | values,
+        "fusion": st.fixed_dictionaries({"rrf": near("k weights")})
+        | st.fixed_dictionaries({"linear": near("weights norm missing")})
+        | near("rrf linear combmnz depth"),
+        "cursor": scalars,
         "params": near("mode effort timeout_ms"),
         "filter": near("must should key match range exists"),
         "prefetch": st.lists(near("using limit"), max_size=2),

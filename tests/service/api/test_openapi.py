@@ -18,6 +18,7 @@ SEARCHES = [
     {"query": {"text": "banana"}, "with_payload": False, "params": {"mode": "approximate"}},
     {"query": {"tokens": {"cherry": 1.5}}, "using": "sparse", "highlight": False},
     {"query": {"text": "zzzz"}, "using": "bm25"},
+    {"query": {"text": "banana"}, "using": "sparse+bm25", "limit": 1},
     {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
 ]
 BULK = [{"id": "new", "text": "fig"}, {"id": "a", "text": "other"}, {"text": "no id"},

@@ -29,3 +29,26 @@ def test_a_query_encoder_of_another_vocabulary_is_refused(lsr, tmp_path, corpus,
     result = lsr("search", "fruit", "cherry", "--query-encoder", "splade:./other")
     assert "give a query encoder with the same vocabulary" in sentence(result)
     assert result.returncode == 1
+
+
+def test_a_fusion_is_named_and_pages_go_on_by_cursor(lsr, corpus, masked_lm):
+    lsr("index", corpus, "--into", "fruit", "--encoder", f"splade:{masked_lm}", "--bm25")
+    given = ["fruit", "banana cherry", "--using", "sparse+bm25", "--fusion"]
+    wanted = "linear,norm.bm25=max,sparse=0.5,depth=20"
+    whole = json.loads(lsr("search", *given, wanted, "--json").stdout)
+    weights, norm = {"sparse": 0.5}, {"bm25": "max"}
+    expected = {"weights": weights, "norm": norm, "missing": "minimum"}
+    assert whole["meta"]["fusion"] == {"linear": expected}
+    assert whole["meta"]["depth"] == {"sparse": 20, "bm25": 20}
+    first = json.loads(lsr("search", *given, wanted, "-n", "1", "--json").stdout)
+    second = json.loads(
+        lsr("search", *given, wanted, "-n", "1", "--cursor", first["cursor"], "--json").stdout
+    )
+    ids = [hit["id"] for page in (first, second) for hit in page["hits"]]
+    assert ids == [hit["id"] for hit in whole["hits"]][:2]
+    shown = lsr("search", *given, "rrf").stdout.decode()
+    assert "· sparse+bm25 by rrf ·" in shown
+    refused = lsr("search", *given, "rrf,lexical=5")
+    assert "'lexical', which is no ranking of this search" in sentence(refused)
+    assert "no fusion; write one of" in sentence(lsr("search", *given, "sum"))
+    assert "not one that a search gave" in sentence(lsr("search", *given, "rrf", "--cursor", "x"))
