@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benches.hybrid_bench.systems import System
+from hybrid_bench.systems import System
 from index.search.config import SearchConfig
 from index.search.reranking import Reranking
 
