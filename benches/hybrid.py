@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine_bench.report import publish
+from hybrid_bench.reranked import reranked_systems
 from hybrid_bench.scores import MEASURES, Judged, Score, against_best_single, tuned
 from hybrid_bench.systems import System, fused_systems, single_systems
 from machine import describe_machine, describe_versions
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--dense", default="../shared/models/all-MiniLM-L6-v2")
     parser.add_argument("--encoder", action="append", metavar="LABEL=NAME")
+    parser.add_argument("--reranker", metavar="MODEL", help="a cross-encoder to re-rank by too")
     parser.add_argument("--queries", type=int, default=1000, help="the first so many of a dataset")
     parser.add_argument("--only", default="", help="systems whose name has this")
     parser.add_argument("--quick", action="store_true", help="sparse and bm25 on the demo")
@@ -59,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     dense = None if options.quick else options.dense
     names = ["demo"] if options.quick else [str(options.data / name) for name in options.datasets]
     systems = [*single_systems(sparse, bool(dense)), *fused_systems(sparse, bool(dense))]
+    if not options.quick:
+        systems += reranked_systems(sparse, bool(dense), options.reranker)
     systems = [each for each in systems if options.only in each.name or not each.method]
     try:
         with ExitStack() as stack:
