@@ -142,6 +142,8 @@ def evaluate_dataset(
         asked = replace(searching or SearchConfig(), limit=depth, payload=False)
         for choice in _choices(collection, asked):
             config = replace(asked, using=choice)
+            if choice != HYBRID and "+" not in choice:
+                config = replace(config, fusion=None, fusion_depth=None)
             with told.searching(len(dataset.queries), f"searching {choice}") as on_queries:
                 rows.append(evaluate(dataset, collection, config, measures, on_queries))
         return rows
