@@ -67,8 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             judged = [
-                _judged(_first(load_dataset(name), options.queries), sparse, dense, stack)
-                for name in names
+                _judged(load_dataset(name), options.queries, sparse, dense, stack) for name in names
             ]
             rows = [row for each in judged for row in _rows(each, judged, systems)]
     except LsrError as error:
@@ -87,18 +86,18 @@ def _first(dataset: Dataset, queries: int) -> Dataset:
 
 
 def _judged(
-    dataset: Dataset, sparse: Mapping[str, str], dense: str | None, stack: ExitStack
+    dataset: Dataset, queries: int, sparse: Mapping[str, str], dense: str | None, stack: ExitStack
 ) -> Judged:
-    """The collections of a dataset, which are made where they are not there yet."""
+    """Its first queries, and the collections of a dataset, made where they are not there yet."""
     collections = {}
     for name in sparse.values():
         folder = experiment_folder(dataset, encoder_fields(name, dense, True), AUTO)
         evaluate_dataset(
-            replace(dataset, queries=dataset.queries[:1]), name, dense, True, index=folder,
-            using="bm25", measures=MEASURES[:1],
+            _first(dataset, 1), name, dense, True, index=folder, using="bm25",
+            measures=MEASURES[:1],
         )  # fmt: skip
         collections[name] = stack.enter_context(closing(Collection.open(folder)))
-    return Judged(dataset, collections)
+    return Judged(_first(dataset, queries), collections)
 
 
 def _rows(

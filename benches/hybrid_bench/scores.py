@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from hybrid_bench.systems import System
 
 from eval.datasets import Dataset
 from eval.experiment import evaluate
 from eval.measures import measure_queries
 from eval.run import Run
 from eval.significance import holm, paired_t_test
+from hybrid_bench.systems import System
 from index.collection.collection import Collection
 from index.search.config import FUSION_DEPTH, SearchConfig
 from index.search.fusion import Fusion

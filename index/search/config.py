@@ -10,6 +10,7 @@ from index.engines.searcher import EXACT, Pruning
 from index.filters.tree import Filter
 from index.search.fusion import Fusion
 from index.search.reranking import Reranking
+from index.search.rewriting import Rewriter
 from lsr.errors import InputError
 
 HYBRID = "hybrid"
@@ -17,6 +18,7 @@ LARGEST_LIMIT = 10_000
 LONGEST_TIME_BUDGET_MS = 600_000
 FUSION_DEPTH = 1000
 LONGEST_CURSOR = 4 << 20
+LARGEST_CONTEXT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class SearchConfig:
     query_encoder: str | None = None
     # Scores the best of the one ranking anew, by a cross-encoder, a second encoder or a field.
     rerank: Reranking | None = None
+    # What rewrites the text of queries before it is encoded, in this order.
+    rewrite: tuple[Rewriter, ...] = ()
+    # Of the passages that are handed to a generator, tokens together; None: there are none.
+    context_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LARGEST_LIMIT:
@@ -96,6 +102,12 @@ class SearchConfig:
         if self.cursor is not None:
             self._check_cursor(self.cursor)
         self._check_mode()
+        if self.context_tokens is not None:
+            check_context_tokens(self.context_tokens)
+            if not self.payload:
+                raise InputError(
+                    "a context is made of the documents of the hits; ask for them, or for none"
+                )
 
     def _check_cursor(self, cursor: str) -> None:
         if self.offset:
@@ -144,3 +156,9 @@ class SearchConfig:
     def depth(self) -> int:
         """Results wanted before the offset is cut."""
         return self.offset + self.limit
+
+
+def check_context_tokens(tokens: int) -> None:
+    """Raise InputError unless a context may have so many tokens."""
+    if not 1 <= tokens <= LARGEST_CONTEXT:
+        raise InputError(f"context_tokens is {tokens}; allowed is 1 to {LARGEST_CONTEXT}")

@@ -24,6 +24,7 @@ Ranking = list[tuple[int, float]]
 _OF_A_PAGE = {
     "limit": 1, "offset": 0, "cursor": None, "payload": True, "most_characters": None,
     "highlight": True, "explain": False, "time_budget_ms": None,
+    "context_tokens": None,
 }  # fmt: skip
 # Version, digest of the search, newest number, how many numbers and ids, and the bytes of a gap;
 # then gaps, then ids, then a checksum.

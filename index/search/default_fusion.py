@@ -10,7 +10,7 @@ from index.search.fusion import Fusion, LinearFusion
 # Chosen by measurement (benches/hybrid.py): a dense ranking counts twice what sparse ones count
 # together, and a second sparse ranking beside a learned one less than the first.
 DENSE_WEIGHT = 2.0
-SECOND_WEIGHT = 0.3
+SECOND_WEIGHT = 0.2
 
 
 def default_fusion(fields: Sequence[Field]) -> Fusion:

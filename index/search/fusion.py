@@ -181,14 +181,11 @@ class _Union:
     """
 
     def __init__(self, rankings: Rankings) -> None:
-        found = {
-            name: (
-                np.fromiter((document for document, _ in ranking), np.int64, len(ranking)),
-                np.fromiter((score for _, score in ranking), np.float64, len(ranking)),
-            )
-            for name, ranking in rankings.items()
-            if ranking
-        }
+        found = {}
+        for name, ranking in rankings.items():
+            if ranking:
+                documents, scores = zip(*ranking, strict=True)
+                found[name] = np.array(documents, np.int64), np.array(scores, np.float64)
         numbers = [documents for documents, _ in found.values()]
         self.documents: NDArray[np.int64] = np.unique(
             np.concatenate([np.empty(0, np.int64), *numbers])
@@ -201,7 +198,8 @@ class _Union:
     def ranked(self, scores: NDArray[np.float64]) -> list[tuple[int, float]]:
         """The documents with these scores, in the order of a ranking."""
         order = np.argsort(-scores, kind="stable")
-        return list(zip(self.documents[order].tolist(), scores[order].tolist(), strict=True))
+        documents, ordered = self.documents[order].tolist(), scores[order].tolist()
+        return list(zip(documents, ordered, strict=True))
 
 
 def _norm_of(norm: str | Mapping[str, str], name: str) -> str:

@@ -51,7 +51,8 @@ def distribution_based(scores: Scores) -> Scores:
     deviation = scores.std(ddof=1) if scores.max() > scores.min() else 0.0
     if not deviation > 0:
         return np.full_like(scores, 0.5)
-    return (scores - scores.mean()) / (6 * deviation) + 0.5
+    normed: Scores = (scores - scores.mean()) / (6 * deviation) + 0.5
+    return normed
 
 
 def by_rank(scores: Scores) -> Scores:

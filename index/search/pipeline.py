@@ -19,9 +19,11 @@ from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
 from index.search.config import SearchConfig
+from index.search.context import Context, context_of
 from index.search.cursor import Cursor, Page
 from index.search.deadline import Deadline
 from index.search.explain import query_terms
+from index.search.fusion import ReciprocalRankFusion
 from index.search.hits import Hit, page_hits
 from index.search.look_up import completed
 from index.search.plan import Plan, plan_search
@@ -34,6 +36,7 @@ from index.search.query import (
 )
 from index.search.rerank import RerankStage
 from index.search.reranking import Reranked
+from index.search.rewriting import Rewritten, rewrite
 from index.search.stage_times import StageTimes
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
@@ -82,6 +85,10 @@ class SearchResult:
     unknown_words: list[str] = dataclasses.field(default_factory=list)
     # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
     stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
+    # What was searched in place of the query, where rewriting was asked for.
+    rewritten: Rewritten | None = None
+    # The best passages for a generator, where they were asked for.
+    context: Context | None = None
     # How several rankings became one, as JSON asks for it; None: there is one.
     fusion: dict[str, Any] | None = None
     # Of each field, how many results were ranked, where they were fused: the hits of all pages are
@@ -152,9 +159,11 @@ def _search_view(
     if cursor is not None:
         plan = cursor.deepened(view, plan)
     rerank = None if config.rerank is None else RerankStage.prepared(view, config.rerank)
+    rewritten = _rewrite(view, plan, queries, config, deadline, times)
+    asked = [query for each in rewritten for query in each.queries]
     with times.stage("encode"):
         encoded = {
-            each.field.name: encode_query(view, each.field, queries, each.encoder)
+            each.field.name: encode_query(view, each.field, asked, each.encoder)
             for each in plan.searches
         }
     deadline.passed()
@@ -167,19 +176,19 @@ def _search_view(
     exact, gaps = _certificates(plan, rankings)
     documents = view.count_documents(masks or view.alive)
     results = []
-    for place, query in enumerate(queries):
-        sources = {name: top.ranking(place) for name, top in rankings.items()}
+    end = 0
+    for query, again in zip(queries, rewritten, strict=True):
+        place, end = end, end + len(again.queries)
         vectors = {name: rows[place] for name, rows in encoded.items()}
-        passages = {name: top.passages_of(place) for name, top in rankings.items()}
-        if plan.fusion is not None and plan.fusion.looks_up:
-            with times.stage("look-up"):
-                sources, passages = completed(
-                    view, plan.searches, vectors, sources, passages, config.engine
-                )
-        ranking = _fuse(plan, sources, times)
+        parts = [
+            _sources(view, plan, rankings, encoded, number, config, times)
+            for number in range(place, end)
+        ]
+        sources, passages = parts[0]
+        ranking = _fuse(plan, [each for each, _ in parts], times)
         added, reranked = dict[str, dict[int, float]](), None
         if rerank is not None:
-            if plan.fusion is not None:
+            if plan.fusion is not None or len(parts) > 1:
                 added["fusion"] = dict(ranking)
             with times.stage("rerank"):
                 ranking, added["rerank"], reranked = rerank(
@@ -190,7 +199,9 @@ def _search_view(
         page = ranking[config.offset : config.depth]
         late = deadline.passed()
         with times.stage("hits"):
-            hits = page_hits(view, query, config, page, sources, vectors, deadline, passages)
+            hits = page_hits(
+                view, again.queries[0], config, page, sources, vectors, deadline, passages
+            )
         hits = _with_scores(hits, page, added)
         results.append(
             SearchResult(
@@ -201,14 +212,16 @@ def _search_view(
                 documents=documents,
                 encoder={each.field.name: each.field.fingerprint for each in plan.searches},
                 query_encoder=_query_encoders(plan),
-                exact=bool(exact[place]) and (reranked is None or reranked.whole),
-                bound_gap=float(gaps[place]),
+                exact=bool(exact[place:end].all()) and (reranked is None or reranked.whole),
+                bound_gap=float(gaps[place:end].max()),
                 strategies={name: top.strategies[place] for name, top in rankings.items()},
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
                 unknown_tokens=_unknown_tokens(view, plan, query),
                 timed_out=late or deadline.passed(),
-                unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
+                unknown_words=_unknown_words(view, plan, query) if config.payload else [],
                 stages_ms=times.ms,
+                rewritten=again if config.rewrite else None,
+                context=_context(config, hits, times),
                 fusion=plan.fusion.describe() if plan.fusion else None,
                 depth=depth,
                 reranked=reranked,
@@ -254,12 +267,37 @@ def _rank(
     return rankings
 
 
-def _fuse(plan: Plan, sources: Mapping[str, Ranking], times: StageTimes) -> Ranking:
-    """The one ranking of a query."""
-    if plan.fusion is None:
-        return sources[plan.using]
+def _sources(
+    view: View,
+    plan: Plan,
+    rankings: Mapping[str, TopK],
+    encoded: Mapping[str, Rows],
+    place: int,
+    config: SearchConfig,
+    times: StageTimes,
+) -> tuple[Mapping[str, Ranking], Mapping[str, Mapping[int, int]]]:
+    """The rankings of one query by field, and the best passages in each."""
+    sources = {name: top.ranking(place) for name, top in rankings.items()}
+    passages = {name: top.passages_of(place) for name, top in rankings.items()}
+    if plan.fusion is None or not plan.fusion.looks_up:
+        return sources, passages
+    vectors = {name: rows[place] for name, rows in encoded.items()}
+    with times.stage("look-up"):
+        return completed(view, plan.searches, vectors, sources, passages, config.engine)
+
+
+def _fuse(plan: Plan, parts: Sequence[Mapping[str, Ranking]], times: StageTimes) -> Ranking:
+    """The one ranking of a query, which may have become several: those are fused by RRF."""
+    if plan.fusion is None and len(parts) == 1:
+        return parts[0][plan.using]
     with times.stage("fuse"):
-        return plan.fusion.fuse(sources)
+        found = [
+            sources[plan.using] if plan.fusion is None else plan.fusion.fuse(sources)
+            for sources in parts
+        ]
+        if len(found) == 1:
+            return found[0]
+        return ReciprocalRankFusion().fuse({str(n): ranking for n, ranking in enumerate(found)})
 
 
 def _with_scores(
@@ -293,6 +331,29 @@ def _next_page(
     return Page(view, query, config, cursor, numbers, [hit.id for hit in hits])
 
 
+def _context(config: SearchConfig, hits: Sequence[Hit], times: StageTimes) -> Context | None:
+    if config.context_tokens is None:
+        return None
+    with times.stage("context"):
+        return context_of(hits, config.context_tokens)
+
+
+def _rewrite(
+    view: View,
+    plan: Plan,
+    queries: Sequence[SearchQuery],
+    config: SearchConfig,
+    deadline: Deadline,
+    times: StageTimes,
+) -> list[Rewritten]:
+    """What is searched in place of each query."""
+    if not config.rewrite:
+        return [Rewritten((query,)) for query in queries]
+    fields = [each.field for each in plan.searches]
+    with times.stage("rewrite"):
+        return [rewrite(view, fields, config.rewrite, query, deadline) for query in queries]
+
+
 def _certificates(
     plan: Plan, rankings: Mapping[str, TopK]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -315,6 +376,10 @@ def _unknown_tokens(view: View, plan: Plan, query: SearchQuery) -> list[str]:
     for each in plan.searches:
         found |= unknown_tokens(view, each.field, query)
     return list(found)
+
+
+def _unknown_words(view: View, plan: Plan, query: SearchQuery) -> list[str]:
+    return unknown_words(view, [each.field for each in plan.searches], query)
 
 
 def _query_terms(

@@ -51,6 +51,15 @@ _OPTIONS = (
         help="Milliseconds that the search may take in all; implies --approximate.",
     ),
     rerank_option,
+    click.option(
+        "--rewrite",
+        "rewriters",
+        metavar="NAME",
+        multiple=True,
+        help="Rewrite the query first; may be repeated: spelling corrects words that no document "
+        "has; queries[,count=3] asks a chat endpoint (LSR_CHAT_URL, LSR_CHAT_MODEL) for other "
+        "wordings; passage has it write what a dense field is asked by (HyDE).",
+    ),
     engine_option,
 )
 
@@ -68,6 +77,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         effort: float | None,
         time_budget: float | None,
         rerank: str | None,
+        rewriters: tuple[str, ...],
         engine: str,
         **others: Any,
     ) -> Any:
@@ -75,6 +85,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         from index.search.config import SearchConfig
         from index.search.fusion_text import parse_fusion
         from index.search.reranking import Reranking
+        from index.search.rewriters import rewriter_of
 
         fusion, depth = (None, None) if fusion_text is None else parse_fusion(fusion_text)
         implied = effort is not None or time_budget is not None
@@ -89,6 +100,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             time_budget_ms=time_budget,
             query_encoder=query_encoder,
             rerank=None if rerank is None else Reranking.parse(rerank),
+            rewrite=tuple(map(rewriter_of, rewriters)),
         )
         return command(searching=searching, **others)
 
