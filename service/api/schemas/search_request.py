@@ -117,6 +117,15 @@ class RerankBody(Body):
     time_budget_ms: float | None = None
     weight: float = 1.0
 
+    def to_reranking(self, rerankers: ServedRerankers) -> Reranking:
+        """The settings as the pipeline takes them.
+
+        Raises:
+            InputError: one is out of its range, or the model is none of those that are served.
+        """
+        model = rerankers.named(self.model)
+        return Reranking(model, self.depth, self.time_budget_ms, self.weight)
+
 
 class ParamsBody(Body):
     """Exact or approximate; `effort` (above 0, at most 1) and `timeout_ms` go with approximate."""
@@ -178,7 +187,6 @@ class SearchBody(Body):
         Raises:
             InputError: a setting is out of its range, or the model is none of these.
         """
-        rerank = self.rerank
         return SearchConfig(
             limit=self.limit,
             offset=self.offset,
@@ -197,8 +205,5 @@ class SearchBody(Body):
             mode=self.params.mode,
             effort=self.params.effort,
             time_budget_ms=self.params.timeout_ms,
-            rerank=rerank
-            and Reranking(
-                rerankers.named(rerank.model), rerank.depth, rerank.time_budget_ms, rerank.weight
-            ),
+            rerank=None if self.rerank is None else self.rerank.to_reranking(rerankers),
         )
