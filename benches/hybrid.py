@@ -3,7 +3,7 @@
     python benches/hybrid.py --data ../shared/data --dense MODEL [--encoder LABEL=NAME]...
     python benches/hybrid.py --quick
 
-``docs/search.md`` has its table. Collections are kept in the cache of ``lsr eval``.
+``docs/search.md`` has a part of its table. Collections are kept in the cache of ``lsr eval``.
 """
 
 from __future__ import annotations
