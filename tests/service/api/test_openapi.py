@@ -19,6 +19,13 @@ SEARCHES = [
     {"query": {"tokens": {"cherry": 1.5}}, "using": "sparse", "highlight": False},
     {"query": {"text": "zzzz"}, "using": "bm25"},
     {"query": {"text": "banana"}, "using": "sparse+bm25", "limit": 1},
+    {
+        "query": {"text": "banana"},
+        "using": "sparse+bm25",
+        "context_tokens": 50,
+        "rewrite": ["spelling"],
+        "rerank": {"model": "field:bm25", "time_budget_ms": 60_000},
+    },
     {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
 ]
 BULK = [{"id": "new", "text": "fig"}, {"id": "a", "text": "other"}, {"text": "no id"},
