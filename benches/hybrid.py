@@ -3,7 +3,7 @@
     python benches/hybrid.py --data ../shared/data --dense MODEL [--encoder LABEL=NAME]...
     python benches/hybrid.py --quick
 
-``docs/search.md`` has its table. Collections are kept in the cache of ``lsr eval``.
+``docs/search.md`` has a part of its table. Collections are kept in the cache of ``lsr eval``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine_bench.report import publish
 from hybrid_bench.feedback import feedback_systems
+from hybrid_bench.reranked import reranked_systems
 from hybrid_bench.scores import MEASURES, Judged, Score, against_best_single, tuned
 from hybrid_bench.systems import System, fused_systems, single_systems
 from machine import describe_machine, describe_versions
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--dense", default="../shared/models/all-MiniLM-L6-v2")
     parser.add_argument("--encoder", action="append", metavar="LABEL=NAME")
+    parser.add_argument("--reranker", metavar="MODEL", help="a cross-encoder to re-rank by too")
     parser.add_argument("--queries", type=int, default=1000, help="the first so many of a dataset")
     parser.add_argument("--only", default="", help="systems whose name has this")
     parser.add_argument("--quick", action="store_true", help="sparse and bm25 on the demo")
@@ -60,11 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
     sparse = {each.partition("=")[0]: each.partition("=")[2] or each for each in given}
     dense = None if options.quick else options.dense
     names = ["demo"] if options.quick else [str(options.data / name) for name in options.datasets]
-    systems = [
-        system
-        for made in (single_systems, fused_systems, feedback_systems)
-        for system in made(sparse, bool(dense))
-    ]
+    made = [single_systems, fused_systems]
+    made += [] if options.quick else [feedback_systems]
+    systems = [system for each in made for system in each(sparse, bool(dense))]
+    if not options.quick:
+        systems += reranked_systems(sparse, bool(dense), options.reranker)
     systems = [each for each in systems if options.only in each.name or not each.method]
     try:
         with ExitStack() as stack:

@@ -27,6 +27,7 @@ from index.indexing import index_documents
 from index.search.config import HYBRID, LARGEST_LIMIT, SearchConfig
 from index.search.pipeline import search_batch
 from index.search.query import SearchQuery
+from index.search.reranking import Reranked
 from lsr.corpus.items import Item
 from lsr.distribution import installed_versions
 from lsr.encoders.encoder import short_name
@@ -146,6 +147,8 @@ def evaluate_dataset(
         asked = replace(searching or SearchConfig(), limit=depth, payload=False)
         for choice in _choices(collection, asked):
             config = replace(asked, using=choice)
+            if choice != HYBRID and "+" not in choice:
+                config = replace(config, fusion=None, fusion_depth=None)
             with told.searching(len(dataset.queries), f"searching {choice}") as on_queries:
                 rows.append(evaluate(dataset, collection, config, measures, on_queries))
         if against is not None:
@@ -198,6 +201,7 @@ def evaluate(
     run: dict[str, list[tuple[str, float]]] = {query.id: [] for query in dataset.queries}
     seconds = 0.0
     using, searched, query_encoder = config.using or "", set[str](), dict[str, str]()
+    reranked: Reranked | None = None
     for start in range(0, len(asked), QUERIES_AT_A_TIME):
         part = asked[start : start + QUERIES_AT_A_TIME]
         started = time.perf_counter()
@@ -205,6 +209,7 @@ def evaluate(
         seconds += time.perf_counter() - started
         for query, result in zip(part, results, strict=True):
             using, searched, query_encoder = result.using, set(result.encoder), result.query_encoder
+            reranked = result.reranked
             run[query.id] = [
                 (hit.id, hit.score)
                 for hit in result.hits
@@ -214,14 +219,15 @@ def evaluate(
     fields = [field for field in collection.fields if field.name in searched]
     return Result(
         dataset=dataset.name,
-        encoder="+".join(_label(field, config) for field in fields),
+        encoder="+".join(_label(field, config) for field in fields)
+        + (f">{reranked.model}" if reranked else ""),
         using=using,
         engine=config.engine,
         documents=len(collection),
         queries=len(dataset.queries),
         measures=measure(dataset.qrels, run, measures),
         ms_per_query=1000 * seconds / max(len(dataset.queries), 1),
-        provenance=provenance(dataset, collection, config.engine, query_encoder),
+        provenance=provenance(dataset, collection, config.engine, query_encoder, reranked),
         run=run,
     )
 
@@ -246,7 +252,7 @@ def save_runs(path: Path, results: Sequence[Result]) -> None:
         InputError: an id holds white space, which the format can't.
     """
     for result in results:
-        kind = re.sub(r"[/:<]+", "-", f"{result.encoder}.{result.using}")
+        kind = re.sub(r"[/:<>]+", "-", f"{result.encoder}.{result.using}")
         several = path.with_name(f"{path.stem}.{kind}{path.suffix}")
         target = path if len(results) == 1 else several
         try:
@@ -260,15 +266,17 @@ def provenance(
     collection: Collection,
     engine: str,
     query_encoder: Mapping[str, str] | None = None,
+    reranked: Reranked | None = None,
 ) -> Provenance:
     """Fingerprints of the encoders and of the data, and the versions installed.
 
-    ``query_encoder`` as in ``SearchResult``.
+    ``query_encoder`` and ``reranked`` as in ``SearchResult``.
     """
     versions = {"python": platform.python_version()} | installed_versions(PACKAGES)
     return Provenance(
         {field.name: field.fingerprint for field in collection.fields}
-        | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()},
+        | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()}
+        | ({"rerank": reranked.fingerprint} if reranked else {}),
         f"{collection.digest()}/{dataset.digest()}",
         engine,
         f"{collection.passages} (split: {collection.describe()['split']})",

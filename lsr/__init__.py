@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from index.indexing import IndexReport
     from index.search.config import SearchConfig
     from index.search.query import SearchQuery
+    from index.search.reranking import Reranking
     from index.search.result import SearchResult
     from lsr.corpus.documents import Document
     from lsr.encoders.dense import DenseEncoder
     from lsr.encoders.encoder import SparseEncoder
     from lsr.encoding.progress import Progress
     from lsr.errors import LsrError
+    from lsr.train.reranker.run import CrossEncoderReport
     from lsr.train.run import TrainingReport, Watching
     from lsr.train.spar.run import SparReport
     from lsr.trusted_code import TrustedCode
@@ -41,6 +43,7 @@ __all__ = [
     "Collection",
     "Document",
     "LsrError",
+    "Reranking",
     "SearchConfig",
     "SearchQuery",
     "SearchResult",
@@ -58,6 +61,7 @@ _HOMES = {
     "Collection": "index.collection.collection",
     "Document": "lsr.corpus.documents",
     "LsrError": "lsr.errors",
+    "Reranking": "index.search.reranking",
     "SearchConfig": "index.search.config",
     "SearchQuery": "index.search.query",
     "SearchResult": "index.search.result",
@@ -293,7 +297,7 @@ def train_encoder(
     watching: Watching | None = None,
     *,
     trust_remote_code: bool = False,
-) -> TrainingReport | SparReport:
+) -> TrainingReport | SparReport | CrossEncoderReport:
     """Train as a TOML file says, or go on where an earlier call was interrupted.
 
     Args:

@@ -28,6 +28,8 @@ NEEDS_TORCH = {
     "lsr.train.trainer",
     "lsr.train.run",
     "lsr.train.spar.run",
+    "lsr.train.reranker.run",
+    "lsr.train.reranker.student",
     "lsr.train.regularizers",
     "lsr.train.spar.lexical_model",
     "lsr.train.training_state",

@@ -27,6 +27,8 @@ from index.search.matches import Matches, Total
 from index.search.plan import Plan
 from index.search.query import EncodedQuery, SearchQuery, unknown_tokens, unknown_words
 from index.search.ranking import Rows
+from index.search.rerank import RerankStage
+from index.search.reranking import Reranked
 from index.search.result import SearchResult
 from index.search.rewriting import Rewritten
 from index.search.second_round import FedBack
@@ -58,6 +60,7 @@ class Answering:
     # The facets that are the same for every query.
     filtered: Sequence[FacetCounts]
     cursor: Cursor | None
+    rerank: RerankStage | None
     deadline: Deadline
     times: StageTimes
     # When the search began, by ``time.perf_counter``.
@@ -74,11 +77,15 @@ class Answering:
         config, first, asked = self.config, places[0], again.queries[0]
         cube = self._cube(asked)
         matches, sources = self._matches(places, cube)
+        added, reranked = dict[str, dict[int, float]](), None
+        if self.rerank is not None:
+            matches, sources, added, reranked = self._rerank(asked, matches, sources, first)
         if config.min_score is not None:
-            matches = matches.scoring(config.min_score, self._joins(places))
+            matches = matches.scoring(config.min_score, self._joins(places) or reranked is not None)
         arranged = arrange(self.view, config, matches, self.filtered, self.times, self.cursor)
         late = self.deadline.passed()
-        hits = self._hits(asked, arranged, sources, first, cube)
+        hits = self._hits(asked, arranged, sources, first)
+        hits = _with_stages(hits, arranged, added, cube)
         return SearchResult(
             hits=hits,
             took_ms=1000 * (time.perf_counter() - self.started),
@@ -87,7 +94,7 @@ class Answering:
             documents=self.documents,
             encoder={each.field.name: each.field.fingerprint for each in self.plan.searches},
             query_encoder=self._query_encoders(),
-            exact=bool(self.exact[places].all()),
+            exact=bool(self.exact[places].all()) and (reranked is None or reranked.whole),
             bound_gap=float(self.gaps[places].max()),
             strategies={name: top.strategies[first] for name, top in self.rankings.items()},
             query_terms=self._query_terms(first) if config.explain else {},
@@ -101,6 +108,7 @@ class Answering:
             total=self._total(arranged.total),
             facets=arranged.facets,
             warnings=self.warnings,
+            reranked=reranked,
             fusion=self.plan.fusion.describe() if self.plan.fusion else None,
             depth=self.depth,
             page=self._next_page(query, arranged, hits),
@@ -145,13 +153,25 @@ class Answering:
         with self.times.stage("dimensions"):
             return cube_of(self.view, self.config.dimensions, query, self.masks)
 
+    def _rerank(
+        self, query: SearchQuery, matches: Matches, sources: Sources | None, place: int
+    ) -> tuple[Matches, Sources, dict[str, dict[int, float]], Reranked]:
+        """What matches in its new order, and the scores that the hits have in the last stages."""
+        assert self.rerank is not None
+        ranking = list(zip(matches.numbers.tolist(), matches.scores.tolist(), strict=True))
+        added = {} if sources is None else {"fusion": dict(ranking)}
+        if sources is None:
+            only = self.answer_plan.using
+            best = {only: self.rankings[only].passages_of(place)}
+            sources = Sources({only: ranking}, best, self._vectors(place))
+        with self.times.stage("rerank"):
+            ranking, added["rerank"], done = self.rerank(
+                self.view, query, ranking, sources.rankings, sources.passages, self.deadline
+            )
+        return Matches.of(ranking, matches.complete), sources, added, done
+
     def _hits(
-        self,
-        query: SearchQuery,
-        arranged: Arrangement,
-        sources: Sources | None,
-        place: int,
-        cube: Cube | None,
+        self, query: SearchQuery, arranged: Arrangement, sources: Sources | None, place: int
     ) -> list[Hit]:
         page = arranged.page
         with self.times.stage("hits"):
@@ -160,7 +180,7 @@ class Answering:
                 only = self.answer_plan.using
                 best = {only: self.rankings[only].passages_of(place, numbers)}
                 sources = Sources({only: page}, best, self._vectors(place))
-            hits = page_hits(
+            return page_hits(
                 self.view,
                 query,
                 self.config,
@@ -170,16 +190,6 @@ class Answering:
                 self.deadline,
                 sources.passages,
             )
-        if arranged.groups:
-            pairs = zip(hits, arranged.groups, strict=True)
-            hits = [dataclasses.replace(hit, group=group) for hit, group in pairs]
-        if cube is not None:
-            pairs_of_page = zip(hits, page, strict=True)
-            hits = [
-                dataclasses.replace(hit, cells=cube.cells_of(number))
-                for hit, (number, _) in pairs_of_page
-            ]
-        return hits
 
     def _next_page(
         self, query: SearchQuery, arranged: Arrangement, hits: Sequence[Hit]
@@ -236,3 +246,23 @@ class Answering:
             for each in self.plan.searches
             if isinstance(vector := vectors.get(each.field.name), SparseVector)
         }
+
+
+def _with_stages(
+    hits: Sequence[Hit],
+    arranged: Arrangement,
+    added: Mapping[str, Mapping[int, float]],
+    cube: Cube | None,
+) -> list[Hit]:
+    """The hits of a page with what the stages behind the rankings of fields say of them."""
+    found = []
+    for place, (hit, (number, _)) in enumerate(zip(hits, arranged.page, strict=True)):
+        scores = {name: each[number] for name, each in added.items() if number in each}
+        if scores:
+            hit = dataclasses.replace(hit, scores=hit.scores | scores)
+        if arranged.groups:
+            hit = dataclasses.replace(hit, group=arranged.groups[place])
+        if cube is not None:
+            hit = dataclasses.replace(hit, cells=cube.cells_of(number))
+        found.append(hit)
+    return found

@@ -14,6 +14,7 @@ from index.search.facets import MATCHING, MOST_FACETS, Facet
 from index.search.feedback import Feedback
 from index.search.fusion import Fusion
 from index.search.grouping import Grouping
+from index.search.reranking import Reranking
 from index.search.rewriting import Rewriter
 from index.search.sorting import SortKey, check_sort
 from lsr.errors import InputError
@@ -99,6 +100,8 @@ class SearchConfig:
     dense_weight: float | None = None
     # Ranks one field again with a query that the best documents of the first round have moved.
     feedback: Feedback | None = None
+    # Scores the best of the one ranking anew, by a cross-encoder, a second encoder or a field.
+    rerank: Reranking | None = None
     # What rewrites the text of queries before it is encoded, in this order.
     rewrite: tuple[Rewriter, ...] = ()
     # Of the passages that are handed to a generator, tokens together; None: there are none.
@@ -195,6 +198,11 @@ class SearchConfig:
             return EXACT
         effort = self.effort or (DEFAULT_EFFORT if self.time_budget_ms is None else 1.0)
         return pruning_of(effort, milliseconds)
+
+    @property
+    def ranked(self) -> int:
+        """Results that a ranking must have which isn't fused."""
+        return max(self.depth, self.rerank.depth if self.rerank else 0)
 
     @property
     def depth(self) -> int:

@@ -1,4 +1,4 @@
-"""The one query path: plan, rewrite, encode, rank, feed back, fuse, arrange, hits.
+"""The one query path: plan, rewrite, encode, rank, feed back, fuse, re-rank, arrange, hits.
 
 Command line, REST and evaluation all call ``search``, so what is measured is what is served.
 """
@@ -22,6 +22,7 @@ from index.search.fusing import fuse, sources_of
 from index.search.plan import Plan, plan_search
 from index.search.query import SearchQuery
 from index.search.ranking import Rows, certificates, encode, rank
+from index.search.rerank import RerankStage
 from index.search.result import SearchResult
 from index.search.rewriting import Rewritten, rewrite
 from index.search.second_round import FedBack, FirstRound, feed_back
@@ -81,6 +82,7 @@ def _search_view(
     cursor = Cursor.of_search(view, queries, config)
     if cursor is not None:
         plan = cursor.deepened(view, plan)
+    rerank = None if config.rerank is None else RerankStage.prepared(view, config.rerank)
     rewritten = _rewrite(view, plan, queries, config, deadline, times)
     with times.stage("encode"):
         encoded = encode(view, plan, [query for each in rewritten for query in each.queries])
@@ -108,6 +110,7 @@ def _search_view(
         depth=depth,
         filtered=count_filtered(view, config, masks, times),
         cursor=cursor,
+        rerank=rerank,
         deadline=deadline,
         times=times,
         started=started,

@@ -128,7 +128,7 @@ def _prefetch(fields: FieldEncoders, config: SearchConfig) -> tuple[str, list[Pr
             f"the collection {fields.collection!r} has no dense field, which hybrid search "
             "needs; index with --dense MODEL, or fuse other fields, as in sparse+bm25"
         )
-    alone = ALL if config.ranks_all else config.depth
+    alone = ALL if config.ranks_all else config.ranked
     depth = alone if len(names) == 1 else config.fusion_depth or FUSION_DEPTH
     return using, _distinct([Prefetch(name, depth) for name in names])
 

@@ -11,6 +11,7 @@ from index.search.cursor import Page
 from index.search.facets import FacetCounts
 from index.search.hits import Hit
 from index.search.matches import UNCOUNTED, Total
+from index.search.reranking import Reranked
 from index.search.rewriting import Rewritten
 
 
@@ -65,6 +66,8 @@ class SearchResult:
     facets: list[FacetCounts] = dataclasses.field(default_factory=list)
     # What is odd about the metadata keys that the search names.
     warnings: list[str] = dataclasses.field(default_factory=list)
+    # What re-ranking did, where it was asked for.
+    reranked: Reranked | None = None
     # How several rankings became one, as JSON asks for it; None: there is one.
     fusion: dict[str, Any] | None = None
     # Of each field, how many results were ranked, where they were fused: the hits of all pages are

@@ -29,6 +29,7 @@ def load_model(
     auto_class: str,
     own_code: bool = False,
     dtype: str = "float32",
+    new_head: bool = False,
 ) -> Any:
     """A checkpoint as a module in inference mode, on the GPU where there is one.
 
@@ -38,6 +39,8 @@ def load_model(
         own_code: whether Python code of the checkpoint's own may run, where it is trusted.
         dtype: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is bfloat16 on a GPU, else
             float32.
+        new_head: whether a head of one output is made anew, from torch's random numbers, where the
+            checkpoint has another or none: training begins so.
 
     Raises:
         InputError: transformers can't load it as that class, or it lacks weights of that class.
@@ -48,10 +51,12 @@ def load_model(
     # What transformers has itself never runs in a folder's code.
     code = checkpoint.code is not None
 
-    def load(loader: Any, settings: dict[str, Any]) -> Any:
-        return loader.from_pretrained(checkpoint.folder, trust_remote_code=code, **settings)
+    head = {"num_labels": 1, "ignore_mismatched_sizes": True} if new_head else {}
 
-    return _load(checkpoint, auto_class, dtype, load)
+    def load(loader: Any, settings: dict[str, Any]) -> Any:
+        return loader.from_pretrained(checkpoint.folder, trust_remote_code=code, **settings, **head)
+
+    return _load(checkpoint, auto_class, dtype, load, new_head)
 
 
 def load_wrapped_model(checkpoint: Checkpoint, auto_class: str) -> Any:
@@ -111,6 +116,7 @@ def _load(
     auto_class: str,
     dtype: str,
     load: Callable[[Any, dict[str, Any]], Any],
+    new_head: bool = False,
 ) -> Any:
     loader = getattr(transformers(), auto_class)
     import torch
@@ -133,8 +139,10 @@ def _load(
             f"({first_line(error)})"
         ) from error
     # transformers fills what is missing with random numbers; only a classifier uses the pooler.
-    pooled = auto_class == CLASSIFIER
-    if missing := sorted(key for key in info["missing_keys"] if pooled or "pooler" not in key):
+    pooled = auto_class == CLASSIFIER and not new_head
+    body = f"{model.base_model_prefix}." if new_head else ""
+    needed = [key for key in info["missing_keys"] if key.startswith(body)]
+    if missing := sorted(key for key in needed if pooled or "pooler" not in key):
         raise InputError(
             f"the checkpoint {checkpoint.name!r} lacks {len(missing)} weights of an {auto_class}, "
             f"such as {missing[0]}; give a checkpoint that was trained as one"

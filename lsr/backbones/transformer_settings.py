@@ -49,6 +49,34 @@ def declared_length(checkpoint: Checkpoint, side: str) -> int:
     Raises:
         InputError: it is no length.
     """
+    said = _said_length(checkpoint, side)
+    if said is not None:
+        return said
+    declared = _tokenizer_length(checkpoint, least=3)
+    if pipeline(checkpoint.root, side):
+        most = positions(checkpoint) or LONGEST
+        return min(most, declared or most)
+    return min(LENGTH, declared or LENGTH)
+
+
+def declared_pair_length(checkpoint: Checkpoint) -> int:
+    """Tokens of a pair of texts that count, as sentence-transformers' CrossEncoder counts them.
+
+    Without ``modules.json`` that library looks at the tokenizer and the model alone.
+
+    Raises:
+        InputError: it is no length.
+    """
+    module = bool(pipeline(checkpoint.root, "document"))
+    said = _said_length(checkpoint, "document") if module else None
+    if said is not None:
+        return said
+    most = positions(checkpoint) or LONGEST
+    return min(most, _tokenizer_length(checkpoint, least=3) or most)
+
+
+def _said_length(checkpoint: Checkpoint, side: str) -> int | None:
+    """What the settings of the Transformer module say."""
     settings = checkpoint.transformer_settings
     file = f"{TRANSFORMER_SETTINGS[0]} of {checkpoint.name!r}"
     loaded = _arguments(settings, "tokenizer") | _arguments(settings, "processor")
@@ -60,11 +88,7 @@ def declared_length(checkpoint: Checkpoint, side: str) -> int:
     ):
         if value is not None:
             return whole_number(value, file, key, least=3)
-    declared = _tokenizer_length(checkpoint, least=3)
-    if pipeline(checkpoint.root, side):
-        most = positions(checkpoint) or LONGEST
-        return min(most, declared or most)
-    return min(LENGTH, declared or LENGTH)
+    return None
 
 
 def declared_cut(checkpoint: Checkpoint) -> int:

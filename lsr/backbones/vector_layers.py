@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # Activations that need no numbers of their own, by the names of their classes in torch.nn.
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "SiLU", "Sigmoid", "LeakyReLU", "ELU", "Mish")
-VECTOR = "sentence_embedding"
+# What layers give to each other, and what the last layer of a cross-encoder gives.
+VECTOR, SCORES = "sentence_embedding", "scores"
 
 
 class VectorLayer(Protocol):
@@ -37,17 +38,21 @@ class VectorLayer(Protocol):
         ...
 
 
-def vector_layers(checkpoint: Checkpoint, modules: Sequence[Module]) -> tuple[VectorLayer, ...]:
+def vector_layers(
+    checkpoint: Checkpoint, modules: Sequence[Module], output: str = VECTOR
+) -> tuple[VectorLayer, ...]:
     """The layers of these modules; Dropout is none where nothing is trained.
+
+    ``output`` is what the last one must give.
 
     Raises:
         InputError: a module is not supported, or its settings are malformed.
         NotFoundError: its weights are missing.
     """
+    kept = [module for module in modules if module.kind != "Dropout"]
     return tuple(
-        LAYERS[module.kind](checkpoint.root / module.path)
-        for module in modules
-        if module.kind != "Dropout"
+        LAYERS[module.kind](checkpoint.root / module.path, output if place == len(kept) else VECTOR)
+        for place, module in enumerate(kept, start=1)
     )
 
 
@@ -57,9 +62,9 @@ class Normalize(VectorLayer):
     dimension = None
     identity = "Normalize"
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, output: str = VECTOR) -> None:
         settings = {} if folder is None else _settings(folder)
-        _check_names(folder, settings)
+        _check_names(folder, settings, output)
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
         """The same directions."""
@@ -131,17 +136,12 @@ class WeightedLayer(VectorLayer):
             raise InputError(f"{self._weights} lacks the weights of its layer ({error})") from error
 
 
-def _linear(folder: Path) -> VectorLayer:
+def _linear(folder: Path, output: str = VECTOR) -> VectorLayer:
     """A linear layer and an activation, with the input added where the settings ask for it."""
     settings = _settings(folder)
-    _check_names(folder, settings)
-    path = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh"))
-    package, _, activation = path.rpartition(".")
-    if not package.startswith("torch.nn.modules.") or activation not in ACTIVATIONS:
-        raise InputError(
-            f"the Dense of {folder} has the activation {path!r}; allowed are those of torch.nn: "
-            f"{', '.join(ACTIVATIONS)}"
-        )
+    _check_names(folder, settings, output)
+    path = settings.get("activation_function", "torch.nn.modules.activation.Tanh")
+    activation = activation_name(path, f"the Dense of {folder}")
     wide, narrow = settings.get("in_features"), settings.get("out_features")
     if not _is_width(wide) or not _is_width(narrow):
         raise InputError(
@@ -171,8 +171,25 @@ def _linear(folder: Path) -> VectorLayer:
     return WeightedLayer(folder, settings, narrow, build)
 
 
-def _layer_norm(folder: Path) -> VectorLayer:
+def activation_name(path: object, where: str) -> str:
+    """The name in torch.nn of an activation that a folder names by its class's path.
+
+    Raises:
+        InputError: it is none of ``ACTIVATIONS``.
+    """
+    package, _, name = str(path).rpartition(".")
+    if not package.startswith("torch.nn.modules.") or name not in ACTIVATIONS:
+        raise InputError(
+            f"{where} has the activation {path!r}; allowed are those of torch.nn: "
+            f"{', '.join(ACTIVATIONS)}"
+        )
+    return name
+
+
+def _layer_norm(folder: Path, output: str = VECTOR) -> VectorLayer:
     """Zero mean and variance 1, then a scale and a shift for each value."""
+    if output != VECTOR:
+        raise InputError(f"the LayerNorm of {folder} gives no {output}; give a Dense behind it")
 
     def build(tensors: dict[str, Any]) -> Callable[[torch.Tensor], torch.Tensor]:
         import torch
@@ -183,7 +200,7 @@ def _layer_norm(folder: Path) -> VectorLayer:
     return WeightedLayer(folder, _settings(folder), None, build)
 
 
-LAYERS: dict[str, Callable[[Path], VectorLayer]] = {
+LAYERS: dict[str, Callable[[Path, str], VectorLayer]] = {
     "Normalize": Normalize,
     "Dense": _linear,
     "LayerNorm": _layer_norm,
@@ -197,12 +214,12 @@ def _settings(folder: Path) -> dict[str, Any]:
     return read_json_object(path) if path.is_file() else {}
 
 
-def _check_names(folder: Path | None, settings: dict[str, Any]) -> None:
-    for key in ("module_input_name", "module_output_name"):
-        if settings.get(key) not in (None, VECTOR):
+def _check_names(folder: Path | None, settings: dict[str, Any], output: str) -> None:
+    for key, wanted in (("module_input_name", VECTOR), ("module_output_name", output)):
+        if (settings.get(key) or VECTOR) != wanted:
             raise InputError(
-                f"the module {folder} has {key}={settings[key]!r}; allowed is {VECTOR}: one vector "
-                "a text, not one a token"
+                f"the module {folder} has {key}={settings.get(key)!r}; allowed is {wanted}: one "
+                "vector a text, not one a token, and of cross-encoders the scores at the end"
             )
 
 

@@ -118,6 +118,31 @@ def kl_divergence(
     return total / max(len(student), 1)
 
 
+def binary_cross_entropy(
+    scores: torch.Tensor, positives: torch.Tensor, allowed: torch.Tensor | None = None
+) -> torch.Tensor:
+    """-log sigmoid(s) of each query's positive and -log sigmoid(-s) of its other candidates.
+
+    The mean over a query's candidates that count: each pair is judged on its own, as Nogueira and
+    Cho 2019 ("Passage Re-ranking with BERT", eq. 1) train a cross-encoder.
+
+    Args:
+        scores: float (B, C).
+        positives: int64 (B,), the column of each query's positive.
+        allowed: bool (B, C) or None.
+
+    Raises:
+        UsageError: shapes differ.
+    """
+    allowed = _allowed(scores, allowed)
+    counts = allowed.sum(1) >= 2
+    labels = torch.zeros_like(scores).scatter(1, positives.unsqueeze(1), 1.0)
+    each = torch.nn.functional.binary_cross_entropy_with_logits(
+        scores[counts].masked_fill(~allowed[counts], 0), labels[counts], reduction="none"
+    ).masked_fill(~allowed[counts], 0)
+    return (each.sum(1) / allowed[counts].sum(1)).sum() / max(len(scores), 1)
+
+
 @dataclass(frozen=True, slots=True)
 class WeightedLosses:
     """Sum of named losses, each times its weight.

@@ -15,16 +15,31 @@ from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.term_counts import collection_statistics
 from lsr.errors import UsageError
+from lsr.rerankers.cross_encoder import CrossEncoder, CrossEncoderConfig
 from lsr.settings import configure
 from lsr.sparse import SparseBatch
-from lsr.train.config import TrainingConfig
-from lsr.train.cross_encoder import CrossEncoder, CrossEncoderConfig, CrossEncoderTeacher
+from lsr.train.config import TeacherConfig
+from lsr.train.cross_encoder import TEACHER_CONFIG, CrossEncoderTeacher
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.vector_cache import OnProgress, dense_vectors, no_progress, sparse_vectors
 from lsr.trusted_code import NO_CODE, TrustedCode
 
 DENSE, CROSS_ENCODER = "dense:", "cross-encoder:"
 SMALLEST_RANGE = 1e-6
+
+
+class Taught(Protocol):
+    """What a training says of its teachers: those that have a weight, and the ensemble's scale."""
+
+    @property
+    def asked_teachers(self) -> Sequence[TeacherConfig]:
+        """The teachers that have a weight."""
+        ...
+
+    @property
+    def teacher_scale(self) -> float:
+        """Multiplies their normalised scores."""
+        ...
 
 
 class Teacher(Protocol):
@@ -165,7 +180,7 @@ def shared_candidates(documents: NDArray[np.int64]) -> NDArray[np.int64] | None:
 
 
 def load_ensemble(
-    config: TrainingConfig,
+    config: Taught,
     corpus: TrainingCorpus,
     cache: Path,
     on_progress: OnProgress,
@@ -207,8 +222,8 @@ def load_teacher(
         return _dense(DenseEncoder.load(name.removeprefix(DENSE)), corpus, cache, on_progress)
     if name.startswith(CROSS_ENCODER):
         parsed = EncoderName.parse(name.removeprefix(CROSS_ENCODER))
-        config = configure(CrossEncoderConfig, parsed.options)
-        encoder = CrossEncoder.load(parsed.model, config)
+        config = configure(CrossEncoderConfig, parsed.options, TEACHER_CONFIG)
+        encoder = CrossEncoder.named(parsed.model, config, trusted)
         return CrossEncoderTeacher(encoder, corpus, cache, on_progress)
     return _sparse(load_encoder(name, trusted), corpus, cache, on_progress)
 

@@ -43,6 +43,7 @@ def create_app(
     hosts: AllowedHosts | None = None,
     deadline_ms: float = DEADLINE_MS,
     trusted: TrustedCode = NO_CODE,
+    rerankers: Sequence[str] = (),
 ) -> FastAPI:
     """The application over collections.
 
@@ -52,11 +53,13 @@ def create_app(
         hosts: the names that it answers to; None: loopback.
         deadline_ms: milliseconds after which a request is answered with what there is.
         trusted: the models whose Python code may run.
+        rerankers: names of the models that requests may re-rank by.
 
     Raises:
-        NotFoundError: a path does not exist.
+        InputError: a re-ranker can't be used.
+        NotFoundError: a path or a re-ranker does not exist.
     """
-    served = Indexes(paths, trusted)
+    served = Indexes(paths, trusted, rerankers)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from lsr.encoders.encoder import short_name
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import LsrError, NotFoundError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
+from service.api.rerankers import ServedRerankers
 from service.api.schemas.responses import BrokenIndex, IndexAnswer
 
 log = logging.getLogger(__name__)
@@ -39,14 +40,22 @@ class Indexes:
     Args:
         paths: directories of collections, or folders that hold such directories.
         trusted: the models whose Python code may run.
+        rerankers: names of the models that requests may re-rank by, which are loaded.
 
     Raises:
-        NotFoundError: a path does not exist.
-        UsageError: two collections have one name.
+        InputError: a re-ranker can't be used.
+        NotFoundError: a path or a re-ranker does not exist.
+        UsageError: two collections or re-rankers have one name.
     """
 
-    def __init__(self, paths: Sequence[Path], trusted: TrustedCode = NO_CODE) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        trusted: TrustedCode = NO_CODE,
+        rerankers: Sequence[str] = (),
+    ) -> None:
         self._trusted = trusted
+        self.rerankers = ServedRerankers(rerankers, trusted)
         self._paths: dict[str, Path] = {}
         self._folders: list[Path] = []
         self._open: dict[str, tuple[int, Collection]] = {}

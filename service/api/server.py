@@ -54,19 +54,22 @@ class Server:
         port: int,
         allowed_hosts: Sequence[str] = (),
         trusted: TrustedCode = NO_CODE,
+        rerankers: Sequence[str] = (),
     ) -> Server:
         """A server over collections, at an address of its own; port 0 takes any free one.
 
         It answers to the host, and to ``allowed_hosts``; see ``AllowedHosts``. ``trusted`` are the
-        models whose Python code may run.
+        models whose Python code may run, ``rerankers`` those that requests may re-rank by.
 
         Raises:
-            NotFoundError: a path does not exist.
+            InputError: a re-ranker can't be used.
+            NotFoundError: a path or a re-ranker does not exist.
             UsageError: the address is in use or not to be had, or an allowed host is no name.
         """
         wait_passively()
         hosts = AllowedHosts.of_server(host, allowed_hosts)
-        return cls(create_app(paths, hosts=hosts, trusted=trusted), host, _listen(host, port))
+        app = create_app(paths, hosts=hosts, trusted=trusted, rerankers=rerankers)
+        return cls(app, host, _listen(host, port))
 
     @property
     def address(self) -> str:

@@ -13,8 +13,9 @@ from service.commands.options import json_option
 
 @click.command("models")
 @click.argument("name", required=False)
+@click.option("--rerankers", is_flag=True, help="List the models that --rerank knows by name.")
 @json_option
-def models_command(name: str | None, as_json: bool) -> None:
+def models_command(name: str | None, rerankers: bool, as_json: bool) -> None:
     """List the published models that --encoder knows by name, or show all about NAME.
 
     A name fetches its model, NAME:FOLDER takes weights of your own, and ,key=value changes a
@@ -23,6 +24,9 @@ def models_command(name: str | None, as_json: bool) -> None:
     from lsr.encoders.presets import PRESETS
     from service.commands import terminal
 
+    if rerankers:
+        _print_rerankers(name, as_json)
+        return
     if name is not None:
         if name not in PRESETS:
             near = get_close_matches(name, PRESETS, n=1)
@@ -48,6 +52,29 @@ def models_command(name: str | None, as_json: bool) -> None:
     }
     table = [card | {"hub": _place(card) or "-"} for card in cards]
     terminal.print_table(table, columns, ("name", "hub"))
+
+
+def _print_rerankers(name: str | None, as_json: bool) -> None:
+    from lsr.rerankers.presets import RERANKER_PRESETS
+    from service.commands import terminal
+
+    if name is not None and name not in RERANKER_PRESETS:
+        raise NotFoundError(f"no re-ranker is named {name!r}; lsr models --rerankers lists all")
+    presets = RERANKER_PRESETS.values() if name is None else [RERANKER_PRESETS[name]]
+    cards = [preset.card() for preset in presets]
+    if as_json:
+        terminal.print_json(cards if name is None else cards[0])
+        return
+    columns = {
+        "name": "name",
+        "hub": "model",
+        "size": "million weights",
+        "max_length": "length",
+        "licence": "licence",
+        "handling": "handling",
+    }
+    shown = [card | {"size": f"{card['size']:g}"} for card in cards]
+    terminal.print_table(shown, columns, ("name", "hub"))
 
 
 def _print_card(card: dict[str, Any]) -> None:

@@ -58,6 +58,13 @@ query_encoder_option = click.option(
     metavar="NAME",
     help="Encode queries to the sparse field with this instead; it must have the same vocabulary.",
 )
+rerank_option = click.option(
+    "--rerank",
+    metavar="MODEL",
+    help="Score the best hits anew: by a cross-encoder (a hub id, folder, or name such as "
+    "ms-marco-minilm-l6), a second encoder of the texts (sparse:NAME, dense:MODEL), or a field "
+    "(field:bm25); ,depth=100 ,time_budget_ms=200 and ,weight=0.5 may follow.",
+)
 processes_option = click.option(
     "--processes",
     type=click.IntRange(min=1),

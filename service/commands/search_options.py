@@ -12,6 +12,7 @@ from service.commands.options import (
     dense_weight_option,
     engine_option,
     query_encoder_option,
+    rerank_option,
     using_option,
 )
 
@@ -50,6 +51,7 @@ _OPTIONS = (
         metavar="MS",
         help="Milliseconds that the search may take in all; implies --approximate.",
     ),
+    rerank_option,
     click.option(
         "--feedback",
         metavar="METHOD",
@@ -84,6 +86,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         time_budget: float | None,
         feedback: str | None,
         dense_weight: float | None,
+        rerank: str | None,
         rewriters: tuple[str, ...],
         engine: str,
         **others: Any,
@@ -92,6 +95,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         from index.search.config import SearchConfig
         from index.search.feedback import parse_feedback
         from index.search.fusion_text import parse_fusion
+        from index.search.reranking import Reranking
         from index.search.rewriters import rewriter_of
 
         fusion, depth = (None, None) if fusion_text is None else parse_fusion(fusion_text)
@@ -108,6 +112,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             query_encoder=query_encoder,
             dense_weight=dense_weight,
             feedback=None if feedback is None else parse_feedback(feedback),
+            rerank=None if rerank is None else Reranking.parse(rerank),
             rewrite=tuple(map(rewriter_of, rewriters)),
         )
         return command(searching=searching, **others)

@@ -26,16 +26,24 @@ if TYPE_CHECKING:
     help="Answer requests to this name too, as a proxy's; again for more.  [default: loopback and "
     "the address listened on; where that isn't loopback, the machine's name and any address]",
 )
+@click.option(
+    "--reranker",
+    "rerankers",
+    metavar="MODEL",
+    multiple=True,
+    help="Let requests re-rank by this model, as --rerank of lsr search takes it; again for more.",
+)
 @trust_option
 def serve_command(
     paths: Sequence[Path],
     host: str,
     port: int,
     allowed_hosts: Sequence[str],
+    rerankers: Sequence[str],
     trusted: TrustedCode,
 ) -> None:
     """Serve REST API and search page over PATHS: collections, or folders of collections."""
-    serve(paths, host, port, trusted, allowed_hosts)
+    serve(paths, host, port, trusted, allowed_hosts, rerankers)
 
 
 def serve(
@@ -44,12 +52,13 @@ def serve(
     port: int,
     trusted: TrustedCode,
     allowed_hosts: Sequence[str] = (),
+    rerankers: Sequence[str] = (),
 ) -> None:
     """Say where the server listens, and serve until interrupted."""
     from service.api.server import Server
     from service.commands import terminal
 
-    server = Server.listening(paths, host, port, allowed_hosts, trusted)
+    server = Server.listening(paths, host, port, allowed_hosts, trusted, rerankers)
     terminal.out.print(f"\nsearch page {server.address}/ · API {server.address}/docs")
     if not server.is_loopback:
         terminal.err.print(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lsr.corpus.items import Item
     from lsr.encoding.health import Health
     from lsr.encoding.runs import EncodeReport
+    from lsr.train.reranker.run import CrossEncoderReport
     from lsr.train.run import TrainingReport
     from lsr.train.spar.run import SparReport
     from lsr.train.training_log import Entry
@@ -225,6 +226,16 @@ def print_spar_report(report: SparReport) -> None:
     )
 
 
+def print_cross_encoder_report(report: CrossEncoderReport) -> None:
+    """What a training of a cross-encoder did, in one line, and how to use the result."""
+    out.print(
+        f"{report.steps:,} steps in {report.seconds:,.0f} s; the plot is {report.plot}; the "
+        f"cross-encoder is {report.model}; re-rank with it by --rerank "
+        f"{shlex.quote(str(report.model))}",
+        markup=False,
+    )
+
+
 def print_index_report(report: IndexReport, total: int, target: str) -> None:
     """What an indexing run did, in one line, and what of a folder it passed over, in another."""
     rate = report.encoded / max(report.seconds, 1e-9)
@@ -343,8 +354,9 @@ def print_result(result: SearchResult, config: SearchConfig) -> None:
         more = len(result.unknown_tokens) - TERMS_SHOWN
         listed = f"{shown} and {more} more" if more > 0 else shown
         out.print(f"no imported vector has {listed}, so it adds nothing", markup=False)
+    anew = f" · {result.reranked.sentence}" if result.reranked else ""
     using = f"{result.using} by {', '.join(result.fusion)}" if result.fusion else result.using
-    line = f"{count} · {using} · {result.took_ms:.1f} ms · {_certificate(result)}"
+    line = f"{count} · {using}{anew} · {result.took_ms:.1f} ms · {_certificate(result)}"
     out.print(Text(line, style="dim"))
     for name, fed in result.feedback.items():
         line = f"fed back into {name}: {', '.join(fed) or 'no document'}"

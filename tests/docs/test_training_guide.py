@@ -9,17 +9,23 @@ import pytest
 
 from lsr.train import config, decoder_student
 from lsr.train.config_file import parse_config
+from lsr.train.reranker.config import CrossEncoderTrainingConfig
 from lsr.train.spar import config as spar
 from lsr.train.spar.run import SparTrainingConfig
 from tests.docs.pages import GUIDE, blocks, name_of, pages_with
+
+KINDS = {
+    "sparse": config.TrainingConfig,
+    "spar": SparTrainingConfig,
+    "cross-encoder": CrossEncoderTrainingConfig,
+}
 
 
 @pytest.mark.parametrize("page", pages_with("toml"), ids=name_of)
 def test_every_configuration_is_valid(page):
     for block in blocks(page, "toml"):
         raw = tomllib.loads(block)
-        kind = SparTrainingConfig if raw.get("kind") == "spar" else config.TrainingConfig
-        parse_config(raw, kind)
+        parse_config(raw, KINDS[raw.get("kind", "sparse")])
 
 
 def test_the_guide_has_a_sparse_and_a_dense_training():

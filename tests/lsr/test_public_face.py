@@ -14,8 +14,8 @@ from index.search.query import SearchQuery
 
 NAMES = {
     "Collection", "Document", "LsrError", "SearchConfig", "SearchQuery", "SearchResult",
-    "create", "evaluate", "index", "load_dense_encoder", "load_encoder", "open", "search",
-    "train_encoder",
+    "Reranking", "create", "evaluate", "index", "load_dense_encoder", "load_encoder", "open",
+    "search", "train_encoder",
 }  # fmt: skip
 PETS = [
     lsr.Document("cat", "Cats sleep most of the day and hunt at night.", metadata={"legs": 4}),

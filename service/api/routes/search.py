@@ -30,7 +30,7 @@ async def search_index(
     """The documents that answer a query best."""
 
     def answer(deadline: Deadline) -> JSONResponse:
-        config = body.to_config()
+        config = body.to_config(indexes.rerankers)
         with sharing_cores():
             result = search(indexes[index], body.to_query(), config, deadline)
         return PartedJSONResponse(search_json(result, body.explain, config))

@@ -13,6 +13,7 @@ from index.search.context import Context, ContextPassage
 from index.search.highlight import Highlight
 from index.search.hits import Hit, HitPassage
 from index.search.payload import METADATA, PARTS, TEXT, TITLE, named_parts
+from index.search.reranking import Reranked
 from index.search.result import SearchResult
 from lsr.corpus.documents import Document
 from service.api.schemas.facets import FacetAnswer, facet_json
@@ -73,7 +74,12 @@ class SearchHit(TypedDict):
 
     id: str
     score: float
-    scores: Annotated[dict[str, float], Field(description="In each ranking that found it.")]
+    scores: Annotated[
+        dict[str, float],
+        Field(
+            description="In each ranking that found it; re-ranked, in `fusion` and `rerank` too."
+        ),
+    ]
     payload: Annotated[NotRequired[HitPayload], Field(description="Absent on with_payload: false.")]
     highlights: Annotated[NotRequired[list[HitHighlight]], Field(description="As the payload.")]
     passage: Annotated[
@@ -94,6 +100,17 @@ class TotalAnswer(TypedDict):
 
     value: int
     relation: Literal["eq", "gte"]
+
+
+class RerankedAnswer(TypedDict):
+    """What re-ranking did; the documents that it didn't reach follow in their first order."""
+
+    model: str
+    fingerprint: str
+    documents: Annotated[int, Field(description="How many were scored anew.")]
+    wanted: Annotated[int, Field(description="How many should have been.")]
+    time_budget_ms: NotRequired[float]
+    sentence: Annotated[str, Field(description="The same in words.")]
 
 
 class RewrittenQuery(TypedDict):
@@ -120,6 +137,7 @@ class OptionalSearchMeta(TypedDict, total=False):
     unknown_words: Annotated[
         list[str], Field(description="Words of the query that no document has.")
     ]
+    reranked: Annotated[RerankedAnswer, Field(description="Where re-ranking was asked for.")]
     fusion: Annotated[
         dict[str, Any], Field(description="How rankings became one, as a request asks for it.")
     ]
@@ -210,6 +228,8 @@ def search_json(result: SearchResult, explain: bool, config: SearchConfig) -> Se
         other["unknown_words"] = result.unknown_words
     if result.feedback:
         other["feedback"] = result.feedback
+    if result.reranked is not None:
+        other["reranked"] = reranked_json(result.reranked)
     if result.fusion is not None:
         other["fusion"] = result.fusion
         other["depth"] = result.depth
@@ -245,6 +265,20 @@ def search_json(result: SearchResult, explain: bool, config: SearchConfig) -> Se
             name: [{"token": token, "weight": weight} for token, weight in terms]
             for name, terms in result.query_terms.items()
         }
+    return body
+
+
+def reranked_json(reranked: Reranked) -> RerankedAnswer:
+    """What re-ranking did, as JSON."""
+    body: RerankedAnswer = {
+        "model": reranked.model,
+        "fingerprint": reranked.fingerprint,
+        "documents": reranked.documents,
+        "wanted": reranked.wanted,
+        "sentence": reranked.sentence,
+    }
+    if reranked.time_budget_ms is not None:
+        body["time_budget_ms"] = reranked.time_budget_ms
     return body
 
 

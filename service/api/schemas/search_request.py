@@ -9,8 +9,10 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import CombMnz, Fusion, LinearFusion, ReciprocalRankFusion
 from index.search.query import SearchQuery
+from index.search.reranking import DEFAULT_DEPTH, Reranking
 from index.search.rewriters import rewriter_of
 from lsr.errors import InputError
+from service.api.rerankers import ServedRerankers
 from service.api.schemas.arranging import (
     MOST_PARTS,
     Facets,
@@ -131,6 +133,24 @@ class FusionBody(Body):
         return None
 
 
+class RerankBody(Body):
+    """Score the best hits anew, by a model that the server was started with, or by `field:NAME`."""
+
+    model: str
+    depth: int = DEFAULT_DEPTH
+    time_budget_ms: float | None = None
+    weight: float = 1.0
+
+    def to_reranking(self, rerankers: ServedRerankers) -> Reranking:
+        """The settings as the pipeline takes them.
+
+        Raises:
+            InputError: one is out of its range, or the model is none of those that are served.
+        """
+        model = rerankers.named(self.model)
+        return Reranking(model, self.depth, self.time_budget_ms, self.weight)
+
+
 class ParamsBody(Body):
     """Exact or approximate; `effort` (above 0, at most 1) and `timeout_ms` go with approximate."""
 
@@ -160,6 +180,7 @@ class SearchBody(Body):
         Field(description="What the second of the two models of a dense field counts, above 0."),
     ] = None
     filter: FilterBody | None = None
+    rerank: RerankBody | None = None
     rewrite: Annotated[
         list[str],
         Field(
@@ -195,8 +216,12 @@ class SearchBody(Body):
         """The query as the pipeline takes it."""
         return self.query.to_query()
 
-    def to_config(self) -> SearchConfig:
-        """The rest as the pipeline takes it."""
+    def to_config(self, rerankers: ServedRerankers) -> SearchConfig:
+        """The rest as the pipeline takes it; of models that re-rank, those that are served.
+
+        Raises:
+            InputError: a setting is out of its range, or the model is none of these.
+        """
         return SearchConfig(
             limit=self.limit,
             offset=self.offset,
@@ -224,4 +249,5 @@ class SearchBody(Body):
             mode=self.params.mode,
             effort=self.params.effort,
             time_budget_ms=self.params.timeout_ms,
+            rerank=None if self.rerank is None else self.rerank.to_reranking(rerankers),
         )

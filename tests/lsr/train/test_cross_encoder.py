@@ -9,8 +9,9 @@ from tokenizers.processors import TemplateProcessing
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import InputError, UsageError
+from lsr.rerankers.cross_encoder import CrossEncoder, CrossEncoderConfig
 from lsr.train import cross_encoder
-from lsr.train.cross_encoder import CrossEncoder, CrossEncoderConfig, ScoreFile
+from lsr.train.cross_encoder import ScoreFile
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.teachers import load_teacher
 from lsr.vocabulary import Vocabulary
@@ -81,25 +82,25 @@ def direct(folder, pairs, max_length=64):
 
 def test_scores_are_those_of_transformers(model):
     pairs = [(query, document) for query in CORPUS.queries for document in CORPUS.documents]
-    encoder = CrossEncoder.load(str(model), CrossEncoderConfig())
+    encoder = CrossEncoder.named(str(model), CrossEncoderConfig())
     expected = direct(model, pairs)
     assert np.std(expected) > 1e-3
-    np.testing.assert_allclose(encoder.scores(pairs), expected, rtol=1e-4, atol=1e-5)
-    short = CrossEncoder.load(str(model), CrossEncoderConfig(max_length=12))
-    np.testing.assert_allclose(short.scores(pairs), direct(model, pairs, 12), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(encoder.logits(pairs), expected, rtol=1e-4, atol=1e-5)
+    short = CrossEncoder.named(str(model), CrossEncoderConfig(max_length=12))
+    np.testing.assert_allclose(short.logits(pairs), direct(model, pairs, 12), rtol=1e-4, atol=1e-5)
     assert short.fingerprint != encoder.fingerprint
-    assert encoder.scores([]).shape == (0,)
+    assert encoder.logits([]).shape == (0,)
 
 
 def test_the_teacher_scores_each_pair_once(tmp_path, model, monkeypatch):
     asked = []
-    scores = CrossEncoder.scores
+    scores = CrossEncoder.logits
 
     def counted(self, pairs):
         asked.extend(pairs)
         return scores(self, pairs)
 
-    monkeypatch.setattr(CrossEncoder, "scores", counted)
+    monkeypatch.setattr(CrossEncoder, "logits", counted)
     name = f"cross-encoder:{model}"
     teacher = load_teacher(name, CORPUS, tmp_path)
     found = teacher.scores(QUERIES, CANDIDATES)
@@ -144,9 +145,9 @@ def test_what_was_scored_before_a_kill_is_kept(tmp_path, model, monkeypatch):
     with path.open("r+b") as file:
         file.truncate(3 * 12 + 5)
     calls = []
-    scores = CrossEncoder.scores
+    scores = CrossEncoder.logits
     monkeypatch.setattr(
-        CrossEncoder, "scores", lambda self, pairs: (calls.extend(pairs), scores(self, pairs))[1]
+        CrossEncoder, "logits", lambda self, pairs: (calls.extend(pairs), scores(self, pairs))[1]
     )
     found = load_teacher(name, CORPUS, tmp_path).scores(queries, candidates)
     assert calls == [(CORPUS.queries[0], CORPUS.documents[3])]
@@ -178,15 +179,15 @@ def test_a_score_file_gives_back_what_was_appended(tmp_path_factory, parts, torn
 
 def test_models_that_are_no_cross_encoders(tmp_path, masked_lm, dense_model):
     pairs = [("a", "b")]
-    one, two = save(tmp_path / "one"), save(tmp_path / "two", labels=2)
-    with pytest.raises(InputError, match="has 2 outputs"):
-        CrossEncoder.load(str(two), CrossEncoderConfig()).scores(pairs)
+    one, two = save(tmp_path / "one"), save(tmp_path / "two", labels=3)
+    with pytest.raises(InputError, match="has 3 outputs"):
+        CrossEncoder.named(str(two), CrossEncoderConfig()).logits(pairs)
     for folder in (masked_lm, dense_model):
         with pytest.raises(InputError, match="lacks"):
-            CrossEncoder.load(str(folder), CrossEncoderConfig()).scores(pairs)
+            CrossEncoder.named(str(folder), CrossEncoderConfig()).logits(pairs)
     Vocabulary.bert_uncased().tokenizer.save(str(one / "tokenizer.json"))
     with pytest.raises(InputError, match="has a template for pairs"):
-        CrossEncoder.load(str(one), CrossEncoderConfig()).scores(pairs)
+        CrossEncoder.named(str(one), CrossEncoderConfig()).logits(pairs)
     with pytest.raises(UsageError, match="max_length is 2"):
         load_teacher(f"cross-encoder:{two},max_length=2", CORPUS, tmp_path)
     with pytest.raises(UsageError, match="'depth' is not an option"):
@@ -203,7 +204,7 @@ def test_a_model_without_its_pooler_is_refused(tmp_path):
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
     encoder = CrossEncoder(Checkpoint.resolve(str(folder)), CrossEncoderConfig())
     with pytest.raises(InputError, match="pooler"):
-        encoder.scores([("a", "b")])
+        encoder.logits([("a", "b")])
 
 
 def test_scores_that_are_not_finite_are_refused(tmp_path):

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import UsageError
-from lsr.train.losses import WeightedLosses, info_nce, kl_divergence, margin_mse, match
+from lsr.train.losses import (
+    WeightedLosses,
+    binary_cross_entropy,
+    info_nce,
+    kl_divergence,
+    margin_mse,
+    match,
+)
 from tests.lsr.train.finite_differences import assert_like_loop, value_and_gradient
 
 TEMPERATURES = st.sampled_from([0.3, 1.0, 2.0])
@@ -62,6 +69,17 @@ def margin_mse_loop(student, teacher, allowed):
     return total / len(student)
 
 
+def bce_loop(scores, positives, allowed):
+    total = 0.0
+    for row, values in enumerate(scores.tolist()):
+        kept = candidates(allowed, row, len(values))
+        if len(kept) < 2:
+            continue
+        signs = {j: 1 if j == int(positives[row]) else -1 for j in kept}
+        total += sum(math.log(1 + math.exp(-signs[j] * values[j])) for j in kept) / len(kept)
+    return total / len(scores)
+
+
 def kl_loop(student, teacher, temperature, allowed):
     total = 0.0
     for row, (ours, theirs) in enumerate(zip(student.tolist(), teacher.tolist(), strict=True)):
@@ -81,6 +99,17 @@ def test_info_nce_equals_its_loop(problem, temperature):
     assert_like_loop(
         lambda s: info_nce(s, positives, temperature, allowed),
         lambda s: info_nce_loop(s, positives, temperature, allowed),
+        scores,
+    )
+
+
+@settings(max_examples=60)
+@given(problems())
+def test_binary_cross_entropy_equals_its_loop(problem):
+    scores, _, allowed, positives = problem
+    assert_like_loop(
+        lambda s: binary_cross_entropy(s, positives, allowed),
+        lambda s: bce_loop(s, positives, allowed),
         scores,
     )
 
@@ -124,6 +153,7 @@ def test_autograd_of_every_loss_passes_torchs_own_check():
 def every_loss(teacher, allowed):
     positives = torch.zeros(len(teacher), dtype=torch.int64)
     yield lambda s: info_nce(s, positives, 1.0, allowed)
+    yield lambda s: binary_cross_entropy(s, positives, allowed)
     yield lambda s: margin_mse(s, teacher, allowed)
     yield lambda s: kl_divergence(s, teacher, 1.0, allowed)
 

@@ -21,6 +21,13 @@ SEARCHES = [
     {"query": {"text": "cherry"}, "using": "bm25", "feedback": {"rm3": {"depth": 1}}},
     {"query": {"text": "cherry"}, "context_tokens": 50},
     {"query": {"text": "banana"}, "using": "sparse+bm25", "limit": 1},
+    {
+        "query": {"text": "banana"},
+        "using": "sparse+bm25",
+        "context_tokens": 50,
+        "rewrite": ["spelling"],
+        "rerank": {"model": "field:bm25", "time_budget_ms": 60_000},
+    },
     {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
 ]
 BULK = [{"id": "new", "text": "fig"}, {"id": "a", "text": "other"}, {"text": "no id"},
@@ -127,6 +134,9 @@ def test_an_answer_with_other_members_is_found(document, answers, change):
 def test_the_searches_show_all_that_an_answer_may_hold(document, answers):
     """But for the query encoder, which only the command line can choose, and unknown tokens,
     words and rewritten queries, of which ``test_app.py`` and ``test_words.py`` have some."""
+    """But for the query encoder, which only the command line can choose, and unknown tokens, words
+    and rewriting, of which ``test_app.py``, ``test_words.py`` and ``test_rewriting.py`` have some.
+    """
     found = [body for _, path, status, body in answers if path.endswith("/search")
              and status == "200"]  # fmt: skip
     seen = {

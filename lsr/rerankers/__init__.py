@@ -1,0 +1,1 @@
+"""Re-rankers: what scores a query's candidates anew, by their texts."""

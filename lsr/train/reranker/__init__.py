@@ -1,0 +1,1 @@
+"""The training of cross-encoders, which re-rank."""
