@@ -23,6 +23,7 @@ from lsr.corpus.documents import Document
 from lsr.corpus.id_table import IdTable
 from lsr.corpus.items import Item
 from lsr.corpus.passages import Passage
+from lsr.corpus.readers.corpus import Corpus
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
@@ -160,6 +161,8 @@ def import_vectors(
         encoders = document_encoders(collection, given=[field.name])
         report.index = write_chunks(collection, chunks, update_of, encoders, progress)
     report.zero = source.zero_weights
+    if isinstance(texts, Corpus):
+        report.index.passed_over = texts.passed_over
     return report
 
 

@@ -34,10 +34,16 @@ class Item:
         return f"{self.source}:{self.line}" if self.line else self.source
 
 
-def given_items(documents: Iterable[Document | Mapping[str, Any]]) -> Iterator[Item]:
-    """An item for each document of a program, or JSON object in place of one."""
+def given_items(
+    documents: Iterable[Document | Mapping[str, Any]], names: FieldNames = USUAL
+) -> Iterator[Item]:
+    """An item for each document of a program, or JSON object in place of one.
+
+    ``names`` are those of the members of objects.
+    """
     for number, given in enumerate(documents, start=1):
-        item = item_of("document", number, partial(_record, given))
+        typed = isinstance(given, Document)
+        item = item_of("document", number, partial(_record, given), USUAL if typed else names)
         if isinstance(given, Document) and item.document is not None:
             item = replace(item, document=replace(item.document, sections=given.sections))
         yield item

@@ -119,10 +119,14 @@ def encode_command(
             loaded, items, output, queries, progress, processes=processes, trusted=trusted
         )
     notes = [] if isinstance(output, StreamOutput) else output.finish()
+    if passed_over := terminal.passed_over(items):
+        notes.append(passed_over)
     if as_json:
         terminal.print_json(_encode_json(report, out, notes))
     elif out != "-":
         terminal.print_encode_report(report, out, notes)
+    elif passed_over:
+        terminal.print_rejected(passed_over)
     sys.exit(1 if report.rejected else 0)
 
 
@@ -138,6 +142,7 @@ def encode_command(
 @click.option(
     "--documents", metavar="CORPUS", help="Take title, text and metadata from here, by id."
 )
+@reading_options
 @dense_option
 @bm25_option
 @trust_option
@@ -148,6 +153,7 @@ def import_command(
     into: Path,
     encoder: str | None,
     documents: str | None,
+    reading: Reading,
     dense: str | None,
     bm25: bool,
     trusted: TrustedCode,
@@ -162,11 +168,14 @@ def import_command(
     """
     from eval.datasets import named_corpus
     from index.importing import import_vectors, open_for_import
+    from lsr.corpus.readers.corpus import AS_USUAL
     from lsr.vectors.formats import open_vectors
     from service.commands import terminal
 
     source = open_vectors(vectors)
-    texts = None if documents is None else named_corpus(documents)
+    if documents is None and reading != AS_USUAL:
+        raise UsageError("the options on fields and files are for the corpus of --documents")
+    texts = None if documents is None else named_corpus(documents, reading)
     collection = open_for_import(into, source, encoder, dense, bm25, trusted)
     with terminal.indexing_progress(
         lambda: source.fraction, "importing", quiet or as_json
@@ -179,7 +188,7 @@ def import_command(
         counts |= {name: getattr(report, name) for name in others}
         terminal.print_json(
             {"collection": str(into), "documents": len(collection), **counts,
-             "seconds": round(report.index.seconds, 3)}
+             "seconds": round(report.index.seconds, 3), **report.index.passed_over.as_json()}
         )  # fmt: skip
     else:
         terminal.print_import_report(report, len(collection), str(into))
