@@ -76,10 +76,10 @@ def open_for_import(
     if is_collection(into):
         collection = Collection.open(into, trusted=trusted)
         first = collection.fields.encoder(collection.fields.named(SPARSE))
-        if encoder or dense or bm25:
-            asked = load_encoder(encoder, trusted) if encoder else first
+        if encoder is not None or dense or bm25:
+            asked = first if encoder is None else load_encoder(encoder, trusted)
             wanted = fields_beside(asked, dense, bm25)
-            check_fields(into, collection.fields, wanted, exactly=bool(encoder))
+            check_fields(into, collection.fields, wanted, exactly=encoder is not None)
         check_vocabulary(source, first)
         return collection
     if encoder is not None:

@@ -100,7 +100,7 @@ def encode_command(
     from lsr.vectors.output import StreamOutput
     from service.commands import terminal
 
-    loaded = load_encoder(encoder or DEFAULT_ENCODER, trusted)
+    loaded = load_encoder(DEFAULT_ENCODER if encoder is None else encoder, trusted)
     items = _query_items(corpus, reading) if queries else named_corpus(corpus, reading)
     settings = {"encoder": loaded.fingerprint, "queries": queries}
     output: VectorOutput | StreamOutput

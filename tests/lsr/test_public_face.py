@@ -166,11 +166,10 @@ def test_a_source_is_read_and_kept_in_step_as_the_command_line_does(tmp_path):
     """Each option of `lsr index` under the same name, with the same outcome."""
     shop = tmp_path / "shop"
     (shop / "old").mkdir(parents=True)
-    (shop / "goods.csv").write_text(
-        "sku,label,name,about\ns1,Saw,Cuts,wood\nh1,Hammer,Drives,nails\n"
-    )
+    header = "sku,label,name,about\n"
+    (shop / "goods.csv").write_text(header + "s1,Saw,Cuts,wood\nh1,Hammer,Drives,nails\n")
     (shop / "rows.tsv").write_text("sku\tlabel\tname\tabout\nt1\tTape\tMeasures\tlengths\n")
-    (shop / "old" / "gone.csv").write_text("sku,label,name,about\nx1,Axe,Splits,logs\n")
+    (shop / "old" / "gone.csv").write_text(header + "x1,Axe,Splits,logs\n")
     (shop / "page.html").write_text("<p>Open at night.")
     bare = tmp_path / "bare.tsv"
     bare.write_text("Saw\tcuts wood\ts1\n")

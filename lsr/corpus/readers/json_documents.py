@@ -131,7 +131,8 @@ class _Text:
         # A byte that is no UTF-8 becomes half of a surrogate pair, which no document may hold.
         self._source = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
         self._window, self._at, self._ended = "", 0, False
-        self._decoder = json.JSONDecoder()
+        # Finds where a value ends; what it is, is found out later.
+        self._decoder = json.JSONDecoder(parse_int=len)
         self.line = 1
 
     def next_letter(self) -> str:
