@@ -12,8 +12,10 @@ from lsr.errors import InputError
 GRADES = frozenset(("score", "grade", "relevance", "rel", "label", "judgement", "judgment"))
 QUERIES = frozenset(("query-id", "query_id", "queryid", "qid", "query", "topic"))
 DOCUMENTS = frozenset(
-    ("corpus-id", "corpus_id", "doc-id", "doc_id", "docid", "docno", "document", "document_id")
-    + ("pid", "passage_id")
+    (
+        *("corpus-id", "corpus_id", "doc-id", "doc_id", "docid", "docno", "document"),
+        *("document_id", "pid", "passage_id"),
+    )
 )
 Qrels = Mapping[str, Mapping[str, int]]
 """Query id to document id to grade."""

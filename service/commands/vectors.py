@@ -167,6 +167,8 @@ def import_command(
     they are. Items that can't be read are reported and skipped, and the exit code is then 1.
     """
     from eval.datasets import named_corpus
+    from index.collection.collection import is_collection
+    from index.collection.opening import gone_if_unused, remove_unused
     from index.importing import import_vectors, open_for_import
     from lsr.corpus.readers.corpus import AS_USUAL
     from lsr.vectors.formats import open_vectors
@@ -176,11 +178,13 @@ def import_command(
     if documents is None and reading != AS_USUAL:
         raise UsageError("the options on fields and files are for the corpus of --documents")
     texts = None if documents is None else named_corpus(documents, reading)
-    collection = open_for_import(into, source, encoder, dense, bm25, trusted)
-    with terminal.indexing_progress(
-        lambda: source.fraction, "importing", quiet or as_json
-    ) as progress:
-        report = import_vectors(collection, source, texts, progress)
+    new, made = not is_collection(into), not into.exists()
+    with gone_if_unused(into):
+        collection = open_for_import(into, source, encoder, dense, bm25, trusted)
+        with terminal.indexing_progress(
+            lambda: source.fraction, "importing", quiet or as_json
+        ) as progress:
+            report = import_vectors(collection, source, texts, progress)
     if as_json:
         names = ("created", "updated", "unchanged", "rejected")
         counts: dict[str, Any] = {name: getattr(report.index, name) for name in names}
@@ -192,7 +196,11 @@ def import_command(
         )  # fmt: skip
     else:
         terminal.print_import_report(report, len(collection), str(into))
+    empty = not len(collection)
     collection.close()
+    if new and empty and report.index.rejected:
+        terminal.print_rejected(f"no vector could be read, so there is no collection at {into}")
+        remove_unused(into, made)
     sys.exit(1 if progress.sentences else 0)
 
 
@@ -269,7 +277,7 @@ def _file(
     contents: bool,
     settings: dict[str, Any],
 ) -> VectorOutput:
-    from lsr.vectors.formats import format_of, vector_writer
+    from lsr.vectors.formats import format_of, is_zipped, vector_writer
     from lsr.vectors.output import VectorOutput
     from lsr.vectors.quantisation import check_scale
 
@@ -278,7 +286,7 @@ def _file(
         check_scale(scale)
 
     def writer(files: WorkingFiles) -> VectorWriter:
-        zipped = out.suffix == ".gz"
+        zipped = is_zipped(out)
         return vector_writer(chosen, files, vocabulary, maker, scale, contents, zipped)
 
     settings = settings | {"format": chosen, "quantise": scale, "contents": contents}

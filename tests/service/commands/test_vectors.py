@@ -11,7 +11,9 @@ from tests.service.conftest import environment, sentence, write_jsonl
 from tests.waiting import wait_until
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.safetensors", "a.ciff.gz"])
+@pytest.mark.parametrize(
+    "name", ["a.jsonl.gz", "a.safetensors", "a.ciff.gz", "A.JSONL.GZ", "A.CIFF"]
+)
 def test_encode_import_search(lsr, corpus, name):
     result = lsr("encode", corpus, "--encoder", "bm25", "--out", name)
     assert result.returncode == 0, result.stderr
@@ -26,6 +28,18 @@ def test_encode_import_search(lsr, corpus, name):
     ]
     assert found[0]
     assert found[0] == found[1]
+
+
+def test_an_import_that_fails_leaves_no_collection(lsr, tmp_path):
+    (tmp_path / "none.jsonl").write_text('{"id": "a", "vector": {"x": null}}\n')
+    failed = lsr("import", "none.jsonl", "--into", "c")
+    assert failed.returncode == 1
+    assert "no vector could be read, so there is no collection at c" in failed.stderr.decode()
+    assert not (tmp_path / "c").exists()
+    (tmp_path / "some.JSONL").write_text('{"id": "a", "vector": {"x": 1}}\n')
+    assert lsr("import", "some.JSONL", "--into", "c").returncode == 0
+    assert lsr("import", "none.jsonl", "--into", "c").returncode == 1
+    assert (tmp_path / "c").exists()
 
 
 def test_queries_and_quantised_weights_on_standard_output(lsr, tmp_path, masked_lm):
