@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from index.collection.collection import Collection, Vectors
 from index.indexing import Outcome, upsert_documents
 from lsr.corpus.documents import Document, parse_document
+from lsr.corpus.passages import sections_of
 from lsr.errors import NotFoundError
 
 
@@ -53,12 +54,14 @@ def patch_document(collection: Collection, identifier: str, patch: Patch) -> Out
         if document is None:
             raise NotFoundError(f"there is no document {identifier!r}")
         changed = patch.of(document)
-        if changed.contents != document.contents:
-            return upsert_documents(collection, [changed])[0]
         if changed.digest() == document.digest():
             return Outcome(identifier, "unchanged")
         number = collection.store.sequences([identifier])[identifier]
         passages = collection.store.passages.of([number]).get(number, [])
+        if changed.contents != document.contents:
+            if changed.text == document.text:
+                changed = replace(changed, sections=sections_of(passages))
+            return upsert_documents(collection, [changed])[0]
         vectors = _stored_vectors(collection, number, max(len(passages), 1))
         collection.upsert([changed], vectors, [passages])
         return Outcome(identifier, "updated")
