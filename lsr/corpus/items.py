@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from lsr.corpus.documents import Document, known_id, parse_document
 from lsr.corpus.field_names import USUAL, FieldNames
-from lsr.corpus.files import LONGEST_LINE, UNREADABLE
+from lsr.corpus.files import LONGEST_LINE, UNREADABLE, unreadable
 from lsr.corpus.text_encoding import as_utf8
 from lsr.errors import InputError
 
@@ -76,7 +76,7 @@ def lines(raw: BinaryIO, name: str) -> Iterator[tuple[int, str | Item]]:
             except UnicodeDecodeError as error:
                 yield number, Item(name, number, None, not_utf8(error.start))
     except UNREADABLE as error:
-        reason = f"the file can't be read further: {error}"
+        reason = f"the file can't be read further: {unreadable(error)}"
         yield number + 1, Item(name, number + 1, None, reason)
 
 

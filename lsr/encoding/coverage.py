@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from lsr.vocabulary import Vocabulary
 
@@ -23,11 +24,13 @@ class Coverage:
     """``unknown`` share of words without a term, 0 to 1; ``pieces`` of a word on average.
 
     ``script`` is what most letters are of, in Unicode's names, as in ``Thai``; "" without letters.
+    ``unknown_script`` is that of the words without a term.
     """
 
     unknown: float = 0.0
     pieces: float = 0.0
     script: str = ""
+    unknown_script: str = ""
 
     @property
     def poor(self) -> bool:
@@ -46,11 +49,34 @@ def coverage(vocabulary: Vocabulary, texts: Sequence[str]) -> Coverage:
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
     count = sum(len(set(encoding.word_ids)) for encoding in encodings)
     pieces = sum(len(encoding.ids) for encoding in encodings)
-    unknown = sum(int(term == unknown_id) for encoding in encodings for term in encoding.ids)
-    scripts = Counter(script_of(letter) for text in texts for letter in text if letter.isalpha())
+    unknown = [
+        text[slice(*place)]
+        for text, encoding in zip(texts, encodings, strict=True)
+        for term, place in zip(encoding.ids, encoding.offsets, strict=True)
+        if term == unknown_id
+    ]
+    return Coverage(
+        min(1.0, len(unknown) / max(count, 1)),
+        pieces / max(count, 1),
+        _main_script(texts),
+        _most_common(Counter(_main_script([word]) for word in unknown)),
+    )
+
+
+def _main_script(texts: Sequence[str]) -> str:
+    """What most letters are of; "" where there is none."""
+    letters = Counter(chain.from_iterable(texts))
+    scripts: Counter[str] = Counter()
+    for letter, count in letters.items():
+        if letter.isalpha():
+            scripts[script_of(letter)] += count
+    return _most_common(scripts)
+
+
+def _most_common(scripts: Counter[str]) -> str:
+    """The one of most letters or words, but for those of none."""
     scripts.pop("", None)
-    script = scripts.most_common(1)[0][0] if scripts else ""
-    return Coverage(min(1.0, unknown / max(count, 1)), pieces / max(count, 1), script)
+    return scripts.most_common(1)[0][0] if scripts else ""
 
 
 def script_of(letter: str) -> str:

@@ -12,7 +12,14 @@ from typing import Any
 from lsr.corpus import files
 from lsr.corpus.documents import parse_document
 from lsr.corpus.field_names import USUAL, FieldNames
-from lsr.corpus.files import UNREADABLE, beir_file, open_counted, suffix_within, user_path
+from lsr.corpus.files import (
+    UNREADABLE,
+    beir_file,
+    open_counted,
+    suffix_within,
+    unreadable,
+    user_path,
+)
 from lsr.corpus.items import Item
 from lsr.corpus.readers.csv_rows import read_csv
 from lsr.corpus.readers.folder import EVERYTHING, FolderFile, Selection, ending_of, folder_files
@@ -214,7 +221,7 @@ class Corpus:
             with open_counted(path, self._count) as stream:
                 data = stream.read(largest + 1)
         except UNREADABLE as error:
-            raise InputError(str(error)) from error
+            raise InputError(unreadable(error)) from error
         if len(data) > largest:
             raise InputError(f"it is longer than {largest >> 20} MiB; split it")
         return data
@@ -254,7 +261,7 @@ class Corpus:
             except MissingDependencyError as error:
                 self.passed_over.add(ending_of(file.path), str(error), missing=True)
             except OSError as error:
-                yield Item(str(file.path), 0, None, f"the file can't be read: {error}")
+                yield Item(str(file.path), 0, None, f"the file can't be read: {unreadable(error)}")
             done += file.size
             self._read = done
 

@@ -91,8 +91,29 @@ def test_texts_that_an_encoder_was_not_made_for_are_told(tmp_path):
     lines = [json.dumps({"id": str(n), "text": TEXTS["thai"]}) for n in range(3)]
     (tmp_path / "docs.jsonl").write_text("\n".join(lines) + "\n")
     made = run("index", tmp_path / "docs.jsonl", "--into", tmp_path / "c")
-    assert "most letters being Thai" in made.output
+    assert "no term for 100 % of the words, most of them in Thai letters" in made.output
     assert "bm25,analyzer=" in made.output
+
+
+SCRIPTS = {
+    "Thai": TEXTS["thai"],
+    "Han": "猫白天在窗台上睡觉，晚上在花园里抓老鼠。",
+    "Ethiopic": "ድመቶች ፀሐይ ላይ ይተኛሉ",
+    "Latin": "ATGC" * 30,
+    "": "🦉🐭 🌙",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_script_that_is_told_is_that_of_the_words_without_a_term(script):
+    """Though most of the letters are of another."""
+    bert = Vocabulary.bert_uncased()
+    texts = ["The cat sat on the mat and looked at the directory tree."]
+    found = coverage(bert, [*texts, SCRIPTS[script]])
+    assert (found.script, found.unknown_script) == ("Latin", script)
+    few = coverage(bert, [*texts * 20, SCRIPTS[script]])
+    assert (few.poor, few.unknown_script, few.unknown > 0) == (False, script, True)
+    assert coverage(bert, texts).unknown_script == ""
 
 
 def test_coverage():
