@@ -1,11 +1,12 @@
 """Any word is found by itself, and what is not found is said."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
-from lsr.encoding.coverage import coverage, script_of
+from lsr.encoding.coverage import MOST_PIECES_AT_ALL, coverage, script_of
 from lsr.vocabulary import Vocabulary
 from service.cli import cli
 
@@ -114,6 +115,33 @@ def test_the_script_that_is_told_is_that_of_the_words_without_a_term(script):
     few = coverage(bert, [*texts * 20, SCRIPTS[script]])
     assert (few.poor, few.unknown_script, few.unknown > 0) == (False, script, True)
     assert coverage(bert, texts).unknown_script == ""
+
+
+MADE_FOR = {
+    "english": "The owls hunt mice at night, and nobody in the village sees them before dawn.",
+    "science": "Induction of myelodysplasia by myeloid-derived suppressor cells in the elderly.",
+    "code": "def rows(self, field):\n    return [self.row(n) for n in self.live(field) if n > 3]",
+    "parts": "BX-4471-K9 hex bolt M8x40, RTX4090-24G/OC graphics card, cable USB-C 2m, SKU 99817",
+}
+NOT_MADE_FOR = {
+    "german": "Rückerstattungen werden innerhalb von dreißig Tagen nach Eingang der Ware gezahlt.",
+    "french": "Les remboursements sont effectués dans les trente jours suivant la réception.",
+    "spanish": "Los reembolsos se realizan dentro de los treinta días siguientes a la recepción.",
+    "turkish": "Kediler gündüzleri pencere kenarında uyur ve geceleri bahçede fare avlar.",
+    "russian": "Кошка спит днём на подоконнике и ночью охотится на мышей в саду.",
+}
+
+
+def test_what_an_english_vocabulary_is_made_for():
+    bert = Vocabulary.bert_uncased()
+    assert {name: coverage(bert, [text]).poor for name, text in MADE_FOR.items()} == dict.fromkeys(
+        MADE_FOR, False
+    )
+    for name, text in NOT_MADE_FOR.items():
+        found = coverage(bert, [text] * 3)
+        assert found.poor, name
+        # A vocabulary of many languages cuts more.
+        assert replace(found, most_pieces=MOST_PIECES_AT_ALL).poor == (found.pieces > 2.5)
 
 
 def test_coverage():
