@@ -23,6 +23,7 @@ from lsr.corpus.documents import Document
 from lsr.corpus.id_table import IdTable
 from lsr.corpus.items import Item
 from lsr.corpus.passages import Passage
+from lsr.corpus.readers.corpus import Corpus
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
@@ -75,10 +76,10 @@ def open_for_import(
     if is_collection(into):
         collection = Collection.open(into, trusted=trusted)
         first = collection.fields.encoder(collection.fields.named(SPARSE))
-        if encoder or dense or bm25:
-            asked = load_encoder(encoder, trusted) if encoder else first
+        if encoder is not None or dense or bm25:
+            asked = first if encoder is None else load_encoder(encoder, trusted)
             wanted = fields_beside(asked, dense, bm25)
-            check_fields(into, collection.fields, wanted, exactly=bool(encoder))
+            check_fields(into, collection.fields, wanted, exactly=encoder is not None)
         check_vocabulary(source, first)
         return collection
     if encoder is not None:
@@ -160,6 +161,8 @@ def import_vectors(
         encoders = document_encoders(collection, given=[field.name])
         report.index = write_chunks(collection, chunks, update_of, encoders, progress)
     report.zero = source.zero_weights
+    if isinstance(texts, Corpus):
+        report.index.passed_over = texts.passed_over
     return report
 
 

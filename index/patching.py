@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from index.collection.collection import Collection, Vectors
 from index.indexing import Outcome, upsert_documents
 from lsr.corpus.documents import Document, parse_document
+from lsr.corpus.passages import sections_of
 from lsr.errors import NotFoundError
 from lsr.sparse import SparseBatch
 
@@ -57,12 +58,20 @@ def patch_document(collection: Collection, identifier: str, patch: Patch) -> Out
         if document is None:
             raise NotFoundError(f"there is no document {identifier!r}")
         changed = patch.of(document)
-        if changed.contents != document.contents:
-            return upsert_documents(collection, [changed])[0]
-        if changed.digest() == document.digest():
+        if _parts(changed) == _parts(document):
             return Outcome(identifier, "unchanged")
+        if changed.contents != document.contents:
+            if changed.text == document.text:
+                number = collection.store.sequences([identifier])[identifier]
+                passages = collection.store.passages.of([number]).get(number, [])
+                changed = replace(changed, sections=sections_of(passages))
+            return upsert_documents(collection, [changed])[0]
         rewrite_metadata(collection, [changed])
         return Outcome(identifier, "updated")
+
+
+def _parts(document: Document) -> tuple[str, str, dict[str, Any]]:
+    return document.title, document.text, dict(document.metadata)
 
 
 def rewrite_metadata(collection: Collection, documents: Sequence[Document]) -> None:

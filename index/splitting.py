@@ -41,23 +41,21 @@ def split_documents(
         return Split([], int(unread.sum()))
     if not encoders.dense and all(each.stores_counts for each in encoders.sparse.values()):
         long = np.array([count_words(text) > WORDS for text in texts], dtype=np.bool_)
-    # A third of these is unread, or more: their words are many tokens each, as in code.
-    dense = encoders.cuts(
-        [
-            text[: 2 * len(text) // 3] * bool(is_long)
-            for text, is_long in zip(texts, long, strict=True)
-        ]
-    )
     passages = [
-        _passages(document, is_dense) if is_long else []
-        for document, is_long, is_dense in zip(documents, long, dense, strict=True)
+        _passages(document, WORDS) if is_long else []
+        for document, is_long in zip(documents, long, strict=True)
     ]
+    short = [place for place in np.flatnonzero(long).tolist() if not passages[place]]
+    # A third of some is unread, or more: their words are many tokens each, as in code.
+    dense = encoders.cuts([texts[place][: 2 * len(texts[place]) // 3] for place in short])
+    for place in np.array(short, dtype=np.int64)[dense].tolist():
+        passages[place] = _passages(documents[place], WORDS // 2, WORDS // 4)
     return Split(passages, sum(not passages[place] for place in np.flatnonzero(unread)))
 
 
-def _passages(document: Document, is_dense: bool) -> list[Passage]:
-    """At least two, of fewer words than usual where one is not enough; else none."""
-    for words in (WORDS, WORDS // 2, WORDS // 4) if is_dense else (WORDS,):
+def _passages(document: Document, *sizes: int) -> list[Passage]:
+    """At least two, of the first of some numbers of words that gives as many; else none."""
+    for words in sizes:
         passages = split_document(document, words)
         if len(passages) > 1:
             return passages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from index.collection.collection import Collection
 from index.indexing import CHUNK, IndexReport, index_documents
@@ -66,7 +67,9 @@ def _watched(items: Iterable[Item], there: IdTable, unknown: _Unknown) -> Iterat
     """The items, their ids noted."""
     for item in items:
         if identifier := item.document.id if item.document else item.id:
-            there.add(identifier, "")
+            # A file's name that is no Unicode is the id of no document.
+            with suppress(UnicodeEncodeError):
+                there.add(identifier, "")
         else:
             unknown.add(item.place)
         yield item

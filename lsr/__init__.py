@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from eval.experiment import ExperimentProgress, Result
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from index.search.reranking import Reranking
     from index.search.result import SearchResult
     from lsr.corpus.documents import Document
+    from lsr.corpus.items import Item
+    from lsr.corpus.readers.corpus import Reading
     from lsr.encoders.dense import DenseEncoder
     from lsr.encoders.encoder import SparseEncoder
     from lsr.encoding.progress import Progress
@@ -127,13 +129,21 @@ def index(
     *,
     passages: str | None = None,
     processes: int = 1,
+    sync: bool = False,
+    id_field: str | None = None,
+    title_field: str | None = None,
+    text_field: str | Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
+    include: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     progress: Progress | None = None,
     trust_remote_code: bool = False,
 ) -> IndexReport:
     """Bring a collection up to date with a corpus; it is made where there is none.
 
     Documents that have not changed are not encoded again, and a call that was interrupted goes on
-    where it stopped. What is written is on disk when the call returns.
+    where it stopped. What is written is on disk when the call returns. A new collection in which
+    nothing could be written, as every item was rejected, is taken away again.
 
     Args:
         corpus: a file, folder or name as ``lsr index`` takes it, or documents, each a ``Document``
@@ -144,6 +154,15 @@ def index(
         bm25: as for ``create``.
         passages: as for ``create``; None: as the collection does.
         processes: how many encode.
+        sync: then delete the documents that the corpus does not hold any more. The report's
+            ``deleted`` says how many, or ``not_deleted`` why none may be.
+        id_field: the member of records, or column of tables, that is the id; None: the usual names
+            are tried.
+        title_field: likewise, the title.
+        text_field: likewise, the text; several are joined, a line each.
+        columns: of .csv and .tsv files without a header, as in ``["id", "text", "title"]``.
+        include: patterns as of .gitignore; of a folder, only what matches one is read.
+        exclude: such patterns; of a folder, what matches one is not read.
         progress: is told how it goes on; None: items that are left out are warned of.
         trust_remote_code: as for ``open``.
 
@@ -151,23 +170,31 @@ def index(
         NotFoundError: there is no such corpus or encoder.
         EncoderMismatchError: the collection has other encoders than are asked for.
         LockedError: another process is writing.
+        UsageError: an argument is about what the corpus has not, such as ``columns`` of documents.
     """
     from contextlib import closing
 
-    from eval.datasets import named_corpus
-    from index.collection.opening import gone_if_unused, open_or_create
+    from index.collection.collection import is_collection
+    from index.collection.opening import gone_if_unused, open_or_create, remove_unused
     from index.indexing import index_documents
-    from lsr.corpus.items import given_items
+    from index.syncing import sync_documents
+    from lsr.corpus.readers.corpus import Reading
     from lsr.encoding.progress import LoggedProgress
 
-    named = isinstance(corpus, str | Path)
-    items = named_corpus(str(corpus)) if named else given_items(cast(Documents, corpus))
+    reading = Reading.of(id_field, title_field, text_field, columns, include, exclude)
+    items = _items(corpus, reading)
     target, trusted = Path(into), _trusted(trust_remote_code)
+    write = sync_documents if sync else index_documents
+    new, made = not is_collection(target), not target.exists()
     with (
         gone_if_unused(target),
         closing(open_or_create(target, encoder, dense, bm25, trusted, passages)) as collection,
     ):
-        return index_documents(collection, items, progress or LoggedProgress(), processes=processes)
+        report = write(collection, items, progress or LoggedProgress(), processes=processes)
+        unused = new and report.rejected and not len(collection)
+    if unused:
+        remove_unused(target, made)
+    return report
 
 
 def search(
@@ -317,6 +344,17 @@ def train_encoder(
     into = None if output is None else Path(output)
     kept = None if cache is None else Path(cache)
     return train(Path(config), into, kept, watching, _trusted(trust_remote_code))
+
+
+def _items(corpus: str | Path | Documents, reading: Reading) -> Iterable[Item]:
+    from eval.datasets import named_corpus
+    from lsr.corpus.items import given_items
+    from lsr.corpus.readers.corpus import check_of_records
+
+    if isinstance(corpus, str | Path):
+        return named_corpus(str(corpus), reading)
+    check_of_records(reading)
+    return given_items(corpus, reading.names)
 
 
 def _trusted(all_models: bool) -> TrustedCode:

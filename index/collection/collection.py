@@ -117,7 +117,8 @@ class Collection:
                 path, Store.create(path / STORE_FILE, fields, vocabulary, passages), config, trusted
             )
         except (OSError, sqlite3.OperationalError) as error:
-            sentence = f"no collection can be created at {path}: {error}"
+            reason = getattr(error, "strerror", None) or error
+            sentence = f"no collection can be created at {path} ({reason}); give another path"
             raise (StorageFullError if is_full(error, path) else UsageError)(sentence) from error
 
     @classmethod

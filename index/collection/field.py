@@ -63,7 +63,8 @@ def encoder_fields(
     weighed by the collection's IDF brings a ``bm25`` field over its own vocabulary, for the counts.
     ``trusted`` are the models whose Python code may run.
     """
-    return fields_beside(load_encoder(encoder or DEFAULT_ENCODER, trusted), dense, bm25)
+    name = DEFAULT_ENCODER if encoder is None else encoder
+    return fields_beside(load_encoder(name, trusted), dense, bm25)
 
 
 def fields_beside(

@@ -49,9 +49,10 @@ def open_or_create(
             f"{path} was built with passages {collection.passages}, but {passages} was asked for; "
             "leave out --passages to keep it so, or give a new directory"
         )
-    if encoder or dense or bm25:
-        wanted = encoder_fields(encoder or collection.fields[0].encoder, dense, bm25, trusted)
-        check_fields(path, collection.fields, wanted, exactly=bool(encoder))
+    if encoder is not None or dense or bm25:
+        name = collection.fields[0].encoder if encoder is None else encoder
+        wanted = encoder_fields(name, dense, bm25, trusted)
+        check_fields(path, collection.fields, wanted, exactly=encoder is not None)
     return collection
 
 

@@ -100,6 +100,7 @@ def _first(members: Mapping[str, Any], names: Sequence[str]) -> str | None:
 
 
 def listed(names: Sequence[str] | Mapping[str, Any]) -> str:
-    """Names for a message, the first of many."""
+    """Names for a message, the first of many; "none" where there is none."""
     shown = ", ".join(repr(name) for name in list(names)[:LONGEST_LIST])
-    return f"{shown} and {len(names) - LONGEST_LIST} more" if len(names) > LONGEST_LIST else shown
+    rest = len(names) - LONGEST_LIST
+    return f"{shown} and {rest} more" if rest > 0 else shown or "none"

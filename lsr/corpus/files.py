@@ -19,6 +19,13 @@ UNPACK: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 UNREADABLE = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
+def unreadable(error: Exception) -> str:
+    """What one of ``UNREADABLE`` says, without the marks of the program that raised it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).partition(" (b'")[0] or "it is cut off"
+
+
 @contextmanager
 def open_counted(path: Path, on_read: Callable[[int], None]) -> Iterator[BinaryIO]:
     """A file's bytes, of a .gz or .xz those it was made of; tells how many are read from disk."""
@@ -89,5 +96,5 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             reason = f"the file can't be read further: not UTF-8 at byte {error.start}"
             raise InputError(f"{path}:{number}: {reason}") from error
         except UNREADABLE as error:
-            reason = f"the file can't be read further: {error}"
+            reason = f"the file can't be read further: {unreadable(error)}"
             raise InputError(f"{path}:{number + 1}: {reason}") from error

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from lsr.corpus.documents import Document, known_id, parse_document
 from lsr.corpus.field_names import USUAL, FieldNames
-from lsr.corpus.files import LONGEST_LINE, UNREADABLE
+from lsr.corpus.files import LONGEST_LINE, UNREADABLE, unreadable
 from lsr.corpus.text_encoding import as_utf8
 from lsr.errors import InputError
 
@@ -34,10 +34,16 @@ class Item:
         return f"{self.source}:{self.line}" if self.line else self.source
 
 
-def given_items(documents: Iterable[Document | Mapping[str, Any]]) -> Iterator[Item]:
-    """An item for each document of a program, or JSON object in place of one."""
+def given_items(
+    documents: Iterable[Document | Mapping[str, Any]], names: FieldNames = USUAL
+) -> Iterator[Item]:
+    """An item for each document of a program, or JSON object in place of one.
+
+    ``names`` are those of the members of objects.
+    """
     for number, given in enumerate(documents, start=1):
-        item = item_of("document", number, partial(_record, given))
+        typed = isinstance(given, Document)
+        item = item_of("document", number, partial(_record, given), USUAL if typed else names)
         if isinstance(given, Document) and item.document is not None:
             item = replace(item, document=replace(item.document, sections=given.sections))
         yield item
@@ -70,7 +76,7 @@ def lines(raw: BinaryIO, name: str) -> Iterator[tuple[int, str | Item]]:
             except UnicodeDecodeError as error:
                 yield number, Item(name, number, None, not_utf8(error.start))
     except UNREADABLE as error:
-        reason = f"the file can't be read further: {error}"
+        reason = f"the file can't be read further: {unreadable(error)}"
         yield number + 1, Item(name, number + 1, None, reason)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from lsr.errors import InputError
 
+# Python itself takes no more than 4,300.
+LONGEST_NUMBER = 4_000
 Pairs = Callable[[list[tuple[str, Any]]], Any]
 
 
@@ -19,7 +21,7 @@ def parse_json(line: str, pairs: Pairs | None = None) -> Any:
         InputError: it is no JSON, or holds NaN or an infinite number.
     """
     try:
-        return json_decoder(pairs).decode(line)
+        return json_decoder(pairs).decode(line.rstrip())
     except RecursionError:
         raise InputError("the JSON is nested too deeply") from None
     except ValueError as error:
@@ -29,8 +31,17 @@ def parse_json(line: str, pairs: Pairs | None = None) -> Any:
 def json_decoder(pairs: Pairs | None = None) -> json.JSONDecoder:
     """What decodes JSON with finite numbers; of others it raises InputError."""
     return json.JSONDecoder(
-        object_pairs_hook=pairs, parse_float=_finite, parse_constant=_no_constant
+        object_pairs_hook=pairs,
+        parse_int=_integer,
+        parse_float=_finite,
+        parse_constant=_no_constant,
     )
+
+
+def _integer(number: str) -> int:
+    if len(number) > LONGEST_NUMBER:
+        raise InputError(f"a number has {len(number):,} digits; allowed are {LONGEST_NUMBER:,}")
+    return int(number)
 
 
 def _finite(number: str) -> float:

@@ -81,6 +81,15 @@ def split_document(document: Document, words: int = WORDS) -> list[Passage]:
     return passages
 
 
+def sections_of(passages: Sequence[Passage]) -> list[Section]:
+    """The places of a document where pages and headings begin, as far as its passages tell."""
+    found: list[Section] = []
+    for passage in passages:
+        if not found or (found[-1].heading, found[-1].page) != (passage.heading, passage.page):
+            found.append(Section(passage.start, passage.heading, passage.page))
+    return found
+
+
 def count_words(text: str, start: int = 0, end: int | None = None) -> int:
     """Words between two places; a long one counts for several."""
     return sum(1 for _ in WORD.finditer(text, start, len(text) if end is None else end))

@@ -8,8 +8,15 @@ from pathlib import Path
 from lsr.corpus.files import numbered_lines
 from lsr.errors import InputError
 
-# How a header calls the column of grades, in lower case.
+# How a header calls its columns, in lower case.
 GRADES = frozenset(("score", "grade", "relevance", "rel", "label", "judgement", "judgment"))
+QUERIES = frozenset(("query-id", "query_id", "queryid", "qid", "query", "topic"))
+DOCUMENTS = frozenset(
+    (
+        *("corpus-id", "corpus_id", "doc-id", "doc_id", "docid", "docno", "document"),
+        *("document_id", "pid", "passage_id"),
+    )
+)
 Qrels = Mapping[str, Mapping[str, int]]
 """Query id to document id to grade."""
 
@@ -17,15 +24,22 @@ Qrels = Mapping[str, Mapping[str, int]]
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     """Read TREC qrels (query, iteration, document, grade) or BEIR's TSV (query, document, grade).
 
+    A header that names the columns tells their order.
+
     Raises:
         InputError: a line is neither, the file can't be read, or it holds no judgement.
     """
     qrels: dict[str, dict[str, int]] = {}
+    columns: list[int] | None = None
     for number, line in numbered_lines(path):
         cells = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
-        if not line.strip() or (number == 1 and cells[-1].lower() in GRADES):
+        if not line.strip():
             continue
-        if len(cells) == 4:
+        if number == 1 and ((columns := _columns(cells)) or cells[-1].lower() in GRADES):
+            continue
+        if columns:
+            cells = [cells[column] for column in columns if column < len(cells)]
+        elif len(cells) == 4:
             cells = [cells[0], cells[2], cells[3]]
         try:
             query, document, grade = cells
@@ -38,6 +52,16 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     if not qrels:
         raise InputError(f"{path} holds no judgement")
     return qrels
+
+
+def _columns(cells: list[str]) -> list[int] | None:
+    """Where a header says that query, document and grade stand; None where it names not all."""
+    names = [cell.strip().lower() for cell in cells]
+    found = [
+        next((place for place, name in enumerate(names) if name in known), -1)
+        for known in (QUERIES, DOCUMENTS, GRADES)
+    ]
+    return None if -1 in found else found
 
 
 def write_qrels(path: Path, qrels: Qrels) -> None:

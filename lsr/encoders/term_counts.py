@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def count_terms(vocabulary: Vocabulary, texts: Sequence[str], max_length: int = 
     tokens = vocabulary.tokenize(texts, max_length)
     lengths = [len(terms) for terms in tokens]
     total = sum(lengths)
-    terms = np.fromiter((term for terms in tokens for term in terms), np.int64, total)
+    terms = np.fromiter(chain.from_iterable(tokens), np.int64, total)
     rows = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
     shape = len(texts), vocabulary.size
     return pool_terms(rows, terms, np.ones(total, dtype=np.float32), shape, "sum")

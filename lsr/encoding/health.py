@@ -150,15 +150,17 @@ def _poor(covered: Coverage, opened: bool) -> str:
     """What to do where the vocabulary was not made for the texts; empty where it was."""
     if not covered.poor:
         return ""
-    lacks = (
-        f"has no term for {_percent(covered.unknown)} of the words"
-        if covered.unknown > MOST_UNKNOWN
-        else f"has the words in {covered.pieces:.1f} pieces each"
-    )
+    if covered.unknown > MOST_UNKNOWN:
+        script = covered.unknown_script
+        lacks = f"has no term for {_percent(covered.unknown)} of the words"
+        lacks += f", most of them in {script} letters" if script else ""
+    else:
+        lacks = f"has the words in {covered.pieces:.1f} pieces each"
+        lacks += f", most letters being {covered.script}" if covered.script else ""
     found = "they are found by the words themselves alone" if opened else "they are hardly found"
     return (
-        f"the encoder's vocabulary {lacks}, most letters being {covered.script}: {found}; for such "
-        "texts give bm25,analyzer=LANGUAGE (auto, cjk, german, ...) or a multilingual model"
+        f"the encoder's vocabulary {lacks}: {found}; for such texts give "
+        "bm25,analyzer=LANGUAGE (auto, cjk, german, ...) or a multilingual model"
     )
 
 

@@ -43,6 +43,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(decode_text(path.read_bytes(), old=False).text)
     except (tomllib.TOMLDecodeError, InputError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
+    except RecursionError:
+        raise InputError(f"{path} is nested too deeply; no such configuration is read") from None
+    except ValueError:  # What else Python refuses of a number or a date.
+        raise InputError(f"{path} holds a number that is too long; give a shorter one") from None
 
 
 def parse_config(table: Mapping[str, Any], config: type[ConfigT], place: str = "") -> ConfigT:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.documents import Document, parse_document
-from lsr.corpus.files import UNREADABLE, open_counted
+from lsr.corpus.files import UNREADABLE, open_counted, unreadable
 from lsr.errors import CorruptionError, InputError
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vectors.ciff_messages import message_class, read_delimited, write_delimited
@@ -294,7 +294,7 @@ def _copy_rest(source: BinaryIO, target: BinaryIO, path: Path) -> None:
     try:
         shutil.copyfileobj(source, target)
     except UNREADABLE as error:
-        raise _malformed(str(path), f"can't be read further: {error}") from error
+        raise _malformed(str(path), f"can't be read further: {unreadable(error)}") from error
 
 
 def _scale(path: Path, header: Any) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, BinaryIO
 
-from lsr.corpus.files import UNREADABLE
+from lsr.corpus.files import UNREADABLE, unreadable
 from lsr.errors import CorruptionError, MissingDependencyError
 
 LARGEST_MESSAGE = 2**31 - 1
@@ -93,7 +93,7 @@ def _exactly(source: BinaryIO, length: int, place: str) -> bytes:
         try:
             piece = source.read(min(length, PIECE))
         except UNREADABLE as error:
-            raise _damaged(place, f"can't be read: {error}") from error
+            raise _damaged(place, f"can't be read: {unreadable(error)}") from error
         if not piece:
             raise _damaged(place, "is cut off")
         pieces.append(piece)

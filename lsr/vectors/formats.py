@@ -42,14 +42,19 @@ def format_of(path: Path) -> str:
     Raises:
         InputError: it has none of the known endings.
     """
-    zipped = path.suffix == ".gz"
-    suffix = path.with_suffix("").suffix if zipped else path.suffix
+    zipped = is_zipped(path)
+    suffix = (path.with_suffix("").suffix if zipped else path.suffix).lower()
     if suffix not in BY_SUFFIX or (zipped and suffix == ".safetensors"):
         raise InputError(
             f"{str(path)!r} is of no known kind; files of vectors end in {', '.join(SUFFIXES)} or "
             ".ciff, plain or .gz, or in .safetensors"
         )
     return BY_SUFFIX[suffix]
+
+
+def is_zipped(path: Path) -> bool:
+    """Whether a file's name says that it is compressed."""
+    return path.suffix.lower() == ".gz"
 
 
 def open_vectors(source: str) -> VectorSource:

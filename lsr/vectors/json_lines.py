@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.corpus.documents import Document, parse_document
-from lsr.corpus.files import open_counted
+from lsr.corpus.files import open_counted, suffix_within
 from lsr.corpus.items import Item, lines
 from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError, UsageError
@@ -193,10 +193,7 @@ def numbers(values: NDArray[np.float32]) -> list[str]:
 def vector_files(folder: Path) -> list[Path]:
     """The files of a folder that hold JSON lines, by name."""
     return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file()
-        and (path.with_suffix("") if path.suffix == ".gz" else path).suffix in SUFFIXES
+        path for path in folder.iterdir() if path.is_file() and suffix_within(path) in SUFFIXES
     )
 
 

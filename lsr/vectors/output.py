@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from lsr.corpus.documents import Document
 from lsr.errors import CorruptionError, UsageError
 from lsr.sparse import SparseBatch
-from lsr.vectors.formats import VectorWriter
+from lsr.vectors.formats import VectorWriter, is_zipped
 from lsr.vectors.json_lines import JsonLinesWriter
 from lsr.vectors.working_files import WorkingFiles
 
@@ -81,7 +81,7 @@ class VectorOutput:
         """Write the file and delete the folder; returns what a user should know of the file."""
         whole = self._folder / WHOLE
         with whole.open("wb") as file:
-            zipped = self._path.suffix == ".gz" and not isinstance(self._writer, JsonLinesWriter)
+            zipped = is_zipped(self._path) and not isinstance(self._writer, JsonLinesWriter)
             target = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if zipped else nullcontext(file)
             with target as stream:
                 notes = self._writer.finish(cast(BinaryIO, stream))

@@ -49,7 +49,8 @@ def demo_command(
     from service.commands import terminal
 
     if into is None:
-        fingerprint = load_encoder(encoder or DEFAULT_ENCODER, trusted).fingerprint
+        name = DEFAULT_ENCODER if encoder is None else encoder
+        fingerprint = load_encoder(name, trusted).fingerprint
         into = cache_folder() / fingerprint / "demo"
     report, collection = index_corpus("demo", into, encoder, trusted)
     terminal.print_index_report(report, len(collection), str(into))

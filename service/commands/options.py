@@ -114,33 +114,19 @@ _READING = (
         help="Of a folder, leave out what matches; may be repeated.",
     ),
 )
+_READ = ("id_field", "title_field", "text_field", "columns", "include", "exclude")
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say how a corpus is read; the command takes them as ``reading``."""
 
     @wraps(command)
-    def with_reading(
-        id_field: str | None,
-        title_field: str | None,
-        text_field: str | None,
-        columns: str | None,
-        include: tuple[str, ...],
-        exclude: tuple[str, ...],
-        **others: Any,
-    ) -> Any:
-        from lsr.corpus.field_names import FieldNames
+    def with_reading(**options: Any) -> Any:
         from lsr.corpus.readers.corpus import Reading
-        from lsr.corpus.readers.folder import Selection
 
-        names = FieldNames(id_field, title_field, _names(text_field))
-        reading = Reading(names, _names(columns), Selection(include, exclude))
-        return command(reading=reading, **others)
+        own = {name: options.pop(name) for name in _READ}
+        return command(reading=Reading.of(**own), **options)
 
     for option in reversed(_READING):
         with_reading = option(with_reading)
     return with_reading
-
-
-def _names(given: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in given.split(",")) if given else ()

@@ -96,7 +96,7 @@ def pairs_command(
 
         counts: Counter[str] = Counter()
         part = output.with_name(f"{output.name}.part")
-        opener = UNPACK.get(output.suffix, open)
+        opener = UNPACK.get(output.suffix.lower(), open)
         with cast(IO[str], opener(part, "wt", encoding="utf-8")) as stream:
             for pair in generate(documents(), settings, seed):
                 record = {name: getattr(pair, name) for name in pair.__slots__}

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from index.search.hits import Hit, HitPassage
     from index.search.result import SearchResult
     from lsr.corpus.items import Item
+    from lsr.corpus.readers.passed_over import PassedOver
     from lsr.encoding.health import Health
     from lsr.encoding.runs import EncodeReport
     from lsr.train.reranker.run import CrossEncoderReport
@@ -75,6 +76,12 @@ def fraction_read(items: Iterable[Item]) -> float | None:
     """How much of a corpus is read, from 0 to 1; None where that can't be known."""
     fraction: float | None = getattr(items, "fraction", None)
     return fraction
+
+
+def passed_over(items: Iterable[Item]) -> str:
+    """What of a folder was not read, in one line; empty where that is nothing."""
+    found: PassedOver | None = getattr(items, "passed_over", None)
+    return found.sentence() if found else ""
 
 
 class IndexingProgress(RunProgress):
@@ -327,6 +334,8 @@ def print_import_report(report: ImportReport, total: int, target: str) -> None:
         out.print(f"weights of 0, left out: {report.zero:,}")
     if report.cut:
         out.print(f"{report.cut:,} weights were above 65,504 and are cut to that")
+    if passed_over := report.index.passed_over.sentence():
+        out.print(passed_over, markup=False)
 
 
 def print_result(result: SearchResult, config: SearchConfig) -> None:

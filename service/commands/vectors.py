@@ -100,7 +100,7 @@ def encode_command(
     from lsr.vectors.output import StreamOutput
     from service.commands import terminal
 
-    loaded = load_encoder(encoder or DEFAULT_ENCODER, trusted)
+    loaded = load_encoder(DEFAULT_ENCODER if encoder is None else encoder, trusted)
     items = _query_items(corpus, reading) if queries else named_corpus(corpus, reading)
     settings = {"encoder": loaded.fingerprint, "queries": queries}
     output: VectorOutput | StreamOutput
@@ -119,10 +119,14 @@ def encode_command(
             loaded, items, output, queries, progress, processes=processes, trusted=trusted
         )
     notes = [] if isinstance(output, StreamOutput) else output.finish()
+    if passed_over := terminal.passed_over(items):
+        notes.append(passed_over)
     if as_json:
         terminal.print_json(_encode_json(report, out, notes))
     elif out != "-":
         terminal.print_encode_report(report, out, notes)
+    elif passed_over:
+        terminal.print_rejected(passed_over)
     sys.exit(1 if report.rejected else 0)
 
 
@@ -138,6 +142,7 @@ def encode_command(
 @click.option(
     "--documents", metavar="CORPUS", help="Take title, text and metadata from here, by id."
 )
+@reading_options
 @dense_option
 @bm25_option
 @trust_option
@@ -148,6 +153,7 @@ def import_command(
     into: Path,
     encoder: str | None,
     documents: str | None,
+    reading: Reading,
     dense: str | None,
     bm25: bool,
     trusted: TrustedCode,
@@ -161,17 +167,24 @@ def import_command(
     they are. Items that can't be read are reported and skipped, and the exit code is then 1.
     """
     from eval.datasets import named_corpus
+    from index.collection.collection import is_collection
+    from index.collection.opening import gone_if_unused, remove_unused
     from index.importing import import_vectors, open_for_import
+    from lsr.corpus.readers.corpus import AS_USUAL
     from lsr.vectors.formats import open_vectors
     from service.commands import terminal
 
     source = open_vectors(vectors)
-    texts = None if documents is None else named_corpus(documents)
-    collection = open_for_import(into, source, encoder, dense, bm25, trusted)
-    with terminal.indexing_progress(
-        lambda: source.fraction, "importing", quiet or as_json
-    ) as progress:
-        report = import_vectors(collection, source, texts, progress)
+    if documents is None and reading != AS_USUAL:
+        raise UsageError("the options on fields and files are for the corpus of --documents")
+    texts = None if documents is None else named_corpus(documents, reading)
+    new, made = not is_collection(into), not into.exists()
+    with gone_if_unused(into):
+        collection = open_for_import(into, source, encoder, dense, bm25, trusted)
+        with terminal.indexing_progress(
+            lambda: source.fraction, "importing", quiet or as_json
+        ) as progress:
+            report = import_vectors(collection, source, texts, progress)
     if as_json:
         names = ("created", "updated", "unchanged", "rejected")
         counts: dict[str, Any] = {name: getattr(report.index, name) for name in names}
@@ -179,11 +192,15 @@ def import_command(
         counts |= {name: getattr(report, name) for name in others}
         terminal.print_json(
             {"collection": str(into), "documents": len(collection), **counts,
-             "seconds": round(report.index.seconds, 3)}
+             "seconds": round(report.index.seconds, 3), **report.index.passed_over.as_json()}
         )  # fmt: skip
     else:
         terminal.print_import_report(report, len(collection), str(into))
+    empty = not len(collection)
     collection.close()
+    if new and empty and report.index.rejected:
+        terminal.print_rejected(f"no vector could be read, so there is no collection at {into}")
+        remove_unused(into, made)
     sys.exit(1 if progress.sentences else 0)
 
 
@@ -260,7 +277,7 @@ def _file(
     contents: bool,
     settings: dict[str, Any],
 ) -> VectorOutput:
-    from lsr.vectors.formats import format_of, vector_writer
+    from lsr.vectors.formats import format_of, is_zipped, vector_writer
     from lsr.vectors.output import VectorOutput
     from lsr.vectors.quantisation import check_scale
 
@@ -269,7 +286,7 @@ def _file(
         check_scale(scale)
 
     def writer(files: WorkingFiles) -> VectorWriter:
-        zipped = out.suffix == ".gz"
+        zipped = is_zipped(out)
         return vector_writer(chosen, files, vocabulary, maker, scale, contents, zipped)
 
     settings = settings | {"format": chosen, "quantise": scale, "contents": contents}

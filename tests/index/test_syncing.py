@@ -1,5 +1,6 @@
 """After a sync a collection has what its source has, and loses nothing that it can't be sure of."""
 
+import os
 import re
 import sys
 
@@ -93,3 +94,15 @@ def test_a_collection_follows_its_source(tmp_path_factory, states):
         held = state or held
         assert set(made.ids()) == held
     made.close()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there every name is Unicode")
+def test_a_file_whose_name_is_no_unicode_stands_in_nobodys_way(collection, tmp_path):
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for name in (b"a.txt", b"b.txt", b"caf\xe9.txt"):
+        (folder / os.fsdecode(name)).write_text("text")
+    assert sync_documents(collection, Corpus(str(folder))).rejected == 1
+    (folder / "b.txt").unlink()
+    report = sync_documents(collection, Corpus(str(folder)))
+    assert (report.rejected, report.deleted, collection.ids()) == (1, 1, ["a.txt"])

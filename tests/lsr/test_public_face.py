@@ -2,15 +2,18 @@
 
 import inspect
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 import lsr
 from index.search.config import SearchConfig
 from index.search.pipeline import search
 from index.search.query import SearchQuery
+from service.cli import cli
 
 NAMES = {
     "Collection", "Document", "LsrError", "SearchConfig", "SearchQuery", "SearchResult",
@@ -157,3 +160,64 @@ def test_a_test_collection_is_scored(tmp_path, monkeypatch):
 def test_encoders_are_found_by_name(dense_model):
     assert lsr.load_encoder("bm25").name == "bm25"
     assert lsr.load_dense_encoder(str(dense_model)).dimension == 16
+
+
+def test_a_source_is_read_and_kept_in_step_as_the_command_line_does(tmp_path):
+    """Each option of `lsr index` under the same name, with the same outcome."""
+    shop = tmp_path / "shop"
+    (shop / "old").mkdir(parents=True)
+    header = "sku,label,name,about\n"
+    (shop / "goods.csv").write_text(header + "s1,Saw,Cuts,wood\nh1,Hammer,Drives,nails\n")
+    (shop / "rows.tsv").write_text("sku\tlabel\tname\tabout\nt1\tTape\tMeasures\tlengths\n")
+    (shop / "old" / "gone.csv").write_text(header + "x1,Axe,Splits,logs\n")
+    (shop / "page.html").write_text("<p>Open at night.")
+    bare = tmp_path / "bare.tsv"
+    bare.write_text("Saw\tcuts wood\ts1\n")
+    for number, (source, options) in enumerate(
+        [
+            (shop, {"id_field": "sku", "title_field": "label", "text_field": "name,about"}),
+            (shop, {"id_field": "sku", "text_field": ["about"], "include": "*.csv"}),
+            (shop, {"id_field": "sku", "text_field": "about", "exclude": ["old/", "*.html"]}),
+            (bare, {"columns": ["title", "text", "id"]}),
+        ]
+    ):
+        mine, theirs = tmp_path / f"mine{number}", tmp_path / f"theirs{number}"
+        first = lsr.index([{"id": "stale", "text": "old stock"}], into=mine, encoder="bm25")
+        assert first.created == 1
+        shutil.copytree(mine, theirs)
+        report = lsr.index(source, into=mine, sync=True, **options)
+        arguments = ["index", str(source), "--into", str(theirs), "--sync", "--json"]
+        for name, value in options.items():
+            listed = [value] if isinstance(value, str) else value
+            many = [",".join(listed)] if name in ("text_field", "columns") else listed
+            for each in many:
+                arguments += [f"--{name.replace('_', '-')}", each]
+        done = CliRunner().invoke(cli, arguments)
+        said = json.loads(done.stdout)
+        assert (report.created, report.deleted) == (said["created"], said["deleted"])
+        assert report.deleted == 1
+        assert report.passed_over.as_json()["passed_over"] == said["passed_over"]
+        assert lsr.open(mine).digest() == lsr.open(theirs).digest()
+        assert "stale" not in lsr.open(mine).ids()
+
+
+def test_records_are_read_under_the_names_that_are_given(tmp_path):
+    records = [{"sku": 7, "about": "cuts wood", "id": "no"}, lsr.Document("d", "drives nails")]
+    lsr.index(records, into=tmp_path / "c", encoder="bm25", id_field="sku", text_field="about")
+    found = lsr.open(tmp_path / "c")
+    assert found.ids() == ["7", "d"]
+    assert found.get("7").metadata == {"id": "no"}
+    for wrong in ({"columns": "id,text"}, {"include": "*.md"}, {"exclude": ["*.md"]}):
+        with pytest.raises(lsr.LsrError, match="are about files, and the corpus is documents"):
+            lsr.index(records, into=tmp_path / "none", encoder="bm25", **wrong)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_collection_in_which_nothing_could_be_written_is_taken_away(tmp_path):
+    report = lsr.index([{"text": "no id"}], into=tmp_path / "c", encoder="bm25")
+    assert report.rejected == 1
+    assert not (tmp_path / "c").exists()
+    lsr.index(PETS, into=tmp_path / "c", encoder="bm25")
+    report = lsr.index([{"text": "no id"}], into=tmp_path / "c", sync=True)
+    assert (report.deleted, len(lsr.open(tmp_path / "c"))) == (0, 3)
+    assert "could not be read and have no id" in report.not_deleted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,14 @@ from typing import Any
 from lsr.corpus import files
 from lsr.corpus.documents import parse_document
 from lsr.corpus.field_names import USUAL, FieldNames
-from lsr.corpus.files import UNREADABLE, beir_file, open_counted, suffix_within, user_path
+from lsr.corpus.files import (
+    UNREADABLE,
+    beir_file,
+    open_counted,
+    suffix_within,
+    unreadable,
+    user_path,
+)
 from lsr.corpus.items import Item
 from lsr.corpus.readers.csv_rows import read_csv
 from lsr.corpus.readers.folder import EVERYTHING, FolderFile, Selection, ending_of, folder_files
@@ -53,6 +60,50 @@ class Reading:
     names: FieldNames = USUAL
     columns: tuple[str, ...] = ()
     selection: Selection = EVERYTHING
+
+    @classmethod
+    def of(
+        cls,
+        id_field: str | None = None,
+        title_field: str | None = None,
+        text_field: str | Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
+        include: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+    ) -> Reading:
+        """As the options of commands say, and arguments of the same names.
+
+        Args:
+            id_field: the member or column that is the id; None: the usual names are tried.
+            title_field: likewise, the title.
+            text_field: likewise, the text; several are joined, a line each. In a string they have
+                commas between them.
+            columns: of tables without a header, likewise.
+            include: patterns as of .gitignore; only what matches one is read of a folder.
+            exclude: such patterns; what matches one is not read.
+        """
+        names = FieldNames(id_field, title_field, _listed(text_field))
+        return cls(names, _listed(columns), Selection(_patterns(include), _patterns(exclude)))
+
+
+def check_of_records(reading: Reading) -> None:
+    """Raise UsageError where records that are given are to be read as only files can be."""
+    if reading.columns or reading.selection != EVERYTHING:
+        raise UsageError(
+            "columns, include and exclude are about files, and the corpus is documents; leave them "
+            "out, or give a path"
+        )
+
+
+def _listed(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names from a sequence, or from a string with commas between them."""
+    if isinstance(names, str):
+        return tuple(name.strip() for name in names.split(",")) if names else ()
+    return tuple(names or ())
+
+
+def _patterns(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 AS_USUAL = Reading()
@@ -170,7 +221,7 @@ class Corpus:
             with open_counted(path, self._count) as stream:
                 data = stream.read(largest + 1)
         except UNREADABLE as error:
-            raise InputError(str(error)) from error
+            raise InputError(unreadable(error)) from error
         if len(data) > largest:
             raise InputError(f"it is longer than {largest >> 20} MiB; split it")
         return data
@@ -210,7 +261,7 @@ class Corpus:
             except MissingDependencyError as error:
                 self.passed_over.add(ending_of(file.path), str(error), missing=True)
             except OSError as error:
-                yield Item(str(file.path), 0, None, f"the file can't be read: {error}")
+                yield Item(str(file.path), 0, None, f"the file can't be read: {unreadable(error)}")
             done += file.size
             self._read = done
 

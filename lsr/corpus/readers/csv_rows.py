@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from lsr.corpus import files
 from lsr.corpus.field_names import USUAL, FieldNames
-from lsr.corpus.files import UNREADABLE
+from lsr.corpus.files import UNREADABLE, unreadable
 from lsr.corpus.items import Item, item_of, not_utf8
 from lsr.corpus.readers.table import Table
 from lsr.corpus.text_encoding import as_utf8
@@ -35,7 +35,9 @@ def read_csv(
             return
         table, delimiter = _table(first, delimiters, names, columns)
     except UNREADABLE as error:
-        yield Item(name, text.number + 1, None, f"the file can't be read further: {error}")
+        yield Item(
+            name, text.number + 1, None, f"the file can't be read further: {unreadable(error)}"
+        )
         return
     except InputError as error:
         reason = f"the header of this file isn't understood: {error}"
@@ -53,7 +55,7 @@ def read_csv(
         except csv.Error as error:
             reason = text.cut() or f"no row of a table: {error}"
         except UNREADABLE as error:
-            yield Item(name, number, None, f"the file can't be read further: {error}")
+            yield Item(name, number, None, f"the file can't be read further: {unreadable(error)}")
             return
         if reason:
             yield Item(name, number, None, reason)

@@ -24,7 +24,8 @@ PARQUET_ENDINGS = (".parquet", ".pq")
 ROW_ENDINGS = (*JSON_ENDINGS, *TABLE_ENDINGS, *PARQUET_ENDINGS)
 # Of these it is one.
 DOCUMENT_ENDINGS: dict[str, Parse] = {
-    **dict.fromkeys((".txt", ".text", ".log", ".adoc", ".org", ".tex", ".pod"), read_plain_text),
+    **dict.fromkeys((".txt", ".text", ".log", ".adoc", ".org", ".pod"), read_plain_text),
+    **dict.fromkeys((".tex", ".texi", ".texinfo"), read_plain_text),
     **dict.fromkeys((".md", ".markdown", ".mdx"), read_markdown),
     **dict.fromkeys((".rst", ".rest"), read_restructured_text),
     **dict.fromkeys((".html", ".htm", ".xhtml"), read_html),
@@ -88,6 +89,7 @@ CODE_ENDINGS = frozenset(
         ".nim",
         ".pas",
         ".php",
+        ".perl",
         ".pl",
         ".pm",
         ".properties",

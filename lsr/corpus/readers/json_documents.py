@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from lsr.corpus import files
 from lsr.corpus.field_names import USUAL, FieldNames
-from lsr.corpus.files import UNREADABLE
+from lsr.corpus.files import UNREADABLE, unreadable
 from lsr.corpus.items import Item, item_of, lines
 from lsr.corpus.json_values import parse_json
 from lsr.corpus.text_encoding import as_utf8, byte_parts, byte_stream
@@ -66,7 +66,7 @@ def _values(raw: BinaryIO, name: str) -> Iterator[tuple[int, Value | Item]]:
             if _is_object_a_line(head, whole=False):
                 break
     except UNREADABLE as error:
-        yield 1, Item(name, 1, None, f"the file can't be read further: {error}")
+        yield 1, Item(name, 1, None, f"the file can't be read further: {unreadable(error)}")
         return
     whole = byte_stream(chain([head], byte_parts(stream)))
     if not _is_object_a_line(head, whole=len(head) < LONGEST_HEAD):
@@ -120,7 +120,8 @@ def _spread_values(stream: BinaryIO, name: str) -> Iterator[tuple[int, Value | I
             reason = "the array isn't closed, so the file is cut off here"
             yield text.line, Item(name, text.line, None, reason)
     except (InputError, *UNREADABLE) as error:
-        reason = f"{error}; what follows in this file is not read"
+        said = str(error) if isinstance(error, InputError) else unreadable(error)
+        reason = f"{said}; what follows in this file is not read"
         yield text.line, Item(name, text.line, None, reason)
 
 
@@ -131,7 +132,8 @@ class _Text:
         # A byte that is no UTF-8 becomes half of a surrogate pair, which no document may hold.
         self._source = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
         self._window, self._at, self._ended = "", 0, False
-        self._decoder = json.JSONDecoder()
+        # Finds where a value ends; what it is, is found out later.
+        self._decoder = json.JSONDecoder(parse_int=len)
         self.line = 1
 
     def next_letter(self) -> str:

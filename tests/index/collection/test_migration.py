@@ -4,12 +4,14 @@ import json
 import os
 import signal
 import sqlite3
+from contextlib import closing
 
 import pytest
 
 from benches.crash import CONTEXT
 from index.collection.check import check
 from index.collection.collection import STORE_FILE, Collection
+from index.collection.field import encoder_fields
 from index.collection.file_lock import FileLock
 from index.collection.migration import migrate
 from index.collection.packed_text import unpack_text
@@ -18,10 +20,11 @@ from index.collection.snapshot import restore
 from index.collection.snapshot_files import STORE_COPY, Manifest, describe_file
 from index.collection.vector_rows import sparse_vector
 from index.engines.posting_list import half
-from index.indexing import upsert_documents
+from index.indexing import index_documents, upsert_documents
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
+from lsr.corpus.items import given_items
 from lsr.errors import CorruptionError, LockedError, NotFoundError, UsageError
 
 COLUMNS = {
@@ -147,6 +150,33 @@ def test_a_killed_migration_leaves_the_old_collection_and_goes_on(old, at, monke
     migrate(folder, lambda done, total: steps.append(done))
     assert at < 30 or steps[0] == 30
     assert answers(Collection.open(folder)) == expected
+
+
+def test_long_documents_stay_whole_and_are_not_encoded_again(tmp_path, monkeypatch):
+    """A collection of a release that split none, its migration killed, then indexed again."""
+    monkeypatch.setattr("index.collection.migration.ROWS_AT_A_TIME", 2)
+    documents = [Document(f"d{n}", f"Sentence {n} of a long text. " * 100) for n in range(8)]
+    made = Collection.create(tmp_path / "c", encoder_fields("bm25,analyzer=wordpiece"))
+    upsert_documents(made, documents)
+    folder = downgrade(made)
+    for at in (2, 8, 16):
+        process = CONTEXT.Process(target=_migrate_and_die, args=(folder, at))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    assert migrate(folder).documents == 8
+    with closing(Collection.open(folder)) as collection:
+        given = []
+        encoder = collection.fields.encoder(collection.fields[0])
+        monkeypatch.setattr(encoder, "encode_documents", given.extend)
+        report = index_documents(collection, given_items(documents))
+        assert (report.unchanged, report.split, given) == (8, 0, [])
+        assert (collection.passages, collection.describe()["split"]) == ("off", 0)
+        monkeypatch.undo()
+        longer = Document("d9", "Sentence 9 of a longer text. " * 200)
+        assert index_documents(collection, given_items([longer])).split == 0
+        assert search(collection, SearchQuery("longer")).hits[0].passage is None
+        assert check(collection).problems == []
 
 
 def rows_of(folder):

@@ -221,6 +221,17 @@ def test_nothing_changed_is_encoded_again_and_metadata_alone_keeps_the_vectors(c
     assert check(collection).problems == []
 
 
+def test_a_patched_title_keeps_pages_and_headings(collection):
+    (number,) = collection.store.sequences(["manual"]).values()
+    before = collection.store.passages.of([number])[number]
+    assert patch_document(collection, "manual", Patch(title="Handbook")).status == "updated"
+    hit = search(collection, ZEBRA).hits[0]
+    assert (hit.id, hit.passage.page, hit.passage.heading) == ("manual", 25, "Part 25")
+    assert hit.document.title == "Handbook"
+    (number,) = collection.store.sequences(["manual"]).values()
+    assert collection.store.passages.of([number])[number] == before
+
+
 @pytest.mark.parametrize("damage", ["vector", "passages", "stray", "lost"])
 def test_damage_to_passages_is_found_and_mended_or_written_again(collection, damage):
     store = collection.store

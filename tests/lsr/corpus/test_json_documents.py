@@ -95,6 +95,7 @@ def test_items_name_the_line_they_begin_on():
         ("no json", [], 1, "not valid JSON"),
         ('[\n{"id": "1", "text": "a"},\n{"id": "2", "text": "b", "x": NaN}]', ["1"], 3, "NaN"),
         ('[\n{"id": "1", "text": "a"},\n[1], 2, "x"]', ["1"], 3, "not a list"),
+        (f'[\n{{"id": "1", "text": "a"}},\n{{"id": {"9" * 5000}}}]', ["1"], 3, "has 5,000 digits"),
         ("[" * 100_000, [], 1, "nested too deeply"),
         ('{"a":' * 100_000, [], 1, "nested too deeply"),
     ],

@@ -36,6 +36,9 @@ def test_qrels_read_back_are_those_written(tmp_path_factory, qrels):
         "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\nq2\td1\t1\n",
         "q1\td1\t2\nq1\td2\t0\nq2\td1\t1\n",
         "\ufeffq1\td1\t2\nq1\td2\t0\nq2\td1\t1\n",
+        "Corpus-ID\tquery-id\tscore\nd1\tq1\t2\nd2\tq1\t0\nd1\tq2\t1\n",
+        "relevance by qid x docno\n2 me q1 - d1\n0 me q1 - d2\n1 me q2 - d1\n",
+        "query iteration document grade\nq1 0 d1 2\nq1 0 d2 0\nq2 0 d1 1\n",
         "\ufeffqid\tdocid\tRelevance\r\nq1\td1\t2\r\nq1\td2\t0\r\nq2\td1\t1\r\n",
     ],
 )

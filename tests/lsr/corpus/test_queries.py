@@ -62,6 +62,8 @@ def test_ids_of_jsonl_may_be_numbers_and_texts_blank(tmp_path):
         ("5", "it is the number 5; give an object"),
         ('{"_id": "q", "text": "\\ud800"}', "half of a surrogate pair"),
         ('{"_id": "q"', "not valid JSON"),
+        ("{}", "it has no _id; its keys are none"),
+        ('{"_id": 1' + "0" * 5000 + ', "text": "a"}', "a number has 5,001 digits"),
     ],
 )
 def test_messages_speak_of_json_and_not_of_python(tmp_path, line, reason):

@@ -208,6 +208,8 @@ def test_files_that_can_not_be_read(tmp_path):
         (b"[model", "is not valid TOML"),
         (b"\xff = 1", "is not valid TOML"),
         (b"#" * (2**20 + 1), "larger than 1 MiB"),
+        (b"steps = " + b"9" * 5000, "holds a number that is too long"),
+        (b"steps = " + b"[" * 100_000, "is nested too deeply"),
     ):
         path.write_bytes(content)
         with pytest.raises(InputError, match=complaint):

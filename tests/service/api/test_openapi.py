@@ -132,8 +132,6 @@ def test_an_answer_with_other_members_is_found(document, answers, change):
 
 
 def test_the_searches_show_all_that_an_answer_may_hold(document, answers):
-    """But for the query encoder, which only the command line can choose, and unknown tokens,
-    words and rewritten queries, of which ``test_app.py`` and ``test_words.py`` have some."""
     """But for the query encoder, which only the command line can choose, and unknown tokens, words
     and rewriting, of which ``test_app.py``, ``test_words.py`` and ``test_rewriting.py`` have some.
     """

@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
+from tests.lsr.corpus.pdf_files import pdf
 from tests.service.conftest import URL, sentence
 
 PAGE = " ".join(f"Engine number {n} needs oil before it runs." for n in range(30))
@@ -42,6 +43,31 @@ def test_a_manual_is_found_at_the_part_that_answers(lsr, folder, tmp_path):
     assert "zebra" in hit["payload"]["text"][place["start"] : place["end"]]
     info = json.loads(lsr("info", "all", "--json").stdout)
     assert (info["split"], info["passages"], info["splitting"]) == (1, place["count"], "auto")
+
+
+def test_a_manual_of_30_pages_is_found_by_its_page_and_gone_after_a_sync(lsr, tmp_path):
+    """With the default encoder, which reads a page of them all."""
+    folder = tmp_path / "doc"
+    folder.mkdir()
+    pages = [f"Chapter {n}. {'The engine needs oil before it runs. ' * 25}" for n in range(1, 31)]
+    pages[24] += "The purple zebra valve is replaced by a plumber."
+    (folder / "MANUAL.PDF").write_bytes(pdf(*pages, title="Manual"))
+    (folder / "car.html").write_text("<title>Car</title><p>A purple car has a valve.")
+    (folder / "handbuch.md").write_text("# Handbuch\n\nDas Ventil wird vom Klempner ersetzt.")
+    (folder / "valve.py").write_text("def valve():\n    return 'purple'\n")
+    (folder / "logo.png").write_bytes(b"\x89PNG")
+    indexed = lsr("index", folder, "--into", "c").stdout.decode()
+    assert "c holds 4 documents" in indexed
+    assert "1 long document was split into " in indexed
+    assert "passed over: 1 .png (of no kind that is read)" in indexed
+    for query in ("who replaces the purple zebra valve?", "plumber"):
+        first = lsr("search", "c", query).stdout.decode().splitlines()[0]
+        assert "Manual" in first
+        assert "MANUAL.PDF  (page 25, " in first
+    (folder / "MANUAL.PDF").unlink()
+    synced = lsr("index", folder, "--into", "c", "--sync").stdout.decode()
+    assert "3 unchanged, 1 deleted" in synced
+    assert "no document found" in lsr("search", "c", "plumber").stdout.decode()
 
 
 def test_off_leaves_documents_whole_and_stays_off(lsr, folder, masked_lm):

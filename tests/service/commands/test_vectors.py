@@ -11,7 +11,9 @@ from tests.service.conftest import environment, sentence, write_jsonl
 from tests.waiting import wait_until
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.safetensors", "a.ciff.gz"])
+@pytest.mark.parametrize(
+    "name", ["a.jsonl.gz", "a.safetensors", "a.ciff.gz", "A.JSONL.GZ", "A.CIFF"]
+)
 def test_encode_import_search(lsr, corpus, name):
     result = lsr("encode", corpus, "--encoder", "bm25", "--out", name)
     assert result.returncode == 0, result.stderr
@@ -26,6 +28,18 @@ def test_encode_import_search(lsr, corpus, name):
     ]
     assert found[0]
     assert found[0] == found[1]
+
+
+def test_an_import_that_fails_leaves_no_collection(lsr, tmp_path):
+    (tmp_path / "none.jsonl").write_text('{"id": "a", "vector": {"x": null}}\n')
+    failed = lsr("import", "none.jsonl", "--into", "c")
+    assert failed.returncode == 1
+    assert "no vector could be read, so there is no collection at c" in failed.stderr.decode()
+    assert not (tmp_path / "c").exists()
+    (tmp_path / "some.JSONL").write_text('{"id": "a", "vector": {"x": 1}}\n')
+    assert lsr("import", "some.JSONL", "--into", "c").returncode == 0
+    assert lsr("import", "none.jsonl", "--into", "c").returncode == 1
+    assert (tmp_path / "c").exists()
 
 
 def test_queries_and_quantised_weights_on_standard_output(lsr, tmp_path, masked_lm):
@@ -207,3 +221,37 @@ def test_twice_the_passages_take_no_more_memory(tmp_path, name, fewer):
             tmp_path, "encode", corpus, "--encoder", "bm25", "--out", out, "--quiet"
         )
     assert peaks[2 * fewer] < peaks[fewer] + 20
+
+
+def test_an_import_reads_its_documents_as_index_does(lsr, tmp_path):
+    """The same options on fields, columns and files, and what was passed over is said."""
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    (shop / "goods.csv").write_text("sku,label,about\ns1,Saw,Cuts wood\nh1,Hammer,Drives nails\n")
+    (shop / "more.csv").write_text("sku,label,about\nx1,Axe,Splits logs\n")
+    (shop / "logo.png").write_bytes(b"\x89PNG")
+    reading = ["--id-field", "sku", "--title-field", "label", "--text-field", "about"]
+    reading += ["--exclude", "more.csv"]
+    written = lsr("encode", shop, "--encoder", "bm25", "--out", "v.jsonl", *reading)
+    assert "1 .png (of no kind that is read)" in written.stdout.decode()
+    streamed = lsr("encode", shop, "--encoder", "bm25", "--out", "-", *reading)
+    assert "1 .png (of no kind that is read)" in streamed.stderr.decode()
+    lsr("index", shop, "--into", "direct", "--encoder", "bm25", *reading)
+    given = ["--encoder", "bm25", "--documents", shop]
+    done = lsr("import", "v.jsonl", "--into", "c", *given, *reading)
+    assert (
+        "passed over: 1 .png (of no kind that is read), 1 .csv (excluded)" in done.stdout.decode()
+    )
+    again = json.loads(lsr("import", "v.jsonl", "--into", "c", *given, *reading, "--json").stdout)
+    assert (again["unchanged"], again["without_text"], len(again["passed_over"])) == (2, 0, 2)
+    found = [
+        json.loads(lsr("search", each, "saw", "--json").stdout)["hits"] for each in ("direct", "c")
+    ]
+    assert found[0] == found[1]
+    assert found[0][0]["payload"]["title"] == "Saw"
+    other = lsr("import", "v.jsonl", "--into", "d", *given, "--id-field", "label")
+    assert "2 vectors have no document" in other.stdout.decode()
+    refused = lsr("import", "v.jsonl", "--into", "e", "--id-field", "sku")
+    assert refused.returncode == 2
+    assert "are for the corpus of --documents" in sentence(refused)
+    assert not (tmp_path / "e").exists()

@@ -1,11 +1,12 @@
 """Any word is found by itself, and what is not found is said."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
-from lsr.encoding.coverage import coverage, script_of
+from lsr.encoding.coverage import MOST_PIECES_AT_ALL, coverage, script_of
 from lsr.vocabulary import Vocabulary
 from service.cli import cli
 
@@ -91,8 +92,56 @@ def test_texts_that_an_encoder_was_not_made_for_are_told(tmp_path):
     lines = [json.dumps({"id": str(n), "text": TEXTS["thai"]}) for n in range(3)]
     (tmp_path / "docs.jsonl").write_text("\n".join(lines) + "\n")
     made = run("index", tmp_path / "docs.jsonl", "--into", tmp_path / "c")
-    assert "most letters being Thai" in made.output
+    assert "no term for 100 % of the words, most of them in Thai letters" in made.output
     assert "bm25,analyzer=" in made.output
+
+
+SCRIPTS = {
+    "Thai": TEXTS["thai"],
+    "Han": "猫白天在窗台上睡觉，晚上在花园里抓老鼠。",
+    "Ethiopic": "ድመቶች ፀሐይ ላይ ይተኛሉ",
+    "Latin": "ATGC" * 30,
+    "": "🦉🐭 🌙",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_script_that_is_told_is_that_of_the_words_without_a_term(script):
+    """Though most of the letters are of another."""
+    bert = Vocabulary.bert_uncased()
+    texts = ["The cat sat on the mat and looked at the directory tree."]
+    found = coverage(bert, [*texts, SCRIPTS[script]])
+    assert (found.script, found.unknown_script) == ("Latin", script)
+    few = coverage(bert, [*texts * 20, SCRIPTS[script]])
+    assert (few.poor, few.unknown_script, few.unknown > 0) == (False, script, True)
+    assert coverage(bert, texts).unknown_script == ""
+
+
+MADE_FOR = {
+    "english": "The owls hunt mice at night, and nobody in the village sees them before dawn.",
+    "science": "Induction of myelodysplasia by myeloid-derived suppressor cells in the elderly.",
+    "code": "def rows(self, field):\n    return [self.row(n) for n in self.live(field) if n > 3]",
+    "parts": "BX-4471-K9 hex bolt M8x40, RTX4090-24G/OC graphics card, cable USB-C 2m, SKU 99817",
+}
+NOT_MADE_FOR = {
+    "german": "Rückerstattungen werden innerhalb von dreißig Tagen nach Eingang der Ware gezahlt.",
+    "french": "Les remboursements sont effectués dans les trente jours suivant la réception.",
+    "spanish": "Los reembolsos se realizan dentro de los treinta días siguientes a la recepción.",
+    "turkish": "Kediler gündüzleri pencere kenarında uyur ve geceleri bahçede fare avlar.",
+    "russian": "Кошка спит днём на подоконнике и ночью охотится на мышей в саду.",
+}
+
+
+def test_what_an_english_vocabulary_is_made_for():
+    bert = Vocabulary.bert_uncased()
+    assert {name: coverage(bert, [text]).poor for name, text in MADE_FOR.items()} == dict.fromkeys(
+        MADE_FOR, False
+    )
+    for name, text in NOT_MADE_FOR.items():
+        found = coverage(bert, [text] * 3)
+        assert found.poor, name
+        # A vocabulary of many languages cuts more.
+        assert replace(found, most_pieces=MOST_PIECES_AT_ALL).poor == (found.pieces > 2.5)
 
 
 def test_coverage():
