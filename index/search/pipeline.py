@@ -29,10 +29,13 @@ from index.search.query import (
     unknown_tokens,
     unknown_words,
 )
+from index.search.stage_times import StageTimes
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
 
 Rows = SparseBatch | NDArray[np.float32]
+# Documents by number with their scores, best first.
+Ranking = list[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class SearchResult:
     # Words of the query that no document has in a searched field, as the query spells them; with
     # payloads only.
     unknown_words: list[str] = dataclasses.field(default_factory=list)
+    # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
+    stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def search(
@@ -121,25 +126,32 @@ def _search_view(
     deadline: Deadline,
     started: float,
 ) -> list[SearchResult]:
+    times = StageTimes()
     plan = plan_search(view.fields, config)
-    encoded = {
-        each.field.name: encode_query(view, each.field, queries, each.encoder)
-        for each in plan.searches
-    }
+    with times.stage("encode"):
+        encoded = {
+            each.field.name: encode_query(view, each.field, queries, each.encoder)
+            for each in plan.searches
+        }
     deadline.passed()
-    masks = None if config.filter is None else view.masks(config.filter)
-    rankings = _rank(view, plan, encoded, masks, config, deadline)
+    masks = None
+    if config.filter is not None:
+        with times.stage("filter"):
+            masks = view.masks(config.filter)
+    with times.stage("rank"):
+        rankings = _rank(view, plan, encoded, masks, config, deadline)
     exact, gaps = _certificates(plan, rankings)
     documents = view.count_documents(masks or view.alive)
     results = []
     for place, query in enumerate(queries):
         sources = {name: top.ranking(place) for name, top in rankings.items()}
         vectors = {name: rows[place] for name, rows in encoded.items()}
-        ranking = config.fusion.fuse(sources) if plan.fused else sources[plan.using]
+        ranking = _fuse(plan, config, sources, times)
         page = ranking[config.offset : config.depth]
         late = deadline.passed()
         passages = {name: top.passages_of(place) for name, top in rankings.items()}
-        hits = page_hits(view, query, config, page, sources, vectors, deadline, passages)
+        with times.stage("hits"):
+            hits = page_hits(view, query, config, page, sources, vectors, deadline, passages)
         results.append(
             SearchResult(
                 hits=hits,
@@ -156,6 +168,7 @@ def _search_view(
                 unknown_tokens=_unknown_tokens(view, plan, query),
                 timed_out=late or deadline.passed(),
                 unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
+                stages_ms=times.ms,
             )
         )
     return results
@@ -195,6 +208,16 @@ def _rank(
             )
         rankings[each.field.name] = top
     return rankings
+
+
+def _fuse(
+    plan: Plan, config: SearchConfig, sources: Mapping[str, Ranking], times: StageTimes
+) -> Ranking:
+    """The one ranking of a query."""
+    if not plan.fused:
+        return sources[plan.using]
+    with times.stage("fuse"):
+        return config.fusion.fuse(sources)
 
 
 def _certificates(
