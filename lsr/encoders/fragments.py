@@ -14,7 +14,6 @@ from lsr.sparse import SparseVector
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
 
-
 # A piece that would keep less of its weight keeps none: in a hundred documents of it, one or none
 # has the word.
 LEAST = 0.1

@@ -87,6 +87,7 @@ class OpenVocabularyEncoder(SparseEncoder):
         self.fingerprint = fingerprint(
             "words", inner=inner.fingerprint, config=asdict(config), pieces="shared out"
         )
+        self.words_by = config.analyzer
         self._analyzer = analyzer(config.analyzer)
 
     @property

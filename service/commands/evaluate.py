@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from service.commands.options import (
     dense_option,
     engine_option,
     json_option,
+    language_option,
     passages_option,
     query_encoder_option,
     trust_option,
@@ -36,6 +38,7 @@ PATH = click.Path(path_type=Path)
 )
 @dense_option
 @bm25_option
+@language_option
 @passages_option
 @click.option(
     "--index", "into", type=click.Path(path_type=Path), help="The collection to build or reuse."
@@ -56,6 +59,7 @@ def eval_command(
     encoders: Sequence[str],
     dense: str | None,
     bm25: bool,
+    language: str | None,
     passages: str | None,
     into: Path | None,
     using: str | None,
@@ -79,6 +83,7 @@ def eval_command(
     from eval.experiment import evaluate_dataset, save_runs
     from eval.measures import STANDARD, parse_measures
     from lsr.corpus.qrels import write_qrels
+    from service.commands.language import chosen_language
 
     names = tuple(measures) or STANDARD
     parse_measures(names)
@@ -90,12 +95,13 @@ def eval_command(
     if load_run is not None:
         _score_run(loaded, load_run, names, as_json)
         return
+    language = chosen_language(language, into, lambda count: islice(loaded.corpus(), count))
     rows: list[Result] = []
     for encoder in encoders or (None,):
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, using=using, query_encoder=query_encoder,
             engine=engine, measures=names, depth=depth, progress=_progress(as_json),
-            trusted=trusted, passages=passages,
+            trusted=trusted, passages=passages, language=language,
         )  # fmt: skip
     _print_results(rows, names, as_json)
     # Last, so that a run that no TREC file can hold costs no result.

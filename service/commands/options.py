@@ -38,6 +38,13 @@ passages_option = click.option(
     help="auto splits documents that the encoder doesn't read to the end into passages, and finds "
     "them by these; off leaves them whole.  [default: auto, or what the collection has]",
 )
+language_option = click.option(
+    "--language",
+    metavar="NAME",
+    help="Make the words of BM25 and of the default encoder by the analyser of a language "
+    "(german, french, ..., cjk), which docs/words.md lists; auto looks at the documents and says "
+    "what it chose. For a new collection.",
+)
 using_option = click.option(
     "--using",
     metavar="FIELD",
