@@ -26,6 +26,7 @@ from eval.datasets import Dataset, load_dataset
 from eval.experiment import evaluate_dataset
 from eval.measures import measure
 from index.collection.field import SPARSE
+from index.search.config import SearchConfig
 from lsr.errors import LsrError, MissingDependencyError
 
 MEASURE = "nDCG@10"
@@ -67,8 +68,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _row(encoder: str, datasets: Sequence[Dataset], passages: str) -> dict[str, Any]:
+    searching = SearchConfig(using=SPARSE)
     found = [
-        evaluate_dataset(each, encoder, using=SPARSE, measures=[MEASURE], passages=passages)[0]
+        evaluate_dataset(each, encoder, searching=searching, measures=[MEASURE], passages=passages)[
+            0
+        ]
         for each in datasets
     ]
     return _of(encoder, datasets, [result.measures[MEASURE] for result in found])

@@ -18,8 +18,10 @@ from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
 from index.search.config import SearchConfig
+from index.search.context import Context, context_of
 from index.search.deadline import Deadline
 from index.search.explain import query_terms
+from index.search.fusion import ReciprocalRankFusion
 from index.search.hits import Hit, page_hits
 from index.search.plan import Plan, plan_search
 from index.search.query import (
@@ -29,6 +31,7 @@ from index.search.query import (
     unknown_tokens,
     unknown_words,
 )
+from index.search.rewriting import Rewritten, rewrite
 from index.search.stage_times import StageTimes
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
@@ -77,6 +80,10 @@ class SearchResult:
     unknown_words: list[str] = dataclasses.field(default_factory=list)
     # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
     stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
+    # What was searched in place of the query, where rewriting was asked for.
+    rewritten: Rewritten | None = None
+    # The best passages for a generator, where they were asked for.
+    context: Context | None = None
 
 
 def search(
@@ -128,9 +135,11 @@ def _search_view(
 ) -> list[SearchResult]:
     times = StageTimes()
     plan = plan_search(view.fields, config)
+    rewritten = _rewrite(view, plan, queries, config, deadline, times)
+    asked = [query for each in rewritten for query in each.queries]
     with times.stage("encode"):
         encoded = {
-            each.field.name: encode_query(view, each.field, queries, each.encoder)
+            each.field.name: encode_query(view, each.field, asked, each.encoder)
             for each in plan.searches
         }
     deadline.passed()
@@ -143,15 +152,19 @@ def _search_view(
     exact, gaps = _certificates(plan, rankings)
     documents = view.count_documents(masks or view.alive)
     results = []
-    for place, query in enumerate(queries):
+    end = 0
+    for query, again in zip(queries, rewritten, strict=True):
+        place, end = end, end + len(again.queries)
         sources = {name: top.ranking(place) for name, top in rankings.items()}
         vectors = {name: rows[place] for name, rows in encoded.items()}
-        ranking = _fuse(plan, config, sources, times)
+        ranking = _fuse(plan, config, rankings, range(place, end), times)
         page = ranking[config.offset : config.depth]
         late = deadline.passed()
         passages = {name: top.passages_of(place) for name, top in rankings.items()}
         with times.stage("hits"):
-            hits = page_hits(view, query, config, page, sources, vectors, deadline, passages)
+            hits = page_hits(
+                view, again.queries[0], config, page, sources, vectors, deadline, passages
+            )
         results.append(
             SearchResult(
                 hits=hits,
@@ -161,14 +174,16 @@ def _search_view(
                 documents=documents,
                 encoder={each.field.name: each.field.fingerprint for each in plan.searches},
                 query_encoder=_query_encoders(plan),
-                exact=bool(exact[place]),
-                bound_gap=float(gaps[place]),
+                exact=bool(exact[place:end].all()),
+                bound_gap=float(gaps[place:end].max()),
                 strategies={name: top.strategies[place] for name, top in rankings.items()},
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
                 unknown_tokens=_unknown_tokens(view, plan, query),
                 timed_out=late or deadline.passed(),
-                unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
+                unknown_words=_unknown_words(view, plan, query) if config.payload else [],
                 stages_ms=times.ms,
+                rewritten=again if config.rewrite else None,
+                context=_context(config, hits, times),
             )
         )
     return results
@@ -211,13 +226,46 @@ def _rank(
 
 
 def _fuse(
-    plan: Plan, config: SearchConfig, sources: Mapping[str, Ranking], times: StageTimes
+    plan: Plan,
+    config: SearchConfig,
+    rankings: Mapping[str, TopK],
+    places: Sequence[int],
+    times: StageTimes,
 ) -> Ranking:
-    """The one ranking of a query."""
-    if not plan.fused:
-        return sources[plan.using]
+    """The one ranking of a query, which may have become several: those are fused by RRF."""
+    if not plan.fused and len(places) == 1:
+        return rankings[plan.using].ranking(places[0])
     with times.stage("fuse"):
-        return config.fusion.fuse(sources)
+        found = []
+        for place in places:
+            sources = {name: top.ranking(place) for name, top in rankings.items()}
+            found.append(config.fusion.fuse(sources) if plan.fused else sources[plan.using])
+        if len(found) == 1:
+            return found[0]
+        return ReciprocalRankFusion().fuse({str(n): ranking for n, ranking in enumerate(found)})
+
+
+def _context(config: SearchConfig, hits: Sequence[Hit], times: StageTimes) -> Context | None:
+    if config.context_tokens is None:
+        return None
+    with times.stage("context"):
+        return context_of(hits, config.context_tokens)
+
+
+def _rewrite(
+    view: View,
+    plan: Plan,
+    queries: Sequence[SearchQuery],
+    config: SearchConfig,
+    deadline: Deadline,
+    times: StageTimes,
+) -> list[Rewritten]:
+    """What is searched in place of each query."""
+    if not config.rewrite:
+        return [Rewritten((query,)) for query in queries]
+    fields = [each.field for each in plan.searches]
+    with times.stage("rewrite"):
+        return [rewrite(view, fields, config.rewrite, query, deadline) for query in queries]
 
 
 def _certificates(
@@ -242,6 +290,10 @@ def _unknown_tokens(view: View, plan: Plan, query: SearchQuery) -> list[str]:
     for each in plan.searches:
         found |= unknown_tokens(view, each.field, query)
     return list(found)
+
+
+def _unknown_words(view: View, plan: Plan, query: SearchQuery) -> list[str]:
+    return unknown_words(view, [each.field for each in plan.searches], query)
 
 
 def _query_terms(

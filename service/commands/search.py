@@ -30,6 +30,13 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
 )
 @click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
 @click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
+@click.option(
+    "--context-tokens",
+    type=int,
+    metavar="N",
+    help="Print the best passages for a generator in place of hits: about N tokens, each text "
+    "once, with numbers to cite.",
+)
 @search_options
 @trust_option
 @json_option
@@ -39,6 +46,7 @@ def search_command(
     tokens: str | None,
     limit: int,
     offset: int,
+    context_tokens: int | None,
     searching: SearchConfig,
     trusted: TrustedCode,
     as_json: bool,
@@ -52,7 +60,9 @@ def search_command(
     from service.commands import terminal
 
     opened = Collection.open(collection, trusted=trusted)
-    config = replace(searching, limit=limit, offset=offset, explain=True)
+    config = replace(
+        searching, limit=limit, offset=offset, explain=True, context_tokens=context_tokens
+    )
     asked = SearchQuery(
         text=" ".join(query) if query else None,
         tokens=None if tokens is None else _tokens(tokens),
@@ -62,6 +72,8 @@ def search_command(
         from service.api.schemas.search_answer import search_json
 
         terminal.print_json(search_json(result, explain=True))
+    elif result.context is not None:
+        terminal.print_context(result.context)
     else:
         terminal.print_result(result)
 

@@ -37,6 +37,15 @@ _OPTIONS = (
         metavar="MS",
         help="Milliseconds that the search may take in all; implies --approximate.",
     ),
+    click.option(
+        "--rewrite",
+        "rewriters",
+        metavar="NAME",
+        multiple=True,
+        help="Rewrite the query first; may be repeated: spelling corrects words that no document "
+        "has; queries[,count=3] asks a chat endpoint (LSR_CHAT_URL, LSR_CHAT_MODEL) for other "
+        "wordings; passage has it write what a dense field is asked by (HyDE).",
+    ),
     engine_option,
 )
 
@@ -52,11 +61,13 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         approximate: bool,
         effort: float | None,
         time_budget: float | None,
+        rewriters: tuple[str, ...],
         engine: str,
         **others: Any,
     ) -> Any:
         from index.filters.text_form import parse_filter_text
         from index.search.config import SearchConfig
+        from index.search.rewriters import rewriter_of
 
         implied = effort is not None or time_budget is not None
         searching = SearchConfig(
@@ -67,6 +78,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             effort=effort,
             time_budget_ms=time_budget,
             query_encoder=query_encoder,
+            rewrite=tuple(map(rewriter_of, rewriters)),
         )
         return command(searching=searching, **others)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from index.search.context import Context, ContextPassage
 from index.search.highlight import Highlight
 from index.search.hits import Hit, HitPassage
 from index.search.pipeline import SearchResult
@@ -71,6 +72,13 @@ class SearchHit(TypedDict):
     ]
 
 
+class RewrittenQuery(TypedDict):
+    """What was searched in place of the query."""
+
+    queries: Annotated[list[str], Field(description="Their texts; those of several are fused.")]
+    notes: Annotated[list[str], Field(description="What was changed, in a sentence each.")]
+
+
 class OptionalSearchMeta(TypedDict, total=False):
     """What some answers say of how the hits were found."""
 
@@ -88,6 +96,7 @@ class OptionalSearchMeta(TypedDict, total=False):
     unknown_words: Annotated[
         list[str], Field(description="Words of the query that no document has.")
     ]
+    rewritten: RewrittenQuery
 
 
 class SearchMeta(OptionalSearchMeta):
@@ -107,6 +116,29 @@ class SearchMeta(OptionalSearchMeta):
     ]
 
 
+class ContextPassageAnswer(TypedDict):
+    """A passage to hand to a generator."""
+
+    number: Annotated[int, Field(description="By which it is cited, as 1 in [1].")]
+    id: Annotated[str, Field(description="Of its document.")]
+    title: str
+    text: str
+    start: Annotated[int, Field(description="Its first character in the document's text.")]
+    end: Annotated[int, Field(description="The one after its last.")]
+    heading: NotRequired[str]
+    page: NotRequired[int]
+    cut: Annotated[NotRequired[Literal[True]], Field(description="The passage goes on after it.")]
+
+
+class ContextAnswer(TypedDict):
+    """The best passages of the hits, each text once."""
+
+    text: Annotated[str, Field(description="All of them, with numbers and titles.")]
+    tokens: Annotated[int, Field(description="About how many: a quarter of the bytes.")]
+    duplicates: Annotated[int, Field(description="Hits that say what one before says.")]
+    passages: list[ContextPassageAnswer]
+
+
 class SearchAnswer(TypedDict):
     """Hits, best first."""
 
@@ -118,6 +150,7 @@ class SearchAnswer(TypedDict):
         NotRequired[dict[str, list[QueryTerm]]],
         Field(description="With explain: by field, the encoded query, heaviest term first."),
     ]
+    context: Annotated[NotRequired[ContextAnswer], Field(description="With context_tokens.")]
 
 
 def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
@@ -131,6 +164,9 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
         other["timed_out"] = True
     if result.unknown_words:
         other["unknown_words"] = result.unknown_words
+    if result.rewritten is not None:
+        texts = [query.text or "" for query in result.rewritten.queries]
+        other["rewritten"] = {"queries": texts, "notes": list(result.rewritten.notes)}
     body: SearchAnswer = {
         "took_ms": round(result.took_ms, 3),
         "using": result.using,
@@ -145,12 +181,42 @@ def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
             "stages_ms": {name: round(ms, 3) for name, ms in result.stages_ms.items()},
         },
     }
+    if result.context is not None:
+        body["context"] = context_json(result.context)
     if explain:
         body["meta"]["plan"] = result.strategies
         body["query_terms"] = {
             name: [{"token": token, "weight": weight} for token, weight in terms]
             for name, terms in result.query_terms.items()
         }
+    return body
+
+
+def context_json(context: Context) -> ContextAnswer:
+    """The passages for a generator as JSON."""
+    return {
+        "text": context.text,
+        "tokens": context.tokens,
+        "duplicates": context.duplicates,
+        "passages": [_context_passage_json(each) for each in context.passages],
+    }
+
+
+def _context_passage_json(passage: ContextPassage) -> ContextPassageAnswer:
+    body: ContextPassageAnswer = {
+        "number": passage.number,
+        "id": passage.id,
+        "title": passage.title,
+        "text": passage.text,
+        "start": passage.start,
+        "end": passage.end,
+    }
+    if passage.heading:
+        body["heading"] = passage.heading
+    if passage.page is not None:
+        body["page"] = passage.page
+    if passage.cut:
+        body["cut"] = True
     return body
 
 

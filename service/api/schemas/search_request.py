@@ -10,6 +10,7 @@ from index.filters.json_form import parse_filter_json
 from index.search.config import Prefetch, SearchConfig
 from index.search.fusion import ReciprocalRankFusion
 from index.search.query import SearchQuery
+from index.search.rewriters import rewriter_of
 from service.api.schemas.body import Body, FilterBody
 
 LONGEST_VECTOR = 100_000
@@ -91,6 +92,20 @@ class SearchBody(Body):
     prefetch: Annotated[list[PrefetchBody], Field(max_length=16)] = Field(default_factory=list)
     fusion: FusionBody = Field(default_factory=FusionBody)
     filter: FilterBody | None = None
+    rewrite: Annotated[
+        list[str],
+        Field(
+            max_length=4,
+            description="What rewrites the query's text first, in this order: `spelling`, and "
+            "where the server has a chat endpoint `queries` or `passage` (HyDE, for a dense "
+            "field). Settings follow, as in `queries,count=3`.",
+            examples=[["spelling"]],
+        ),
+    ] = Field(default_factory=list)
+    context_tokens: Annotated[
+        int | None,
+        Field(description="Hand the best passages to a generator, about so many tokens of them."),
+    ] = None
     params: ParamsBody = Field(default_factory=ParamsBody)
     with_payload: bool = True
     highlight: bool = True
@@ -119,6 +134,8 @@ class SearchBody(Body):
             highlight=self.highlight,
             explain=self.explain,
             filter=None if self.filter is None else parse_filter_json(self.filter),
+            rewrite=tuple(map(rewriter_of, self.rewrite)),
+            context_tokens=self.context_tokens,
             mode=self.params.mode,
             effort=self.params.effort,
             time_budget_ms=self.params.timeout_ms,
