@@ -35,7 +35,7 @@ class OpenVocabularyConfig:
     # Of ``lsr.analysis.analyzer``.
     analyzer: str = "auto"
     # What BM25's weights are multiplied by before they stand beside the model's.
-    words_weight: float = 1.5
+    words_weight: float = 1.6
     # BM25's parameters.
     words_k1: float = 0.9
     words_b: float = 0.75
