@@ -108,6 +108,7 @@ def evaluate_dataset(
     progress: ExperimentProgress | None = None,
     trusted: TrustedCode = NO_CODE,
     passages: str | None = None,
+    language: str | None = None,
 ) -> list[Result]:
     """Index a dataset, or reuse its index, and score searches of it.
 
@@ -127,6 +128,7 @@ def evaluate_dataset(
         progress: who is told what.
         trusted: the models whose Python code may run.
         passages: as for ``open_or_create``.
+        language: as for ``open_or_create``.
 
     Returns:
         A row for each search.
@@ -139,9 +141,11 @@ def evaluate_dataset(
     parse_measures(measures)
     told = progress or ExperimentProgress()
     if index is None:
-        fields = encoder_fields(encoder, dense, bm25, trusted)
+        fields = encoder_fields(encoder, dense, bm25, trusted, language)
         index = experiment_folder(dataset, fields, passages or AUTO)
-    with closing(open_or_create(index, encoder, dense, bm25, trusted, passages)) as collection:
+    with closing(
+        open_or_create(index, encoder, dense, bm25, trusted, passages, language)
+    ) as collection:
         _bring_up_to_date(dataset, collection, told)
         rows = []
         asked = replace(searching or SearchConfig(), limit=depth, payload=False)

@@ -39,12 +39,12 @@ class CollectionStatistics:
 
     def idf_of(self, terms: NDArray[np.integer]) -> NDArray[np.float32]:
         """``idf`` of these terms; one that was never counted is in no document."""
-        df = self.frequency_of(terms).astype(np.float64)
+        df = self.frequency_of(terms)
         return np.log1p((self.documents - df + 0.5) / (df + 0.5)).astype(np.float32)
 
-    def frequency_of(self, terms: NDArray[np.integer]) -> NDArray[np.int64]:
-        """``document_frequency`` of these terms, int64 (n,)."""
+    def frequency_of(self, terms: NDArray[np.integer]) -> NDArray[np.float64]:
+        """In how many documents each of these terms is; float64 (len(terms),)."""
         counted = terms < len(self.document_frequency)
-        frequency = np.zeros(len(terms), dtype=np.int64)
+        frequency = np.zeros(len(terms), dtype=np.float64)
         frequency[counted] = self.document_frequency[terms[counted]]
         return frequency

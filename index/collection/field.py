@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.bm25 import PIECES, Bm25Config, Bm25Encoder
-from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.catalogue import in_language, load_encoder
 from lsr.encoders.dense import DenseEncoder, without_weight
 from lsr.encoders.encoder import SparseEncoder, split_name
 from lsr.encoders.packaged import DEFAULT_ENCODER
@@ -56,14 +56,18 @@ def encoder_fields(
     dense: str | None = None,
     bm25: bool = False,
     trusted: TrustedCode = NO_CODE,
+    language: str | None = None,
 ) -> list[Field]:
     """The fields of a new collection: ``sparse``, and as asked for ``dense`` and ``bm25``.
 
     Where no encoder is named, it is the one that ships with this package. One whose queries are
     weighed by the collection's IDF brings a ``bm25`` field over its own vocabulary, for the counts.
-    ``trusted`` are the models whose Python code may run.
+    ``trusted`` are the models whose Python code may run. ``language`` names the analyser that makes
+    words, as in ``in_language``.
     """
     name = DEFAULT_ENCODER if encoder is None else encoder
+    if language is not None:
+        name = in_language(name, language, trusted)
     return fields_beside(load_encoder(name, trusted), dense, bm25)
 
 

@@ -21,6 +21,7 @@ def open_or_create(
     bm25: bool = False,
     trusted: TrustedCode = NO_CODE,
     passages: str | None = None,
+    language: str | None = None,
 ) -> Collection:
     """The collection there with the encoders it was built with, or a new one.
 
@@ -33,15 +34,17 @@ def open_or_create(
         trusted: the models whose Python code may run.
         passages: "auto" to split documents that an encoder doesn't read to the end, or "off";
             None: as the collection does, or for a new one "auto".
+        language: name of the analyser that makes the words of the sparse encoder; None: that of
+            its name, or its default.
 
     Raises:
         EncoderMismatchError: the collection there has other encoders than are asked for.
         NotFoundError: there is no such encoder.
         UsageError: no collection can be created there, an encoder's code is not trusted, or the
-            collection there splits documents otherwise than asked for.
+            collection there splits documents, or makes words, otherwise than asked for.
     """
     if not is_collection(path):
-        fields = encoder_fields(encoder, dense, bm25, trusted)
+        fields = encoder_fields(encoder, dense, bm25, trusted, language)
         return Collection.create(path, fields, trusted=trusted, passages=passages or AUTO)
     collection = Collection.open(path, trusted=trusted)
     if passages not in (None, collection.passages):
@@ -49,11 +52,25 @@ def open_or_create(
             f"{path} was built with passages {collection.passages}, but {passages} was asked for; "
             "leave out --passages to keep it so, or give a new directory"
         )
+    if language:
+        _check_language(collection, language)
     if encoder is not None or dense or bm25:
         name = collection.fields[0].encoder if encoder is None else encoder
-        wanted = encoder_fields(name, dense, bm25, trusted)
+        spoken = None if encoder is None else language
+        wanted = encoder_fields(name, dense, bm25, trusted, spoken)
         check_fields(path, collection.fields, wanted, exactly=encoder is not None)
     return collection
+
+
+def _check_language(collection: Collection, language: str) -> None:
+    field = collection.fields[0]
+    built = collection.fields.encoder(field).words_by if field.open else ""
+    if language != built:
+        has = f"makes words by the analyzer {built}" if built else "has no words"
+        raise UsageError(
+            f"{collection.path} {has}, but --language {language} was asked for; leave it out to "
+            "keep it so, or give a new directory"
+        )
 
 
 @contextmanager

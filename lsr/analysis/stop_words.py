@@ -21,6 +21,12 @@ def stop_words(language: str) -> frozenset[str]:
 
 
 @cache
+def known_stop_words() -> dict[str, frozenset[str]]:
+    """Those of each language of which there is a list."""
+    return {"english": STOP_WORDS} | {name: stop_words(name) for name in _lists()}
+
+
+@cache
 def _lists() -> dict[str, str]:
     path = resources.files("lsr") / "data/stop-words.json"
     lists: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))

@@ -102,6 +102,7 @@ class Bm25Encoder(SparseEncoder):
         self.open = self.counts_words = self.config.analyzer != PIECES
         weighing = {"k1": config.k1, "b": config.b}
         if self.open:
+            self.words_by = config.analyzer
             self._analyzer = analyzer(config.analyzer)
             auto = config.stopwords == "auto"
             weak = self._analyzer.stop_words if auto else stop_words(config.stopwords)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lsr.analysis.analyzer import ANALYZERS
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import side_checkpoint, term_weights
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
@@ -21,7 +22,7 @@ from lsr.encoders.preset_loader import load_preset, preset_of_hub_id
 from lsr.encoders.presets import PRESETS
 from lsr.encoders.two_sided import TWO_SIDED, load_two_sided
 from lsr.errors import NotFoundError, UsageError
-from lsr.settings import configure, unquoted
+from lsr.settings import check_choice, configure, unquoted
 from lsr.trusted_code import NO_CODE, TrustedCode, is_consent
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,28 @@ def load_encoder(name: str, trusted: TrustedCode = NO_CODE) -> SparseEncoder:
     preset = PRESETS.get(parsed.family or "")
     packaged = preset is not None and preset.packaged and not parsed.model
     return open_vocabulary(encoder, words, by_default=packaged)
+
+
+def in_language(name: str, language: str, trusted: TrustedCode = NO_CODE) -> str:
+    """The name of that encoder with its words made by the analyser of a language.
+
+    Raises:
+        UsageError: there is no such analyser, the encoder has no words, or its name says another.
+    """
+    check_choice("language", language, ANALYZERS)
+    encoder = load_encoder(name, trusted)
+    if not encoder.open:
+        raise UsageError(
+            f"{encoder.name} has no words, so --language has no effect; give bm25, MODEL,words=yes "
+            "or the encoder that ships with lsr, or leave it out"
+        )
+    named = EncoderName.parse(name).options.get("analyzer")
+    if named not in (None, language):
+        raise UsageError(
+            f"--language {language} is asked for, and analyzer={named} by the encoder's name; give "
+            "one of them"
+        )
+    return name if named else f"{name},analyzer={language}"
 
 
 def _load(name: str, parsed: EncoderName, trusted: TrustedCode) -> SparseEncoder:

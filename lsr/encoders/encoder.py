@@ -46,7 +46,7 @@ class SparseEncoder(Protocol):
     where it takes them into account if they are there. ``open`` is true where its vocabulary has
     an open part: words, which its batches bring along, beside the terms of ``vocabulary``; and
     ``counts_words`` where those are stored as term counts, whatever else is stored. A word is
-    spelled with ``mark`` before it.
+    spelled with ``mark`` before it, and made by the analyser of the name ``words_by``.
     """
 
     name: str
@@ -58,6 +58,7 @@ class SparseEncoder(Protocol):
     open: bool = False
     counts_words: bool = False
     mark: str = ""
+    words_by: str = ""
 
     @property
     def tokens_encoded(self) -> int:

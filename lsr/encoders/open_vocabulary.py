@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from lsr.analysis.analyzer import ANALYZERS, analyzer, spelled_part_of
 from lsr.encoders.bm25 import saturated
 from lsr.encoders.encoder import Occurrence, SparseEncoder, fingerprint
+from lsr.encoders.fragments import fragmented, shared_out
 from lsr.encoders.word_counts import (
     count_words,
     known_words,
@@ -21,7 +21,7 @@ from lsr.encoders.word_counts import (
 )
 from lsr.errors import UsageError
 from lsr.settings import SWITCH, changed, check_choice, check_range, configure, spell
-from lsr.sparse import SparseBatch
+from lsr.sparse import SparseBatch, SparseVector
 from lsr.statistics import CollectionStatistics
 
 # Tells a word from a term of the closed vocabulary that is spelled alike.
@@ -35,7 +35,7 @@ class OpenVocabularyConfig:
     # Of ``lsr.analysis.analyzer``.
     analyzer: str = "auto"
     # What BM25's weights are multiplied by before they stand beside the model's.
-    words_weight: float = 1.5
+    words_weight: float = 1.6
     # BM25's parameters.
     words_k1: float = 0.9
     words_b: float = 0.75
@@ -55,9 +55,10 @@ class OpenVocabularyEncoder(SparseEncoder):
     stored with their counts, which ``impacts`` weighs by the statistics of the collection. So every
     word is found, whether the model knows it or not.
 
-    Where a query has a word that the inner vocabulary has only in pieces, and no document of the
-    collection has it, the pieces are left out: they would match by chance what is spelled alike in
-    part. Without statistics a query is the inner encoder's.
+    Of a query's words that the inner vocabulary has only in pieces, the pieces would match by
+    chance what is spelled alike in part. They give weight up to the word, as ``shared_out`` says,
+    and where no document has it they weigh nothing. Without statistics a query is the inner
+    encoder's.
 
     Raises:
         UsageError: the inner encoder has words already.
@@ -83,7 +84,10 @@ class OpenVocabularyEncoder(SparseEncoder):
         settings = [f"{key}={spell(value)}" for key, value in changed(config).items()]
         asked = [] if by_default else ["words=yes"]
         self.name = ",".join([inner.name, *asked, *settings])
-        self.fingerprint = fingerprint("words", inner=inner.fingerprint, config=asdict(config))
+        self.fingerprint = fingerprint(
+            "words", inner=inner.fingerprint, config=asdict(config), pieces="shared out"
+        )
+        self.words_by = config.analyzer
         self._analyzer = analyzer(config.analyzer)
 
     @property
@@ -111,10 +115,11 @@ class OpenVocabularyEncoder(SparseEncoder):
         counts = self._count(texts)
         having = statistics.numbers(counts.words)
         known = known_words(counts, lambda _: having)
-        idf = statistics.idf_of(known.indices)
-        words = replace(known, values=known.values * idf)
-        fragments = [self._fragments(text, having) for text in texts]
-        found = _joined(_without(rows, fragments), words)
+        words = replace(known, values=known.values * statistics.idf_of(known.indices))
+        rows = replace(rows, values=rows.values.copy())
+        for number, text in enumerate(texts):
+            self._share_out(text, rows, words, number, having, statistics)
+        found = _joined(rows.keep(rows.values > 0), words)
         size = max(found.vocabulary_size, len(statistics.document_frequency))
         return replace(found, vocabulary_size=size)
 
@@ -164,23 +169,28 @@ class OpenVocabularyEncoder(SparseEncoder):
     def _lengths(self, stored: SparseBatch) -> NDArray[np.float64]:
         return lengths_of(stored, stored.indices >= self.vocabulary.size)
 
-    def _fragments(self, text: str, having: Mapping[str, int]) -> set[int]:
-        """The terms of a query that are nothing but pieces of words that no document has."""
-        whole: set[int] = set()
-        parts: set[int] = set()
-        for _, group in groupby(self.vocabulary.pieces(text), key=lambda piece: piece.word):
-            pieces = list(group)
-            terms = {piece.term for piece in pieces}
-            if len(pieces) > 1 and self._unknown(text[pieces[0].start : pieces[-1].end], having):
-                parts |= terms
-            else:
-                whole |= terms
-        return parts - whole
-
-    def _unknown(self, word: str, having: Mapping[str, int]) -> bool:
-        terms = self._analyzer.terms(word)
-        known = any(MARK + term in having or term in self._analyzer.stop_words for term in terms)
-        return bool(terms) and not known
+    def _share_out(
+        self,
+        text: str,
+        rows: SparseBatch,
+        words: SparseBatch,
+        number: int,
+        having: Mapping[str, int],
+        statistics: CollectionStatistics,
+    ) -> None:
+        """Let a query's pieces give weight up to its words, in the arrays of both."""
+        query = fragmented(self.vocabulary, self._analyzer, MARK, text)
+        if not query.fragments:
+            return
+        span = slice(*rows.indptr[number : number + 2])
+        row = SparseVector(rows.indices[span], rows.values[span])
+        rows.values[span], gained = shared_out(query, row, having, statistics)
+        own = slice(*words.indptr[number : number + 2])
+        # In a document a word weighs ``words_weight`` times what a piece does.
+        weight = self.config.words_weight or np.inf
+        words.values[own] += [
+            gained.get(term, 0.0) / weight for term in words.indices[own].tolist()
+        ]
 
 
 def open_vocabulary(
@@ -237,14 +247,3 @@ def _joined(first: SparseBatch, second: SparseBatch) -> SparseBatch:
     values[~places], values[places] = first.values, second.values
     size = max(first.vocabulary_size, second.vocabulary_size)
     return SparseBatch(indptr, indices, values, size)
-
-
-def _without(rows: SparseBatch, terms: Sequence[set[int]]) -> SparseBatch:
-    """The rows, each without some terms."""
-    if not any(terms):
-        return rows
-    kept = np.ones(rows.nnz, dtype=np.bool_)
-    for row, gone in enumerate(terms):
-        span = slice(rows.indptr[row], rows.indptr[row + 1])
-        kept[span] = ~np.isin(rows.indices[span], list(gone))
-    return rows.keep(kept)

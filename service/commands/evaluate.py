@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from service.commands.options import (
     bm25_option,
     dense_option,
     json_option,
+    language_option,
     passages_option,
     trust_option,
 )
@@ -35,6 +37,7 @@ PATH = click.Path(path_type=Path)
 )
 @dense_option
 @bm25_option
+@language_option
 @passages_option
 @click.option(
     "--index", "into", type=click.Path(path_type=Path), help="The collection to build or reuse."
@@ -59,6 +62,7 @@ def eval_command(
     encoders: Sequence[str],
     dense: str | None,
     bm25: bool,
+    language: str | None,
     passages: str | None,
     into: Path | None,
     searching: SearchConfig,
@@ -81,6 +85,7 @@ def eval_command(
     from eval.experiment import evaluate_dataset, save_runs
     from eval.measures import STANDARD, parse_measures
     from lsr.corpus.qrels import write_qrels
+    from service.commands.language import chosen_language
 
     names = tuple(measures) or STANDARD
     parse_measures(names)
@@ -96,12 +101,13 @@ def eval_command(
     if load_run is not None:
         _score_run(loaded, load_run, names, as_json)
         return
+    language = chosen_language(language, into, lambda count: islice(loaded.corpus(), count))
     rows: list[Result] = []
     for encoder in encoders or (None,):
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, searching=searching,
             measures=names, depth=depth, against=against, progress=_progress(as_json),
-            trusted=trusted, passages=passages,
+            trusted=trusted, passages=passages, language=language,
         )  # fmt: skip
     _print_results(rows, list(rows[0].measures), as_json)
     # Last, so that a run that no TREC file can hold costs no result.

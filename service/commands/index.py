@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from service.commands.options import (
     dense_option,
     encoder_option,
     json_option,
+    language_option,
     passages_option,
     processes_option,
     reading_options,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 @encoder_option
 @dense_option
 @bm25_option
+@language_option
 @passages_option
 @processes_option
 @click.option(
@@ -47,6 +50,7 @@ def index_command(
     encoder: str | None,
     dense: str | None,
     bm25: bool,
+    language: str | None,
     passages: str | None,
     processes: int,
     sync: bool,
@@ -80,6 +84,7 @@ def index_command(
         reading=reading,
         sync=sync,
         passages=passages,
+        language=language,
     )
     if as_json:
         terminal.print_json(terminal.index_json(report, len(collection), str(into)))
@@ -108,18 +113,28 @@ def index_corpus(
     reading: Reading | None = None,
     sync: bool = False,
     passages: str | None = None,
+    language: str | None = None,
 ) -> tuple[IndexReport, Collection]:
     """Index with a progress bar, naming on standard error each item that is rejected."""
     from eval.datasets import named_corpus
     from index.collection.opening import gone_if_unused, open_or_create
     from index.indexing import index_documents
     from index.syncing import sync_documents
-    from lsr.corpus.readers.corpus import AS_USUAL
+    from lsr.corpus.readers.corpus import AS_USUAL, Corpus
     from service.commands import terminal
+    from service.commands.language import chosen_language
 
-    items = named_corpus(corpus, reading or AS_USUAL)
+    reading = reading or AS_USUAL
+    items = named_corpus(corpus, reading)
+    language = chosen_language(
+        language,
+        into,
+        items.sample
+        if isinstance(items, Corpus)
+        else lambda count: islice(named_corpus(corpus, reading), count),
+    )
     with gone_if_unused(into):
-        collection = open_or_create(into, encoder, dense, bm25, trusted, passages)
+        collection = open_or_create(into, encoder, dense, bm25, trusted, passages, language)
         with terminal.indexing_progress(
             lambda: terminal.fraction_read(items), "indexing", quiet
         ) as progress:

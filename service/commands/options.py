@@ -45,6 +45,13 @@ dense_weight_option = click.option(
     help="What the second of the two models of a dense field MODEL+LAMBDA counts.  [default: the "
     "weight that it was indexed with]",
 )
+language_option = click.option(
+    "--language",
+    metavar="NAME",
+    help="Make the words of BM25 and of the default encoder by the analyser of a language "
+    "(german, french, ..., cjk), which docs/words.md lists; auto looks at the documents and says "
+    "what it chose. For a new collection.",
+)
 using_option = click.option(
     "--using",
     metavar="FIELD",

@@ -6,6 +6,7 @@ import copy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -133,12 +134,23 @@ class Corpus:
         self._walked = PassedOver()
         self._read = 0
         self._total = 0
+        self._sampled: Callable[[int], Iterator[Item]] | None = None
         self._items = self._reader(source)
 
     def __iter__(self) -> Iterator[Item]:
         self._read = 0
         self.passed_over = copy.deepcopy(self._walked)
         return self._items()
+
+    def sample(self, count: int) -> list[Item]:
+        """Some items, so many at most, of a folder from files all over it; they come again."""
+        if self._sampled is not None:
+            return list(islice(self._sampled(count), count))
+        items = self._items()
+        first = list(islice(items, count))
+        if self.source == "-":
+            self._items = lambda: chain(first, items)
+        return first
 
     @property
     def fraction(self) -> float | None:
@@ -248,6 +260,7 @@ class Corpus:
                 f"{KNOWN}"
             )
         self._total = sum(file.size for file, _ in wanted)
+        self._sampled = lambda count: self._folder_items(wanted[:: -(-len(wanted) // count)])
         return lambda: self._folder_items(wanted)
 
     def _folder_items(self, wanted: list[tuple[FolderFile, Parse | None]]) -> Iterator[Item]:

@@ -15,6 +15,7 @@ from lsr.errors import UsageError
 from tests.strategies import texts
 
 TERMS = ["hunt", "hunting", "the", "zzqqxx", "AB-12", "café", "เสียง", "C++", "quizto", "apple pie"]
+IN_PIECES = {"zzqqxx", "quizto", "เสียง"}
 small_texts = st.lists(st.sampled_from(TERMS), max_size=8).map(" ".join)
 
 
@@ -38,17 +39,57 @@ def scores(encoder, documents, query, statistics):
     return (rows @ asked.T).toarray().ravel()
 
 
+def asked(plain, documents, query):
+    """The weights of a query's terms, and what its words gain, by loops."""
+    (row,) = plain.encode_queries([query])
+    weights = dict(zip(row.indices.tolist(), row.values.tolist(), strict=True))
+    words, tokenize = analyzer("auto"), plain.vocabulary.tokenize
+    pieces = {word: set(tokenize([word])[0]) for word in query.split()}
+    of_documents = [
+        (set(found), set(words.terms(text)))
+        for found, text in zip(tokenize(documents), documents, strict=True)
+    ]
+    whole = set().union(*(found for word, found in pieces.items() if word not in IN_PIECES))
+    kept, having = {}, {}
+    for word in IN_PIECES & set(pieces):
+        counts = {term: sum(term in each for _, each in of_documents) for term in words.terms(word)}
+        having[word] = [term for term, count in counts.items() if count]
+        for piece in pieces[word] - whole:
+            count = sum(piece in each for each, _ in of_documents)
+            share = np.sqrt(min(1, max(counts.values()) / max(count, 1)))
+            kept[piece] = max(kept.get(piece, 0), share)
+    gains = Counter()
+    for word, terms in having.items():
+        lost = sum((1 - kept[p]) * weights.get(p, 0) for p in pieces[word] - whole)
+        gains.update({term: lost / len(terms) for term in terms})
+    return {term: weight * kept.get(term, 1) for term, weight in weights.items()}, gains
+
+
 @settings(max_examples=30)
-@given(st.lists(small_texts, min_size=1, max_size=6), st.integers(0, 5), st.integers(1, 9))
-def test_a_score_is_the_sum_of_both(plain, opened, documents, which, length):
-    """Of a query whose words some document has, repeated ones counted."""
-    query = " ".join((documents[which % len(documents)].split() * 2)[:length])
+@given(st.lists(small_texts, min_size=1, max_size=6), small_texts)
+def test_a_score_is_the_sum_of_both(plain, opened, documents, query):
+    """Repeated words counted, and the weights of pieces shared out."""
     statistics = collection_statistics(opened, documents, opened.encode_documents(documents))
     bm25 = Bm25Encoder(Bm25Config(0.9, 0.75, analyzer="auto"))
-    words = scores(bm25, documents, query, bm25.statistics(bm25.encode_documents(documents)))
+    counts = bm25.encode_documents(documents)
+    words = scores(bm25, documents, query, bm25.statistics(counts))
     if set(query.split()) <= {"the"}:
         words = np.zeros(len(documents))
-    expected = scores(plain, documents, query, None) + 2 * words
+    weights, gains = asked(plain, documents, query)
+    expected = 2 * words
+    names = bm25.vocabulary.extended(counts.words)
+    saturated = bm25.impacts(counts, bm25.statistics(counts))
+    for place, (row, impacts) in enumerate(
+        zip(plain.encode_documents(documents), saturated, strict=True)
+    ):
+        expected[place] += sum(
+            weights.get(term, 0) * value
+            for term, value in zip(row.indices.tolist(), row.values, strict=True)
+        )
+        expected[place] += sum(
+            gains[names.token(term)] * value
+            for term, value in zip(impacts.indices.tolist(), impacts.values, strict=True)
+        )
     found = scores(opened, documents, query, statistics)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -77,6 +118,15 @@ def test_pieces_of_a_word_that_no_document_has_are_left_out(opened):
     pieces = set(opened.vocabulary.tokenize(["zzqqxx"])[0])
     assert len(pieces) > 1
     assert pieces.isdisjoint(opened.encode_queries(["zzqqxx"], statistics)[0].indices.tolist())
+
+
+def test_a_piece_of_few_documents_that_have_the_word_weighs_nothing():
+    default = load_encoder("lsr-tiny-v1")
+    documents = ["citric acid", *["CIFS"] * 120]
+    statistics = collection_statistics(default, documents, default.encode_documents(documents))
+    found = scores(default, documents, "citric", statistics)
+    assert found[0] > 0
+    assert not found[1:].any()
 
 
 def test_without_statistics_a_query_is_the_inner_encoders(plain, opened):

@@ -1,0 +1,114 @@
+"""What the pieces of a word count for in a query, where the word itself is a term as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.analysis.analyzer import Analyzer
+from lsr.sparse import SparseVector
+from lsr.statistics import CollectionStatistics
+from lsr.vocabulary import Vocabulary
+
+# A piece that would keep less of its weight keeps none: in a hundred documents of it, one or none
+# has the word.
+LEAST = 0.1
+
+
+class Fragments(NamedTuple):
+    """A word that a closed vocabulary has only in pieces: their term ids, and the word's terms."""
+
+    pieces: NDArray[np.int64]
+    words: list[str]
+
+
+class FragmentedQuery(NamedTuple):
+    """The words in pieces of a query, and the term ids of those pieces that are words besides."""
+
+    fragments: list[Fragments]
+    whole: set[int]
+
+
+def fragmented(vocabulary: Vocabulary, analyzer: Analyzer, mark: str, text: str) -> FragmentedQuery:
+    """The words of a text that a vocabulary has in pieces, each spelled with ``mark`` before it.
+
+    One in which the analyser finds no word, or a stop word, is taken as whole.
+    """
+    whole: set[int] = set()
+    split: list[set[int]] = []
+    # For each character which of ``split`` it is of.
+    places = np.full(len(text), -1, dtype=np.int64)
+    for _, group in groupby(vocabulary.pieces(text), key=lambda piece: piece.word):
+        pieces = list(group)
+        terms = {piece.term for piece in pieces}
+        if len(pieces) == 1:
+            whole |= terms
+            continue
+        places[pieces[0].start : pieces[-1].end] = len(split)
+        split.append(terms)
+    if not split:
+        return FragmentedQuery([], whole)
+    words: list[list[str]] = [[] for _ in split]
+    for term, start, end in analyzer.occurrences(text):
+        for place in np.unique(places[start:end]):
+            if place >= 0:
+                words[place].append(term)
+    found = []
+    for terms, spelled in zip(split, words, strict=True):
+        if spelled and analyzer.stop_words.isdisjoint(spelled):
+            marked = [mark + word for word in dict.fromkeys(spelled)]
+            found.append(Fragments(np.array(sorted(terms)), marked))
+        else:
+            whole |= terms
+    return FragmentedQuery(found, whole)
+
+
+def shared_out(
+    query: FragmentedQuery,
+    row: SparseVector,
+    numbers: Mapping[str, int],
+    statistics: CollectionStatistics,
+) -> tuple[NDArray[np.float32], dict[int, float]]:
+    """The weights of a query's pieces, and what they give up to its words.
+
+    Of a piece's documents, the share that has the word tells how far the piece stands for it, and
+    not for others that are spelled alike in part. A piece keeps the square root of that share of
+    its weight, the largest where it is of several words, and gives the rest to the word. So of a
+    word that no document has, nothing is left. A piece that is a word of the query itself keeps
+    all.
+
+    Args:
+        query: of ``fragmented``.
+        row: the weights of the query's text over the closed vocabulary.
+        numbers: the term ids of the words that the collection has.
+        statistics: the document frequencies of pieces and words. A piece that they don't count
+            keeps all.
+
+    Returns:
+        float32 (len(row),), the weights of ``row`` that stay; and by term id what words gain.
+    """
+    kept = np.zeros(len(row))
+    split = np.zeros(len(row), dtype=np.bool_)
+    frequency = np.maximum(statistics.frequency_of(row.indices), 1)
+    whole = np.isin(row.indices, list(query.whole))
+    known: list[tuple[NDArray[np.bool_], list[int]]] = []
+    for pieces, words in query.fragments:
+        terms = [numbers[word] for word in words if word in numbers]
+        of_word = np.isin(row.indices, pieces) & ~whole
+        documents = statistics.frequency_of(np.array(terms, dtype=np.int64)).max(initial=0)
+        share = np.sqrt(np.minimum(documents / frequency, 1))
+        share[share < LEAST] = 0
+        kept[of_word] = np.maximum(kept, share)[of_word]
+        split |= of_word
+        known.append((of_word, terms))
+    kept[~split] = 1
+    gained: dict[int, float] = {}
+    given = (1 - kept) * row.values
+    for of_word, terms in known:
+        for term in terms:
+            gained[term] = gained.get(term, 0.0) + float(given[of_word].sum()) / len(terms)
+    return (row.values * kept).astype(np.float32), gained
