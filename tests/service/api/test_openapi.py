@@ -19,6 +19,7 @@ SEARCHES = [
     {"query": {"tokens": {"cherry": 1.5}}, "using": "sparse", "highlight": False},
     {"query": {"text": "zzzz"}, "using": "bm25"},
     {"query": {"text": "banana"}, "using": "sparse+bm25", "limit": 1},
+    {"query": {"text": "banana"}, "context_tokens": 50},
     {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
 ]
 BULK = [{"id": "new", "text": "fig"}, {"id": "a", "text": "other"}, {"text": "no id"},
@@ -124,13 +125,14 @@ def test_an_answer_with_other_members_is_found(document, answers, change):
 
 def test_the_searches_show_all_that_an_answer_may_hold(document, answers):
     """But for the query encoder, which only the command line can choose, and unknown tokens and
-    words, of which ``test_app.py`` and ``test_words.py`` have some."""
+    words and rewriting, of which ``test_app.py``, ``test_words.py`` and ``test_rewriting.py`` have
+    some."""
     found = [body for _, path, status, body in answers if path.endswith("/search")
              and status == "200"]  # fmt: skip
     seen = {
         "SearchAnswer": {key for body in found for key in body},
         "SearchMeta": {key for body in found for key in body["meta"]}
-        | {"query_encoder", "unknown_tokens", "unknown_words"},
+        | {"query_encoder", "unknown_tokens", "unknown_words", "rewritten"},
         "SearchHit": {key for body in found for hit in body["hits"] for key in hit},
     }
     schemas = document["components"]["schemas"]
