@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from index.collection.column import Column, passing
 from index.collection.metadata import (
+    KeyDescription,
     columns_of_documents,
+    count_rows,
+    describe_keys,
     has_sound_values,
-    key_names,
     read_columns,
 )
 from index.collection.segment import Segment
@@ -37,6 +39,7 @@ class Columns:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._sound_keys: set[str] = set()
+        self._described: tuple[int, list[KeyDescription]] | None = None
 
     def of(
         self, segments: Sequence[Segment], revision: int, keys: Collection[str]
@@ -102,7 +105,26 @@ class Columns:
     def keys(self) -> list[str]:
         """The keys that documents have, sorted."""
         try:
-            return key_names(self._store.connection)
+            return sorted(count_rows(self._store.connection))
+        except sqlite3.Error as error:
+            raise read_error(self._store.path, error) from error
+
+    def describe(self) -> list[KeyDescription]:
+        """Every key, by name, with its kinds; counted anew once the collection has changed.
+
+        Raises:
+            CorruptionError: the values of a key are damaged.
+        """
+        try:
+            with self._store.reading():
+                revision = self._store.revision()
+                if self._described is None or self._described[0] != revision:
+                    described = describe_keys(self._store.connection)
+                    held = {each.key: sum(each.kinds.values()) for each in described}
+                    if held != count_rows(self._store.connection):
+                        raise CorruptionError(self._store.damage("table of the metadata"))
+                    self._described = revision, described
+                return self._described[1]
         except sqlite3.Error as error:
             raise read_error(self._store.path, error) from error
 

@@ -46,3 +46,9 @@ def parts_line(hit: Hit) -> Text | None:
 def shown(value: object) -> str:
     """A value of JSON as a person reads it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def kinds_text(kinds: Mapping[str, int]) -> str:
+    """The kinds of a key's values, the most frequent first."""
+    ordered = sorted(kinds.items(), key=lambda each: (-each[1], each[0]))
+    return ", ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for kind, count in ordered)
