@@ -19,12 +19,12 @@ def facet_lines(facets: Sequence[FacetCounts]) -> list[Text]:
     lines = []
     for facet in facets:
         line = Text(f"{facet.key}: ", style="bold")
-        values = ", ".join(f"{shown(value)} {count:,}" for value, count in facet.values)
+        values = ", ".join(f"{shown(value)} ({count:,})" for value, count in facet.values)
         line.append(values or "no value", style="not bold")
         more = facet.distinct - len(facet.values)
         rest = f", and {more:,} more values" if more else ""
         which = "of those found" if not facet.exact else WHICH[facet.over]
-        line.append(f"{rest}  (of {facet.documents:,} documents {which})", style="not bold dim")
+        line.append(f"{rest} · of {facet.documents:,} documents {which}", style="not bold dim")
         lines.append(line)
     return lines
 
