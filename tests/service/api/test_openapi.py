@@ -19,7 +19,10 @@ SEARCHES = [
     {"query": {"tokens": {"cherry": 1.5}}, "using": "sparse", "highlight": False},
     {"query": {"text": "zzzz"}, "using": "bm25"},
     {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
+    {"query": {"text": "banana"}, "facets": ["url.deep", "nowhere"], "group_by": "url.deep"},
+    {"query": {"text": "banana"}, "context_tokens": 100},
 ]
+FACETS = {"facets": ["url.deep", "nowhere"], "filter": "url exists"}
 BULK = [{"id": "new", "text": "fig"}, {"id": "a", "text": "other"}, {"text": "no id"},
         {"id": "c", "text": "plum <b>lemon</b>"}, {"id": "new", "text": "twice"}]  # fmt: skip
 CALLS = [
@@ -28,6 +31,7 @@ CALLS = [
     ("get", "/v1/indexes", 200, None),
     ("get", INDEX, 200, None),
     *(("post", f"{INDEX}/search", 200, body) for body in SEARCHES),
+    ("post", f"{INDEX}/facets", 200, FACETS),
     ("get", f"{INDEX}/documents/{{id}}", 200, None),
     ("post", f"{INDEX}/documents", 200, BULK),
     ("patch", f"{INDEX}/documents/{{id}}", 200, {"metadata": {"year": 2020, "url": None}}),
@@ -123,13 +127,13 @@ def test_an_answer_with_other_members_is_found(document, answers, change):
 
 def test_the_searches_show_all_that_an_answer_may_hold(document, answers):
     """But for the query encoder, which only the command line can choose, and unknown tokens and
-    words, of which ``test_app.py`` and ``test_words.py`` have some."""
+    words and rewriting, of which other tests have some."""
     found = [body for _, path, status, body in answers if path.endswith("/search")
              and status == "200"]  # fmt: skip
     seen = {
         "SearchAnswer": {key for body in found for key in body},
         "SearchMeta": {key for body in found for key in body["meta"]}
-        | {"query_encoder", "unknown_tokens", "unknown_words"},
+        | {"query_encoder", "unknown_tokens", "unknown_words", "rewritten"},
         "SearchHit": {key for body in found for hit in body["hits"] for key in hit},
     }
     schemas = document["components"]["schemas"]

@@ -1,4 +1,4 @@
-"""`lsr search` by metadata: facets, groups, sorts, totals, parts of documents; keys in `lsr info`."""
+"""`lsr search` by metadata: facets, groups, sorts, totals, parts of documents; `lsr info`."""
 
 import json
 
