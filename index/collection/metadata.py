@@ -31,6 +31,13 @@ KINDS = {
     Kind.NUMBER: "number",
     Kind.STRING: "string",
 }
+# Of values of each kind, as SQLite gives them.
+TYPES: dict[int, tuple[type, ...]] = {
+    Kind.OBJECT: (int,),
+    Kind.BOOLEAN: (int,),
+    Kind.NUMBER: (int, float),
+    Kind.STRING: (str,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +146,11 @@ def count_rows(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def describe_keys(connection: sqlite3.Connection) -> list[KeyDescription]:
-    """Every key, by name, with the kinds of its values and how many there are of each."""
+    """Every key, by name, with the kinds of its values and how many there are of each.
+
+    Raises:
+        ValueError, KeyError, TypeError: a row is not one that ``append_metadata`` writes.
+    """
     kinds: dict[str, dict[str, int]] = {}
     rows = connection.execute("SELECT key, kind, COUNT(*) FROM metadata GROUP BY key, kind")
     for key, kind, count in rows:
@@ -168,6 +179,9 @@ def read_columns(
 
     Sequence numbers that are not live have no values. The numbers of a value come as one
     comma-separated text: rows would cost several times as much.
+
+    Raises:
+        ValueError: a row is not one that ``append_metadata`` writes.
     """
     ends = _ends(segments)
     if ends is None:
@@ -179,6 +193,9 @@ def read_columns(
     ).fetchall()
     numbers = np.fromstring(",".join(row[3] for row in rows), dtype=np.int64, sep=",")
     kinds, values, counts = ([row[place] for row in rows] for place in range(3))
+    whole = all(type(value) in TYPES.get(kind, ()) for kind, value, *_ in rows)
+    if not whole or len(numbers) != sum(counts):
+        raise ValueError(key)
     return make_columns(kinds, values, counts, numbers, segments)
 
 
