@@ -79,8 +79,8 @@ def draw_documents(count: int) -> Iterator[Item]:
     random = np.random.default_rng(SEED)
     shares = 1 / np.arange(1, WORDS + 1) ** 0.9
     shares /= shares.sum()
-    for number in range(count):
-        words = random.choice(WORDS, size=LENGTH, p=shares)
+    drawn = random.choice(WORDS, size=(count, LENGTH), p=shares)
+    for number, words in enumerate(drawn.tolist()):
         year, month, day = random.integers([2000, 1, 1], [2026, 13, 29])
         metadata = {
             "lang": ("en", "de", "fr", "es", "it")[random.integers(5)],
