@@ -214,7 +214,8 @@ def search(
         using: a field, or fields to fuse as in ``sparse+bm25``; None: hybrid where the collection
             has a dense field, else the sparse field.
         filter: a condition on metadata, such as ``lang = en and year >= 2000``.
-        settings: any other field of ``SearchConfig``, such as ``offset`` or ``explain``.
+        settings: any other field of ``SearchConfig``, such as ``offset`` or ``explain``; ``sort``,
+            ``facets`` and ``group_by`` may be texts as the command line takes them.
 
     Raises:
         InputError: the query, the filter or a setting is malformed.
@@ -222,10 +223,12 @@ def search(
     """
     from index.filters.text_form import parse_filter_text
     from index.search import pipeline
+    from index.search.arranging import spelled_out
     from index.search.config import SearchConfig
     from index.search.query import SearchQuery
 
     parsed = None if filter is None else parse_filter_text(filter)
+    settings = spelled_out(settings)
     config = SearchConfig(limit=limit, using=using, filter=parsed, **settings)
     asked = SearchQuery(query) if isinstance(query, str) else query
     return pipeline.search(collection, asked, config)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.column import Column, passing
 from index.collection.metadata import (
+    KeyDescription,
     columns_of_documents,
+    count_rows,
+    describe_keys,
     has_sound_values,
-    key_names,
     read_columns,
 )
 from index.collection.segment import Segment
@@ -37,6 +40,7 @@ class Columns:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._sound_keys: set[str] = set()
+        self._described: tuple[int, list[KeyDescription]] | None = None
 
     def of(
         self, segments: Sequence[Segment], revision: int, keys: Collection[str]
@@ -91,25 +95,59 @@ class Columns:
             self._check(keys)
             documents = [number for part in segments for number in part.tolist()]
             if ROW_COST * len(documents) < self._store.count():
-                rows = list(self._store.document_rows(documents))
-                if all(row.is_sound() for row in rows):
-                    metadata = [(row.head.sequence, json.loads(row.metadata)) for row in rows]
+                metadata = self._metadata_of(documents)
+                if metadata is not None:
                     return columns_of_documents(metadata, keys, segments)
             return {key: read_columns(self._store.connection, key, segments) for key in keys}
         except sqlite3.Error as error:
             raise read_error(self._store.path, error) from error
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+
+    def _metadata_of(self, documents: Sequence[int]) -> list[tuple[int, dict[str, Any]]] | None:
+        """The metadata of each document; None where one is damaged."""
+        rows = list(self._store.document_rows(documents))
+        if not all(row.is_sound() for row in rows):
+            return None
+        try:
+            return [(row.head.sequence, json.loads(row.metadata)) for row in rows]
+        except (ValueError, RecursionError):
+            return None
+
+    def _damaged(self, key: str) -> CorruptionError:
+        return CorruptionError(self._store.damage(f"table of the metadata key {key!r}"))
 
     def keys(self) -> list[str]:
         """The keys that documents have, sorted."""
         try:
-            return key_names(self._store.connection)
+            return sorted(count_rows(self._store.connection))
         except sqlite3.Error as error:
             raise read_error(self._store.path, error) from error
+
+    def describe(self) -> list[KeyDescription]:
+        """Every key, by name, with its kinds; counted anew once the collection has changed.
+
+        Raises:
+            CorruptionError: the values of a key are damaged.
+        """
+        try:
+            with self._store.reading():
+                revision = self._store.revision()
+                if self._described is None or self._described[0] != revision:
+                    described = describe_keys(self._store.connection)
+                    held = {each.key: sum(each.kinds.values()) for each in described}
+                    if held != count_rows(self._store.connection):
+                        raise ValueError(held)
+                    self._described = revision, described
+                return self._described[1]
+        except sqlite3.Error as error:
+            raise read_error(self._store.path, error) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptionError(self._store.damage("table of the metadata")) from error
 
     def _check(self, keys: Collection[str]) -> None:
         new = [key for key in keys if key not in self._sound_keys]
         for key in new:
             if not has_sound_values(self._store.connection, key):
-                table = f"table of the metadata key {key!r}"
-                raise CorruptionError(self._store.damage(table))
+                raise self._damaged(key)
         self._sound_keys.update(new)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -17,11 +18,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.column import Column, make_columns
+from index.filters.dates import instant
 from index.filters.tree import LONGEST_KEY, Kind, Scalar
 
 VARIABLES = 500  # in one statement; SQLite may allow no more than 999
 Row = tuple[str, Kind, str | int | float, int]
 T = TypeVar("T")
+DATE = "date"
+KINDS = {
+    Kind.OBJECT: "object",
+    Kind.BOOLEAN: "boolean",
+    Kind.NUMBER: "number",
+    Kind.STRING: "string",
+}
+# Of values of each kind, as SQLite gives them.
+TYPES: dict[int, tuple[type, ...]] = {
+    Kind.OBJECT: (int,),
+    Kind.BOOLEAN: (int,),
+    Kind.NUMBER: (int, float),
+    Kind.STRING: (str,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDescription:
+    """A metadata key: how many values of each kind documents have.
+
+    The kinds are those of ``KINDS``, or "date" in the place of "string" where all of its strings
+    are dates. A document's values count once each.
+    """
+
+    key: str
+    kinds: Mapping[str, int]
 
 
 def append_metadata(
@@ -112,10 +140,36 @@ def has_sound_values(connection: sqlite3.Connection, key: str) -> bool:
         return False
 
 
-def key_names(connection: sqlite3.Connection) -> list[str]:
-    """The keys that documents have, sorted."""
-    rows = connection.execute("SELECT key FROM tallies WHERE rows > 0 ORDER BY key")
-    return [row[0] for row in rows]
+def count_rows(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many rows the tally of each key has that documents have."""
+    return dict(connection.execute("SELECT key, rows FROM tallies WHERE rows > 0"))
+
+
+def describe_keys(connection: sqlite3.Connection) -> list[KeyDescription]:
+    """Every key, by name, with the kinds of its values and how many there are of each.
+
+    Raises:
+        ValueError, KeyError, TypeError: a row is not one that ``append_metadata`` writes.
+    """
+    kinds: dict[str, dict[str, int]] = {}
+    rows = connection.execute("SELECT key, kind, COUNT(*) FROM metadata GROUP BY key, kind")
+    for key, kind, count in rows:
+        name = KINDS[kind]
+        if kind == Kind.STRING and _are_dates(connection, key):
+            name = DATE
+        kinds.setdefault(key, {})[name] = count
+    return [KeyDescription(key, held) for key, held in sorted(kinds.items())]
+
+
+def _are_dates(connection: sqlite3.Connection, key: str) -> bool:
+    """Whether all strings under a key are dates; most are told by the first and the last."""
+    values = "SELECT value FROM metadata WHERE key = ? AND kind = ?"
+    for order in ("ASC", "DESC"):
+        query = f"{values} ORDER BY value {order} LIMIT 1"
+        if instant(connection.execute(query, (key, Kind.STRING)).fetchone()[0]) is None:
+            return False
+    distinct = connection.execute(f"{values} GROUP BY value", (key, Kind.STRING))
+    return all(instant(value) is not None for (value,) in distinct)
 
 
 def read_columns(
@@ -125,6 +179,9 @@ def read_columns(
 
     Sequence numbers that are not live have no values. The numbers of a value come as one
     comma-separated text: rows would cost several times as much.
+
+    Raises:
+        ValueError: a row is not one that ``append_metadata`` writes.
     """
     ends = _ends(segments)
     if ends is None:
@@ -136,6 +193,9 @@ def read_columns(
     ).fetchall()
     numbers = np.fromstring(",".join(row[3] for row in rows), dtype=np.int64, sep=",")
     kinds, values, counts = ([row[place] for row in rows] for place in range(3))
+    whole = all(type(value) in TYPES.get(kind, ()) for kind, value, *_ in rows)
+    if not whole or len(numbers) != sum(counts):
+        raise ValueError(key)
     return make_columns(kinds, values, counts, numbers, segments)
 
 

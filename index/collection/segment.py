@@ -98,6 +98,13 @@ class Segment:
         """The numbers of the documents, each once, int64 (n_documents,), ascending."""
         return self.sequence if self.owners is None else self.sequence[self._first]
 
+    def ordinals(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The places in ``numbers`` of some of them, int64, the same shape."""
+        first, last = int(self.numbers[0]), int(self.numbers[-1])
+        if last - first + 1 == len(self.numbers):
+            return numbers - first
+        return np.searchsorted(self.numbers, numbers)
+
     def of_documents(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """What is so of each document's rows, bool (n,), by document: bool (n_documents,)."""
         return rows if self.owners is None else rows[self._first]

@@ -226,14 +226,14 @@ class View:
         ``numbers`` int64 (n,). Places in these, and in the segment's ``numbers``, both int64.
         """
         found = []
-        order = np.argsort(numbers, kind="stable")
-        ascending = numbers[order]
         for segment in self.segments:
-            ends = segment.numbers[[0, -1]] if len(segment) else np.array([0, -1])
-            first = np.searchsorted(ascending, ends[0])
-            last = np.searchsorted(ascending, ends[1], side="right")
-            ordinals = np.searchsorted(segment.numbers, ascending[first:last])
-            found.append((order[first:last], ordinals))
+            if len(segment) == 0:
+                found.append((np.empty(0, np.int64), np.empty(0, np.int64)))
+                continue
+            # Segments have ranges of numbers to themselves.
+            first, last = segment.numbers[0], segment.numbers[-1]
+            places = np.flatnonzero((first <= numbers) & (numbers <= last))
+            found.append((places, segment.ordinals(numbers[places])))
         return found
 
     def statistics(self, field: Field) -> CollectionStatistics:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -15,16 +16,17 @@ from index.search.cursor import Cursor
 from index.search.facets import (
     FILTERED,
     MATCHING,
+    Facet,
     FacetCounts,
     count_facet,
     filtered_documents,
     found_documents,
 )
-from index.search.grouping import GroupValue, group_documents
+from index.search.grouping import Grouping, GroupValue, group_documents
 from index.search.key_warnings import absent_warnings, filter_warnings, key_warnings
 from index.search.matches import Matches, Total
 from index.search.payload import PARTS
-from index.search.sorting import SCORE, sort_documents
+from index.search.sorting import SCORE, SortKey, sort_documents
 from index.search.stage_times import StageTimes
 from lsr.errors import InputError
 
@@ -84,6 +86,23 @@ def arrange(
         groups = [group.value for group in found for _ in group.members]
     page = list(zip(numbers[wanted].tolist(), scores[wanted].tolist(), strict=True))
     return Arrangement(page, total, facets, numbers[: config.depth].tolist(), groups)
+
+
+def spelled_out(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of ``SearchConfig`` in which sort keys, groups and facets may be texts.
+
+    Raises:
+        InputError: a text is malformed.
+    """
+    spelled = dict(settings)
+    for name, of_text in (("sort", SortKey.parse), ("facets", Facet), ("payload", str)):
+        given = spelled.get(name)
+        if isinstance(given, str | list | tuple):
+            each = [given] if isinstance(given, str) else given
+            spelled[name] = tuple(of_text(e) if isinstance(e, str) else e for e in each)
+    if isinstance(spelled.get("group_by"), str):
+        spelled["group_by"] = Grouping(spelled["group_by"])
+    return spelled
 
 
 def count_filtered(

@@ -175,6 +175,10 @@ class SearchConfig:
         check_sort(self.sort)
         if self.min_score is not None and not math.isfinite(self.min_score):
             raise InputError(f"the least score is {self.min_score}; give a finite number")
+        if not isinstance(self.payload, bool | tuple):
+            raise InputError(
+                f"the payload is {self.payload!r}; give True, False, or names of parts in a tuple"
+            )
         if len(self.facets) > MOST_FACETS:
             raise InputError(f"there are {len(self.facets)} facets; allowed are {MOST_FACETS}")
         if self.group_by is not None and self.limit * self.group_by.hits > LARGEST_LIMIT:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.collection.column import Column
 from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.filters.tree import Kind, Scalar, check_key
@@ -20,6 +22,8 @@ MOST_VALUES = 10_000
 FILTERED, MATCHING = "filtered", "matching"
 # Documents of each segment, bool (n_documents,).
 Chosen = Sequence[NDArray[np.bool_]]
+# The column of a segment, the codes of the values that were counted, and how often each was.
+_Part = tuple[Column, NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +91,40 @@ def count_facet(view: View, facet: Facet, chosen: Chosen, exact: bool = True) ->
     Raises:
         CorruptionError: the values of the key are damaged.
     """
-    counted: dict[Scalar, int] = {}
+    found: list[_Part] = []
     having = 0
     for columns, part in zip(view.columns([facet.key]), chosen, strict=True):
         column = columns[facet.key]
         counts = np.where(column.kinds == Kind.OBJECT, 0, column.counts(part))
         having += int(np.count_nonzero(part & (column.smallest >= 0)))
-        for code in np.flatnonzero(counts).tolist():
-            scalar = column.scalar(code)
-            counted[scalar] = counted.get(scalar, 0) + int(counts[code])
-    best = sorted(counted.items(), key=lambda each: (-each[1], each[0]))[: facet.limit]
+        codes = np.flatnonzero(counts)
+        if len(codes):
+            found.append((column, codes, counts[codes]))
+    distinct, best = _first(found, facet.limit)
     return FacetCounts(
         facet.key,
         facet.over,
         sum(int(np.count_nonzero(part)) for part in chosen),
         having,
-        len(counted),
+        distinct,
         [(scalar.plain, count) for scalar, count in best],
         exact,
     )
+
+
+def _first(found: Sequence[_Part], limit: int) -> tuple[int, list[tuple[Scalar, int]]]:
+    """How many values there are in all segments, and the most frequent with their counts."""
+    if len(found) == 1:
+        ((column, codes, counts),) = found
+        first = np.lexsort((codes, -counts))[:limit]
+        pairs = zip(codes[first].tolist(), counts[first].tolist(), strict=True)
+        return len(codes), [(column.scalar(code), count) for code, count in pairs]
+    counted: dict[tuple[int, str | int | float], int] = {}
+    for column, codes, counts in found:
+        values = (column.values[code] for code in codes.tolist())
+        for kind, value, count in zip(
+            column.kinds[codes].tolist(), values, counts.tolist(), strict=True
+        ):
+            counted[kind, value] = counted.get((kind, value), 0) + count
+    best = nsmallest(limit, counted.items(), key=lambda each: (-each[1], each[0]))
+    return len(counted), [(Scalar(Kind(kind), value), count) for (kind, value), count in best]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
+from index.collection.metadata import KINDS
 from index.collection.view import View
 from index.filters.dates import instant
 from index.filters.text_form import word_value
@@ -21,12 +22,6 @@ from index.filters.tree import (
 )
 
 MOST_NAMED = 10
-NAMES = {
-    Kind.OBJECT: "object",
-    Kind.BOOLEAN: "boolean",
-    Kind.NUMBER: "number",
-    Kind.STRING: "string",
-}
 
 
 def filter_warnings(view: View, wanted: Filter) -> list[str]:
@@ -72,7 +67,7 @@ def _condition_warning(view: View, condition: Condition) -> str | None:
         advice = f"write {_shown(other)}"
     else:
         advice = "compare it with one of these"
-    held = " and ".join(f"{NAMES[kind]}s" for kind in sorted(kinds))
+    held = " and ".join(f"{KINDS[kind]}s" for kind in sorted(kinds))
     return (
         f"the filter compares {condition.key!r} with {_shown(given)}, and it holds {held}; {advice}"
     )

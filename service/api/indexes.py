@@ -16,10 +16,12 @@ from lsr.encoders.imported import IMPORTED
 from lsr.errors import LsrError, NotFoundError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.rerankers import ServedRerankers
-from service.api.schemas.responses import BrokenIndex, IndexAnswer
+from service.api.schemas.responses import BrokenIndex, IndexAnswer, MetadataKey
 
 log = logging.getLogger(__name__)
 
+MOST_KEYS = 10_000
+"""Of metadata, that an answer lists."""
 LONGEST_NAME = 255
 """Bytes of a directory's name, at most."""
 
@@ -169,6 +171,13 @@ class Indexes:
                 for field in collection.fields
             ],
         }
+
+    def describe_metadata(self, name: str) -> list[MetadataKey]:
+        """The metadata keys of one collection, by name, at most ``MOST_KEYS``."""
+        return [
+            {"key": each.key, "kinds": dict(each.kinds)}
+            for each in self[name].columns.describe()[:MOST_KEYS]
+        ]
 
     def _warm_up(self, name: str) -> None:
         self._unsearchable.pop(name, None)

@@ -18,14 +18,20 @@ def info_command(collection: Path, as_json: bool) -> None:
 
     from index.collection.collection import Collection
     from service.commands import terminal
+    from service.commands.metadata_output import kinds_text
 
     opened = Collection.open(collection)
     description = opened.describe() | {"splitting": opened.passages}
     fields = [asdict(field) for field in opened.fields]
+    keys = opened.columns.describe()
     if as_json:
-        terminal.print_json(description | {"fields": fields})
+        metadata = [{"key": each.key, "kinds": dict(each.kinds)} for each in keys]
+        terminal.print_json(description | {"fields": fields, "metadata": metadata})
         return
     for name, value in description.items():
         terminal.out.print(f"{name:12}{f'{value:,}' if isinstance(value, int) else value}")
     columns = {"name": "field", "size": "size", "fingerprint": "fingerprint", "encoder": "encoder"}
     terminal.print_table(fields, columns)
+    if keys:
+        rows = [{"key": each.key, "kinds": kinds_text(each.kinds)} for each in keys]
+        terminal.print_table(rows, {"key": "metadata key", "kinds": "values"})

@@ -19,12 +19,12 @@ def facet_lines(facets: Sequence[FacetCounts]) -> list[Text]:
     lines = []
     for facet in facets:
         line = Text(f"{facet.key}: ", style="bold")
-        values = ", ".join(f"{shown(value)} {count:,}" for value, count in facet.values)
+        values = ", ".join(f"{shown(value)} ({count:,})" for value, count in facet.values)
         line.append(values or "no value", style="not bold")
         more = facet.distinct - len(facet.values)
         rest = f", and {more:,} more values" if more else ""
         which = "of those found" if not facet.exact else WHICH[facet.over]
-        line.append(f"{rest}  (of {facet.documents:,} documents {which})", style="not bold dim")
+        line.append(f"{rest} · of {facet.documents:,} documents {which}", style="not bold dim")
         lines.append(line)
     return lines
 
@@ -46,3 +46,9 @@ def parts_line(hit: Hit) -> Text | None:
 def shown(value: object) -> str:
     """A value of JSON as a person reads it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def kinds_text(kinds: Mapping[str, int]) -> str:
+    """The kinds of a key's values, the most frequent first."""
+    ordered = sorted(kinds.items(), key=lambda each: (-each[1], each[0]))
+    return ", ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for kind, count in ordered)

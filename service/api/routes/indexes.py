@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from index.search.deadline import Deadline
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
-from service.api.schemas.responses import IndexAnswer, IndexesAnswer
+from service.api.schemas.responses import IndexDetails, IndexesAnswer
 
 router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 
@@ -20,6 +21,10 @@ async def list_indexes(request: Request, indexes: ServedIndexes, readers: Reader
 @router.get("/{index}", responses=ERRORS)
 async def get_index(
     index: IndexName, request: Request, indexes: ServedIndexes, readers: Readers
-) -> IndexAnswer:
+) -> IndexDetails:
     """One index."""
-    return await readers.run(request, lambda _: indexes.describe(index))
+
+    def described(_: Deadline) -> IndexDetails:
+        return {**indexes.describe(index), "metadata": indexes.describe_metadata(index)}
+
+    return await readers.run(request, described)

@@ -57,12 +57,31 @@ class IndexField(TypedDict):
     size: Annotated[int, Field(description="Terms of the vocabulary, or dimensions.")]
 
 
+class MetadataKey(TypedDict):
+    """A key of the metadata; members of objects have dotted keys."""
+
+    key: str
+    kinds: Annotated[
+        dict[str, int],
+        Field(
+            description="How many values are a `number`, `string`, `boolean` or `object`; `date` "
+            "in place of `string` where all strings are dates. Each of a list counts."
+        ),
+    ]
+
+
 class IndexAnswer(TypedDict):
     """An index, with its fields and number of documents."""
 
     name: str
     documents: int
     fields: list[IndexField]
+
+
+class IndexDetails(IndexAnswer):
+    """An index, with its metadata keys too."""
+
+    metadata: list[MetadataKey]
 
 
 class BrokenIndex(TypedDict):

@@ -192,3 +192,56 @@ def test_columns_are_kept_up_to_a_size(collection, monkeypatch):
     (segment,) = collection.view().segments
     assert isinstance(segment.columns, Recent)
     assert 1 <= len(segment.columns._values) < 10
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["'n', 9, 1, 1", "'n', 3, 5, 1", "'n', 2, 'x', 1", "'n', 3, x'00', 1"],
+)
+def test_a_row_that_was_never_written_is_told(collection, row):
+    """Though its key has a tally that fits."""
+    upsert_documents(collection, documents_of(3))
+    execute = collection.store.connection.execute
+    with collection.store.writing():
+        execute("DELETE FROM metadata WHERE key = 'n'")
+        execute("DELETE FROM tallies WHERE key = 'n'")
+        execute(f"INSERT INTO metadata VALUES ({row})")
+        try:
+            mark = sum(
+                metadata._mark(*each)
+                for each in execute("SELECT kind, value, sequence FROM metadata WHERE key = 'n'")
+            )
+        except ValueError:
+            mark = 0
+        execute("INSERT INTO tallies VALUES ('n', 1, ?)", (mark,))
+    with pytest.raises(CorruptionError, match="metadata key 'n'"):
+        collection.view().columns(["n"])
+
+
+def test_keys_are_described(collection):
+    upsert_documents(
+        collection,
+        [
+            Document("a", "x", "", {"n": [1, 2.5, "x"], "day": "2026-01-31", "by": {"on": True}}),
+            Document("b", "x", "", {"n": 1, "day": ["2026-01-31T08:00Z", "2025-01-01"]}),
+            Document("c", "x", "", {"gone": 1, "mixed": ["2025-01-01", "2025-01-x", "2026-01-01"]}),
+        ],
+    )
+    collection.delete(["a"])
+    upsert_documents(collection, [Document("d", "x", "", {"by": {"on": True}})])
+    wanted = {
+        "by": {"object": 1},
+        "by.on": {"boolean": 1},
+        "day": {"date": 2},
+        "gone": {"number": 1},
+        "mixed": {"string": 3},
+        "n": {"number": 1},
+    }
+    for _ in range(2):
+        assert {each.key: each.kinds for each in collection.columns.describe()} == wanted
+    collection.delete(["c"])
+    assert [each.key for each in collection.columns.describe()] == ["by", "by.on", "day", "n"]
+    with collection.store.writing():
+        collection.store.connection.execute("DELETE FROM metadata WHERE key = 'day'")
+    with pytest.raises(CorruptionError, match="table of the metadata"):
+        collection.columns.describe()

@@ -136,7 +136,8 @@ def compare(view, collection, held, order, asked, dense, k):
 
 
 def named(collection, top):
-    ranking, passages = top.ranking(0), top.passages_of(0)
+    ranking = top.ranking(0)
+    passages = top.passages_of(0, [number for number, _ in ranking])
     ids = collection.store.ids([number for number, _ in ranking])
     return [(ids[number], score, passages.get(number, 0)) for number, score in ranking]
 

@@ -13,7 +13,7 @@ from index.filters.dates import instant
 from index.filters.json_form import parse_filter_json
 from index.filters.text_form import parse_filter_text
 from index.filters.tree import Kind
-from index.search.arranging import count_in_collection
+from index.search.arranging import count_in_collection, spelled_out
 from index.search.config import Prefetch, SearchConfig
 from index.search.facets import Facet
 from index.search.grouping import Grouping
@@ -363,6 +363,7 @@ def test_a_total_is_exact_where_it_is_cheap_or_asked_for(collection):
         (lambda: Grouping("a", 0), "allowed is 1 to 100"),
         (lambda: SearchConfig(limit=1000, group_by=Grouping("a", 11)), "more than 10000"),
         (lambda: SearchConfig(min_score=float("nan")), "finite"),
+        (lambda: SearchConfig(payload=["title"]), "names of parts in a tuple"),
         (lambda: SearchConfig(sort=(SortKey("a"), SortKey("a", True))), "more than once"),
         (lambda: SearchConfig(sort=tuple(SortKey(str(n)) for n in range(9))), "allowed are 8"),
         (lambda: SearchConfig(facets=(Facet("a"),) * 65), "allowed are 64"),
@@ -393,3 +394,16 @@ def test_facets_over_matches_need_a_query(collection):
 )
 def test_sort_keys_have_a_text_form(text, key):
     assert SortKey.parse(text) == key
+
+
+def test_settings_may_be_texts():
+    given = {"sort": ["year:desc"], "facets": "lang", "group_by": "a", "payload": ["text"], "n": 1}
+    assert spelled_out(given) == {
+        "sort": (SortKey("year", True),),
+        "facets": (Facet("lang"),),
+        "group_by": Grouping("a"),
+        "payload": ("text",),
+        "n": 1,
+    }
+    made = {"facets": (Facet("a", 3),), "payload": False, "group_by": Grouping("b", 2)}
+    assert spelled_out(made) == made

@@ -358,7 +358,8 @@ def test_health_and_description(client):
     assert client.get("/livez").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ok"}
     (index,) = client.get("/v1/indexes").json()["indexes"]
-    assert index == client.get("/v1/indexes/fruit").json()
+    described = client.get("/v1/indexes/fruit").json()
+    assert index | {"metadata": described["metadata"]} == described
     assert (index["name"], index["documents"]) == ("fruit", 3)
 
 

@@ -29,7 +29,9 @@ SEARCHES = [
         "rerank": {"model": "field:bm25", "time_budget_ms": 60_000},
     },
     {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
+    {"query": {"text": "banana"}, "facets": ["url.deep", "nowhere"], "group_by": "url.deep"},
 ]
+FACETS = {"facets": ["url.deep", "nowhere"], "filter": "url exists"}
 BULK = [{"id": "new", "text": "fig"}, {"id": "a", "text": "other"}, {"text": "no id"},
         {"id": "c", "text": "plum <b>lemon</b>"}, {"id": "new", "text": "twice"}]  # fmt: skip
 CALLS = [
@@ -38,6 +40,7 @@ CALLS = [
     ("get", "/v1/indexes", 200, None),
     ("get", INDEX, 200, None),
     *(("post", f"{INDEX}/search", 200, body) for body in SEARCHES),
+    ("post", f"{INDEX}/facets", 200, FACETS),
     ("get", f"{INDEX}/documents/{{id}}", 200, None),
     ("post", f"{INDEX}/documents", 200, BULK),
     ("patch", f"{INDEX}/documents/{{id}}", 200, {"metadata": {"year": 2020, "url": None}}),
