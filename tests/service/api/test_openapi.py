@@ -25,7 +25,6 @@ SEARCHES = [
         "query": {"text": "banana"},
         "using": "sparse+bm25",
         "context_tokens": 50,
-        "rewrite": ["spelling"],
         "rerank": {"model": "field:bm25", "time_budget_ms": 60_000},
     },
     {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
