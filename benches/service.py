@@ -5,8 +5,8 @@
     python benches/service.py COLLECTION --server before=/other/checkout --server after=.
 
 ``server_cpu_ms`` is the processor time of the server for a request, which other work on the machine
-disturbs least. Without COLLECTION it indexes the corpus of SciFact. Several servers are asked in turn, in rounds,
-each over a copy of the collection.
+disturbs least. Without COLLECTION it indexes the corpus of SciFact. Several servers are asked in
+turn, in rounds, each over a copy of the collection.
 """
 
 from __future__ import annotations
