@@ -17,7 +17,9 @@
 #include "../checksum.hpp"
 #include "../packed_rows.hpp"
 #include "../validate.hpp"
-#include "marking_tests.hpp"
+
+// Of marking_tests.cpp.
+void check_marking(std::mt19937& random);
 
 namespace {
 

@@ -1,10 +1,9 @@
 // Marked words against a loop over the characters of small texts, and weights of single documents
 // against the rows they were built from; run under sanitizers.
-#include "marking_tests.hpp"
-
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -92,6 +91,8 @@ void check_weights(std::mt19937& random, std::size_t documents) {
 }
 
 }  // namespace
+
+void check_marking(std::mt19937& random);
 
 void check_marking(std::mt19937& random) {
     check_marks(random);
