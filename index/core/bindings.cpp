@@ -16,6 +16,7 @@
 #include "block_pruning.hpp"
 #include "builder.hpp"
 #include "checksum.hpp"
+#include "packed_lists.hpp"
 #include "packed_rows.hpp"
 #include "validate.hpp"
 
@@ -73,17 +74,8 @@ void for_each_array(A& a, B& b, const Visit& visit) {
     visit("masks", a.masks, b.masks);
 }
 
-nb::dict build(const Array<std::int64_t>& offsets, const Array<std::int32_t>& terms,
-               const Array<std::uint16_t>& weights, std::size_t vocabulary_size, bool reorder,
-               unsigned threads) {
-    lsr::BlockIndexArrays arrays;
-    {
-        nb::gil_scoped_release released;
-        arrays = lsr::build({span_of(offsets), span_of(terms),
-                             {reinterpret_cast<const lsr::HalfWeight*>(weights.data()),
-                              weights.shape(0)}},
-                            vocabulary_size, {reorder, threads});
-    }
+// Each array of an index, by its name.
+nb::dict dict_of(lsr::BlockIndexArrays&& arrays) {
     nb::dict result;
     for_each_array(arrays, arrays, [&](const char* name, auto& array, auto&) {
         using T = typename std::remove_reference_t<decltype(array)>::value_type;
@@ -97,6 +89,34 @@ nb::dict build(const Array<std::int64_t>& offsets, const Array<std::int32_t>& te
         }
     });
     return result;
+}
+
+nb::dict build(const Array<std::int64_t>& offsets, const Array<std::int32_t>& terms,
+               const Array<std::uint16_t>& weights, std::size_t vocabulary_size, bool reorder,
+               unsigned threads) {
+    lsr::BlockIndexArrays arrays;
+    {
+        nb::gil_scoped_release released;
+        arrays = lsr::build({span_of(offsets), span_of(terms),
+                             {reinterpret_cast<const lsr::HalfWeight*>(weights.data()),
+                              weights.shape(0)}},
+                            vocabulary_size, {reorder, threads});
+    }
+    return dict_of(std::move(arrays));
+}
+
+nb::dict unpack_lists(const Array<std::uint8_t>& terms, const Array<std::uint8_t>& lengths,
+                      const Array<std::uint8_t>& documents, const Array<std::uint8_t>& weights,
+                      const Array<std::uint32_t>& order, std::size_t vocabulary_size,
+                      unsigned threads) {
+    lsr::BlockIndexArrays arrays;
+    {
+        nb::gil_scoped_release released;
+        arrays = lsr::unpack_lists(
+            {span_of(terms), span_of(lengths), span_of(documents), span_of(weights)},
+            span_of(order), vocabulary_size, threads);
+    }
+    return dict_of(std::move(arrays));
 }
 
 nb::tuple pack_rows(const Array<std::int64_t>& starts, const Array<std::int32_t>& terms,
@@ -207,9 +227,22 @@ public:
         lsr::validate_shape(index_);
     }
 
-    void validate(std::size_t vocabulary_size, unsigned threads) const {
-        nb::gil_scoped_release released;
-        lsr::validate(index_, vocabulary_size, threads);
+    nb::dict pack_lists() const {
+        lsr::PackedLists packed;
+        {
+            nb::gil_scoped_release released;
+            packed = lsr::pack_lists(index_);
+        }
+        nb::dict result;
+        const auto put = [&](const char* name, std::vector<std::uint8_t>& bytes) {
+            const auto size = bytes.size();
+            result[name] = array_of(std::move(bytes), {size});
+        };
+        put("terms", packed.terms);
+        put("lengths", packed.lengths);
+        put("documents", packed.documents);
+        put("weights", packed.weights);
+        return result;
     }
 
     // A bit for each document that may be returned, in the order of the index.
@@ -325,6 +358,9 @@ NB_MODULE(_core, m) {
     m.def("pack_rows", &pack_rows, nb::arg("starts"), nb::arg("terms"), nb::arg("weights"));
     m.def("unpack_rows", &unpack_rows, nb::arg("terms"), nb::arg("term_starts"),
           nb::arg("weights"), nb::arg("weight_starts"));
+    m.def("unpack_lists", &unpack_lists, nb::arg("terms"), nb::arg("lengths"),
+          nb::arg("documents"), nb::arg("weights"), nb::arg("order"), nb::arg("vocabulary_size"),
+          nb::arg("threads"));
     m.def("kernels", [] {
         nb::list names;
         for (const auto* name : {"scalar", "avx2"}) {
@@ -334,7 +370,7 @@ NB_MODULE(_core, m) {
     });
     nb::class_<BlockIndex>(m, "BlockIndex")
         .def(nb::init<const nb::dict&>(), nb::arg("arrays"))
-        .def("validate", &BlockIndex::validate, nb::arg("vocabulary_size"), nb::arg("threads"))
+        .def("pack_lists", &BlockIndex::pack_lists)
         .def("mask", &BlockIndex::mask, nb::arg("allowed"))
         .def("search", &BlockIndex::search, nb::arg("indptr"), nb::arg("terms"),
              nb::arg("weights"), nb::arg("k"), nb::arg("mask") = nb::none(),

@@ -14,6 +14,8 @@ namespace {
 // A list is wide from this share of all blocks on: below, a row costs more memory than it saves
 // time.
 constexpr std::size_t wide_share = 10;
+// Frequent terms may stand together: threads take few at a time.
+constexpr std::size_t lists_at_a_time = 64;
 constexpr std::uint16_t infinity_bits = 0x7C00;  // larger bits: infinite, NaN or negative
 
 void check(const Documents& documents, std::size_t vocabulary_size) {
@@ -44,13 +46,8 @@ void check(const Documents& documents, std::size_t vocabulary_size) {
     }
 }
 
-// Posting lists in the new document order, before they are packed.
-struct Inverted {
-    std::vector<std::int64_t> starts;  // by place in `terms`
-    std::vector<DocId> documents;
-};
-
-Inverted invert(const Documents& documents, std::size_t vocabulary_size, BlockIndexArrays& out) {
+// Fills terms and weights; returns the documents of the lists, in the new order.
+std::vector<DocId> invert(const Documents& documents, std::size_t vocabulary_size, BlockIndexArrays& out) {
     std::vector<std::int64_t> cursors(vocabulary_size, 0);
     for (std::size_t p = 0; p < documents.terms.size(); ++p) {
         if (documents.weights[p].bits != 0) ++cursors[static_cast<std::size_t>(documents.terms[p])];
@@ -64,7 +61,7 @@ Inverted invert(const Documents& documents, std::size_t vocabulary_size, BlockIn
         cursors[term] = start;
     }
     const auto postings = static_cast<std::size_t>(out.weight_starts.back());
-    Inverted inverted{out.weight_starts, std::vector<DocId>(postings)};
+    std::vector<DocId> inverted(postings);
     out.weights.resize(postings);
     for (std::size_t d = 0; d < out.order.size(); ++d) {
         const auto from = out.order[d];
@@ -74,7 +71,7 @@ Inverted invert(const Documents& documents, std::size_t vocabulary_size, BlockIn
             if (weight.bits == 0) continue;
             const auto term = static_cast<std::size_t>(documents.terms[p]);
             const auto place = static_cast<std::size_t>(cursors[term]++);
-            inverted.documents[place] = static_cast<DocId>(d);
+            inverted[place] = static_cast<DocId>(d);
             out.weights[place] = weight;
         }
     }
@@ -179,22 +176,25 @@ BlockIndexArrays build(const Documents& documents, std::size_t vocabulary_size,
         std::iota(out.order.begin(), out.order.end(), DocId{0});
     }
     const auto inverted = invert(documents, vocabulary_size, out);
+    assemble(out, inverted, config.threads);
+    return out;
+}
+
+void assemble(BlockIndexArrays& out, std::span<const DocId> documents, unsigned threads) {
     const auto terms = out.terms.size();
     const auto list_of = [&](std::size_t place) {
-        const auto begin = static_cast<std::size_t>(inverted.starts[place]);
-        const auto count = static_cast<std::size_t>(inverted.starts[place + 1]) - begin;
-        return List{{inverted.documents.data() + begin, count},
+        const auto begin = static_cast<std::size_t>(out.weight_starts[place]);
+        const auto count = static_cast<std::size_t>(out.weight_starts[place + 1]) - begin;
+        return List{documents.subspan(begin, count),
                     {out.weights.data() + begin, count},
                     out.steps[place]};
     };
     out.steps.resize(terms);
     std::vector<std::size_t> blocks(terms, 0);
-    in_parallel(terms, config.threads, [&](std::size_t begin, std::size_t end) {
-        for (auto place = begin; place < end; ++place) {
-            const auto list = list_of(place);
-            out.steps[place] = step_of(list.weights);
-            for_each_block(list.documents, [&](auto, auto, auto) { ++blocks[place]; });
-        }
+    in_chunks(terms, lists_at_a_time, threads, [&](std::size_t place) {
+        const auto list = list_of(place);
+        out.steps[place] = step_of(list.weights);
+        for_each_block(list.documents, [&](auto, auto, auto) { ++blocks[place]; });
     });
     const auto stride = out.view().row_stride();
     const auto group_count = out.view().group_count();
@@ -218,21 +218,18 @@ BlockIndexArrays build(const Documents& documents, std::size_t vocabulary_size,
     out.block_max.resize(row_count * stride);
     out.groups.resize(row_count * group_count);
     out.masks.resize(static_cast<std::size_t>(out.mask_starts.back()) + group_size);
-    in_parallel(terms, config.threads, [&](std::size_t begin, std::size_t end) {
-        for (auto place = begin; place < end; ++place) {
-            const auto list = list_of(place);
-            if (out.rows[place] < 0) {
-                pack_narrow(list, static_cast<std::size_t>(out.narrow_starts[place]), out);
-                continue;
-            }
-            const auto row = static_cast<std::size_t>(out.rows[place]);
-            const auto first = static_cast<std::size_t>(out.mask_starts[row]);
-            pack_wide(list, std::span(out.block_max).subspan(row * stride, stride),
-                      std::span(out.groups).subspan(row * group_count, group_count),
-                      std::span(out.masks).subspan(first, blocks[place]));
+    in_chunks(terms, lists_at_a_time, threads, [&](std::size_t place) {
+        const auto list = list_of(place);
+        if (out.rows[place] < 0) {
+            pack_narrow(list, static_cast<std::size_t>(out.narrow_starts[place]), out);
+            return;
         }
+        const auto row = static_cast<std::size_t>(out.rows[place]);
+        const auto first = static_cast<std::size_t>(out.mask_starts[row]);
+        pack_wide(list, std::span(out.block_max).subspan(row * stride, stride),
+                  std::span(out.groups).subspan(row * group_count, group_count),
+                  std::span(out.masks).subspan(first, blocks[place]));
     });
-    return out;
 }
 
 }  // namespace lsr

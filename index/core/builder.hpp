@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "block_index.hpp"
@@ -40,5 +41,9 @@ struct BlockIndexArrays {
 // than largest_document_count.
 [[nodiscard]] BlockIndexArrays build(const Documents& documents, std::size_t vocabulary_size,
                                      const BuildConfig& config);
+
+// Fills in what follows from order, terms, weight_starts and weights, and from the documents of the
+// lists, which stand as the weights do: places in the order, ascending in each list.
+void assemble(BlockIndexArrays& arrays, std::span<const DocId> documents, unsigned threads);
 
 }  // namespace lsr
