@@ -55,6 +55,7 @@ def unpack_lists(
     lengths: NDArray[np.uint8],
     documents: NDArray[np.uint8],
     weights: NDArray[np.uint8],
+    masks: NDArray[np.uint16],
     order: NDArray[np.uint32],
     vocabulary_size: int,
     threads: int,
@@ -72,7 +73,7 @@ class BlockIndex:
     """
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None: ...
-    def pack_lists(self) -> dict[str, NDArray[np.uint8]]:
+    def pack_lists(self) -> dict[str, NDArray[Any]]:
         """Its posting lists in few bytes, in parts; see index/core/packed_lists.hpp."""
 
     def mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:

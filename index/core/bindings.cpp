@@ -32,13 +32,6 @@ std::span<const T> span_of(const Array<T>& array) {
     return {array.data(), array.shape(0)};
 }
 
-template <typename T>
-nb::object array_of(std::vector<T>&& values, std::vector<std::size_t> shape) {
-    auto* owned = new std::vector<T>(std::move(values));
-    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    return nb::cast(nb::ndarray<nb::numpy, T>(owned->data(), shape.size(), shape.data(), owner));
-}
-
 // Structures of the index as Python sees them: arrays of unsigned integers of their size.
 template <typename T>
 struct Plain {
@@ -54,6 +47,15 @@ struct Plain<lsr::Group> {
 };
 template <typename T>
 using PlainOf = typename Plain<T>::type;
+
+template <typename T>
+nb::object array_of(std::vector<T>&& values, std::vector<std::size_t> shape) {
+    static_assert(sizeof(T) == sizeof(PlainOf<T>));
+    auto* owned = new std::vector<T>(std::move(values));
+    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    return nb::cast(nb::ndarray<nb::numpy, PlainOf<T>>(
+        reinterpret_cast<PlainOf<T>*>(owned->data()), shape.size(), shape.data(), owner));
+}
 
 // Calls visit(name, member of a, member of b) for each array of an index.
 template <typename A, typename B, typename Visit>
@@ -78,15 +80,8 @@ void for_each_array(A& a, B& b, const Visit& visit) {
 nb::dict dict_of(lsr::BlockIndexArrays&& arrays) {
     nb::dict result;
     for_each_array(arrays, arrays, [&](const char* name, auto& array, auto&) {
-        using T = typename std::remove_reference_t<decltype(array)>::value_type;
         const auto size = array.size();
-        if constexpr (std::is_same_v<T, PlainOf<T>>) {
-            result[name] = array_of(std::move(array), {size});
-        } else {
-            static_assert(sizeof(T) == sizeof(PlainOf<T>));
-            const auto* plain = reinterpret_cast<const PlainOf<T>*>(array.data());
-            result[name] = array_of(std::vector<PlainOf<T>>(plain, plain + size), {size});
-        }
+        result[name] = array_of(std::move(array), {size});
     });
     return result;
 }
@@ -107,13 +102,14 @@ nb::dict build(const Array<std::int64_t>& offsets, const Array<std::int32_t>& te
 
 nb::dict unpack_lists(const Array<std::uint8_t>& terms, const Array<std::uint8_t>& lengths,
                       const Array<std::uint8_t>& documents, const Array<std::uint8_t>& weights,
-                      const Array<std::uint32_t>& order, std::size_t vocabulary_size,
-                      unsigned threads) {
+                      const Array<std::uint16_t>& masks, const Array<std::uint32_t>& order,
+                      std::size_t vocabulary_size, unsigned threads) {
     lsr::BlockIndexArrays arrays;
     {
         nb::gil_scoped_release released;
         arrays = lsr::unpack_lists(
-            {span_of(terms), span_of(lengths), span_of(documents), span_of(weights)},
+            {span_of(terms), span_of(lengths), span_of(documents), span_of(weights),
+             span_of(masks)},
             span_of(order), vocabulary_size, threads);
     }
     return dict_of(std::move(arrays));
@@ -234,14 +230,15 @@ public:
             packed = lsr::pack_lists(index_);
         }
         nb::dict result;
-        const auto put = [&](const char* name, std::vector<std::uint8_t>& bytes) {
-            const auto size = bytes.size();
-            result[name] = array_of(std::move(bytes), {size});
+        const auto put = [&](const char* name, auto& numbers) {
+            const auto size = numbers.size();
+            result[name] = array_of(std::move(numbers), {size});
         };
         put("terms", packed.terms);
         put("lengths", packed.lengths);
         put("documents", packed.documents);
         put("weights", packed.weights);
+        put("masks", packed.masks);
         return result;
     }
 
@@ -359,8 +356,8 @@ NB_MODULE(_core, m) {
     m.def("unpack_rows", &unpack_rows, nb::arg("terms"), nb::arg("term_starts"),
           nb::arg("weights"), nb::arg("weight_starts"));
     m.def("unpack_lists", &unpack_lists, nb::arg("terms"), nb::arg("lengths"),
-          nb::arg("documents"), nb::arg("weights"), nb::arg("order"), nb::arg("vocabulary_size"),
-          nb::arg("threads"));
+          nb::arg("documents"), nb::arg("weights"), nb::arg("masks"), nb::arg("order"),
+          nb::arg("vocabulary_size"), nb::arg("threads"));
     m.def("kernels", [] {
         nb::list names;
         for (const auto* name : {"scalar", "avx2"}) {

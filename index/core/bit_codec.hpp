@@ -80,6 +80,58 @@ public:
         return false;
     }
 
+    // So many numbers in Rice's code of one k, at most 31; `visit` takes each. False too where one is
+    // above `largest`, or a visit gives false.
+    template <typename Visit>
+    [[nodiscard]] bool read_rice(std::size_t count, unsigned k, std::uint64_t largest,
+                                 const Visit& visit) {
+        const auto mask = (std::uint64_t{1} << k) - 1;
+        std::uint64_t next = 0;
+        std::size_t left = 0;  // bits of `next`, which is what follows
+        for (; count > 0; --count) {
+            auto zeros = static_cast<unsigned>(std::countr_zero(next));
+            if (zeros + 1 + k > left) {
+                next = window();
+                left = window_bits;
+                zeros = static_cast<unsigned>(std::countr_zero(next));
+            }
+            std::uint64_t number = 0;
+            if (zeros + 1 + k <= left) {
+                const auto used = zeros + 1 + k;
+                number = std::uint64_t{zeros} << k | ((next >> zeros >> 1) & mask);
+                next >>= used;
+                left -= used;
+                at_ += used;
+            } else {
+                std::uint64_t high = 0, low = 0;
+                if (!read_zeros(high) || !read(k, low) || high > largest >> k) return false;
+                number = high << k | low;
+                next = 0;
+                left = 0;
+            }
+            if (number > largest || !visit(number)) return false;
+        }
+        return at_ <= end_;
+    }
+
+    // As many numbers as there is room for, each of so many bits, at most 16; `put` takes each.
+    template <typename Put>
+    [[nodiscard]] bool read_all(std::size_t count, unsigned bits, const Put& put) {
+        const auto mask = (std::uint64_t{1} << bits) - 1;
+        for (; count >= 3; count -= 3) {
+            const auto next = window();
+            put(next & mask);
+            put((next >> bits) & mask);
+            put((next >> (2 * bits)) & mask);
+            at_ += std::size_t{3} * bits;
+        }
+        for (; count > 0; --count) {
+            put(window() & mask);
+            at_ += bits;
+        }
+        return at_ <= end_;
+    }
+
     // Whether nothing is left but the zeros that fill the last byte.
     [[nodiscard]] bool is_done() const {
         return at_ <= end_ && end_ - at_ < 8 && window() == 0;
@@ -147,13 +199,13 @@ template <typename Visit>
 [[nodiscard]] bool read_rice(BitReader& reader, std::size_t count, std::uint64_t largest,
                              const Visit& visit) {
     std::uint64_t k = 0;
-    for (std::size_t place = 0; place < count; ++place) {
-        if (place % rice_group == 0 && !reader.read(rice_bits, k)) return false;
-        std::uint64_t high = 0, low = 0;
-        if (!reader.read_zeros(high) || !reader.read(static_cast<unsigned>(k), low)) return false;
-        if (high > largest >> k) return false;
-        const auto number = high << k | low;
-        if (number > largest || !visit(number)) return false;
+    while (count > 0) {
+        const auto group = std::min(rice_group, count);
+        count -= group;
+        if (!reader.read(rice_bits, k) ||
+            !reader.read_rice(group, static_cast<unsigned>(k), largest, visit)) {
+            return false;
+        }
     }
     return true;
 }

@@ -1,7 +1,7 @@
 #include "packed_lists.hpp"
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -24,50 +24,54 @@ std::size_t at(std::span<const std::int64_t> starts, std::size_t place) {
     return static_cast<std::size_t>(starts[place]);
 }
 
-void wide_documents(const BlockIndex& index, std::size_t row, std::vector<std::int32_t>& found) {
+std::span<const DocId> places_of(const std::vector<std::int32_t>& documents) {
+    return {reinterpret_cast<const DocId*>(documents.data()), documents.size()};
+}
+
+void blocks_of(const BlockIndex& index, std::size_t row, std::vector<std::int32_t>& found) {
     const auto* impacts = index.block_max.data() + row * index.row_stride();
-    auto mask = at(index.mask_starts, row);
     for (std::size_t block = 0; block < index.block_count(); ++block) {
-        if (impacts[block] == 0) continue;
-        for (std::uint32_t held = index.masks[mask++]; held != 0; held &= held - 1) {
-            const auto lane = static_cast<std::size_t>(std::countr_zero(held));
-            found.push_back(static_cast<std::int32_t>(block * block_size + lane));
-        }
+        if (impacts[block] != 0) found.push_back(static_cast<std::int32_t>(block));
     }
 }
 
-void narrow_documents(const BlockIndex& index, std::size_t place,
-                      std::vector<std::int32_t>& found) {
+void documents_of(const BlockIndex& index, std::size_t place, std::vector<std::int32_t>& found) {
     for (auto p = at(index.narrow_starts, place); p < at(index.narrow_starts, place + 1); ++p) {
         found.push_back(static_cast<std::int32_t>(index.narrow_blocks[p] * block_size +
                                                   index.narrow_lanes[p]));
     }
 }
 
-// Where each list begins in `documents` and in `weights`: a number more than lists.
-struct Starts {
-    std::vector<std::size_t> documents, weights;
+// What a list is, and where it begins in `documents` and in `weights`.
+struct Directory {
+    struct Entry {
+        std::size_t postings, blocks, document_bytes, weight_bytes;
+        std::size_t first_document_byte, first_weight_byte;
+    };
+    std::vector<Entry> entries;
 
-    Starts(const PackedListsView& packed, std::size_t lists) : documents{0}, weights{0} {
-        documents.reserve(lists + 1);
-        weights.reserve(lists + 1);
+    Directory(const PackedListsView& packed, std::size_t lists) {
+        entries.reserve(lists);
         BitReader reader(packed.lengths);
-        const auto put = [&](std::uint64_t bytes) {
-            auto& starts = documents.size() > weights.size() ? weights : documents;
-            starts.push_back(starts.back() + static_cast<std::size_t>(bytes));
+        std::array<std::size_t, 4> numbers{};
+        std::size_t found = 0, document_bytes = 0, weight_bytes = 0;
+        const auto put = [&](std::uint64_t number) {
+            numbers[found++] = static_cast<std::size_t>(number);
+            if (found == numbers.size()) {
+                entries.push_back({numbers[0], numbers[1], numbers[2], numbers[3], document_bytes,
+                                   weight_bytes});
+                document_bytes += numbers[2];
+                weight_bytes += numbers[3];
+                found = 0;
+            }
             return true;
         };
-        require(read_rice(reader, 2 * lists, longest_list, put) && reader.is_done() &&
-                    documents.back() == packed.documents.size() &&
-                    weights.back() == packed.weights.size(),
+        require(read_rice(reader, numbers.size() * lists, longest_list, put) &&
+                    reader.is_done() && document_bytes == packed.documents.size() &&
+                    weight_bytes == packed.weights.size(),
                 "the lengths of its lists");
     }
 };
-
-std::span<const std::uint8_t> part(std::span<const std::uint8_t> bytes,
-                                   const std::vector<std::size_t>& starts, std::size_t place) {
-    return bytes.subspan(starts[place], starts[place + 1] - starts[place]);
-}
 
 bool positive_and_finite(std::span<const std::uint16_t> weights) {
     constexpr std::uint16_t infinity_bits = 0x7C00;  // larger bits: NaN or negative
@@ -87,32 +91,54 @@ void check_order(std::span<const DocId> order) {
     }
 }
 
+// Reads the ascending numbers of a list, all of them below `limit`.
+void read_numbers(std::span<const std::uint8_t> bytes, std::size_t count, std::size_t limit,
+                  std::vector<std::int32_t>& numbers) {
+    std::size_t stated = 0;
+    require(unpack_count(bytes, stated) && stated == count, "a list's length");
+    numbers.resize(count);
+    require(unpack_ascending(bytes, numbers) && static_cast<std::size_t>(numbers.back()) < limit,
+            "a list's documents");
+}
+
+// Whether the last block holds none of the documents that there are not.
+bool is_within(BlockMask mask, std::size_t block, std::size_t documents) {
+    const auto left = documents - block * block_size;
+    return left >= block_size || mask >> left == 0;
+}
+
 }  // namespace
 
 PackedLists pack_lists(const BlockIndex& index) {
     PackedLists packed;
     pack_ascending(index.terms, packed.terms);
     std::vector<std::uint64_t> lengths;
-    lengths.reserve(2 * index.terms.size());
-    std::vector<std::int32_t> documents;
+    lengths.reserve(4 * index.terms.size());
+    std::vector<std::int32_t> numbers;
     for (std::size_t place = 0; place < index.terms.size(); ++place) {
-        documents.clear();
-        if (index.rows[place] < 0) {
-            narrow_documents(index, place, documents);
+        const auto begin = at(index.weight_starts, place);
+        const auto postings = at(index.weight_starts, place + 1) - begin;
+        const bool wide = index.rows[place] >= 0;
+        numbers.clear();
+        if (wide) {
+            blocks_of(index, static_cast<std::size_t>(index.rows[place]), numbers);
         } else {
-            wide_documents(index, static_cast<std::size_t>(index.rows[place]), documents);
+            documents_of(index, place, numbers);
         }
         const auto before = packed.documents.size(), weights_before = packed.weights.size();
-        pack_ascending(documents, packed.documents);
-        const auto* weights = index.weights.data() + index.weight_starts[place];
-        pack_weights({reinterpret_cast<const std::uint16_t*>(weights), documents.size()},
+        pack_ascending(numbers, packed.documents);
+        pack_weights({reinterpret_cast<const std::uint16_t*>(index.weights.data() + begin),
+                      postings},
                      packed.weights);
+        lengths.push_back(postings);
+        lengths.push_back(wide ? numbers.size() : count_blocks(places_of(numbers)));
         lengths.push_back(packed.documents.size() - before);
         lengths.push_back(packed.weights.size() - weights_before);
     }
     BitWriter writer(packed.lengths);
     write_rice(writer, lengths);
     writer.finish();
+    packed.masks.assign(index.masks.begin(), index.masks.begin() + index.mask_starts.back());
     return packed;
 }
 
@@ -127,32 +153,50 @@ BlockIndexArrays unpack_lists(const PackedListsView& packed, std::span<const Doc
     require(unpack_ascending(packed.terms, out.terms) &&
                 (lists == 0 || static_cast<std::size_t>(out.terms.back()) < vocabulary_size),
             "its terms");
-    const Starts starts(packed, lists);
+    const Directory directory(packed, lists);
+    const auto block_count = out.view().block_count();
+    std::vector<std::size_t> blocks;
+    blocks.reserve(lists);
     out.weight_starts.reserve(lists + 1);
     out.weight_starts.push_back(0);
-    for (std::size_t place = 0; place < lists; ++place) {
-        std::size_t count = 0;
-        require(unpack_count(part(packed.documents, starts.documents, place), count) &&
-                    count > 0 && count <= order.size(),
+    for (const auto& entry : directory.entries) {
+        require(0 < entry.blocks && entry.blocks <= block_count &&
+                    entry.blocks <= entry.postings && entry.postings <= order.size() &&
+                    entry.postings <= entry.blocks * block_size,
                 "a list's length");
-        out.weight_starts.push_back(out.weight_starts.back() + static_cast<std::int64_t>(count));
+        blocks.push_back(entry.blocks);
+        out.weight_starts.push_back(out.weight_starts.back() +
+                                    static_cast<std::int64_t>(entry.postings));
     }
-    const auto postings = static_cast<std::size_t>(out.weight_starts.back());
-    std::vector<std::int32_t> documents(postings);
-    out.weights.resize(postings);
+    out.weights.resize(static_cast<std::size_t>(out.weight_starts.back()));
+    make_room(out, blocks);
+    require(static_cast<std::size_t>(out.mask_starts.back()) == packed.masks.size(), "the masks");
+    std::copy(packed.masks.begin(), packed.masks.end(), out.masks.begin());
     in_chunks(lists, lists_at_a_time, threads, [&](std::size_t place) {
+        const auto& entry = directory.entries[place];
         const auto begin = at(out.weight_starts, place);
-        const auto count = at(out.weight_starts, place + 1) - begin;
-        const auto found = std::span(documents).subspan(begin, count);
-        const std::span weights{reinterpret_cast<std::uint16_t*>(out.weights.data() + begin), count};
-        require(unpack_ascending(part(packed.documents, starts.documents, place), found) &&
-                    static_cast<std::size_t>(found.back()) < order.size(),
-                "a posting's document");
-        require(unpack_weights(part(packed.weights, starts.weights, place), weights) &&
+        const std::span weights{reinterpret_cast<std::uint16_t*>(out.weights.data() + begin),
+                                entry.postings};
+        require(unpack_weights(packed.weights.subspan(entry.first_weight_byte, entry.weight_bytes),
+                               weights) &&
                     positive_and_finite(weights),
                 "a weight");
+        const auto bytes =
+            packed.documents.subspan(entry.first_document_byte, entry.document_bytes);
+        std::vector<std::int32_t> numbers;
+        if (out.rows[place] < 0) {
+            read_numbers(bytes, entry.postings, order.size(), numbers);
+            require(count_blocks(places_of(numbers)) == entry.blocks, "a list's documents");
+            put_list(out, place, places_of(numbers));
+            return;
+        }
+        read_numbers(bytes, entry.blocks, block_count, numbers);
+        const auto last = out.mask_starts[static_cast<std::size_t>(out.rows[place]) + 1] - 1;
+        require(put_wide_list(out, place, numbers) &&
+                    is_within(out.masks[static_cast<std::size_t>(last)],
+                              static_cast<std::size_t>(numbers.back()), order.size()),
+                "a list's documents");
     });
-    assemble(out, {reinterpret_cast<const DocId*>(documents.data()), postings}, threads);
     return out;
 }
 

@@ -10,19 +10,23 @@
 
 namespace lsr {
 
-// Strings of bits (packed_numbers.hpp, bit_codec.hpp). The list of a term takes as many bytes of
-// `documents` and of `weights` as `lengths` says.
+// Strings of bits (packed_numbers.hpp, bit_codec.hpp).
 struct PackedLists {
     std::vector<std::uint8_t> terms;      // ascending
-    std::vector<std::uint8_t> lengths;    // of each term two numbers, in Rice's code
-    std::vector<std::uint8_t> documents;  // of each term those that have it, ascending
-    std::vector<std::uint8_t> weights;    // of each term theirs
+    // In Rice's code, of each term: how many documents have it, how many blocks hold one, and how
+    // many bytes of `documents` and of `weights` its list takes.
+    std::vector<std::uint8_t> lengths;
+    // Of each narrow list the documents, of each wide one the blocks; ascending.
+    std::vector<std::uint8_t> documents;
+    std::vector<std::uint8_t> weights;  // of each list
+    std::vector<BlockMask> masks;       // of the wide lists
 };
 
 [[nodiscard]] PackedLists pack_lists(const BlockIndex& index);
 
 struct PackedListsView {
     std::span<const std::uint8_t> terms, lengths, documents, weights;
+    std::span<const BlockMask> masks;
 };
 
 // The index that was packed. The bytes and the order may be anyone's: raises std::invalid_argument

@@ -86,15 +86,15 @@ std::size_t first_part(std::span<const std::uint16_t> weights) {
 bool read_part(BitReader& reader, std::uint64_t least, std::uint64_t shift, std::uint64_t width,
                std::span<std::uint16_t> weights) {
     if (width > largest_width) return false;
-    std::uint64_t above = 0;
-    std::uint64_t largest = least;
-    for (auto& weight : weights) {
-        if (!reader.read(static_cast<unsigned>(width), above)) return false;
-        const auto found = least + (above << shift);
-        largest = std::max(largest, found);
-        weight = static_cast<std::uint16_t>(found);
-    }
-    return largest <= std::numeric_limits<std::uint16_t>::max();
+    std::uint64_t any = 0;
+    auto* out = weights.data();
+    const auto put = [&](std::uint64_t above) {
+        const auto weight = least + (above << shift);
+        any |= weight;
+        *out++ = static_cast<std::uint16_t>(weight);
+    };
+    return reader.read_all(weights.size(), static_cast<unsigned>(width), put) &&
+           any <= std::numeric_limits<std::uint16_t>::max();
 }
 
 bool read_head(BitReader& reader, std::uint64_t& least, std::uint64_t& shift,

@@ -34,13 +34,14 @@ DTYPES: dict[str, type[Any]] = {
     "mask_starts": np.int64,
     "masks": np.uint16,
 }
-# What an index is packed into: the order of its documents, and strings of bytes.
+# What an index is packed into; index/core/packed_lists.hpp says what they hold.
 PACKED: dict[str, type[Any]] = {
     "order": np.uint32,
     "terms": np.uint8,
     "lengths": np.uint8,
     "documents": np.uint8,
     "weights": np.uint8,
+    "masks": np.uint16,
 }
 
 

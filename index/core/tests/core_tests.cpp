@@ -157,7 +157,8 @@ void compare(const Corpus& corpus, const lsr::BlockIndex& index, const Query& qu
 
 lsr::BlockIndexArrays unpack(const lsr::PackedLists& packed, const std::vector<lsr::DocId>& order,
                              std::size_t vocabulary) {
-    return lsr::unpack_lists({packed.terms, packed.lengths, packed.documents, packed.weights},
+    return lsr::unpack_lists({packed.terms, packed.lengths, packed.documents, packed.weights,
+                              packed.masks},
                              order, vocabulary, 2);
 }
 
@@ -218,6 +219,10 @@ void damage(std::vector<std::uint8_t>& bytes, std::mt19937& random) {
     byte = static_cast<std::uint8_t>(random() % 2 == 0 ? byte ^ (1U << random() % 8) : random());
 }
 
+void spoil(lsr::BlockMask& mask, std::mt19937& random) {
+    mask = static_cast<lsr::BlockMask>(mask ^ 1U << random() % 16);
+}
+
 // Damage of one string of bytes: refused, or harmless to search.
 void check_damage(std::mt19937& random) {
     const auto corpus = random_corpus(random, 300, 40, 12, false);
@@ -228,11 +233,12 @@ void check_damage(std::mt19937& random) {
     for (std::size_t round = 0; round < rounds; ++round) {
         auto packed = lsr::pack_lists(intact.view());
         auto order = intact.order;
-        switch (random() % 5) {
+        switch (random() % 6) {
             case 0: order[random() % order.size()] = static_cast<lsr::DocId>(random() % 301); break;
             case 1: damage(packed.terms, random); break;
             case 2: damage(packed.lengths, random); break;
             case 3: damage(packed.documents, random); break;
+            case 4: spoil(packed.masks[random() % packed.masks.size()], random); break;
             default: damage(packed.weights, random); break;
         }
         try {
