@@ -18,22 +18,6 @@ from lsr.threads import available_cores
 
 LARGEST_DOCUMENT_COUNT: int = _core.LARGEST_DOCUMENT_COUNT
 BLOCK_SIZE, ROW_UNIT = 16, 64
-DTYPES: dict[str, type[Any]] = {
-    "order": np.uint32,
-    "terms": np.int32,
-    "steps": np.float32,
-    "weight_starts": np.int64,
-    "weights": np.uint16,
-    "rows": np.int32,
-    "narrow_starts": np.int64,
-    "narrow_blocks": np.uint16,
-    "narrow_lanes": np.uint8,
-    "narrow_impacts": np.uint8,
-    "block_max": np.uint8,
-    "groups": np.uint64,
-    "mask_starts": np.int64,
-    "masks": np.uint16,
-}
 # What an index is packed into; index/core/packed_lists.hpp says what they hold.
 PACKED: dict[str, type[Any]] = {
     "order": np.uint32,
