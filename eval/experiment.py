@@ -99,9 +99,7 @@ def evaluate_dataset(
     bm25: bool = False,
     *,
     index: Path | None = None,
-    using: str | None = None,
-    query_encoder: str | None = None,
-    engine: str = "native",
+    searching: SearchConfig | None = None,
     measures: Sequence[str] = STANDARD,
     depth: int = 100,
     progress: ExperimentProgress | None = None,
@@ -117,10 +115,8 @@ def evaluate_dataset(
         bm25: as for ``open_or_create``.
         index: directory of the collection, made if need be; None: one in the user's cache for each
             dataset and set of encoders, which later calls reuse.
-        using: what is searched, as in ``SearchConfig``; None: each field and their fusion, or with
-            a query encoder what of these it has a part in.
-        query_encoder: encodes queries to the sparse field in place of the field's own encoder.
-        engine: name of the engine.
+        searching: how, but for ``limit``; where it says no ``using``, each field and their fusion
+            are searched, or with a query encoder what of these it has a part in.
         measures: such as ``nDCG@10``.
         depth: results per query.
         progress: who is told what.
@@ -143,10 +139,9 @@ def evaluate_dataset(
     with closing(open_or_create(index, encoder, dense, bm25, trusted, passages)) as collection:
         _bring_up_to_date(dataset, collection, told)
         rows = []
-        for choice in _choices(collection, using, query_encoder):
-            config = SearchConfig(
-                limit=depth, using=choice, engine=engine, payload=False, query_encoder=query_encoder
-            )
+        asked = replace(searching or SearchConfig(), limit=depth, payload=False)
+        for choice in _choices(collection, asked):
+            config = replace(asked, using=choice)
             with told.searching(len(dataset.queries), f"searching {choice}") as on_queries:
                 rows.append(evaluate(dataset, collection, config, measures, on_queries))
         return rows
@@ -161,12 +156,12 @@ def _bring_up_to_date(
     check_same_documents(dataset, collection, report.read)
 
 
-def _choices(collection: Collection, using: str | None, query_encoder: str | None) -> list[str]:
+def _choices(collection: Collection, asked: SearchConfig) -> list[str]:
     """What is searched where nothing is said: all, or what a query encoder has a part in."""
-    if using:
-        return [using]
+    if asked.using:
+        return [asked.using]
     choices = every_search(collection)
-    return [each for each in choices if not query_encoder or each in (SPARSE, HYBRID)]
+    return [each for each in choices if not asked.query_encoder or each in (SPARSE, HYBRID)]
 
 
 def evaluate(

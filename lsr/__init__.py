@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
-    from eval.experiment import Result
+    from eval.experiment import ExperimentProgress, Result
     from index.collection.collection import Collection
     from index.indexing import IndexReport
     from index.search.config import SearchConfig
@@ -235,8 +235,12 @@ def evaluate(
     bm25: bool = False,
     *,
     split: str = "test",
+    index: str | Path | None = None,
+    passages: str | None = None,
     using: str | None = None,
     measures: Sequence[str] | None = None,
+    depth: int = 100,
+    progress: ExperimentProgress | None = None,
     trust_remote_code: bool = False,
     **settings: Any,
 ) -> list[Result]:
@@ -250,10 +254,14 @@ def evaluate(
         dense: as for ``create``.
         bm25: as for ``create``.
         split: of a BEIR folder.
+        index: directory of the collection, made if need be; None: one in the user's cache.
+        passages: as for ``create``.
         using: what is searched; None: each field and their fusion.
         measures: names as of ir_measures; None: nDCG@10, Recall@100, MRR@10 and MAP@100.
+        depth: results per query.
+        progress: who is told what.
         trust_remote_code: as for ``open``.
-        settings: any other option of ``eval.experiment.evaluate_dataset``, such as ``depth``.
+        settings: any other field of ``SearchConfig``, such as ``query_encoder`` or ``engine``.
 
     Returns:
         A row for each search, with its ``measures``.
@@ -265,12 +273,14 @@ def evaluate(
     from eval.datasets import load_dataset
     from eval.experiment import evaluate_dataset
     from eval.measures import STANDARD
+    from index.search.config import SearchConfig
 
     loaded = load_dataset(str(dataset), split)
     wanted = STANDARD if measures is None else measures
     return evaluate_dataset(
-        loaded, encoder, dense, bm25, using=using, measures=wanted,
-        trusted=_trusted(trust_remote_code), **settings,
+        loaded, encoder, dense, bm25, index=None if index is None else Path(index),
+        searching=SearchConfig(using=using, **settings), measures=wanted, depth=depth,
+        progress=progress, trusted=_trusted(trust_remote_code), passages=passages,
     )  # fmt: skip
 
 

@@ -49,6 +49,11 @@ class Dictionary:
         found = self._read(_words_of, places) if places else {}
         return {field.size + number: word for number, word in found.items()}
 
+    def beginning(self, field: Field, start: str) -> dict[str, int]:
+        """The term ids of the words of an open field that begin with some letters."""
+        found = self._read(_words_beginning, start) if field.open and start else {}
+        return {word: field.size + number for word, number in found.items()}
+
     def all(self) -> list[str]:
         """Every word, by its number."""
         return self._read(lambda connection, _: _all_words(connection), ())
@@ -91,6 +96,13 @@ def _words_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[in
     for marks, part in in_lists(list(numbers)):
         found.update(_rows(connection, f"WHERE number IN {marks}", part))
     return found
+
+
+def _words_beginning(connection: sqlite3.Connection, start: str) -> dict[str, int]:
+    """The number of each word that begins so; raises as ``_numbers_of``."""
+    # UTF-8 keeps the order of code points, and no word goes on with the largest.
+    span = (start, start + "\U0010ffff")
+    return {word: number for number, word in _rows(connection, "WHERE word BETWEEN ? AND ?", span)}
 
 
 def _all_words(connection: sqlite3.Connection) -> list[str]:

@@ -10,11 +10,13 @@ from index.engines.effort import DEFAULT_EFFORT, pruning_of
 from index.engines.searcher import EXACT, Pruning
 from index.filters.tree import Filter
 from index.search.fusion import ReciprocalRankFusion
+from index.search.rewriting import Rewriter
 from lsr.errors import InputError
 
 HYBRID = "hybrid"
 LARGEST_LIMIT = 10_000
 LONGEST_TIME_BUDGET_MS = 600_000
+LARGEST_CONTEXT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,10 @@ class SearchConfig:
     # Encodes the text of queries to the field `sparse` in place of the field's own encoder, such as
     # an inference-free one over the same vocabulary; None: the field's own.
     query_encoder: str | None = None
+    # What rewrites the text of queries before it is encoded, in this order.
+    rewrite: tuple[Rewriter, ...] = ()
+    # Of the passages that are handed to a generator, tokens together; None: there are none.
+    context_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LARGEST_LIMIT:
@@ -76,6 +82,12 @@ class SearchConfig:
                     f"a prefetch limit is {part.limit}; allowed is 1 to {2 * LARGEST_LIMIT}"
                 )
         self._check_mode()
+        if self.context_tokens is not None:
+            check_context_tokens(self.context_tokens)
+            if not self.payload:
+                raise InputError(
+                    "a context is made of the documents of the hits; ask for them, or for none"
+                )
 
     def _check_mode(self) -> None:
         if self.mode not in ("exact", "approximate"):
@@ -108,3 +120,9 @@ class SearchConfig:
     def depth(self) -> int:
         """Results wanted before the offset is cut."""
         return self.offset + self.limit
+
+
+def check_context_tokens(tokens: int) -> None:
+    """Raise InputError unless a context may have so many tokens."""
+    if not 1 <= tokens <= LARGEST_CONTEXT:
+        raise InputError(f"context_tokens is {tokens}; allowed is 1 to {LARGEST_CONTEXT}")

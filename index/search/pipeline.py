@@ -18,8 +18,10 @@ from index.collection.view import View
 from index.engines.document_mask import Masks
 from index.engines.searcher import TopK
 from index.search.config import SearchConfig
+from index.search.context import Context, context_of
 from index.search.deadline import Deadline
 from index.search.explain import query_terms
+from index.search.fusion import ReciprocalRankFusion
 from index.search.hits import Hit, page_hits
 from index.search.plan import Plan, plan_search
 from index.search.query import (
@@ -29,10 +31,14 @@ from index.search.query import (
     unknown_tokens,
     unknown_words,
 )
+from index.search.rewriting import Rewritten, rewrite
+from index.search.stage_times import StageTimes
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch, SparseVector
 
 Rows = SparseBatch | NDArray[np.float32]
+# Documents by number with their scores, best first.
+Ranking = list[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,12 @@ class SearchResult:
     # Words of the query that no document has in a searched field, as the query spells them; with
     # payloads only.
     unknown_words: list[str] = dataclasses.field(default_factory=list)
+    # Wall time of each stage, as in StageTimes; of a batch, those of all its queries.
+    stages_ms: dict[str, float] = dataclasses.field(default_factory=dict)
+    # What was searched in place of the query, where rewriting was asked for.
+    rewritten: Rewritten | None = None
+    # The best passages for a generator, where they were asked for.
+    context: Context | None = None
 
 
 def search(
@@ -121,25 +133,38 @@ def _search_view(
     deadline: Deadline,
     started: float,
 ) -> list[SearchResult]:
+    times = StageTimes()
     plan = plan_search(view.fields, config)
-    encoded = {
-        each.field.name: encode_query(view, each.field, queries, each.encoder)
-        for each in plan.searches
-    }
+    rewritten = _rewrite(view, plan, queries, config, deadline, times)
+    asked = [query for each in rewritten for query in each.queries]
+    with times.stage("encode"):
+        encoded = {
+            each.field.name: encode_query(view, each.field, asked, each.encoder)
+            for each in plan.searches
+        }
     deadline.passed()
-    masks = None if config.filter is None else view.masks(config.filter)
-    rankings = _rank(view, plan, encoded, masks, config, deadline)
+    masks = None
+    if config.filter is not None:
+        with times.stage("filter"):
+            masks = view.masks(config.filter)
+    with times.stage("rank"):
+        rankings = _rank(view, plan, encoded, masks, config, deadline)
     exact, gaps = _certificates(plan, rankings)
     documents = view.count_documents(masks or view.alive)
     results = []
-    for place, query in enumerate(queries):
+    end = 0
+    for query, again in zip(queries, rewritten, strict=True):
+        place, end = end, end + len(again.queries)
         sources = {name: top.ranking(place) for name, top in rankings.items()}
         vectors = {name: rows[place] for name, rows in encoded.items()}
-        ranking = config.fusion.fuse(sources) if plan.fused else sources[plan.using]
+        ranking = _fuse(plan, config, rankings, range(place, end), times)
         page = ranking[config.offset : config.depth]
         late = deadline.passed()
         passages = {name: top.passages_of(place) for name, top in rankings.items()}
-        hits = page_hits(view, query, config, page, sources, vectors, deadline, passages)
+        with times.stage("hits"):
+            hits = page_hits(
+                view, again.queries[0], config, page, sources, vectors, deadline, passages
+            )
         results.append(
             SearchResult(
                 hits=hits,
@@ -149,13 +174,16 @@ def _search_view(
                 documents=documents,
                 encoder={each.field.name: each.field.fingerprint for each in plan.searches},
                 query_encoder=_query_encoders(plan),
-                exact=bool(exact[place]),
-                bound_gap=float(gaps[place]),
+                exact=bool(exact[place:end].all()),
+                bound_gap=float(gaps[place:end].max()),
                 strategies={name: top.strategies[place] for name, top in rankings.items()},
                 query_terms=_query_terms(view, plan, vectors) if config.explain else {},
                 unknown_tokens=_unknown_tokens(view, plan, query),
                 timed_out=late or deadline.passed(),
-                unknown_words=unknown_words(view, plan.searches, query) if config.payload else [],
+                unknown_words=_unknown_words(view, plan, query) if config.payload else [],
+                stages_ms=times.ms,
+                rewritten=again if config.rewrite else None,
+                context=_context(config, hits, times),
             )
         )
     return results
@@ -197,6 +225,49 @@ def _rank(
     return rankings
 
 
+def _fuse(
+    plan: Plan,
+    config: SearchConfig,
+    rankings: Mapping[str, TopK],
+    places: Sequence[int],
+    times: StageTimes,
+) -> Ranking:
+    """The one ranking of a query, which may have become several: those are fused by RRF."""
+    if not plan.fused and len(places) == 1:
+        return rankings[plan.using].ranking(places[0])
+    with times.stage("fuse"):
+        found = []
+        for place in places:
+            sources = {name: top.ranking(place) for name, top in rankings.items()}
+            found.append(config.fusion.fuse(sources) if plan.fused else sources[plan.using])
+        if len(found) == 1:
+            return found[0]
+        return ReciprocalRankFusion().fuse({str(n): ranking for n, ranking in enumerate(found)})
+
+
+def _context(config: SearchConfig, hits: Sequence[Hit], times: StageTimes) -> Context | None:
+    if config.context_tokens is None:
+        return None
+    with times.stage("context"):
+        return context_of(hits, config.context_tokens)
+
+
+def _rewrite(
+    view: View,
+    plan: Plan,
+    queries: Sequence[SearchQuery],
+    config: SearchConfig,
+    deadline: Deadline,
+    times: StageTimes,
+) -> list[Rewritten]:
+    """What is searched in place of each query."""
+    if not config.rewrite:
+        return [Rewritten((query,)) for query in queries]
+    fields = [each.field for each in plan.searches]
+    with times.stage("rewrite"):
+        return [rewrite(view, fields, config.rewrite, query, deadline) for query in queries]
+
+
 def _certificates(
     plan: Plan, rankings: Mapping[str, TopK]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -219,6 +290,10 @@ def _unknown_tokens(view: View, plan: Plan, query: SearchQuery) -> list[str]:
     for each in plan.searches:
         found |= unknown_tokens(view, each.field, query)
     return list(found)
+
+
+def _unknown_words(view: View, plan: Plan, query: SearchQuery) -> list[str]:
+    return unknown_words(view, [each.field for each in plan.searches], query)
 
 
 def _query_terms(

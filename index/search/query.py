@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from index.collection.field import Field
 from index.collection.view import View
-from index.search.plan import FieldSearch
 from lsr.corpus.documents import check_unicode
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED
@@ -67,14 +66,14 @@ def encode_query(
     return SparseBatch.from_rows(rows, view.terms(field))
 
 
-def unknown_words(view: View, searches: Sequence[FieldSearch], query: SearchQuery) -> list[str]:
-    """The words of a query's text that no document has in the searched fields that have words."""
+def unknown_words(view: View, fields: Sequence[Field], query: SearchQuery) -> list[str]:
+    """The words of a query's text that no document has in those fields that have words."""
     unknown: dict[str, None] | None = None
-    for each in searches:
-        if query.text is None or not each.field.weighed or not each.field.open:
+    for field in fields:
+        if query.text is None or not field.weighed or not field.open:
             continue
-        statistics = view.statistics(each.field)
-        found = view.fields.encoder(each.field).unknown_words(query.text, statistics)
+        statistics = view.statistics(field)
+        found = view.fields.encoder(field).unknown_words(query.text, statistics)
         unknown = {word: None for word in found if unknown is None or word in unknown}
     return list(unknown or ())
 

@@ -12,18 +12,17 @@ from lsr.errors import UsageError
 from service.commands.options import (
     bm25_option,
     dense_option,
-    engine_option,
     json_option,
     passages_option,
-    query_encoder_option,
     trust_option,
-    using_option,
 )
 from service.commands.output_path import output_file
+from service.commands.search_options import search_options
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
     from eval.experiment import ExperimentProgress, Result
+    from index.search.config import SearchConfig
     from lsr.trusted_code import TrustedCode
 
 PATH = click.Path(path_type=Path)
@@ -40,9 +39,7 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--index", "into", type=click.Path(path_type=Path), help="The collection to build or reuse."
 )
-@using_option
-@query_encoder_option
-@engine_option
+@search_options
 @click.option("--split", default="test", show_default=True, help="Qrels of a BEIR folder.")
 @click.option("--measure", "measures", multiple=True, metavar="NAME", help="Such as nDCG@10.")
 @click.option("--depth", default=100, show_default=True, help="Results per query.")
@@ -58,9 +55,7 @@ def eval_command(
     bm25: bool,
     passages: str | None,
     into: Path | None,
-    using: str | None,
-    query_encoder: str | None,
-    engine: str,
+    searching: SearchConfig,
     split: str,
     measures: Sequence[str],
     depth: int,
@@ -93,9 +88,9 @@ def eval_command(
     rows: list[Result] = []
     for encoder in encoders or (None,):
         rows += evaluate_dataset(
-            loaded, encoder, dense, bm25, index=into, using=using, query_encoder=query_encoder,
-            engine=engine, measures=names, depth=depth, progress=_progress(as_json),
-            trusted=trusted, passages=passages,
+            loaded, encoder, dense, bm25, index=into, searching=searching,
+            measures=names, depth=depth, progress=_progress(as_json), trusted=trusted,
+            passages=passages,
         )  # fmt: skip
     _print_results(rows, names, as_json)
     # Last, so that a run that no TREC file can hold costs no result.

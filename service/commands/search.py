@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from lsr.errors import UsageError
-from service.commands.options import (
-    engine_option,
-    json_option,
-    query_encoder_option,
-    trust_option,
-    using_option,
-)
+from service.commands.options import json_option, trust_option
+from service.commands.search_options import search_options
 
 if TYPE_CHECKING:
+    from index.search.config import SearchConfig
     from lsr.trusted_code import TrustedCode
 
 EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
@@ -33,31 +30,14 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
 )
 @click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
 @click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
-@using_option
-@query_encoder_option
 @click.option(
-    "--filter",
-    "filter_text",
-    metavar="FILTER",
-    help="Search only documents whose metadata pass, as in: "
-    "lang = en and year >= 2000 and not (kind in (a, b)) and author exists",
+    "--context-tokens",
+    type=int,
+    metavar="N",
+    help="Print the best passages for a generator in place of hits: about N tokens, each text "
+    "once, with numbers to cite.",
 )
-@click.option(
-    "--approximate", is_flag=True, help="Leave out what is unlikely to matter; says how sure it is."
-)
-@click.option(
-    "--effort",
-    type=float,
-    help="Of approximate search, which it implies: above 0, and at most 1 (exact).  [default: 0.5, "
-    "with --time-budget 1]",
-)
-@click.option(
-    "--time-budget",
-    type=float,
-    metavar="MS",
-    help="Milliseconds that the search may take in all; implies --approximate.",
-)
-@engine_option
+@search_options
 @trust_option
 @json_option
 def search_command(
@@ -66,13 +46,8 @@ def search_command(
     tokens: str | None,
     limit: int,
     offset: int,
-    using: str | None,
-    query_encoder: str | None,
-    filter_text: str | None,
-    approximate: bool,
-    effort: float | None,
-    time_budget: float | None,
-    engine: str,
+    context_tokens: int | None,
+    searching: SearchConfig,
     trusted: TrustedCode,
     as_json: bool,
 ) -> None:
@@ -80,25 +55,13 @@ def search_command(
     if not query and tokens is None:
         raise click.UsageError("there is no query; give words, or --tokens")
     from index.collection.collection import Collection
-    from index.filters.text_form import parse_filter_text
-    from index.search.config import SearchConfig
     from index.search.pipeline import search
     from index.search.query import SearchQuery
     from service.commands import terminal
 
     opened = Collection.open(collection, trusted=trusted)
-    implied = effort is not None or time_budget is not None
-    config = SearchConfig(
-        limit=limit,
-        offset=offset,
-        using=using,
-        engine=engine,
-        explain=True,
-        filter=None if filter_text is None else parse_filter_text(filter_text),
-        mode="approximate" if approximate or implied else "exact",
-        effort=effort,
-        time_budget_ms=time_budget,
-        query_encoder=query_encoder,
+    config = replace(
+        searching, limit=limit, offset=offset, explain=True, context_tokens=context_tokens
     )
     asked = SearchQuery(
         text=" ".join(query) if query else None,
@@ -106,9 +69,11 @@ def search_command(
     )
     result = search(opened, asked, config)
     if as_json:
-        from service.api.schemas.responses import search_json
+        from service.api.schemas.search_answer import search_json
 
         terminal.print_json(search_json(result, explain=True))
+    elif result.context is not None:
+        terminal.print_context(result.context)
     else:
         terminal.print_result(result)
 

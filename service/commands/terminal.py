@@ -30,6 +30,7 @@ from lsr.encoding.progress import Totals
 if TYPE_CHECKING:
     from index.importing import ImportReport
     from index.indexing import IndexReport
+    from index.search.context import Context
     from index.search.hits import Hit, HitPassage
     from index.search.pipeline import SearchResult
     from lsr.corpus.items import Item
@@ -330,11 +331,22 @@ def print_result(result: SearchResult) -> None:
         out.print(f"no imported vector has {listed}, so it adds nothing", markup=False)
     line = f"{count} · {result.using} · {result.took_ms:.1f} ms · {_certificate(result)}"
     out.print(Text(line, style="dim"))
+    for note in result.rewritten.notes if result.rewritten else ():
+        out.print(Text(note, style="dim"))
     if words := result.unknown_words:
         several = "any of the words" if len(words) > 1 else "the word"
         rest = f" and {len(words) - SHOWN_WORDS} more" if len(words) > SHOWN_WORDS else ""
         named = ", ".join(words[:SHOWN_WORDS])
         out.print(Text(f"no document has {several} {named}{rest}", style="dim"))
+
+
+def print_context(context: Context) -> None:
+    """Passages as a generator takes them, and one line on what they are on standard error."""
+    out.print(context.text, markup=False, highlight=False, soft_wrap=True)
+    line = f"{len(context.passages)} passages, about {context.tokens:,} tokens"
+    if context.duplicates:
+        line += f"; {context.duplicates} hits say what one before says"
+    err.print(Text(line, style="dim"))
 
 
 def print_table(

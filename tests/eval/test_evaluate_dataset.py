@@ -49,9 +49,13 @@ def test_each_search_gets_the_row_that_it_gets_alone(dataset, tmp_path, masked_l
         config = SearchConfig(limit=2, using=row.using, payload=False)
         alone = evaluate(dataset, collection, config, ["P@1"])
         assert comparable(row) == comparable(alone)
-    (one,) = evaluate_dataset(dataset, index=index, using="sparse+bm25", engine="reference")
+    (one,) = evaluate_dataset(
+        dataset, index=index, searching=SearchConfig(using="sparse+bm25", engine="reference")
+    )
     assert (one.using, one.engine) == ("sparse+bm25", "reference")
-    again = evaluate_dataset(dataset, index=index, query_encoder=str(masked_lm))
+    again = evaluate_dataset(
+        dataset, index=index, searching=SearchConfig(query_encoder=str(masked_lm))
+    )
     assert [row.using for row in again] == ["sparse", "hybrid"]
 
 

@@ -11,8 +11,8 @@ from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
-from service.api.schemas.requests import SearchBody
-from service.api.schemas.responses import SearchAnswer, search_json
+from service.api.schemas.search_answer import SearchAnswer, search_json
+from service.api.schemas.search_request import SearchBody
 
 router = APIRouter(prefix="/v1/indexes/{index}", tags=["search"], route_class=JsonRoute)
 

@@ -1,167 +1,20 @@
-"""The JSON of REST requests."""
+"""The JSON of requests that write."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictInt,
-    StrictStr,
-    model_validator,
-)
+from pydantic import Field, StrictInt, StrictStr, model_validator
 
 from index.filters.json_form import parse_filter_json
 from index.filters.tree import Filter
 from index.patching import Patch
-from index.search.config import Prefetch, SearchConfig
-from index.search.fusion import ReciprocalRankFusion
-from index.search.query import SearchQuery
 from lsr.corpus.documents import check_unicode
+from service.api.schemas.body import Body, FilterBody
 
-LONGEST_VECTOR = 100_000
-MOST_CHARACTERS = 32 << 20
-"""Of the documents of all hits of an answer."""
-FilterBody = Annotated[
-    dict[str, Any],
-    Field(
-        description="All of `must`, at least one of `should`, none of `must_not`: lists of such "
-        "filters and of conditions, each a `key` with `match` ({value} or {any: [...]}), `range` "
-        "({gt|gte, lt|lte}) or `exists` (true or false). Nested keys are dotted; a list matches "
-        "where one of its elements does.",
-        examples=[{"must": [{"key": "lang", "match": {"value": "en"}}]}],
-    ),
-]
-
-
-def _numbers(value: object) -> object:
-    """The same, unless it is an object with a member that is no number: one reason is enough."""
-    for name, member in value.items() if isinstance(value, dict) else ():
-        if isinstance(member, list | dict | None):
-            raise ValueError(f"the member {name!r} is no number")
-        if isinstance(member, str):
-            float(member)
-    return value
-
-
-Integers = Annotated[list[int], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
-Floats = Annotated[list[float], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
-Weights = Annotated[dict[str, float], BeforeValidator(_numbers), Field(max_length=LONGEST_VECTOR)]
 DocumentIds = Annotated[
     list[StrictStr | StrictInt], Field(min_length=1, max_length=100_000, fail_fast=True)
 ]
-
-
-class Body(BaseModel):
-    """A request body; members that are not named here are refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known(cls, value: object) -> object:
-        """Name one unknown member and no more: a body may hold very many."""
-        for name in value if isinstance(value, dict) else ():
-            if name not in cls.model_fields:
-                known = ", ".join(cls.model_fields)
-                raise ValueError(f"{str(name)[:100]!r} is not known here; allowed are {known}")
-        return value
-
-
-class SparseVectorBody(Body):
-    """A sparse vector: term ids and their weights."""
-
-    indices: Integers
-    values: Floats
-
-
-class QueryBody(Body):
-    """What is asked: text, or vectors in its place."""
-
-    text: str | None = None
-    tokens: Weights | None = None
-    sparse: SparseVectorBody | None = None
-    dense: Floats | None = None
-
-
-class PrefetchBody(Body):
-    """One ranking that enters the fusion."""
-
-    using: str
-    limit: int = 100
-
-
-class RrfBody(Body):
-    """Reciprocal rank fusion: score = sum of weight / (k + rank)."""
-
-    k: float = 60
-    weights: Weights = Field(default_factory=dict)
-
-
-class FusionBody(Body):
-    """How rankings become one."""
-
-    rrf: RrfBody = Field(default_factory=RrfBody)
-
-
-class ParamsBody(Body):
-    """Exact or approximate; `effort` (above 0, at most 1) and `timeout_ms` go with approximate."""
-
-    mode: Literal["exact", "approximate"] = "exact"
-    effort: float | None = None
-    timeout_ms: float | None = None
-
-
-class SearchBody(Body):
-    """A search."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"query": {"text": "how to copy a file"}, "limit": 3}]},
-    )
-
-    query: QueryBody
-    limit: int = 10
-    offset: int = 0
-    using: str | None = None
-    prefetch: Annotated[list[PrefetchBody], Field(max_length=16)] = Field(default_factory=list)
-    fusion: FusionBody = Field(default_factory=FusionBody)
-    filter: FilterBody | None = None
-    params: ParamsBody = Field(default_factory=ParamsBody)
-    with_payload: bool = True
-    highlight: bool = True
-    explain: bool = False
-
-    def to_query(self) -> SearchQuery:
-        """The query as the pipeline takes it."""
-        sparse = self.query.sparse
-        return SearchQuery(
-            text=self.query.text,
-            tokens=self.query.tokens,
-            sparse=(sparse.indices, sparse.values) if sparse else None,
-            dense=self.query.dense,
-        )
-
-    def to_config(self) -> SearchConfig:
-        """The rest as the pipeline takes it."""
-        return SearchConfig(
-            limit=self.limit,
-            offset=self.offset,
-            using=self.using,
-            prefetch=tuple(Prefetch(part.using, part.limit) for part in self.prefetch),
-            fusion=ReciprocalRankFusion(self.fusion.rrf.k, self.fusion.rrf.weights),
-            payload=self.with_payload,
-            most_characters=MOST_CHARACTERS,
-            highlight=self.highlight,
-            explain=self.explain,
-            filter=None if self.filter is None else parse_filter_json(self.filter),
-            mode=self.params.mode,
-            effort=self.params.effort,
-            time_budget_ms=self.params.timeout_ms,
-        )
 
 
 class DeleteBody(Body):

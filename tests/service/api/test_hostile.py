@@ -13,7 +13,7 @@ from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.errors import CorruptionError, EncoderMismatchError, LockedError, LsrError
 from service.api.app import create_app
-from service.api.schemas.requests import QueryBody, SearchBody
+from service.api.schemas.search_request import QueryBody, SearchBody
 from tests.index.conftest import items
 from tests.service.conftest import URL
 

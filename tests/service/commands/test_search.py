@@ -29,3 +29,16 @@ def test_a_query_encoder_of_another_vocabulary_is_refused(lsr, tmp_path, corpus,
     result = lsr("search", "fruit", "cherry", "--query-encoder", "splade:./other")
     assert "give a query encoder with the same vocabulary" in sentence(result)
     assert result.returncode == 1
+
+
+def test_search_rewrites_and_hands_passages_on(lsr, corpus):
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
+    shown = lsr("search", "fruit", "bannaa", "--rewrite", "spelling")
+    assert b"no document has 'bannaa'; searched was 'banana'" in shown.stdout
+    found = lsr("search", "fruit", "banana", "--context-tokens", "200", "--json").stdout
+    context = json.loads(found)["context"]
+    assert [passage["id"] for passage in context["passages"]] == ["a", "b"]
+    shown = lsr("search", "fruit", "banana", "--context-tokens", "200")
+    assert shown.stdout.decode().rstrip("\n") == context["text"]
+    refused = lsr("search", "fruit", "banana", "--rewrite", "magic")
+    assert "allowed are spelling, queries, passage" in sentence(refused)

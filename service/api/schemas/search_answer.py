@@ -1,0 +1,267 @@
+"""The JSON of answers to searches; typed dictionaries, as those of the other answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from index.search.context import Context, ContextPassage
+from index.search.highlight import Highlight
+from index.search.hits import Hit, HitPassage
+from index.search.pipeline import SearchResult
+from service.api.schemas.responses import Milliseconds, Payload, payload_json
+
+
+class HitHighlight(TypedDict):
+    """A part of a field's text, with the words that match."""
+
+    field: str
+    snippet: str
+    spans: Annotated[
+        list[tuple[int, int]], Field(description="[start, end) of each word, ascending.")
+    ]
+    looked_at: Annotated[
+        NotRequired[int],
+        Field(description="Characters of the text that were looked at, where that is not all."),
+    ]
+
+
+class HitTerm(TypedDict):
+    """A term's part of a score: the product of its two weights."""
+
+    token: str
+    query_weight: float
+    document_weight: float
+    contribution: float
+
+
+class QueryTerm(TypedDict):
+    """A term of the encoded query."""
+
+    token: str
+    weight: float
+
+
+class PassageAnswer(TypedDict):
+    """The passage of a long document that was found: the ``number``-th of ``count``, from 1 on."""
+
+    number: int
+    count: int
+    start: Annotated[int, Field(description="Its first character in the document's text.")]
+    end: Annotated[int, Field(description="The one after its last.")]
+    heading: Annotated[NotRequired[str], Field(description="What stands over it.")]
+    page: Annotated[NotRequired[int], Field(description="Counted from 1.")]
+
+
+class SearchHit(TypedDict):
+    """A document found."""
+
+    id: str
+    score: float
+    scores: Annotated[dict[str, float], Field(description="In each ranking that found it.")]
+    payload: Annotated[NotRequired[Payload], Field(description="Absent on with_payload: false.")]
+    highlights: Annotated[NotRequired[list[HitHighlight]], Field(description="As the payload.")]
+    passage: Annotated[
+        NotRequired[PassageAnswer], Field(description="Where the document is split.")
+    ]
+    terms: Annotated[
+        NotRequired[dict[str, list[HitTerm]]],
+        Field(description="With explain: by field, the terms that carried the score."),
+    ]
+
+
+class RewrittenQuery(TypedDict):
+    """What was searched in place of the query."""
+
+    queries: Annotated[list[str], Field(description="Their texts; those of several are fused.")]
+    notes: Annotated[list[str], Field(description="What was changed, in a sentence each.")]
+
+
+class OptionalSearchMeta(TypedDict, total=False):
+    """What some answers say of how the hits were found."""
+
+    query_encoder: Annotated[
+        dict[str, str], Field(description="Fingerprints of what encoded the query, where others.")
+    ]
+    unknown_tokens: Annotated[
+        list[str], Field(description="Given tokens that no imported vector has; they add nothing.")
+    ]
+    plan: Annotated[dict[str, str], Field(description="With explain: how each field was searched.")]
+    timed_out: Annotated[
+        Literal[True],
+        Field(description="The time was up before all was done: marks and terms may be missing."),
+    ]
+    unknown_words: Annotated[
+        list[str], Field(description="Words of the query that no document has.")
+    ]
+    rewritten: RewrittenQuery
+
+
+class SearchMeta(OptionalSearchMeta):
+    """How the hits were found.
+
+    ``exact`` says that exact search gives these very hits; ``bound_gap`` is how far a document
+    that was left out could score above the last result.
+    """
+
+    exact: bool
+    bound_gap: float
+    generation: Annotated[int, Field(description="Rises whenever a segment is published.")]
+    encoder: Annotated[dict[str, str], Field(description="Fingerprints by field.")]
+    documents: Annotated[int, Field(description="How many were searched.")]
+    stages_ms: Annotated[
+        dict[str, float], Field(description="Wall time of each stage that was needed.")
+    ]
+
+
+class ContextPassageAnswer(TypedDict):
+    """A passage to hand to a generator."""
+
+    number: Annotated[int, Field(description="By which it is cited, as 1 in [1].")]
+    id: Annotated[str, Field(description="Of its document.")]
+    title: str
+    text: str
+    start: Annotated[int, Field(description="Its first character in the document's text.")]
+    end: Annotated[int, Field(description="The one after its last.")]
+    heading: NotRequired[str]
+    page: NotRequired[int]
+    cut: Annotated[NotRequired[Literal[True]], Field(description="The passage goes on after it.")]
+
+
+class ContextAnswer(TypedDict):
+    """The best passages of the hits, each text once."""
+
+    text: Annotated[str, Field(description="All of them, with numbers and titles.")]
+    tokens: Annotated[int, Field(description="About how many: a quarter of the bytes.")]
+    duplicates: Annotated[int, Field(description="Hits that say what one before says.")]
+    passages: list[ContextPassageAnswer]
+
+
+class SearchAnswer(TypedDict):
+    """Hits, best first."""
+
+    took_ms: Milliseconds
+    using: str
+    hits: list[SearchHit]
+    meta: SearchMeta
+    query_terms: Annotated[
+        NotRequired[dict[str, list[QueryTerm]]],
+        Field(description="With explain: by field, the encoded query, heaviest term first."),
+    ]
+    context: Annotated[NotRequired[ContextAnswer], Field(description="With context_tokens.")]
+
+
+def search_json(result: SearchResult, explain: bool) -> SearchAnswer:
+    """A search result as JSON."""
+    other: OptionalSearchMeta = {}
+    if result.query_encoder:
+        other["query_encoder"] = result.query_encoder
+    if result.unknown_tokens:
+        other["unknown_tokens"] = result.unknown_tokens
+    if result.timed_out:
+        other["timed_out"] = True
+    if result.unknown_words:
+        other["unknown_words"] = result.unknown_words
+    if result.rewritten is not None:
+        texts = [query.text or "" for query in result.rewritten.queries]
+        other["rewritten"] = {"queries": texts, "notes": list(result.rewritten.notes)}
+    body: SearchAnswer = {
+        "took_ms": round(result.took_ms, 3),
+        "using": result.using,
+        "hits": [hit_json(hit, explain) for hit in result.hits],
+        "meta": {
+            "exact": result.exact,
+            "bound_gap": result.bound_gap,
+            "generation": result.generation,
+            "encoder": result.encoder,
+            **other,
+            "documents": result.documents,
+            "stages_ms": {name: round(ms, 3) for name, ms in result.stages_ms.items()},
+        },
+    }
+    if result.context is not None:
+        body["context"] = context_json(result.context)
+    if explain:
+        body["meta"]["plan"] = result.strategies
+        body["query_terms"] = {
+            name: [{"token": token, "weight": weight} for token, weight in terms]
+            for name, terms in result.query_terms.items()
+        }
+    return body
+
+
+def context_json(context: Context) -> ContextAnswer:
+    """The passages for a generator as JSON."""
+    return {
+        "text": context.text,
+        "tokens": context.tokens,
+        "duplicates": context.duplicates,
+        "passages": [_context_passage_json(each) for each in context.passages],
+    }
+
+
+def _context_passage_json(passage: ContextPassage) -> ContextPassageAnswer:
+    body: ContextPassageAnswer = {
+        "number": passage.number,
+        "id": passage.id,
+        "title": passage.title,
+        "text": passage.text,
+        "start": passage.start,
+        "end": passage.end,
+    }
+    if passage.heading:
+        body["heading"] = passage.heading
+    if passage.page is not None:
+        body["page"] = passage.page
+    if passage.cut:
+        body["cut"] = True
+    return body
+
+
+def hit_json(hit: Hit, explain: bool) -> SearchHit:
+    """One hit as JSON."""
+    body: SearchHit = {"id": hit.id, "score": hit.score, "scores": hit.scores}
+    if hit.document is not None:
+        body["payload"] = payload_json(hit.document)
+        body["highlights"] = [highlight_json(mark) for mark in hit.highlights]
+    if hit.passage is not None:
+        body["passage"] = passage_json(hit.passage)
+    if explain:
+        body["terms"] = {
+            name: [
+                {
+                    "token": term.token,
+                    "query_weight": term.query_weight,
+                    "document_weight": term.document_weight,
+                    "contribution": term.contribution,
+                }
+                for term in terms
+            ]
+            for name, terms in hit.terms.items()
+        }
+    return body
+
+
+def passage_json(passage: HitPassage) -> PassageAnswer:
+    """The best passage of a hit, as JSON."""
+    body: PassageAnswer = {
+        "number": passage.number,
+        "count": passage.count,
+        "start": passage.start,
+        "end": passage.end,
+    }
+    if passage.heading:
+        body["heading"] = passage.heading
+    if passage.page is not None:
+        body["page"] = passage.page
+    return body
+
+
+def highlight_json(mark: Highlight) -> HitHighlight:
+    """The marks in one field of a hit, as JSON."""
+    body: HitHighlight = {"field": mark.field, "snippet": mark.snippet, "spans": mark.spans}
+    if mark.looked_at is not None:
+        body["looked_at"] = mark.looked_at
+    return body

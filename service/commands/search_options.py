@@ -1,0 +1,87 @@
+"""How to search: the options of every command that searches, and the configuration they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+from service.commands.options import engine_option, query_encoder_option, using_option
+
+_OPTIONS = (
+    using_option,
+    query_encoder_option,
+    click.option(
+        "--filter",
+        "filter_text",
+        metavar="FILTER",
+        help="Search only documents whose metadata pass, as in: "
+        "lang = en and year >= 2000 and not (kind in (a, b)) and author exists",
+    ),
+    click.option(
+        "--approximate",
+        is_flag=True,
+        help="Leave out what is unlikely to matter; says how sure it is.",
+    ),
+    click.option(
+        "--effort",
+        type=float,
+        help="Of approximate search, which it implies: above 0, and at most 1 (exact).  [default: "
+        "0.5, with --time-budget 1]",
+    ),
+    click.option(
+        "--time-budget",
+        type=float,
+        metavar="MS",
+        help="Milliseconds that the search may take in all; implies --approximate.",
+    ),
+    click.option(
+        "--rewrite",
+        "rewriters",
+        metavar="NAME",
+        multiple=True,
+        help="Rewrite the query first; may be repeated: spelling corrects words that no document "
+        "has; queries[,count=3] asks a chat endpoint (LSR_CHAT_URL, LSR_CHAT_MODEL) for other "
+        "wordings; passage has it write what a dense field is asked by (HyDE).",
+    ),
+    engine_option,
+)
+
+
+def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say how is searched; the command takes them as ``searching``, a SearchConfig."""
+
+    @wraps(command)
+    def with_searching(
+        using: str | None,
+        query_encoder: str | None,
+        filter_text: str | None,
+        approximate: bool,
+        effort: float | None,
+        time_budget: float | None,
+        rewriters: tuple[str, ...],
+        engine: str,
+        **others: Any,
+    ) -> Any:
+        from index.filters.text_form import parse_filter_text
+        from index.search.config import SearchConfig
+        from index.search.rewriters import rewriter_of
+
+        implied = effort is not None or time_budget is not None
+        searching = SearchConfig(
+            using=using,
+            engine=engine,
+            filter=None if filter_text is None else parse_filter_text(filter_text),
+            mode="approximate" if approximate or implied else "exact",
+            effort=effort,
+            time_budget_ms=time_budget,
+            query_encoder=query_encoder,
+            rewrite=tuple(map(rewriter_of, rewriters)),
+        )
+        return command(searching=searching, **others)
+
+    for option in reversed(_OPTIONS):
+        with_searching = option(with_searching)
+    return with_searching
