@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benches.crash import SPARSE
 from index._core import checksum
 from index.collection.segment import ALIGNMENT, HEADER, MAGIC, SECTIONS, VERSION
-from index.engines.inverted_index import DTYPES
+from index.engines.inverted_index import PACKED, InvertedIndex
 
 EXTREMES = (0, 1, -1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1, 10**30, 1e300, 0.5)
 OTHER_TYPES = (None, True, "1", [], {}, [1], float("nan"), float("inf"))
@@ -38,7 +38,7 @@ def take_apart(path: Path) -> Parts:
     arrays = {}
     for name, entry in table["sections"].items():
         kind, _, rest = name.partition("/")
-        dtype = np.dtype(SECTIONS[kind] if kind in SECTIONS else DTYPES[rest.rpartition("/")[2]])
+        dtype = np.dtype(SECTIONS[kind] if kind in SECTIONS else PACKED[rest.rpartition("/")[2]])
         count = int(np.prod(entry["shape"]))
         array = np.frombuffer(data, dtype, count, start + entry["offset"])
         arrays[name] = array.reshape(entry["shape"]).copy()
@@ -135,12 +135,17 @@ def _array(parts: Parts, numbers: random.Random) -> str:
 
 def _weights(parts: Parts, numbers: random.Random) -> str:
     """Weights that are possible, but not those of the store."""
-    name = f"indexes/{SPARSE.name}/weights"
-    weights = parts.arrays[name].view(np.float16)
+    prefix, size = f"indexes/{SPARSE.name}/", parts.table["vocabulary_sizes"][SPARSE.name]
+    packed = {name: parts.arrays[prefix + name] for name in PACKED}
+    arrays = dict(InvertedIndex.unpack(packed, size).arrays)
+    weights = arrays["weights"].view(np.float16).copy()
     if numbers.random() < 0.5:
         weights *= np.float16(0.5)  # every bound holds all the same
     else:
         weights[numbers.randrange(len(weights))] *= np.float16(0.5)
+    arrays["weights"] = weights.view(np.uint16)
+    forged = InvertedIndex(arrays, size).pack()
+    parts.arrays.update({prefix + name: array for name, array in forged.items()})
     return "weights of nobody"
 
 

@@ -51,6 +51,22 @@ def unpack_rows(
 def kernels() -> list[str]:
     """Names of the inner loops that this machine can run."""
 
+def unpack_lists(
+    terms: NDArray[np.uint8],
+    lengths: NDArray[np.uint8],
+    documents: NDArray[np.uint8],
+    weights: NDArray[np.uint8],
+    masks: NDArray[np.uint16],
+    order: NDArray[np.uint32],
+    vocabulary_size: int,
+    threads: int,
+) -> dict[str, NDArray[Any]]:
+    """The arrays of an index, from the parts of ``BlockIndex.pack_lists`` and its ``order``.
+
+    Whatever the bytes are: raises ValueError where they are malformed, or a term is not below
+    ``vocabulary_size``.
+    """
+
 class BlockIndex:
     """An index over arrays that stay alive with this object.
 
@@ -58,8 +74,8 @@ class BlockIndex:
     """
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None: ...
-    def validate(self, vocabulary_size: int, threads: int) -> None:
-        """Read every posting; raises ValueError where the index is malformed."""
+    def pack_lists(self) -> dict[str, NDArray[Any]]:
+        """Its posting lists in few bytes, in parts; see index/core/packed_lists.hpp."""
 
     def mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:
         """What ``search`` takes as ``mask``, of a byte for each ordinal."""

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from index.collection.collection import Collection, Vectors
 from index.engines.posting_list import half
-from index.splitting import UNSPLIT, Split, contents, owners, split_documents
+from index.splitting import UNSPLIT, Split, owners, split_documents
 from lsr.corpus.chunks import CHUNK as CHUNK
 from lsr.corpus.chunks import Chunk, ItemT, distinct_chunks
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
+from lsr.corpus.passages import contents
 from lsr.corpus.readers.corpus import Corpus
 from lsr.corpus.readers.passed_over import PassedOver
 from lsr.encoding.document_encoders import DocumentEncoders

@@ -66,14 +66,3 @@ def owners(passages: Sequence[Sequence[Passage]], documents: int) -> NDArray[np.
     """For each row of vectors the place of its document, int64 (n_rows,)."""
     counts = [max(len(parts), 1) for parts in passages] or [1] * documents
     return np.repeat(np.arange(documents), counts)
-
-
-def contents(documents: Sequence[Document], passages: Sequence[Sequence[Passage]]) -> list[str]:
-    """What encoders see: a text for each row of vectors."""
-    if not passages:
-        return [document.contents for document in documents]
-    return [
-        text
-        for document, parts in zip(documents, passages, strict=True)
-        for text in ([part.contents(document) for part in parts] or [document.contents])
-    ]

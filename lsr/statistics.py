@@ -22,12 +22,14 @@ class CollectionStatistics:
     ``documents`` number of documents; ``document_frequency`` int64 (V,), the number of documents
     that hold each term; ``average_length`` mean length of a document as
     BM25 counts it. ``numbers`` gives the term ids of those words that an open vocabulary has.
+    ``closed`` are those of the terms of its closed part, where they are counted apart from words.
     """
 
     documents: int
     document_frequency: NDArray[np.int64]
     average_length: float
     numbers: Callable[[Iterable[str]], Mapping[str, int]] = no_words
+    closed: CollectionStatistics | None = None
 
     @cached_property
     def idf(self) -> NDArray[np.float32]:

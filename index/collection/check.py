@@ -45,8 +45,8 @@ class CheckReport:
     ``damaged`` are segments; ``vectors`` has for each field the sequence numbers of documents
     or passages whose vector is damaged or missing, ``strays`` those of vectors without a document,
     and ``stray_passages`` those of passages without one. The rest
-    tells whether the table of metadata, those that say which segments are current and how much
-    there is, and the structure of the file are what they should be.
+    tells whether the table of metadata, that of frequencies, those that say which segments are
+    current and how much there is, and the structure of the file are what they should be.
     """
 
     documents: int = 0
@@ -58,6 +58,7 @@ class CheckReport:
     strays: dict[str, list[int]] = dataclasses.field(default_factory=dict)
     stray_passages: list[int] = dataclasses.field(default_factory=list)
     metadata: bool = True
+    frequencies: bool = True
     tables: bool = True
     structure: bool = True
 
@@ -205,9 +206,22 @@ def _table_problems(collection: Collection, report: CheckReport) -> Iterator[str
                 f"{wrong} words of the dictionary are damaged or missing in the store; restore a "
                 "snapshot, or index again into a new directory"
             )
+        yield from _frequency_problems(collection, report)
     except CorruptionError as error:
         report.tables = False
         yield str(error)
+
+
+def _frequency_problems(collection: Collection, report: CheckReport) -> Iterator[str]:
+    field, store = collection.fields.counted, collection.store
+    try:
+        if field is None or store.frequencies.total(field.size).max() <= store.count_rows():
+            return
+        problem = f"a term is counted in more texts than there are; {_mend(collection)}"
+    except CorruptionError as error:
+        problem = str(error)
+    report.frequencies = False
+    yield problem
 
 
 def _counter_problems(store: Store) -> Iterator[str]:

@@ -25,6 +25,7 @@ from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.storage_errors import is_full
 from index.collection.store import Store
 from index.collection.tail import Tail
+from index.collection.text_frequencies import TextFrequencies
 from index.collection.view import View
 from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
@@ -76,6 +77,7 @@ class Collection:
         self.store = store
         self.fields = FieldEncoders(store, trusted)
         self.builder = Builder(store, self.fields.encoder)
+        self.frequencies = TextFrequencies(store, self.fields)
         self.segments = SegmentTable(store)
         self.maintenance = Maintenance(
             path, store, self.builder, config or MaintenanceConfig(), self._adopt
@@ -233,7 +235,8 @@ class Collection:
         for field in self.fields:
             if len(vectors.get(field.name, ())) != rows_wanted:
                 raise InputError(f"each document needs a vector for the field {field.name!r}")
-        with self._transaction():
+        added = self.frequencies.of(documents, passages)
+        with self._transaction(), self.frequencies.replacing(ids, added):
             replaced = self.store.remove(ids)
             sequence = self.store.append(documents, passages)
             for field in self.fields:
@@ -248,8 +251,9 @@ class Collection:
 
     def delete(self, ids: Iterable[str]) -> set[str]:
         """Delete documents; returns the ids that were there."""
-        with self._transaction():
-            removed = self.store.remove(dict.fromkeys(ids))
+        distinct = list(dict.fromkeys(ids))
+        with self._transaction(), self.frequencies.replacing(distinct):
+            removed = self.store.remove(distinct)
         self.maintenance.wake()
         return removed
 
@@ -264,7 +268,9 @@ class Collection:
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""
         with self._transaction():
-            removed = self.store.remove(self.matching(wanted))
+            ids = self.matching(wanted)
+            with self.frequencies.replacing(ids):
+                removed = self.store.remove(ids)
         self.maintenance.wake()
         return removed
 

@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 
 from index.collection.commits import Commit, CommitsFile, check_commit, last_commit
 from index.collection.connection_pool import ThreadConnections
-from index.collection.schema import APPLICATION_ID, MIGRATED_VERSION, SCHEMA, SETTINGS, VERSION
+from index.collection.schema import (
+    APPLICATION_ID,
+    MIGRATED_VERSION,
+    OLDER_VERSION,
+    SCHEMA,
+    SETTINGS,
+    VERSION,
+)
 from index.collection.settings import read_setting, write_settings
 from index.collection.storage_errors import is_damaged, read_error, write_error
 from lsr.errors import CorruptionError, LsrError, NotFoundError, UsageError
@@ -295,7 +302,7 @@ class Database:
             raise CorruptionError(f"{self.path} is not a collection: {error}") from error
         if kind != APPLICATION_ID:
             raise CorruptionError(f"{self.path} is an SQLite file but not a collection")
-        if version == MIGRATED_VERSION:
+        if version in (MIGRATED_VERSION, OLDER_VERSION):
             raise CorruptionError(
                 f"the collection {self.path.parent} has format version {version}, of an earlier "
                 f"release; bring it to {VERSION}, encoding nothing again, with: "

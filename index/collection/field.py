@@ -32,7 +32,8 @@ class Field:
     ``counts`` tells that the field stores term counts, not weights. ``vocabulary`` is the digest
     of a sparse field's vocabulary, "" where an earlier release made the field. ``open`` tells that
     the ids from ``size`` on stand for the words of the collection's dictionary, and
-    ``counts_words`` that of these, counts are stored.
+    ``counts_words`` that of these, counts are stored. ``counted`` tells that the store counts in
+    how many texts each term below ``size`` occurs, for the encoder's IDF.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Field:
     vocabulary: str = ""
     open: bool = False
     counts_words: bool = False
+    counted: bool = False
 
     @property
     def weighed(self) -> bool:
@@ -60,10 +62,10 @@ def encoder_fields(
 ) -> list[Field]:
     """The fields of a new collection: ``sparse``, and as asked for ``dense`` and ``bm25``.
 
-    Where no encoder is named, it is the one that ships with this package. One whose queries are
-    weighed by the collection's IDF brings a ``bm25`` field over its own vocabulary, for the counts.
-    ``trusted`` are the models whose Python code may run. ``language`` names the analyser that makes
-    words, as in ``in_language``.
+    Where no encoder is named, it is the one that ships with this package. Where its queries are
+    weighed by the collection's IDF, that is taken from the ``bm25`` field if there is one, and else
+    the terms of ``sparse`` are counted. ``trusted`` are the models whose Python code may run.
+    ``language`` names the analyser that makes words, as in ``in_language``.
     """
     name = DEFAULT_ENCODER if encoder is None else encoder
     if language is not None:
@@ -75,8 +77,10 @@ def fields_beside(
     sparse: SparseEncoder, dense: str | None = None, bm25: bool = False
 ) -> list[Field]:
     """``encoder_fields`` of an encoder that is loaded."""
-    fields = [sparse_field(SPARSE, sparse)]
-    if not sparse.stores_counts and (bm25 or sparse.uses_statistics):
+    bm25 = bm25 and not sparse.stores_counts
+    counted = sparse.uses_frequencies and not bm25
+    fields = [replace(sparse_field(SPARSE, sparse), counted=counted)]
+    if bm25:
         fields.append(sparse_field(BM25, _bm25_beside(sparse)))
     if dense is not None:
         model = DenseEncoder.load(dense)
@@ -129,11 +133,11 @@ def check_vocabulary(field: Field, built: Vocabulary, encoder: SparseEncoder) ->
 
 
 def check_fields(
-    path: Path, built: Iterable[Field], wanted: Iterable[Field], exactly: bool
+    path: Path, built: Iterable[Field], wanted: Sequence[Field], exactly: bool
 ) -> None:
     """Raise EncoderMismatchError unless a collection has the fields that are asked for.
 
-    ``exactly`` forbids further fields.
+    ``exactly`` forbids further fields, but for one of counts where these are needed.
 
     Raises:
         UsageError: only the weight of the second of two dense models is another.
@@ -141,6 +145,8 @@ def check_fields(
     built, wanted = list(built), list(wanted)
     there = {field.name: field.fingerprint for field in built}
     asked = {field.name: _as_built(field, built) for field in wanted}
+    if BM25 in there and any(field.counted for field in wanted):
+        asked = asked | {BM25: there[BM25]}
     if asked == there or (not exactly and asked.items() <= there.items()):
         return
     raise EncoderMismatchError(
@@ -205,12 +211,13 @@ def _respelled(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _is_possible(field: Field) -> bool:
     texts = field.name, field.encoder, field.fingerprint, field.vocabulary
+    flags = field.counts, field.open, field.counts_words, field.counted
     return (
         all(isinstance(text, str) for text in texts)
         and field.kind in ("sparse", "dense")
         and type(field.size) is int
         and 0 <= field.size <= LARGEST_VOCABULARY
-        and all(isinstance(each, bool) for each in (field.counts, field.open, field.counts_words))
+        and all(isinstance(each, bool) for each in flags)
     )
 
 

@@ -48,6 +48,11 @@ class FieldEncoders:
         """The field that stores term counts, where there is one."""
         return next((field for field in self if field.counts), None)
 
+    @property
+    def counted(self) -> Field | None:
+        """The field whose terms are counted in texts, where there is one."""
+        return next((field for field in self if field.counted), None)
+
     def named(self, name: str) -> Field:
         """The field of that name; raises UsageError where there is none."""
         for field in self:

@@ -290,6 +290,9 @@ class Maintenance:
                 self._table.publish(wanted.replaced, entry, current.deletions)
                 if reweigh:
                     self._table.weigh(rows.average_lengths, current.written)
+                for field in self._store.fields:
+                    if field.counted:
+                        self._store.frequencies.compact(field.size)
                 if whole:
                     documents = segment.count_documents(None)
                     self._store.change({"optimised": last, "optimised_documents": documents})

@@ -1,10 +1,11 @@
-"""From the format of the release before to this one: rows are packed and get their checksums, and
-nothing is encoded.
+"""From the formats of earlier releases to this one; nothing is encoded.
 
-The store is copied beside the old one, transaction by transaction, so that a run that was killed
-goes on where it was; compared with it row by row; and then written over it in one transaction of
-SQLite. Who has the old store open sees the tables change, and fails instead of writing to a file
-that is no longer there.
+What version 3 lacks is added in one transaction.
+
+Of version 2, rows are packed and get their checksums. The store is copied beside the old one,
+transaction by transaction, so that a run that was killed goes on where it was; compared with it row
+by row; and then written over it in one transaction of SQLite. Who has the old store open sees the
+tables change, and fails instead of writing to a file that is no longer there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from index.collection.collection import STORE_FILE, Collection
-from index.collection.commits import CommitsFile, last_commit
+from index.collection.commits import CommitsFile, check_commit, last_commit
 from index.collection.database import check_sqlite, create
 from index.collection.field import Field, load_fields
 from index.collection.file_lock import FileLock
@@ -32,7 +33,15 @@ from index.collection.rows import (
     document_rows,
     vector_rows,
 )
-from index.collection.schema import APPLICATION_ID, MIGRATED_VERSION, VERSION, row_checksum
+from index.collection.schema import (
+    APPLICATION_ID,
+    FREQUENCIES,
+    MIGRATED_VERSION,
+    OLDER_VERSION,
+    SCHEMAS,
+    VERSION,
+    row_checksum,
+)
 from index.collection.segment import read_segment
 from index.collection.settings import read_setting, write_settings
 from index.collection.storage_errors import write_error
@@ -84,9 +93,12 @@ def migrate(folder: Path, on_progress: Progress = lambda done, total: None) -> M
         for name in ("writer.lock", "maintenance.lock"):
             if not stack.enter_context(FileLock(folder / name).held(wait=0)):
                 raise LockedError(f"another process is writing to {folder}; stop it first")
-        if version == MIGRATED_VERSION:
+        if version in (MIGRATED_VERSION, OLDER_VERSION):
             try:
-                _migrate_store(path, on_progress)
+                if version == MIGRATED_VERSION:
+                    _migrate_store(path, on_progress)
+                else:
+                    _extend_store(path)
             except (OSError, sqlite3.OperationalError) as error:
                 raise write_error(
                     f"the collection {folder} can't be migrated ({error}) and is as it was; see "
@@ -115,12 +127,24 @@ def _version(path: Path) -> int:
         raise CorruptionError(f"{path} is not a collection: {error}") from error
     if kind != APPLICATION_ID:
         raise CorruptionError(f"{path} is an SQLite file but not a collection")
-    if version not in (MIGRATED_VERSION, VERSION):
+    if version not in SCHEMAS:
         raise UsageError(
             f"the collection {path.parent} has format version {version}, and what can be migrated "
-            f"is version {MIGRATED_VERSION}; use the release that wrote it, or index again"
+            f"are versions {MIGRATED_VERSION} and {OLDER_VERSION}; use the release that wrote it, "
+            "or index again"
         )
     return int(version)
+
+
+def _extend_store(path: Path) -> None:
+    """Add what the format before this one lacks."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as store:
+        check_commit(store, CommitsFile.of(path))
+        store.execute("BEGIN IMMEDIATE")
+        store.execute(FREQUENCIES)
+        write_settings(store, {"frequencies": 0})
+        store.execute(f"PRAGMA user_version = {VERSION}")
+        store.execute("COMMIT")
 
 
 def _migrate_store(path: Path, on_progress: Progress) -> None:

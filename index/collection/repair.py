@@ -81,6 +81,9 @@ def repair(
             if report.stray_passages:
                 collection.store.passages.remove(report.stray_passages)
                 done.tables += 1
+            if not report.frequencies:
+                collection.frequencies.recount()
+                done.tables += 1
             if not report.metadata:
                 connection = collection.store.connection
                 make_metadata(connection, connection)

@@ -14,11 +14,11 @@ from __future__ import annotations
 from hashlib import blake2b
 
 APPLICATION_ID = 0x4C535231
-VERSION = 3
+VERSION = 4
 # The largest sequence number that SQLite can give.
 LAST = 2**63 - 1
 CHECKSUM_BYTES = 8
-SCHEMA = """
+OLDER_SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value, checksum BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (
     sequence INTEGER PRIMARY KEY,
@@ -76,7 +76,16 @@ CREATE TABLE tallies (
     total INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
-# That of the release before, from which ``lsr migrate`` leads here.
+FREQUENCIES = """
+CREATE TABLE frequencies (
+    number INTEGER PRIMARY KEY,
+    counts BLOB NOT NULL,
+    checksum BLOB NOT NULL
+);
+"""
+SCHEMA = OLDER_SCHEMA + FREQUENCIES
+# Those of earlier releases, from which ``lsr migrate`` leads here.
+OLDER_VERSION = 3
 MIGRATED_VERSION = 2
 MIGRATED_SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -114,11 +123,12 @@ CREATE TABLE metadata (
     PRIMARY KEY (key, kind, value, sequence)
 ) WITHOUT ROWID;
 """
-SCHEMAS = {MIGRATED_VERSION: MIGRATED_SCHEMA, VERSION: SCHEMA}
+SCHEMAS = {MIGRATED_VERSION: MIGRATED_SCHEMA, OLDER_VERSION: OLDER_SCHEMA, VERSION: SCHEMA}
 # Counters and the like, as of an empty store. ``commit`` and ``previous`` are the tokens of the
 # last two commits, ``written`` and ``deletions`` the largest numbers given to a row of vectors and
 # a tombstone, ``passages`` says whether long documents are split ("auto" or "off"), ``documents``
-# counts the live ones, and ``words`` those of the dictionary.
+# counts the live ones, ``words`` those of the dictionary, and ``frequencies`` that table's
+# rows.
 SETTINGS: dict[str, int | str] = {
     "revision": 0,
     "commit": "",
@@ -128,6 +138,7 @@ SETTINGS: dict[str, int | str] = {
     "documents": 0,
     "passages": "off",
     "words": 0,
+    "frequencies": 0,
     "generation": 0,
     "average_lengths": "{}",
     "weighed": 0,

@@ -35,7 +35,7 @@ from index.collection.regular_file import open_plain
 from index.collection.segment_table import SegmentEntry
 from index.engines.dense import DenseSearcher
 from index.engines.document_mask import DocumentMask
-from index.engines.inverted_index import DTYPES, InvertedIndex
+from index.engines.inverted_index import PACKED, InvertedIndex
 from index.engines.registry import open_searcher
 from index.engines.searcher import Searcher
 from lsr.errors import CorruptionError
@@ -44,7 +44,7 @@ from lsr.statistics import CollectionStatistics
 from lsr.whole_folder import flush_folder
 
 MAGIC = b"LSRSEG\r\n"
-VERSION = 4
+VERSION = 5
 HEADER = struct.Struct("<8sIII")
 ALIGNMENT = 64
 LONGEST_TABLE = 1 << 24  # bytes
@@ -266,10 +266,6 @@ def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequenc
                 f"the field {name!r} of the segment {path} has {index.document_count} documents, "
                 f"and the segment {len(segment)}"
             )
-        try:
-            index.validate()
-        except CorruptionError as error:
-            raise CorruptionError(f"the field {name!r} of the segment {path}: {error}") from error
 
 
 def _are_passages(numbers: NDArray[np.int64], owners: NDArray[np.int64]) -> bool:
@@ -286,7 +282,7 @@ def _sections(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
     if segment.owners is not None:
         sections.append(("owners", segment.owners))
     for name, index in segment.indexes.items():
-        sections += [(f"indexes/{name}/{part}", array) for part, array in index.arrays.items()]
+        sections += [(f"indexes/{name}/{part}", array) for part, array in index.pack().items()]
     sections += [(f"vectors/{name}", vectors) for name, vectors in segment.vectors.items()]
     return sections
 
@@ -378,7 +374,7 @@ def _parse(content: Mapping[str, Any], start: int) -> _Table:
     sections, end = [], 0
     for name, entry in content["sections"].items():
         kind, _, rest = name.partition("/")
-        dtype = np.dtype(SECTIONS[kind] if kind in SECTIONS else DTYPES[rest.rpartition("/")[2]])
+        dtype = np.dtype(SECTIONS[kind] if kind in SECTIONS else PACKED[rest.rpartition("/")[2]])
         shape = tuple(_count(length) for length in entry["shape"])
         begin = _align(end)
         if len(shape) != (2 if kind == "vectors" else 1) or _count(entry["offset"]) != begin:
@@ -426,12 +422,17 @@ def _array(path: Path, memory: NDArray[np.uint8], section: _Section) -> NDArray[
 
 
 def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: _Table) -> Segment:
+    indexes = {}
     try:
-        indexes = {
-            name: InvertedIndex({part: arrays[f"indexes/{name}/{part}"] for part in DTYPES}, size)
-            for name, size in table.vocabulary_sizes.items()
-        }
         sequence = arrays["sequence"]
+        for name, size in table.vocabulary_sizes.items():
+            parts = {part: arrays[f"indexes/{name}/{part}"] for part in PACKED}
+            try:
+                indexes[name] = InvertedIndex.unpack(parts, size)
+            except CorruptionError as error:
+                raise CorruptionError(
+                    f"the field {name!r} of the segment {path}: {error}"
+                ) from error
     except KeyError as error:
         raise CorruptionError(f"the segment {path} lacks the section {error}") from error
     vectors = {

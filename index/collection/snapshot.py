@@ -28,7 +28,7 @@ from index.collection.foreign_store import check_foreign_store
 from index.collection.maintenance import MaintenanceConfig
 from index.collection.migration import migrate
 from index.collection.regular_file import open_plain
-from index.collection.schema import MIGRATED_VERSION
+from index.collection.schema import MIGRATED_VERSION, OLDER_VERSION
 from index.collection.segment import read_segment
 from index.collection.segment_table import SegmentEntry
 from index.collection.snapshot_files import (
@@ -150,11 +150,13 @@ def _take(taken: SnapshotFolder, name: str, target: Path) -> None:
 def _verify(folder: Path, manifest: Manifest) -> None:
     """Make a store of its copy; compare every row with its checksum, and rebuild bad segments."""
     try:
-        if check_foreign_store(folder / STORE_COPY) == MIGRATED_VERSION:
+        version = check_foreign_store(folder / STORE_COPY)
+        if version == MIGRATED_VERSION:
             (folder / STORE_COPY).rename(folder / STORE_FILE)
-            migrate(folder)
         else:
             appear(folder / STORE_COPY, folder / STORE_FILE)
+        if version in (MIGRATED_VERSION, OLDER_VERSION):
+            migrate(folder)
         with closing(Collection.open(folder, AT_REST)) as collection:
             if len(collection) != manifest.documents:
                 raise CorruptionError(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from index.collection.database import Database, appear, create
 from index.collection.dictionary import Dictionary
 from index.collection.field import Field, dump_fields, load_fields
+from index.collection.frequency_table import FrequencyTable
 from index.collection.metadata import (
     append_metadata,
     in_lists,
@@ -53,6 +54,7 @@ class Store(Database):
         super().__init__(path)
         self.dictionary = Dictionary(self)
         self.passages = PassageTable(self)
+        self.frequencies = FrequencyTable(self)
         self.vectors = VectorTable(self, self.dictionary, self.row_numbers)
         self._fields = load_fields(str(self.setting("fields")))
         # 32 hexadecimal digits that no other collection has; a copy or snapshot keeps them.

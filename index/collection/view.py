@@ -246,19 +246,16 @@ class View:
             self._statistics[field.name] = self._count(field)
         return self._statistics[field.name]
 
-    def joined_statistics(self, field: Field, counts: Field | None) -> CollectionStatistics:
-        """Those of a field whose words are counted, with the counts of its other terms.
+    def text_statistics(self, field: Field) -> CollectionStatistics:
+        """Statistics of the closed terms of a field that are counted in texts.
 
-        ``counts`` is the field that has these; None: nothing counts them.
+        Of the live documents alone, passages counting each for itself. Read once, while the view
+        is pinned.
         """
-        key = f"{field.name}+{counts.name if counts else ''}"
+        key = f"texts of {field.name}"
         if key not in self._statistics:
-            words = self.statistics(field)
-            frequency = words.document_frequency.copy()
-            frequency[: field.size] = 0
-            if counts is not None:
-                frequency[: field.size] = self.statistics(counts).document_frequency[: field.size]
-            self._statistics[key] = dataclasses.replace(words, document_frequency=frequency)
+            frequency = self.store.frequencies.total(field.size)
+            self._statistics[key] = CollectionStatistics(self.store.count_rows(), frequency, 0.0)
         return self._statistics[key]
 
     def _count(self, field: Field) -> CollectionStatistics:

@@ -18,6 +18,7 @@
 #include "checksum.hpp"
 #include "document_weights.hpp"
 #include "marking_bindings.hpp"
+#include "packed_lists.hpp"
 #include "packed_rows.hpp"
 #include "validate.hpp"
 
@@ -31,13 +32,6 @@ using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu, n
 template <typename T>
 std::span<const T> span_of(const Array<T>& array) {
     return {array.data(), array.shape(0)};
-}
-
-template <typename T>
-nb::object array_of(std::vector<T>&& values, std::vector<std::size_t> shape) {
-    auto* owned = new std::vector<T>(std::move(values));
-    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    return nb::cast(nb::ndarray<nb::numpy, T>(owned->data(), shape.size(), shape.data(), owner));
 }
 
 // Structures of the index as Python sees them: arrays of unsigned integers of their size.
@@ -55,6 +49,15 @@ struct Plain<lsr::Group> {
 };
 template <typename T>
 using PlainOf = typename Plain<T>::type;
+
+template <typename T>
+nb::object array_of(std::vector<T>&& values, std::vector<std::size_t> shape) {
+    static_assert(sizeof(T) == sizeof(PlainOf<T>));
+    auto* owned = new std::vector<T>(std::move(values));
+    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    return nb::cast(nb::ndarray<nb::numpy, PlainOf<T>>(
+        reinterpret_cast<PlainOf<T>*>(owned->data()), shape.size(), shape.data(), owner));
+}
 
 // Calls visit(name, member of a, member of b) for each array of an index.
 template <typename A, typename B, typename Visit>
@@ -75,6 +78,16 @@ void for_each_array(A& a, B& b, const Visit& visit) {
     visit("masks", a.masks, b.masks);
 }
 
+// Each array of an index, by its name.
+nb::dict dict_of(lsr::BlockIndexArrays&& arrays) {
+    nb::dict result;
+    for_each_array(arrays, arrays, [&](const char* name, auto& array, auto&) {
+        const auto size = array.size();
+        result[name] = array_of(std::move(array), {size});
+    });
+    return result;
+}
+
 nb::dict build(const Array<std::int64_t>& offsets, const Array<std::int32_t>& terms,
                const Array<std::uint16_t>& weights, std::size_t vocabulary_size, bool reorder,
                unsigned threads) {
@@ -86,19 +99,22 @@ nb::dict build(const Array<std::int64_t>& offsets, const Array<std::int32_t>& te
                               weights.shape(0)}},
                             vocabulary_size, {reorder, threads});
     }
-    nb::dict result;
-    for_each_array(arrays, arrays, [&](const char* name, auto& array, auto&) {
-        using T = typename std::remove_reference_t<decltype(array)>::value_type;
-        const auto size = array.size();
-        if constexpr (std::is_same_v<T, PlainOf<T>>) {
-            result[name] = array_of(std::move(array), {size});
-        } else {
-            static_assert(sizeof(T) == sizeof(PlainOf<T>));
-            const auto* plain = reinterpret_cast<const PlainOf<T>*>(array.data());
-            result[name] = array_of(std::vector<PlainOf<T>>(plain, plain + size), {size});
-        }
-    });
-    return result;
+    return dict_of(std::move(arrays));
+}
+
+nb::dict unpack_lists(const Array<std::uint8_t>& terms, const Array<std::uint8_t>& lengths,
+                      const Array<std::uint8_t>& documents, const Array<std::uint8_t>& weights,
+                      const Array<std::uint16_t>& masks, const Array<std::uint32_t>& order,
+                      std::size_t vocabulary_size, unsigned threads) {
+    lsr::BlockIndexArrays arrays;
+    {
+        nb::gil_scoped_release released;
+        arrays = lsr::unpack_lists(
+            {span_of(terms), span_of(lengths), span_of(documents), span_of(weights),
+             span_of(masks)},
+            span_of(order), vocabulary_size, threads);
+    }
+    return dict_of(std::move(arrays));
 }
 
 nb::tuple pack_rows(const Array<std::int64_t>& starts, const Array<std::int32_t>& terms,
@@ -209,9 +225,23 @@ public:
         lsr::validate_shape(index_);
     }
 
-    void validate(std::size_t vocabulary_size, unsigned threads) const {
-        nb::gil_scoped_release released;
-        lsr::validate(index_, vocabulary_size, threads);
+    nb::dict pack_lists() const {
+        lsr::PackedLists packed;
+        {
+            nb::gil_scoped_release released;
+            packed = lsr::pack_lists(index_);
+        }
+        nb::dict result;
+        const auto put = [&](const char* name, auto& numbers) {
+            const auto size = numbers.size();
+            result[name] = array_of(std::move(numbers), {size});
+        };
+        put("terms", packed.terms);
+        put("lengths", packed.lengths);
+        put("documents", packed.documents);
+        put("weights", packed.weights);
+        put("masks", packed.masks);
+        return result;
     }
 
     // A bit for each document that may be returned, in the order of the index.
@@ -341,6 +371,9 @@ NB_MODULE(_core, m) {
     m.def("pack_rows", &pack_rows, nb::arg("starts"), nb::arg("terms"), nb::arg("weights"));
     m.def("unpack_rows", &unpack_rows, nb::arg("terms"), nb::arg("term_starts"),
           nb::arg("weights"), nb::arg("weight_starts"));
+    m.def("unpack_lists", &unpack_lists, nb::arg("terms"), nb::arg("lengths"),
+          nb::arg("documents"), nb::arg("weights"), nb::arg("masks"), nb::arg("order"),
+          nb::arg("vocabulary_size"), nb::arg("threads"));
     m.def("kernels", [] {
         nb::list names;
         for (const auto* name : {"scalar", "avx2"}) {
@@ -350,7 +383,7 @@ NB_MODULE(_core, m) {
     });
     nb::class_<BlockIndex>(m, "BlockIndex")
         .def(nb::init<const nb::dict&>(), nb::arg("arrays"))
-        .def("validate", &BlockIndex::validate, nb::arg("vocabulary_size"), nb::arg("threads"))
+        .def("pack_lists", &BlockIndex::pack_lists)
         .def("mask", &BlockIndex::mask, nb::arg("allowed"))
         .def("weights_of", &BlockIndex::weights_of, nb::arg("ordinals"), nb::arg("terms"))
         .def("search", &BlockIndex::search, nb::arg("indptr"), nb::arg("terms"),

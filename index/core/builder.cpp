@@ -14,6 +14,8 @@ namespace {
 // A list is wide from this share of all blocks on: below, a row costs more memory than it saves
 // time.
 constexpr std::size_t wide_share = 10;
+// Frequent terms may stand together: threads take few at a time.
+constexpr std::size_t lists_at_a_time = 64;
 constexpr std::uint16_t infinity_bits = 0x7C00;  // larger bits: infinite, NaN or negative
 
 void check(const Documents& documents, std::size_t vocabulary_size) {
@@ -44,13 +46,8 @@ void check(const Documents& documents, std::size_t vocabulary_size) {
     }
 }
 
-// Posting lists in the new document order, before they are packed.
-struct Inverted {
-    std::vector<std::int64_t> starts;  // by place in `terms`
-    std::vector<DocId> documents;
-};
-
-Inverted invert(const Documents& documents, std::size_t vocabulary_size, BlockIndexArrays& out) {
+// Fills terms and weights; returns the documents of the lists, in the new order.
+std::vector<DocId> invert(const Documents& documents, std::size_t vocabulary_size, BlockIndexArrays& out) {
     std::vector<std::int64_t> cursors(vocabulary_size, 0);
     for (std::size_t p = 0; p < documents.terms.size(); ++p) {
         if (documents.weights[p].bits != 0) ++cursors[static_cast<std::size_t>(documents.terms[p])];
@@ -64,7 +61,7 @@ Inverted invert(const Documents& documents, std::size_t vocabulary_size, BlockIn
         cursors[term] = start;
     }
     const auto postings = static_cast<std::size_t>(out.weight_starts.back());
-    Inverted inverted{out.weight_starts, std::vector<DocId>(postings)};
+    std::vector<DocId> inverted(postings);
     out.weights.resize(postings);
     for (std::size_t d = 0; d < out.order.size(); ++d) {
         const auto from = out.order[d];
@@ -74,7 +71,7 @@ Inverted invert(const Documents& documents, std::size_t vocabulary_size, BlockIn
             if (weight.bits == 0) continue;
             const auto term = static_cast<std::size_t>(documents.terms[p]);
             const auto place = static_cast<std::size_t>(cursors[term]++);
-            inverted.documents[place] = static_cast<DocId>(d);
+            inverted[place] = static_cast<DocId>(d);
             out.weights[place] = weight;
         }
     }
@@ -93,14 +90,13 @@ float step_of(std::span<const HalfWeight> weights) {
     return step;
 }
 
-// The least impact that stands for no less than the weight; the product below is exact.
+// The least impact that stands for no less than the weight; the product below is exact. A quotient
+// is never rounded below a whole number that it reaches, so it is at most one too small.
 Impact impact_of(HalfWeight weight, float step) {
-    auto impact = static_cast<std::size_t>(weight.value() / step);
-    while (static_cast<double>(step) * static_cast<double>(impact) <
-           static_cast<double>(weight.value())) {
-        ++impact;
-    }
-    return static_cast<Impact>(std::min(impact, largest_impact));
+    const auto value = weight.value();
+    auto impact = static_cast<int>(value / step);
+    impact += static_cast<double>(step) * impact < static_cast<double>(value) ? 1 : 0;
+    return static_cast<Impact>(std::min(impact, static_cast<int>(largest_impact)));
 }
 
 struct List {
@@ -137,27 +133,34 @@ void pack_narrow(const List& list, std::size_t start, BlockIndexArrays& out) {
     });
 }
 
-void pack_wide(const List& list, std::span<Impact> row, std::span<Group> groups,
-               std::span<BlockMask> masks) {
-    std::size_t used = 0;
-    std::size_t next_group = 0;
-    for_each_block(list.documents, [&](std::size_t block, std::size_t begin, std::size_t end) {
-        for (; next_group <= block / group_size; ++next_group) {
-            groups[next_group] = {static_cast<std::uint32_t>(used),
-                                  static_cast<std::uint32_t>(begin)};
+// As std::popcount, which is a call where the compiler may not assume the instruction.
+std::size_t ones(BlockMask mask) {
+    std::uint32_t bits = mask;
+    bits -= bits >> 1 & 0x5555U;
+    bits = (bits & 0x3333U) + (bits >> 2 & 0x3333U);
+    bits = (bits + (bits >> 4)) & 0x0F0FU;
+    return (bits + (bits >> 8)) & 0x1FU;
+}
+
+// The largest of the first `count` weights, one or more.
+HalfWeight largest_of(std::span<const HalfWeight> weights, std::size_t count) {
+    constexpr std::size_t few = 4;
+    std::uint16_t largest = 0;
+    std::size_t i = 0;
+    // Mostly there are few: looking at them without a branch for each is faster.
+    if (weights.size() >= few) {
+        for (; i < few; ++i) {
+            largest = std::max(largest, i < count ? weights[i].bits : std::uint16_t{0});
         }
-        BlockMask documents = 0;
-        for (auto i = begin; i < end; ++i) {
-            documents = static_cast<BlockMask>(documents |
-                                               (1U << (list.documents[i] % block_size)));
-        }
-        masks[used++] = documents;
-        row[block] = block_maximum(list, begin, end);
-    });
-    for (; next_group < groups.size(); ++next_group) {
-        groups[next_group] = {static_cast<std::uint32_t>(used),
-                              static_cast<std::uint32_t>(list.documents.size())};
     }
+    for (; i < count; ++i) largest = std::max(largest, weights[i].bits);
+    return {largest};
+}
+
+std::span<const HalfWeight> weights_of(const BlockIndexArrays& arrays, std::size_t place) {
+    const auto begin = static_cast<std::size_t>(arrays.weight_starts[place]);
+    const auto end = static_cast<std::size_t>(arrays.weight_starts[place + 1]);
+    return std::span(arrays.weights).subspan(begin, end - begin);
 }
 
 }  // namespace
@@ -181,26 +184,36 @@ BlockIndexArrays build(const Documents& documents, std::size_t vocabulary_size,
     const auto inverted = invert(documents, vocabulary_size, out);
     const auto terms = out.terms.size();
     const auto list_of = [&](std::size_t place) {
-        const auto begin = static_cast<std::size_t>(inverted.starts[place]);
-        const auto count = static_cast<std::size_t>(inverted.starts[place + 1]) - begin;
-        return List{{inverted.documents.data() + begin, count},
-                    {out.weights.data() + begin, count},
-                    out.steps[place]};
+        const auto begin = static_cast<std::size_t>(out.weight_starts[place]);
+        const auto end = static_cast<std::size_t>(out.weight_starts[place + 1]);
+        return std::span(inverted).subspan(begin, end - begin);
     };
-    out.steps.resize(terms);
-    std::vector<std::size_t> blocks(terms, 0);
-    in_parallel(terms, config.threads, [&](std::size_t begin, std::size_t end) {
-        for (auto place = begin; place < end; ++place) {
-            const auto list = list_of(place);
-            out.steps[place] = step_of(list.weights);
-            for_each_block(list.documents, [&](auto, auto, auto) { ++blocks[place]; });
-        }
-    });
+    std::vector<std::size_t> blocks(terms);
+    in_chunks(terms, lists_at_a_time, config.threads,
+              [&](std::size_t place) { blocks[place] = count_blocks(list_of(place)); });
+    make_room(out, blocks);
+    in_chunks(terms, lists_at_a_time, config.threads,
+              [&](std::size_t place) { put_list(out, place, list_of(place)); });
+    return out;
+}
+
+std::size_t count_blocks(std::span<const DocId> documents) {
+    std::size_t count = 0;
+    auto last = std::numeric_limits<DocId>::max();
+    for (const auto document : documents) {
+        const auto block = document / block_size;
+        count += block != last ? 1 : 0;
+        last = static_cast<DocId>(block);
+    }
+    return count;
+}
+
+void make_room(BlockIndexArrays& out, std::span<const std::size_t> blocks) {
     const auto stride = out.view().row_stride();
-    const auto group_count = out.view().group_count();
+    out.steps.resize(blocks.size());
     out.narrow_starts.push_back(0);
     out.mask_starts.push_back(0);
-    for (std::size_t place = 0; place < terms; ++place) {
+    for (std::size_t place = 0; place < blocks.size(); ++place) {
         const auto count = out.weight_starts[place + 1] - out.weight_starts[place];
         const bool wide = blocks[place] * wide_share > stride;
         out.rows.push_back(wide ? static_cast<std::int32_t>(out.mask_starts.size() - 1) : -1);
@@ -216,23 +229,58 @@ BlockIndexArrays build(const Documents& documents, std::size_t vocabulary_size,
     out.narrow_lanes.resize(narrow);
     out.narrow_impacts.resize(narrow);
     out.block_max.resize(row_count * stride);
-    out.groups.resize(row_count * group_count);
+    out.groups.resize(row_count * out.view().group_count());
     out.masks.resize(static_cast<std::size_t>(out.mask_starts.back()) + group_size);
-    in_parallel(terms, config.threads, [&](std::size_t begin, std::size_t end) {
-        for (auto place = begin; place < end; ++place) {
-            const auto list = list_of(place);
-            if (out.rows[place] < 0) {
-                pack_narrow(list, static_cast<std::size_t>(out.narrow_starts[place]), out);
-                continue;
-            }
-            const auto row = static_cast<std::size_t>(out.rows[place]);
-            const auto first = static_cast<std::size_t>(out.mask_starts[row]);
-            pack_wide(list, std::span(out.block_max).subspan(row * stride, stride),
-                      std::span(out.groups).subspan(row * group_count, group_count),
-                      std::span(out.masks).subspan(first, blocks[place]));
+}
+
+void put_list(BlockIndexArrays& out, std::size_t place, std::span<const DocId> documents) {
+    if (out.rows[place] < 0) {
+        const auto weights = weights_of(out, place);
+        const List list{documents, weights, step_of(weights)};
+        out.steps[place] = list.step;
+        pack_narrow(list, static_cast<std::size_t>(out.narrow_starts[place]), out);
+        return;
+    }
+    std::vector<std::int32_t> blocks;
+    auto* masks = out.masks.data() + out.mask_starts[static_cast<std::size_t>(out.rows[place])];
+    for_each_block(documents, [&](std::size_t block, std::size_t begin, std::size_t end) {
+        BlockMask mask = 0;
+        for (auto i = begin; i < end; ++i) {
+            mask = static_cast<BlockMask>(mask | 1U << (documents[i] % block_size));
         }
+        masks[blocks.size()] = mask;
+        blocks.push_back(static_cast<std::int32_t>(block));
     });
-    return out;
+    (void)put_wide_list(out, place, blocks);
+}
+
+bool put_wide_list(BlockIndexArrays& out, std::size_t place,
+                   std::span<const std::int32_t> blocks) {
+    const auto row = static_cast<std::size_t>(out.rows[place]);
+    auto* impacts = out.block_max.data() + row * out.view().row_stride();
+    const auto groups = std::span(out.groups)
+                            .subspan(row * out.view().group_count(), out.view().group_count());
+    const auto* masks = out.masks.data() + out.mask_starts[row];
+    auto weights = weights_of(out, place);
+    const auto step = out.steps[place] = step_of(weights);
+    const auto total = weights.size();
+    std::size_t next_group = 0;
+    for (std::size_t used = 0; used < blocks.size(); ++used) {
+        const auto block = static_cast<std::size_t>(blocks[used]);
+        for (; next_group <= block / group_size; ++next_group) {
+            groups[next_group] = {static_cast<std::uint32_t>(used),
+                                  static_cast<std::uint32_t>(total - weights.size())};
+        }
+        const auto count = ones(masks[used]);
+        if (count == 0 || count > weights.size()) return false;
+        impacts[block] = impact_of(largest_of(weights, count), step);
+        weights = weights.subspan(count);
+    }
+    for (; next_group < groups.size(); ++next_group) {
+        groups[next_group] = {static_cast<std::uint32_t>(blocks.size()),
+                              static_cast<std::uint32_t>(total)};
+    }
+    return weights.empty();
 }
 
 }  // namespace lsr

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "block_index.hpp"
@@ -40,5 +41,19 @@ struct BlockIndexArrays {
 // than largest_document_count.
 [[nodiscard]] BlockIndexArrays build(const Documents& documents, std::size_t vocabulary_size,
                                      const BuildConfig& config);
+
+// The rest of a build, for who has the lists. Order, terms, weight_starts and weights are there, the
+// weights of a list in the order of its documents, which are places in the order, ascending.
+
+// How many blocks hold a document of the list.
+[[nodiscard]] std::size_t count_blocks(std::span<const DocId> documents);
+// Gives the other arrays their sizes; `blocks` has that number of each list.
+void make_room(BlockIndexArrays& arrays, std::span<const std::size_t> blocks);
+// Fills in what a list has in them; different lists at once.
+void put_list(BlockIndexArrays& arrays, std::size_t place, std::span<const DocId> documents);
+// The same of a wide list whose masks are there, and which holds these blocks, ascending, as many as
+// it has masks. False where the masks don't have as many documents as there are weights.
+[[nodiscard]] bool put_wide_list(BlockIndexArrays& arrays, std::size_t place,
+                                 std::span<const std::int32_t> blocks);
 
 }  // namespace lsr

@@ -1,13 +1,5 @@
-// Sparse vectors as the store keeps them: two strings of bytes a row, of few bits a term.
-//
-// Bits stand from the lowest of each byte on, and what a string's last byte has left is 0. A row
-// without terms is two empty strings. Of others, the terms are
-//   5 bits w, w bits: the number of terms (w is at least 1)
-//   for each 32 terms: 5 bits k, then of each its gap g (what is between it and the one before, or
-//   before it for the first) as g >> k zeros, a one, and the k low bits of g
-// and the weights, float16 taken as whole numbers of 16 bits, are
-//   16 bits: the least of them; 4 bits s; 5 bits w
-//   of each, w bits: how much it is above the least, >> s
+// Sparse vectors as the store keeps them: two strings of bytes a row (packed_numbers.hpp), of few
+// bits a term.
 #pragma once
 
 #include <cstdint>

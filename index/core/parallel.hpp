@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <future>
 #include <vector>
@@ -19,6 +20,19 @@ void in_parallel(std::size_t count, unsigned threads, const Work& work) {
     }
     work(0, count / parts);
     for (auto& other : others) other.get();
+}
+
+// Runs work(place) for each place of [0, count), threads taking some at a time.
+template <typename Work>
+void in_chunks(std::size_t count, std::size_t at_a_time, unsigned threads, const Work& work) {
+    std::atomic<std::size_t> next{0};
+    in_parallel(threads, threads, [&](std::size_t, std::size_t) {
+        for (auto begin = next.fetch_add(at_a_time); begin < count;
+             begin = next.fetch_add(at_a_time)) {
+            const auto end = std::min(begin + at_a_time, count);
+            for (auto place = begin; place < end; ++place) work(place);
+        }
+    });
 }
 
 }  // namespace lsr

@@ -10,10 +10,6 @@ namespace lsr {
 // posting.
 void validate_shape(const BlockIndex& index);
 
-// Throws std::invalid_argument unless, shape included, terms are below `vocabulary_size`, and every
-// search of the index stays within its arrays and its bounds hold. Reads every posting.
-void validate(const BlockIndex& index, std::size_t vocabulary_size, unsigned threads);
-
 // Whether no value is infinite or NaN.
 [[nodiscard]] bool all_finite(std::span<const float> values) noexcept;
 

@@ -18,20 +18,13 @@ from lsr.threads import available_cores
 
 LARGEST_DOCUMENT_COUNT: int = _core.LARGEST_DOCUMENT_COUNT
 BLOCK_SIZE, ROW_UNIT = 16, 64
-DTYPES: dict[str, type[Any]] = {
+# What an index is packed into; index/core/packed_lists.hpp says what they hold.
+PACKED: dict[str, type[Any]] = {
     "order": np.uint32,
-    "terms": np.int32,
-    "steps": np.float32,
-    "weight_starts": np.int64,
-    "weights": np.uint16,
-    "rows": np.int32,
-    "narrow_starts": np.int64,
-    "narrow_blocks": np.uint16,
-    "narrow_lanes": np.uint8,
-    "narrow_impacts": np.uint8,
-    "block_max": np.uint8,
-    "groups": np.uint64,
-    "mask_starts": np.int64,
+    "terms": np.uint8,
+    "lengths": np.uint8,
+    "documents": np.uint8,
+    "weights": np.uint8,
     "masks": np.uint16,
 }
 
@@ -71,6 +64,28 @@ class InvertedIndex:
             batch.vocabulary_size,
         )
 
+    def pack(self) -> dict[str, NDArray[Any]]:
+        """The index in few bytes: arrays of one dimension, as of ``PACKED``."""
+        return {"order": self.arrays["order"], **self.core.pack_lists()}
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, NDArray[Any]], vocabulary_size: int) -> InvertedIndex:
+        """The index that was packed; the arrays may be anyone's.
+
+        Raises:
+            CorruptionError: they are malformed, or a term is not below ``vocabulary_size``.
+        """
+        parts = {name: packed[name] for name in PACKED}
+        try:
+            arrays = _core.unpack_lists(
+                **parts, vocabulary_size=vocabulary_size, threads=available_cores()
+            )
+        except ValueError as error:
+            raise CorruptionError(str(error)) from error
+        for array in arrays.values():
+            array.flags.writeable = False
+        return cls(arrays, vocabulary_size)
+
     @cached_property
     def core(self) -> _core.BlockIndex:
         """The searchable form, over the same memory.
@@ -97,17 +112,6 @@ class InvertedIndex:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         return sum(array.nbytes for array in self.arrays.values())
-
-    def validate(self) -> None:
-        """Read every posting and check that searches stay inside the arrays and bounds hold.
-
-        Raises:
-            CorruptionError: they don't.
-        """
-        try:
-            self.core.validate(self.vocabulary_size, available_cores())
-        except ValueError as error:
-            raise CorruptionError(str(error)) from error
 
     def document_frequency(self) -> NDArray[np.int64]:
         """Length of each term's list, int64 (vocabulary_size,)."""

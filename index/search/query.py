@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,8 +84,6 @@ def unknown_words(view: View, fields: Sequence[Field], query: SearchQuery) -> li
 def _statistics(view: View, field: Field, encoder: SparseEncoder) -> CollectionStatistics | None:
     """Statistics of an encoder's terms, where it uses some and the collection counts them.
 
-    Where only a field's words are counted, another field may count its other terms.
-
     Raises:
         UsageError: it needs them, and the collection doesn't count its terms.
     """
@@ -93,11 +91,9 @@ def _statistics(view: View, field: Field, encoder: SparseEncoder) -> CollectionS
         return None
     if encoder.open and field.counts:
         return view.statistics(field)
-    counts, vocabulary = view.fields.counts, encoder.vocabulary.digest
-    counted = counts is not None and (counts.vocabulary or vocabulary) == vocabulary
-    closed = view.statistics(counts) if counts is not None and counted else None
+    closed = _closed_statistics(view, encoder.vocabulary.digest)
     if encoder.open:
-        return view.joined_statistics(field, counts if counted else None)
+        return replace(view.statistics(field), closed=closed)
     if closed is not None:
         return closed
     if not encoder.needs_statistics:
@@ -107,6 +103,16 @@ def _statistics(view: View, field: Field, encoder: SparseEncoder) -> CollectionS
         "collection doesn't have; index into a new directory with --bm25, or give a query "
         "encoder with an IDF table of its own"
     )
+
+
+def _closed_statistics(view: View, vocabulary: str) -> CollectionStatistics | None:
+    """Those of the terms of a closed vocabulary: of a field of counts, or counted in texts."""
+    counts, counted = view.fields.counts, view.fields.counted
+    if counts is not None and (counts.vocabulary or vocabulary) == vocabulary:
+        return view.statistics(counts)
+    if counted is not None and counted.vocabulary == vocabulary:
+        return view.text_statistics(counted)
+    return None
 
 
 def _encode_dense(

@@ -90,6 +90,20 @@ def sections_of(passages: Sequence[Passage]) -> list[Section]:
     return found
 
 
+def contents(documents: Sequence[Document], passages: Sequence[Sequence[Passage]]) -> list[str]:
+    """What encoders see: a text for each row of vectors.
+
+    ``passages`` are those of each document, none where it is not split; empty: none is.
+    """
+    if not passages:
+        return [document.contents for document in documents]
+    return [
+        text
+        for document, parts in zip(documents, passages, strict=True)
+        for text in ([part.contents(document) for part in parts] or [document.contents])
+    ]
+
+
 def count_words(text: str, start: int = 0, end: int | None = None) -> int:
     """Words between two places; a long one counts for several."""
     return sum(1 for _ in WORD.finditer(text, start, len(text) if end is None else end))

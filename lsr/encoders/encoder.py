@@ -43,7 +43,8 @@ class SparseEncoder(Protocol):
     ``stores_counts`` is true where document vectors are raw term counts that become weights only
     with the statistics of the collection (BM25). ``needs_statistics`` is true where
     ``encode_queries`` needs the statistics of the collection's term counts, ``uses_statistics``
-    where it takes them into account if they are there. ``open`` is true where its vocabulary has
+    where it takes them into account if they are there, and ``uses_frequencies`` where these are of
+    its closed vocabulary though it stores weights of it. ``open`` is true where its vocabulary has
     an open part: words, which its batches bring along, beside the terms of ``vocabulary``; and
     ``counts_words`` where those are stored as term counts, whatever else is stored. A word is
     spelled with ``mark`` before it, and made by the analyser of the name ``words_by``.
@@ -59,6 +60,11 @@ class SparseEncoder(Protocol):
     counts_words: bool = False
     mark: str = ""
     words_by: str = ""
+
+    @property
+    def uses_frequencies(self) -> bool:
+        """Whether something must count for queries in how many texts each closed term occurs."""
+        return self.uses_statistics and not self.stores_counts
 
     @property
     def tokens_encoded(self) -> int:

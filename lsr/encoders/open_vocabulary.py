@@ -91,6 +91,11 @@ class OpenVocabularyEncoder(SparseEncoder):
         self._analyzer = analyzer(config.analyzer)
 
     @property
+    def uses_frequencies(self) -> bool:
+        """Whether the inner encoder does."""
+        return self.inner.uses_frequencies
+
+    @property
     def tokens_encoded(self) -> int:
         """Tokens of documents that went through the model so far."""
         return self.inner.tokens_encoded
@@ -109,9 +114,7 @@ class OpenVocabularyEncoder(SparseEncoder):
         """The inner encoder's weights, and count times IDF of each word that the collection has."""
         if statistics is None:
             return self.inner.encode_queries(texts)
-        size = self.vocabulary.size
-        closed = replace(statistics, document_frequency=statistics.document_frequency[:size])
-        rows = self.inner.encode_queries(texts, closed if self.inner.uses_statistics else None)
+        rows = self.inner.encode_queries(texts, statistics.closed)
         counts = self._count(texts)
         having = statistics.numbers(counts.words)
         known = known_words(counts, lambda _: having)

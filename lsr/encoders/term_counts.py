@@ -39,10 +39,7 @@ def collection_statistics(
     closed = term_statistics(encoder.vocabulary, documents)
     if not encoder.counts_words:
         return closed
-    words = encoder.statistics(stored)
-    frequency = words.document_frequency.copy()
-    frequency[: len(closed.document_frequency)] = closed.document_frequency
-    return replace(words, document_frequency=frequency)
+    return replace(encoder.statistics(stored), closed=closed)
 
 
 def term_statistics(vocabulary: Vocabulary, texts: Sequence[str]) -> CollectionStatistics:

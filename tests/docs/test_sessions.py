@@ -16,7 +16,7 @@ from tests.docs.pages import README, name_of, pages_with, session
 
 pytestmark = pytest.mark.long
 PORT = "8000"
-DEMO = ["lsr demo --into demo --no-serve", "lsr eval demo"]
+DEMO = ["lsr demo --into demo --no-serve", "lsr eval demo --bm25"]
 NUMBER = r"[\\d,.]+"
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="REST sessions need curl")
 

@@ -5,17 +5,19 @@ import os
 import signal
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict
 
 import pytest
 
 from benches.crash import CONTEXT
 from index.collection.check import check
 from index.collection.collection import STORE_FILE, Collection
-from index.collection.field import encoder_fields
+from index.collection.field import encoder_fields, load_fields
 from index.collection.file_lock import FileLock
 from index.collection.migration import migrate
 from index.collection.packed_text import unpack_text
 from index.collection.schema import MIGRATED_SCHEMA
+from index.collection.settings import read_setting, write_settings
 from index.collection.snapshot import restore
 from index.collection.snapshot_files import STORE_COPY, Manifest, describe_file
 from index.collection.vector_rows import sparse_vector
@@ -25,7 +27,7 @@ from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
 from lsr.corpus.items import given_items
-from lsr.errors import CorruptionError, LockedError, NotFoundError, UsageError
+from lsr.errors import CorruptionError, LockedError, LsrError, NotFoundError, UsageError
 
 COLUMNS = {
     "documents": "sequence, id, title, text, metadata, digest",
@@ -124,8 +126,56 @@ def test_an_old_collection_is_refused_with_the_command_and_migrated_whole(old):
     assert outcome.status == "created"
     assert max(collection.store.live()) == 33
     assert not list(folder.glob("*.migrating*"))
-    with pytest.raises(UsageError, match="has format version 3 already"):
+    with pytest.raises(UsageError, match="has format version 4 already"):
         migrate(folder)
+
+
+@pytest.fixture
+def older(hybrid_collection):
+    """A collection of version 3, made by taking out what is new, and what it answers."""
+    collection = hybrid_collection({f"d{n}": " ".join(WORDS[: n % 5 + 1]) for n in range(30)})
+    collection.delete(["d3"])
+    expected = answers(collection)
+    collection.close()
+    with sqlite3.connect(collection.path / STORE_FILE) as store:
+        store.execute("DROP TABLE frequencies")
+        store.execute("DELETE FROM settings WHERE name = 'frequencies'")
+        fields = load_fields(read_setting(store, collection.path, "fields"))
+        entries = [asdict(field) for field in fields]
+        for entry in entries:
+            del entry["counted"]
+        write_settings(store, {"fields": json.dumps(entries)})
+        store.execute("PRAGMA user_version = 3")
+    store.close()
+    for path in collection.path.glob("segments/*"):
+        path.write_bytes(path.read_bytes()[:8] + (4).to_bytes(4, "little") + bytes(100))
+    return collection.path, expected
+
+
+def test_a_collection_of_version_3_gets_what_it_lacks_and_new_segments(older):
+    folder, expected = older
+    with pytest.raises(CorruptionError, match=f"with: lsr migrate {folder}$"):
+        Collection.open(folder)
+    report = migrate(folder)
+    assert (report.version, report.documents, report.segments) == (3, 29, 1)
+    collection = Collection.open(folder)
+    assert check(collection).problems == []
+    assert answers(collection) == expected
+    (outcome,) = upsert_documents(collection, [Document("g", "lemon")])
+    assert outcome.status == "created"
+
+
+def test_a_collection_of_version_3_stays_as_it_is_where_its_migration_fails(older, monkeypatch):
+    folder, _ = older
+
+    def fail(*_):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr("index.collection.migration.write_settings", fail)
+    with pytest.raises(LsrError, match="is as it was"):
+        migrate(folder)
+    monkeypatch.undo()
+    assert migrate(folder).version == 3
 
 
 def _migrate_and_die(folder, at):

@@ -56,6 +56,33 @@ def test_every_bit_comes_back(rows):
     assert len(weights) == weight_starts[-1]
 
 
+def in_one_part(weights):
+    """Bytes of weights as the release before wrote them: never in two parts."""
+    least = min(weights)
+    shift = 0
+    while any(weights) and shift < 15 and all((w - least) % 2 ** (shift + 1) == 0 for w in weights):
+        shift += 1
+    shift = shift if max(weights) > least else 0
+    above = [(weight - least) >> shift for weight in weights]
+    width = max(above).bit_length()
+    whole, place = least | shift << 16 | width << 20, 25
+    for each in above:
+        whole |= each << place
+        place += width
+    return whole.to_bytes(-(-place // 8), "little")
+
+
+@given(st.lists(bits, min_size=1, max_size=80))
+def test_weights_in_one_part_are_read_and_two_parts_are_shorter(weights):
+    terms = np.arange(len(weights), dtype=np.int32)
+    starts = np.array([0, len(weights)])
+    content, term_starts, packed, _ = pack_rows(starts, terms, np.array(weights, dtype=np.uint16))
+    before = np.frombuffer(in_one_part(weights), dtype=np.uint8)
+    assert len(packed) <= len(before)
+    found = unpack_rows(content, term_starts, before, np.array([0, len(before)]))
+    np.testing.assert_array_equal(found[2], weights)
+
+
 @given(rows)
 def test_rows_of_a_store_are_those_of_the_batch(rows):
     starts, found, weights = arrays(rows)

@@ -28,8 +28,10 @@ class TestPruned(SearcherContract):
     kernels = ""
 
     def open(self, documents, size=VOCABULARY):
-        index = InvertedIndex.build(batch_of(documents, size))
-        index.validate()
+        built = InvertedIndex.build(batch_of(documents, size))
+        index = InvertedIndex.unpack(built.pack(), size)
+        for name, array in built.arrays.items():
+            np.testing.assert_array_equal(index.arrays[name], array)
         return NativeSearcher(index, 1, self.kernels, "block pruning")
 
 

@@ -211,7 +211,7 @@ def test_collection_idf_makes_queries_without_a_model(tmp_path, masked_lm):
     from tests.index.conftest import items
 
     fields = encoder_fields(f"inference-free:{masked_lm},idf=collection")
-    assert [field.name for field in fields] == ["sparse", "bm25"]
+    assert [(field.name, field.counted) for field in fields] == [("sparse", True)]
     collection = Collection.create(tmp_path / "free", fields)
     index_documents(collection, items(TEXTS))
     result = search(collection, SearchQuery("plum"), SearchConfig(using="sparse", explain=True))
