@@ -20,6 +20,32 @@ class PairedTest:
     p: float
 
 
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A ``mean``, and between what it lies with the confidence asked for."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Student's interval of the mean of differences of queries, as ``paired_t_test`` tests them.
+
+    Raises:
+        UsageError: there are fewer than two.
+    """
+    if len(differences) < 2:
+        raise UsageError(f"an interval needs two queries or more, and there are {len(differences)}")
+    from scipy.stats import t
+
+    values = np.asarray(differences, dtype=np.float64)
+    mean = float(values.mean())
+    error = float(values.std(ddof=1)) / len(values) ** 0.5
+    half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * error
+    return Interval(mean, mean - half, mean + half)
+
+
 def paired_t_test(first: Mapping[str, float], second: Mapping[str, float]) -> PairedTest:
     """Student's t-test over the differences of two systems' scores on the same queries.
 

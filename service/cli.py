@@ -28,6 +28,7 @@ from service.commands.pairs import pairs_command
 from service.commands.search import search_command
 from service.commands.serve import serve_command
 from service.commands.train import train_command
+from service.commands.tune import tune_command
 from service.commands.vectors import encode_command, export_command, import_command
 
 COMMANDS = (
@@ -39,6 +40,7 @@ COMMANDS = (
     demo_command,
     info_command,
     eval_command,
+    tune_command,
     train_command,
     pairs_command,
     models_command,

@@ -156,13 +156,13 @@ class Database:
         """A number that grows with every committed write."""
         return int(self.setting("revision"))
 
-    def setting(self, name: str) -> Any:
-        """The value of a setting.
+    def setting(self, name: str, absent: Any = None) -> Any:
+        """The value of a setting; ``absent`` where it was never written.
 
         Raises:
-            CorruptionError: it is damaged.
+            CorruptionError: it is damaged, or was never written and ``absent`` is None.
         """
-        return read_setting(self.connection, self.path, name)
+        return read_setting(self.connection, self.path, name, absent)
 
     def change(self, settings: Mapping[str, int | str]) -> None:
         """Change settings, or add them."""

@@ -20,11 +20,11 @@ def write_settings(connection: sqlite3.Connection, settings: Mapping[str, int | 
     )
 
 
-def read_setting(connection: sqlite3.Connection, path: Path, name: str) -> Any:
-    """The value of a setting of the store at a path.
+def read_setting(connection: sqlite3.Connection, path: Path, name: str, absent: Any = None) -> Any:
+    """The value of a setting of the store at a path; ``absent`` where it was never written.
 
     Raises:
-        CorruptionError: it is damaged.
+        CorruptionError: it is damaged, or was never written and ``absent`` is None.
     """
     try:
         row = connection.execute(
@@ -32,6 +32,8 @@ def read_setting(connection: sqlite3.Connection, path: Path, name: str) -> Any:
         ).fetchone()
     except sqlite3.Error as error:
         raise read_error(path, error) from error
+    if row is None and absent is not None:
+        return absent
     if row is None or row[1] != row_checksum(name, row[0]):
         raise CorruptionError(
             f"the setting {name!r} of the collection {path.parent} is damaged; restore a snapshot"

@@ -29,6 +29,7 @@ from index.collection.maintenance import MaintenanceConfig
 from index.collection.migration import migrate
 from index.collection.regular_file import open_plain
 from index.collection.schema import MIGRATED_VERSION, OLDER_VERSION
+from index.collection.search_defaults import check_search_defaults, search_defaults_text
 from index.collection.segment import read_segment
 from index.collection.segment_table import SegmentEntry
 from index.collection.snapshot_files import (
@@ -163,6 +164,7 @@ def _verify(folder: Path, manifest: Manifest) -> None:
                     f"its manifest says {manifest.documents} documents, and its store "
                     f"{len(collection)}"
                 )
+            check_search_defaults(search_defaults_text(collection.store))
             for field in collection.fields:
                 if field.encoder == IMPORTED and len(collection.store.tokens()) != field.size:
                     raise CorruptionError(f"its vocabulary has not the {field.size} terms it needs")

@@ -17,6 +17,7 @@ from index.collection.dictionary import RememberedWords
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
 from index.collection.recent import Recent
+from index.collection.search_defaults import search_defaults_text
 from index.collection.segment import Segment
 from index.collection.store import Store
 from index.collection.tail import Tail
@@ -197,6 +198,11 @@ class View:
     def keys(self) -> list[str]:
         """The metadata keys that documents have, sorted; while the view is pinned."""
         return self.column_reader.keys()
+
+    @cached_property
+    def search_defaults(self) -> str:
+        """What ``search_defaults_text`` says of the store; while the view is pinned."""
+        return search_defaults_text(self.store)
 
     def kinds(self, key: str) -> frozenset[Kind]:
         """The kinds of the values that documents have under a key; while the view is pinned.

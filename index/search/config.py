@@ -94,6 +94,9 @@ class SearchConfig:
     # Encodes the text of queries to the field `sparse` in place of the field's own encoder, such as
     # an inference-free one over the same vocabulary; None: the field's own.
     query_encoder: str | None = None
+    # Whether what `lsr tune` found for these fields stands for what of `fusion`, `feedback`,
+    # `dense_weight` and `effort` isn't said.
+    tuned: bool = True
     # Which cells of the query's phrases join the ranking; None: none.
     dimensions: Dimensions | None = None
     # What the second of the two models of a dense field counts, above 0; None: the field's own.

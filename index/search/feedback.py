@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, UsageError
-from lsr.settings import check_choice, configure
+from lsr.settings import changed, check_choice, configure
 from lsr.sparse import SparseBatch, SparseVector
 
 BEFORE, AFTER, BOTH = "before", "after", "both"
@@ -227,6 +227,11 @@ def parse_feedback(text: str) -> Feedback:
     if len(given) < len(parted):
         raise UsageError(f"the feedback {text!r} has a setting more than once; give each once")
     return configure(method, given, of="feedback")
+
+
+def feedback_text(feedback: Feedback) -> str:
+    """The text of which ``parse_feedback`` makes this feedback."""
+    return ",".join([feedback.name, *(f"{key}={v}" for key, v in changed(feedback).items())])
 
 
 def method_named(name: str) -> type[Feedback]:

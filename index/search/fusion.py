@@ -38,6 +38,10 @@ class Fusion(Protocol):
         """Documents with fused scores; score descending, then document ascending."""
         ...
 
+    def scores(self, union: Union) -> NDArray[np.float64]:
+        """Fused scores, float64 (n,), of the documents of a union, in its order."""
+        ...
+
     def describe(self) -> dict[str, Any]:
         """Its settings, in the JSON that asks for it."""
         ...
@@ -70,12 +74,16 @@ class ReciprocalRankFusion:
 
     def fuse(self, rankings: Rankings) -> list[tuple[int, float]]:
         """See ``Fusion.fuse``."""
-        union = _Union(rankings)
+        union = Union(rankings)
+        return union.ranked(self.scores(union))
+
+    def scores(self, union: Union) -> NDArray[np.float64]:
+        """See ``Fusion.scores``."""
         scores = np.zeros(len(union.documents))
         for name, places, given in union.parts:
             ranks = np.arange(1, len(given) + 1)
             scores[places] += self.weights.get(name, 1.0) / (self.k + ranks)
-        return union.ranked(scores)
+        return scores
 
     def describe(self) -> dict[str, Any]:
         """See ``Fusion.describe``."""
@@ -116,7 +124,11 @@ class LinearFusion:
 
     def fuse(self, rankings: Rankings) -> list[tuple[int, float]]:
         """See ``Fusion.fuse``."""
-        union = _Union(rankings)
+        union = Union(rankings)
+        return union.ranked(self.scores(union))
+
+    def scores(self, union: Union) -> NDArray[np.float64]:
+        """See ``Fusion.scores``."""
         scores = np.zeros(len(union.documents))
         for name, places, given in union.parts:
             normed = NORMS[_norm_of(self.norm, name)](given)
@@ -124,7 +136,7 @@ class LinearFusion:
             part = np.full(len(scores), lowest)
             part[places] = normed
             scores += self.weights.get(name, 1.0) * part
-        return union.ranked(scores)
+        return scores
 
     def describe(self) -> dict[str, Any]:
         """See ``Fusion.describe``."""
@@ -160,13 +172,18 @@ class CombMnz:
 
     def fuse(self, rankings: Rankings) -> list[tuple[int, float]]:
         """See ``Fusion.fuse``."""
-        union = _Union(rankings)
+        union = Union(rankings)
+        return union.ranked(self.scores(union))
+
+    def scores(self, union: Union) -> NDArray[np.float64]:
+        """See ``Fusion.scores``."""
         scores, found = np.zeros(len(union.documents)), np.zeros(len(union.documents))
         for name, places, given in union.parts:
             normed = NORMS[_norm_of(self.norm, name)](given)
             scores[places] += self.weights.get(name, 1.0) * normed
             found[places] += 1
-        return union.ranked(found * scores)
+        product: NDArray[np.float64] = found * scores
+        return product
 
     def describe(self) -> dict[str, Any]:
         """See ``Fusion.describe``."""
@@ -174,7 +191,7 @@ class CombMnz:
         return {"combmnz": {"weights": dict(self.weights), "norm": norm}}
 
 
-class _Union:
+class Union:
     """The documents of several rankings, ascending, and where those of each stand among them.
 
     ``parts`` has name, places int64 (n,) and scores float64 (n,) of each ranking that found any.
@@ -197,7 +214,16 @@ class _Union:
 
     def ranked(self, scores: NDArray[np.float64]) -> list[tuple[int, float]]:
         """The documents with these scores, in the order of a ranking."""
-        order = np.argsort(-scores, kind="stable")
+        return self.best(scores, len(scores))
+
+    def best(self, scores: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
+        """The first k of ``ranked``."""
+        if 0 < k < len(scores):
+            least = np.partition(scores, len(scores) - k)[len(scores) - k]
+            among = np.flatnonzero(scores >= least)
+            order = among[np.argsort(-scores[among], kind="stable")][:k]
+        else:
+            order = np.argsort(-scores, kind="stable")[:k]
         documents, ordered = self.documents[order].tolist(), scores[order].tolist()
         return list(zip(documents, ordered, strict=True))
 

@@ -62,6 +62,18 @@ def parse_fusion(text: str) -> tuple[Fusion | None, int | None]:
     return (CombMnz(weights, norm) if name == "combmnz" else None), depth
 
 
+def fusion_text(fusion: Fusion) -> str:
+    """The text of which ``parse_fusion`` makes this fusion."""
+    [(name, settings)] = fusion.describe().items()
+    parts = [name]
+    for key, value in settings.items():
+        if key == "norm" and not isinstance(value, str):
+            parts += [f"{NORM_OF}{field}={norm}" for field, norm in value.items()]
+        elif key != "weights":
+            parts.append(f"{key}={value}")
+    return ",".join([*parts, *(f"{field}={w!r}" for field, w in settings["weights"].items())])
+
+
 def _number(fusion: str, key: str, value: str) -> float:
     try:
         return float(value)

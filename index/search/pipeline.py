@@ -18,6 +18,7 @@ from index.search.arranging import config_warnings, count_filtered
 from index.search.config import SearchConfig
 from index.search.cursor import Cursor
 from index.search.deadline import Deadline
+from index.search.defaults import with_defaults
 from index.search.fusing import fuse, sources_of
 from index.search.plan import Plan, plan_search
 from index.search.query import SearchQuery
@@ -77,6 +78,7 @@ def _search_view(
     started: float,
 ) -> list[SearchResult]:
     times = StageTimes()
+    config = with_defaults(view, config)
     plan = plan_search(view.fields, config)
     depth = {each.field.name: each.limit for each in plan.searches} if plan.fusion else {}
     cursor = Cursor.of_search(view, queries, config)

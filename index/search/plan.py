@@ -115,6 +115,11 @@ def default_using(fields: FieldEncoders) -> str:
     return HYBRID if DENSE in names else names[0]
 
 
+def names_of(using: str) -> list[str]:
+    """The fields that the name of a search without prefetches names, in its order."""
+    return [SPARSE, DENSE] if using == HYBRID else using.split("+")
+
+
 def _prefetch(fields: FieldEncoders, config: SearchConfig) -> tuple[str, list[Prefetch]]:
     """The name of the search, and how deep it ranks which fields."""
     if config.prefetch:
@@ -122,7 +127,7 @@ def _prefetch(fields: FieldEncoders, config: SearchConfig) -> tuple[str, list[Pr
             raise UsageError(f"prefetch is fused, so it goes with using={HYBRID!r} only")
         return HYBRID, _distinct(config.prefetch)
     using = config.using or default_using(fields)
-    names = [SPARSE, DENSE] if using == HYBRID else using.split("+")
+    names = names_of(using)
     if using == HYBRID and DENSE not in (field.name for field in fields):
         raise UsageError(
             f"the collection {fields.collection!r} has no dense field, which hybrid search "

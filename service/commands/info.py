@@ -17,6 +17,7 @@ def info_command(collection: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from index.collection.collection import Collection
+    from index.search.defaults import read_defaults, settings_text
     from service.commands import terminal
     from service.commands.metadata_output import kinds_text
 
@@ -24,9 +25,13 @@ def info_command(collection: Path, as_json: bool) -> None:
     description = opened.describe() | {"splitting": opened.passages}
     fields = [asdict(field) for field in opened.fields]
     keys = opened.columns.describe()
+    tuned = read_defaults(opened)
     if as_json:
         metadata = [{"key": each.key, "kinds": dict(each.kinds)} for each in keys]
-        terminal.print_json(description | {"fields": fields, "metadata": metadata})
+        defaults = {using: each.texts() for using, each in tuned.items()}
+        terminal.print_json(
+            description | {"fields": fields, "metadata": metadata, "search_defaults": defaults}
+        )
         return
     for name, value in description.items():
         terminal.out.print(f"{name:12}{f'{value:,}' if isinstance(value, int) else value}")
@@ -35,3 +40,7 @@ def info_command(collection: Path, as_json: bool) -> None:
     if keys:
         rows = [{"key": each.key, "kinds": kinds_text(each.kinds)} for each in keys]
         terminal.print_table(rows, {"key": "metadata key", "kinds": "values"})
+    if tuned:
+        defaults_rows = [{"using": u, "settings": settings_text(each)} for u, each in tuned.items()]
+        columns = {"using": "searched", "settings": "tuned defaults"}
+        terminal.print_table(defaults_rows, columns, whole=["settings"])

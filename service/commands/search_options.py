@@ -60,6 +60,11 @@ _OPTIONS = (
     ),
     dense_weight_option,
     click.option(
+        "--untuned",
+        is_flag=True,
+        help="Search by the defaults of lsr, not by those that lsr tune wrote into the collection.",
+    ),
+    click.option(
         "--rewrite",
         "rewriters",
         metavar="NAME",
@@ -86,6 +91,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         time_budget: float | None,
         feedback: str | None,
         dense_weight: float | None,
+        untuned: bool,
         rerank: str | None,
         rewriters: tuple[str, ...],
         engine: str,
@@ -111,6 +117,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             time_budget_ms=time_budget,
             query_encoder=query_encoder,
             dense_weight=dense_weight,
+            tuned=not untuned,
             feedback=None if feedback is None else parse_feedback(feedback),
             rerank=None if rerank is None else Reranking.parse(rerank),
             rewrite=tuple(map(rewriter_of, rewriters)),

@@ -160,6 +160,17 @@ def query_progress(total: int, label: str, quiet: bool) -> Iterator[Callable[[in
 
 
 @contextmanager
+def tuning_progress(quiet: bool) -> Iterator[Callable[[int, str], None]]:
+    """A line that counts; takes a number and what it is of."""
+    columns = (TextColumn("{task.completed:,.0f} {task.description}"), TimeElapsedColumn())
+    with Progress(
+        *columns, console=err, disable=quiet or not err.is_terminal, transient=True
+    ) as progress:
+        task = progress.add_task("settings tried", total=None)
+        yield lambda done, label: progress.update(task, completed=done, description=label)
+
+
+@contextmanager
 def step_progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar; yields what takes the steps done and their total."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())

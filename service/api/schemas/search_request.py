@@ -179,6 +179,13 @@ class SearchBody(Body):
         float | None,
         Field(description="What the second of the two models of a dense field counts, above 0."),
     ] = None
+    tuned: Annotated[
+        bool,
+        Field(
+            description="Whether what `lsr tune` wrote into the collection stands for what of "
+            "fusion, feedback, dense_weight and effort isn't said."
+        ),
+    ] = True
     filter: FilterBody | None = None
     rerank: RerankBody | None = None
     rewrite: Annotated[
@@ -237,6 +244,7 @@ class SearchBody(Body):
             prefetch=tuple(part.to_prefetch() for part in self.prefetch),
             feedback=None if self.feedback is None else self.feedback.to_feedback(),
             dense_weight=self.dense_weight,
+            tuned=self.tuned,
             fusion=self.fusion.to_fusion(),
             fusion_depth=self.fusion.depth,
             cursor=self.cursor,
