@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from eval.experiment import ExperimentProgress, Result
+    from eval.tuning import Tuning
     from index.collection.collection import Collection
     from index.indexing import IndexReport
     from index.search.config import SearchConfig
@@ -57,6 +58,7 @@ __all__ = [
     "open",
     "search",
     "train_encoder",
+    "tune",
 ]
 # Where each class of the public face is defined.
 _HOMES = {
@@ -318,6 +320,46 @@ def evaluate(
         searching=SearchConfig(using=using, **settings), measures=wanted, depth=depth,
         against=against, progress=progress, trusted=_trusted(trust_remote_code), passages=passages,
     )  # fmt: skip
+
+
+def tune(
+    collection: Collection,
+    queries: str | Path | Mapping[str, str],
+    qrels: str | Path | Mapping[str, Mapping[str, int]],
+    **settings: Any,
+) -> Tuning:
+    """Find how a collection is searched best by judged queries, and keep it as its default.
+
+    Never by queries on which results are reported. What is found is kept where its gain on queries
+    that the choice has not seen is above 0 with 95 % confidence.
+
+    Args:
+        collection: of ``open``.
+        queries: texts by id, or a file of queries or a BEIR folder.
+        qrels: grades of documents by query, or a file of judgements.
+        settings: ``using``, ``measure``, ``folds``, ``feedback``, ``write``, ``force`` and
+            ``progress`` of ``eval.tuning.tune``.
+
+    Returns:
+        The settings, their measure beside that of lsr's defaults, and the gain.
+
+    Raises:
+        InputError: a judged query is missing, there are too few, or a file is malformed.
+        UsageError: the measure, the field or the number of folds can't be.
+        LockedError: another process is writing.
+    """
+    from eval import tuning
+    from lsr.corpus.documents import Query
+    from lsr.corpus.qrels import read_qrels
+    from lsr.corpus.queries import read_queries
+
+    asked = (
+        [Query(name, text) for name, text in queries.items()]
+        if isinstance(queries, Mapping)
+        else read_queries(str(queries))
+    )
+    judged = qrels if isinstance(qrels, Mapping) else read_qrels(Path(qrels))
+    return tuning.tune(collection, asked, judged, **settings)
 
 
 def train_encoder(

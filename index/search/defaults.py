@@ -135,7 +135,7 @@ def _parse(given: dict[str, str | float]) -> SearchDefaults:
     if unknown:
         raise InputError(f"there is a setting {unknown[0]!r}; known are {', '.join(TUNED_IN)}")
     texts = {name: given.pop(name) for name in ("fusion", "feedback") if name in given}
-    for name, value in {**texts, **given}.items():
+    for name, value in [*texts.items(), *given.items()]:
         if isinstance(value, str) != (name in texts):
             raise InputError(f"the {name} is {value!r}")
     fusion = depth = None
