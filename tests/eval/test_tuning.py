@@ -1,4 +1,4 @@
-"""Tuning against plain loops over whole searches, and what a collection keeps of it."""
+"""Tuning against plain loops over whole searches, on folds that no choice has seen."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -9,9 +9,9 @@ import pytest
 from eval.judging import Judge
 from eval.measures import measure_queries
 from eval.tuning import choose, split, tune
-from eval.tuning_grid import feedbacks, fusions, neighbours
+from eval.tuning_grid import DENSE_WEIGHTS, feedbacks, fusions, neighbours
 from index.collection.collection import Collection
-from index.collection.field import SPARSE, sparse_field
+from index.collection.field import SPARSE, encoder_fields, sparse_field
 from index.indexing import upsert_documents
 from index.search.config import SearchConfig
 from index.search.default_fusion import default_fusion
@@ -28,7 +28,8 @@ FIELDS = [
     sparse_field(SPARSE, load_encoder("bm25,analyzer=wordpiece,k1=0.1,b=0")),
     sparse_field("bm25", load_encoder("bm25")),
 ]
-WORDS = "apple banana cherry lemon plum pie tart owl mouse night hunt river stone cloud".split()
+WORDS = ["apple", "banana", "cherry", "lemon", "plum", "pie", "tart", "owl", "mouse", "night"]
+WORDS += ["hunt", "river", "stone", "cloud"]
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +45,27 @@ def collection(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def judged():
+def judged(collection):
+    """Judgements that BM25 meets halfway, so that it should count more than by default."""
     random = np.random.default_rng(4)
     queries = [Query(f"q{n}", " ".join(random.choice(WORDS, size=3))) for n in range(12)]
+    asked = [SearchQuery(query.text) for query in queries]
+    found = search_batch(collection, asked, SearchConfig(using="bm25"))
     qrels = {
-        query.id: {f"d{n}": int(random.integers(1, 3)) for n in random.choice(60, 6, replace=False)}
-        for query in queries
+        query.id: {
+            hit.id: int(random.integers(1, 3))
+            for hit in random.permutation(np.array(result.hits, dtype=object))[:4]
+        }
+        | {f"d{random.integers(60)}": 1}
+        for query, result in zip(queries, found, strict=True)
     }
     qrels["q3"]["gone"] = 2
     return queries, qrels
 
 
-def searched(collection, queries, qrels, setting):
+def searched(collection, queries, qrels, setting, using=USING):
     """What every query scores by a whole search."""
-    config = setting.applied(SearchConfig(using=USING, tuned=False))
+    config = setting.applied(SearchConfig(using=using, tuned=False))
     results = search_batch(collection, [SearchQuery(query.text) for query in queries], config)
     run = {
         query.id: [(hit.id, hit.score) for hit in result.hits]
@@ -85,7 +93,7 @@ def test_the_best_is_that_of_plain_loops(collection, judged):
         means = [scores.mean() for scores in expected]
         best = grid[int(np.argmax(np.round(means, 9)))]
         # As the closer weights are found by plain loops.
-        if best != default:
+        if isinstance(best.fusion, LinearFusion):
             highest = max(means)
             for step in (0.05, 0.025):
                 around = [replace(best, fusion=each) for each in neighbours(best.fusion, step)]
@@ -93,7 +101,7 @@ def test_the_best_is_that_of_plain_loops(collection, judged):
                     mean = searched(collection, queries, qrels, each).mean()
                     if mean > highest + 1e-9:
                         best, highest = each, mean
-        assert chosen == best
+        assert chosen == best != default
         fed = choose(judge, rows, default)
         tried = [replace(best, feedback=each) for each in feedbacks(judge.fields)]
         assert len(tried) == 4
@@ -120,6 +128,7 @@ def test_no_choice_sees_the_fold_that_it_is_measured_on(collection, judged):
             ours = searched(collection, queries, qrels, chosen)
             gains[fold] = (ours - searched(collection, queries, qrels, default))[fold]
     assert found.gain.mean == pytest.approx(gains.mean())
+    assert any(each != default for each in found.fold_choices)
     assert found.gain.low < found.gain.mean < found.gain.high
 
 
@@ -133,7 +142,6 @@ def test_weights_of_the_grid_are_shares():
 
 
 def test_it_writes_only_what_is_surely_better(tmp_path, judged):
-    # One field finds by chance what is judged, the other nothing: its weight must fall to 0.
     with closing(Collection.create(tmp_path / "c", FIELDS)) as made:
         upsert_documents(made, [Document(f"d{n}", f"{WORDS[n]} pie") for n in range(5)])
         queries, qrels = judged
@@ -156,7 +164,7 @@ def test_folds_that_cannot_be_are_refused(collection, judged, folds):
 
 def test_judged_queries_must_be_there(collection, judged):
     queries, qrels = judged
-    with pytest.raises(InputError, match="1 judged queries are not among .* 'q11'"):
+    with pytest.raises(InputError, match=r"1 judged queries are not among .* 'q11'"):
         tune(collection, queries[:-1], qrels, using=USING)
     with pytest.raises(InputError, match="two judged queries or more"):
         tune(collection, queries, {"q1": qrels["q1"]}, using=USING)
@@ -164,3 +172,30 @@ def test_judged_queries_must_be_there(collection, judged):
         tune(collection, [*queries, queries[0]], qrels, using=USING)
     with pytest.raises(UsageError, match="unknown measures"):
         tune(collection, queries, qrels, using=USING, measure="good@10")
+
+
+def test_the_weight_of_a_second_dense_model_is_tuned_with_the_fusion(
+    tmp_path, dense_model, masked_lm, judged
+):
+    queries, qrels = judged
+    fields = encoder_fields("bm25", f"{dense_model}+{masked_lm},weight=0.7")
+    with closing(Collection.create(tmp_path / "c", fields)) as made:
+        documents = [Document(f"d{n}", f"{WORDS[n % 11]} {WORDS[n % 7]}") for n in range(40)]
+        upsert_documents(made, documents)
+        for using in ("dense", "hybrid"):
+            found = tune(made, queries, qrels, using=using, folds=2, feedback=False, force=True)
+            assert found.chosen.dense_weight in (None, *DENSE_WEIGHTS)
+            with made.pinned() as view:
+                judge = Judge(view, made, using, queries, qrels, "nDCG@10")
+                for weight in (None, *DENSE_WEIGHTS):
+                    setting = replace(found.chosen, dense_weight=weight, effort=None)
+                    means = searched(made, queries, qrels, setting, using)
+                    np.testing.assert_allclose(judge.scores(setting), means, atol=1e-12)
+                    assert means.mean() <= found.chosen_mean + 1e-9
+            served = search_batch(
+                made, [SearchQuery(each.text) for each in queries], SearchConfig(using=using)
+            )
+            config = found.chosen.applied(SearchConfig(using=using, tuned=False))
+            said = search_batch(made, [SearchQuery(each.text) for each in queries], config)
+            for one, other in zip(served, said, strict=True):
+                assert [(h.id, h.score) for h in one.hits] == [(h.id, h.score) for h in other.hits]

@@ -180,7 +180,7 @@ def test_a_row_that_is_not_its_checksum_is_damage(collection):
         store.execute("UPDATE settings SET value = '{}' WHERE name = 'search_defaults'")
     with (
         closing(Collection.open(collection.path)) as opened,
-        pytest.raises(CorruptionError, match="'search_defaults' .* is damaged"),
+        pytest.raises(CorruptionError, match=r"'search_defaults' .* is damaged"),
     ):
         found(opened)
 

@@ -1,40 +1,55 @@
 """``lsr tune``, and that the command line, REST and evaluation search by what it wrote."""
 
 import json
+from contextlib import closing
 
 import pytest
 from fastapi.testclient import TestClient
 
+from index.collection.collection import Collection
+from index.collection.field import SPARSE, sparse_field
+from index.indexing import index_documents
+from lsr.corpus.readers.corpus import Corpus
+from lsr.encoders.catalogue import load_encoder
 from service.api.app import create_app
-from tests.service.conftest import URL
+from tests.service.conftest import URL, write_jsonl
 
-DOCUMENTS = {"a": "apple pie", "b": "banana pie and cherry", "c": "cherry", "d": "apple apple"}
+# A field that hardly minds how long documents are, and one that does.
+FIELDS = [
+    sparse_field(SPARSE, load_encoder("bm25,analyzer=wordpiece,k1=0.1,b=0")),
+    sparse_field("bm25", load_encoder("bm25")),
+]
+FRUIT = ["apple", "banana", "cherry", "lemon"]
+DOCUMENTS = {f"short {each}": each for each in FRUIT} | {
+    f"long {each}": f"{each} {each}" + " stone" * 18 for each in FRUIT
+}
 TUNE = ("tune", "c", "--queries", "data", "--qrels", "data/qrels/test.tsv")
 
 
+def judge(place, length):
+    lines = [f"{each}\t{length} {each}\t1" for each in FRUIT]
+    (place / "data/qrels/test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *lines]))
+
+
 @pytest.fixture
-def place(tmp_path, lsr):
+def place(tmp_path):
     folder = tmp_path / "data"
     (folder / "qrels").mkdir(parents=True)
-    lines = [json.dumps({"_id": name, "text": text}) for name, text in DOCUMENTS.items()]
-    (folder / "corpus.jsonl").write_text("\n".join(lines))
-    queries = {"q1": "apple pie", "q2": "cherry", "q3": "banana"}
-    asked = [json.dumps({"_id": name, "text": text}) for name, text in queries.items()]
-    (folder / "queries.jsonl").write_text("\n".join(asked))
-    judged = "query-id\tcorpus-id\tscore\nq1\td\t1\nq2\tb\t1\nq3\tb\t1\n"
-    (folder / "qrels/test.tsv").write_text(judged)
-    made = lsr("index", "data", "--into", "c", "--encoder", "lsr-tiny-v1", "--bm25")
-    assert made.returncode == 0, made.stderr
+    for name, texts in (("corpus", DOCUMENTS), ("queries", {each: each for each in FRUIT})):
+        write_jsonl(folder / f"{name}.jsonl", [{"_id": n, "text": t} for n, t in texts.items()])
+    judge(tmp_path, "short")
+    with closing(Collection.create(tmp_path / "c", FIELDS)) as made:
+        index_documents(made, Corpus(str(folder)))
     return tmp_path
 
 
 def search_meta(lsr, *options):
-    done = lsr("search", "c", "apple pie", "--using", "sparse+bm25", "--json", *options)
+    done = lsr("search", "c", "apple", "--using", "sparse+bm25", "--json", *options)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def test_what_is_forced_is_what_every_face_searches_by(place, lsr):
+def test_what_was_found_is_what_every_face_searches_by(place, lsr):
     common = (*TUNE, "--using", "sparse+bm25", "--folds", "3")
     before = search_meta(lsr)
     tried = json.loads(lsr(*common, "--dry-run", "--json").stdout)
@@ -44,13 +59,11 @@ def test_what_is_forced_is_what_every_face_searches_by(place, lsr):
     assert len(tried["folds"]) == 3
     assert search_meta(lsr)["hits"] == before["hits"]
 
-    shown = lsr(*common)
-    assert shown.returncode == 0, shown.stderr
-    assert "the gain may be chance, so nothing was written" in shown.stdout.decode()
     assert json.loads(lsr("info", "c", "--json").stdout)["search_defaults"] == {}
 
-    forced = lsr(*common, "--force")
-    assert "c keeps it as the default of sparse+bm25" in forced.stdout.decode()
+    shown = lsr(*common)
+    assert shown.returncode == 0, shown.stderr
+    assert "c keeps it as the default of sparse+bm25" in shown.stdout.decode()
     settings = json.loads(lsr("info", "c", "--json").stdout)["search_defaults"]["bm25+sparse"]
     assert settings == tried["chosen"]["settings"]
     assert settings["fusion"] in lsr("info", "c").stdout.decode()
@@ -64,7 +77,7 @@ def test_what_is_forced_is_what_every_face_searches_by(place, lsr):
     assert (tuned["hits"], tuned["meta"]["fusion"]) == (said["hits"], said["meta"]["fusion"])
     assert search_meta(lsr, "--untuned")["hits"] == before["hits"]
 
-    body = {"query": {"text": "apple pie"}, "using": "sparse+bm25"}
+    body = {"query": {"text": "apple"}, "using": "sparse+bm25"}
     with TestClient(create_app([place / "c"]), base_url=URL) as client:
         answers = [
             client.post("/v1/indexes/c/search", json=body | more).json()
@@ -84,15 +97,26 @@ def test_what_is_forced_is_what_every_face_searches_by(place, lsr):
     assert search_meta(lsr)["hits"] == before["hits"]
 
 
+def test_a_gain_that_may_be_chance_is_written_by_force_alone(place, lsr):
+    judge(place, "long")
+    common = (*TUNE, "--using", "sparse+bm25", "--folds", "2", "--no-feedback")
+    shown = lsr(*common)
+    assert shown.returncode == 0, shown.stderr
+    assert "the gain may be chance, so nothing was written" in shown.stdout.decode()
+    assert json.loads(lsr("info", "c", "--json").stdout)["search_defaults"] == {}
+    assert json.loads(lsr(*common, "--force", "--json").stdout)["written"]
+    assert json.loads(lsr("info", "c", "--json").stdout)["search_defaults"] != {}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("tune", "c"), "give the judged queries"),
         ((*TUNE, "--reset"), "takes no queries"),
         ((*TUNE, "--dry-run", "--force"), "--dry-run writes nothing"),
-        ((*TUNE, "--folds", "9"), "allowed is 2 to the number of judged queries, 3"),
+        ((*TUNE, "--folds", "9"), "allowed is 2 to the number of judged queries, 4"),
         ((*TUNE, "--measure", "good"), "unknown measures: good"),
-        ((*TUNE, "--using", "dense"), "has no 'dense' field"),
+        ((*TUNE, "--folds", "2", "--using", "dense"), "has no 'dense' field"),
         (("tune", "none", "--reset"), "none"),
     ],
 )
