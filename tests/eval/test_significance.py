@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.significance import PairedTest, holm, paired_t_test
+from eval.significance import PairedTest, holm, mean_interval, paired_t_test
 from lsr.errors import UsageError
 
 SCORES = st.floats(0, 1, width=32)
@@ -75,3 +75,21 @@ def test_holm_rejects_what_its_steps_reject(p_values, level):
     raised = holm(p_values)
     assert {place for place, p in enumerate(raised) if p <= level} == rejected
     assert all(p <= value <= 1 for p, value in zip(p_values, raised, strict=True))
+
+
+@given(st.lists(SCORES, min_size=2, max_size=30), st.sampled_from([0.5, 0.95, 0.99]))
+def test_the_interval_of_a_mean_is_that_of_scipy(values, confidence):
+    found = mean_interval(values, confidence)
+    assert math.isclose(found.mean, np.mean(values), abs_tol=1e-12)
+    if np.ptp(values) > 1e-6:
+        error = scipy.stats.sem(values)
+        low, high = scipy.stats.t.interval(confidence, len(values) - 1, np.mean(values), error)
+        assert (found.low, found.high) == (
+            pytest.approx(low, abs=1e-9),
+            pytest.approx(high, abs=1e-9),
+        )
+
+
+def test_an_interval_of_one_query_is_refused():
+    with pytest.raises(UsageError, match="two queries or more"):
+        mean_interval([0.5])

@@ -18,7 +18,7 @@ from service.cli import cli
 NAMES = {
     "Collection", "Document", "LsrError", "SearchConfig", "SearchQuery", "SearchResult",
     "Reranking", "create", "evaluate", "index", "load_dense_encoder", "load_encoder", "open",
-    "search", "train_encoder",
+    "search", "train_encoder", "tune",
 }  # fmt: skip
 PETS = [
     lsr.Document("cat", "Cats sleep most of the day and hunt at night.", metadata={"legs": 4}),
@@ -221,3 +221,13 @@ def test_a_collection_in_which_nothing_could_be_written_is_taken_away(tmp_path):
     report = lsr.index([{"text": "no id"}], into=tmp_path / "c", sync=True)
     assert (report.deleted, len(lsr.open(tmp_path / "c"))) == (0, 3)
     assert "could not be read and have no id" in report.not_deleted
+
+
+def test_tuning_takes_mappings_and_files(pets, tmp_path):
+    queries = {"q1": "hunts at night", "q2": "likes company"}
+    judged = {"q1": {"owl": 1}, "q2": {"dog": 1}}
+    given = lsr.tune(pets, queries, judged, folds=2, write=False)
+    (tmp_path / "q.tsv").write_text("".join(f"{name}\t{text}\n" for name, text in queries.items()))
+    (tmp_path / "qrels").write_text("q1 0 owl 1\nq2 0 dog 1\n")
+    assert lsr.tune(pets, tmp_path / "q.tsv", tmp_path / "qrels", folds=2, write=False) == given
+    assert (given.queries, given.written, given.using) == (2, False, "sparse")
