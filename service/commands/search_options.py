@@ -63,7 +63,7 @@ _OPTIONS = (
         "--dimensions",
         metavar="KEYS",
         help="Join the ranking with documents that have phrases of the query: metadata keys, "
-        "or auto for those of `lsr dimensions`; settings follow, as in auto,weight=0.5.",
+        "or auto for those of `lsr dimensions`; settings follow, as in auto,weight=0.2.",
     ),
     click.option(
         "--rewrite",

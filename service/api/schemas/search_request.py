@@ -167,7 +167,7 @@ class DimensionsBody(Body):
         list[str],
         Field(max_length=MOST_KEYS, description="Metadata keys; none: all that were extracted."),
     ] = Field(default_factory=list)
-    weight: float = 0.5
+    weight: float = 0.1
     similarity: Annotated[
         float | None,
         Field(description="Least cosine of like phrases, by the encoder of the dense field."),
