@@ -121,7 +121,7 @@ class RunTable:
     """What an encoder finds in runs of text; see index/core/marking.hpp."""
 
     def __init__(self) -> None: ...
-    def learn(self, run: str, words: Sequence[tuple[int, int, list[tuple[str, int]]]]) -> None:
+    def learn(self, run: str, words: Sequence[tuple[int, int, Sequence[tuple[str, int]]]]) -> None:
         """Remember the words of a run: start, end, and the terms and lengths of their pieces.
 
         They are ordered by start, the longer first. Raises ValueError where one ends before it

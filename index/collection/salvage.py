@@ -11,7 +11,7 @@ from typing import Any
 from index.collection.field import Field
 from index.collection.metadata import rebuild_metadata, rows_of
 from index.collection.passage_table import row_numbers
-from index.collection.rows import document_rows
+from index.collection.rows import IdRow, document_rows
 
 DOCUMENT = (
     "sequence, CAST(id AS BLOB), CAST(title AS BLOB), CAST(text AS BLOB), "
@@ -40,7 +40,7 @@ def salvage(source: sqlite3.Connection, target: sqlite3.Connection, fields: list
     )
     target.executemany(
         f"INSERT INTO documents VALUES (?, {TEXT}, {TEXT}, ?, {TEXT}, ?, ?, ?)",  # noqa: S608
-        _readable(source, f"SELECT {DOCUMENT} FROM documents WHERE sequence = ?", numbers),  # noqa: S608
+        _documents(source, numbers),
     )
     vectors = "SELECT field, sequence, terms, weights, checksum FROM vectors"
     for field in fields:
@@ -79,6 +79,26 @@ def make_metadata(target: sqlite3.Connection, source: sqlite3.Connection) -> Non
         else:
             kept.append(row.head.sequence)
     rebuild_metadata(target, sound, rows_of(source, kept))
+
+
+def _documents(source: sqlite3.Connection, numbers: list[int]) -> Iterator[tuple[Any, ...]]:
+    """The rows of documents; a damaged id is that of the index of ids, where this one is sound."""
+    indexed: dict[int, bytes] | None = None
+    for row in _readable(source, f"SELECT {DOCUMENT} FROM documents WHERE sequence = ?", numbers):  # noqa: S608
+        number, identifier, *rest = row
+        digest, checksum = rest[3], rest[4]
+        if not IdRow(number, identifier, digest, checksum).is_sound():
+            if indexed is None:
+                entries = _until_damaged(
+                    source,
+                    "SELECT sequence, CAST(id AS BLOB) FROM documents "
+                    "INDEXED BY sqlite_autoindex_documents_1 ORDER BY id",
+                )
+                indexed = dict(entries)
+            held = indexed.get(number, identifier)
+            if IdRow(number, held, digest, checksum).is_sound():
+                row = (number, held, *rest)
+        yield row
 
 
 def _numbers(source: sqlite3.Connection, table: str, key: str) -> list[int]:

@@ -40,6 +40,8 @@ public:
 
 private:
     void put(std::size_t count) {
+        // Of no bytes there may be no address to copy to.
+        if (count == 0) return;
         const auto end = bytes_.size();
         bytes_.resize(end + count);
         std::memcpy(bytes_.data() + end, &held_, count);

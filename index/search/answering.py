@@ -100,7 +100,7 @@ class Answering:
             query_terms=self._query_terms(first) if config.explain else {},
             unknown_tokens=self._unknown_tokens(query),
             timed_out=late or self.deadline.passed(),
-            unknown_words=self._unknown_words(query) if config.payload else [],
+            unknown_words=self._unknown_words(asked) if config.payload else [],
             stages_ms=self.times.ms,
             feedback=self._fed_back(places),
             rewritten=again if config.rewrite else None,

@@ -21,7 +21,7 @@ class Dimensions:
 
     # Metadata keys; none: all that `lsr dimensions` has extracted.
     keys: tuple[str, ...] = ()
-    weight: float = 0.5
+    weight: float = 0.1
     # Also phrases whose vectors, by the encoder of the dense field, have at least this cosine with
     # a phrase of the query; None: the same words only, after stemming.
     similarity: float | None = None
@@ -57,5 +57,5 @@ class Dimensions:
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    weight: float = 0.5
+    weight: float = 0.1
     similarity: float = 0.0

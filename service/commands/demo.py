@@ -46,7 +46,7 @@ def demo_command(
     from index.search.query import SearchQuery
     from lsr.encoders.catalogue import load_encoder
     from lsr.encoders.packaged import DEFAULT_ENCODER
-    from service.commands import terminal
+    from service.commands import search_output, terminal
 
     if into is None:
         name = DEFAULT_ENCODER if encoder is None else encoder
@@ -57,7 +57,7 @@ def demo_command(
     for text in SEARCHES:
         terminal.out.print(f'\n$ lsr search {into} -n 3 "{text}"', style="bold", markup=False)
         config = SearchConfig(limit=3, explain=True)
-        terminal.print_result(search(collection, SearchQuery(text=text), config), config)
+        search_output.print_result(search(collection, SearchQuery(text=text), config), config)
     terminal.out.print(
         f'\nnext: {terminal.program()} search {shlex.quote(str(into))} "read a csv file"',
         markup=False,

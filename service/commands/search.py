@@ -61,7 +61,7 @@ def search_command(
     from index.collection.collection import Collection
     from index.search.pipeline import search
     from index.search.query import SearchQuery
-    from service.commands import terminal
+    from service.commands import search_output, terminal
 
     opened = Collection.open(collection, trusted=trusted)
     config = replace(
@@ -82,9 +82,9 @@ def search_command(
 
         terminal.print_json(search_json(result, explain=True, config=config))
     elif result.context is not None:
-        terminal.print_context(result.context)
+        search_output.print_context(result.context)
     else:
-        terminal.print_result(result, config)
+        search_output.print_result(result, config)
 
 
 def _tokens(text: str) -> dict[str, float]:

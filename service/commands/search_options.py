@@ -65,6 +65,12 @@ _OPTIONS = (
         help="Search by the defaults of lsr, not by those that lsr tune wrote into the collection.",
     ),
     click.option(
+        "--dimensions",
+        metavar="KEYS",
+        help="Join the ranking with documents that have phrases of the query: metadata keys, "
+        "or auto for those of `lsr dimensions`; settings follow, as in auto,weight=0.2.",
+    ),
+    click.option(
         "--rewrite",
         "rewriters",
         metavar="NAME",
@@ -93,12 +99,14 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
         dense_weight: float | None,
         untuned: bool,
         rerank: str | None,
+        dimensions: str | None,
         rewriters: tuple[str, ...],
         engine: str,
         **others: Any,
     ) -> Any:
         from index.filters.text_form import parse_filter_text
         from index.search.config import SearchConfig
+        from index.search.dimension_settings import Dimensions
         from index.search.feedback import parse_feedback
         from index.search.fusion_text import parse_fusion
         from index.search.reranking import Reranking
@@ -120,6 +128,7 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
             tuned=not untuned,
             feedback=None if feedback is None else parse_feedback(feedback),
             rerank=None if rerank is None else Reranking.parse(rerank),
+            dimensions=None if dimensions is None else Dimensions.parse(dimensions),
             rewrite=tuple(map(rewriter_of, rewriters)),
         )
         return command(searching=searching, **others)

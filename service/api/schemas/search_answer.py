@@ -69,6 +69,13 @@ class HitPayload(TypedDict, total=False):
     metadata: Metadata
 
 
+class CellAnswer(TypedDict):
+    """A dimension, and a phrase of the query that a document has there."""
+
+    key: str
+    phrase: Annotated[str, Field(description="As analysed words.")]
+
+
 class SearchHit(TypedDict):
     """A document found."""
 
@@ -88,6 +95,10 @@ class SearchHit(TypedDict):
     group: Annotated[
         NotRequired[str | float | bool | None],
         Field(description="With group_by: the value whose group it is in; null: it has none."),
+    ]
+    cells: Annotated[
+        NotRequired[list[CellAnswer]],
+        Field(description="With dimensions: the query's phrases that it has."),
     ]
     terms: Annotated[
         NotRequired[dict[str, list[HitTerm]]],
@@ -316,6 +327,8 @@ def hit_json(hit: Hit, explain: bool, config: SearchConfig) -> SearchHit:
     if hit.document is not None:
         body["payload"] = _payload_json(hit.document, config.payload)
         body["highlights"] = [highlight_json(mark) for mark in hit.highlights]
+    if config.dimensions is not None:
+        body["cells"] = [{"key": key, "phrase": phrase} for key, phrase in hit.cells]
     if hit.passage is not None:
         body["passage"] = passage_json(hit.passage)
     if config.group_by is not None:

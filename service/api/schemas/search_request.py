@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from index.search.config import Prefetch, SearchConfig
+from index.search.dimension_settings import MOST_KEYS, Dimensions
 from index.search.fusion import CombMnz, Fusion, LinearFusion, ReciprocalRankFusion
 from index.search.query import SearchQuery
 from index.search.reranking import DEFAULT_DEPTH, Reranking
@@ -159,6 +160,24 @@ class ParamsBody(Body):
     timeout_ms: float | None = None
 
 
+class DimensionsBody(Body):
+    """Documents that have phrases of the query in some dimensions join the ranking."""
+
+    keys: Annotated[
+        list[str],
+        Field(max_length=MOST_KEYS, description="Metadata keys; none: all that were extracted."),
+    ] = Field(default_factory=list)
+    weight: float = 0.1
+    similarity: Annotated[
+        float | None,
+        Field(description="Least cosine of like phrases, by the encoder of the dense field."),
+    ] = None
+
+    def to_dimensions(self) -> Dimensions:
+        """As the pipeline takes them."""
+        return Dimensions(tuple(self.keys), self.weight, self.similarity)
+
+
 class SearchBody(Body):
     """A search."""
 
@@ -187,6 +206,7 @@ class SearchBody(Body):
         ),
     ] = True
     filter: FilterBody | None = None
+    dimensions: DimensionsBody | None = None
     rerank: RerankBody | None = None
     rewrite: Annotated[
         list[str],
@@ -252,6 +272,7 @@ class SearchBody(Body):
             highlight=self.highlight,
             explain=self.explain,
             filter=None if self.filter is None else parse_filter(self.filter),
+            dimensions=None if self.dimensions is None else self.dimensions.to_dimensions(),
             rewrite=tuple(map(rewriter_of, self.rewrite)),
             context_tokens=self.context_tokens,
             mode=self.params.mode,

@@ -17,6 +17,7 @@ from index.filters.json_form import parse_filter_json
 from index.filters.text_form import parse_filter_text
 from index.indexing import index_documents, upsert_documents
 from index.search.config import SearchConfig
+from index.search.fusion import ReciprocalRankFusion
 from index.search.pipeline import search, search_batch
 from index.search.query import SearchQuery
 from lsr.corpus.documents import Document
@@ -49,7 +50,7 @@ ALL = {"limit": 200, "payload": False}
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory, masked_lm, dense_model):
     """Three fields; documents in the segment, newer than it, and deleted."""
-    fields = encoder_fields(f"inference-free:{masked_lm},idf=collection", str(dense_model))
+    fields = encoder_fields(f"inference-free:{masked_lm},idf=collection", str(dense_model), True)
     made = Collection.create(tmp_path_factory.mktemp("filtered") / "c", fields)
     index_documents(made, [Item("memory", n, d) for n, d in enumerate(DOCUMENTS[:45])])
     upsert_documents(made, [Document("d7", "apple", metadata={"n": 7}), *DOCUMENTS[45:]])
@@ -89,7 +90,8 @@ def test_fusion_fuses_filtered_rankings(collection, text):
         part = search(collection, query, SearchConfig(using=using, filter=wanted, **ALL))
         for rank, hit in enumerate(part.hits, start=1):
             expected[hit.id] = expected.get(hit.id, 0) + 1 / (60 + rank)
-    found = search(collection, query, SearchConfig(using="hybrid", filter=wanted, **ALL))
+    fused = SearchConfig(using="hybrid", filter=wanted, fusion=ReciprocalRankFusion(), **ALL)
+    found = search(collection, query, fused)
     assert {hit.id: hit.score for hit in found.hits} == pytest.approx(expected)
 
 

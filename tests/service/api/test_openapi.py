@@ -28,6 +28,7 @@ SEARCHES = [
         "rerank": {"model": "field:bm25", "time_budget_ms": 60_000},
     },
     {"query": {"text": "plum"}, "params": {"mode": "approximate", "timeout_ms": 1e-9}},
+    {"query": {"text": "banana"}, "dimensions": {"keys": ["url.deep"]}},
     {"query": {"text": "banana"}, "facets": ["url.deep", "nowhere"], "group_by": "url.deep"},
 ]
 FACETS = {"facets": ["url.deep", "nowhere"], "filter": "url exists"}

@@ -79,3 +79,15 @@ def test_a_fusion_is_named_and_pages_go_on_by_cursor(lsr, corpus, masked_lm):
     assert "'lexical', which is no ranking of this search" in sentence(refused)
     assert "no fusion; write one of" in sentence(lsr("search", *given, "sum"))
     assert "not one that a search gave" in sentence(lsr("search", *given, "rrf", "--cursor", "x"))
+
+
+def test_dimensions_are_extracted_and_searched(lsr, corpus):
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
+    done = json.loads(lsr("dimensions", "fruit", "--extract", "dates,names", "--json").stdout)
+    assert (done["documents"], done["extracted"]) == (3, 3)
+    again = json.loads(lsr("dimensions", "fruit", "--extract", "dates,names", "--json").stdout)
+    assert again["extracted"] == 0
+    refused = lsr("dimensions", "fruit", "--extract", "colours")
+    assert "allowed are dates, names, phrases, themes, chat" in sentence(refused)
+    found = lsr("search", "fruit", "banana", "--dimensions", "auto,weight=0", "--json").stdout
+    assert all("cells" in hit for hit in json.loads(found)["hits"])
