@@ -17,6 +17,7 @@ from index.collection.collection import Collection
 from index.collection.field import Field
 from index.collection.metadata import has_sound_values, metadata_rows
 from index.collection.rows import name_of_row
+from index.collection.search_defaults import check_search_defaults, search_defaults_text
 from index.collection.segment import Segment, open_segment
 from index.collection.segment_table import SegmentEntry
 from index.collection.store import Store
@@ -200,6 +201,7 @@ def _table_problems(collection: Collection, report: CheckReport) -> Iterator[str
                     f"{_mend(collection)}"
                 )
         json.loads(collection.store.setting("average_lengths"))
+        yield from _defaults_problems(collection)
         yield from _counter_problems(collection.store)
         if wrong := collection.store.dictionary.damaged():
             yield (
@@ -209,6 +211,13 @@ def _table_problems(collection: Collection, report: CheckReport) -> Iterator[str
         yield from _frequency_problems(collection, report)
     except CorruptionError as error:
         report.tables = False
+        yield str(error)
+
+
+def _defaults_problems(collection: Collection) -> Iterator[str]:
+    try:
+        check_search_defaults(search_defaults_text(collection.store))
+    except CorruptionError as error:
         yield str(error)
 
 

@@ -15,8 +15,17 @@ Defaults = Mapping[str, Mapping[str, str | float]]
 
 
 def search_defaults_text(store: Database) -> str:
-    """The defaults of a collection as JSON; ``{}`` where nothing was tuned."""
-    return str(store.setting(SETTING, absent="{}"))
+    """The defaults of a collection as JSON; ``{}`` where nothing was tuned.
+
+    Raises:
+        CorruptionError: they are damaged.
+    """
+    try:
+        return str(store.setting(SETTING, absent="{}"))
+    except CorruptionError as error:
+        raise CorruptionError(
+            f"{error}, or forget what was tuned with: lsr tune {store.path.parent} --reset"
+        ) from error
 
 
 def check_search_defaults(text: str) -> Defaults:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import SPARSE, sparse_field
 from index.collection.settings import write_settings
@@ -180,9 +181,13 @@ def test_a_row_that_is_not_its_checksum_is_damage(collection):
         store.execute("UPDATE settings SET value = '{}' WHERE name = 'search_defaults'")
     with (
         closing(Collection.open(collection.path)) as opened,
-        pytest.raises(CorruptionError, match=r"'search_defaults' .* is damaged"),
+        pytest.raises(CorruptionError, match=r"'search_defaults' .* is damaged.* --reset"),
     ):
         found(opened)
+    with closing(Collection.open(collection.path)) as opened:
+        assert any("--reset" in problem for problem in check(opened).problems)
+        reset_defaults(opened)
+        assert not check(opened).problems
 
 
 @pytest.mark.parametrize("text", BAD)
