@@ -1,6 +1,6 @@
 """Inverted index of a segment: building, exact and approximate search."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -146,7 +146,7 @@ class ScannedText:
     """What was found in one text; it keeps its scanner alive."""
 
     def mark(
-        self, table: RunTable, weights: Mapping[str, float], window: int
+        self, table: RunTable, weights: dict[str, float], window: int
     ) -> tuple[int, list[tuple[int, int]], int]:
         """Mark words by the weights of terms, from 0 to 1.
 

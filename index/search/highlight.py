@@ -50,7 +50,7 @@ class TextToMark(NamedTuple):
 
     field: str
     text: str
-    weights: Mapping[str, float]
+    weights: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def highlight(
     See ``Highlighter``; the first 50,000 characters are looked at.
     """
     highlighter = Highlighter(encoder, weights)
-    return highlighter.highlight_all([TextToMark(field, text, weights)], length)[0]
+    return highlighter.highlight_all([TextToMark(field, text, dict(weights))], length)[0]
 
 
 class Highlighter:
