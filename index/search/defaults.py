@@ -122,7 +122,8 @@ def _write(collection: Collection, defaults: dict[str, SearchDefaults]) -> None:
 @lru_cache(maxsize=64)
 def _parsed(text: str) -> dict[str, SearchDefaults]:
     try:
-        return {key: _parse(dict(each)) for key, each in check_search_defaults(text).items()}
+        kept = check_search_defaults(text).items()
+        return {key: _parse(dict(each), key.split("+")) for key, each in kept}
     except (InputError, UsageError, TypeError) as error:
         raise CorruptionError(
             f"the search defaults of the collection can't be read: {error}; remove them with: "
@@ -130,7 +131,7 @@ def _parsed(text: str) -> dict[str, SearchDefaults]:
         ) from error
 
 
-def _parse(given: dict[str, str | float]) -> SearchDefaults:
+def _parse(given: dict[str, str | float], fields: list[str]) -> SearchDefaults:
     unknown = [name for name in given if name not in TUNED_IN]
     if unknown:
         raise InputError(f"there is a setting {unknown[0]!r}; known are {', '.join(TUNED_IN)}")
@@ -144,6 +145,10 @@ def _parse(given: dict[str, str | float]) -> SearchDefaults:
     if depth is not None:
         raise InputError(f"the fusion {texts['fusion']!r} has a depth, which is not kept")
     feedback = parse_feedback(str(texts["feedback"])) if "feedback" in texts else None
+    if fusion is not None:
+        fusion.check_names(fields)
+    if feedback is not None and feedback.using not in ("", *fields):
+        raise InputError(f"the feedback is of {feedback.using!r}, which is not searched")
     numbers = {name: float(value) for name, value in given.items()}
     # Checks their range.
     SearchConfig(dense_weight=numbers.get("dense_weight"))

@@ -155,6 +155,8 @@ MEANINGLESS = [
     {"fusion": "rrf,depth=3"},
     {"feedback": "rocchio,depth=0"},
     {"feedback": "rocchio,depth"},
+    {"feedback": "rocchio,using=dense"},
+    {"fusion": "rrf,dense=2"},
     {"effort": 2},
     {"effort": "0.5"},
     {"dense_weight": -1},
