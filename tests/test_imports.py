@@ -38,7 +38,9 @@ COMMANDS = ROOT / "service/commands"
 # The public face alone reaches up.
 FACE = ROOT / "lsr/__init__.py"
 # Commands, options and the face, which import ours inside functions only.
-LIGHT = {FACE, ROOT / "service/cli.py", *COMMANDS.glob("[!_]*.py")} - {COMMANDS / "terminal.py"}
+# What prints, which commands import where they print.
+PRINTING = {COMMANDS / "terminal.py", COMMANDS / "search_output.py"}
+LIGHT = {FACE, ROOT / "service/cli.py", *COMMANDS.glob("[!_]*.py")} - PRINTING
 FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
 

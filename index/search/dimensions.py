@@ -69,9 +69,10 @@ def cube_of(view: View, settings: Dimensions, query: SearchQuery, masks: Masks |
         raise InputError(
             "dimensions are looked for in the query's text; give one, or no dimensions"
         )
-    extracted = (key for key in view.keys if key.startswith(f"{EXTRACTED}."))
-    keys = settings.keys or tuple(extracted)[:MOST_KEYS]
-    if not keys:
+    extracted = [key for key in view.keys if key.startswith(f"{EXTRACTED}.")]
+    keys = settings.keys or tuple(extracted[:MOST_KEYS])
+    # Where nothing was found in any document, there is the object and no phrase in it.
+    if not keys and EXTRACTED not in view.keys:
         raise UsageError(
             "no dimensions are named, and none have been extracted; name metadata keys, or run "
             "`lsr dimensions` on the collection"
