@@ -30,7 +30,7 @@ def reranked_systems(
     return [
         System(
             f"{label}>{other}",
-            "" if weight == 1 else f"weight {weight:g}",
+            f"weight {weight:g}",
             name,
             SearchConfig(using="sparse", rerank=Reranking(model, 100, weight=weight)),
         )

@@ -8,9 +8,11 @@ from index.collection.field import Field
 from index.search.fusion import Fusion, LinearFusion
 
 # Chosen by measurement (benches/hybrid.py): a dense ranking counts twice what sparse ones count
-# together, and a second sparse ranking beside a learned one less than the first.
+# together, and a second sparse ranking beside a learned one less than the first, least where that
+# has words of its own.
 DENSE_WEIGHT = 2.0
 SECOND_WEIGHT = 0.2
+BESIDE_WORDS = 0.1
 
 
 def default_fusion(fields: Sequence[Field]) -> Fusion:
@@ -20,14 +22,11 @@ def default_fusion(fields: Sequence[Field]) -> Fusion:
     that of a sparse one on the length of the query: the highest score takes both out, and leaves
     how far the first results stand out, which ranks lose.
     """
-    weights: dict[str, float] = {}
-    sparse = [field.name for field in fields if field.kind == "sparse"]
-    for place, name in enumerate(sparse):
-        weights[name] = (1.0 if place == 0 else SECOND_WEIGHT) / _total(len(sparse))
-    dense = [field.name for field in fields if field.kind == "dense"]
-    weights |= dict.fromkeys(dense, DENSE_WEIGHT)
+    sparse = [field for field in fields if field.kind == "sparse"]
+    second = BESIDE_WORDS if sparse and sparse[0].open else SECOND_WEIGHT
+    total = 1.0 + second * (len(sparse) - 1)
+    weights = {
+        field.name: (1.0 if place == 0 else second) / total for place, field in enumerate(sparse)
+    }
+    weights |= {field.name: DENSE_WEIGHT for field in fields if field.kind == "dense"}
     return LinearFusion(weights, "max")
-
-
-def _total(sparse: int) -> float:
-    return 1.0 + SECOND_WEIGHT * (sparse - 1) if sparse else 1.0

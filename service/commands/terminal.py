@@ -268,8 +268,8 @@ def print_index_report(report: IndexReport, total: int, target: str) -> None:
     if report.cut:
         what = "document is" if report.cut == 1 else "documents are"
         out.print(
-            f"{report.cut:,} {what} longer than the encoder reads and not split, so only the "
-            "beginning counts",
+            f"{report.cut:,} {what} longer than the encoder reads and not split, so its model "
+            "sees only their beginning",
             markup=False,
         )
     if passed_over := report.passed_over.sentence():

@@ -15,6 +15,7 @@ from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import Field, encoder_fields
 from index.collection.maintenance import MaintenanceConfig
+from index.collection.opening import open_or_create
 from index.collection.repair import repair
 from index.collection.schema import row_checksum
 from index.engines.searcher import Pruning
@@ -25,7 +26,7 @@ from index.search.config import SearchConfig
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.corpus.documents import Document, Section
-from lsr.corpus.items import given_items
+from lsr.corpus.items import Item, given_items
 from lsr.corpus.passages import Passage
 from tests.index.engines.contract import batch_of
 from tests.strategies import VOCABULARY, queries, sparse_vectors
@@ -297,7 +298,7 @@ from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.corpus.documents import Document
-from lsr.corpus.items import given_items
+from lsr.corpus.items import Item, given_items
 
 path, kill_after = Path(sys.argv[1]), int(sys.argv[2])
 documents = [Document(f"d{n}", f"Sentence {n} of a long text. " * 100) for n in range(12)]
@@ -333,3 +334,22 @@ def test_a_killed_run_loses_no_chunk_and_encodes_none_twice(tmp_path):
     with closing(Collection.open(tmp_path / "killed")) as collection:
         assert check(collection).problems == []
         assert collection.describe()["split"] == 12
+
+
+def test_what_words_find_stays_whole_up_to_twice_what_the_model_reads(tmp_path):
+    sentence = "The owl hunts a mouse in the barn at night. "
+    texts = {"short": 20 * sentence, "longer": 35 * sentence, "long": 70 * sentence}
+    last = {"short": "zebra", "longer": "giraffe", "long": "panther"}
+    made = {name: Document(name, f"{text} {last[name]}") for name, text in texts.items()}
+    for encoder, split in (("lsr-tiny-v1", {"long"}), ("lsr-tiny-v1,words=no", {"longer", "long"})):
+        collection = open_or_create(tmp_path / encoder, encoder)
+        items = [Item("made", n, each) for n, each in enumerate(made.values())]
+        report = index_documents(collection, items)
+        numbers = collection.store.sequences(list(made))
+        parts = collection.store.passages.of(list(numbers.values()))
+        assert {name for name, number in numbers.items() if parts.get(number)} == split
+        assert (report.split, report.cut) == (len(split), 2 - len(split))
+        if encoder == "lsr-tiny-v1":
+            for name, word in last.items():
+                hits = search(collection, SearchQuery(word)).hits
+                assert hits[0].id == name
