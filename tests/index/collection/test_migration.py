@@ -218,7 +218,7 @@ def test_long_documents_stay_whole_and_are_not_encoded_again(tmp_path, monkeypat
     with closing(Collection.open(folder)) as collection:
         given = []
         encoder = collection.fields.encoder(collection.fields[0])
-        monkeypatch.setattr(encoder, "encode_documents", given.extend)
+        monkeypatch.setattr(type(encoder), "encode_documents", given.extend)
         report = index_documents(collection, given_items(documents))
         assert (report.unchanged, report.split, given) == (8, 0, [])
         assert (collection.passages, collection.describe()["split"]) == ("off", 0)

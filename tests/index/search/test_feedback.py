@@ -175,7 +175,7 @@ class Oracle:
         """The ranking of a search, and the documents that fed back."""
         first = {name: self.ranking(name, queries[name]) for name in fields}
         alone = feedback.interpolation == "after" or len(fields) == 1
-        source = first[target] if alone else fused(first)
+        source = first[target] if alone else fused(first, self.held)
         chosen = source[: feedback.depth]
         rows = [self.held[each][best_place(each, target, first)] for each, *_ in chosen]
         query = self.moved(target, feedback, queries[target], rows, [each[1] for each in chosen])
@@ -183,7 +183,7 @@ class Oracle:
         documents = [each for each, *_ in chosen]
         if feedback.interpolation == "before" or len(fields) == 1:
             return second, documents
-        return fused(first | {target: second}), documents
+        return fused(first | {target: second}, self.held), documents
 
 
 def order_of(field):
@@ -208,12 +208,14 @@ def heaviest(weights, terms, field):
     return {word: weights[word] for word in ranked[:terms] if weights[word] > 0}
 
 
-def fused(rankings):
+def fused(rankings, written):
+    """By RRF; of equal scores what was written first comes first."""
     scores = defaultdict(float)
     for ranking in rankings.values():
         for rank, (each, *_) in enumerate(ranking, start=1):
             scores[each] += 1 / (60 + rank)
-    return sorted(scores.items(), key=lambda each: -each[1])
+    places = {each: place for place, each in enumerate(written)}
+    return sorted(scores.items(), key=lambda each: (-each[1], places[each[0]]))
 
 
 def best_place(document, target, first):
@@ -361,7 +363,8 @@ def test_each_prefetch_may_feed_back(hybrid):
     }
     assert result.feedback == {name: rankings[name].feedback[name] for name in ways}
     rankings["sparse"] = search(hybrid, query, SearchConfig(limit=2, using="sparse"))
-    expected = fused({name: [(h.id,) for h in each.hits] for name, each in rankings.items()})
+    found = {name: [(h.id,) for h in each.hits] for name, each in rankings.items()}
+    expected = fused(found, TEXTS)
     assert {hit.id: hit.score for hit in result.hits} == pytest.approx(dict(expected))
 
 
