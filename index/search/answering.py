@@ -26,7 +26,7 @@ from index.search.hits import Hit, page_hits
 from index.search.matches import Matches, Total
 from index.search.plan import Plan
 from index.search.query import EncodedQuery, SearchQuery, unknown_tokens, unknown_words
-from index.search.ranking import Rows
+from index.search.ranking import Ranking, Rows
 from index.search.rerank import RerankStage
 from index.search.reranking import Reranked
 from index.search.result import SearchResult
@@ -147,6 +147,13 @@ class Answering:
     def _vectors(self, place: int) -> dict[str, EncodedQuery]:
         return {name: self.encoded[name][place] for name in self.rankings}
 
+    def _alone(self, ranking: Ranking, place: int) -> Sources:
+        """What a query found in the one field that was ranked, or a part of it."""
+        only = self.answer_plan.using
+        numbers = [number for number, _ in ranking]
+        best = {only: self.rankings[only].passages_of(place, numbers)}
+        return Sources({only: ranking}, best, self._vectors(place))
+
     def _cube(self, query: SearchQuery) -> Cube | None:
         if self.config.dimensions is None:
             return None
@@ -161,9 +168,7 @@ class Answering:
         ranking = list(zip(matches.numbers.tolist(), matches.scores.tolist(), strict=True))
         added = {} if sources is None else {"fusion": dict(ranking)}
         if sources is None:
-            only = self.answer_plan.using
-            best = {only: self.rankings[only].passages_of(place)}
-            sources = Sources({only: ranking}, best, self._vectors(place))
+            sources = self._alone(ranking, place)
         with self.times.stage("rerank"):
             ranking, added["rerank"], done = self.rerank(
                 self.view, query, ranking, sources.rankings, sources.passages, self.deadline
@@ -176,10 +181,7 @@ class Answering:
         page = arranged.page
         with self.times.stage("hits"):
             if sources is None:
-                numbers = [number for number, _ in page]
-                only = self.answer_plan.using
-                best = {only: self.rankings[only].passages_of(place, numbers)}
-                sources = Sources({only: page}, best, self._vectors(place))
+                sources = self._alone(page, place)
             return page_hits(
                 self.view,
                 query,

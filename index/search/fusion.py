@@ -119,8 +119,7 @@ class LinearFusion:
     def check_names(self, rankings: Sequence[str]) -> None:
         """See ``Fusion.check_names``."""
         _check_names("linear weights", self.weights, rankings)
-        if not isinstance(self.norm, str):
-            _check_names("linear norms", self.norm, rankings)
+        _check_names("linear norms", _named_norms(self.norm), rankings)
 
     def fuse(self, rankings: Rankings) -> list[tuple[int, float]]:
         """See ``Fusion.fuse``."""
@@ -167,8 +166,7 @@ class CombMnz:
     def check_names(self, rankings: Sequence[str]) -> None:
         """See ``Fusion.check_names``."""
         _check_names("CombMNZ weights", self.weights, rankings)
-        if not isinstance(self.norm, str):
-            _check_names("CombMNZ norms", self.norm, rankings)
+        _check_names("CombMNZ norms", _named_norms(self.norm), rankings)
 
     def fuse(self, rankings: Rankings) -> list[tuple[int, float]]:
         """See ``Fusion.fuse``."""
@@ -226,6 +224,11 @@ class Union:
             order = np.argsort(-scores, kind="stable")[:k]
         documents, ordered = self.documents[order].tolist(), scores[order].tolist()
         return list(zip(documents, ordered, strict=True))
+
+
+def _named_norms(norm: str | Mapping[str, str]) -> Mapping[str, str]:
+    """The norms that are named for single rankings."""
+    return {} if isinstance(norm, str) else norm
 
 
 def _norm_of(norm: str | Mapping[str, str], name: str) -> str:

@@ -312,10 +312,7 @@ def _context_passage_json(passage: ContextPassage) -> ContextPassageAnswer:
         "start": passage.start,
         "end": passage.end,
     }
-    if passage.heading:
-        body["heading"] = passage.heading
-    if passage.page is not None:
-        body["page"] = passage.page
+    _add_where(body, passage)
     if passage.cut:
         body["cut"] = True
     return body
@@ -357,11 +354,18 @@ def passage_json(passage: HitPassage) -> PassageAnswer:
         "start": passage.start,
         "end": passage.end,
     }
+    _add_where(body, passage)
+    return body
+
+
+def _add_where(
+    body: ContextPassageAnswer | PassageAnswer, passage: ContextPassage | HitPassage
+) -> None:
+    """Heading and page of a passage, where they are known."""
     if passage.heading:
         body["heading"] = passage.heading
     if passage.page is not None:
         body["page"] = passage.page
-    return body
 
 
 def highlight_json(mark: Highlight) -> HitHighlight:
