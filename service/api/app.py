@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -23,43 +23,31 @@ from service.api.indexes import Indexes
 from service.api.middleware import Frame
 from service.api.routes import documents, health, indexes, search
 from service.api.work import Work
+from service.settings import ServerSettings
+from service.state.database import FILE, FOLDER, StateDatabase
 
 STATIC = Path(__file__).parent.parent / "static"
-LARGEST_BODY = 64 << 20
 # For builds of segments in the background, which lose nothing where they are cut.
 CLOSING_SECONDS = 2.0
-BODY_BYTES = 4 * LARGEST_BODY
+BODY_BYTES = 256 << 20
 """Bytes that the bodies of all requests together may hold."""
-DEADLINE_MS = 5000
 WRITERS = 4
 READERS_WAITING = 64
 WRITERS_WAITING = 16
 ROUTERS = (health.router, indexes.router, search.router, documents.router)
 
 
-def create_app(
-    paths: Sequence[Path],
-    largest_body: int = LARGEST_BODY,
-    hosts: AllowedHosts | None = None,
-    deadline_ms: float = DEADLINE_MS,
-    trusted: TrustedCode = NO_CODE,
-    rerankers: Sequence[str] = (),
-) -> FastAPI:
-    """The application over collections.
-
-    Args:
-        paths: directories of collections, or folders of such directories.
-        largest_body: bytes of the largest request body that is read.
-        hosts: the names that it answers to; None: loopback.
-        deadline_ms: milliseconds after which a request is answered with what there is.
-        trusted: the models whose Python code may run.
-        rerankers: names of the models that requests may re-rank by.
+def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> FastAPI:
+    """The application over collections; ``trusted`` are the models whose Python code may run.
 
     Raises:
         InputError: a re-ranker can't be used.
         NotFoundError: a path or a re-ranker does not exist.
+        UsageError: an allowed host is no name, or the server's state can't be kept.
     """
-    served = Indexes(paths, trusted, rerankers)
+    hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
+    served = Indexes(settings.paths, trusted, settings.reranker)
+    state = StateDatabase(settings.state or _state_file(served))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -71,6 +59,7 @@ def create_app(
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
+        state.close()
 
     app = FastAPI(
         title="lsr",
@@ -81,15 +70,15 @@ def create_app(
     )
     app.state.ready = False
     app.state.indexes = served
-    app.state.largest_body = largest_body
+    app.state.settings, app.state.database = settings, state
     add_error_handlers(app)
-    app.state.readers = Work(max(8, available_cores()), READERS_WAITING, deadline_ms)
+    app.state.readers = Work(max(8, available_cores()), READERS_WAITING, settings.deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
     app.add_middleware(
         Frame,
-        hosts=hosts or AllowedHosts(),
-        largest_body=largest_body,
-        budget=BodyBudget(max(BODY_BYTES, largest_body)),
+        hosts=hosts,
+        largest_body=settings.largest_body,
+        budget=BodyBudget(max(BODY_BYTES, settings.largest_body)),
     )
     for router in ROUTERS:
         app.include_router(router)
@@ -100,3 +89,8 @@ def create_app(
         return FileResponse(STATIC / "index.html")
 
     return app
+
+
+def _state_file(served: Indexes) -> Path | None:
+    """Beside the collections of the first folder, if one is served."""
+    return None if served.folder is None else served.folder / FOLDER / FILE

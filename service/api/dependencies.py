@@ -19,7 +19,7 @@ async def _indexes(request: Request) -> Indexes:
 
 
 async def _largest_body(request: Request) -> int:
-    return int(request.app.state.largest_body)
+    return int(request.app.state.settings.largest_body)
 
 
 async def _readers(request: Request) -> Work:

@@ -82,6 +82,11 @@ class Indexes:
                     f"lsr index CORPUS --into {path}"
                 )
 
+    @property
+    def folder(self) -> Path | None:
+        """The first folder of collections, where new ones go; None: only collections are served."""
+        return next(iter(self._folders), None)
+
     def names(self) -> list[str]:
         """Names of all collections, sorted."""
         found = {path.name for folder in self._folders for path in _collections(folder)}

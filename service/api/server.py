@@ -7,10 +7,9 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -22,10 +21,11 @@ from lsr.threads import wait_passively
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.app import create_app
 from service.api.connections import ClientConnection, end_stalled
-from service.api.hosts import AllowedHosts, is_loopback
+from service.api.hosts import is_loopback
 from service.api.indexes import Indexes
 from service.api.listener import AT_A_TIME, Listener
 from service.api.repeated_records import RepeatedRecords
+from service.settings import ServerSettings
 
 # Connections of clients; never more than half of the descriptors that the process may have open,
 # for collections need some too.
@@ -47,29 +47,20 @@ class Server:
     listener: Listener
 
     @classmethod
-    def listening(
-        cls,
-        paths: Sequence[Path],
-        host: str,
-        port: int,
-        allowed_hosts: Sequence[str] = (),
-        trusted: TrustedCode = NO_CODE,
-        rerankers: Sequence[str] = (),
-    ) -> Server:
+    def listening(cls, settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Server:
         """A server over collections, at an address of its own; port 0 takes any free one.
 
-        It answers to the host, and to ``allowed_hosts``; see ``AllowedHosts``. ``trusted`` are the
-        models whose Python code may run, ``rerankers`` those that requests may re-rank by.
+        ``trusted`` are the models whose Python code may run.
 
         Raises:
             InputError: a re-ranker can't be used.
             NotFoundError: a path or a re-ranker does not exist.
-            UsageError: the address is in use or not to be had, or an allowed host is no name.
+            UsageError: the address is in use or not to be had, an allowed host is no name, or the
+                server's state can't be kept.
         """
         wait_passively()
-        hosts = AllowedHosts.of_server(host, allowed_hosts)
-        app = create_app(paths, hosts=hosts, trusted=trusted, rerankers=rerankers)
-        return cls(app, host, _listen(host, port))
+        app = create_app(settings, trusted)
+        return cls(app, settings.host, _listen(settings.host, settings.port))
 
     @property
     def address(self) -> str:

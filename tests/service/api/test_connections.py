@@ -27,7 +27,8 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), int(limit)))
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 from service.commands.serve import serve
 from lsr.trusted_code import NO_CODE
-serve([Path("fruit")], "127.0.0.1", 0, NO_CODE)
+from service.settings import ServerSettings
+serve(ServerSettings(paths=[Path("fruit")], port=0), NO_CODE)
 """
 pytestmark = pytest.mark.long
 HEAD = b"POST /v1/indexes/fruit/documents HTTP/1.1\r\nHost: 127.0.0.1\r\n"

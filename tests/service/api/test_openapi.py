@@ -9,6 +9,7 @@ from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.corpus.readers.corpus import Corpus
 from service.api.app import create_app
+from service.settings import ServerSettings
 from tests.service.conftest import URL
 
 INDEX = "/v1/indexes/{index}"
@@ -64,7 +65,7 @@ def client(tmp_path_factory, masked_lm, dense_model):
     fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
     made = Collection.create(folder / "fruit", fields, passages="auto")
     index_documents(made, Corpus(str(folder / "corpus.jsonl")))
-    with TestClient(create_app([made.path]), base_url=URL) as opened:
+    with TestClient(create_app(ServerSettings(paths=[made.path])), base_url=URL) as opened:
         yield opened
 
 
