@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -17,6 +17,8 @@ from pydantic_settings import (
 )
 
 from lsr.errors import NotFoundError, UsageError
+from service.api.hosts import is_loopback
+from service.state.keys import SHORTEST_ADMIN_KEY
 
 ENVIRONMENT = "LSR_SERVE_"
 """What the names of its variables begin with: LSR_SERVE_PORT."""
@@ -62,7 +64,29 @@ class ServerSettings(BaseSettings):
         default=5000, ge=0, description="Milliseconds of a read, after which it ends."
     )
 
+    admin_key: SecretStr | None = Field(
+        default=None,
+        min_length=SHORTEST_ADMIN_KEY,
+        description="A key that may do everything, for containers; best in the environment's "
+        "LSR_SERVE_ADMIN_KEY. It is printed nowhere.",
+    )
+    open_to_all: bool = Field(
+        default=False,
+        description="Whether a server that others reach may do without keys, behind a proxy that "
+        "asks who they are.",
+    )
+
     _file: ClassVar[Mapping[str, Any]] = {}
+
+    @property
+    def admin_token(self) -> str | None:
+        """The admin key, of which nothing but its digest should be kept."""
+        return None if self.admin_key is None else self.admin_key.get_secret_value()
+
+    @property
+    def needs_no_key(self) -> bool:
+        """Whether requests need no key as long as none was made."""
+        return self.open_to_all or is_loopback(self.host)
 
     @classmethod
     def load(cls, given: Mapping[str, Any], file: Path | None = None) -> ServerSettings:
@@ -87,10 +111,12 @@ class ServerSettings(BaseSettings):
             raise UsageError(_sentence(error)) from error
 
     def to_toml(self) -> str:
-        """A file that ``load`` reads; a setting without a value stands in a comment."""
+        """A file that ``load`` reads; a secret, and what has no value, stands in a comment."""
         lines = []
         for name, field in type(self).model_fields.items():
             value = self.model_dump(mode="json", include={name})[name]
+            if isinstance(getattr(self, name), SecretStr):
+                value = None
             # JSON's strings, numbers, booleans and lists of these are TOML's.
             shown = f"# {name} =" if value is None else f"{name} = {json.dumps(value)}"
             lines += [f"# {field.description}", shown, ""]

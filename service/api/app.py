@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from lsr.distribution import package_version
 from lsr.threads import available_cores
 from lsr.trusted_code import NO_CODE, TrustedCode
+from service.api.access import Access, add_routes
 from service.api.bodies import BodyBudget
 from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
@@ -24,7 +25,8 @@ from service.api.middleware import Frame
 from service.api.routes import documents, health, indexes, search
 from service.api.work import Work
 from service.settings import ServerSettings
-from service.state.database import FILE, FOLDER, StateDatabase
+from service.state.database import StateDatabase, state_file
+from service.state.keys import Keys
 
 STATIC = Path(__file__).parent.parent / "static"
 # For builds of segments in the background, which lose nothing where they are cut.
@@ -48,6 +50,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
     served = Indexes(settings.paths, trusted, settings.reranker)
     state = StateDatabase(settings.state or _state_file(served))
+    keys = Keys(state, settings.admin_token)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -59,6 +62,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
+        keys.close()
         state.close()
 
     app = FastAPI(
@@ -70,10 +74,11 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     )
     app.state.ready = False
     app.state.indexes = served
-    app.state.settings, app.state.database = settings, state
+    app.state.settings, app.state.database, app.state.keys = settings, state, keys
     add_error_handlers(app)
     app.state.readers = Work(max(8, available_cores()), READERS_WAITING, settings.deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
+    app.add_middleware(Access, keys=keys, without=settings.needs_no_key)
     app.add_middleware(
         Frame,
         hosts=hosts,
@@ -81,7 +86,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         budget=BodyBudget(max(BODY_BYTES, settings.largest_body)),
     )
     for router in ROUTERS:
-        app.include_router(router)
+        add_routes(app, router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/", include_in_schema=False)
@@ -93,4 +98,4 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
 
 def _state_file(served: Indexes) -> Path | None:
     """Beside the collections of the first folder, if one is served."""
-    return None if served.folder is None else served.folder / FOLDER / FILE
+    return None if served.folder is None else state_file(served.folder)

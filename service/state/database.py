@@ -19,6 +19,11 @@ APPLICATION_ID, VERSION = 0x4C535253, 1
 FOLDER, FILE = ".lsr", "server.sqlite"
 
 
+def state_file(folder: Path) -> Path:
+    """Where the state of a server of this folder is, if no other place is named."""
+    return folder / FOLDER / FILE
+
+
 class StateDatabase:
     """Tables of keys, aliases and tasks; for any number of threads and processes.
 
