@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -77,6 +77,20 @@ class ServerSettings(BaseSettings):
     )
 
     _file: ClassVar[Mapping[str, Any]] = {}
+
+    @field_validator("admin_key", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        """What an environment sets to nothing, it leaves out."""
+        return None if value == "" else value
+
+    @field_validator("admin_key")
+    @classmethod
+    def _sendable(cls, key: SecretStr | None) -> SecretStr | None:
+        value = "" if key is None else key.get_secret_value()
+        if not (value.isascii() and value.isprintable() and " " not in value):
+            raise ValueError("a key is of ASCII letters, digits and signs, without spaces")
+        return key
 
     @property
     def admin_token(self) -> str | None:

@@ -6,6 +6,7 @@ given, and says which scope its key must have. ``add_routes`` takes no route tha
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
@@ -18,7 +19,9 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
+from lsr.errors import UsageError
 from service.api.errors import REFUSALS, error_response
+from service.settings import ServerSettings
 from service.state.keys import EVERY, Key, Keys, Scope
 
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/docs", "/openapi.json", "/favicon.ico"})
@@ -120,6 +123,21 @@ class GuardedApp:
         if scope["type"] == "http":
             await self._needs(Request(scope))
         await self.app(scope, receive, send)
+
+
+def require_key(settings: ServerSettings, keys: Keys, folder: Path | None) -> None:
+    """Go on if a server has a key, or may do without; ``folder`` is where its state is.
+
+    Raises:
+        UsageError: others reach it, and it has none.
+    """
+    if settings.needs_no_key or keys.exist():
+        return
+    raise UsageError(
+        f"others reach {settings.host}, and there is no key; create one with: lsr key create "
+        f"{settings.state or folder or 'FILE.sqlite'} --name NAME --scope admin, or set "
+        "LSR_SERVE_ADMIN_KEY; --open-to-all is for a server behind a proxy that asks who they are"
+    )
 
 
 def needs(scope: Scope, looks_itself: bool = False) -> Security:

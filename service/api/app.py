@@ -22,7 +22,7 @@ from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.middleware import Frame
-from service.api.routes import documents, health, indexes, search
+from service.api.routes import documents, health, indexes, keys, search
 from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import StateDatabase, state_file
@@ -36,7 +36,7 @@ BODY_BYTES = 256 << 20
 WRITERS = 4
 READERS_WAITING = 64
 WRITERS_WAITING = 16
-ROUTERS = (health.router, indexes.router, search.router, documents.router)
+ROUTERS = (health.router, indexes.router, search.router, documents.router, keys.router)
 
 
 def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> FastAPI:
@@ -50,7 +50,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
     served = Indexes(settings.paths, trusted, settings.reranker)
     state = StateDatabase(settings.state or _state_file(served))
-    keys = Keys(state, settings.admin_token)
+    kept = Keys(state, settings.admin_token)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -62,7 +62,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
-        keys.close()
+        kept.close()
         state.close()
 
     app = FastAPI(
@@ -74,11 +74,11 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     )
     app.state.ready = False
     app.state.indexes = served
-    app.state.settings, app.state.database, app.state.keys = settings, state, keys
+    app.state.settings, app.state.database, app.state.keys = settings, state, kept
     add_error_handlers(app)
     app.state.readers = Work(max(8, available_cores()), READERS_WAITING, settings.deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
-    app.add_middleware(Access, keys=keys, without=settings.needs_no_key)
+    app.add_middleware(Access, keys=kept, without=settings.needs_no_key)
     app.add_middleware(
         Frame,
         hosts=hosts,

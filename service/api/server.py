@@ -19,6 +19,7 @@ from lsr.descriptors import raise_descriptor_limit
 from lsr.errors import UsageError
 from lsr.threads import wait_passively
 from lsr.trusted_code import NO_CODE, TrustedCode
+from service.api.access import require_key
 from service.api.app import create_app
 from service.api.connections import ClientConnection, end_stalled
 from service.api.hosts import is_loopback
@@ -26,6 +27,7 @@ from service.api.indexes import Indexes
 from service.api.listener import AT_A_TIME, Listener
 from service.api.repeated_records import RepeatedRecords
 from service.settings import ServerSettings
+from service.state.keys import Keys
 
 # Connections of clients; never more than half of the descriptors that the process may have open,
 # for collections need some too.
@@ -55,11 +57,12 @@ class Server:
         Raises:
             InputError: a re-ranker can't be used.
             NotFoundError: a path or a re-ranker does not exist.
-            UsageError: the address is in use or not to be had, an allowed host is no name, or the
-                server's state can't be kept.
+            UsageError: the address is in use or not to be had, an allowed host is no name, the
+                server's state can't be kept, or others reach a server that has no key.
         """
         wait_passively()
         app = create_app(settings, trusted)
+        require_key(settings, app.state.keys, app.state.indexes.folder)
         return cls(app, settings.host, _listen(settings.host, settings.port))
 
     @property
@@ -69,9 +72,10 @@ class Server:
         return f"http://{shown}:{self.listener.getsockname()[1]}"
 
     @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine reaches it."""
-        return is_loopback(self.host)
+    def is_open_to_others(self) -> bool:
+        """Whether others than this machine reach it, and need no key."""
+        keys: Keys = self.app.state.keys
+        return not (is_loopback(self.host) or keys.exist())
 
     @property
     def indexes(self) -> Indexes:

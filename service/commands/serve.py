@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     "the address listened on; where that isn't loopback, the machine's name and any address]",
 )
 @click.option(
+    "--open-to-all",
+    is_flag=True,
+    default=None,
+    help="Serve others without any key, behind a proxy that asks who they are.",
+)
+@click.option(
     "--reranker",
     metavar="MODEL",
     multiple=True,
@@ -78,7 +84,7 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
 
     server = Server.listening(settings, trusted)
     terminal.out.print(f"\nsearch page {server.address}/ · API {server.address}/docs")
-    if not server.is_loopback:
+    if server.is_open_to_others:
         terminal.err.print(
             f"listening on {settings.host}: everyone who reaches this address can search, write "
             "and delete; put a proxy with access control in front"
