@@ -204,7 +204,7 @@ def _tokens(scope: Connection) -> set[bytes]:
             found.add(value.strip())
         elif name == b"authorization" and value[:7].lower() in SCHEMES:
             found.add(value[7:].strip())
-    return found
+    return found - {b""}
 
 
 def _unauthorized(request: Request, reason: str) -> Response:
