@@ -76,6 +76,14 @@ class ServerSettings(BaseSettings):
         "asks who they are.",
     )
 
+    rate_by_key: str | None = Field(
+        default=None,
+        description='How often one key may ask, as in "100/second" or "20/second; 1000/hour".',
+    )
+    rate_by_address: str | None = Field(
+        default=None, description="The same of an address, and of a /64 network of IPv6."
+    )
+
     _file: ClassVar[Mapping[str, Any]] = {}
 
     @field_validator("admin_key", mode="before")
@@ -91,6 +99,15 @@ class ServerSettings(BaseSettings):
         if not (value.isascii() and value.isprintable() and " " not in value):
             raise ValueError("a key is of ASCII letters, digits and signs, without spaces")
         return key
+
+    @field_validator("rate_by_key", "rate_by_address")
+    @classmethod
+    def _rate(cls, text: str | None) -> str | None:
+        if text is not None:
+            from service.api.rates import parse_rates
+
+            parse_rates(text)
+        return text
 
     @property
     def admin_token(self) -> str | None:

@@ -7,7 +7,7 @@ given, and says which scope its key must have. ``add_routes`` takes no route tha
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.openapi.models import HTTPBearer
@@ -24,9 +24,14 @@ from service.api.errors import REFUSALS, error_response
 from service.settings import ServerSettings
 from service.state.keys import EVERY, Key, Keys, Scope
 
+if TYPE_CHECKING:
+    from service.api.rates import RateLimits
+
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/docs", "/openapi.json", "/favicon.ico"})
 OPEN_FOLDERS = ("/static/", "/docs/")
 """What anybody may see: none of it says anything of what is served."""
+PROBES = frozenset({"/livez", "/readyz"})
+"""What is never asked too often."""
 SCHEMES = (b"bearer ", b"apikey ")
 ANYBODY = Key("-", "anybody", ("admin",), (EVERY,), 0.0, None, "")
 """Who asks a server without keys."""
@@ -39,18 +44,23 @@ DESCRIPTION = (
 
 
 class Access:
-    """Refuses, before it is read, a request for what isn't open that has no valid key.
+    """Refuses, before it is read, a request for what isn't open that has no valid key, and one of
+    many.
 
     Args:
         app: what answers the others.
         keys: those of the server.
         without: whether none is needed as long as none was made.
+        rates: how often one may ask; None: as often as one likes.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys, without: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: Keys, without: bool, rates: RateLimits | None = None
+    ) -> None:
         self.app = app
         self._keys = keys
         self._without = without
+        self._rates = rates
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """One connection, as ASGI has it."""
@@ -58,13 +68,28 @@ class Access:
             await self.app(scope, receive, send)
             return
         key = self._key(scope)
-        answer = self.app
+        answer: ASGIApp | None = None
         if isinstance(key, str):
-            refused = not is_open(scope["path"])
-            answer = _unauthorized(Request(scope), key) if refused else self.app
+            if not is_open(scope["path"]):
+                answer = _unauthorized(Request(scope), key)
             key = NOBODY
+        if self._rates is not None and scope["path"] not in PROBES:
+            # Refusals are counted too, and those who are past their rate aren't told of their key.
+            answer = self._too_many(self._rates, scope, key) or answer
         scope.setdefault("state", {})["key"] = key
-        await answer(scope, receive, send)
+        await (answer or self.app)(scope, receive, send)
+
+    def _too_many(self, rates: RateLimits, scope: Connection, key: Key) -> Response | None:
+        """The refusal of one request of many, or None."""
+        address = scope["client"][0] if scope.get("client") else ""
+        past, who = rates.count_address(address), "of your address"
+        if past is None and key not in (ANYBODY, NOBODY):
+            past, who = rates.count_key(key.id), "of this key"
+        if past is None:
+            return None
+        message = f"too many requests {who}; allowed are {past[0]}; try again in {past[1]} s"
+        headers = {"Retry-After": str(past[1])}
+        return error_response(Request(scope), 429, "too_many_requests", message, headers)
 
     def _key(self, scope: Connection) -> Key | str:
         """The key of a request, or what is wrong with it."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -27,6 +28,9 @@ from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import StateDatabase, state_file
 from service.state.keys import Keys
+
+if TYPE_CHECKING:
+    from service.api.rates import RateLimits
 
 STATIC = Path(__file__).parent.parent / "static"
 # For builds of segments in the background, which lose nothing where they are cut.
@@ -51,6 +55,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     served = Indexes(settings.paths, trusted, settings.reranker)
     state = StateDatabase(settings.state or _state_file(served))
     kept = Keys(state, settings.admin_token)
+    rates = _rates(settings, state)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -63,6 +68,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
         kept.close()
+        if rates is not None:
+            rates.close()
         state.close()
 
     app = FastAPI(
@@ -78,7 +85,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     add_error_handlers(app)
     app.state.readers = Work(max(8, available_cores()), READERS_WAITING, settings.deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
-    app.add_middleware(Access, keys=kept, without=settings.needs_no_key)
+    app.add_middleware(Access, keys=kept, without=settings.needs_no_key, rates=rates)
     app.add_middleware(
         Frame,
         hosts=hosts,
@@ -99,3 +106,13 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
 def _state_file(served: Indexes) -> Path | None:
     """Beside the collections of the first folder, if one is served."""
     return None if served.folder is None else state_file(served.folder)
+
+
+def _rates(settings: ServerSettings, state: StateDatabase) -> RateLimits | None:
+    """How often one may ask, counted beside the state."""
+    if settings.rate_by_key is None and settings.rate_by_address is None:
+        return None
+    from service.api.rates import RateLimits
+
+    file = state.path.with_name(f"{state.path.name}-rates")
+    return RateLimits(file, settings.rate_by_key, settings.rate_by_address)

@@ -40,8 +40,8 @@ class KeyBody(Body):
     )
 
     name: Annotated[str, Field(description="What it is for; for people.")]
-    scopes: Scopes = Field(default_factory=lambda: ["search"])
-    indexes: Patterns = Field(default_factory=lambda: [EVERY])
+    scopes: Scopes = Field(default=["search"])
+    indexes: Patterns = Field(default=[EVERY])
     expires: Annotated[
         AwareDatetime | None, Field(description="From when on it is refused; never, by default.")
     ] = None
