@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -76,6 +77,22 @@ class ServerSettings(BaseSettings):
         "asks who they are.",
     )
 
+    allow_origin: list[str] = Field(
+        default=[],
+        description="Sites whose pages may ask it, as https://www.example.org; by default none "
+        "but its own.",
+    )
+    trusted_proxies: list[str] = Field(
+        default=[],
+        description="Addresses or networks of proxies, whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed. A server behind one needs a key, or open_to_all.",
+    )
+    tls_cert: Path | None = Field(
+        default=None, description="PEM file of the certificate, and of those above it, for TLS."
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of its private key, without a password."
+    )
     rate_by_key: str | None = Field(
         default=None,
         description='How often one key may ask, as in "100/second" or "20/second; 1000/hour".',
@@ -100,6 +117,22 @@ class ServerSettings(BaseSettings):
             raise ValueError("a key is of ASCII letters, digits and signs, without spaces")
         return key
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise ValueError("give addresses, or networks as 10.0.0.0/8") from None
+        return proxies
+
+    @model_validator(mode="after")
+    def _both_of_tls(self) -> ServerSettings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        return self
+
     @field_validator("rate_by_key", "rate_by_address")
     @classmethod
     def _rate(cls, text: str | None) -> str | None:
@@ -117,7 +150,7 @@ class ServerSettings(BaseSettings):
     @property
     def needs_no_key(self) -> bool:
         """Whether requests need no key as long as none was made."""
-        return self.open_to_all or is_loopback(self.host)
+        return self.open_to_all or (is_loopback(self.host) and not self.trusted_proxies)
 
     @classmethod
     def load(cls, given: Mapping[str, Any], file: Path | None = None) -> ServerSettings:
@@ -182,4 +215,5 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = ", ".join(ServerSettings.model_fields)
         return f"there is no setting {name!r} of a server; there are: {known}"
-    return f"the setting {name!r} of the server: {first['msg']}"
+    where = f"the setting {name!r}" if name else "the settings"
+    return f"{where} of the server: {first['msg'].removeprefix('Value error, ')}"

@@ -21,6 +21,7 @@ from starlette.types import Scope as Connection
 
 from lsr.errors import UsageError
 from service.api.errors import REFUSALS, error_response
+from service.api.hosts import is_loopback
 from service.settings import ServerSettings
 from service.state.keys import EVERY, Key, Keys, Scope
 
@@ -158,8 +159,9 @@ def require_key(settings: ServerSettings, keys: Keys, folder: Path | None) -> No
     """
     if settings.needs_no_key or keys.exist():
         return
+    reached = "this server by a proxy" if is_loopback(settings.host) else settings.host
     raise UsageError(
-        f"others reach {settings.host}, and there is no key; create one with: lsr key create "
+        f"others reach {reached}, and there is no key; create one with: lsr key create "
         f"{settings.state or folder or 'FILE.sqlite'} --name NAME --scope admin, or set "
         "LSR_SERVE_ADMIN_KEY; --open-to-all is for a server behind a proxy that asks who they are"
     )

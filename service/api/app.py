@@ -23,6 +23,7 @@ from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.middleware import Frame
+from service.api.origins import AllowedOrigins
 from service.api.routes import documents, health, indexes, keys, search
 from service.api.work import Work
 from service.settings import ServerSettings
@@ -49,9 +50,11 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     Raises:
         InputError: a re-ranker can't be used.
         NotFoundError: a path or a re-ranker does not exist.
-        UsageError: an allowed host is no name, or the server's state can't be kept.
+        UsageError: an allowed host is no name, an allowed origin is none, or the server's state
+            can't be kept.
     """
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
+    origins = AllowedOrigins(settings.allow_origin)
     served = Indexes(settings.paths, trusted, settings.reranker)
     state = StateDatabase(settings.state or _state_file(served))
     kept = Keys(state, settings.admin_token)
@@ -91,6 +94,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         hosts=hosts,
         largest_body=settings.largest_body,
         budget=BodyBudget(max(BODY_BYTES, settings.largest_body)),
+        origins=origins,
+        tls=settings.tls_cert is not None,
     )
     for router in ROUTERS:
         add_routes(app, router)

@@ -27,6 +27,21 @@ if TYPE_CHECKING:
     "the address listened on; where that isn't loopback, the machine's name and any address]",
 )
 @click.option(
+    "--allow-origin",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Let pages of another site ask, as https://www.example.org; again for more.",
+)
+@click.option(
+    "--tls-cert",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Speak TLS by the certificate of a PEM file.",
+)
+@click.option(
+    "--tls-key", metavar="FILE", type=click.Path(path_type=Path), help="Its private key, in PEM."
+)
+@click.option(
     "--open-to-all",
     is_flag=True,
     default=None,
