@@ -108,6 +108,11 @@ class Indexes:
                 self._open[name] = identity, Collection.open(path, trusted=self._trusted)
             return self._open[name][1]
 
+    def is_at_hand(self, name: str) -> bool:
+        """Whether a collection is open, with the view of its last write."""
+        opened = self._open.get(name)
+        return opened is not None and opened[1].is_at_hand()
+
     def without_paths(self, message: str) -> str:
         """A message in which what is served, and its models, have names in place of paths."""
         paths = {path: path.name for path in (*self._paths.values(), *self._folders)}

@@ -35,6 +35,8 @@ async def search_index(
             result = search(indexes[index], body.to_query(), config, deadline)
         return PartedJSONResponse(search_json(result, body.explain, config))
 
+    if body.is_plain() and indexes.is_at_hand(index):
+        return await readers.run_brief(request, answer, (index, body.using))
     return await readers.run(request, answer)
 
 
