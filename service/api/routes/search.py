@@ -11,6 +11,7 @@ from index.search.arranging import count_in_collection
 from index.search.deadline import Deadline
 from index.search.pipeline import search
 from lsr.threads import sharing_cores
+from service.api.access import needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
@@ -19,7 +20,12 @@ from service.api.schemas.facets import FacetsAnswer, FacetsBody, facets_json
 from service.api.schemas.search_answer import SearchAnswer, search_json
 from service.api.schemas.search_request import SearchBody
 
-router = APIRouter(prefix="/v1/indexes/{index}", tags=["search"], route_class=JsonRoute)
+router = APIRouter(
+    prefix="/v1/indexes/{index}",
+    tags=["search"],
+    route_class=JsonRoute,
+    dependencies=[needs("search")],
+)
 
 
 # A response, not its body, so that hits are not validated one by one.
