@@ -6,9 +6,9 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -61,8 +61,31 @@ class ServerSettings(BaseSettings):
     deadline_ms: float = Field(
         default=5000, ge=0, description="Milliseconds of a read, after which it ends."
     )
+    metrics: bool = Field(default=True, description="Whether /metrics is for Prometheus.")
+    tracing: bool = Field(
+        default=False,
+        description="Whether OpenTelemetry gets spans, as the variables OTEL_* say.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How the log is written: text, or json, an object a line."
+    )
+    access_log: bool = Field(
+        default=False, description="Whether each request is logged, on standard output."
+    )
+    log_queries: bool = Field(
+        default=False, description="Whether texts of queries are in the log of requests and spans."
+    )
 
     _file: ClassVar[Mapping[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _queries_have_a_place(self) -> Self:
+        if self.log_queries and not (self.access_log or self.tracing):
+            raise ValueError(
+                "log_queries was given, and nothing that would have them; turn access_log or "
+                "tracing on too"
+            )
+        return self
 
     @classmethod
     def load(cls, given: Mapping[str, Any], file: Path | None = None) -> ServerSettings:
@@ -125,4 +148,6 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = ", ".join(ServerSettings.model_fields)
         return f"there is no setting {name!r} of a server; there are: {known}"
+    if not name:
+        return f"the settings of the server: {first['msg'].removeprefix('Value error, ')}"
     return f"the setting {name!r} of the server: {first['msg']}"

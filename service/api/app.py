@@ -21,7 +21,8 @@ from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.middleware import Frame
-from service.api.routes import documents, health, indexes, search
+from service.api.monitoring import Monitoring, Observation
+from service.api.routes import documents, health, indexes, metrics, search
 from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import FILE, FOLDER, StateDatabase
@@ -34,7 +35,7 @@ BODY_BYTES = 256 << 20
 WRITERS = 4
 READERS_WAITING = 64
 WRITERS_WAITING = 16
-ROUTERS = (health.router, indexes.router, search.router, documents.router)
+ROUTERS = (health.router, metrics.router, indexes.router, search.router, documents.router)
 
 
 def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> FastAPI:
@@ -53,7 +54,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(served.warm_up)
         app.state.ready = True
-        yield
+        async with app.state.monitoring.running():
+            yield
         app.state.ready = False
         app.state.readers.abandon()
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
@@ -80,6 +82,9 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         largest_body=settings.largest_body,
         budget=BodyBudget(max(BODY_BYTES, settings.largest_body)),
     )
+    monitoring = Monitoring(settings, served, app.state.readers, app.state.writers)
+    app.state.monitoring = monitoring
+    app.add_middleware(Observation, monitoring=monitoring)
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -19,6 +19,7 @@ from lsr.descriptors import raise_descriptor_limit
 from lsr.errors import UsageError
 from lsr.threads import wait_passively
 from lsr.trusted_code import NO_CODE, TrustedCode
+from service import logs
 from service.api.app import create_app
 from service.api.connections import ClientConnection, end_stalled
 from service.api.hosts import is_loopback
@@ -59,6 +60,7 @@ class Server:
                 server's state can't be kept.
         """
         wait_passively()
+        logs.set_up(settings)
         app = create_app(settings, trusted)
         return cls(app, settings.host, _listen(settings.host, settings.port))
 

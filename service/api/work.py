@@ -50,6 +50,18 @@ class Work:
         self._deadlines: set[threading.Event] = set()
         self._long = threading.Semaphore(1)
         self._long_waiting = threading.Semaphore(LONG_WAITING)
+        self.refused = 0
+        """Jobs that were refused since too many waited."""
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a thread."""
+        return self._free.statistics().tasks_waiting
+
+    @property
+    def running(self) -> int:
+        """Jobs that have one."""
+        return len(self._deadlines) - self.waiting
 
     async def run(self, request: Request, job: Callable[[Deadline], T], is_long: bool = False) -> T:
         """What a job returns, which is given the deadline that it should obey.
@@ -61,7 +73,8 @@ class Work:
             HTTPException: too many wait, or this one has waited too long (503).
             ClientDisconnect: the client is gone.
         """
-        if self._free.statistics().tasks_waiting >= self._most_waiting:
+        if self.waiting >= self._most_waiting:
+            self.refused += 1
             raise HTTPException(503, BUSY_MESSAGE, BUSY)
         deadline = Deadline.after(self._deadline_ms)
         self._deadlines.add(deadline.abandoned)
