@@ -61,6 +61,13 @@ class ServerSettings(BaseSettings):
     deadline_ms: float = Field(
         default=5000, ge=0, description="Milliseconds of a read, after which it ends."
     )
+    grace_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=3600,
+        description="Seconds that requests in flight may take once the server is to stop; 4 s "
+        "later it ends whatever still runs.",
+    )
     metrics: bool = Field(default=True, description="Whether /metrics is for Prometheus.")
     tracing: bool = Field(
         default=False,

@@ -31,9 +31,9 @@ from service.settings import ServerSettings
 # Connections of clients; never more than half of the descriptors that the process may have open,
 # for collections need some too.
 MOST_CONNECTIONS = 1024
-# Seconds that requests in flight may take once the server is to stop, and after which it ends
+# Seconds after the time that requests in flight may take once the server is to stop, when it ends
 # whatever still runs. A write is on disk or it is not, and no answer has said that it is.
-GRACE_SECONDS, LAST_SECONDS = 5, 9
+LAST_SECONDS = 4
 # For which a thread may keep Python's interpreter from others that want it.
 SWITCH_SECONDS = 0.0005
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Server:
             backlog=AT_A_TIME,
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=self.app.state.settings.grace_seconds,
         )
         with _few_repeated_records() as repeated, _quick_turns():
             running = _Running(config, self.indexes, repeated)
@@ -117,7 +117,8 @@ class _Running(uvicorn.Server):
         """Stop, because of a signal."""
         if not self._indexes.stopping:
             self._indexes.stopping = True
-            last = threading.Timer(LAST_SECONDS, _end, [sig])
+            seconds = (self.config.timeout_graceful_shutdown or 0) + LAST_SECONDS
+            last = threading.Timer(seconds, _end, [sig, seconds])
             last.daemon = True
             last.start()
         super().handle_exit(sig, frame)
@@ -129,8 +130,8 @@ class _Running(uvicorn.Server):
             log.warning("%s", sentence)
 
 
-def _end(sig: int) -> None:
-    log.error("ended with requests still at work, %d s after signal %d", LAST_SECONDS, sig)
+def _end(sig: int, seconds: int) -> None:
+    log.error("ended with requests still at work, %d s after signal %d", seconds, sig)
     os._exit(128 + sig)
 
 
