@@ -68,6 +68,12 @@ class ServerSettings(BaseSettings):
         description="Seconds that requests in flight may take once the server is to stop; 4 s "
         "later it ends whatever still runs.",
     )
+    recall_probe: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of the approximate searches that are repeated exactly in idle time.",
+    )
     metrics: bool = Field(default=True, description="Whether /metrics is for Prometheus.")
     tracing: bool = Field(
         default=False,

@@ -23,6 +23,7 @@ from service.api.indexes import Indexes
 from service.api.middleware import Frame
 from service.api.monitoring import Monitoring, Observation
 from service.api.routes import documents, health, indexes, metrics, search
+from service.api.searching import Searching
 from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import FILE, FOLDER, StateDatabase
@@ -54,7 +55,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(served.warm_up)
         app.state.ready = True
-        async with app.state.monitoring.running():
+        async with app.state.monitoring.running(), app.state.searching.running():
             yield
         app.state.ready = False
         app.state.readers.abandon()
@@ -84,6 +85,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     )
     monitoring = Monitoring(settings, served, app.state.readers, app.state.writers)
     app.state.monitoring = monitoring
+    app.state.searching = Searching(settings, state, monitoring)
     app.add_middleware(Observation, monitoring=monitoring)
     for router in ROUTERS:
         app.include_router(router)

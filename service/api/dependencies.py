@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from service.api.indexes import Indexes
-from service.api.monitoring import Monitoring
+from service.api.searching import Searching
 from service.api.work import Work
 
 IndexName = Annotated[str, Path(description="Name of the index: its directory's name")]
@@ -33,13 +33,13 @@ async def _writers(request: Request) -> Work:
     return writers
 
 
-async def _monitoring(request: Request) -> Monitoring:
-    monitoring: Monitoring = request.app.state.monitoring
-    return monitoring
+async def _searching(request: Request) -> Searching:
+    searching: Searching = request.app.state.searching
+    return searching
 
 
 ServedIndexes = Annotated[Indexes, Depends(_indexes)]
 LargestBody = Annotated[int, Depends(_largest_body)]
 Readers = Annotated[Work, Depends(_readers)]
 Writers = Annotated[Work, Depends(_writers)]
-Watched = Annotated[Monitoring, Depends(_monitoring)]
+Searches = Annotated[Searching, Depends(_searching)]

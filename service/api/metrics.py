@@ -77,6 +77,22 @@ class Metrics:
         self._refused = prometheus.Counter(
             "lsr_work_refused", "Reads and writes refused since too many waited.", ["kind"], **made
         )
+        self._recall = prometheus.Histogram(
+            "lsr_recall_probe_recall",
+            "Share of the exact hits that approximate searches had, of those repeated.",
+            ["index"],
+            buckets=RECALL_BUCKETS,
+            **made,
+        )
+        self._not_probed = prometheus.Counter(
+            "lsr_recall_probe_skipped",
+            "Searches that were to be repeated and were not: too many waited, the server was "
+            "busy, the index has changed, it failed.",
+            ["reason"],
+            **made,
+        )
+        for reason in ("full", "busy", "changed", "failed"):
+            self._not_probed.labels(reason)
         self._refused_before = dict.fromkeys(KINDS, 0)
         self._answers: dict[tuple[str, str, int], tuple[Any, Any]] = {}
         self._stages: dict[str, Any] = {}
@@ -110,6 +126,14 @@ class Metrics:
             if child is None:
                 child = self._stages[stage] = self._stage_seconds.labels(stage)
             child.observe(milliseconds / 1000)
+
+    def probed(self, index: str, recall: float) -> None:
+        """A search of an index was repeated exactly."""
+        self._recall.labels(index).observe(recall)
+
+    def not_probed(self, reason: str) -> None:
+        """A search that was to be repeated was not."""
+        self._not_probed.labels(reason).inc()
 
     def sample(self, kind: str, work: Work) -> None:
         """Note how much is at work, and waits, now; to be called every second or so."""

@@ -5,19 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from index.collection.collection import Collection
-from index.search.config import SearchConfig
-from index.search.deadline import Deadline
-from index.search.pipeline import search
 from index.search.query import SearchQuery
 from index.search.result import SearchResult
-from lsr.threads import sharing_cores
 from service.api.errors import CLIENT_GONE, request_id
 from service.api.indexes import Indexes
 from service.api.work import Work
@@ -74,26 +69,21 @@ class Monitoring:
             for kind, work in self._work.items():
                 self.metrics.sample(kind, work)
 
-    def search(
-        self,
-        request: Request,
-        collection: Collection,
-        query: SearchQuery,
-        config: SearchConfig,
-        deadline: Deadline,
-    ) -> SearchResult:
-        """A search for a request, on one core; in the thread that searches."""
+    def at_work(self) -> bool:
+        """Whether any request is."""
+        return any(work.running or work.waiting for work in self._work.values())
+
+    def searching(self, request: Request, query: SearchQuery) -> AbstractContextManager[None]:
+        """Within, this thread searches for a request."""
         if self._logs_queries:
             request.state.query = query.text
         span = getattr(request.state, "span", None)
-        traced = (
-            nullcontext() if self.tracing is None or span is None else self.tracing.stages(span)
-        )
-        with sharing_cores(), traced:
-            result = search(collection, query, config, deadline)
+        return self.tracing.stages(span) if self.tracing and span else nullcontext()
+
+    def searched(self, result: SearchResult) -> None:
+        """Count a search."""
         if self.metrics is not None:
             self.metrics.searched(result.stages_ms)
-        return result
 
     async def _sample_again_and_again(self) -> None:
         while self.metrics is not None:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from index.search.arranging import count_in_collection
 from index.search.deadline import Deadline
 from service.api.bodies import JsonRoute
-from service.api.dependencies import IndexName, Readers, ServedIndexes, Watched
+from service.api.dependencies import IndexName, Readers, Searches, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
 from service.api.schemas.facets import FacetsAnswer, FacetsBody, facets_json
@@ -28,14 +28,14 @@ async def search_index(
     request: Request,
     indexes: ServedIndexes,
     readers: Readers,
-    monitoring: Watched,
+    searching: Searches,
 ) -> JSONResponse:
     """The documents that answer a query best."""
 
     def answer(deadline: Deadline) -> JSONResponse:
         config = body.to_config(indexes.rerankers)
         query = body.to_query()
-        result = monitoring.search(request, indexes[index], query, config, deadline)
+        result = searching.search(request, indexes[index], query, config, deadline)
         return PartedJSONResponse(search_json(result, body.explain, config))
 
     return await readers.run(request, answer)
@@ -48,7 +48,7 @@ async def count_facets(
     request: Request,
     indexes: ServedIndexes,
     readers: Readers,
-    monitoring: Watched,
+    searching: Searches,
 ) -> JSONResponse:
     """How many documents have each value of some metadata keys."""
 
@@ -56,7 +56,7 @@ async def count_facets(
         started = time.perf_counter()
         query, config = body.to_query(), body.to_config()
         if query is not None:
-            result = monitoring.search(request, indexes[index], query, config, deadline)
+            result = searching.search(request, indexes[index], query, config, deadline)
             counted, warnings = result.facets, result.warnings
         else:
             counted, warnings = count_in_collection(indexes[index], config)
