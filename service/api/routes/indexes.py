@@ -35,11 +35,16 @@ async def get_index(
     """One index."""
 
     def described(_: Deadline) -> IndexDetails:
+        found = indexes.describe(index)
         described: IndexDetails = {
-            **indexes.describe(index),
+            "name": found["name"],
+            "documents": found["documents"],
+            "fields": found["fields"],
             "metadata": indexes.describe_metadata(index),
         }
         recall = searching.recall(indexes[index])
-        return described if recall is None else {**described, "recall_probe": recall}
+        if recall is not None:
+            described["recall_probe"] = recall
+        return described
 
     return await readers.run(request, described)
