@@ -29,7 +29,7 @@ async def get_index(
     """One index."""
 
     def described(_: Deadline) -> IndexDetails:
-        described: IndexDetails = {
+        described: IndexDetails = {  # type: ignore[typeddict-item]  # it has no such key
             **indexes.describe(index),
             "metadata": indexes.describe_metadata(index),
         }
