@@ -30,6 +30,27 @@ log = logging.getLogger(__name__)
     "the address listened on; where that isn't loopback, the machine's name and any address]",
 )
 @click.option(
+    "--allow-origin",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Let pages of another site ask, as https://www.example.org; again for more.",
+)
+@click.option(
+    "--tls-cert",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Speak TLS by the certificate of a PEM file.",
+)
+@click.option(
+    "--tls-key", metavar="FILE", type=click.Path(path_type=Path), help="Its private key, in PEM."
+)
+@click.option(
+    "--open-to-all",
+    is_flag=True,
+    default=None,
+    help="Serve others without any key, behind a proxy that asks who they are.",
+)
+@click.option(
     "--reranker",
     metavar="MODEL",
     multiple=True,
@@ -88,7 +109,7 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
 
     server = Server.listening(settings, trusted)
     _say(settings, f"\nsearch page {server.address}/ · API {server.address}/docs")
-    if not server.is_loopback:
+    if server.is_open_to_others:
         _warn(
             settings,
             f"listening on {settings.host}: everyone who reaches this address can search, write "

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from lsr.errors import NotFoundError
+from service.api.access import needs
 from service.api.errors import ERRORS
 from service.api.monitoring import Monitoring
 
@@ -17,6 +18,7 @@ router = APIRouter(tags=["health"])
 @router.get(
     "/metrics",
     response_class=PlainTextResponse,
+    dependencies=[needs("metrics")],
     responses={404: ERRORS[404], 200: {"description": "Prometheus' text format, or OpenMetrics."}},
 )
 async def metrics(request: Request) -> Response:
