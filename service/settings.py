@@ -74,6 +74,12 @@ class ServerSettings(BaseSettings):
         description="Seconds that requests in flight may take once the server is to stop; 4 s "
         "later it ends whatever still runs.",
     )
+    query_cache: int = Field(
+        default=32 << 20,
+        ge=0,
+        description="Bytes of kept answers of each worker, which go when the index changes; 0: "
+        "none is kept.",
+    )
     recall_probe: float = Field(
         default=0.01,
         ge=0,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection, is_collection
+from index.collection.field import Field
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
@@ -202,6 +203,7 @@ class Indexes:
                     "encoder": short_name(field.encoder),
                     "fingerprint": field.fingerprint,
                     "size": field.size,
+                    "inference_free": self._inference_free(name, collection, field),
                 }
                 for field in collection.fields
             ],
@@ -213,6 +215,15 @@ class Indexes:
             {"key": each.key, "kinds": dict(each.kinds)}
             for each in self[name].columns.describe()[:MOST_KEYS]
         ]
+
+    def _inference_free(self, name: str, collection: Collection, field: Field) -> bool:
+        # An encoder that could not be loaded is not tried again for this.
+        if field.kind == "dense" or name in self._unsearchable:
+            return False
+        try:
+            return collection.fields.encoder(field).inference_free
+        except LsrError:
+            return False
 
     def _warm_up(self, name: str) -> None:
         self._unsearchable.pop(name, None)
