@@ -21,6 +21,7 @@ from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.middleware import Frame
+from service.api.plain_mistakes import TrailingSlash
 from service.api.routes import documents, health, indexes, search
 from service.api.work import Work
 from service.settings import ServerSettings
@@ -80,6 +81,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         largest_body=settings.largest_body,
         budget=BodyBudget(max(BODY_BYTES, settings.largest_body)),
     )
+    app.add_middleware(TrailingSlash)
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -10,9 +10,16 @@ from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.types import Scope
 
 from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError
+from service.api.plain_mistakes import (
+    check_bodiless,
+    check_parameters,
+    parameters_of,
+    takes_body,
+)
 from service.api.work import BUSY, Work
 
 LARGEST_JSON_BODY = 4 << 20
@@ -24,6 +31,13 @@ TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTAL
 OPENING = (b"[", b"{")
 # After a refusal the connection is closed, for more of the body may be on its way.
 CLOSE = {"Connection": "close"}
+
+
+JSON_TYPE = b"application/json"
+
+
+class MalformedBodyError(InputError):
+    """A body that is no JSON."""
 
 
 class BodyBudget:
@@ -99,25 +113,53 @@ def check_values(body: bytes | bytearray, most: int, what: str) -> None:
 class JsonRoute(APIRoute):
     """A route whose JSON body, if it takes one, has a limit of its own, and is parsed in a thread
     of the readers where it is large.
+
+    A body is JSON whatever its Content-Type is. Parameters that the route doesn't know and a body
+    that it doesn't take are refused.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What answers a request."""
         answer = super().get_route_handler()
-        if self.body_field is None:
-            return answer
+        known = parameters_of(self.dependant)
+        is_json, reads_body = self.body_field is not None, takes_body(self)
 
         async def read_and_answer(request: Request) -> Response:
-            parsed = _JsonRequest(request.scope, request.receive)
-            parsed.raw = await read_body(request, LARGEST_JSON_BODY)
-            if len(parsed.raw) > SMALL:
-                work: Work = request.app.state.readers
-                parsed.value = await work.run(request, lambda _: _parse(parsed.raw), is_long=True)
-            elif parsed.raw:
-                parsed.value = _parse(parsed.raw)
-            return await answer(parsed)
+            if request.scope["query_string"]:
+                check_parameters(request, known)
+            if not reads_body:
+                check_bodiless(request)
+            return await answer(await _with_json(request) if is_json else request)
 
         return read_and_answer
+
+
+async def _with_json(request: Request) -> _JsonRequest:
+    """The request with its body read and parsed.
+
+    Raises:
+        HTTPException: the body is too large, or there is none.
+        RequestValidationError: it holds too many values.
+        MalformedBodyError: it is no JSON.
+    """
+    parsed = _JsonRequest(_of_json(request.scope), request.receive)
+    parsed.raw = await read_body(request, LARGEST_JSON_BODY)
+    if len(parsed.raw) > SMALL:
+        work: Work = request.app.state.readers
+        parsed.value = await work.run(request, lambda _: _parse(parsed.raw), is_long=True)
+    elif not parsed.raw.strip():
+        raise HTTPException(400, "the request has no body; send a JSON object, as /docs shows it")
+    else:
+        parsed.value = _parse(parsed.raw)
+    return parsed
+
+
+def _of_json(scope: Scope) -> Scope:
+    """The same request with a body that is said to be JSON."""
+    if (b"content-type", JSON_TYPE) in scope["headers"]:
+        return scope
+    others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+    return {**scope, "headers": [*others, (b"content-type", JSON_TYPE)]}
 
 
 class _JsonRequest(Request):
@@ -136,7 +178,12 @@ class _JsonRequest(Request):
 def _parse(body: bytearray) -> Any:
     try:
         check_values(body, MOST_JSON_VALUES, "the body")
+    except InputError as error:
+        raise RequestValidationError([{"loc": ("body",), "msg": str(error)}]) from None
+    try:
         return parse_json(body.decode("utf-8-sig"))
-    except (InputError, UnicodeDecodeError) as error:
-        reason = str(error) if isinstance(error, InputError) else f"no UTF-8: {error.reason}"
-        raise RequestValidationError([{"loc": ("body",), "msg": reason}]) from None
+    except UnicodeDecodeError as error:
+        reason = f"the body is not UTF-8 at its byte {error.start}; send UTF-8"
+        raise MalformedBodyError(reason) from None
+    except InputError as error:
+        raise MalformedBodyError(f"the body: {error}") from None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from index.search.config import Prefetch, SearchConfig
 from index.search.dimension_settings import MOST_KEYS, Dimensions
@@ -56,12 +58,24 @@ class SparseVectorBody(Body):
 
 
 class QueryBody(Body):
-    """What is asked: text, or vectors in its place."""
+    """What is asked: text, or vectors in its place. A string is a text."""
 
     text: str | None = None
     tokens: Weights | None = None
     sparse: SparseVectorBody | None = None
     dense: Floats | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_text(cls, value: object) -> object:
+        return {"text": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        found = handler.resolve_ref_schema(handler(schema))
+        return {"title": cls.__name__, "anyOf": [{"type": "string"}, found]}
 
     def to_query(self) -> SearchQuery:
         """The query as the pipeline takes it."""
@@ -183,7 +197,7 @@ class SearchBody(Body):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"query": {"text": "how to copy a file"}, "limit": 3}]},
+        json_schema_extra={"examples": [{"query": "how to copy a file", "limit": 3}]},
     )
 
     query: QueryBody

@@ -181,7 +181,7 @@ def test_bad_searches_are_refused_in_one_shape(client, body, status, kind, reaso
 
 
 def test_bad_json_and_unknown_places_have_the_same_shape(client):
-    error(client.post("/v1/indexes/fruit/search", content=b"{"), 422, "invalid_request")
+    error(client.post("/v1/indexes/fruit/search", content=b"{"), 400, "malformed_json")
     message = error(
         client.post("/v1/indexes/none/search", json={"query": {"text": "a"}}), 404, "not_found"
     )
@@ -229,7 +229,9 @@ def test_a_broken_line_fails_alone(client):
 def test_bodies_without_documents_are_refused(client, content):
     response = client.post("/v1/indexes/fruit/documents", content=content)
     if response.status_code != 200:
-        error(response, 422, "invalid_input")
+        malformed = content.startswith(b"[") and content != b"[]"
+        status, kind = (400, "malformed_json") if malformed else (422, "invalid_input")
+        error(response, status, kind)
     else:
         assert all(item["status"] == 422 for item in response.json()["items"])
 
