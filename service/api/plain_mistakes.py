@@ -88,7 +88,7 @@ class TrailingSlash:
         """One connection, as ASGI has it."""
         path: str = scope.get("path", "")
         if path.endswith("/") and path.startswith("/v1/"):
-            head, ids, rest = path.partition(DOCUMENT_IDS)
+            _, ids, rest = path.partition(DOCUMENT_IDS)
             if not ids or not rest:
                 scope = {**scope, "path": path.rstrip("/")}
         await self.app(scope, receive, send)

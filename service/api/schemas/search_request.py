@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 from index.search.config import Prefetch, SearchConfig
 from index.search.dimension_settings import MOST_KEYS, Dimensions
 from index.search.fusion import CombMnz, Fusion, LinearFusion, ReciprocalRankFusion
+from index.search.payload import METADATA, TITLE
 from index.search.query import SearchQuery
 from index.search.reranking import DEFAULT_DEPTH, Reranking
 from index.search.rewriters import rewriter_of
@@ -29,6 +30,8 @@ from service.api.schemas.body import Body, FilterBody, parse_filter
 from service.api.schemas.feedback import FeedbackBody
 
 LONGEST_VECTOR = 100_000
+BRIEF = (TITLE, METADATA)
+"""What a hit has of its document where nothing is said."""
 MOST_CHARACTERS = 32 << 20
 """Of the documents of all hits of an answer."""
 
@@ -248,8 +251,12 @@ class SearchBody(Body):
     ] = False
     with_payload: Annotated[
         bool | Annotated[list[str], Field(min_length=1, max_length=MOST_PARTS)],
-        Field(description="Or parts: `title`, `text`, `metadata`, or keys of the metadata."),
-    ] = True
+        Field(
+            description="All parts of the documents, none, or which: `title`, `text`, `metadata`, "
+            "or keys of the metadata. Whole texts come only where asked for; a highlight has the "
+            "part of a text that matches."
+        ),
+    ] = list(BRIEF)
     highlight: bool = True
     explain: bool = False
 

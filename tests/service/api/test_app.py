@@ -73,6 +73,21 @@ def test_metadata_comes_with_the_payload(client):
     assert hit["payload"]["metadata"] == {"url": "http://a.example"}
 
 
+def test_whole_texts_come_only_where_they_are_asked_for(client):
+    def hit(**body):
+        answer = client.post("/v1/indexes/fruit/search", json={"query": "apple"} | body)
+        return answer.json()["hits"][0]
+
+    usual = {"title": "Apples", "metadata": {"url": "http://a.example"}}
+    assert hit()["payload"] == usual
+    assert [mark["snippet"] for mark in hit()["highlights"]] == ["Apples", "apple banana"]
+    for whole in (True, ["title", "text", "metadata"]):
+        assert hit(with_payload=whole)["payload"] == usual | {"text": "apple banana"}
+    context = {"context_tokens": 50}
+    assert hit(**context)["payload"] == usual
+    assert hit(**context, with_payload=["text"])["payload"] == {"text": "apple banana"}
+
+
 def test_without_payload_hits_are_bare(client):
     body = {"query": {"text": "apple"}, "with_payload": False}
     (hit,) = client.post("/v1/indexes/fruit/search", json=body).json()["hits"]
