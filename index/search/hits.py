@@ -124,9 +124,7 @@ def page_hits(
 
 def with_parts(hits: Sequence[Hit], payload: bool | tuple[str, ...]) -> list[Hit]:
     """The hits with those parts of their documents that ``payload`` names, as in SearchConfig."""
-    return [
-        dataclasses.replace(hit, document=_selected(hit.document, payload)) for hit in hits
-    ]
+    return [dataclasses.replace(hit, document=_selected(hit.document, payload)) for hit in hits]
 
 
 def _selected(document: Document | None, payload: bool | tuple[str, ...]) -> Document | None:

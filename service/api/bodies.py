@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from fastapi import HTTPException, Request
@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError
+from service.api.inflating import inflated
 from service.api.plain_mistakes import (
     check_bodiless,
     check_parameters,
@@ -29,6 +30,8 @@ SMALL = 1 << 16
 # A string, or what opens, closes or parts values; what matches is never tried again from within.
 TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 OPENING = (b"[", b"{")
+METER = "lsr.body_meter"
+"""Where the scope of a request has what counts its body."""
 # After a refusal the connection is closed, for more of the body may be on its way.
 CLOSE = {"Connection": "close"}
 
@@ -44,7 +47,7 @@ class BodyBudget:
     """Bytes that the bodies of all requests may hold together; used in the event loop only."""
 
     def __init__(self, total: int) -> None:
-        self.left = total
+        self.total = self.left = total
 
 
 class BodyMeter:
@@ -82,17 +85,28 @@ def too_large(largest: int) -> HTTPException:
 
 
 async def read_body(request: Request, largest: int) -> bytearray:
-    """The bytes of a body.
+    """The bytes of a body, inflated where it comes compressed.
 
     Raises:
-        HTTPException: there are more than ``largest``.
+        HTTPException: there are more than ``largest``, or they can't be inflated.
     """
     body = bytearray()
-    async for part in request.stream():
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    stream = inflated(_counted(request), encoding) if encoding else request.stream()
+    async for part in stream:
         if len(body) + len(part) > largest:
             raise too_large(largest)
+        if encoding:
+            request.scope[METER].add(len(part))
         body += part
     return body
+
+
+async def _counted(request: Request) -> AsyncIterator[bytes]:
+    """The parts of a body that is to be inflated: what they become counts in their place."""
+    async for part in request.stream():
+        request.scope[METER].add(-len(part))
+        yield part
 
 
 def check_values(body: bytes | bytearray, most: int, what: str) -> None:

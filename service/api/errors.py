@@ -54,6 +54,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 HTTP_TYPES = {
     404: "not_found",
     405: "method_not_allowed",
+    409: "in_progress",
+    412: "precondition_failed",
     413: "too_large",
     415: "unsupported_encoding",
     422: "invalid_request",

@@ -49,6 +49,14 @@ def _numbers(value: object) -> object:
 Integers = Annotated[list[int], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
 Floats = Annotated[list[float], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
 Weights = Annotated[dict[str, float], BeforeValidator(_numbers), Field(max_length=LONGEST_VECTOR)]
+Payload = Annotated[
+    bool | Annotated[list[str], Field(min_length=1, max_length=MOST_PARTS)],
+    Field(
+        description="All parts of the documents, none, or which: `title`, `text`, `metadata`, or "
+        "keys of the metadata. A search gives whole texts only where they are asked for; a "
+        "highlight has the part of a text that matches."
+    ),
+]
 NormName = Literal["none", "max", "min-max", "z-score", "dbsf", "rank"]
 Norm = NormName | Annotated[dict[str, NormName], Field(max_length=16)]
 
@@ -249,14 +257,7 @@ class SearchBody(Body):
     exact_total: Annotated[
         bool, Field(description="Count all that match, where that takes longer.")
     ] = False
-    with_payload: Annotated[
-        bool | Annotated[list[str], Field(min_length=1, max_length=MOST_PARTS)],
-        Field(
-            description="All parts of the documents, none, or which: `title`, `text`, `metadata`, "
-            "or keys of the metadata. Whole texts come only where asked for; a highlight has the "
-            "part of a text that matches."
-        ),
-    ] = list(BRIEF)
+    with_payload: Payload = Field(default=list(BRIEF))
     highlight: bool = True
     explain: bool = False
 
