@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection, is_collection
+from index.collection.field import Field
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
@@ -122,6 +124,11 @@ class Indexes:
                 self._open[name] = identity, Collection.open(path, trusted=self._trusted)
             return self._open[name][1]
 
+    def is_at_hand(self, name: str) -> bool:
+        """Whether a collection is open, with the view of its last write."""
+        opened = self._open.get(name)
+        return opened is not None and opened[1].is_at_hand()
+
     def without_paths(self, message: str) -> str:
         """A message in which what is served, and its models, have names in place of paths."""
         paths = {path: path.name for path in (*self._paths.values(), *self._folders)}
@@ -137,6 +144,16 @@ class Indexes:
         for path in sorted(spelled, key=len, reverse=True):
             message = message.replace(path, spelled[path])
         return message
+
+    def preload(self) -> None:
+        """Have all segments in memory for the forks of this process, and no collection open."""
+        for name in self.names():
+            path = self._path(name)
+            # What is wrong with it is told by those that serve it.
+            with suppress(LsrError, OSError):
+                if path is not None:
+                    with closing(Collection.open(path)) as collection:
+                        collection.preload()
 
     def warm_up(self) -> None:
         """Search every collection once, so that the first query finds its models loaded."""
@@ -186,6 +203,7 @@ class Indexes:
                     "encoder": short_name(field.encoder),
                     "fingerprint": field.fingerprint,
                     "size": field.size,
+                    "inference_free": self._inference_free(name, collection, field),
                 }
                 for field in collection.fields
             ],
@@ -197,6 +215,15 @@ class Indexes:
             {"key": each.key, "kinds": dict(each.kinds)}
             for each in self[name].columns.describe()[:MOST_KEYS]
         ]
+
+    def _inference_free(self, name: str, collection: Collection, field: Field) -> bool:
+        # An encoder that could not be loaded is not tried again for this.
+        if field.kind == "dense" or name in self._unsearchable:
+            return False
+        try:
+            return collection.fields.encoder(field).inference_free
+        except LsrError:
+            return False
 
     def _warm_up(self, name: str) -> None:
         self._unsearchable.pop(name, None)
