@@ -38,7 +38,7 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     UsageError: (400, "bad_request"),
     InputError: (422, "invalid_input"),
     EncoderMismatchError: (409, "encoder_mismatch"),
-    LockedError: (409, "locked"),
+    LockedError: (503, "locked"),
     CorruptionError: (500, "corrupt"),
     StorageFullError: (507, "storage_full"),
     MissingDependencyError: (501, "missing_dependency"),
@@ -50,7 +50,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 """What a route on an index declares of its failures."""
 HTTP_TYPES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "busy"}
 PUBLIC = {
-    LockedError: "another process is writing to the index {index!r}; try again in a second",
+    LockedError: "the index {index!r} is being written to, or was just replaced; try again in a "
+    "second",
     CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",
     EncoderMismatchError: "the index {index!r} was filled by another encoder than the one that is "
     "there now; {log}",

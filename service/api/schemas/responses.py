@@ -164,12 +164,12 @@ class FailureDetail(TypedDict):
 class FailedItem(TypedDict):
     """An item that the server could not store, though nothing is wrong with it.
 
-    409: another process is writing; 500: the write failed; 503: the server is stopping; 507: its
-    disk is full.
+    500: the write failed; 503: another process was writing for longer than a request waits, or the
+    server is stopping; 507: its disk is full.
     """
 
     id: str
-    status: Literal[409, 500, 503, 507]
+    status: Literal[500, 503, 507]
     error: FailureDetail
 
 

@@ -339,7 +339,7 @@ def test_a_write_while_another_process_writes_is_refused(client, collection, mon
     monkeypatch.setattr("index.collection.collection.LONGEST_WAIT", 0.05)
     with Collection.open(collection.path).writing():
         response = client.post("/v1/indexes/fruit/documents", json=[{"id": "n", "text": "x"}])
-        error(response, 409, "locked")
+        error(response, 503, "locked")
 
 
 def test_pages_of_other_sites_can_not_write(client):
