@@ -17,11 +17,13 @@ from lsr.distribution import package_version
 from lsr.threads import available_cores
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.bodies import BodyBudget
+from service.api.encoders import AllowedEncoders
 from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
+from service.api.long_work import LongWork
 from service.api.middleware import Frame
-from service.api.routes import documents, health, indexes, search
+from service.api.routes import aliases, documents, health, indexes, lifecycle, search, tasks
 from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import FILE, FOLDER, StateDatabase
@@ -34,7 +36,16 @@ BODY_BYTES = 256 << 20
 WRITERS = 4
 READERS_WAITING = 64
 WRITERS_WAITING = 16
-ROUTERS = (health.router, indexes.router, search.router, documents.router)
+ROUTERS = (
+    health.router,
+    indexes.router,
+    lifecycle.router,
+    search.router,
+    documents.router,
+    aliases.router,
+    tasks.router,
+    tasks.long_work,
+)
 
 
 def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> FastAPI:
@@ -46,16 +57,20 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         UsageError: an allowed host is no name, or the server's state can't be kept.
     """
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
+    encoders = AllowedEncoders(settings.encoders)
     served = Indexes(settings.paths, trusted, settings.reranker)
     state = StateDatabase(settings.state or _state_file(served))
+    long_work = LongWork(settings, served, state, trusted)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(served.warm_up)
+        long_work.start()
         app.state.ready = True
         yield
         app.state.ready = False
         app.state.readers.abandon()
+        long_work.stop()
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
@@ -70,6 +85,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     )
     app.state.ready = False
     app.state.indexes = served
+    app.state.encoders, app.state.long_work = encoders, long_work
+    app.state.lifecycle = long_work.lifecycle
     app.state.settings, app.state.database = settings, state
     add_error_handlers(app)
     app.state.readers = Work(max(8, available_cores()), READERS_WAITING, settings.deadline_ms)

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from lsr.errors import (
+    ConflictError,
     CorruptionError,
     EncoderMismatchError,
     InputError,
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 STATUS: dict[type[LsrError], tuple[int, str]] = {
     NotFoundError: (404, "not_found"),
+    ConflictError: (409, "conflict"),
     UsageError: (400, "bad_request"),
     InputError: (422, "invalid_input"),
     EncoderMismatchError: (409, "encoder_mismatch"),

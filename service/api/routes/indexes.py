@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from index.search.deadline import Deadline
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.schemas.responses import IndexDetails, IndexesAnswer
@@ -23,8 +22,4 @@ async def get_index(
     index: IndexName, request: Request, indexes: ServedIndexes, readers: Readers
 ) -> IndexDetails:
     """One index."""
-
-    def described(_: Deadline) -> IndexDetails:
-        return {**indexes.describe(index), "metadata": indexes.describe_metadata(index)}
-
-    return await readers.run(request, described)
+    return await readers.run(request, lambda _: indexes.details(index))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from index.search.defaults import DefaultsText
 from lsr.corpus.documents import Document
 
 Milliseconds = Annotated[float, Field(description="Wall time in milliseconds.")]
@@ -74,14 +75,23 @@ class IndexAnswer(TypedDict):
     """An index, with its fields and number of documents."""
 
     name: str
+    aliases: Annotated[list[str], Field(description="Its other names, sorted.")]
     documents: int
     fields: list[IndexField]
 
 
 class IndexDetails(IndexAnswer):
-    """An index, with its metadata keys too."""
+    """An index, with its metadata keys and settings too."""
 
     metadata: list[MetadataKey]
+    passages: Annotated[
+        Literal["auto", "off"],
+        Field(description="Whether documents are split that an encoder doesn't read to the end."),
+    ]
+    search_defaults: Annotated[
+        dict[str, DefaultsText],
+        Field(description="How it is searched where a search doesn't say, by `using`."),
+    ]
 
 
 class BrokenIndex(TypedDict):
