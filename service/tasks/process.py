@@ -139,7 +139,8 @@ class _Work:
             return {"type": "failed", "message": FAILED}
         message = self._lifecycle.indexes.without_paths(str(error))
         for folder in self._settings.import_folders:
-            message = message.replace(f"{folder.resolve()}/", "")
+            path = str(folder.resolve())
+            message = message.replace(f"{path}/", "").replace(path, folder.name)
         return {"type": STATUS[kind][1], "message": message}
 
     def _remove_folder(self, task: Task) -> None:

@@ -44,23 +44,20 @@ def allowed_path(source: str, settings: ServerSettings) -> Path:
     if "\0" in source or not source:
         raise UsageError(f"{shown!r} can't be the name of a file")
     folders = [folder.resolve() for folder in settings.import_folders]
-    inside = []
-    for folder in folders:
-        try:
-            path = (folder / source).resolve()
-            if any(path.is_relative_to(each) for each in folders):
-                inside.append(path)
-        # Too long, or a circle of links.
-        except (OSError, RuntimeError, ValueError) as error:
-            raise UsageError(f"{shown!r} can't be the name of a file") from error
+    try:
+        paths = [(folder / source).resolve() for folder in folders]
+        inside = [path for path in paths if any(map(path.is_relative_to, folders))]
+        there = [path for path in inside if path.exists()]
+    # Too long, or a circle of links.
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"{shown!r} can't be the name of a file") from error
     if not inside:
         raise UsageError(
             f"{shown!r} is in none of the folders that this server imports from; give the path of "
             "a file inside one of them"
         )
-    for path in inside:
-        if path.exists():
-            return path
+    if there:
+        return there[0]
     raise NotFoundError(f"there is no file or folder {shown!r} to import")
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from fastapi.testclient import TestClient
@@ -49,7 +50,10 @@ def refused(answer, status, kind):
     [
         ({}, {}),
         ({"encoder": "bm25"}, {"encoder": "bm25"}),
-        ({"encoder": "bm25,k1=1.2", "language": "german"}, {"encoder": "bm25,k1=1.2,analyzer=german"}),
+        (
+            {"encoder": "bm25,k1=1.2", "language": "german"},
+            {"encoder": "bm25,k1=1.2,analyzer=german"},
+        ),
         ({"bm25": True, "passages": "off"}, {"bm25": True}),
         ({"encoder": "lsr-tiny-v1,words=no"}, {"encoder": "lsr-tiny-v1,words=no"}),
     ],
@@ -128,7 +132,9 @@ def test_of_many_who_make_one_name_one_wins(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["%2e%2e", ".hidden", "a%5Cb", "a%00b", "a%0Ab", "%20a", "x" * 129, "a*", "%ff", "é" * 65]
+    "name",
+    ["%2e%2e", ".hidden", "a%5Cb", "a%00b", "a%0Ab", "%20a", "x" * 129, "a*", "%ff",
+             "é" * 65],
 )  # fmt: skip
 def test_names_that_no_folder_should_have_are_refused(client, tmp_path, name):
     answer = client.put(f"/v1/indexes/{name}", json={"encoder": "bm25"})
@@ -140,11 +146,8 @@ def test_names_that_no_folder_should_have_are_refused(client, tmp_path, name):
 @example("..")
 @example("\ud800")
 def test_every_name_that_is_allowed_is_a_folder_of_its_own(name):
-    try:
-        check_name(name)
-    except UsageError as error:
-        assert "allowed are" in str(error)
-    else:
+    with suppress(UsageError):
+        assert check_name(name) == name
         assert name.encode()
         assert not set(name) & set("/\\\0\n*?")
         assert name not in (".", "..")
