@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -16,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from lsr.distribution import package_version
 from lsr.threads import available_cores
 from lsr.trusted_code import NO_CODE, TrustedCode
+from service.api.access import Access, add_routes
 from service.api.bodies import BodyBudget
 from service.api.encoders import AllowedEncoders
 from service.api.errors import add_error_handlers
@@ -23,10 +25,24 @@ from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.long_work import LongWork
 from service.api.middleware import Frame
-from service.api.routes import aliases, documents, health, indexes, lifecycle, search, tasks
+from service.api.origins import AllowedOrigins
+from service.api.routes import (
+    aliases,
+    documents,
+    health,
+    indexes,
+    keys,
+    lifecycle,
+    search,
+    tasks,
+)
 from service.api.work import Work
 from service.settings import ServerSettings
-from service.state.database import FILE, FOLDER, StateDatabase
+from service.state.database import StateDatabase, state_file
+from service.state.keys import Keys
+
+if TYPE_CHECKING:
+    from service.api.rates import RateLimits
 
 STATIC = Path(__file__).parent.parent / "static"
 # For builds of segments in the background, which lose nothing where they are cut.
@@ -45,6 +61,7 @@ ROUTERS = (
     aliases.router,
     tasks.router,
     tasks.long_work,
+    keys.router,
 )
 
 
@@ -54,12 +71,16 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     Raises:
         InputError: a re-ranker can't be used.
         NotFoundError: a path or a re-ranker does not exist.
-        UsageError: an allowed host is no name, or the server's state can't be kept.
+        UsageError: an allowed host is no name, an allowed origin is none, or the server's state
+            can't be kept.
     """
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
     encoders = AllowedEncoders(settings.encoders)
+    origins = AllowedOrigins(settings.allow_origin)
     served = Indexes(settings.paths, trusted, settings.reranker)
     state = StateDatabase(settings.state or _state_file(served))
+    kept = Keys(state, settings.admin_token)
+    rates = _rates(settings, state)
     long_work = LongWork(settings, served, state, trusted)
 
     @asynccontextmanager
@@ -74,6 +95,9 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
+        kept.close()
+        if rates is not None:
+            rates.close()
         state.close()
 
     app = FastAPI(
@@ -87,18 +111,21 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     app.state.indexes = served
     app.state.encoders, app.state.long_work = encoders, long_work
     app.state.lifecycle = long_work.lifecycle
-    app.state.settings, app.state.database = settings, state
+    app.state.settings, app.state.database, app.state.keys = settings, state, kept
     add_error_handlers(app)
     app.state.readers = Work(max(8, available_cores()), READERS_WAITING, settings.deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
+    app.add_middleware(Access, keys=kept, without=settings.needs_no_key, rates=rates)
     app.add_middleware(
         Frame,
         hosts=hosts,
         largest_body=settings.largest_body,
         budget=BodyBudget(max(BODY_BYTES, settings.largest_body)),
+        origins=origins,
+        tls=settings.tls_cert is not None,
     )
     for router in ROUTERS:
-        app.include_router(router)
+        add_routes(app, router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/", include_in_schema=False)
@@ -110,4 +137,14 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
 
 def _state_file(served: Indexes) -> Path | None:
     """Beside the collections of the first folder, if one is served."""
-    return None if served.folder is None else served.folder / FOLDER / FILE
+    return None if served.folder is None else state_file(served.folder)
+
+
+def _rates(settings: ServerSettings, state: StateDatabase) -> RateLimits | None:
+    """How often one may ask, counted beside the state."""
+    if settings.rate_by_key is None and settings.rate_by_address is None:
+        return None
+    from service.api.rates import RateLimits
+
+    file = state.path.with_name(f"{state.path.name}-rates")
+    return RateLimits(file, settings.rate_by_key, settings.rate_by_address)

@@ -11,6 +11,7 @@ from service.api.indexes import Indexes
 from service.api.lifecycle import Lifecycle
 from service.api.long_work import LongWork
 from service.api.work import Work
+from service.state.keys import Keys
 
 IndexName = Annotated[str, Path(description="Name of the index: its directory's name")]
 
@@ -50,6 +51,11 @@ async def _encoders(request: Request) -> AllowedEncoders:
     return encoders
 
 
+async def _keys(request: Request) -> Keys:
+    keys: Keys = request.app.state.keys
+    return keys
+
+
 ServedIndexes = Annotated[Indexes, Depends(_indexes)]
 Changes = Annotated[Lifecycle, Depends(_lifecycle)]
 Encoders = Annotated[AllowedEncoders, Depends(_encoders)]
@@ -57,3 +63,4 @@ Tasking = Annotated[LongWork, Depends(_long_work)]
 LargestBody = Annotated[int, Depends(_largest_body)]
 Readers = Annotated[Work, Depends(_readers)]
 Writers = Annotated[Work, Depends(_writers)]
+ServedKeys = Annotated[Keys, Depends(_keys)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,22 @@ class Problem(NamedTuple):
 
     sentence: str
     searched: bool
+
+
+class UnknownIndexError(NotFoundError):
+    """No index has this name."""
+
+    def __init__(self, name: str, others: Sequence[str]) -> None:
+        super().__init__(self._sentence(name, others))
+        self._name, self._others = name, others
+
+    def among(self, reached: Callable[[str], bool]) -> str:
+        """The message to somebody who may know of these indexes alone."""
+        return self._sentence(self._name, [name for name in self._others if reached(name)])
+
+    @staticmethod
+    def _sentence(name: str, others: Sequence[str]) -> str:
+        return f"there is no index {name!r}; there are: {', '.join(others) or 'none'}"
 
 
 class Indexes:
@@ -164,6 +180,11 @@ class Indexes:
                 self._close(name)
                 self._open[name] = identity, Collection.open(path, trusted=self._trusted)
             return self._open[name][1]
+
+    def is_at_hand(self, name: str) -> bool:
+        """Whether a collection is open, with the view of its last write."""
+        opened = self._open.get(name)
+        return opened is not None and opened[1].is_at_hand()
 
     def without_paths(self, message: str) -> str:
         """A message in which what is served, and its models, have names in place of paths."""
@@ -309,8 +330,7 @@ class Indexes:
                 f"the alias {name!r} is of the index {target!r}, which is not there; point it at "
                 "another"
             )
-        known = ", ".join([*self.names(), *sorted(self.aliases)]) or "none"
-        raise NotFoundError(f"there is no index {name!r}; there are: {known}")
+        raise UnknownIndexError(name, [*self.names(), *sorted(self.aliases)])
 
     def _path(self, name: str) -> Path | None:
         """Where a collection is that goes by this name, if any does."""

@@ -127,7 +127,11 @@ class LongWork:
         self._started = now
         process = multiprocessing.get_context("spawn").Process(
             target=do_tasks,
-            args=(self.settings, self._state.path.absolute(), self._trusted),
+            args=(
+                self.settings.model_copy(update={"admin_key": None}),
+                self._state.path.absolute(),
+                self._trusted,
+            ),
             name="lsr tasks",
             daemon=True,
         )

@@ -27,6 +27,27 @@ if TYPE_CHECKING:
     "the address listened on; where that isn't loopback, the machine's name and any address]",
 )
 @click.option(
+    "--allow-origin",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Let pages of another site ask, as https://www.example.org; again for more.",
+)
+@click.option(
+    "--tls-cert",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Speak TLS by the certificate of a PEM file.",
+)
+@click.option(
+    "--tls-key", metavar="FILE", type=click.Path(path_type=Path), help="Its private key, in PEM."
+)
+@click.option(
+    "--open-to-all",
+    is_flag=True,
+    default=None,
+    help="Serve others without any key, behind a proxy that asks who they are.",
+)
+@click.option(
     "--reranker",
     metavar="MODEL",
     multiple=True,
@@ -78,7 +99,7 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
 
     server = Server.listening(settings, trusted)
     terminal.out.print(f"\nsearch page {server.address}/ · API {server.address}/docs")
-    if not server.is_loopback:
+    if server.is_open_to_others:
         terminal.err.print(
             f"listening on {settings.host}: everyone who reaches this address can search, write "
             "and delete; put a proxy with access control in front"

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
 from lsr.errors import ConflictError, NotFoundError
+from service.api.access import needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import Changes, Readers, Writers
 from service.api.errors import ERRORS
@@ -23,13 +24,13 @@ router = APIRouter(prefix="/v1/aliases", tags=["aliases"], route_class=JsonRoute
 AliasName = Annotated[str, Path(description="Name of the alias")]
 
 
-@router.get("")
+@router.get("", dependencies=[needs("admin")])
 async def list_aliases(request: Request, lifecycle: Changes, readers: Readers) -> AliasesAnswer:
     """All aliases, with the index of each."""
     return aliases_json(await readers.run(request, lambda _: dict(lifecycle.aliases)))
 
 
-@router.post("", responses=ERRORS)
+@router.post("", responses=ERRORS, dependencies=[needs("admin")])
 async def change_aliases(
     body: AliasChangesBody, request: Request, lifecycle: Changes, writers: Writers
 ) -> AliasesAnswer:
@@ -40,7 +41,7 @@ async def change_aliases(
     return aliases_json(await writers.run(request, lambda _: lifecycle.change_aliases(changes)))
 
 
-@router.get("/{alias}", responses=ERRORS)
+@router.get("/{alias}", responses=ERRORS, dependencies=[needs("admin")])
 async def get_alias(
     alias: AliasName, request: Request, lifecycle: Changes, readers: Readers
 ) -> AliasAnswer:
@@ -55,6 +56,7 @@ async def get_alias(
     "/{alias}",
     response_model=AliasAnswer,
     responses=ERRORS | {201: {"model": AliasAnswer, "description": "It is new."}},
+    dependencies=[needs("admin")],
 )
 async def put_alias(
     alias: AliasName, body: AliasBody, request: Request, lifecycle: Changes, writers: Writers
@@ -70,7 +72,7 @@ async def put_alias(
     return JSONResponse({"alias": alias, "index": body.index}, status)
 
 
-@router.delete("/{alias}", responses=ERRORS)
+@router.delete("/{alias}", responses=ERRORS, dependencies=[needs("admin")])
 async def delete_alias(
     alias: AliasName, request: Request, lifecycle: Changes, writers: Writers
 ) -> AliasAnswer:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 
 from index.search.deadline import Deadline
 from index.search.defaults import change_defaults
+from service.api.access import needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import Changes, Encoders, IndexName, ServedIndexes, Writers
 from service.api.errors import ERRORS
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/v1/indexes/{index}", tags=["indexes"], route_class=J
 NO_SETTINGS = NewIndexBody()
 
 
-@router.put("", status_code=201, responses=ERRORS)
+@router.put("", status_code=201, responses=ERRORS, dependencies=[needs("admin")])
 async def create_index(
     index: IndexName,
     request: Request,
@@ -45,7 +46,7 @@ async def create_index(
     return await writers.run(request, created)
 
 
-@router.patch("", responses=ERRORS)
+@router.patch("", responses=ERRORS, dependencies=[needs("admin")])
 async def change_index(
     index: IndexName,
     body: ChangeIndexBody,
@@ -66,7 +67,7 @@ async def change_index(
     return await writers.run(request, changed)
 
 
-@router.delete("", responses=ERRORS)
+@router.delete("", responses=ERRORS, dependencies=[needs("admin")])
 async def delete_index(
     index: IndexName, request: Request, lifecycle: Changes, writers: Writers
 ) -> DeletedIndexAnswer:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from lsr.errors import ConflictError, NotFoundError
+from service.api.access import Caller, key_of, must_reach, needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import Encoders, IndexName, Readers, Tasking, Writers
 from service.api.errors import ERRORS
@@ -47,7 +48,7 @@ TASK: dict[str, Any] = {
 NO_NAME = SnapshotBody()
 
 
-@router.get("", responses=ERRORS)
+@router.get("", responses=ERRORS, dependencies=[needs("admin")])
 async def list_tasks(
     request: Request,
     tasking: Tasking,
@@ -66,23 +67,31 @@ async def list_tasks(
     return answer | ({"cursor": found[-1].id} if len(found) == limit else {})  # type: ignore[return-value]
 
 
-@router.get("/{task}", responses=ERRORS)
-async def get_task(task: str, request: Request, tasking: Tasking, readers: Readers) -> TaskAnswer:
+@router.get("/{task}", responses=ERRORS, dependencies=[needs("write", looks_itself=True)])
+async def get_task(
+    task: str, key: Caller, request: Request, tasking: Tasking, readers: Readers
+) -> TaskAnswer:
     """One task as it is now."""
     found = await readers.run(request, lambda _: tasking.tasks[task])
+    must_reach(key, found.index)
     return task_json(found)  # type: ignore[return-value]
 
 
-@router.delete("/{task}", responses=ERRORS)
+@router.delete("/{task}", responses=ERRORS, dependencies=[needs("admin", looks_itself=True)])
 async def cancel_task(
-    task: str, request: Request, tasking: Tasking, writers: Writers
+    task: str, key: Caller, request: Request, tasking: Tasking, writers: Writers
 ) -> TaskAnswer:
     """Cancel a task: at once where it waits, else at its next step; what it wrote stays."""
-    found = await writers.run(request, lambda _: tasking.tasks.cancel(task))
+
+    def canceled() -> Task:
+        must_reach(key, tasking.tasks[task].index)
+        return tasking.tasks.cancel(task)
+
+    found = await writers.run(request, lambda _: canceled())
     return task_json(found)  # type: ignore[return-value]
 
 
-@long_work.post("/import", **TASK)
+@long_work.post("/import", **TASK, dependencies=[needs("write")])
 async def import_documents(
     index: IndexName,
     body: ImportBody,
@@ -109,7 +118,7 @@ async def import_documents(
     return await _answer(request, tasking, await writers.run(request, lambda _: asked()), wait)
 
 
-@long_work.post("/reencode", **TASK)
+@long_work.post("/reencode", **TASK, dependencies=[needs("admin")])
 async def reencode_index(
     index: IndexName,
     body: ReencodeBody,
@@ -137,7 +146,7 @@ async def reencode_index(
     return await _answer(request, tasking, await writers.run(request, lambda _: asked()), wait)
 
 
-@long_work.post("/merge", **TASK)
+@long_work.post("/merge", **TASK, dependencies=[needs("admin")])
 async def merge_segments(
     index: IndexName, request: Request, tasking: Tasking, writers: Writers, wait: Waits = False
 ) -> JSONResponse:
@@ -145,7 +154,7 @@ async def merge_segments(
     return await _without_settings("merge", index, request, tasking, writers, wait)
 
 
-@long_work.post("/check", **TASK)
+@long_work.post("/check", **TASK, dependencies=[needs("admin")])
 async def check_index(
     index: IndexName, request: Request, tasking: Tasking, writers: Writers, wait: Waits = False
 ) -> JSONResponse:
@@ -153,7 +162,7 @@ async def check_index(
     return await _without_settings("check", index, request, tasking, writers, wait)
 
 
-@long_work.get("/snapshots", responses=ERRORS)
+@long_work.get("/snapshots", responses=ERRORS, dependencies=[needs("admin")])
 async def list_snapshots(
     index: IndexName, request: Request, tasking: Tasking, readers: Readers
 ) -> SnapshotsAnswer:
@@ -169,7 +178,7 @@ async def list_snapshots(
     return await readers.run(request, lambda _: listed())
 
 
-@long_work.post("/snapshots", **TASK)
+@long_work.post("/snapshots", **TASK, dependencies=[needs("admin")])
 async def take_snapshot(
     index: IndexName,
     request: Request,
@@ -197,7 +206,7 @@ async def take_snapshot(
     return await _answer(request, tasking, await writers.run(request, lambda _: asked()), wait)
 
 
-@long_work.delete("/snapshots/{snapshot}", responses=ERRORS)
+@long_work.delete("/snapshots/{snapshot}", responses=ERRORS, dependencies=[needs("admin")])
 async def delete_snapshot(
     index: IndexName, snapshot: str, request: Request, tasking: Tasking, writers: Writers
 ) -> DeletedSnapshotAnswer:
@@ -208,7 +217,7 @@ async def delete_snapshot(
     return {"name": snapshot, "deleted": True}
 
 
-@long_work.post("/restore", **TASK)
+@long_work.post("/restore", **TASK, dependencies=[needs("admin")])
 async def restore_index(
     index: IndexName,
     body: RestoreBody,
@@ -226,6 +235,7 @@ async def restore_index(
         indexes = tasking.lifecycle.indexes
         check_name(index)
         of = _name_of(tasking, body.of or index)
+        must_reach(key_of(request), of)
         if not _snapshots(tasking).has(of, body.snapshot):
             raise NotFoundError(f"the index {of!r} has no snapshot {body.snapshot!r}")
         if indexes.has(index):
