@@ -25,6 +25,7 @@ from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.long_work import LongWork
 from service.api.middleware import Frame
+from service.api.monitoring import Monitoring, Observation
 from service.api.origins import AllowedOrigins
 from service.api.routes import (
     aliases,
@@ -33,9 +34,11 @@ from service.api.routes import (
     indexes,
     keys,
     lifecycle,
+    metrics,
     search,
     tasks,
 )
+from service.api.searching import Searching
 from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import StateDatabase, state_file
@@ -54,6 +57,7 @@ READERS_WAITING = 64
 WRITERS_WAITING = 16
 ROUTERS = (
     health.router,
+    metrics.router,
     indexes.router,
     lifecycle.router,
     search.router,
@@ -88,7 +92,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         await run_in_threadpool(served.warm_up)
         long_work.start()
         app.state.ready = True
-        yield
+        async with app.state.monitoring.running(), app.state.searching.running():
+            yield
         app.state.ready = False
         app.state.readers.abandon()
         long_work.stop()
@@ -124,6 +129,10 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         origins=origins,
         tls=settings.tls_cert is not None,
     )
+    monitoring = Monitoring(settings, served, app.state.readers, app.state.writers)
+    app.state.monitoring = monitoring
+    app.state.searching = Searching(settings, state, monitoring)
+    app.add_middleware(Observation, monitoring=monitoring)
     for router in ROUTERS:
         add_routes(app, router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -10,6 +10,7 @@ from service.api.encoders import AllowedEncoders
 from service.api.indexes import Indexes
 from service.api.lifecycle import Lifecycle
 from service.api.long_work import LongWork
+from service.api.searching import Searching
 from service.api.work import Work
 from service.state.keys import Keys
 
@@ -56,6 +57,11 @@ async def _keys(request: Request) -> Keys:
     return keys
 
 
+async def _searching(request: Request) -> Searching:
+    searching: Searching = request.app.state.searching
+    return searching
+
+
 ServedIndexes = Annotated[Indexes, Depends(_indexes)]
 Changes = Annotated[Lifecycle, Depends(_lifecycle)]
 Encoders = Annotated[AllowedEncoders, Depends(_encoders)]
@@ -64,3 +70,4 @@ LargestBody = Annotated[int, Depends(_largest_body)]
 Readers = Annotated[Work, Depends(_readers)]
 Writers = Annotated[Work, Depends(_writers)]
 ServedKeys = Annotated[Keys, Depends(_keys)]
+Searches = Annotated[Searching, Depends(_searching)]

@@ -20,6 +20,7 @@ from lsr.descriptors import raise_descriptor_limit
 from lsr.errors import UsageError
 from lsr.threads import wait_passively
 from lsr.trusted_code import NO_CODE, TrustedCode
+from service import logs
 from service.api.access import require_key
 from service.api.app import create_app
 from service.api.connections import HEAD_SECONDS, ClientConnection, end_stalled
@@ -34,9 +35,9 @@ from service.state.keys import Keys
 # Connections of clients; never more than half of the descriptors that the process may have open,
 # for collections need some too.
 MOST_CONNECTIONS = 1024
-# Seconds that requests in flight may take once the server is to stop, and after which it ends
+# Seconds after the time that requests in flight may take once the server is to stop, when it ends
 # whatever still runs. A write is on disk or it is not, and no answer has said that it is.
-GRACE_SECONDS, LAST_SECONDS = 5, 9
+LAST_SECONDS = 4
 # For which a thread may keep Python's interpreter from others that want it.
 SWITCH_SECONDS = 0.0005
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Server:
         """
         wait_passively()
         tls = tls_context(settings)
+        logs.set_up(settings)
         app = create_app(settings, trusted)
         require_key(settings, app.state.keys, app.state.indexes.folder)
         listener = _listen(settings.host, settings.port)
@@ -109,7 +111,7 @@ class Server:
             access_log=False,
             proxy_headers=bool(self.settings.trusted_proxies),
             forwarded_allow_ips=self.settings.trusted_proxies,
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=self.settings.grace_seconds,
         )
         config.load()
         config.ssl = self.tls
@@ -142,7 +144,8 @@ class _Running(uvicorn.Server):
         """Stop, because of a signal."""
         if not self._indexes.stopping:
             self._indexes.stopping = True
-            last = threading.Timer(LAST_SECONDS, _end, [sig])
+            seconds = (self.config.timeout_graceful_shutdown or 0) + LAST_SECONDS
+            last = threading.Timer(seconds, _end, [sig, seconds])
             last.daemon = True
             last.start()
         super().handle_exit(sig, frame)
@@ -154,8 +157,8 @@ class _Running(uvicorn.Server):
             log.warning("%s", sentence)
 
 
-def _end(sig: int) -> None:
-    log.error("ended with requests still at work, %d s after signal %d", LAST_SECONDS, sig)
+def _end(sig: int, seconds: int) -> None:
+    log.error("ended with requests still at work, %d s after signal %d", seconds, sig)
     os._exit(128 + sig)
 
 

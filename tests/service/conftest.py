@@ -76,7 +76,7 @@ def lsr_process(tmp_path):
 def environment(folder):
     return os.environ | {
         "LSR_CACHE": str(folder / "cache"),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "COLUMNS": "200",
         "HF_HUB_OFFLINE": "1",
     }

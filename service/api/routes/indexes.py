@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from index.search.deadline import Deadline
 from service.api.access import Caller, needs
-from service.api.dependencies import IndexName, Readers, ServedIndexes
+from service.api.dependencies import IndexName, Readers, Searches, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.schemas.responses import IndexDetails, IndexesAnswer
 
@@ -25,7 +26,17 @@ async def list_indexes(
 
 @router.get("/{index}", responses=ERRORS, dependencies=[needs("search")])
 async def get_index(
-    index: IndexName, request: Request, indexes: ServedIndexes, readers: Readers
+    index: IndexName,
+    request: Request,
+    indexes: ServedIndexes,
+    readers: Readers,
+    searching: Searches,
 ) -> IndexDetails:
     """One index."""
-    return await readers.run(request, lambda _: indexes.details(index))
+
+    def described(_: Deadline) -> IndexDetails:
+        described = indexes.details(index)
+        recall = searching.recall(indexes[index])
+        return described if recall is None else {**described, "recall_probe": recall}
+
+    return await readers.run(request, described)

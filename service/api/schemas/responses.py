@@ -80,6 +80,16 @@ class IndexAnswer(TypedDict):
     fields: list[IndexField]
 
 
+class RecallAnswer(TypedDict):
+    """What approximate searches found of the last day that were repeated exactly, in idle time."""
+
+    recall: Annotated[
+        float, Field(description="Mean share of the exact hits, of as many as were asked for.")
+    ]
+    queries: Annotated[int, Field(description="How many searches were repeated.")]
+    since: Annotated[str, Field(description="Beginning of the first hour of these, UTC.")]
+
+
 class IndexDetails(IndexAnswer):
     """An index, with its metadata keys and settings too."""
 
@@ -91,6 +101,9 @@ class IndexDetails(IndexAnswer):
     search_defaults: Annotated[
         dict[str, DefaultsText],
         Field(description="How it is searched where a search doesn't say, by `using`."),
+    ]
+    recall_probe: Annotated[
+        NotRequired[RecallAnswer], Field(description="Absent where none was repeated yet.")
     ]
 
 
