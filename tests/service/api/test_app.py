@@ -362,7 +362,8 @@ def test_health_and_description(client):
     assert client.get("/readyz").json() == {"status": "ok"}
     (index,) = client.get("/v1/indexes").json()["indexes"]
     described = client.get("/v1/indexes/fruit").json()
-    assert index | {"metadata": described["metadata"]} == described
+    details = {name: described[name] for name in ("metadata", "passages", "search_defaults")}
+    assert index | details == described
     assert (index["name"], index["documents"]) == ("fruit", 3)
 
 
