@@ -4,7 +4,11 @@ import { amount, bar, digits, element, row } from "./dom.js";
 
 const TERMS_SHOWN = 12;
 const WORD = "word:";
-const GROUPS = { words: "Words of the query", added: "Added to the query" };
+const GROUPS = {
+  words: "Words of the query",
+  document: "Words of the query that its encoder added to the document",
+  added: "Added to the query",
+};
 
 /** The scores of a hit drawn, and for each sparse field the terms that carried its score. */
 export async function explainHit({ ranking, offset, best, fields }, hit) {
@@ -67,7 +71,7 @@ function matchTable(list, shown) {
       part("td", term.document_weight.toFixed(2)),
       term.contribution.toFixed(3),
     ],
-    note: ({ token }) => (isUnwritten(token, shown.text) ? "not in the text" : ""),
+    isAdded: ({ token }) => isUnwritten(token, shown.text),
     foot: element(
       "tfoot",
       {},
@@ -79,11 +83,14 @@ function matchTable(list, shown) {
 /** A factor of a product, which a narrow screen has no room for. */
 const part = (tag, text) => element(tag, { className: "part" }, text);
 
-/** A table of terms: those of the words of the query first, and apart from them what was added. */
-function termTable(list, { caption, words, columns, cells, note, foot }) {
+/** A table of terms: those of the words of the query first, and apart from them expansions. */
+function termTable(list, { caption, words, columns, cells, isAdded = () => false, foot }) {
   const sources = wordsOf(words);
-  const groups = { words: [], added: [] };
-  for (const term of list) groups[!words || sources.has(term.token) ? "words" : "added"].push(term);
+  const groups = { words: [], document: [], added: [] };
+  for (const term of list) {
+    if (words && !sources.has(term.token)) groups.added.push(term);
+    else groups[isAdded(term) ? "document" : "words"].push(term);
+  }
   const table = element("table", { className: `terms columns-${columns.length}` });
   if (caption) table.append(element("caption", {}, caption));
   table.append(element("thead", {}, row("th", ...columns)));
@@ -91,13 +98,12 @@ function termTable(list, { caption, words, columns, cells, note, foot }) {
   for (const [name, terms] of Object.entries(groups)) {
     if (!terms.length) continue;
     const body = element("tbody", { className: name });
-    if (words) {
+    if (words || name === "document") {
       const title = element("th", { colSpan: columns.length, scope: "rowgroup" }, GROUPS[name]);
       body.append(element("tr", { className: "group" }, title));
     }
     terms.forEach((term, place) => {
-      const said = note?.(term);
-      const line = row("td", termName(term.token, sources.get(term.token), said), ...cells(term));
+      const line = row("td", termName(term.token, sources.get(term.token)), ...cells(term));
       line.hidden = place >= TERMS_SHOWN;
       if (line.hidden) hidden.push(line);
       body.append(line);
@@ -124,13 +130,12 @@ function wordsOf(words = []) {
 }
 
 /** A term, spelled for people, with the words that it is a piece of. */
-function termName(token, words = [], note = "") {
+function termName(token, words = []) {
   const [shown, kind] = piece(token);
   const others = words.filter((word) => word.toLowerCase() !== shown.toLowerCase());
   const parts = [element("bdi", { className: "token", title: token }, shown)];
   if (kind) parts.push(element("span", { className: "tag" }, kind));
   if (others.length) parts.push(element("span", { className: "of" }, `of ${others.join(", ")}`));
-  if (note) parts.push(element("span", { className: "of" }, note));
   return element("span", { className: "term" }, ...parts);
 }
 

@@ -47,7 +47,7 @@ async function look(name, signal) {
   const isFacet = (key) => {
     const { distinct = 0, having = 0 } = counts.get(key) ?? {};
     const most = kinds.get(key) === "number" ? FEW : Math.max(FEW, having / 3);
-    return distinct > 1 && distinct <= most && (distinct < having || having <= 2);
+    return distinct > 1 && distinct < having && distinct <= most;
   };
   const facets = asked.filter(isFacet).slice(0, MOST_FACETS);
   const isRange = (key) => ["number", "date"].includes(kinds.get(key)) && !facets.includes(key);
