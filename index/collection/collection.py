@@ -292,6 +292,10 @@ class Collection:
         with self.pinned() as view:
             return view
 
+    def is_at_hand(self) -> bool:
+        """Whether the view of the last committed write is there, so that to pin it is no work."""
+        return self._view is not None and self._view.revision == self.store.revision()
+
     @contextmanager
     def pinned(self) -> Iterator[View]:
         """The collection as of its last committed write; reads of the store inside see the same."""

@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Request
 
 from service.api.indexes import Indexes
 from service.api.work import Work
+from service.state.keys import Keys
 
 IndexName = Annotated[str, Path(description="Name of the index: its directory's name")]
 
@@ -19,7 +20,7 @@ async def _indexes(request: Request) -> Indexes:
 
 
 async def _largest_body(request: Request) -> int:
-    return int(request.app.state.largest_body)
+    return int(request.app.state.settings.largest_body)
 
 
 async def _readers(request: Request) -> Work:
@@ -32,7 +33,13 @@ async def _writers(request: Request) -> Work:
     return writers
 
 
+async def _keys(request: Request) -> Keys:
+    keys: Keys = request.app.state.keys
+    return keys
+
+
 ServedIndexes = Annotated[Indexes, Depends(_indexes)]
 LargestBody = Annotated[int, Depends(_largest_body)]
 Readers = Annotated[Work, Depends(_readers)]
 Writers = Annotated[Work, Depends(_writers)]
+ServedKeys = Annotated[Keys, Depends(_keys)]

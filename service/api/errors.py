@@ -28,7 +28,7 @@ from lsr.errors import (
     StorageFullError,
     UsageError,
 )
-from service.api.indexes import Indexes
+from service.api.indexes import Indexes, UnknownIndexError
 from service.api.schemas.responses import ErrorBody
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,19 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500, 503, 507)
 }
 """What a route on an index declares of its failures."""
-HTTP_TYPES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "busy"}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody} for status in (401, 403, 429)
+}
+"""What a route declares that needs a key."""
+HTTP_TYPES = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    429: "too_many_requests",
+    503: "busy",
+}
 PUBLIC = {
     LockedError: "another process is writing to the index {index!r}; try again in a second",
     CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",
@@ -140,6 +152,8 @@ def add_error_handlers(app: FastAPI) -> None:
 def _public(request: Request, error: LsrError) -> str:
     """What a client is told; where that is less than the whole message, the log has it."""
     message = str(error)
+    if isinstance(error, UnknownIndexError):
+        return error.among(request.state.key.reaches)
     if isinstance(error, UsageError | InputError | MissingDependencyError):
         indexes: Indexes = request.app.state.indexes
         public = indexes.without_paths(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,22 @@ class Problem(NamedTuple):
 
     sentence: str
     searched: bool
+
+
+class UnknownIndexError(NotFoundError):
+    """No index has this name."""
+
+    def __init__(self, name: str, others: Sequence[str]) -> None:
+        super().__init__(self._sentence(name, others))
+        self._name, self._others = name, others
+
+    def among(self, reached: Callable[[str], bool]) -> str:
+        """The message to somebody who may know of these indexes alone."""
+        return self._sentence(self._name, [name for name in self._others if reached(name)])
+
+    @staticmethod
+    def _sentence(name: str, others: Sequence[str]) -> str:
+        return f"there is no index {name!r}; there are: {', '.join(others) or 'none'}"
 
 
 class Indexes:
@@ -83,6 +99,11 @@ class Indexes:
                     f"lsr index CORPUS --into {path}"
                 )
 
+    @property
+    def folder(self) -> Path | None:
+        """The first folder of collections, where new ones go; None: only collections are served."""
+        return next(iter(self._folders), None)
+
     def names(self) -> list[str]:
         """Names of all collections, sorted."""
         found = {path.name for folder in self._folders for path in _collections(folder)}
@@ -92,9 +113,7 @@ class Indexes:
         path = self._path(name)
         if path is None:
             self._close(name)
-            raise NotFoundError(
-                f"there is no index {name!r}; there are: {', '.join(self.names()) or 'none'}"
-            )
+            raise UnknownIndexError(name, self.names())
         # One that opens slowly keeps nobody from the others.
         with self._opening.setdefault(name, threading.Lock()):
             # A directory that was deleted and indexed anew is another collection.
@@ -103,6 +122,11 @@ class Indexes:
                 self._close(name)
                 self._open[name] = identity, Collection.open(path, trusted=self._trusted)
             return self._open[name][1]
+
+    def is_at_hand(self, name: str) -> bool:
+        """Whether a collection is open, with the view of its last write."""
+        opened = self._open.get(name)
+        return opened is not None and opened[1].is_at_hand()
 
     def without_paths(self, message: str) -> str:
         """A message in which what is served, and its models, have names in place of paths."""

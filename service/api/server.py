@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import ssl
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -20,12 +20,16 @@ from lsr.descriptors import raise_descriptor_limit
 from lsr.errors import UsageError
 from lsr.threads import wait_passively
 from lsr.trusted_code import NO_CODE, TrustedCode
+from service.api.access import require_key
 from service.api.app import create_app
-from service.api.connections import ClientConnection, end_stalled
-from service.api.hosts import AllowedHosts, is_loopback
+from service.api.connections import HEAD_SECONDS, ClientConnection, end_stalled
+from service.api.hosts import is_loopback
 from service.api.indexes import Indexes
 from service.api.listener import AT_A_TIME, Listener
 from service.api.repeated_records import RepeatedRecords
+from service.api.tls import handshakes_within, tls_context
+from service.settings import ServerSettings
+from service.state.keys import Keys
 
 # Connections of clients; never more than half of the descriptors that the process may have open,
 # for collections need some too.
@@ -45,42 +49,47 @@ class Server:
     app: FastAPI
     host: str
     listener: Listener
+    tls: ssl.SSLContext | None = None
 
     @classmethod
-    def listening(
-        cls,
-        paths: Sequence[Path],
-        host: str,
-        port: int,
-        allowed_hosts: Sequence[str] = (),
-        trusted: TrustedCode = NO_CODE,
-        rerankers: Sequence[str] = (),
-    ) -> Server:
+    def listening(cls, settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Server:
         """A server over collections, at an address of its own; port 0 takes any free one.
 
-        It answers to the host, and to ``allowed_hosts``; see ``AllowedHosts``. ``trusted`` are the
-        models whose Python code may run, ``rerankers`` those that requests may re-rank by.
+        ``trusted`` are the models whose Python code may run.
 
         Raises:
             InputError: a re-ranker can't be used.
-            NotFoundError: a path or a re-ranker does not exist.
-            UsageError: the address is in use or not to be had, or an allowed host is no name.
+            NotFoundError: a path, a re-ranker or a file of TLS does not exist.
+            UsageError: the address is in use or not to be had, an allowed host is no name, the
+                server's state can't be kept, TLS can't be spoken, or others reach a server that
+                has no key.
         """
         wait_passively()
-        hosts = AllowedHosts.of_server(host, allowed_hosts)
-        app = create_app(paths, hosts=hosts, trusted=trusted, rerankers=rerankers)
-        return cls(app, host, _listen(host, port))
+        tls = tls_context(settings)
+        app = create_app(settings, trusted)
+        require_key(settings, app.state.keys, app.state.indexes.folder)
+        listener = _listen(settings.host, settings.port)
+        listener.has_handshakes = tls is not None
+        return cls(app, settings.host, listener, tls)
 
     @property
     def address(self) -> str:
         """The URL it answers at, without a slash at the end."""
         shown = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{shown}:{self.listener.getsockname()[1]}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://{shown}:{self.listener.getsockname()[1]}"
 
     @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine reaches it."""
-        return is_loopback(self.host)
+    def is_open_to_others(self) -> bool:
+        """Whether others than this machine reach it, and need no key."""
+        keys: Keys = self.app.state.keys
+        return not (is_loopback(self.host) or keys.exist())
+
+    @property
+    def settings(self) -> ServerSettings:
+        """What it was started with."""
+        settings: ServerSettings = self.app.state.settings
+        return settings
 
     @property
     def indexes(self) -> Indexes:
@@ -98,8 +107,12 @@ class Server:
             backlog=AT_A_TIME,
             log_config=None,
             access_log=False,
+            proxy_headers=bool(self.settings.trusted_proxies),
+            forwarded_allow_ips=self.settings.trusted_proxies,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+        config.load()
+        config.ssl = self.tls
         with _few_repeated_records() as repeated, _quick_turns():
             running = _Running(config, self.indexes, repeated)
             self.listener.connections = running.server_state.connections
@@ -113,6 +126,11 @@ class _Running(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, indexes: Indexes, repeated: RepeatedRecords) -> None:
         super().__init__(config)
         self._indexes, self._repeated = indexes, repeated
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve."""
+        with handshakes_within(HEAD_SECONDS) if self.config.ssl else nullcontext():
+            await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""

@@ -9,6 +9,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from index.patching import patch_document
 from index.search.deadline import Deadline
 from lsr.errors import InputError, NotFoundError
+from service.api.access import needs
 from service.api.bodies import JsonRoute, read_body
 from service.api.bulk import FULL, bulk_upsert, nothing_written
 from service.api.dependencies import IndexName, LargestBody, Readers, ServedIndexes, Writers
@@ -59,6 +60,7 @@ register_url_convertor("document_id", _DocumentId())
     response_model=BulkAnswer,
     responses=ERRORS | {507: {"model": StorageFullBody}},
     openapi_extra={"requestBody": BULK_BODY},
+    dependencies=[needs("write")],
 )
 async def upsert(
     index: IndexName,
@@ -80,7 +82,7 @@ async def upsert(
     return await writers.run(request, written)
 
 
-@router.post("/delete", responses=ERRORS)
+@router.post("/delete", responses=ERRORS, dependencies=[needs("write")])
 async def delete(
     index: IndexName, body: DeleteBody, request: Request, indexes: ServedIndexes, writers: Writers
 ) -> DeleteAnswer:
@@ -96,7 +98,7 @@ async def delete(
     return {"deleted": len(ids), "ids": sorted(ids)}
 
 
-@router.get("/{id:document_id}", responses=ERRORS)
+@router.get("/{id:document_id}", responses=ERRORS, dependencies=[needs("search")])
 async def get(
     index: IndexName,
     id: str,  # noqa: A002
@@ -111,7 +113,7 @@ async def get(
     return {"id": document.id, **payload_json(document)}
 
 
-@router.patch("/{id:document_id}", responses=ERRORS)
+@router.patch("/{id:document_id}", responses=ERRORS, dependencies=[needs("write")])
 async def patch(
     index: IndexName,
     id: str,  # noqa: A002
@@ -128,7 +130,7 @@ async def patch(
     return {"id": id, "result": outcome.status}
 
 
-@router.delete("/{id:document_id}", responses=ERRORS)
+@router.delete("/{id:document_id}", responses=ERRORS, dependencies=[needs("write")])
 async def delete_one(
     index: IndexName,
     id: str,  # noqa: A002

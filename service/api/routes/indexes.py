@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from index.search.deadline import Deadline
+from service.api.access import Caller, needs
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.schemas.responses import IndexDetails, IndexesAnswer
@@ -12,13 +13,18 @@ from service.api.schemas.responses import IndexDetails, IndexesAnswer
 router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
 
 
-@router.get("")
-async def list_indexes(request: Request, indexes: ServedIndexes, readers: Readers) -> IndexesAnswer:
-    """All indexes with their fields and numbers of documents, or what is wrong with them."""
-    return {"indexes": await readers.run(request, lambda _: indexes.describe_all())}
+@router.get("", dependencies=[needs("search", looks_itself=True)])
+async def list_indexes(
+    request: Request, key: Caller, indexes: ServedIndexes, readers: Readers
+) -> IndexesAnswer:
+    """The indexes that the key reaches, with their fields and numbers of documents, or what is
+    wrong with them.
+    """
+    found = await readers.run(request, lambda _: indexes.describe_all())
+    return {"indexes": [each for each in found if key.reaches(each["name"])]}
 
 
-@router.get("/{index}", responses=ERRORS)
+@router.get("/{index}", responses=ERRORS, dependencies=[needs("search")])
 async def get_index(
     index: IndexName, request: Request, indexes: ServedIndexes, readers: Readers
 ) -> IndexDetails:

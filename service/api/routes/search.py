@@ -11,6 +11,7 @@ from index.search.arranging import count_in_collection
 from index.search.deadline import Deadline
 from index.search.pipeline import search
 from lsr.threads import sharing_cores
+from service.api.access import needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
@@ -19,7 +20,12 @@ from service.api.schemas.facets import FacetsAnswer, FacetsBody, facets_json
 from service.api.schemas.search_answer import SearchAnswer, search_json
 from service.api.schemas.search_request import SearchBody
 
-router = APIRouter(prefix="/v1/indexes/{index}", tags=["search"], route_class=JsonRoute)
+router = APIRouter(
+    prefix="/v1/indexes/{index}",
+    tags=["search"],
+    route_class=JsonRoute,
+    dependencies=[needs("search")],
+)
 
 
 # A response, not its body, so that hits are not validated one by one.
@@ -35,6 +41,8 @@ async def search_index(
             result = search(indexes[index], body.to_query(), config, deadline)
         return PartedJSONResponse(search_json(result, body.explain, config))
 
+    if body.is_plain() and indexes.is_at_hand(index):
+        return await readers.run_brief(request, answer, (index, body.using))
     return await readers.run(request, answer)
 
 

@@ -19,6 +19,7 @@ from lsr.corpus.readers.corpus import Corpus
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.vectors.formats import open_vectors
 from service.api.app import create_app
+from service.settings import ServerSettings
 from tests.service.conftest import URL
 
 
@@ -31,7 +32,7 @@ def collection(tmp_path, corpus):
 
 @pytest.fixture
 def client(collection):
-    with TestClient(create_app([collection.path]), base_url=URL) as opened:
+    with TestClient(create_app(ServerSettings(paths=[collection.path])), base_url=URL) as opened:
         yield opened
 
 
@@ -327,7 +328,9 @@ def test_ids_with_slashes_have_an_address(client):
 
 
 def test_too_large_a_body_is_refused(collection):
-    with TestClient(create_app([collection.path], largest_body=100), base_url=URL) as client:
+    with TestClient(
+        create_app(ServerSettings(paths=[collection.path], largest_body=100)), base_url=URL
+    ) as client:
         path = "/v1/indexes/fruit/documents"
         assert "allowed are 100" in error(client.post(path, content=b"x" * 101), 413, "too_large")
         chunks = (b"x" * 60 for _ in range(3))
@@ -367,7 +370,7 @@ def test_health_and_description(client):
 
 
 def test_not_ready_before_the_start(collection):
-    client = TestClient(create_app([collection.path]), base_url=URL)
+    client = TestClient(create_app(ServerSettings(paths=[collection.path])), base_url=URL)
     error(client.get("/readyz"), 503, "not_ready")
     assert client.get("/livez").status_code == 200
 
@@ -383,7 +386,7 @@ def test_the_page_allows_nothing_from_elsewhere(client):
 
 
 def test_a_folder_of_collections_is_served_and_new_ones_are_noticed(collection, tmp_path):
-    with TestClient(create_app([tmp_path / "all"]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[tmp_path / "all"])), base_url=URL) as client:
         assert [i["name"] for i in client.get("/v1/indexes").json()["indexes"]] == ["fruit"]
         Collection.create(tmp_path / "all" / "late", encoder_fields("bm25"))
         body = {"query": {"text": "apple"}}
@@ -396,7 +399,7 @@ def both(tmp_path, corpus, masked_lm, dense_model):
     fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
     made = Collection.create(tmp_path / "both", fields)
     index_documents(made, Corpus(str(corpus)))
-    with TestClient(create_app([made.path]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[made.path])), base_url=URL) as client:
         yield made, client
 
 
@@ -518,7 +521,7 @@ def test_an_index_of_imported_vectors_is_searched_by_tokens(tmp_path, caplog):
     path.write_text('{"id": "a", "contents": "Plum pie", "vector": {"plum": 2.5, "x y": 1}}\n')
     source = open_vectors(str(path))
     import_vectors(open_for_import(tmp_path / "fruit", source), source)
-    with TestClient(create_app([tmp_path / "fruit"]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[tmp_path / "fruit"])), base_url=URL) as client:
         found = client.post("/v1/indexes/fruit/search", json={"query": {"tokens": {"plum": 2}}})
         assert [(hit["id"], hit["score"]) for hit in found.json()["hits"]] == [("a", 5.0)]
         assert "unknown_tokens" not in found.json()["meta"]

@@ -26,6 +26,7 @@ from service.api.bodies import (
     check_values,
 )
 from service.api.bulk_items import LARGEST_ITEM, LONGEST_TEXT, MOST_ITEMS, parse_items
+from service.settings import ServerSettings
 from tests.service.conftest import URL, environment
 
 FRUIT = "/v1/indexes/fruit"
@@ -35,7 +36,7 @@ MIB = 1 << 20
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     made = Collection.create(tmp_path_factory.mktemp("bodies") / "fruit", encoder_fields("bm25"))
-    app = create_app([made.path])
+    app = create_app(ServerSettings(paths=[made.path]))
     with TestClient(app, base_url=URL, raise_server_exceptions=False) as opened:
         yield opened
 
