@@ -48,7 +48,10 @@ function listen() {
   byId("narrow-details").open = matchMedia("(min-width: 60rem)").matches;
   for (const view of [search, compare, judged]) view.start();
   keyboard.listen();
-  addEventListener("popstate", show);
+  addEventListener("popstate", () => {
+    isTyping = false;
+    show();
+  });
   document.addEventListener("click", follow);
   form.addEventListener("submit", submit);
   box.addEventListener("input", typed);
@@ -70,6 +73,7 @@ function listen() {
 
 /** Makes a state the address, and shows it; `again` shows it though the address is the same. */
 function go(state, { again = false } = {}) {
+  if (!again) isTyping = false;
   const address = addressOf(state);
   if (address !== location.search) history.pushState(null, "", address);
   else if (!again) return;
@@ -140,7 +144,6 @@ function indexOf({ index, text, view }) {
 function showFrame(state, index) {
   document.title = state.text ? `${state.text} – lsr` : "lsr";
   document.body.dataset.view = state.view;
-  document.body.classList.toggle("asked", Boolean(state.text));
   for (const view of VIEWS) {
     byId(`${view}-view`).hidden = view !== state.view;
     const link = byId(`to-${view}`);

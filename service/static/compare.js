@@ -1,7 +1,7 @@
 /** The view of two settings side by side: both rankings of one query, and what moved. */
 
 import { byId, element, milliseconds, say } from "./dom.js";
-import { metadataOf, narrowing } from "./facets.js";
+import { metadataOf, narrowing, UNKNOWN } from "./facets.js";
 import { bestScores, hitItem, totalInWords } from "./hits.js";
 import { PAGE, rankingOf } from "./ranking.js";
 import { requestOf } from "./settings.js";
@@ -34,16 +34,18 @@ export async function show({ state, index, signal }) {
   }
   byId("both").ariaBusy = "true";
   try {
-    const metadata = { ...(await metadataOf(index, signal)), facets: [] };
+    // A range of dates is another filter than one of numbers.
+    const { kinds } = state.ranges.size ? await metadataOf(index, signal) : UNKNOWN;
+    const metadata = { ...UNKNOWN, kinds };
     const asked = SIDES.map((side) => {
       const setting = requestOf(state[side], index.fields);
       const request = { query: { text: state.text }, ...setting, ...narrowing(state, metadata) };
       const ranking = rankingOf(index.name, request, signal);
-      return ranking.page(0, { limit: DEPTH }).then((answer) => ({ ranking, answer }));
+      return twice(ranking);
     });
     const found = await Promise.all(asked);
     clear();
-    const ranks = found.map(({ answer }) => new Map(answer.hits.map(({ id }, at) => [id, at + 1])));
+    const ranks = found.map(({ deep }) => new Map(deep.hits.map(({ id }, at) => [id, at + 1])));
     found.forEach((each, number) => showSide(SIDES[number], each, ranks, number, index));
     say(summary, inTotal(ranks));
   } catch (error) {
@@ -55,13 +57,19 @@ export async function show({ state, index, signal }) {
   }
 }
 
+/** The first page as it is shown, and without documents as deep as ranks are compared. */
+async function twice(ranking) {
+  const bare = { limit: DEPTH, with_payload: false, highlight: false };
+  const [answer, deep] = await Promise.all([ranking.page(0, {}), ranking.page(0, bare)]);
+  return { ranking, answer, deep };
+}
+
 function showSide(side, { ranking, answer }, ranks, number, index) {
   const { hits, took_ms: took, total } = answer;
   say(byId(`${side}-status`), `${totalInWords(total)} · ${milliseconds(took)}`);
-  const shown = hits.slice(0, PAGE);
-  const about = { ranking, offset: 0, best: bestScores(shown), fields: index.fields, facts: 0 };
+  const about = { ranking, offset: 0, best: bestScores(hits), fields: index.fields, facts: 0 };
   const other = ranks[1 - number];
-  const items = shown.map((hit, place) => {
+  const items = hits.map((hit, place) => {
     const badge = number ? moved(place + 1, other.get(hit.id)) : left(place + 1, other.get(hit.id));
     return hitItem(about, hit, badge);
   });

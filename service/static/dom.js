@@ -66,7 +66,8 @@ export function pairs(rows, className = "") {
 
 export const digits = (score) => score.toFixed(Math.abs(score) < 1 ? 4 : 2);
 export const grouped = (count) => count.toLocaleString("en");
-export const amount = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
+export const amount = (count, noun, several = `${noun}s`) =>
+  `${grouped(count)} ${count === 1 ? noun : several}`;
 export const milliseconds = (ms) => `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
 
 /** Calls once the calls have paused for so many milliseconds. */

@@ -11,6 +11,9 @@ const MORE_VALUES = 50;
 const FEW = 12;
 const SORT_KINDS = ["number", "date", "boolean", "string"];
 
+/** The metadata of an index of which nothing is known yet. */
+export const UNKNOWN = { kinds: new Map(), facets: [], ranges: [], sorts: [] };
+
 const known = new Map();
 // Facets that show more of their values.
 const long = new Set();
@@ -71,10 +74,15 @@ export function narrowing(state, { kinds, facets }) {
   const filter = filterOf(state, kinds);
   const body = {};
   if (filter) body.filter = filter;
-  if (state.sort) body.sort = [state.sort];
+  if (state.sort) body.sort = [sortOf(state.sort)];
   if (facets.length) body.facets = facets.map(asked);
   return body;
 }
+
+const sortOf = (written) =>
+  written.endsWith(":desc")
+    ? { key: written.slice(0, -":desc".length), order: "desc" }
+    : { key: written, order: "asc" };
 
 const asked = (key) => ({ key, limit: long.has(key) ? MORE_VALUES : VALUES, over: "matching" });
 
@@ -111,7 +119,6 @@ export function showFacets(state, metadata, facets, go) {
   place.replaceChildren(...groups, ...ranges);
   if (focused) byId(focused)?.focus();
   byId("narrow").hidden = false;
-  document.body.classList.toggle("narrowed", groups.length + ranges.length > 0);
 }
 
 function facetGroup(state, { key, values, distinct }, go) {

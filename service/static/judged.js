@@ -93,8 +93,8 @@ function read() {
   if (!queries.length) {
     throw new Error("No query has judgements: the ids of queries and judgements differ.");
   }
-  const note = missing ? `${amount(missing, "judged query")} without a text left out.` : "";
-  return { queries, note: note.replace("querys", "queries") };
+  const note = missing ? `${amount(missing, "judged query", "judged queries")} without a text left out.` : "";
+  return { queries, note };
 }
 
 async function measure(name, { text, grades }, request, signal) {
@@ -157,7 +157,7 @@ function queryTable(rows, state) {
   const lines = sorted.map((each) => queryLine(each, state));
   const body = element("tbody", {}, ...lines.slice(0, ROWS));
   const head = element("thead", {}, row("th", "query", "before", "after", "difference"));
-  const title = `${amount(rows.length, "query").replace("querys", "queries")}, largest change first`;
+  const title = `${amount(rows.length, "query", "queries")}, largest change first`;
   const table = element("table", { className: "queries" }, element("caption", {}, title), head, body);
   const rest = lines.slice(ROWS);
   if (!rest.length) return [table];

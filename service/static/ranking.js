@@ -8,7 +8,7 @@ export const PAGE = 10;
 export function rankingOf(name, request, signal) {
   const explained = new Map();
   const page = (offset, wishes) =>
-    search(name, signal, { ...request, limit: PAGE, offset, ...wishes });
+    search(name, signal, { ...request, limit: PAGE, offset, with_payload: true, ...wishes });
   return {
     signal,
     request,

@@ -2,12 +2,20 @@
 
 import { byId, disclosure, element, milliseconds, say } from "./dom.js";
 import { explainQuery } from "./explain.js";
-import { facetsOf, metadataOf, narrowing, showFacets, showNarrowings, showSorts } from "./facets.js";
+import {
+  facetsOf,
+  metadataOf,
+  narrowing,
+  showFacets,
+  showNarrowings,
+  showSorts,
+  UNKNOWN,
+} from "./facets.js";
 import { bestScores, hitItem, totalInWords } from "./hits.js";
+import { introduction } from "./introduction.js";
 import { rankingOf } from "./ranking.js";
 import { requestOf } from "./settings.js";
 import { answerFacts } from "./statistics.js";
-import { introduction } from "./introduction.js";
 
 const SLOW = 250;
 
@@ -26,13 +34,12 @@ export async function show({ state, index, signal, go }) {
   if (!state.text) {
     clear();
     byId("narrow").hidden = true;
-    document.body.classList.remove("narrowed");
     return intro.append(...introduction(index, state));
   }
   hitList.ariaBusy = "true";
   const slow = setTimeout(() => say(status, "Searching…"), SLOW);
   try {
-    const metadata = await metadataOf(index, signal);
+    const metadata = await knownSoon(index, state, signal, go);
     showNarrowings(chips, state, go);
     showSorts(byId("sort"), state, metadata);
     byId("filter").value = state.filter;
@@ -52,6 +59,21 @@ export async function show({ state, index, signal, go }) {
     clearTimeout(slow);
     if (!signal.aborted) hitList.ariaBusy = "false";
   }
+}
+
+/**
+ * The metadata of an index, or where they take long, none for now: then the search is made again
+ * with its facets once they are known. A range has to wait, for its filter hangs on their kinds.
+ */
+async function knownSoon(index, state, signal, go) {
+  const asked = metadataOf(index, signal);
+  if (state.ranges.size) return asked;
+  const late = new Promise((resolve) => setTimeout(resolve, SLOW, UNKNOWN));
+  const metadata = await Promise.race([asked, late]);
+  const again = () => !signal.aborted && go(state, { again: true });
+  // What goes wrong with them leaves a page without facets.
+  if (metadata === UNKNOWN) asked.then(again, () => {});
+  return metadata;
 }
 
 function showFirst(ranking, answer, index) {

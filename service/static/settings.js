@@ -92,7 +92,7 @@ export function editSetting(fieldset, setting, fields, changed) {
   const parts = [];
   if (fields.length > 1) parts.push(sourceChoice(fields, sources, setting, changed));
   if (sources.length > 1) parts.push(choose("fusion", "Fusion", FUSIONS));
-  parts.push(choose("feedback", "Feedback", FEEDBACK), choose("effort", "Search", EFFORTS));
+  parts.push(choose("feedback", "Feedback", FEEDBACK), choose("effort", "Ranking", EFFORTS));
   fieldset.replaceChildren(legend, ...parts);
   if (focused) {
     const inputs = [...fieldset.querySelectorAll(`[name="${focused}"]`)];

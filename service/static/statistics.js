@@ -49,6 +49,7 @@ function describe(fusion) {
 }
 
 function spell(value) {
+  if (typeof value === "number") return String(Number(value.toPrecision(3)));
   if (value === null || typeof value !== "object") return String(value);
   const members = Object.entries(value).map(([key, each]) => `${key} ${spell(each)}`);
   return members.length ? `(${members.join(", ")})` : "(none)";
@@ -65,6 +66,7 @@ export async function show({ state, index, signal }) {
   try {
     const details = await describeIndex(index.name, signal);
     const parts = [summary(details), fieldTable(details.fields)];
+    if (details.recall_probe) parts.splice(1, 0, recallNote(details.recall_probe));
     if (details.metadata.length) parts.push(metadataTable(details.metadata));
     place.replaceChildren(...parts);
     place.append(...(await lastAnswer(state, index, signal)));
@@ -83,6 +85,15 @@ function summary({ documents, fields, metadata }) {
     number(fields.length, fields.length === 1 ? "field" : "fields"),
     number(metadata.length, metadata.length === 1 ? "metadata key" : "metadata keys"),
   );
+}
+
+/** What approximate searches found of the exact hits, as the server looks into by itself. */
+function recallNote({ recall, queries, since }) {
+  const share = `${(100 * recall).toFixed(1)} %`;
+  const sentence =
+    `Approximate searches found ${share} of the exact hits: ` +
+    `${amount(queries, "search", "searches")} repeated exactly since ${since}.`;
+  return element("p", { className: "note" }, sentence);
 }
 
 function fieldTable(fields) {

@@ -20,8 +20,11 @@ from index.indexing import index_documents
 from lsr.corpus.documents import Document, Section
 from lsr.corpus.items import Item
 from service.api.app import create_app
+from service.settings import ServerSettings
 
 CHROMIUM = shutil.which("chromium")
+# Milliseconds, for a machine that has much else to do.
+PATIENCE = 20_000
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -103,7 +106,7 @@ def served(app: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    with served(create_app([folder])) as address:
+    with served(create_app(ServerSettings(paths=[folder]))) as address:
         yield address
 
 
@@ -112,6 +115,7 @@ def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("the program chromium is not installed")
+    playwright.expect.set_options(timeout=PATIENCE)
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -127,7 +131,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     def opened(**options: Any) -> Any:
         contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: problems.append(message.text))
         return page
