@@ -48,8 +48,10 @@ export function bar(share, kind = "") {
   return picture;
 }
 
+/** A row of cells, "th" or "td"; those of a head without a name are no heads. */
 export function row(tag, ...cells) {
-  const cell = (each) => (each instanceof HTMLTableCellElement ? each : element(tag, {}, each));
+  const cell = (each) =>
+    each instanceof HTMLTableCellElement ? each : element(each === "" ? "td" : tag, {}, each);
   return element("tr", {}, ...cells.map(cell));
 }
 

@@ -6,7 +6,7 @@ const TERMS_SHOWN = 12;
 const WORD = "word:";
 const GROUPS = {
   words: "Words of the query",
-  document: "Words of the query that its encoder added to the document",
+  document: "Words of the query that the document has by its encoder alone",
   added: "Added to the query",
 };
 

@@ -98,7 +98,7 @@ function showFirst(ranking, answer, index) {
 /** What of a query no document has. */
 function unknown({ unknown_words: words = [], rewritten }) {
   const sentences = rewritten?.notes ?? [];
-  return words.length ? [...sentences, `No document has: ${words.join(", ")}.`] : sentences;
+  return words.length ? [...sentences, `Written in no document: ${words.join(", ")}.`] : sentences;
 }
 
 function addHits(ranking, answer, offset, index) {

@@ -149,6 +149,51 @@ def test_markup_in_documents_is_shown_as_text_without_its_tags(page: Any, addres
     )
 
 
+PAGES = [
+    "<p>One <b>two</b></p><p>three &amp; four &lt;five&gt; &#233;&#x1F9EC; &nbsp;six</p>",
+    "<!-- a <b>comment</b> --><div class='x > y' data-n=1>seven<br/>eight</div>",
+    "<script>if (a<b) alert('</p>')</script><style>p{}</style><h1 id=\"a\">Nine</h1> ten",
+    '<ul><li>one<li>two</ul><img alt="a>b" src=x> 3 < 4 and 5 > 4 &copy',
+    "\U0001f9ec<I>gene</I>\U0001f9ec <A HREF='https://x'>link</A> &amp;lt;",
+]
+PLAIN = ["if a<b and c>d", "List<String> x; a &lt; b", "<thing> is no tag", "", "a <b c", "x</y>z"]
+
+
+def test_a_text_without_its_markup_is_what_a_browser_reads(open_page: Any, address: str) -> None:
+    # The browser's own parser, which is the oracle, would complain about styles in texts.
+    page = open_page(bypass_csp=True)
+    page.goto(address)
+    found = page.evaluate(
+        """async ([pages, plain]) => {
+            const { withoutMarkup, excerpt } = await import("/static/markup.js");
+            const words = (text) => text.split(/\\s+/).filter(Boolean).join(" ");
+            const read = (text) => {
+                const body = new DOMParser().parseFromString(text, "text/html").body;
+                for (const each of body.querySelectorAll("script, style")) each.remove();
+                // Blocks and line breaks part words.
+                for (const each of body.querySelectorAll("p, div, br, h1, li, ul")) {
+                    each.before(" ");
+                    each.append(" ");
+                    each.after(" ");
+                }
+                return words(body.textContent);
+            };
+            const marked = (text, start, end) =>
+                excerpt(text, text, [[start, end]]).filter(([, isMarked]) => isMarked);
+            return {
+                pages: pages.map((text) => [words(withoutMarkup(text)), read(text)]),
+                plain: plain.map((text) => withoutMarkup(text)),
+                marked: marked("\\u{1f9ec}<i>gene</i> x", 4, 8),
+            };
+        }""",
+        [PAGES, PLAIN],
+    )
+    for without, read in found["pages"]:
+        assert without == read.replace("\u00a9", "&copy")
+    assert found["plain"] == PLAIN
+    assert found["marked"] == [["gene", True]]
+
+
 def test_a_passage_is_shown_with_its_page_and_a_link_to_it(page: Any, address: str) -> None:
     page.goto(f"{address}/?{SMALL}&q=lever+valve")
     expect(page.locator("#hits h3")).to_have_text(["The pump"])
