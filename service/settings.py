@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -53,6 +53,9 @@ class ServerSettings(BaseSettings):
     reranker: list[str] = Field(
         default=[], description="Models that requests may re-rank by, as --rerank takes them."
     )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes that serve, which share the segments."
+    )
     state: Path | None = Field(
         default=None,
         description="File of keys, aliases and tasks; by default .lsr/server.sqlite in the first "
@@ -63,6 +66,39 @@ class ServerSettings(BaseSettings):
     )
     deadline_ms: float = Field(
         default=5000, ge=0, description="Milliseconds of a read, after which it ends."
+    )
+    grace_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=3600,
+        description="Seconds that requests in flight may take once the server is to stop; 4 s "
+        "later it ends whatever still runs.",
+    )
+    query_cache: int = Field(
+        default=32 << 20,
+        ge=0,
+        description="Bytes of kept answers of each worker, which go when the index changes; 0: "
+        "none is kept.",
+    )
+    recall_probe: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of the approximate searches that are repeated exactly in idle time.",
+    )
+    metrics: bool = Field(default=True, description="Whether /metrics is for Prometheus.")
+    tracing: bool = Field(
+        default=False,
+        description="Whether OpenTelemetry gets spans, as the variables OTEL_* say.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How the log is written: text, or json, an object a line."
+    )
+    access_log: bool = Field(
+        default=False, description="Whether each request is logged, on standard output."
+    )
+    log_queries: bool = Field(
+        default=False, description="Whether texts of queries are in the log of requests and spans."
     )
 
     admin_key: SecretStr | None = Field(
@@ -151,6 +187,15 @@ class ServerSettings(BaseSettings):
     def needs_no_key(self) -> bool:
         """Whether requests need no key as long as none was made."""
         return self.open_to_all or (is_loopback(self.host) and not self.trusted_proxies)
+
+    @model_validator(mode="after")
+    def _queries_have_a_place(self) -> Self:
+        if self.log_queries and not (self.access_log or self.tracing):
+            raise ValueError(
+                "log_queries was given, and nothing that would have them; turn access_log or "
+                "tracing on too"
+            )
+        return self
 
     @classmethod
     def load(cls, given: Mapping[str, Any], file: Path | None = None) -> ServerSettings:

@@ -23,8 +23,10 @@ from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.middleware import Frame
+from service.api.monitoring import Monitoring, Observation
 from service.api.origins import AllowedOrigins
-from service.api.routes import documents, health, indexes, keys, search
+from service.api.routes import documents, health, indexes, keys, metrics, search
+from service.api.searching import Searching
 from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import StateDatabase, state_file
@@ -41,7 +43,14 @@ BODY_BYTES = 256 << 20
 WRITERS = 4
 READERS_WAITING = 64
 WRITERS_WAITING = 16
-ROUTERS = (health.router, indexes.router, search.router, documents.router, keys.router)
+ROUTERS = (
+    health.router,
+    metrics.router,
+    indexes.router,
+    search.router,
+    documents.router,
+    keys.router,
+)
 
 
 def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> FastAPI:
@@ -56,7 +65,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
     origins = AllowedOrigins(settings.allow_origin)
     served = Indexes(settings.paths, trusted, settings.reranker)
-    state = StateDatabase(settings.state or _state_file(served))
+    state = StateDatabase(state_path(settings, served))
     kept = Keys(state, settings.admin_token)
     rates = _rates(settings, state)
 
@@ -64,7 +73,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(served.warm_up)
         app.state.ready = True
-        yield
+        async with app.state.monitoring.running(), app.state.searching.running():
+            yield
         app.state.ready = False
         app.state.readers.abandon()
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
@@ -97,6 +107,10 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         origins=origins,
         tls=settings.tls_cert is not None,
     )
+    monitoring = Monitoring(settings, served, app.state.readers, app.state.writers)
+    app.state.monitoring = monitoring
+    app.state.searching = Searching(settings, state, monitoring)
+    app.add_middleware(Observation, monitoring=monitoring)
     for router in ROUTERS:
         add_routes(app, router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -108,8 +122,10 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     return app
 
 
-def _state_file(served: Indexes) -> Path | None:
-    """Beside the collections of the first folder, if one is served."""
+def state_path(settings: ServerSettings, served: Indexes) -> Path | None:
+    """The file of a server's state: the setting, or beside the collections of the first folder."""
+    if settings.state is not None:
+        return settings.state
     return None if served.folder is None else state_file(served.folder)
 
 

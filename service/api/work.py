@@ -55,6 +55,18 @@ class Work:
         self._long = threading.Semaphore(1)
         self._long_waiting = threading.Semaphore(LONG_WAITING)
         self._brief = BriefKinds()
+        self.refused = 0
+        """Jobs that were refused since too many waited."""
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a thread."""
+        return self._free.statistics().tasks_waiting
+
+    @property
+    def running(self) -> int:
+        """Jobs that have one."""
+        return len(self._deadlines) - self.waiting
 
     async def run_brief(self, request: Request, job: Callable[[Deadline], T], kind: Hashable) -> T:
         """As ``run``, but at once and in the event loop where jobs of this kind have been brief.
@@ -82,7 +94,8 @@ class Work:
             HTTPException: too many wait, or this one has waited too long (503).
             ClientDisconnect: the client is gone.
         """
-        if self._free.statistics().tasks_waiting >= self._most_waiting:
+        if self.waiting >= self._most_waiting:
+            self.refused += 1
             raise HTTPException(503, BUSY_MESSAGE, BUSY)
         deadline = Deadline.after(self._deadline_ms)
         self._deadlines.add(deadline.abandoned)

@@ -35,6 +35,9 @@ async def readyz(
     if not request.app.state.ready:
         message = "the indexes are still being opened; try again soon"
         return error_response(request, 503, "not_ready", message, BUSY)
+    if indexes.stopping:
+        message = "the server is stopping; ask another one, or again once it is there again"
+        return error_response(request, 503, "not_ready", message, BUSY)
     # In threads apart from those of requests.
     found = await asyncio.to_thread(indexes.problems)
     if not found:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from index.search.deadline import Deadline
 from service.api.access import Caller, needs
-from service.api.dependencies import IndexName, Readers, ServedIndexes
+from service.api.dependencies import IndexName, Readers, Searches, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.schemas.responses import IndexDetails, IndexesAnswer
 
@@ -26,11 +26,25 @@ async def list_indexes(
 
 @router.get("/{index}", responses=ERRORS, dependencies=[needs("search")])
 async def get_index(
-    index: IndexName, request: Request, indexes: ServedIndexes, readers: Readers
+    index: IndexName,
+    request: Request,
+    indexes: ServedIndexes,
+    readers: Readers,
+    searching: Searches,
 ) -> IndexDetails:
     """One index."""
 
     def described(_: Deadline) -> IndexDetails:
-        return {**indexes.describe(index), "metadata": indexes.describe_metadata(index)}
+        found = indexes.describe(index)
+        described: IndexDetails = {
+            "name": found["name"],
+            "documents": found["documents"],
+            "fields": found["fields"],
+            "metadata": indexes.describe_metadata(index),
+        }
+        recall = searching.recall(indexes[index])
+        if recall is not None:
+            described["recall_probe"] = recall
+        return described
 
     return await readers.run(request, described)

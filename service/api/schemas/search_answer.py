@@ -148,6 +148,12 @@ class OptionalSearchMeta(TypedDict, total=False):
         list[str], Field(description="Given tokens that no imported vector has; they add nothing.")
     ]
     plan: Annotated[dict[str, str], Field(description="With explain: how each field was searched.")]
+    cached: Annotated[
+        Literal[True],
+        Field(
+            description="The answer was kept: it was searched for when nothing was written since."
+        ),
+    ]
     timed_out: Annotated[
         Literal[True],
         Field(description="The time was up before all was done: marks and terms may be missing."),
