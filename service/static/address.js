@@ -59,7 +59,8 @@ export function addressOf(state) {
 
 /** A value of metadata: a string stands in quotes where it looks like another kind. */
 function writeValue(value) {
-  return typeof value === "string" && readValue(value) !== value ? JSON.stringify(value) : `${value}`;
+  const isPlain = typeof value !== "string" || readValue(value) === value;
+  return isPlain ? String(value) : JSON.stringify(value);
 }
 
 function readValue(written) {

@@ -3,7 +3,7 @@
 const KEY = "lsr-key";
 const TRIES = 5;
 
-export class ApiError extends Error {
+class ApiError extends Error {
   /** `status` is 0 where there was no answer; `wait` the seconds after which to ask again. */
   constructor(message, status, wait) {
     super(message);
@@ -20,7 +20,7 @@ export const key = {
 };
 
 /** What the server answers to a request, as JSON; a body makes it a POST. */
-export async function ask(path, signal, body) {
+async function ask(path, signal, body) {
   const headers = { "Content-Type": "application/json" };
   if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
   const method = body ? "POST" : "GET";
@@ -38,7 +38,7 @@ export async function ask(path, signal, body) {
 }
 
 /** The same, asked again where the server is too busy and says so. */
-export async function askPatiently(path, signal, body) {
+async function askPatiently(path, signal, body) {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await ask(path, signal, body);

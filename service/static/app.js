@@ -45,7 +45,10 @@ async function start() {
 }
 
 function listen() {
-  byId("narrow-details").open = matchMedia("(min-width: 60rem)").matches;
+  const wide = matchMedia("(min-width: 60rem)");
+  const narrow = byId("narrow-details");
+  narrow.open = wide.matches;
+  wide.addEventListener("change", () => (narrow.open = wide.matches));
   for (const view of [search, compare, judged]) view.start();
   keyboard.listen();
   addEventListener("popstate", () => {
@@ -133,11 +136,13 @@ function show() {
   views[state.view].show({ state, index, signal: stop.signal, go });
 }
 
-/** The index of a state; what the server does not list has no fields, and the server says so. */
+/** The index of a state, by its name or an alias; one that the server does not list is empty. */
 function indexOf({ index, text, view }) {
   const asked = index || indexes[0].name;
-  const unknown = text || view !== "search" ? { name: asked, fields: [], documents: 0 } : indexes[0];
-  return indexes.find(({ name }) => name === asked) ?? unknown;
+  const isAsked = text || view !== "search";
+  const unknown = isAsked ? { name: asked, fields: [], documents: 0 } : indexes[0];
+  const goesBy = ({ name, aliases = [] }) => name === asked || aliases.includes(asked);
+  return indexes.find(goesBy) ?? unknown;
 }
 
 /** What stands around every view. */

@@ -106,7 +106,8 @@ function inTotal([before, after]) {
   const kept = shown.filter(([id]) => before.get(id) <= PAGE).length;
   const same = shown.filter(([id, rank]) => before.get(id) === rank).length;
   if (!shown.length) return "Nothing was found after the change.";
-  return `Of the first ${shown.length} after, ${kept} were among the first ${PAGE} before, ${same} of them at the same rank.`;
+  const earlier = `${kept} were among the first ${PAGE} before, ${same} of them at the same rank`;
+  return `Of the first ${shown.length} after, ${earlier}.`;
 }
 
 function clear() {

@@ -141,7 +141,8 @@ function termName(token, words = []) {
 
 /** A token as people write it, and what it is: "##ing" continues a word, "word:page" is one. */
 function piece(token) {
-  if (token.startsWith(WORD) && token.length > WORD.length) return [token.slice(WORD.length), "word"];
+  const isWord = token.startsWith(WORD) && token.length > WORD.length;
+  if (isWord) return [token.slice(WORD.length), "word"];
   if (/^##./u.test(token)) return [`-${token.slice(2)}`, ""];
   if (/^[\u2581\u0120]./u.test(token)) return [token.slice(1), ""];
   return [token, ""];

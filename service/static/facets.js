@@ -1,4 +1,4 @@
-/** What narrows hits: values of metadata with their counts, ranges, a filter in words; and order. */
+/** What narrows hits: values of metadata with their counts, and ranges; and their order. */
 
 import { countFacets, describeIndex, search } from "./api.js";
 import { byId, element, grouped, option } from "./dom.js";

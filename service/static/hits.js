@@ -24,7 +24,9 @@ export function hitItem(about, hit, badge) {
   item.append(...(badge ? [badge] : []), heading);
   const where = placeOf(hit.passage);
   if (where) item.append(element("p", { className: "where", dir: "auto" }, where));
-  if (text) item.append(element("p", { className: "snippet", dir: "auto" }, ...marked(hit, "text")));
+  if (text) {
+    item.append(element("p", { className: "snippet", dir: "auto" }, ...marked(hit, "text")));
+  }
   item.append(facts(hit, title, metadata, about));
   const details = element("div", { className: "details" });
   details.append(disclosure("Why this result", () => explainHit(about, hit)));

@@ -1,4 +1,4 @@
-/** The judged view: nDCG@10 of queries with judgements, before a change of settings and after it. */
+/** The judged view: nDCG@10 of queries with judgements, before a change of settings and after. */
 
 import { addressOf } from "./address.js";
 import { searchPatiently } from "./api.js";
@@ -93,7 +93,8 @@ function read() {
   if (!queries.length) {
     throw new Error("No query has judgements: the ids of queries and judgements differ.");
   }
-  const note = missing ? `${amount(missing, "judged query", "judged queries")} without a text left out.` : "";
+  const left = amount(missing, "judged query", "judged queries");
+  const note = missing ? `${left} without a text left out.` : "";
   return { queries, note };
 }
 
@@ -158,7 +159,8 @@ function queryTable(rows, state) {
   const body = element("tbody", {}, ...lines.slice(0, ROWS));
   const head = element("thead", {}, row("th", "query", "before", "after", "difference"));
   const title = `${amount(rows.length, "query", "queries")}, largest change first`;
-  const table = element("table", { className: "queries" }, element("caption", {}, title), head, body);
+  const caption = element("caption", {}, title);
+  const table = element("table", { className: "queries" }, caption, head, body);
   const rest = lines.slice(ROWS);
   if (!rest.length) return [table];
   const all = element("button", { type: "button", className: "quiet" }, `Show ${rest.length} more`);

@@ -1,9 +1,10 @@
 /** HTML in texts of documents, shown as text without its tags. */
 
 const NAMES =
-  "a|abbr|article|aside|b|blockquote|body|br|caption|center|cite|code|dd|del|details|div|dl|dt|em|" +
-  "figcaption|figure|font|footer|form|h[1-6]|head|header|hr|html|i|iframe|img|input|ins|kbd|label|" +
-  "li|link|main|mark|meta|nav|object|ol|p|pre|q|s|samp|script|section|small|source|span|strike|" +
+  "a|abbr|article|aside|b|blockquote|body|br|caption|center|cite|code|dd|del|details|div|dl|dt|" +
+  "em|figcaption|figure|font|footer|form|h[1-6]|head|header|hr|html|i|iframe|img|input|ins|kbd|" +
+  "label|li|link|main|mark|meta|nav|object|ol|p|pre|q|s|samp|script|section|small|source|span|" +
+  "strike|" +
   "strong|style|sub|summary|sup|svg|table|tbody|td|tfoot|th|thead|title|tr|tt|u|ul|var|video";
 const ATTRIBUTE = "\\s+[\\w:@.-]+\\s*=\\s*(?:\"[^\"]*\"|'[^']*'|[^\\s\"'<>]+)";
 const MARKUP = new RegExp(
@@ -15,12 +16,16 @@ const MARKUP = new RegExp(
 );
 // Without one of these a text is none of HTML: "a<b" and "x &lt; y" stay as they are.
 const SIGN = new RegExp(`</(?:${NAMES})\\s*>|<(?:br|hr|p|img)(?:${ATTRIBUTE})*\\s*/?>`, "i");
-const LINES = /^(?:article|aside|blockquote|br|dd|div|dl|dt|figure|footer|form|h[1-6]|header|hr|li|main|nav|ol|p|pre|section|table|tr|ul)$/i;
+const LINES = new RegExp(
+  "^(?:article|aside|blockquote|br|dd|div|dl|dt|figure|footer|form|h[1-6]|header|hr|li|main|nav|" +
+    "ol|p|pre|section|table|tr|ul)$",
+  "i",
+);
 const CELLS = /^t[dh]$/i;
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
 
 /** The parts of a text that are markup, ascending: [start, end) and what stands for each. */
-export function markupOf(text) {
+function markupOf(text) {
   if (!SIGN.test(text)) return [];
   return Array.from(text.matchAll(MARKUP), (match) => {
     const [written, , name, decimal, hexadecimal, entity] = match;

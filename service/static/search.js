@@ -90,7 +90,8 @@ function showFirst(ranking, answer, index) {
   const sentences = [...(answer.warnings ?? []), ...unknown(answer.meta)];
   warnings.append(...sentences.map((sentence) => element("p", {}, sentence)));
   if (!answer.hits.length) {
-    intro.append(element("p", {}, "Nothing was found. Try other words, or fewer, or fewer filters."));
+    const sentence = "Nothing was found. Try other words, or fewer, or fewer filters.";
+    intro.append(element("p", {}, sentence));
   }
   addHits(ranking, answer, 0, index);
 }

@@ -35,12 +35,13 @@ export function writeSetting(address, prefix, { using, fusion, feedback, effort 
 }
 
 /** The fields of an index that a setting searches: those that it names, or else the usual ones. */
-export function sourcesOf({ using }, fields) {
+function sourcesOf({ using }, fields) {
   const names = fields.map(({ name }) => name);
   const asked = using === "hybrid" ? ["sparse", "dense"] : using.split("+");
   const known = asked.filter((name) => names.includes(name));
   if (known.length) return known;
-  return names.includes("dense") && names.includes("sparse") ? ["sparse", "dense"] : names.slice(0, 1);
+  const isHybrid = names.includes("dense") && names.includes("sparse");
+  return isHybrid ? ["sparse", "dense"] : names.slice(0, 1);
 }
 
 /** The part of a request that asks for this. */

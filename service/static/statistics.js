@@ -137,5 +137,6 @@ async function lastAnswer(state, index, signal) {
   const asked = requestOf(state.before, index.fields);
   const body = { query: { text: state.text }, ...asked, explain: true };
   const answer = await search(index.name, signal, body);
-  return [title, element("p", { dir: "auto" }, `“${state.text}”`), ...answerFacts(answer, answer)];
+  const query = element("p", { dir: "auto" }, `“${state.text}”`);
+  return [title, query, ...answerFacts(answer, answer)];
 }

@@ -15,7 +15,9 @@ from index.search.config import SearchConfig
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.corpus.qrels import read_qrels
-from tests.service.static.conftest import LIBRARY
+from service.api.app import create_app
+from service.settings import ServerSettings
+from tests.service.static.conftest import LIBRARY, served
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
@@ -204,3 +206,21 @@ def test_the_numbers_of_an_index_are_shown(page: Any, address: str, screenshot: 
     expect(page.locator("#statistics .numbers")).to_contain_text("24 documents")
     expect(page.locator("#statistics .numbers")).to_contain_text("generation1")
     screenshot(page, "index")
+
+
+def test_what_approximate_searches_find_of_the_exact_hits_is_told(
+    open_page: Any, folder: Any, tmp_path: Any
+) -> None:
+    page = open_page()
+    settings = ServerSettings(paths=[folder], state=tmp_path / "state.sqlite", recall_probe=1)
+    with served(create_app(settings)) as address:
+        page.goto(f"{address}/?index=library&q=ferry&using=bm25&effort=0.25")
+        expect(page.locator("#hits > li").first).to_be_visible()
+        told = page.get_by_text("Approximate searches found 100.0 % of the exact hits: 1 search")
+        for _ in range(100):
+            page.goto(f"{address}/?view=index&index=library")
+            expect(page.locator(".figures")).to_be_visible()
+            if told.count():
+                break
+            page.wait_for_timeout(100)
+        expect(told).to_be_visible()
