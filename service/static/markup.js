@@ -4,12 +4,10 @@ const NAMES =
   "a|abbr|article|aside|b|blockquote|body|br|caption|center|cite|code|dd|del|details|div|dl|dt|" +
   "em|figcaption|figure|font|footer|form|h[1-6]|head|header|hr|html|i|iframe|img|input|ins|kbd|" +
   "label|li|link|main|mark|meta|nav|object|ol|p|pre|q|s|samp|script|section|small|source|span|" +
-  "strike|" +
-  "strong|style|sub|summary|sup|svg|table|tbody|td|tfoot|th|thead|title|tr|tt|u|ul|var|video";
+  "strike|strong|style|sub|summary|sup|svg|table|tbody|td|tfoot|th|thead|title|tr|tt|u|ul|var|video";
 const ATTRIBUTE = "\\s+[\\w:@.-]+\\s*=\\s*(?:\"[^\"]*\"|'[^']*'|[^\\s\"'<>]+)";
 const MARKUP = new RegExp(
-  "<!--[\\s\\S]*?-->" +
-    "|<(script|style)\\b[^<>]*>[\\s\\S]*?</\\1\\s*>" +
+  "(<!--)|<(script|style)\\b[^<>]*>" +
     `|</?(${NAMES})(?:${ATTRIBUTE})*\\s*/?>` +
     "|&(?:#(\\d{1,7})|#x([\\da-f]{1,6})|(amp|lt|gt|quot|apos|nbsp));",
   "gi",
@@ -26,15 +24,36 @@ const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00
 
 /** The parts of a text that are markup, ascending: [start, end) and what stands for each. */
 function markupOf(text) {
-  if (!SIGN.test(text)) return [];
-  return Array.from(text.matchAll(MARKUP), (match) => {
-    const [written, , name, decimal, hexadecimal, entity] = match;
+  const found = [];
+  if (!SIGN.test(text)) return found;
+  const ends = endsIn(text);
+  for (const match of text.matchAll(MARKUP)) {
+    const [written, comment, hidden, name, decimal, hexadecimal, entity] = match;
+    const start = match.index;
+    let end = start + written.length;
     let stands = "";
+    if (start < (found.at(-1)?.end ?? 0)) continue;
+    if (comment || hidden) end = ends(comment ? "-->" : `</${hidden.toLowerCase()}>`, end) ?? end;
+    if (comment && end === start + written.length) continue;
     if (name) stands = LINES.test(name) ? "\n" : CELLS.test(name) ? " " : "";
     else if (entity) stands = ENTITIES[entity.toLowerCase()];
     else if (decimal || hexadecimal) stands = character(decimal, hexadecimal) ?? written;
-    return { start: match.index, end: match.index + written.length, stands };
-  });
+    found.push({ start, end, stands });
+  }
+  return found;
+}
+
+/** Finds where something ends behind a place; what has no end is looked for once, not each time. */
+function endsIn(text) {
+  const lower = text.toLowerCase();
+  // Letters whose lower case is longer would shift places.
+  const searched = lower.length === text.length ? lower : text;
+  const endless = new Set();
+  return (mark, from) => {
+    const place = endless.has(mark) ? -1 : searched.indexOf(mark, from);
+    if (place < 0) endless.add(mark);
+    return place < 0 ? null : place + mark.length;
+  };
 }
 
 /** A text without its markup. */

@@ -183,6 +183,7 @@ def test_a_text_without_its_markup_is_what_a_browser_reads(open_page: Any, addre
             return {
                 pages: pages.map((text) => [words(withoutMarkup(text)), read(text)]),
                 plain: plain.map((text) => withoutMarkup(text)),
+                endless: withoutMarkup("<b>write</b> <!-- and " + "<!--".repeat(1e5)).slice(0, 16),
                 marked: marked("\\u{1f9ec}<i>gene</i> x", 4, 8),
             };
         }""",
@@ -191,6 +192,8 @@ def test_a_text_without_its_markup_is_what_a_browser_reads(open_page: Any, addre
     for without, read in found["pages"]:
         assert without == read.replace("\u00a9", "&copy")
     assert found["plain"] == PLAIN
+    # A comment without an end is text, found to be so in one pass.
+    assert found["endless"] == "write <!-- and <"
     assert found["marked"] == [["gene", True]]
 
 
