@@ -32,7 +32,7 @@ export async function show({ state, index, signal }) {
     clear();
     return say(summary, "Type a query to see what each setting finds.");
   }
-  byId("both").ariaBusy = "true";
+  byId("both").setAttribute("aria-busy", "true");
   try {
     // A range of dates is another filter than one of numbers.
     const { kinds } = state.ranges.size ? await metadataOf(index, signal) : UNKNOWN;
@@ -53,7 +53,7 @@ export async function show({ state, index, signal }) {
     clear();
     say(summary, error.message, "error");
   } finally {
-    if (!signal.aborted) byId("both").ariaBusy = "false";
+    if (!signal.aborted) byId("both").setAttribute("aria-busy", "false");
   }
 }
 
@@ -95,7 +95,7 @@ function left(rank, after) {
 
 function badge(kind, sign, words) {
   const made = element("span", { className: `badge ${kind}`, title: words });
-  made.append(element("span", { ariaHidden: "true" }, sign));
+  made.append(element("span", { "aria-hidden": "true" }, sign));
   made.append(element("span", { className: "unseen" }, words));
   return made;
 }

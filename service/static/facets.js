@@ -154,7 +154,7 @@ function rangeGroup(state, key, kind, go) {
       id: `range-${key}-${end}`,
       type: kind === "date" ? "date" : "number",
       value: range[end] ?? "",
-      ariaLabel: `${key} ${end}`,
+      "aria-label": `${key} ${end}`,
     });
     if (kind === "number") input.step = "any";
     return input;
@@ -171,7 +171,7 @@ export function showNarrowings(place, state, go) {
   const chips = narrowings(state).map(([label, without]) => {
     const name = element("bdi", {}, label);
     const chip = element("button", { type: "button", className: "chip" }, name);
-    chip.append(element("span", { ariaHidden: "true" }, "×"));
+    chip.append(element("span", { "aria-hidden": "true" }, "×"));
     chip.setAttribute("aria-label", `Remove the filter ${label}`);
     chip.addEventListener("click", () => go(without));
     return chip;

@@ -36,7 +36,7 @@ export async function show({ state, index, signal, go }) {
     byId("narrow").hidden = true;
     return intro.append(...introduction(index, state));
   }
-  hitList.ariaBusy = "true";
+  hitList.setAttribute("aria-busy", "true");
   const slow = setTimeout(() => say(status, "Searching…"), SLOW);
   try {
     const metadata = await knownSoon(index, state, signal, go);
@@ -57,7 +57,7 @@ export async function show({ state, index, signal, go }) {
     say(status, error.message, "error");
   } finally {
     clearTimeout(slow);
-    if (!signal.aborted) hitList.ariaBusy = "false";
+    if (!signal.aborted) hitList.setAttribute("aria-busy", "false");
   }
 }
 

@@ -102,7 +102,7 @@ export function editSetting(fieldset, setting, fields, changed) {
 }
 
 function sourceChoice(fields, sources, setting, changed) {
-  const group = element("div", { className: "sources", role: "group", ariaLabel: "Sources" });
+  const group = element("div", { className: "sources", role: "group", "aria-label": "Sources" });
   for (const { name } of fields) {
     const input = element("input", {
       type: "checkbox",

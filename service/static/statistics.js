@@ -124,7 +124,7 @@ function metadataTable(metadata) {
 function wide(title, head, lines) {
   const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...lines));
   const frame = element("div", { className: "wide", tabIndex: 0, role: "region" }, table);
-  frame.ariaLabel = title;
+  frame.setAttribute("aria-label", title);
   return element("section", {}, element("h2", {}, title), frame);
 }
 
