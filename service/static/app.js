@@ -141,7 +141,7 @@ function indexOf({ index, text, view }) {
   const asked = index || indexes[0].name;
   const isAsked = text || view !== "search";
   const unknown = isAsked ? { name: asked, fields: [], documents: 0 } : indexes[0];
-  const goesBy = ({ name, aliases = [] }) => name === asked || aliases.includes(asked);
+  const goesBy = ({ name, aliases }) => name === asked || aliases.includes(asked);
   return indexes.find(goesBy) ?? unknown;
 }
 

@@ -66,7 +66,10 @@ export async function show({ state, index, signal }) {
   try {
     const details = await describeIndex(index.name, signal);
     const parts = [summary(details), fieldTable(details.fields)];
-    if (details.recall_probe) parts.splice(1, 0, recallNote(details.recall_probe));
+    const notes = [];
+    if (details.aliases.length) notes.push(`Also called ${details.aliases.join(", ")}.`);
+    if (details.recall_probe) notes.push(recallInWords(details.recall_probe));
+    parts.splice(1, 0, ...notes.map((note) => element("p", { className: "note" }, note)));
     if (details.metadata.length) parts.push(metadataTable(details.metadata));
     place.replaceChildren(...parts);
     place.append(...(await lastAnswer(state, index, signal)));
@@ -88,12 +91,13 @@ function summary({ documents, fields, metadata }) {
 }
 
 /** What approximate searches found of the exact hits, as the server looks into by itself. */
-function recallNote({ recall, queries, since }) {
+function recallInWords({ recall, queries, since }) {
   const share = `${(100 * recall).toFixed(1)} %`;
-  const sentence =
+  const searches = amount(queries, "search", "searches");
+  return (
     `Approximate searches found ${share} of the exact hits: ` +
-    `${amount(queries, "search", "searches")} repeated exactly since ${since}.`;
-  return element("p", { className: "note" }, sentence);
+    `${searches} repeated exactly since ${since}.`
+  );
 }
 
 function fieldTable(fields) {

@@ -208,14 +208,16 @@ def test_the_numbers_of_an_index_are_shown(page: Any, address: str, screenshot: 
     screenshot(page, "index")
 
 
-def test_what_approximate_searches_find_of_the_exact_hits_is_told(
+def test_an_alias_and_what_approximate_searches_find_are_told(
     open_page: Any, folder: Any, tmp_path: Any
 ) -> None:
     page = open_page()
     settings = ServerSettings(paths=[folder], state=tmp_path / "state.sqlite", recall_probe=1)
     with served(create_app(settings)) as address:
-        page.goto(f"{address}/?index=library&q=ferry&using=bm25&effort=0.25")
+        page.request.put(f"{address}/v1/aliases/boats", data={"index": "library"})
+        page.goto(f"{address}/?index=boats&q=ferry&using=bm25&effort=0.25")
         expect(page.locator("#hits > li").first).to_be_visible()
+        expect(page.locator("#index")).to_have_value("library")
         told = page.get_by_text("Approximate searches found 100.0 % of the exact hits: 1 search")
         for _ in range(100):
             page.goto(f"{address}/?view=index&index=library")
@@ -224,3 +226,4 @@ def test_what_approximate_searches_find_of_the_exact_hits_is_told(
                 break
             page.wait_for_timeout(100)
         expect(told).to_be_visible()
+        expect(page.get_by_text("Also called boats.")).to_be_visible()
