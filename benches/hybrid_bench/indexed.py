@@ -72,7 +72,7 @@ def _remember_queries(model: DenseEncoder) -> None:
             known.update(zip(new, encode(new), strict=True))
         return np.array([known[text] for text in texts], dtype=np.float32)
 
-    setattr(model, "encode_queries", encode_queries)  # noqa: B010 - mypy lets no method be assigned
+    model.encode_queries = encode_queries  # type: ignore[method-assign]
 
 
 def _fields(encoders: Encoders) -> list[Field]:

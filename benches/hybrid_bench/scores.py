@@ -5,26 +5,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from eval.datasets import Dataset
 from eval.experiment import evaluate
-from eval.judging import Judge
-from eval.measures import measure_queries
+from eval.measures import measure, measure_queries
+from eval.run import Run
 from eval.significance import PairedTest, holm, paired_t_test
 from hybrid_bench.results import Results
 from hybrid_bench.systems import System
 from index.collection.collection import Collection
-from index.search.config import SearchConfig
-from index.search.defaults import SearchDefaults
-from index.search.fusion import Fusion
+from index.search.config import FUSION_DEPTH, SearchConfig
+from index.search.fusion import Fusion, Union
 from index.search.fusion_text import fusion_text
 from index.search.plan import plan_search
 
 MEASURES = ("nDCG@10", "MAP@100", "Recall@100")
 MEASURE = MEASURES[0]
 DEPTH = 100
+# Results that the measure looks at.
+MEASURED = 10
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,18 @@ class Score:
 
 @dataclass(frozen=True)
 class Judged:
-    """A test collection, and what was found of it before."""
+    """A test collection, and what was found of it before.
+
+    Each field is ranked once for all fusions, as deep as the pipeline fuses; what has feedback, is
+    re-ranked or fused deeper goes through the whole pipeline.
+    """
 
     dataset: Dataset
     collection: Collection
     results: Results = field(default_factory=Results, repr=False)
+    _rankings: dict[str, Run] = field(default_factory=dict, repr=False)
+    # Of the fields that were fused last.
+    _unions: dict[str, list[Union]] = field(default_factory=dict, repr=False)
 
     def score(self, system: System, fusion: Fusion | None = None) -> Score:
         """Search for every query as a user would; ``fusion`` is in place of the system's own."""
@@ -53,31 +62,69 @@ class Judged:
         key = self._key(config, used)
         found = self.results.get(self.dataset.name, system.name, key)
         if found is None:
-            result = evaluate(self.dataset, self.collection, config, MEASURES)
-            per_query = measure_queries(self.dataset.qrels, result.run, MEASURE)
+            run, qrels = self._run(config, used), self.dataset.qrels
             found = {
-                "measures": result.measures,
-                "per_query": per_query,
+                "measures": measure(qrels, run, MEASURES),
+                "per_query": measure_queries(qrels, run, MEASURE),
                 "fusion": None if fusion is None else fusion_text(fusion),
             }
             self.results.put(self.dataset.name, system.name, key, found)
         return Score(**found)
 
     def tuning_means(self, system: System) -> list[float]:
-        """Mean nDCG@10 of each fusion of a system's grid, of rankings made once for all."""
+        """Mean nDCG@10 of each fusion of a system's grid, of rankings as deep as usual."""
         key = self._key(system.config, system.tuned)
         found = self.results.get(self.dataset.name, f"{system.name}: grid", key)
         if found is None:
             using = str(system.config.using)
-            queries, qrels = self.dataset.queries, self.dataset.qrels
-            with self.collection.pinned() as view:
-                judge = Judge(view, self.collection, using, queries, qrels, MEASURE)
-                means = [
-                    float(judge.scores(SearchDefaults(fusion)).mean()) for fusion in system.tuned
-                ]
-            found = {"means": means}
+            runs = (self.fused(using, fusion, MEASURED) for fusion in system.tuned)
+            values = [measure_queries(self.dataset.qrels, run, MEASURE).values() for run in runs]
+            found = {"means": [float(np.mean(list(each))) for each in values]}
             self.results.put(self.dataset.name, f"{system.name}: grid", key, found)
         return list(found["means"])
+
+    def fused(self, using: str, fusion: Fusion, depth: int) -> Run:
+        """The first results of each query of a fusion of fields, as the pipeline gives them."""
+        if using not in self._unions:
+            self._unions.clear()
+            self._unions[using] = self._united(using.split("+"))
+        ids = self._ids
+        found = {}
+        for query, union in zip(self.dataset.queries, self._unions[using], strict=True):
+            best = union.best(fusion.scores(union), depth)
+            found[query.id] = [(ids[number], score) for number, score in best]
+        return found
+
+    def _united(self, names: Sequence[str]) -> list[Union]:
+        numbers = {document: number for number, document in enumerate(self._ids)}
+        for name in names:
+            if name not in self._rankings:
+                config = SearchConfig(
+                    using=name, limit=FUSION_DEPTH, payload=False, highlight=False
+                )
+                self._rankings[name] = evaluate(
+                    self.dataset, self.collection, config, MEASURES[:1]
+                ).run
+        return [
+            Union(
+                {
+                    name: [(numbers[each], score) for each, score in self._rankings[name][query.id]]
+                    for name in names
+                }
+            )
+            for query in self.dataset.queries
+        ]
+
+    def _run(self, config: SearchConfig, fusion: Fusion | None) -> Run:
+        again = config.feedback is not None or config.rerank is not None
+        if fusion is None or again or fusion.looks_up or config.fusion_depth is not None:
+            return evaluate(self.dataset, self.collection, config, MEASURES[:1]).run
+        return self.fused(str(config.using), fusion, config.limit)
+
+    @cached_property
+    def _ids(self) -> list[str]:
+        """Ids of the documents, in the order in which they were written."""
+        return list(self.collection.ids())
 
     def _key(self, config: SearchConfig, *more: object) -> str:
         """12 hexadecimal digits over all that a score depends on, but for the code."""

@@ -8,15 +8,17 @@ from hybrid_bench.feedback import feedback_systems
 from hybrid_bench.indexed import LAMBDA, Encoders, opened
 from hybrid_bench.reranked import reranked_systems
 from hybrid_bench.results import Results
-from hybrid_bench.scores import Judged, against_best_single, best_single, tuned
+from hybrid_bench.scores import DEPTH, Judged, against_best_single, best_single, tuned
 from hybrid_bench.section import section, single_names
 from hybrid_bench.systems import DEFAULT, TUNED, fused_systems, single_systems, spar_systems
 
 from eval.datasets import Dataset
+from eval.experiment import evaluate
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from index.search.default_fusion import default_fusion
+from index.search.plan import plan_search
 from lsr.corpus.documents import Query
 from tests.index.conftest import items
 
@@ -36,7 +38,16 @@ def judged(tmp_path, masked_lm):
         yield Judged(FRUIT, collection, Results(tmp_path / "results.jsonl"))
 
 
-def test_what_a_grid_is_tuned_by_is_what_is_served(judged):
+def test_what_is_fused_in_memory_is_what_is_served(judged):
+    for system in fused_systems(FIELDS):
+        fusions = system.tuned[::5] or [plan_search(judged.collection.fields, system.config).fusion]
+        for fusion in fusions:
+            config = replace(system.config, fusion=fusion, limit=DEPTH)
+            served = evaluate(judged.dataset, judged.collection, config).run
+            assert judged.fused(system.config.using, fusion, DEPTH) == served
+
+
+def test_the_tuned_fusion_is_the_best_of_the_grid(judged):
     (system,) = (each for each in fused_systems(FIELDS) if each.method == TUNED)
     means = judged.tuning_means(system)
     served = [judged.score(system, fusion).measures["nDCG@10"] for fusion in system.tuned]
