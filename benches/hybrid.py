@@ -88,7 +88,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--spar", metavar="MODEL", help="a Lambda, as lsr train makes it")
     parser.add_argument("--reranker", metavar="MODEL", help="a cross-encoder to re-rank by too")
-    parser.add_argument("--queries", type=int, default=500, help="the first so many of a dataset")
+    parser.add_argument("--queries", type=int, default=300, help="the first so many of a dataset")
     parser.add_argument("--only", default="", help="systems whose name has this")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="of what was measured before")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into it")

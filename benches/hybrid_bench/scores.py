@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from eval.datasets import Dataset
-from eval.experiment import evaluate
+from eval.experiment import QUERIES_AT_A_TIME, evaluate
 from eval.measures import measure, measure_queries
 from eval.run import Run
 from eval.significance import PairedTest, holm, paired_t_test
@@ -18,15 +18,19 @@ from hybrid_bench.results import Results
 from hybrid_bench.systems import System
 from index.collection.collection import Collection
 from index.search.config import FUSION_DEPTH, SearchConfig
+from index.search.deadline import Deadline
 from index.search.fusion import Fusion, Union
 from index.search.fusion_text import fusion_text
 from index.search.plan import plan_search
+from index.search.query import SearchQuery
+from index.search.ranking import encode, rank
 
 MEASURES = ("nDCG@10", "MAP@100", "Recall@100")
 MEASURE = MEASURES[0]
 DEPTH = 100
 # Results that the measure looks at.
 MEASURED = 10
+Ranking = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Judged:
     dataset: Dataset
     collection: Collection
     results: Results = field(default_factory=Results, repr=False)
-    _rankings: dict[str, Run] = field(default_factory=dict, repr=False)
+    _rankings: dict[str, list[Ranking]] = field(default_factory=dict, repr=False)
     # Of the fields that were fused last.
     _unions: dict[str, list[Union]] = field(default_factory=dict, repr=False)
 
@@ -96,24 +100,26 @@ class Judged:
         return found
 
     def _united(self, names: Sequence[str]) -> list[Union]:
-        numbers = {document: number for number, document in enumerate(self._ids)}
         for name in names:
             if name not in self._rankings:
-                config = SearchConfig(
-                    using=name, limit=FUSION_DEPTH, payload=False, highlight=False
-                )
-                self._rankings[name] = evaluate(
-                    self.dataset, self.collection, config, MEASURES[:1]
-                ).run
+                self._rankings[name] = self._ranked(name)
         return [
-            Union(
-                {
-                    name: [(numbers[each], score) for each, score in self._rankings[name][query.id]]
-                    for name in names
-                }
-            )
-            for query in self.dataset.queries
+            Union({name: self._rankings[name][place] for name in names})
+            for place in range(len(self.dataset.queries))
         ]
+
+    def _ranked(self, name: str) -> list[Ranking]:
+        """Of each query the ranking of a field, in which numbers stand for documents."""
+        config = SearchConfig(using=name, limit=FUSION_DEPTH)
+        asked = [SearchQuery(text=query.text) for query in self.dataset.queries]
+        found: list[Ranking] = []
+        with self.collection.pinned() as view:
+            plan = plan_search(view.fields, config)
+            for start in range(0, len(asked), QUERIES_AT_A_TIME):
+                part = asked[start : start + QUERIES_AT_A_TIME]
+                tops = rank(view, plan, encode(view, plan, part), None, config, Deadline())
+                found += [tops[name].ranking(place) for place in range(len(part))]
+        return found
 
     def _run(self, config: SearchConfig, fusion: Fusion | None) -> Run:
         again = config.feedback is not None or config.rerank is not None
@@ -122,9 +128,10 @@ class Judged:
         return self.fused(str(config.using), fusion, config.limit)
 
     @cached_property
-    def _ids(self) -> list[str]:
-        """Ids of the documents, in the order in which they were written."""
-        return list(self.collection.ids())
+    def _ids(self) -> dict[int, str]:
+        """Ids of the documents by their numbers."""
+        numbers = self.collection.store.sequences(list(self.collection.ids()))
+        return {number: document for document, number in numbers.items()}
 
     def _key(self, config: SearchConfig, *more: object) -> str:
         """12 hexadecimal digits over all that a score depends on, but for the code."""
