@@ -67,9 +67,10 @@ class Judged:
         found = self.results.get(self.dataset.name, system.name, key)
         if found is None:
             run, qrels = self._run(config, used), self.dataset.qrels
+            first = {query: ranking[:MEASURED] for query, ranking in run.items()}
             found = {
                 "measures": measure(qrels, run, MEASURES),
-                "per_query": measure_queries(qrels, run, MEASURE),
+                "per_query": measure_queries(qrels, first, MEASURE),
                 "fusion": None if fusion is None else fusion_text(fusion),
             }
             self.results.put(self.dataset.name, system.name, key, found)
