@@ -25,7 +25,7 @@ from hybrid_bench.feedback import feedback_systems
 from hybrid_bench.indexed import Encoders, opened
 from hybrid_bench.reranked import reranked_systems
 from hybrid_bench.results import Results
-from hybrid_bench.scores import MEASURES, Judged, Score, against_best_single, tuned
+from hybrid_bench.scores import MEASURES, Judged, Score, UnmeasuredError, against_best_single, tuned
 from hybrid_bench.section import BEGIN, END, section, single_names
 from hybrid_bench.systems import System, fused_systems, single_systems, spar_systems
 from machine import describe_machine, describe_versions
@@ -62,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
             if options.quick:
                 datasets = [_small(each) for each in datasets]
             judged = [_judged(each, options.queries, encoders, results, stack) for each in datasets]
-            scores = {each.dataset.name: _scores(each, judged, systems) for each in judged}
+            found = {each.dataset.name: _scores(each, judged, systems) for each in judged}
+            scores = {name: of_each for name, of_each in found.items() if of_each}
         if options.write:
             replace_section(options.write, section(scores, systems), BEGIN, END)
     except LsrError as error:
@@ -91,10 +92,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--queries", type=int, default=300, help="the first so many of a dataset")
     parser.add_argument("--only", default="", help="systems whose name has this")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="of what was measured before")
+    parser.add_argument("--known", action="store_true", help="what --resume has, and no more")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into it")
     parser.add_argument("--quick", action="store_true", help="sparse and bm25 on the demo")
     parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")
     options = parser.parse_args(arguments)
+    if options.write and (options.only or options.quick):
+        parser.error("--write takes the tables of all systems; leave out --only and --quick")
     options.encoder = options.encoder or [
         DEFAULT_ENCODER,
         "splade-tiny=../shared/models/splade-tiny",
@@ -151,7 +155,11 @@ def _scores(
     for system in systems:
         if system.tuned and not others:
             continue
-        scores[system.name] = judged.score(system, tuned(system, others) if system.tuned else None)
+        try:
+            fusion = tuned(system, others) if system.tuned else None
+            scores[system.name] = judged.score(system, fusion)
+        except UnmeasuredError:
+            continue
         print(f"{judged.dataset.name}: {system.name}", file=sys.stderr, flush=True)
     return scores
 

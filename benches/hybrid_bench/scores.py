@@ -42,6 +42,10 @@ class Score:
     fusion: str | None = None
 
 
+class UnmeasuredError(Exception):
+    """A system was not measured before, and nothing more may be."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """A test collection, and what was found of it before.
@@ -53,12 +57,18 @@ class Judged:
     dataset: Dataset
     collection: Collection
     results: Results = field(default_factory=Results, repr=False)
+    # Whether what was not found before is measured.
+    measuring: bool = True
     _rankings: dict[str, list[Ranking]] = field(default_factory=dict, repr=False)
     # Of the fields that were fused last.
     _unions: dict[str, list[Union]] = field(default_factory=dict, repr=False)
 
     def score(self, system: System, fusion: Fusion | None = None) -> Score:
-        """Search for every query as a user would; ``fusion`` is in place of the system's own."""
+        """Search for every query as a user would; ``fusion`` is in place of the system's own.
+
+        Raises:
+            UnmeasuredError: nothing more may be measured.
+        """
         config = replace(system.config, limit=DEPTH, payload=False, highlight=False)
         if fusion is not None:
             config = replace(config, fusion=fusion)
@@ -66,6 +76,7 @@ class Judged:
         key = self._key(config, used)
         found = self.results.get(self.dataset.name, system.name, key)
         if found is None:
+            self._check_measuring()
             run, qrels = self._run(config, used), self.dataset.qrels
             first = {query: ranking[:MEASURED] for query, ranking in run.items()}
             found = {
@@ -77,10 +88,15 @@ class Judged:
         return Score(**found)
 
     def tuning_means(self, system: System) -> list[float]:
-        """Mean nDCG@10 of each fusion of a system's grid, of rankings as deep as usual."""
+        """Mean nDCG@10 of each fusion of a system's grid, of rankings as deep as usual.
+
+        Raises:
+            UnmeasuredError: nothing more may be measured.
+        """
         key = self._key(system.config, system.tuned)
         found = self.results.get(self.dataset.name, f"{system.name}: grid", key)
         if found is None:
+            self._check_measuring()
             using = str(system.config.using)
             runs = (self.fused(using, fusion, MEASURED) for fusion in system.tuned)
             values = [measure_queries(self.dataset.qrels, run, MEASURE).values() for run in runs]
@@ -133,6 +149,10 @@ class Judged:
         """Ids of the documents by their numbers."""
         numbers = self.collection.store.sequences(list(self.collection.ids()))
         return {number: document for document, number in numbers.items()}
+
+    def _check_measuring(self) -> None:
+        if not self.measuring:
+            raise UnmeasuredError
 
     def _key(self, config: SearchConfig, *more: object) -> str:
         """12 hexadecimal digits over all that a score depends on, but for the code."""

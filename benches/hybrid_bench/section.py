@@ -28,9 +28,9 @@ def section(scores: Scores, systems: Sequence[System]) -> str:
         f"**All systems**, {' / '.join(MEASURES)}, and the mean over collections; {BETTER.strip()} "
         f"better and {WORSE.strip()} worse than the best single field, p below {LEVEL} by Holm "
         "over all rows of the collection",
-        markdown(["", *scores, "mean"], list(_everything(scores, singles))),
+        markdown(["", *scores, "mean"], list(_everything(scores, systems, singles))),
     ]
-    chosen = list(_tuned(scores))
+    chosen = list(_tuned(scores, systems))
     if chosen:
         parts += ["**Tuned fusions**, chosen for each collection by the others"]
         parts += [markdown(["", *scores], chosen)]
@@ -51,34 +51,44 @@ def _against(
         *(f"{name} {_percent(scores[dataset][name])}" for dataset, name in best.items()),
     ]
     for name in (each.name for each in systems if each.method == DEFAULT):
-        tests = [
-            paired_t_test(found[name].per_query, found[best[dataset]].per_query)
+        tests = {
+            dataset: paired_t_test(found[name].per_query, found[best[dataset]].per_query)
             for dataset, found in scores.items()
-        ]
-        raised = holm([test.p for test in tests])
+            if name in found
+        }
+        raised = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
         yield [
             name,
             *(
-                f"{_percent(found[name])} ({100 * test.difference:+.1f}, p {p:.2g})"
-                for found, test, p in zip(scores.values(), tests, raised, strict=True)
+                f"{_percent(found[name])} ({100 * tests[dataset].difference:+.1f}, "
+                f"p {raised[dataset]:.2g})"
+                if name in found
+                else ""
+                for dataset, found in scores.items()
             ),
         ]
 
 
-def _everything(scores: Scores, singles: Sequence[str]) -> Iterator[list[str]]:
+def _everything(
+    scores: Scores, systems: Sequence[System], singles: Sequence[str]
+) -> Iterator[list[str]]:
     tests = {dataset: against_best_single(found, singles) for dataset, found in scores.items()}
-    for name in next(iter(scores.values())):
+    for name in (each.name for each in systems):
+        there = [found[name] for found in scores.values() if name in found]
+        if not there:
+            continue
         cells = [
-            _measures([found[name]]) + _mark(tests[dataset].get(name))
+            _measures([found[name]]) + _mark(tests[dataset].get(name)) if name in found else ""
             for dataset, found in scores.items()
         ]
-        yield [name, *cells, _measures([found[name] for found in scores.values()])]
+        yield [name, *cells, _measures(there) if len(there) == len(scores) else ""]
 
 
-def _tuned(scores: Scores) -> Iterator[list[str]]:
-    for name, score in next(iter(scores.values())).items():
-        if score.fusion is not None:
-            yield [name, *(f"`{found[name].fusion}`" for found in scores.values())]
+def _tuned(scores: Scores, systems: Sequence[System]) -> Iterator[list[str]]:
+    for name in (each.name for each in systems if each.tuned):
+        cells = [found[name].fusion if name in found else None for found in scores.values()]
+        if any(cells):
+            yield [name, *(f"`{cell}`" if cell else "" for cell in cells)]
 
 
 def _measures(found: Sequence[Score]) -> str:
