@@ -20,7 +20,7 @@ from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
 from index.collection.maintenance import Maintenance, MaintenanceConfig
 from index.collection.passage_table import AUTO, OFF
-from index.collection.segment import Segment, open_segment
+from index.collection.segment import Segment, open_segment, preload_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.storage_errors import is_full
 from index.collection.store import Store
@@ -191,16 +191,25 @@ class Collection:
             wait: seconds to wait for other writers; None: a few.
 
         Raises:
-            LockedError: another thread or process has not let go of it by then.
+            LockedError: another thread or process has not let go of it by then, or another
+                collection has its place now.
+            NotFoundError: it was deleted since this handle was opened.
             UsageError: the collection may only be read.
         """
         self.store.check_writable()
-        with self._writer.held(LONGEST_WAIT if wait is None else wait) as held:
-            if not held:
-                raise LockedError(
-                    f"{self._holder()} is writing to {self.path}; wait until it has finished"
-                )
-            yield
+        self.store.check_in_place()
+        try:
+            with self._writer.held(LONGEST_WAIT if wait is None else wait) as held:
+                if not held:
+                    raise LockedError(
+                        f"{self._holder()} is writing to {self.path}; wait until it has finished"
+                    )
+                # The lock may be that of another collection, which took the place of this one.
+                self.store.check_in_place()
+                yield
+        except FileNotFoundError:
+            self.store.check_in_place()
+            raise
 
     @property
     def passages(self) -> str:
@@ -291,6 +300,22 @@ class Collection:
         """The collection as of its last committed write."""
         with self.pinned() as view:
             return view
+
+    def preload(self, engine: str = "native") -> None:
+        """Have the segments in memory for a fork of this process, which opens the collection.
+
+        Raises:
+            CorruptionError: one is damaged.
+        """
+        with self.store.reading():
+            identity, fields = self.store.identity, self.store.grown_fields()
+            for entry in self.segments.current().segments:
+                path = self.maintenance.path(entry.generation)
+                preload_segment(path, identity, entry, fields, engine)
+
+    def is_at_hand(self) -> bool:
+        """Whether the view of the last committed write is there, so that to pin it is no work."""
+        return self._view is not None and self._view.revision == self.store.revision()
 
     @contextmanager
     def pinned(self) -> Iterator[View]:

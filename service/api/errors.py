@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from lsr.errors import (
+    ConflictError,
     CorruptionError,
     EncoderMismatchError,
     InputError,
@@ -28,29 +29,50 @@ from lsr.errors import (
     StorageFullError,
     UsageError,
 )
-from service.api.indexes import Indexes
+from service.api.bodies import MalformedBodyError
+from service.api.indexes import Indexes, UnknownIndexError
+from service.api.plain_mistakes import methods_of
 from service.api.schemas.responses import ErrorBody
 
 log = logging.getLogger(__name__)
 
 STATUS: dict[type[LsrError], tuple[int, str]] = {
     NotFoundError: (404, "not_found"),
+    ConflictError: (409, "conflict"),
     UsageError: (400, "bad_request"),
     InputError: (422, "invalid_input"),
+    MalformedBodyError: (400, "malformed_json"),
     EncoderMismatchError: (409, "encoder_mismatch"),
-    LockedError: (409, "locked"),
+    LockedError: (503, "locked"),
     CorruptionError: (500, "corrupt"),
     StorageFullError: (507, "storage_full"),
     MissingDependencyError: (501, "missing_dependency"),
     LsrError: (500, "failed"),
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500, 503, 507)
+    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 415, 422, 500, 503, 507)
 }
 """What a route on an index declares of its failures."""
-HTTP_TYPES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "busy"}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody} for status in (401, 403, 429)
+}
+"""What a route declares that needs a key."""
+HTTP_TYPES = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "in_progress",
+    412: "precondition_failed",
+    413: "too_large",
+    415: "unsupported_encoding",
+    422: "invalid_request",
+    429: "too_many_requests",
+    503: "busy",
+}
 PUBLIC = {
-    LockedError: "another process is writing to the index {index!r}; try again in a second",
+    LockedError: "the index {index!r} is being written to, or was just replaced; try again in a "
+    "second",
     CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",
     EncoderMismatchError: "the index {index!r} was filled by another encoder than the one that is "
     "there now; {log}",
@@ -112,7 +134,8 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         reasons = [
-            f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: "
+            + item["msg"].removeprefix("Value error, ")
             for item in error.errors()[:3]
         ]
         message = f"the request is not valid ({'; '.join(reasons)}); see /docs for what is allowed"
@@ -121,10 +144,14 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         kind = HTTP_TYPES.get(error.status_code, "bad_request")
-        message = str(error.detail)
+        message, headers = str(error.detail), error.headers
         if message == "Not Found":
             message = f"there is nothing at {request.scope['path']}; /docs lists what there is"
-        return error_response(request, error.status_code, kind, message, error.headers)
+        elif error.status_code == 405:
+            allowed = ", ".join(methods_of(request)) or (headers or {}).get("Allow", "none")
+            message = f"{request.method} is not for {request.scope['path']}; allowed are {allowed}"
+            headers = {"Allow": allowed}
+        return error_response(request, error.status_code, kind, message, headers)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:
@@ -140,6 +167,8 @@ def add_error_handlers(app: FastAPI) -> None:
 def _public(request: Request, error: LsrError) -> str:
     """What a client is told; where that is less than the whole message, the log has it."""
     message = str(error)
+    if isinstance(error, UnknownIndexError):
+        return error.among(request.state.key.reaches)
     if isinstance(error, UsageError | InputError | MissingDependencyError):
         indexes: Indexes = request.app.state.indexes
         public = indexes.without_paths(message)

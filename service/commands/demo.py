@@ -63,4 +63,6 @@ def demo_command(
         markup=False,
     )
     if serves:
-        serve([into], host, port, trusted)
+        from service.settings import ServerSettings
+
+        serve(ServerSettings(paths=[into], host=host, port=port), trusted)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from index.search.defaults import DefaultsText
 from lsr.corpus.documents import Document
 
 Milliseconds = Annotated[float, Field(description="Wall time in milliseconds.")]
@@ -55,6 +56,9 @@ class IndexField(TypedDict):
     encoder: Annotated[str, Field(description="Name of the encoder that filled it.")]
     fingerprint: Annotated[str, Field(description="Of the encoder; another one gives another.")]
     size: Annotated[int, Field(description="Terms of the vocabulary, or dimensions.")]
+    inference_free: Annotated[
+        bool, Field(description="Whether the text of a query is encoded without a model.")
+    ]
 
 
 class MetadataKey(TypedDict):
@@ -74,14 +78,36 @@ class IndexAnswer(TypedDict):
     """An index, with its fields and number of documents."""
 
     name: str
+    aliases: Annotated[list[str], Field(description="Its other names, sorted.")]
     documents: int
     fields: list[IndexField]
 
 
+class RecallAnswer(TypedDict):
+    """What approximate searches found of the last day that were repeated exactly, in idle time."""
+
+    recall: Annotated[
+        float, Field(description="Mean share of the exact hits, of as many as were asked for.")
+    ]
+    queries: Annotated[int, Field(description="How many searches were repeated.")]
+    since: Annotated[str, Field(description="Beginning of the first hour of these, UTC.")]
+
+
 class IndexDetails(IndexAnswer):
-    """An index, with its metadata keys too."""
+    """An index, with its metadata keys and settings too."""
 
     metadata: list[MetadataKey]
+    passages: Annotated[
+        Literal["auto", "off"],
+        Field(description="Whether documents are split that an encoder doesn't read to the end."),
+    ]
+    search_defaults: Annotated[
+        dict[str, DefaultsText],
+        Field(description="How it is searched where a search doesn't say, by `using`."),
+    ]
+    recall_probe: Annotated[
+        NotRequired[RecallAnswer], Field(description="Absent where none was repeated yet.")
+    ]
 
 
 class BrokenIndex(TypedDict):
@@ -164,12 +190,12 @@ class FailureDetail(TypedDict):
 class FailedItem(TypedDict):
     """An item that the server could not store, though nothing is wrong with it.
 
-    409: another process is writing; 500: the write failed; 503: the server is stopping; 507: its
-    disk is full.
+    500: the write failed; 503: another process was writing for longer than a request waits, or the
+    server is stopping; 507: its disk is full.
     """
 
     id: str
-    status: Literal[409, 500, 503, 507]
+    status: Literal[500, 503, 507]
     error: FailureDetail
 
 

@@ -19,6 +19,7 @@ from lsr.corpus.readers.corpus import Corpus
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.vectors.formats import open_vectors
 from service.api.app import create_app
+from service.settings import ServerSettings
 from tests.service.conftest import URL
 
 
@@ -31,7 +32,7 @@ def collection(tmp_path, corpus):
 
 @pytest.fixture
 def client(collection):
-    with TestClient(create_app([collection.path]), base_url=URL) as opened:
+    with TestClient(create_app(ServerSettings(paths=[collection.path])), base_url=URL) as opened:
         yield opened
 
 
@@ -59,6 +60,8 @@ def test_search_answers_what_the_pipeline_answers(client, collection):
         sum(t["contribution"] for t in first["terms"]["sparse"]), first["score"], rel_tol=1e-5
     )
     assert [t["token"] for t in answer["query_terms"]["sparse"]] != []
+    words = {each["word"] for each in answer["query_words"]["sparse"]}
+    assert words == {"banana", "cherry"}
     assert answer["meta"]["exact"] is True
     assert answer["meta"]["encoder"] == {"sparse": collection.fields.named("sparse").fingerprint}
     assert answer["took_ms"] > 0
@@ -70,6 +73,21 @@ def test_metadata_comes_with_the_payload(client):
     body = {"query": {"text": "apple"}}
     (hit,) = client.post("/v1/indexes/fruit/search", json=body).json()["hits"]
     assert hit["payload"]["metadata"] == {"url": "http://a.example"}
+
+
+def test_whole_texts_come_only_where_they_are_asked_for(client):
+    def hit(**body):
+        answer = client.post("/v1/indexes/fruit/search", json={"query": "apple"} | body)
+        return answer.json()["hits"][0]
+
+    usual = {"title": "Apples", "metadata": {"url": "http://a.example"}}
+    assert hit()["payload"] == usual
+    assert [mark["snippet"] for mark in hit()["highlights"]] == ["Apples", "apple banana"]
+    for whole in (True, ["title", "text", "metadata"]):
+        assert hit(with_payload=whole)["payload"] == usual | {"text": "apple banana"}
+    context = {"context_tokens": 50}
+    assert hit(**context)["payload"] == usual
+    assert hit(**context, with_payload=["text"])["payload"] == {"text": "apple banana"}
 
 
 def test_without_payload_hits_are_bare(client):
@@ -180,7 +198,7 @@ def test_bad_searches_are_refused_in_one_shape(client, body, status, kind, reaso
 
 
 def test_bad_json_and_unknown_places_have_the_same_shape(client):
-    error(client.post("/v1/indexes/fruit/search", content=b"{"), 422, "invalid_request")
+    error(client.post("/v1/indexes/fruit/search", content=b"{"), 400, "malformed_json")
     message = error(
         client.post("/v1/indexes/none/search", json={"query": {"text": "a"}}), 404, "not_found"
     )
@@ -228,7 +246,9 @@ def test_a_broken_line_fails_alone(client):
 def test_bodies_without_documents_are_refused(client, content):
     response = client.post("/v1/indexes/fruit/documents", content=content)
     if response.status_code != 200:
-        error(response, 422, "invalid_input")
+        malformed = content.startswith(b"[") and content != b"[]"
+        status, kind = (400, "malformed_json") if malformed else (422, "invalid_input")
+        error(response, status, kind)
     else:
         assert all(item["status"] == 422 for item in response.json()["items"])
 
@@ -325,7 +345,9 @@ def test_ids_with_slashes_have_an_address(client):
 
 
 def test_too_large_a_body_is_refused(collection):
-    with TestClient(create_app([collection.path], largest_body=100), base_url=URL) as client:
+    with TestClient(
+        create_app(ServerSettings(paths=[collection.path], largest_body=100)), base_url=URL
+    ) as client:
         path = "/v1/indexes/fruit/documents"
         assert "allowed are 100" in error(client.post(path, content=b"x" * 101), 413, "too_large")
         chunks = (b"x" * 60 for _ in range(3))
@@ -336,7 +358,7 @@ def test_a_write_while_another_process_writes_is_refused(client, collection, mon
     monkeypatch.setattr("index.collection.collection.LONGEST_WAIT", 0.05)
     with Collection.open(collection.path).writing():
         response = client.post("/v1/indexes/fruit/documents", json=[{"id": "n", "text": "x"}])
-        error(response, 409, "locked")
+        error(response, 503, "locked")
 
 
 def test_pages_of_other_sites_can_not_write(client):
@@ -359,12 +381,14 @@ def test_health_and_description(client):
     assert client.get("/readyz").json() == {"status": "ok"}
     (index,) = client.get("/v1/indexes").json()["indexes"]
     described = client.get("/v1/indexes/fruit").json()
-    assert index | {"metadata": described["metadata"]} == described
+    details = {name: described[name] for name in ("metadata", "passages", "search_defaults")}
+    assert index | details == described
     assert (index["name"], index["documents"]) == ("fruit", 3)
+    assert [field["inference_free"] for field in index["fields"]] == [True]
 
 
 def test_not_ready_before_the_start(collection):
-    client = TestClient(create_app([collection.path]), base_url=URL)
+    client = TestClient(create_app(ServerSettings(paths=[collection.path])), base_url=URL)
     error(client.get("/readyz"), 503, "not_ready")
     assert client.get("/livez").status_code == 200
 
@@ -380,7 +404,7 @@ def test_the_page_allows_nothing_from_elsewhere(client):
 
 
 def test_a_folder_of_collections_is_served_and_new_ones_are_noticed(collection, tmp_path):
-    with TestClient(create_app([tmp_path / "all"]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[tmp_path / "all"])), base_url=URL) as client:
         assert [i["name"] for i in client.get("/v1/indexes").json()["indexes"]] == ["fruit"]
         Collection.create(tmp_path / "all" / "late", encoder_fields("bm25"))
         body = {"query": {"text": "apple"}}
@@ -393,7 +417,7 @@ def both(tmp_path, corpus, masked_lm, dense_model):
     fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
     made = Collection.create(tmp_path / "both", fields)
     index_documents(made, Corpus(str(corpus)))
-    with TestClient(create_app([made.path]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[made.path])), base_url=URL) as client:
         yield made, client
 
 
@@ -515,7 +539,7 @@ def test_an_index_of_imported_vectors_is_searched_by_tokens(tmp_path, caplog):
     path.write_text('{"id": "a", "contents": "Plum pie", "vector": {"plum": 2.5, "x y": 1}}\n')
     source = open_vectors(str(path))
     import_vectors(open_for_import(tmp_path / "fruit", source), source)
-    with TestClient(create_app([tmp_path / "fruit"]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[tmp_path / "fruit"])), base_url=URL) as client:
         found = client.post("/v1/indexes/fruit/search", json={"query": {"tokens": {"plum": 2}}})
         assert [(hit["id"], hit["score"]) for hit in found.json()["hits"]] == [("a", 5.0)]
         assert "unknown_tokens" not in found.json()["meta"]

@@ -26,6 +26,7 @@ from service.api.bodies import (
     check_values,
 )
 from service.api.bulk_items import LARGEST_ITEM, LONGEST_TEXT, MOST_ITEMS, parse_items
+from service.settings import ServerSettings
 from tests.service.conftest import URL, environment
 
 FRUIT = "/v1/indexes/fruit"
@@ -35,7 +36,7 @@ MIB = 1 << 20
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     made = Collection.create(tmp_path_factory.mktemp("bodies") / "fruit", encoder_fields("bm25"))
-    app = create_app([made.path])
+    app = create_app(ServerSettings(paths=[made.path]))
     with TestClient(app, base_url=URL, raise_server_exceptions=False) as opened:
         yield opened
 
@@ -154,7 +155,6 @@ def test_items_are_those_of_a_parser_of_all_at_once(records, as_array, mark):
         (b"[,]", "not valid JSON"),
         (b'[{"id": "a" "text": "b"}]', "not valid JSON"),
         (b'[{"id": "\xff", "text": "b"}]', "not UTF-8"),
-        (b"[" * 70_000 + b"]" * 70_000, "nested too deeply"),
         (b"[" + b"0," * MOST_ITEMS + b"0]", f"more than {MOST_ITEMS} items"),
         (b"0\n" * (MOST_ITEMS + 1), f"more than {MOST_ITEMS} items"),
         (b"[[" + b"[]," * 1_000_000 + b"[]]]", "more than 1000000 JSON values"),

@@ -14,6 +14,7 @@ from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from service.api.app import create_app
 from service.api.work import Work
+from service.settings import ServerSettings
 from tests.index.conftest import items
 from tests.service.conftest import URL
 
@@ -137,7 +138,7 @@ def test_health_is_told_while_every_thread_is_taken(collection, monkeypatch):
         taken.release()
         free.wait(60)
 
-    app = create_app([collection.path])
+    app = create_app(ServerSettings(paths=[collection.path]))
     app.state.readers = Work(2, 4, 60_000)
     with TestClient(app, base_url=URL) as client:
         monkeypatch.setattr(Collection, "get", held)
@@ -159,10 +160,14 @@ def test_health_is_told_while_every_thread_is_taken(collection, monkeypatch):
 
 
 def test_a_search_has_the_deadline_of_the_server(collection):
-    with TestClient(create_app([collection.path], deadline_ms=60_000), base_url=URL) as client:
+    with TestClient(
+        create_app(ServerSettings(paths=[collection.path], deadline_ms=60_000)), base_url=URL
+    ) as client:
         answer = client.post("/v1/indexes/fruit/search", json={"query": {"text": "apple"}})
         assert "timed_out" not in answer.json()["meta"]
-    with TestClient(create_app([collection.path], deadline_ms=0), base_url=URL) as client:
+    with TestClient(
+        create_app(ServerSettings(paths=[collection.path], deadline_ms=0)), base_url=URL
+    ) as client:
         answer = client.post("/v1/indexes/fruit/search", json={"query": {"text": "apple"}})
         assert (answer.status_code, answer.json()["error"]["type"]) == (503, "busy")
         assert answer.headers["Retry-After"] == "1"

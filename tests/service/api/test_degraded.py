@@ -17,6 +17,7 @@ from lsr.corpus.documents import Document
 from lsr.errors import LsrError
 from service.api.app import create_app
 from service.api.bulk import CHUNK, CHUNK_CHARACTERS, bulk_upsert
+from service.settings import ServerSettings
 from tests.index.collection.test_disk_full import fill, small_disk  # noqa: F401
 from tests.index.conftest import items
 from tests.service.conftest import URL
@@ -45,7 +46,7 @@ def bulk(count, text="x " * 500):
 
 def test_each_item_on_a_filling_disk_says_whether_it_is_stored(small_disk):  # noqa: F811
     path = make(small_disk, "fruit")
-    with TestClient(create_app([path]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[path])), base_url=URL) as client:
         sent = [*bulk(1), {"text": "no id"}, *bulk(3000)[1:]]
         answer = client.post(FRUIT, content=json.dumps(sent))
         assert answer.status_code == 200
@@ -84,7 +85,7 @@ def test_each_item_on_a_filling_disk_says_whether_it_is_stored(small_disk):  # n
 
 def test_readiness_is_well_again_once_a_write_succeeds(small_disk):  # noqa: F811
     path = make(small_disk, "fruit")
-    with TestClient(create_app([path]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[path])), base_url=URL) as client:
         client.get("/v1/indexes/fruit")
         fill(small_disk / "ballast")
         assert client.post(FRUIT, json=bulk(100)).status_code == 507
@@ -107,7 +108,7 @@ def test_a_bulk_that_is_cut_by_the_end_of_the_server_says_what_it_wrote(folder):
 
 
 def test_the_first_chunk_is_written_though_the_server_is_to_stop(folder):
-    app = create_app([folder])
+    app = create_app(ServerSettings(paths=[folder]))
     with TestClient(app, base_url=URL) as client:
         app.state.indexes.stopping = True
         answer = client.post(FRUIT, json=bulk(CHUNK + 1, "x")).json()
@@ -148,10 +149,10 @@ def test_a_bulk_that_fails_half_way_says_what_it_wrote(
 
 def test_a_writer_that_holds_on_is_told_with_a_time_to_try_again(folder, monkeypatch):
     monkeypatch.setattr("index.collection.collection.LONGEST_WAIT", 0.05)
-    with TestClient(create_app([folder]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[folder])), base_url=URL) as client:
         with Collection.open(folder / "fruit").writing():
             response = client.post(FRUIT, json=bulk(1))
-            assert (response.status_code, response.headers["Retry-After"]) == (409, "1")
+            assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
             assert client.get("/readyz").json() == {"status": "ok"}
         assert client.post(FRUIT, json=bulk(1)).status_code == 200
 
@@ -188,7 +189,9 @@ BREAKS = [garbage, another_version, empty, truncated, without_its_tables]
 def test_one_broken_index_is_named_and_the_others_are_served(folder, damage, when):
     if when == "before":
         damage(folder / "fruit")
-    with TestClient(create_app([folder]), base_url=URL, raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(ServerSettings(paths=[folder])), base_url=URL, raise_server_exceptions=False
+    ) as client:
         if when != "before":
             # A server notices another file in the place of the old one.
             copy = folder.parent / "copy"
@@ -216,7 +219,7 @@ def test_one_broken_index_is_named_and_the_others_are_served(folder, damage, whe
 def test_with_every_index_broken_the_server_is_not_ready(folder):
     for name in ("fruit", "tree"):
         garbage(folder / name)
-    with TestClient(create_app([folder]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[folder])), base_url=URL) as client:
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert "no index can be searched: fruit: " in answer.json()["error"]["message"]
@@ -226,7 +229,7 @@ def test_with_every_index_broken_the_server_is_not_ready(folder):
 def test_an_index_that_is_mended_is_well_again(folder):
     good = (folder / "fruit" / "collection.sqlite").read_bytes()
     garbage(folder / "fruit")
-    with TestClient(create_app([folder]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[folder])), base_url=URL) as client:
         assert client.get("/readyz").json()["status"] == "degraded"
         (folder / "fruit" / "mended").write_bytes(good)
         (folder / "fruit" / "mended").replace(folder / "fruit" / "collection.sqlite")
@@ -234,7 +237,7 @@ def test_an_index_that_is_mended_is_well_again(folder):
 
 
 def test_a_folder_that_is_gone_holds_nothing(folder):
-    with TestClient(create_app([folder]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[folder])), base_url=URL) as client:
         folder.rename(folder.parent / "elsewhere")
         assert client.get("/v1/indexes").json() == {"indexes": []}
         assert client.get("/readyz").json() == {"status": "ok"}
@@ -242,7 +245,7 @@ def test_a_folder_that_is_gone_holds_nothing(folder):
 
 
 def test_builds_that_fail_in_the_background_are_named(folder):
-    app = create_app([folder])
+    app = create_app(ServerSettings(paths=[folder]))
     with TestClient(app, base_url=URL) as client:
         collection = app.state.indexes["fruit"]
         place = folder / "fruit" / "segments"
@@ -259,7 +262,7 @@ def test_builds_that_fail_in_the_background_are_named(folder):
 
 def test_folders_whose_names_are_no_text_are_passed_over(folder, caplog):
     shutil.copytree(folder / "fruit", folder / os.fsdecode(b"\xff\xfe"))
-    with TestClient(create_app([folder]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[folder])), base_url=URL) as client:
         names = [index["name"] for index in client.get("/v1/indexes").json()["indexes"]]
         assert names == ["fruit", "tree"]
     assert "is passed over" in caplog.text
@@ -276,3 +279,12 @@ def test_a_failing_build_in_the_background_does_not_fail_the_write(small_disk): 
     (small_disk / "ballast").unlink()
     upsert_documents(collection, [Document("d", "x")])
     assert collection.write_failure is None
+
+
+def test_a_server_that_stops_is_not_ready(folder):
+    with TestClient(create_app(ServerSettings(paths=[folder])), base_url=URL) as client:
+        client.app.state.indexes.stopping = True
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["error"]["message"].startswith("the server is stopping")
+        assert client.get("/livez").status_code == 200

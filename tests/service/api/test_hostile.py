@@ -14,6 +14,7 @@ from index.indexing import index_documents
 from lsr.errors import CorruptionError, EncoderMismatchError, LockedError, LsrError
 from service.api.app import create_app
 from service.api.schemas.search_request import QueryBody, SearchBody
+from service.settings import ServerSettings
 from tests.index.conftest import items
 from tests.service.conftest import URL
 
@@ -32,7 +33,7 @@ def collection(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(collection):
-    app = create_app([collection.path])
+    app = create_app(ServerSettings(paths=[collection.path]))
     with TestClient(app, base_url=URL, raise_server_exceptions=False) as opened:
         yield opened
 
@@ -147,7 +148,7 @@ NAMES = ["x" * 255, "x" * 256, "x" * 300, "\u00e9" * 200, "a\0b", "...", " ", "\
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_index_that_can_not_be_is_not_found(collection, name):
-    app = create_app([collection.path.parent])
+    app = create_app(ServerSettings(paths=[collection.path.parent]))
     with TestClient(app, base_url=URL, raise_server_exceptions=False) as client:
         for path in ("", "/documents/a"):
             error = check(client.get(f"/v1/indexes/{quote(name, safe='')}{path}"))

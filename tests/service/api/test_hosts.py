@@ -10,6 +10,7 @@ from index.collection.field import encoder_fields
 from lsr.errors import UsageError
 from service.api.app import create_app
 from service.api.hosts import AllowedHosts, is_own_origin
+from service.settings import ServerSettings
 
 LOOPBACK = AllowedHosts.of_server("127.0.0.1")
 MALFORMED = ["", " ", "[", "[::1", "::1", "a b", "localhost:", "localhost:x", "localhost:99999",
@@ -20,7 +21,9 @@ MALFORMED = ["", " ", "[", "[::1", "::1", "a b", "localhost:", "localhost:x", "l
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     made = Collection.create(tmp_path_factory.mktemp("hosts") / "fruit", encoder_fields("bm25"))
-    with TestClient(create_app([made.path]), raise_server_exceptions=False) as opened:
+    with TestClient(
+        create_app(ServerSettings(paths=[made.path])), raise_server_exceptions=False
+    ) as opened:
         yield opened
 
 

@@ -8,6 +8,7 @@ from index.collection.field import encoder_fields
 from index.indexing import upsert_documents
 from lsr.corpus.documents import Document
 from service.api.app import create_app
+from service.settings import ServerSettings
 from tests.service.conftest import URL
 
 DOCUMENTS = [
@@ -25,7 +26,7 @@ DOCUMENTS = [
 def client(tmp_path_factory):
     made = Collection.create(tmp_path_factory.mktemp("rest") / "fruit", encoder_fields("bm25"))
     upsert_documents(made, DOCUMENTS)
-    with TestClient(create_app([made.path]), base_url=URL) as opened:
+    with TestClient(create_app(ServerSettings(paths=[made.path])), base_url=URL) as opened:
         yield opened
 
 

@@ -18,6 +18,7 @@ from index.indexing import index_documents
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
 from service.api.app import create_app
+from service.settings import ServerSettings
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
@@ -47,7 +48,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("collections") / "small"
     collection = Collection.create(path, encoder_fields("bm25"))
     index_documents(collection, [Item("memory", n, d) for n, d in enumerate(DOCUMENTS, start=1)])
-    server = uvicorn.Server(uvicorn.Config(create_app([path]), port=0, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(ServerSettings(paths=[path])), port=0, log_level="warning")
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 30

@@ -14,6 +14,7 @@ from lsr.corpus.readers.corpus import Corpus
 from lsr.errors import InputError, NotFoundError, UsageError
 from service.api.app import create_app
 from service.api.rerankers import ServedRerankers
+from service.settings import ServerSettings
 from tests.lsr.rerankers.cross_encoders import save_cross_encoder
 from tests.service.api.test_app import error
 from tests.service.conftest import URL
@@ -35,7 +36,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def client(collection, model):
-    app = create_app([collection.path], rerankers=[str(model)])
+    app = create_app(ServerSettings(paths=[collection.path], reranker=[str(model)]))
     with TestClient(app, base_url=URL) as opened:
         yield opened
 
@@ -97,9 +98,9 @@ def test_the_server_does_not_start_with_what_it_cant_use(
     collection, model, tmp_path, masked_lm, monkeypatch
 ):
     with pytest.raises(NotFoundError, match="does not exist"):
-        create_app([collection.path], rerankers=[str(tmp_path / "none")])
+        create_app(ServerSettings(paths=[collection.path], reranker=[str(tmp_path / "none")]))
     with pytest.raises(InputError, match="lacks"):
-        create_app([collection.path], rerankers=[str(masked_lm)])
+        create_app(ServerSettings(paths=[collection.path], reranker=[str(masked_lm)]))
     again = save_cross_encoder(tmp_path / "mine")
     with pytest.raises(UsageError, match="two re-rankers are called 'mine'"):
         ServedRerankers([str(model), str(again)])

@@ -8,6 +8,7 @@ from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.corpus.readers.corpus import Corpus
 from service.api.app import create_app
+from service.settings import ServerSettings
 from tests.service.conftest import URL
 
 SEARCH = "/v1/indexes/fruit/search"
@@ -17,7 +18,7 @@ SEARCH = "/v1/indexes/fruit/search"
 def client(tmp_path, corpus):
     made = Collection.create(tmp_path / "all" / "fruit", encoder_fields("bm25"))
     index_documents(made, Corpus(str(corpus)))
-    with TestClient(create_app([made.path]), base_url=URL) as opened:
+    with TestClient(create_app(ServerSettings(paths=[made.path])), base_url=URL) as opened:
         yield opened
 
 

@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
+from service.settings import ServerSettings
 from tests.lsr.corpus.pdf_files import pdf
 from tests.service.conftest import URL, sentence
 
@@ -35,7 +36,7 @@ def test_a_manual_is_found_at_the_part_that_answers(lsr, folder, tmp_path):
     assert ", Part 25)" in first
     assert "zebra" in shown
     (hit, *_) = json.loads(lsr("search", "all", "zebra", "--json").stdout)["hits"]
-    with TestClient(create_app([tmp_path / "all"]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[tmp_path / "all"])), base_url=URL) as client:
         answer = client.post("/v1/indexes/all/search", json={"query": {"text": "zebra"}}).json()
     assert answer["hits"][0].items() <= hit.items()
     place = hit["passage"]

@@ -14,6 +14,7 @@ from index.collection.schema import row_checksum
 from lsr.errors import LsrError, UsageError
 from lsr.trusted_code import NO_CODE, VARIABLE, TrustedCode, without_consent
 from service.api.app import create_app
+from service.settings import ServerSettings
 from tests.lsr.encoders.published import with_code
 from tests.service.conftest import sentence, write_jsonl
 
@@ -131,7 +132,9 @@ def test_a_snapshot_runs_no_code(lsr, snapshot, hostile, corpus, marker, tmp_pat
         ("encode", corpus, "--encoder", hostile, "--out", "encoded.jsonl"),
     ):
         assert refused(lsr(*arguments)), arguments
-    with TestClient(create_app([tmp_path / "restored"]), base_url=URL) as client:
+    with TestClient(
+        create_app(ServerSettings(paths=[tmp_path / "restored"])), base_url=URL
+    ) as client:
         assert client.get("/livez").status_code == 200
         found = client.post("/v1/indexes/restored/search", json={"query": {"text": "cherry"}})
         assert 400 <= found.status_code < 500, found.text
@@ -156,7 +159,9 @@ def test_the_invocation_lets_it_run(lsr, snapshot, hostile, marker, tmp_path, mo
     assert refused(lsr(*search))
     monkeypatch.delenv(VARIABLE)
     trusted = TrustedCode(all=True)
-    with TestClient(create_app([tmp_path / "restored"], trusted=trusted), base_url=URL) as client:
+    with TestClient(
+        create_app(ServerSettings(paths=[tmp_path / "restored"]), trusted=trusted), base_url=URL
+    ) as client:
         found = client.post("/v1/indexes/restored/search", json={"query": {"text": "cherry"}})
         assert [hit["id"] for hit in found.json()["hits"]] == expected
 

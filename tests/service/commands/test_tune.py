@@ -12,6 +12,7 @@ from index.indexing import index_documents
 from lsr.corpus.readers.corpus import Corpus
 from lsr.encoders.catalogue import load_encoder
 from service.api.app import create_app
+from service.settings import ServerSettings
 from tests.service.conftest import URL, write_jsonl
 
 # A field that hardly minds how long documents are, and one that does.
@@ -78,7 +79,7 @@ def test_what_was_found_is_what_every_face_searches_by(place, lsr):
     assert search_meta(lsr, "--untuned")["hits"] == before["hits"]
 
     body = {"query": {"text": "apple"}, "using": "sparse+bm25"}
-    with TestClient(create_app([place / "c"]), base_url=URL) as client:
+    with TestClient(create_app(ServerSettings(paths=[place / "c"])), base_url=URL) as client:
         answers = [
             client.post("/v1/indexes/c/search", json=body | more).json()
             for more in ({}, {"tuned": False})
