@@ -9,8 +9,8 @@ from index.search.fusion import LinearFusion
 DENSE = Field("dense", "dense", "model", "dense-0", 384)
 
 
-def sparse(name, open=False):
-    return Field(name, "sparse", name, f"{name}-0", 100, open=open)
+def sparse(name, words=False):
+    return Field(name, "sparse", name, f"{name}-0", 100, open=words)
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ def sparse(name, open=False):
         ([sparse("sparse"), DENSE], {"sparse": 1, "dense": 2}),
         ([DENSE, sparse("bm25")], {"bm25": 1, "dense": 2}),
         ([sparse("sparse"), sparse("bm25")], {"sparse": 1 / 1.2, "bm25": 0.2 / 1.2}),
-        ([sparse("sparse", open=True), sparse("bm25")], {"sparse": 1 / 1.1, "bm25": 0.1 / 1.1}),
+        ([sparse("sparse", words=True), sparse("bm25")], {"sparse": 1 / 1.1, "bm25": 0.1 / 1.1}),
         (
-            [sparse("sparse", open=True), sparse("bm25"), DENSE],
+            [sparse("sparse", words=True), sparse("bm25"), DENSE],
             {"sparse": 1 / 1.1, "bm25": 0.1 / 1.1, "dense": 2},
         ),
     ],
