@@ -16,7 +16,7 @@ from index.search.query import SearchQuery
 from service.cli import cli
 
 NAMES = {
-    "Collection", "Document", "LsrError", "SearchConfig", "SearchQuery", "SearchResult",
+    "AsyncClient", "Client", "Collection", "Document", "LsrError", "SearchConfig", "SearchQuery", "SearchResult",
     "Reranking", "create", "evaluate", "index", "load_dense_encoder", "load_encoder", "open",
     "search", "train_encoder", "tune",
 }  # fmt: skip

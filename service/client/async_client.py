@@ -1,0 +1,181 @@
+"""The client of programs that ``await``: the same methods, and the same steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from index.search.facets import Facet, FacetCounts
+from index.search.query import SearchQuery
+from index.search.result import SearchResult
+from lsr.corpus.documents import Document
+from lsr.corpus.items import given_item
+from lsr.encoding.progress import LoggedProgress, Progress
+from service.client.bulk import Bulk, UpsertReport
+from service.client.connection import (
+    ADDRESS,
+    TIMEOUT_MS,
+    WRITE_TIMEOUT_MS,
+    Body,
+    Connection,
+    httpx_module,
+)
+from service.client.exchange import Answer, Lost, Pause, Request, Steps
+from service.client.search_request import FilterArgument
+from service.client.steps import IndexSteps, list_indexes
+
+if TYPE_CHECKING:
+    from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
+
+T = TypeVar("T")
+Given = Document | Mapping[str, Any]
+
+
+class AsyncClient:
+    """``Client`` for programs that ``await``; its arguments, and its errors, are the same."""
+
+    def __init__(
+        self,
+        url: str = ADDRESS,
+        key: str | None = None,
+        *,
+        timeout_ms: float = TIMEOUT_MS,
+        write_timeout_ms: float = WRITE_TIMEOUT_MS,
+        retries: int = 4,
+        ca_file: str | Path | None = None,
+    ) -> None:
+        ca = None if ca_file is None else Path(ca_file)
+        self.connection = Connection(url, key, timeout_ms, write_timeout_ms, retries, ca)
+        self._http = httpx_module().AsyncClient(**self.connection.http)
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self.connection.url!r})"
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.aclose()
+
+    async def open(self, name: str) -> AsyncRemoteCollection:
+        """The index of that name; as ``Client.open``."""
+        collection = AsyncRemoteCollection(self, name)
+        await collection.describe()
+        return collection
+
+    async def indexes(self) -> list[IndexAnswer | BrokenIndex]:
+        """All indexes; as ``Client.indexes``."""
+        return await self.run(list_indexes(self.connection.retries))
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Take steps to their end."""
+        outcome: Answer | Lost | None = None
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = await self._send(step)
+
+    async def _send(self, request: Request) -> Answer | Lost:
+        body = Body()
+        try:
+            async with self._http.stream(**self.connection.sent(request)) as response:
+                async for part in response.aiter_bytes():
+                    body.add(part)
+                return Answer(response.status_code, response.headers, bytes(body))
+        except httpx_module().HTTPError as error:
+            return self.connection.lost(error, request)
+
+
+class AsyncRemoteCollection:
+    """``RemoteCollection`` for programs that ``await``; in place of ``len`` it has ``count``."""
+
+    def __init__(self, client: AsyncClient, name: str) -> None:
+        self.client = client
+        self.name = name
+        self._steps = IndexSteps(name, client.connection.retries)
+
+    def __repr__(self) -> str:
+        return f"{self.client!r}.open({self.name!r})"
+
+    async def count(self) -> int:
+        """How many documents there are."""
+        return (await self.describe())["documents"]
+
+    async def describe(self) -> IndexDetails:
+        """Name, number of documents, fields and metadata keys."""
+        return await self.client.run(self._steps.describe())
+
+    async def search(
+        self,
+        query: str | SearchQuery,
+        limit: int = 10,
+        using: str | None = None,
+        filter: FilterArgument = None,  # noqa: A002
+        **settings: Any,
+    ) -> SearchResult:
+        """The documents that answer a query best; as ``RemoteCollection.search``."""
+        return await self.client.run(self._steps.search(query, limit, using, filter, settings))
+
+    async def facets(
+        self,
+        facets: Iterable[str | Facet],
+        query: str | SearchQuery | None = None,
+        using: str | None = None,
+        filter: FilterArgument = None,  # noqa: A002
+    ) -> list[FacetCounts]:
+        """How many documents have each value of some metadata keys."""
+        return await self.client.run(self._steps.facets(facets, query, using, filter))
+
+    async def get(self, identifier: str) -> Document | None:
+        """The document of that id, or None."""
+        return await self.client.run(self._steps.get(identifier))
+
+    async def upsert(
+        self,
+        documents: Iterable[Given] | AsyncIterable[Given],
+        progress: Progress | None = None,
+    ) -> UpsertReport:
+        """Write documents, of an iterable of either kind; as ``RemoteCollection.upsert``."""
+        with Bulk(progress or LoggedProgress()) as bulk:
+            number = 0
+            async for given in _each(documents):
+                number += 1
+                for part in bulk.add(given_item(number, given)):
+                    await self.client.run(self._steps.upsert(bulk, part))
+            for part in bulk.rest():
+                await self.client.run(self._steps.upsert(bulk, part))
+            return bulk.report
+
+    async def delete(self, ids: Iterable[str]) -> set[str]:
+        """Delete documents; returns the ids that were there."""
+        return await self.client.run(self._steps.delete(ids))
+
+    async def delete_matching(self, wanted: str | Mapping[str, Any]) -> set[str]:
+        """Delete the documents that pass a filter, in either form; returns their ids."""
+        return await self.client.run(self._steps.delete_matching(wanted))
+
+    async def patch(self, identifier: str, change: Mapping[str, Any]) -> bool:
+        """Change a part of a document; as ``RemoteCollection.patch``."""
+        return await self.client.run(self._steps.patch(identifier, change))
+
+
+async def _each(documents: Iterable[Given] | AsyncIterable[Given]) -> AsyncIterator[Given]:
+    if isinstance(documents, AsyncIterable):
+        async for given in documents:
+            yield given
+    else:
+        for given in documents:
+            yield given

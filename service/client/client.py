@@ -1,0 +1,237 @@
+"""The client: a server's indexes, with the names that ``lsr`` and a ``Collection`` have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from index.search.facets import Facet, FacetCounts
+from index.search.query import SearchQuery
+from index.search.result import SearchResult
+from lsr.corpus.documents import Document
+from lsr.corpus.items import Item, given_items
+from lsr.encoding.progress import LoggedProgress, Progress
+from service.client.bulk import Bulk, UpsertReport
+from service.client.connection import (
+    ADDRESS,
+    TIMEOUT_MS,
+    WRITE_TIMEOUT_MS,
+    Body,
+    Connection,
+    httpx_module,
+)
+from service.client.exchange import Answer, Lost, Pause, Request, Steps
+from service.client.search_request import FilterArgument
+from service.client.steps import IndexSteps, list_indexes
+
+if TYPE_CHECKING:
+    from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
+
+T = TypeVar("T")
+
+
+class Client:
+    """A server of ``lsr serve``, and the collections that it serves, which it calls indexes.
+
+    ``open`` gives a collection that ``lsr.search`` and ``lsr.index`` take as they take one of
+    ``lsr.open``. Safe to use from several threads; connections are kept until ``close``, or the
+    end of the block.
+
+    Args:
+        url: address of the server.
+        key: what the server knows this client by; it is sent with every request.
+        timeout_ms: milliseconds for an answer to what changes nothing.
+        write_timeout_ms: milliseconds for an answer to a write, of which encoding may be a part.
+        retries: how often a request is sent again where the server is busy, as its Retry-After
+            says, or the connection is lost. Every request may be sent twice without harm.
+        ca_file: certificates that are trusted in place of the usual ones, PEM.
+
+    Every method raises the ``LsrError`` that the server tells of, with its sentence, and
+    ``UnavailableError`` where the server can't be reached or stays busy.
+
+    Raises:
+        InputError: a number is out of its range, or the key is none.
+        MissingDependencyError: httpx is not installed.
+        UsageError: the address is none, or the certificates can't be read.
+    """
+
+    def __init__(
+        self,
+        url: str = ADDRESS,
+        key: str | None = None,
+        *,
+        timeout_ms: float = TIMEOUT_MS,
+        write_timeout_ms: float = WRITE_TIMEOUT_MS,
+        retries: int = 4,
+        ca_file: str | Path | None = None,
+    ) -> None:
+        ca = None if ca_file is None else Path(ca_file)
+        self.connection = Connection(url, key, timeout_ms, write_timeout_ms, retries, ca)
+        self._http = httpx_module().Client(**self.connection.http)
+
+    def __repr__(self) -> str:
+        return f"Client({self.connection.url!r})"
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def open(self, name: str) -> RemoteCollection:
+        """The index of that name.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        collection = RemoteCollection(self, name)
+        collection.describe()
+        return collection
+
+    def indexes(self) -> list[IndexAnswer | BrokenIndex]:
+        """All indexes with their fields and numbers of documents, or what is wrong with them."""
+        return self.run(list_indexes(self.connection.retries))
+
+    def run(self, steps: Steps[T]) -> T:
+        """Take steps to their end."""
+        outcome: Answer | Lost | None = None
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            if isinstance(step, Pause):
+                time.sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = self._send(step)
+
+    def _send(self, request: Request) -> Answer | Lost:
+        body = Body()
+        try:
+            with self._http.stream(**self.connection.sent(request)) as response:
+                for part in response.iter_bytes():
+                    body.add(part)
+                return Answer(response.status_code, response.headers, bytes(body))
+        except httpx_module().HTTPError as error:
+            return self.connection.lost(error, request)
+
+
+class RemoteCollection:
+    """An index of a server, with the names of a ``Collection``."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.client = client
+        self.name = name
+        self._steps = IndexSteps(name, client.connection.retries)
+
+    def __repr__(self) -> str:
+        return f"{self.client!r}.open({self.name!r})"
+
+    def __len__(self) -> int:
+        return self.describe()["documents"]
+
+    def describe(self) -> IndexDetails:
+        """Name, number of documents, fields and metadata keys."""
+        return self.client.run(self._steps.describe())
+
+    def search(
+        self,
+        query: str | SearchQuery,
+        limit: int = 10,
+        using: str | None = None,
+        filter: FilterArgument = None,  # noqa: A002
+        **settings: Any,
+    ) -> SearchResult:
+        """The documents that answer a query best, as ``lsr.search`` gives them.
+
+        Args:
+            query: a text, or a ``SearchQuery`` with vectors in its place.
+            limit: hits wanted.
+            using: as for ``lsr.search``.
+            filter: in its text form or its JSON form.
+            settings: as for ``lsr.search``, but for what a server decides itself: ``engine``,
+                ``query_encoder`` and ``most_characters``.
+        """
+        return self.client.run(self._steps.search(query, limit, using, filter, settings))
+
+    def facets(
+        self,
+        facets: Iterable[str | Facet],
+        query: str | SearchQuery | None = None,
+        using: str | None = None,
+        filter: FilterArgument = None,  # noqa: A002
+    ) -> list[FacetCounts]:
+        """How many documents have each value of some metadata keys; ``facets`` as of a search."""
+        return self.client.run(self._steps.facets(facets, query, using, filter))
+
+    def get(self, identifier: str) -> Document | None:
+        """The document of that id, or None."""
+        return self.client.run(self._steps.get(identifier))
+
+    def upsert(
+        self,
+        documents: Iterable[Document | Mapping[str, Any]],
+        progress: Progress | None = None,
+    ) -> UpsertReport:
+        """Write documents, each a ``Document`` or a mapping as a line of a .jsonl file.
+
+        They are sent in parts of about a megabyte while they are read, so that there may be more
+        of them than memory holds, and each part is on the server's disk before the next is sent.
+        Those that are stored as they are, the server leaves so: a call that was interrupted may be
+        made again. ``sections`` of documents are not sent.
+
+        Args:
+            documents: of distinct ids.
+            progress: is told of the report after each part, and of what is rejected; None: what is
+                rejected is warned of.
+
+        Returns:
+            The totals, and each item that was rejected, with the reason.
+
+        Raises:
+            LsrError: the server could not write, after all the retries; the parts before stay
+                written.
+        """
+        return self.upsert_items(given_items(documents), progress)
+
+    def upsert_items(self, items: Iterable[Item], progress: Progress | None = None) -> UpsertReport:
+        """Write the items of a source; as ``upsert``."""
+        with Bulk(progress or LoggedProgress()) as bulk:
+            for item in items:
+                for part in bulk.add(item):
+                    self.client.run(self._steps.upsert(bulk, part))
+            for part in bulk.rest():
+                self.client.run(self._steps.upsert(bulk, part))
+            return bulk.report
+
+    def delete(self, ids: Iterable[str]) -> set[str]:
+        """Delete documents; returns the ids that were there."""
+        return self.client.run(self._steps.delete(ids))
+
+    def delete_matching(self, wanted: str | Mapping[str, Any]) -> set[str]:
+        """Delete the documents that pass a filter, in either form; returns their ids."""
+        return self.client.run(self._steps.delete_matching(wanted))
+
+    def patch(self, identifier: str, change: Mapping[str, Any]) -> bool:
+        """Change a part of a document.
+
+        Args:
+            identifier: of the document.
+            change: of ``title``, ``text`` and ``metadata``, as a JSON merge patch.
+
+        Returns:
+            Whether the document was another before.
+
+        Raises:
+            InputError: the change would make it none.
+            NotFoundError: there is no such document.
+        """
+        return self.client.run(self._steps.patch(identifier, change))
