@@ -217,7 +217,7 @@ def search(
     query: str | SearchQuery,
     limit: int = 10,
     using: str | None = None,
-    filter: str | None = None,  # noqa: A002
+    filter: str | Mapping[str, Any] | None = None,  # noqa: A002
     **settings: Any,
 ) -> SearchResult:
     """The documents of a collection that answer a query best.
@@ -228,7 +228,7 @@ def search(
         limit: hits wanted.
         using: a field, or fields to fuse as in ``sparse+bm25``; None: hybrid where the collection
             has a dense field, else the sparse field.
-        filter: a condition on metadata, such as ``lang = en and year >= 2000``.
+        filter: a condition on metadata, such as ``lang = en and year >= 2000``, or its JSON form.
         settings: any other field of ``SearchConfig``, such as ``offset`` or ``explain``; ``sort``,
             ``facets`` and ``group_by`` may be texts as the command line takes them.
 
@@ -237,6 +237,7 @@ def search(
         UsageError: the collection has no such field.
     """
     from index.collection.collection import Collection
+    from index.filters.json_form import parse_filter_json
     from index.filters.text_form import parse_filter_text
     from index.search import pipeline
     from index.search.arranging import spelled_out
@@ -245,7 +246,9 @@ def search(
 
     if not isinstance(collection, Collection):
         return collection.search(query, limit, using, filter, **settings)
-    parsed = None if filter is None else parse_filter_text(filter)
+    parsed = parse_filter_text(filter) if isinstance(filter, str) else None
+    if filter is not None and parsed is None:
+        parsed = parse_filter_json(filter)
     settings = spelled_out(settings)
     config = SearchConfig(limit=limit, using=using, filter=parsed, **settings)
     asked = SearchQuery(query) if isinstance(query, str) else query

@@ -48,10 +48,12 @@ def search_body(
 ) -> dict[str, Any]:
     """A search as JSON; what isn't asked for isn't said, so that the server's defaults hold.
 
+    But whole documents are asked for, as ``lsr.search`` has them.
+
     Raises:
         UsageError: there is no such setting, or it is none of a server's.
     """
-    body: dict[str, Any] = {"query": query_body(query), "limit": limit}
+    body: dict[str, Any] = {"query": query_body(query), "limit": limit, "with_payload": True}
     if using is not None:
         body["using"] = using
     if filter is not None:
