@@ -21,10 +21,12 @@ from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.middleware import Frame
-from service.api.routes import documents, health, indexes, search
+from service.api.plain_mistakes import TrailingSlash
+from service.api.routes import documents, health, indexes, listing, search
 from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import FILE, FOLDER, StateDatabase
+from service.state.idempotency import IdempotencyKeys
 
 STATIC = Path(__file__).parent.parent / "static"
 # For builds of segments in the background, which lose nothing where they are cut.
@@ -34,7 +36,13 @@ BODY_BYTES = 256 << 20
 WRITERS = 4
 READERS_WAITING = 64
 WRITERS_WAITING = 16
-ROUTERS = (health.router, indexes.router, search.router, documents.router)
+ROUTERS = (
+    health.router,
+    indexes.router,
+    search.router,
+    listing.router,
+    documents.router,
+)
 
 
 def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> FastAPI:
@@ -71,15 +79,18 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     app.state.ready = False
     app.state.indexes = served
     app.state.settings, app.state.database = settings, state
+    app.state.idempotency = IdempotencyKeys(state)
     add_error_handlers(app)
     app.state.readers = Work(max(8, available_cores()), READERS_WAITING, settings.deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
+    app.state.budget = BodyBudget(max(BODY_BYTES, settings.largest_body))
     app.add_middleware(
         Frame,
         hosts=hosts,
         largest_body=settings.largest_body,
-        budget=BodyBudget(max(BODY_BYTES, settings.largest_body)),
+        budget=app.state.budget,
     )
+    app.add_middleware(TrailingSlash)
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

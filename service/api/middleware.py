@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.bodies import BodyBudget, BodyMeter, too_large
+from service.api.bodies import METER, BodyBudget, BodyMeter, too_large
 from service.api.errors import error_response, request_id
 from service.api.hosts import AllowedHosts, is_own_origin
 
@@ -51,7 +51,7 @@ class Frame:
                 MutableHeaders(scope=message).update(headers)
             await send(message)
 
-        meter = BodyMeter(self.budget, self.largest_body)
+        meter = scope[METER] = BodyMeter(self.budget, self.largest_body)
 
         async def receive_counted() -> Message:
             message = await receive()
