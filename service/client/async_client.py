@@ -23,10 +23,12 @@ from service.client.connection import (
     httpx_module,
 )
 from service.client.exchange import Answer, Lost, Pause, Request, Steps
+from service.client.search_answer import document_of
 from service.client.search_request import FilterArgument
 from service.client.steps import IndexSteps, list_indexes
 
 if TYPE_CHECKING:
+    from service.api.schemas.listing import ListedDocument
     from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
 
 T = TypeVar("T")
@@ -143,6 +145,19 @@ class AsyncRemoteCollection:
         """The document of that id, or None."""
         return await self.client.run(self._steps.get(identifier))
 
+    async def fetch(self, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents of those ids that are there, in their order."""
+        return await self.client.run(self._steps.fetch(ids))
+
+    async def ids(self) -> list[str]:
+        """All ids, in the order of writing."""
+        return [each["id"] async for each in self._listed(None, whole=False)]
+
+    async def documents(self, filter: FilterArgument = None) -> AsyncIterator[Document]:  # noqa: A002
+        """The documents in the order of writing; as ``RemoteCollection.documents``."""
+        async for each in self._listed(filter, whole=True):
+            yield document_of(each)
+
     async def upsert(
         self,
         documents: Iterable[Given] | AsyncIterable[Given],
@@ -170,6 +185,16 @@ class AsyncRemoteCollection:
     async def patch(self, identifier: str, change: Mapping[str, Any]) -> bool:
         """Change a part of a document; as ``RemoteCollection.patch``."""
         return await self.client.run(self._steps.patch(identifier, change))
+
+    async def _listed(self, wanted: FilterArgument, whole: bool) -> AsyncIterator[ListedDocument]:
+        cursor = None
+        while True:
+            page = await self.client.run(self._steps.page(cursor, wanted, whole))
+            for each in page["documents"]:
+                yield each
+            cursor = page.get("cursor")
+            if cursor is None:
+                return
 
 
 async def _each(documents: Iterable[Given] | AsyncIterable[Given]) -> AsyncIterator[Given]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,10 +23,12 @@ from service.client.connection import (
     httpx_module,
 )
 from service.client.exchange import Answer, Lost, Pause, Request, Steps
+from service.client.search_answer import document_of
 from service.client.search_request import FilterArgument
 from service.client.steps import IndexSteps, list_indexes
 
 if TYPE_CHECKING:
+    from service.api.schemas.listing import ListedDocument
     from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
 
 T = TypeVar("T")
@@ -176,6 +178,22 @@ class RemoteCollection:
         """The document of that id, or None."""
         return self.client.run(self._steps.get(identifier))
 
+    def fetch(self, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents of those ids that are there, in their order."""
+        return self.client.run(self._steps.fetch(ids))
+
+    def ids(self) -> list[str]:
+        """All ids, in the order of writing."""
+        return [each["id"] for each in self._listed(None, whole=False)]
+
+    def documents(self, filter: FilterArgument = None) -> Iterator[Document]:  # noqa: A002
+        """The documents in the order of writing, those that pass a filter; fetched page by page.
+
+        Each that stays as it is comes exactly once, whatever is written meanwhile; of one that is
+        damaged, the id comes.
+        """
+        return map(document_of, self._listed(filter, whole=True))
+
     def upsert(
         self,
         documents: Iterable[Document | Mapping[str, Any]],
@@ -235,3 +253,12 @@ class RemoteCollection:
             NotFoundError: there is no such document.
         """
         return self.client.run(self._steps.patch(identifier, change))
+
+    def _listed(self, wanted: FilterArgument, whole: bool) -> Iterator[ListedDocument]:
+        cursor = None
+        while True:
+            page = self.client.run(self._steps.page(cursor, wanted, whole))
+            yield from page["documents"]
+            cursor = page.get("cursor")
+            if cursor is None:
+                return

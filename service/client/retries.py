@@ -17,6 +17,8 @@ FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 60.0
 # What a server says that has done nothing yet, or a proxy that reaches none.
 AGAIN = frozenset((429, 502, 503, 504))
+# Types of a 409 that passes: someone else writes, or this very request is at work.
+PASSING = frozenset(("locked", "in_progress"))
 
 
 @dataclass(slots=True)
@@ -37,7 +39,7 @@ class Attempts:
         Raises:
             LsrError: there is nothing to wait for, or too long, or the attempts are used up.
         """
-        if status in AGAIN or error_type(body) == "locked":
+        if status in AGAIN or error_type(body) in PASSING:
             asked = retry_after(headers.get("retry-after"))
             if self.left and asked <= LONGEST_WAIT_S:
                 return max(asked, self._wait())

@@ -20,6 +20,7 @@ from lsr.corpus.documents import Document
 
 if TYPE_CHECKING:
     from service.api.schemas.facets import FacetAnswer
+    from service.api.schemas.listing import ListedDocument
     from service.api.schemas.responses import DocumentAnswer
     from service.api.schemas.search_answer import (
         ContextAnswer,
@@ -84,9 +85,11 @@ def result_of(answer: SearchAnswer) -> SearchResult:
     )
 
 
-def document_of(answer: DocumentAnswer) -> Document:
-    """A stored document."""
-    return Document(answer["id"], answer["text"], answer["title"], answer["metadata"])
+def document_of(answer: DocumentAnswer | ListedDocument) -> Document:
+    """A stored document, or what was asked for of it; of a damaged one the id."""
+    return Document(
+        answer["id"], answer.get("text", ""), answer.get("title", ""), answer.get("metadata", {})
+    )
 
 
 def facet_of(answer: FacetAnswer) -> FacetCounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,9 +19,12 @@ from service.client.search_answer import document_of, facet_of, result_of
 from service.client.search_request import SETTINGS, FilterArgument, query_body, search_body
 
 if TYPE_CHECKING:
+    from service.api.schemas.listing import ListingAnswer
     from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
 
 NOTHING_THERE, TOO_LARGE = 404, 413
+AT_ONCE = 200
+"""Documents that are listed or fetched by one request."""
 
 
 class IndexSteps:
@@ -76,6 +80,31 @@ class IndexSteps:
             yield from self.describe()
             return None
         return document_of(answer.json())
+
+    def fetch(self, ids: Iterable[str]) -> Steps[dict[str, Document]]:
+        """The documents of those ids that are there, in their order."""
+        wanted, found = list(ids), dict[str, Document]()
+        for start in range(0, len(wanted), AT_ONCE):
+            body = {"ids": wanted[start : start + AT_ONCE]}
+            request = reading("POST", f"{self._path}/documents/get", body)
+            answer = yield from exchange(request, Answer.json, self._retries)
+            found |= {each["id"]: document_of(each) for each in answer["documents"]}
+        return found
+
+    def page(
+        self,
+        cursor: str | None,
+        filter: FilterArgument,  # noqa: A002
+        whole: bool,
+    ) -> Steps[ListingAnswer]:
+        """A page of the documents in the order of writing, whole or without their contents."""
+        parameters = {"limit": str(AT_ONCE), "with_payload": "true" if whole else "false"}
+        if cursor is not None:
+            parameters["cursor"] = cursor
+        if filter is not None:
+            parameters["filter"] = filter if isinstance(filter, str) else json.dumps(filter)
+        request = reading("GET", f"{self._path}/documents", **parameters)
+        return exchange(request, Answer.json, self._retries)
 
     def delete(self, ids: Iterable[str]) -> Steps[set[str]]:
         """Delete documents; the ids that were there."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from index.search.hits import Hit
-from lsr.errors import InputError, MissingDependencyError
+from lsr.errors import MissingDependencyError
 from service.integrations.filter_json import ALL_OF, ANY_OF, NONE_OF, compared, exists, joined
 from service.integrations.retrieval import Searched, metadata_of, search, search_async, text_of
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import lsr
 from index.collection.collection import Collection
+from index.filters.json_form import parse_filter_json
+from index.listing import MOST_LISTED, fetch_documents, list_documents
 from index.search.hits import Hit
+from lsr.corpus.documents import Document
 from lsr.errors import UsageError
 from service.client.async_client import AsyncRemoteCollection
 from service.client.client import RemoteCollection
@@ -53,6 +56,28 @@ async def search_async(
     if not query.strip():
         return []
     return (await collection.search(query, limit, filter=filter, **_lean(settings))).hits
+
+
+def documents_of(
+    collection: Collection | RemoteCollection, wanted: Mapping[str, Any] | None
+) -> Iterator[Document]:
+    """The documents that pass a filter in its JSON form, in the order of writing."""
+    if isinstance(collection, RemoteCollection):
+        yield from collection.documents(wanted)
+        return
+    parsed = None if wanted is None else parse_filter_json(wanted)
+    page = list_documents(collection, MOST_LISTED, None, parsed)
+    yield from filter(None, page.documents.values())
+    while page.cursor is not None:
+        page = list_documents(collection, MOST_LISTED, page.cursor, parsed)
+        yield from filter(None, page.documents.values())
+
+
+def fetched(collection: Collection | RemoteCollection, ids: Sequence[str]) -> list[str]:
+    """Those of the ids that documents have."""
+    if isinstance(collection, RemoteCollection):
+        return list(collection.fetch(ids))
+    return list(fetch_documents(collection, ids))
 
 
 def text_of(hit: Hit) -> str:

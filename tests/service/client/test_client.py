@@ -13,7 +13,7 @@ from index.search.grouping import Grouping
 from index.search.rewriters import rewriter_of
 from index.search.sorting import SortKey
 from lsr.errors import InputError, NotFoundError, UsageError
-from tests.service.client.conftest import PETS
+from tests.service.pets import PETS
 
 SEARCHES = [
     {},
@@ -142,6 +142,18 @@ def test_documents_are_written_read_changed_and_deleted_whatever_their_ids(writt
     assert written.delete_matching("m = 1") == set(NASTY[3:])
 
 
+def test_documents_are_listed_in_the_order_of_writing_and_fetched(folder, client, written):
+    documents = [lsr.Document(f"d{n}", f"text {n}", metadata={"n": n}) for n in range(450)]
+    written.upsert(documents)
+    assert written.ids() == [each.id for each in documents]
+    assert list(written.documents()) == documents
+    for wanted in ("n >= 440", {"must": [{"key": "n", "range": {"gte": 440}}]}):
+        assert list(written.documents(wanted)) == documents[440:]
+    asked = [*reversed([each.id for each in documents]), "none"]
+    assert list(written.fetch(asked).values()) == documents[::-1]
+    assert client.open("pets").ids() == lsr.open(folder / "pets").ids()
+
+
 def test_a_corpus_is_indexed_as_into_a_folder(written, tmp_path, caplog):
     lines = tmp_path / "pets.jsonl"
     records = [
@@ -218,6 +230,9 @@ def test_it_is_the_same_with_await(address, client, written):
             assert [each["name"] for each in await opened.indexes()] == ["pets", "written"]
             assert (await pets.facets(["legs"]))[0].distinct == 2
             assert (await pets.get("bat")) == PETS[3]
+            assert [each async for each in pets.documents("legs >= 0")] == PETS[:3]
+            assert await pets.fetch(["bat", "none"]) == {"bat": PETS[3]}
+            assert sorted(await pets.ids()) == ["bat", "cat", "dog", "owl"]
 
             async def stream():
                 for number in range(2500):

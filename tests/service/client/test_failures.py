@@ -27,7 +27,7 @@ from service.client import retries
 from service.client.client import RemoteCollection
 from service.client.errors import BY_TYPE, error_of
 from service.client.retries import retry_after
-from tests.service.client.conftest import PETS
+from tests.service.pets import PETS
 
 DESCRIBED = {"name": "pets", "documents": 3, "fields": [], "metadata": []}
 KEY = "lsr_secret-of-this-client"
@@ -280,9 +280,7 @@ def test_wrong_settings_are_one_sentence(arguments, reason):
 def test_types_of_errors_are_those_of_the_server():
     told = {kind: name for name, (_, kind) in STATUS.items() if name is not LsrError}
     of_the_client = {kind for kind in told if kind != "missing_dependency"}
-    assert {kind: BY_TYPE[kind] for kind in of_the_client} == {
-        kind: told[kind] for kind in of_the_client
-    }
+    assert all(issubclass(told[kind], BY_TYPE[kind]) for kind in of_the_client)
     for status, kind in STATUS.values():
         assert isinstance(error_of(*refusal(status, kind, "sentence")), LsrError)
 
