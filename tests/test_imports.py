@@ -35,7 +35,12 @@ NEEDS_TORCH = {
     "lsr.train.training_state",
 }
 # Each of a library that may be missing, which they say.
-OF_OTHERS = {f"service.integrations.{name}" for name in ("langchain", "llama_index", "haystack")}
+OF_OTHERS = {
+    "service.integrations.haystack",
+    "service.integrations.langchain",
+    "service.integrations.llama_index",
+    "service.mcp.server",
+}
 COMMANDS = ROOT / "service/commands"
 # The public face alone reaches up.
 FACE = ROOT / "lsr/__init__.py"

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from lsr.distribution import package_version
 from lsr.threads import available_cores
@@ -24,6 +25,8 @@ from service.api.middleware import Frame
 from service.api.plain_mistakes import TrailingSlash
 from service.api.routes import documents, health, indexes, listing, search
 from service.api.work import Work
+from service.mcp.http import PATH as MCP_PATH
+from service.mcp.http import McpEndpoint
 from service.settings import ServerSettings
 from service.state.database import FILE, FOLDER, StateDatabase
 from service.state.idempotency import IdempotencyKeys
@@ -64,6 +67,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         yield
         app.state.ready = False
         app.state.readers.abandon()
+        await app.state.mcp.close()
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
@@ -93,6 +97,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     app.add_middleware(TrailingSlash)
     for router in ROUTERS:
         app.include_router(router)
+    app.state.mcp = McpEndpoint(served, app.state.readers)
+    app.router.routes.append(Route(MCP_PATH, endpoint=app.state.mcp, methods=["POST"]))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/", include_in_schema=False)
