@@ -28,6 +28,7 @@ from service.client.search_request import FilterArgument
 from service.client.steps import IndexSteps, list_indexes
 
 if TYPE_CHECKING:
+    from service.api.schemas.explanation import ExplainAnswer
     from service.api.schemas.listing import ListedDocument
     from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
 
@@ -130,6 +131,38 @@ class AsyncRemoteCollection:
     ) -> SearchResult:
         """The documents that answer a query best; as ``RemoteCollection.search``."""
         return await self.client.run(self._steps.search(query, limit, using, filter, settings))
+
+    async def search_batch(
+        self,
+        queries: Iterable[str | SearchQuery],
+        limit: int = 10,
+        using: str | None = None,
+        filter: FilterArgument = None,  # noqa: A002
+        **settings: Any,
+    ) -> list[SearchResult]:
+        """The results of several queries, in their order, each as ``search`` gives it.
+
+        A hundred go in one request. Where one of them can't be, its error is raised.
+        """
+        return await self.client.run(
+            self._steps.search_batch(queries, limit, using, filter, settings)
+        )
+
+    async def explain(
+        self,
+        identifier: str,
+        query: str | SearchQuery,
+        using: str | None = None,
+        filter: FilterArgument = None,  # noqa: A002
+        **settings: Any,
+    ) -> ExplainAnswer:
+        """Why a document stands where it does in the answer to a query: its ranks, and its terms.
+
+        ``settings`` are those of ``search`` that say how is ranked.
+        """
+        return await self.client.run(
+            self._steps.explain(identifier, query, using, filter, settings)
+        )
 
     async def facets(
         self,

@@ -28,6 +28,7 @@ from service.client.search_request import FilterArgument
 from service.client.steps import IndexSteps, list_indexes
 
 if TYPE_CHECKING:
+    from service.api.schemas.explanation import ExplainAnswer
     from service.api.schemas.listing import ListedDocument
     from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
 
@@ -163,6 +164,34 @@ class RemoteCollection:
                 ``query_encoder`` and ``most_characters``.
         """
         return self.client.run(self._steps.search(query, limit, using, filter, settings))
+
+    def search_batch(
+        self,
+        queries: Iterable[str | SearchQuery],
+        limit: int = 10,
+        using: str | None = None,
+        filter: FilterArgument = None,  # noqa: A002
+        **settings: Any,
+    ) -> list[SearchResult]:
+        """The results of several queries, in their order, each as ``search`` gives it.
+
+        A hundred go in one request. Where one of them can't be, its error is raised.
+        """
+        return self.client.run(self._steps.search_batch(queries, limit, using, filter, settings))
+
+    def explain(
+        self,
+        identifier: str,
+        query: str | SearchQuery,
+        using: str | None = None,
+        filter: FilterArgument = None,  # noqa: A002
+        **settings: Any,
+    ) -> ExplainAnswer:
+        """Why a document stands where it does in the answer to a query: its ranks, and its terms.
+
+        ``settings`` are those of ``search`` that say how is ranked.
+        """
+        return self.client.run(self._steps.explain(identifier, query, using, filter, settings))
 
     def facets(
         self,

@@ -36,6 +36,8 @@ def query_body(query: str | SearchQuery) -> dict[str, Any]:
         body["sparse"] = {"indices": list(map(int, indices)), "values": list(map(float, values))}
     if query.dense is not None:
         body["dense"] = list(map(float, query.dense))
+    if query.like is not None:
+        body["like"] = query.like if isinstance(query.like, str) else list(query.like)
     return body
 
 

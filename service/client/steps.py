@@ -19,12 +19,13 @@ from service.client.search_answer import document_of, facet_of, result_of
 from service.client.search_request import SETTINGS, FilterArgument, query_body, search_body
 
 if TYPE_CHECKING:
+    from service.api.schemas.explanation import ExplainAnswer
     from service.api.schemas.listing import ListingAnswer
     from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
 
 NOTHING_THERE, TOO_LARGE = 404, 413
-AT_ONCE = 200
-"""Documents that are listed or fetched by one request."""
+AT_ONCE, MOST_SEARCHES = 200, 100
+"""Documents that are listed or fetched, and searches that are made, by one request."""
 
 
 class IndexSteps:
@@ -51,6 +52,41 @@ class IndexSteps:
         body = search_body(query, limit, using, filter, settings)
         request = reading("POST", f"{self._path}/search", body)
         return exchange(request, lambda answer: result_of(answer.json()), self._retries)
+
+    def search_batch(
+        self,
+        queries: Iterable[str | SearchQuery],
+        limit: int,
+        using: str | None,
+        filter: FilterArgument,  # noqa: A002
+        settings: Mapping[str, Any],
+    ) -> Steps[list[SearchResult]]:
+        """Several searches; the error of the first that can't be."""
+        bodies = [search_body(query, limit, using, filter, settings) for query in queries]
+        results = []
+        for start in range(0, len(bodies), MOST_SEARCHES):
+            body = {"searches": bodies[start : start + MOST_SEARCHES]}
+            request = reading("POST", f"{self._path}/search/batch", body)
+            answer = yield from exchange(request, Answer.json, self._retries)
+            for each in answer["answers"]:
+                if "error" in each:
+                    raise error_of(each["error"]["code"], {}, json.dumps(each).encode())
+                results.append(result_of(each))
+        return results
+
+    def explain(
+        self,
+        identifier: str,
+        query: str | SearchQuery,
+        using: str | None,
+        filter: FilterArgument,  # noqa: A002
+        settings: Mapping[str, Any],
+    ) -> Steps[ExplainAnswer]:
+        """Why a document stands where it does."""
+        body = search_body(query, 1, using, filter, settings) | {"id": identifier}
+        del body["limit"], body["with_payload"]
+        request = reading("POST", f"{self._path}/explain", body)
+        return exchange(request, Answer.json, self._retries)
 
     def facets(
         self,

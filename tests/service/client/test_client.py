@@ -75,12 +75,37 @@ def test_a_served_collection_answers_as_the_embedded_one(folder, client, setting
         lsr.SearchQuery(tokens={"mice": 1.0, "fetch": 0.5}),
         lsr.SearchQuery(sparse=([5, 2000], [1.0, 0.25])),
         lsr.SearchQuery(text="night"),
+        lsr.SearchQuery(like="owl"),
+        lsr.SearchQuery(like=["owl", "bat"]),
     ],
     ids=str,
 )
 def test_queries_bring_their_vectors(folder, client, query):
     embedded = lsr.search(lsr.open(folder / "pets"), query)
     assert comparable(lsr.search(client.open("pets"), query), True) == comparable(embedded, False)
+
+
+def test_several_searches_are_made_at_once(client):
+    pets = client.open("pets")
+    queries = ["hunt", lsr.SearchQuery(like="owl"), *(f"night {n}" for n in range(120))]
+    results = pets.search_batch(queries, limit=2, explain=True)
+    for query, result in zip(queries, results, strict=True):
+        assert comparable(result, True) == comparable(pets.search(query, 2, explain=True), True)
+    with pytest.raises(NotFoundError, match="no document 'bee'"):
+        pets.search_batch(["hunt", lsr.SearchQuery(like="bee")])
+    with pytest.raises(InputError, match="limit is 0"):
+        pets.search_batch(["hunt"], limit=0)
+    assert pets.search_batch([]) == []
+
+
+def test_the_place_of_a_document_is_explained(client):
+    pets = client.open("pets")
+    found = pets.explain("cat", "hunt mice", using="sparse+bm25", filter="legs > 0")
+    ranked = [
+        hit.id for hit in pets.search("hunt mice", using="sparse+bm25", filter="legs > 0").hits
+    ]
+    assert (found["id"], found["rank"]) == ("cat", ranked.index("cat") + 1)
+    assert any(term["token"] == "mice" for row in found["missing"].values() for term in row)
 
 
 def test_pages_are_walked_by_their_cursors(client):
@@ -231,6 +256,8 @@ def test_it_is_the_same_with_await(address, client, written):
             assert (await pets.facets(["legs"]))[0].distinct == 2
             assert (await pets.get("bat")) == PETS[3]
             assert [each async for each in pets.documents("legs >= 0")] == PETS[:3]
+            assert [each.hits[0].id for each in await pets.search_batch(["bark"])] == ["dog"]
+            assert (await pets.explain("dog", "bark"))["rank"] == 1
             assert await pets.fetch(["bat", "none"]) == {"bat": PETS[3]}
             assert sorted(await pets.ids()) == ["bat", "cat", "dog", "owl"]
 
