@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from index.search.context import Context, ContextPassage, counted
-from index.search.explain import Contribution
+from index.search.explain import Contribution, QueryWord
 from index.search.facets import FacetCounts
 from index.search.highlight import Highlight
 from index.search.hits import Hit, HitPassage
@@ -63,6 +63,10 @@ def result_of(answer: SearchAnswer) -> SearchResult:
         strategies=meta.get("plan", {}),
         query_terms={
             name: [(term["token"], term["weight"]) for term in row] for name, row in terms.items()
+        },
+        query_words={
+            name: [QueryWord(each["word"], each["tokens"]) for each in words]
+            for name, words in answer.get("query_words", {}).items()
         },
         unknown_tokens=meta.get("unknown_tokens", []),
         timed_out=meta.get("timed_out", False),

@@ -35,7 +35,7 @@ class McpEndpoint:
         self,
         indexes: Indexes,
         readers: Work,
-        reaches: Callable[[Request], Callable[[str], bool]] = lambda _: lambda _: True,
+        reaches: Callable[[Request], Callable[[str], bool]],
     ) -> None:
         self._indexes, self._readers, self._reaches = indexes, readers, reaches
         self._begin = asyncio.Lock()
@@ -88,7 +88,8 @@ class McpEndpoint:
 
     async def _run(self, context: Context[Any], job: Callable[[Tools], T]) -> T:
         """A job among those of all that read."""
-        request: Request = context.request_context.request
+        request = context.request_context.request
+        assert isinstance(request, Request)
         reaches = self._reaches(request)
         return await self._readers.run(
             request, lambda deadline: job(Tools(self._indexes, reaches, deadline))

@@ -30,7 +30,7 @@ def serve(paths: Sequence[Path], trusted: TrustedCode = NO_CODE) -> None:
 
     with closing(Indexes(paths, trusted)) as indexes:
 
-        async def run(_: Context[Any], job: Callable[[Tools], T]) -> T:
+        async def run(context: Context[Any], job: Callable[[Tools], T]) -> T:
             return await asyncio.to_thread(job, Tools(indexes))
 
         asyncio.run(mcp_server(indexes, run).run_stdio_async())

@@ -18,8 +18,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def address(folder):
-    with serving(folder) as found:
-        yield found
+    with serving(folder.parent, "all") as (_, served):
+        yield served.address()
 
 
 @pytest.fixture

@@ -1,41 +1,62 @@
-"""The real server, in a process of its own."""
+"""Servers in processes of their own, for tests."""
 
+import contextlib
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
+import time
+
+import httpx
 
 from tests.service.conftest import environment
 
+SECONDS = 180
 
-@contextmanager
-def serving(folder, *arguments, cwd=None):
-    """Serve a folder, or a collection; gives the address once it listens."""
-    here = cwd or folder.parent
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-u",
-            "-m",
-            "service.cli",
-            "serve",
-            str(folder),
-            "--port",
-            "0",
-            *arguments,
-        ],
-        cwd=here,
-        env=environment(here),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+
+class Served:
+    """A server's process, and what it has written."""
+
+    def __init__(self, folder, arguments, variables):
+        self._files = folder / "served.out", folder / "served.err"
+        with self._files[0].open("w") as out, self._files[1].open("w") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-u", "-m", "service.cli", "serve", *arguments, "--port", "0"],
+                cwd=folder,
+                env=environment(folder) | variables,
+                stdout=out,
+                stderr=err,
+            )
+
+    @property
+    def out(self):
+        return self._files[0].read_text()
+
+    @property
+    def err(self):
+        return self._files[1].read_text()
+
+    def address(self):
+        for _ in range(20 * SECONDS):
+            if found := re.search(r"http://127\.0\.0\.1:\d+", self.out + self.err):
+                return found.group()
+            assert self.process.poll() is None, self.out + self.err
+            time.sleep(0.05)
+        raise AssertionError("it did not listen")
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.wait(SECONDS)
+
+
+@contextlib.contextmanager
+def serving(folder, *arguments, **variables):
+    """A client of ``lsr serve`` with these arguments, run in a folder, and its ``Served``."""
+    served = Served(folder, arguments, variables)
     try:
-        yield next(
-            found.group()
-            for line in process.stdout
-            if (found := re.search(r"http://127\.0\.0\.1:\d+", line))
-        )
+        transport = httpx.HTTPTransport(retries=8)
+        address = served.address()
+        with httpx.Client(base_url=address, transport=transport, timeout=SECONDS) as client:
+            yield client, served
     finally:
-        process.terminate()
-        process.wait(timeout=60)
-        process.stdout.close()
+        served.process.kill()
+        served.process.wait()

@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 import lsr
+from lsr import index
 from service.mcp.tools import LONGEST_PART, LONGEST_SNIPPET
 from tests.service.conftest import environment
 from tests.service.pets import PETS
+from tests.service.serving import serving
 
 mcp = pytest.importorskip("mcp")
 
@@ -166,6 +168,41 @@ def test_what_is_no_message_is_refused_and_the_server_goes_on(address):
         assert client.post("/mcp", headers={"Host": "evil.example"}).status_code == 421
         assert client.post("/mcp", headers={"Origin": "http://evil.example"}).status_code == 403
         assert client.get("/readyz").status_code == 200
+
+
+def test_a_key_of_the_scope_mcp_sees_the_indexes_that_it_reaches(tmp_path, lsr):
+    for name in ("docs-a", "private"):
+        index(PETS, into=tmp_path / "all" / name, encoder="bm25")
+    tokens = [
+        lsr("key", "create", "all", "--name", "n", "--scope", scope, "--index", pattern)
+        .stdout.decode()
+        .strip()
+        for scope, pattern in (("mcp", "docs-*"), ("search", "*"))
+    ]
+
+    async def speak(token, address):
+        from mcp.client.streamable_http import streamable_http_client
+        from mcp.shared._httpx_utils import create_mcp_http_client
+
+        headers = {"Authorization": f"Bearer {token}"}
+        async with create_mcp_http_client(headers=headers) as http:
+            transport = streamable_http_client(f"{address}/mcp", http_client=http)
+            async with mcp.Client(transport, read_timeout_seconds=60) as session:
+                listed = answered(await session.call_tool("list_indexes", {}))
+                found = answered(await session.call_tool("search", {"query": "mice"}))
+                given = {"query": "mice", "index": "private"}
+                return listed, found, refused(await session.call_tool("search", given))
+
+    with serving(tmp_path, "all") as (http, served):
+        listed, found, said = asyncio.run(speak(tokens[0], served.address()))
+        for header in ({}, {"Authorization": "Bearer lsr_wrong"}):
+            assert http.post("/mcp", json={}, headers=header).status_code == 401
+        header = {"Authorization": f"Bearer {tokens[1]}"}
+        refusal = http.post("/mcp", json={}, headers=header)
+        assert (refusal.status_code, refusal.json()["error"]["type"]) == (403, "forbidden")
+    assert [each["name"] for each in listed["indexes"]] == ["docs-a"]
+    assert (found["index"], found["hits"][0]["id"]) == ("docs-a", "owl")
+    assert said.endswith("there is no index 'private'; there are: docs-a")
 
 
 def test_a_server_without_the_package_says_what_to_install(folder, monkeypatch):
