@@ -53,9 +53,7 @@ def comparable(result, terms_numbered):
         )
         for hit in result.hits
     ]
-    return dataclasses.replace(
-        result, hits=hits, took_ms=0, stages_ms={}, strategies={}, page=None
-    )
+    return dataclasses.replace(result, hits=hits, took_ms=0, stages_ms={}, strategies={}, page=None)
 
 
 @pytest.mark.parametrize("settings", SEARCHES, ids=str)
