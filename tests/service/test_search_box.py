@@ -65,8 +65,7 @@ def test_a_page_of_another_site_searches_with_a_key_of_its_own(tmp_path, lsr, si
             hits = page.get_by_role("listitem")
             expect(hits.filter(has_text="<i>gate</i>")).to_contain_text("<img src=x onerror")
             expect(hits.filter(has_text="<i>gate</i>").locator("a[href]")).to_have_count(0)
-            expect(page.locator("mark").first).to_have_text("gate")
-            assert set(page.locator("mark").all_inner_texts()) <= {"gate", "Gates"}
+            assert set(page.locator("mark").all_inner_texts()) == {"gate", "Gates"}
             box.fill("river")
             expect(page.get_by_role("status")).to_have_text("8 results", timeout=30_000)
             box.fill("nothing of this")
