@@ -25,12 +25,14 @@ from service.client.connection import (
 from service.client.exchange import Answer, Lost, Pause, Request, Steps
 from service.client.search_answer import document_of
 from service.client.search_request import FilterArgument
-from service.client.steps import IndexSteps, list_indexes
+from service.client.server_steps import ServerSteps
+from service.client.steps import IndexSteps
 
 if TYPE_CHECKING:
     from service.api.schemas.explanation import ExplainAnswer
     from service.api.schemas.listing import ListedDocument
     from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
+    from service.api.schemas.tasks import TaskAnswer
 
 T = TypeVar("T")
 Given = Document | Mapping[str, Any]
@@ -52,6 +54,7 @@ class AsyncClient:
         ca = None if ca_file is None else Path(ca_file)
         self.connection = Connection(url, key, timeout_ms, write_timeout_ms, retries, ca)
         self._http = httpx_module().AsyncClient(**self.connection.http)
+        self._steps = ServerSteps(retries)
 
     def __repr__(self) -> str:
         return f"AsyncClient({self.connection.url!r})"
@@ -73,8 +76,81 @@ class AsyncClient:
         return collection
 
     async def indexes(self) -> list[IndexAnswer | BrokenIndex]:
-        """All indexes; as ``Client.indexes``."""
-        return await self.run(list_indexes(self.connection.retries))
+        """All indexes with their fields and numbers of documents, or what is wrong with them."""
+        return await self.run(self._steps.indexes())
+
+    async def create(
+        self,
+        name: str,
+        encoder: str | None = None,
+        dense: str | None = None,
+        bm25: bool = False,
+        *,
+        passages: str = "auto",
+        language: str | None = None,
+    ) -> AsyncRemoteCollection:
+        """A new, empty index; as ``lsr.create``.
+
+        Args:
+            name: of the index.
+            encoder: ``bm25``, or one of those that the server allows; None: its default.
+            dense: likewise, of a dense encoder beside it.
+            bm25: as for ``lsr.create``.
+            passages: as for ``lsr.create``.
+            language: the analyser that makes the words.
+
+        Raises:
+            ConflictError: there is one already.
+        """
+        settings = {
+            "encoder": encoder,
+            "dense": dense,
+            "bm25": bm25,
+            "passages": passages,
+            "language": language,
+        }
+        await self.run(self._steps.create(name, settings))
+        return AsyncRemoteCollection(self, name)
+
+    async def delete(self, name: str) -> None:
+        """Delete an index with all its documents and aliases; its snapshots stay.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        await self.run(self._steps.delete(name))
+
+    async def aliases(self) -> dict[str, str]:
+        """The index of each alias, which is another name for it in every call."""
+        return await self.run(self._steps.aliases())
+
+    async def change_aliases(self, changes: Mapping[str, str | None]) -> dict[str, str]:
+        """Point aliases to indexes, or remove them (None), all in one instant; all there are then.
+
+        Raises:
+            NotFoundError: there is no such index; nothing is changed then.
+        """
+        return await self.run(self._steps.change_aliases(changes))
+
+    async def task(self, identifier: str) -> TaskAnswer:
+        """Long work as it is now.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        return await self.run(self._steps.task(identifier))
+
+    async def cancel(self, identifier: str) -> TaskAnswer:
+        """Cancel long work: at once where it waits, else at its next step.
+
+        Raises:
+            ConflictError: it has ended.
+        """
+        return await self.run(self._steps.cancel(identifier))
+
+    async def finished(self, task: TaskAnswer) -> TaskAnswer:
+        """Long work once it has ended, well or not, as its ``status`` and ``error`` say."""
+        return await self.run(self._steps.finished(task))
 
     async def run(self, steps: Steps[T]) -> T:
         """Take steps to their end."""
@@ -206,6 +282,15 @@ class AsyncRemoteCollection:
             for part in bulk.rest():
                 await self.client.run(self._steps.upsert(bulk, part))
             return bulk.report
+
+    async def start(self, kind: str, **parameters: Any) -> TaskAnswer:
+        """Begin long work on the index, for ``finished`` of the client to wait for.
+
+        Args:
+            kind: ``import``, ``reencode``, ``merge``, ``snapshot``, ``restore`` or ``check``.
+            parameters: what the body of its route has, as ``source`` of an import.
+        """
+        return await self.client.run(self._steps.start(kind, parameters))
 
     async def delete(self, ids: Iterable[str]) -> set[str]:
         """Delete documents; returns the ids that were there."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from lsr.errors import (
+    ConflictError,
     CorruptionError,
     EncoderMismatchError,
     InputError,
@@ -24,6 +25,7 @@ BY_TYPE: dict[str, type[LsrError]] = {
     "invalid_input": InputError,
     "invalid_request": InputError,
     "malformed_json": InputError,
+    "conflict": ConflictError,
     "encoder_mismatch": EncoderMismatchError,
     "locked": LockedError,
     "corrupt": CorruptionError,
@@ -35,7 +37,7 @@ BY_STATUS: dict[int, type[LsrError]] = {
     403: UsageError,
     404: NotFoundError,
     405: UsageError,
-    409: LockedError,
+    409: ConflictError,
     412: UsageError,
     413: InputError,
     415: UsageError,

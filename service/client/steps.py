@@ -21,7 +21,8 @@ from service.client.search_request import SETTINGS, FilterArgument, query_body, 
 if TYPE_CHECKING:
     from service.api.schemas.explanation import ExplainAnswer
     from service.api.schemas.listing import ListingAnswer
-    from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
+    from service.api.schemas.responses import IndexDetails
+    from service.api.schemas.tasks import TaskAnswer
 
 NOTHING_THERE, TOO_LARGE = 404, 413
 AT_ONCE, MOST_SEARCHES = 200, 100
@@ -142,6 +143,12 @@ class IndexSteps:
         request = reading("GET", f"{self._path}/documents", **parameters)
         return exchange(request, Answer.json, self._retries)
 
+    def start(self, kind: str, parameters: Mapping[str, Any]) -> Steps[TaskAnswer]:
+        """Begin long work."""
+        name = "snapshots" if kind == "snapshot" else kind
+        request = writing("POST", f"{self._path}/{segment(name)}", dict(parameters) or None)
+        return exchange(request, Answer.json, self._retries)
+
     def delete(self, ids: Iterable[str]) -> Steps[set[str]]:
         """Delete documents; the ids that were there."""
         wanted = list(ids)
@@ -183,12 +190,6 @@ class IndexSteps:
 
     def _document(self, identifier: str) -> str:
         return f"{self._path}/documents/{segment(identifier)}"
-
-
-def list_indexes(retries: int) -> Steps[list[IndexAnswer | BrokenIndex]]:
-    """All indexes of a server."""
-    request = reading("GET", "/v1/indexes")
-    return exchange(request, lambda answer: list(answer.json()["indexes"]), retries)
 
 
 def segment(name: str) -> str:
