@@ -171,14 +171,15 @@ class Tools:
             if len(names) == 1:
                 return names[0]
             raise UsageError(f"no index is named; give one of: {listed}")
-        if index not in names:
+        known = index in names or (index in self._indexes.aliases and self._reaches(index))
+        if not known:
             raise NotFoundError(f"there is no index {index[:200]!r}; there are: {listed}")
         return index
 
     def _known(self, name: str) -> KnownIndex:
         try:
-            described = self._indexes.describe(name)
-            keys = [each["key"] for each in self._indexes.describe_metadata(name)]
+            described = self._indexes.details(name)
+            keys = [each["key"] for each in described["metadata"]]
         # Whatever it is, the others are listed.
         except Exception:
             problem = "it can't be read now; the server's log has the reason"
