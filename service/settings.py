@@ -53,6 +53,9 @@ class ServerSettings(BaseSettings):
     reranker: list[str] = Field(
         default=[], description="Models that requests may re-rank by, as --rerank takes them."
     )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes that serve, which share the segments."
+    )
     state: Path | None = Field(
         default=None,
         description="File of keys, aliases and tasks; by default .lsr/server.sqlite in the first "
@@ -70,6 +73,12 @@ class ServerSettings(BaseSettings):
         le=3600,
         description="Seconds that requests in flight may take once the server is to stop; 4 s "
         "later it ends whatever still runs.",
+    )
+    query_cache: int = Field(
+        default=32 << 20,
+        ge=0,
+        description="Bytes of kept answers of each worker, which go when the index changes; 0: "
+        "none is kept.",
     )
     recall_probe: float = Field(
         default=0.01,

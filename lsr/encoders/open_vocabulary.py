@@ -81,6 +81,7 @@ class OpenVocabularyEncoder(SparseEncoder):
         self.config = config
         self.vocabulary = inner.vocabulary
         self.needs_statistics = inner.needs_statistics
+        self.inference_free = inner.inference_free
         settings = [f"{key}={spell(value)}" for key, value in changed(config).items()]
         asked = [] if by_default else ["words=yes"]
         self.name = ",".join([inner.name, *asked, *settings])

@@ -82,7 +82,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     encoders = AllowedEncoders(settings.encoders)
     origins = AllowedOrigins(settings.allow_origin)
     served = Indexes(settings.paths, trusted, settings.reranker)
-    state = StateDatabase(settings.state or _state_file(served))
+    state = StateDatabase(state_path(settings, served))
     kept = Keys(state, settings.admin_token)
     rates = _rates(settings, state)
     long_work = LongWork(settings, served, state, trusted)
@@ -144,8 +144,10 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     return app
 
 
-def _state_file(served: Indexes) -> Path | None:
-    """Beside the collections of the first folder, if one is served."""
+def state_path(settings: ServerSettings, served: Indexes) -> Path | None:
+    """The file of a server's state: the setting, or beside the collections of the first folder."""
+    if settings.state is not None:
+        return settings.state
     return None if served.folder is None else state_file(served.folder)
 
 

@@ -17,11 +17,13 @@ from service.api.work import BUSY, Work
 
 LARGEST_JSON_BODY = 4 << 20
 MOST_JSON_VALUES = 300_000
+DEEPEST_JSON = 100
+"""Levels of arrays and objects in each other."""
 # What is smaller holds no number of values worth counting.
 SMALL = 1 << 16
 # A string, or what opens, closes or parts values; what matches is never tried again from within.
 TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
-OPENING = (b"[", b"{")
+OPENING, CLOSING = (b"[", b"{"), (b"]", b"}")
 # After a refusal the connection is closed, for more of the body may be on its way.
 CLOSE = {"Connection": "close"}
 
@@ -71,8 +73,12 @@ async def read_body(request: Request, largest: int) -> bytearray:
     """The bytes of a body.
 
     Raises:
-        HTTPException: there are more than ``largest``.
+        HTTPException: there are more than ``largest``, or they are compressed.
     """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", ""):
+        message = f"the body is compressed by {encoding[:100]!r}; send it as it is"
+        raise HTTPException(415, message, {"Accept-Encoding": "identity", **CLOSE})
     body = bytearray()
     async for part in request.stream():
         if len(body) + len(part) > largest:
@@ -94,6 +100,21 @@ def check_values(body: bytes | bytearray, most: int, what: str) -> None:
         count += token[0] == b"," or token[0] in OPENING
         if count > most:
             raise InputError(f"{what} holds more than {most} JSON values; send fewer at once")
+
+
+def check_depth(body: bytes | bytearray, what: str) -> None:
+    """Refuse JSON whose arrays and objects are nested too deeply.
+
+    Raises:
+        InputError: there are more than ``DEEPEST_JSON`` in each other.
+    """
+    if sum(map(body.count, OPENING)) <= DEEPEST_JSON:
+        return
+    depth = 0
+    for token in TOKEN.finditer(body):
+        depth += (token[0] in OPENING) - (token[0] in CLOSING)
+        if depth > DEEPEST_JSON:
+            raise InputError(f"{what} is nested deeper than {DEEPEST_JSON} levels; flatten it")
 
 
 class JsonRoute(APIRoute):
@@ -136,6 +157,7 @@ class _JsonRequest(Request):
 def _parse(body: bytearray) -> Any:
     try:
         check_values(body, MOST_JSON_VALUES, "the body")
+        check_depth(body, "the body")
         return parse_json(body.decode("utf-8-sig"))
     except (InputError, UnicodeDecodeError) as error:
         reason = str(error) if isinstance(error, InputError) else f"no UTF-8: {error.reason}"

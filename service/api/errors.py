@@ -47,7 +47,7 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     LsrError: (500, "failed"),
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500, 503, 507)
+    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 415, 422, 500, 503, 507)
 }
 """What a route on an index declares of its failures."""
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -60,6 +60,7 @@ HTTP_TYPES = {
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
+    415: "unsupported_encoding",
     429: "too_many_requests",
     503: "busy",
 }

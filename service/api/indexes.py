@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection, is_collection
+from index.collection.field import Field
 from index.collection.passage_table import OFF
 from index.search.defaults import read_defaults
 from index.search.pipeline import search
@@ -202,6 +204,16 @@ class Indexes:
             message = message.replace(path, spelled[path])
         return message
 
+    def preload(self) -> None:
+        """Have all segments in memory for the forks of this process, and no collection open."""
+        for name in self.names():
+            path = self._path(name)
+            # What is wrong with it is told by those that serve it.
+            with suppress(LsrError, OSError):
+                if path is not None:
+                    with closing(Collection.open(path)) as collection:
+                        collection.preload()
+
     def warm_up(self) -> None:
         """Search every collection once, so that the first query finds its models loaded."""
         for name in self.names():
@@ -252,6 +264,7 @@ class Indexes:
                     "encoder": short_name(field.encoder),
                     "fingerprint": field.fingerprint,
                     "size": field.size,
+                    "inference_free": self._inference_free(name, collection, field),
                 }
                 for field in collection.fields
             ],
@@ -270,6 +283,15 @@ class Indexes:
             "passages": "off" if collection.passages == OFF else "auto",
             "search_defaults": {using: each.texts() for using, each in defaults.items()},
         }
+
+    def _inference_free(self, name: str, collection: Collection, field: Field) -> bool:
+        # An encoder that could not be loaded is not tried again for this.
+        if field.kind == "dense" or name in self._unsearchable:
+            return False
+        try:
+            return collection.fields.encoder(field).inference_free
+        except LsrError:
+            return False
 
     def _warm_up(self, name: str) -> None:
         self._unsearchable.pop(name, None)

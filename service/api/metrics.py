@@ -10,15 +10,13 @@ import prometheus_client as prometheus
 from prometheus_client import multiprocess
 from prometheus_client.exposition import choose_encoder
 
+from service.api.workers import SHARED_FOLDER
+
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from service.api.work import Work
 
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names a folder in which the worker processes of a server count together; it is
-set before this module is imported first, in each of them.
-"""
 OTHER = "other"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Seconds.
@@ -93,6 +91,16 @@ class Metrics:
         )
         for reason in ("full", "busy", "changed", "failed"):
             self._not_probed.labels(reason)
+        looked_up = prometheus.Counter(
+            "lsr_query_cache_requests",
+            "Searches, by whether their answer was kept.",
+            ["result"],
+            **made,
+        )
+        self._looked_up = looked_up.labels("miss"), looked_up.labels("hit")
+        self._cache_bytes = prometheus.Gauge(
+            "lsr_query_cache_bytes", "Bytes of the answers that are kept.", **summed
+        )
         self._refused_before = dict.fromkeys(KINDS, 0)
         self._answers: dict[tuple[str, str, int], tuple[Any, Any]] = {}
         self._stages: dict[str, Any] = {}
@@ -126,6 +134,14 @@ class Metrics:
             if child is None:
                 child = self._stages[stage] = self._stage_seconds.labels(stage)
             child.observe(milliseconds / 1000)
+
+    def looked_up(self, found: bool) -> None:
+        """A search came for which an answer was kept, or none."""
+        self._looked_up[found].inc()
+
+    def cache_holds(self, size: int) -> None:
+        """So many bytes are kept now."""
+        self._cache_bytes.set(size)
 
     def probed(self, index: str, recall: float) -> None:
         """A search of an index was repeated exactly."""

@@ -15,6 +15,7 @@ from index.search.query import SearchQuery
 from index.search.result import SearchResult
 from service.api.errors import CLIENT_GONE, request_id
 from service.api.indexes import Indexes
+from service.api.query_cache import QueryCache
 from service.api.work import Work
 from service.logs import log_access, request_of_record
 from service.settings import ServerSettings
@@ -41,6 +42,7 @@ class Monitoring:
         self.logs_access, self._logs_queries = settings.access_log, settings.log_queries
         self.metrics: Metrics | None = None
         self.tracing: Tracing | None = None
+        self.cache: QueryCache | None = None
         # Neither is imported where nobody asks for it.
         if settings.metrics:
             from service.api.index_metrics import IndexMetrics
@@ -68,17 +70,27 @@ class Monitoring:
         if self.metrics is not None:
             for kind, work in self._work.items():
                 self.metrics.sample(kind, work)
+            if self.cache is not None:
+                self.metrics.cache_holds(self.cache.bytes)
 
     def at_work(self) -> bool:
         """Whether any request is."""
         return any(work.running or work.waiting for work in self._work.values())
 
-    def searching(self, request: Request, query: SearchQuery) -> AbstractContextManager[None]:
-        """Within, this thread searches for a request."""
+    def asked(self, request: Request, query: SearchQuery) -> None:
+        """Note the text of a query for the log, if it may be there."""
         if self._logs_queries:
             request.state.query = query.text
+
+    def stages(self, request: Request) -> AbstractContextManager[None]:
+        """Spans of the stages of the searches inside, which this thread does for a request."""
         span = getattr(request.state, "span", None)
         return self.tracing.stages(span) if self.tracing and span else nullcontext()
+
+    def looked_up(self, found: bool) -> None:
+        """Count a request for which an answer may have been kept."""
+        if self.metrics is not None:
+            self.metrics.looked_up(found)
 
     def searched(self, result: SearchResult) -> None:
         """Count a search."""

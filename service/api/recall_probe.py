@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -97,6 +98,8 @@ class RecallProbe:
     def close(self) -> None:
         """End; what still waits is given up."""
         self._ending.set()
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)
         if self._thread.is_alive():
             self._thread.join()
 
@@ -139,10 +142,7 @@ class RecallProbe:
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
         while not self._ending.is_set():
-            try:
-                answered = self._waiting.get(timeout=1)
-            except queue.Empty:
-                continue
+            answered = self._waiting.get()
             if answered is not None:
                 self._probe(answered)
 

@@ -37,6 +37,8 @@ async def get_index(
     def described(_: Deadline) -> IndexDetails:
         described = indexes.details(index)
         recall = searching.recall(indexes[index])
-        return described if recall is None else {**described, "recall_probe": recall}
+        if recall is not None:
+            described["recall_probe"] = recall
+        return described
 
     return await readers.run(request, described)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from index.search.arranging import count_in_collection
 from index.search.deadline import Deadline
@@ -14,6 +14,7 @@ from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, Searches, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
+from service.api.query_cache import may_be_kept
 from service.api.schemas.facets import FacetsAnswer, FacetsBody, facets_json
 from service.api.schemas.search_answer import SearchAnswer, search_json
 from service.api.schemas.search_request import SearchBody
@@ -35,14 +36,20 @@ async def search_index(
     indexes: ServedIndexes,
     readers: Readers,
     searching: Searches,
-) -> JSONResponse:
+) -> Response:
     """The documents that answer a query best."""
 
-    def answer(deadline: Deadline) -> JSONResponse:
-        config = body.to_config(indexes.rerankers)
-        query = body.to_query()
-        result = searching.search(request, indexes[index], query, config, deadline)
-        return PartedJSONResponse(search_json(result, body.explain, config))
+    asked = bytes(await request.body())
+
+    def answer(deadline: Deadline) -> Response:
+        collection, query = indexes[index], body.to_query()
+
+        def fresh() -> tuple[SearchAnswer, bool]:
+            config = body.to_config(indexes.rerankers)
+            result = searching.search(request, collection, query, config, deadline)
+            return search_json(result, body.explain, config), may_be_kept(config, result)
+
+        return searching.answer(request, collection, query, asked, fresh)
 
     if body.is_plain() and indexes.is_at_hand(index):
         return await readers.run_brief(request, answer, (index, body.using))

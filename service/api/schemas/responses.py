@@ -56,6 +56,9 @@ class IndexField(TypedDict):
     encoder: Annotated[str, Field(description="Name of the encoder that filled it.")]
     fingerprint: Annotated[str, Field(description="Of the encoder; another one gives another.")]
     size: Annotated[int, Field(description="Terms of the vocabulary, or dimensions.")]
+    inference_free: Annotated[
+        bool, Field(description="Whether the text of a query is encoded without a model.")
+    ]
 
 
 class MetadataKey(TypedDict):

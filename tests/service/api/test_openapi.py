@@ -16,6 +16,7 @@ ADMIN = "an-admin-key-of-the-tests"
 INDEX = "/v1/indexes/{index}"
 SEARCHES = [
     {"query": {"text": "banana cherry"}},
+    {"query": {"text": "banana cherry"}},
     {"query": {"text": "banana cherry"}, "explain": True},
     {"query": {"text": "banana"}, "with_payload": False, "params": {"mode": "approximate"}},
     {"query": {"tokens": {"cherry": 1.5}}, "using": "sparse", "highlight": False},
