@@ -1,4 +1,4 @@
-"""A server is killed a few times under mixed load, and nothing is lost; the bench can see a loss."""
+"""A server is killed a few times under mixed load: nothing is lost, and a loss would be seen."""
 
 import pytest
 
