@@ -27,6 +27,7 @@ from service.api.long_work import LongWork
 from service.api.middleware import Frame
 from service.api.monitoring import Monitoring, Observation
 from service.api.origins import AllowedOrigins
+from service.api.plain_mistakes import TrailingSlash
 from service.api.routes import (
     aliases,
     documents,
@@ -34,6 +35,7 @@ from service.api.routes import (
     indexes,
     keys,
     lifecycle,
+    listing,
     metrics,
     search,
     tasks,
@@ -42,6 +44,7 @@ from service.api.searching import Searching
 from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import StateDatabase, state_file
+from service.state.idempotency import IdempotencyKeys
 from service.state.keys import Keys
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ ROUTERS = (
     indexes.router,
     lifecycle.router,
     search.router,
+    listing.router,
     documents.router,
     aliases.router,
     tasks.router,
@@ -117,18 +121,21 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     app.state.encoders, app.state.long_work = encoders, long_work
     app.state.lifecycle = long_work.lifecycle
     app.state.settings, app.state.database, app.state.keys = settings, state, kept
+    app.state.idempotency = IdempotencyKeys(state)
     add_error_handlers(app)
     app.state.readers = Work(max(8, available_cores()), READERS_WAITING, settings.deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
+    app.state.budget = BodyBudget(max(BODY_BYTES, settings.largest_body))
     app.add_middleware(Access, keys=kept, without=settings.needs_no_key, rates=rates)
     app.add_middleware(
         Frame,
         hosts=hosts,
         largest_body=settings.largest_body,
-        budget=BodyBudget(max(BODY_BYTES, settings.largest_body)),
+        budget=app.state.budget,
         origins=origins,
         tls=settings.tls_cert is not None,
     )
+    app.add_middleware(TrailingSlash)
     monitoring = Monitoring(settings, served, app.state.readers, app.state.writers)
     app.state.monitoring = monitoring
     app.state.searching = Searching(settings, state, monitoring)

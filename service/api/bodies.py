@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.types import Scope
 
 from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError
+from service.api.inflating import inflated
+from service.api.plain_mistakes import (
+    check_bodiless,
+    check_parameters,
+    parameters_of,
+    takes_body,
+)
 from service.api.work import BUSY, Work
 
 LARGEST_JSON_BODY = 4 << 20
@@ -24,15 +32,24 @@ SMALL = 1 << 16
 # A string, or what opens, closes or parts values; what matches is never tried again from within.
 TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 OPENING, CLOSING = (b"[", b"{"), (b"]", b"}")
+METER = "lsr.body_meter"
+"""Where the scope of a request has what counts its body."""
 # After a refusal the connection is closed, for more of the body may be on its way.
 CLOSE = {"Connection": "close"}
+
+
+JSON_TYPE = b"application/json"
+
+
+class MalformedBodyError(InputError):
+    """A body that is no JSON."""
 
 
 class BodyBudget:
     """Bytes that the bodies of all requests may hold together; used in the event loop only."""
 
     def __init__(self, total: int) -> None:
-        self.left = total
+        self.total = self.left = total
 
 
 class BodyMeter:
@@ -70,21 +87,28 @@ def too_large(largest: int) -> HTTPException:
 
 
 async def read_body(request: Request, largest: int) -> bytearray:
-    """The bytes of a body.
+    """The bytes of a body, inflated where it comes compressed.
 
     Raises:
-        HTTPException: there are more than ``largest``, or they are compressed.
+        HTTPException: there are more than ``largest``, or they can't be inflated.
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", ""):
-        message = f"the body is compressed by {encoding[:100]!r}; send it as it is"
-        raise HTTPException(415, message, {"Accept-Encoding": "identity", **CLOSE})
     body = bytearray()
-    async for part in request.stream():
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    stream = inflated(_counted(request), encoding) if encoding else request.stream()
+    async for part in stream:
         if len(body) + len(part) > largest:
             raise too_large(largest)
+        if encoding:
+            request.scope[METER].add(len(part))
         body += part
     return body
+
+
+async def _counted(request: Request) -> AsyncIterator[bytes]:
+    """The parts of a body that is to be inflated: what they become counts in their place."""
+    async for part in request.stream():
+        request.scope[METER].add(-len(part))
+        yield part
 
 
 def check_values(body: bytes | bytearray, most: int, what: str) -> None:
@@ -120,25 +144,61 @@ def check_depth(body: bytes | bytearray, what: str) -> None:
 class JsonRoute(APIRoute):
     """A route whose JSON body, if it takes one, has a limit of its own, and is parsed in a thread
     of the readers where it is large.
+
+    A body is JSON whatever its Content-Type is. Parameters that the route doesn't know and a body
+    that it doesn't take are refused.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What answers a request."""
         answer = super().get_route_handler()
-        if self.body_field is None:
-            return answer
+        known = parameters_of(self.dependant)
+        is_json, reads_body = self.body_field is not None, takes_body(self)
+        needs_body = self.body_field is not None and self.body_field.field_info.is_required()
+        allowed = [each.dependency for each in self.dependencies if each.dependency is not None]
 
         async def read_and_answer(request: Request) -> Response:
-            parsed = _JsonRequest(request.scope, request.receive)
-            parsed.raw = await read_body(request, LARGEST_JSON_BODY)
-            if len(parsed.raw) > SMALL:
-                work: Work = request.app.state.readers
-                parsed.value = await work.run(request, lambda _: _parse(parsed.raw), is_long=True)
-            elif parsed.raw:
-                parsed.value = _parse(parsed.raw)
-            return await answer(parsed)
+            # Who may not ask is told so before anything else is looked at.
+            for check in allowed:
+                await check(request)
+            if request.scope["query_string"]:
+                check_parameters(request, known)
+            if not reads_body:
+                check_bodiless(request)
+            return await answer(await _with_json(request, needs_body) if is_json else request)
 
         return read_and_answer
+
+
+async def _with_json(request: Request, needed: bool) -> _JsonRequest:
+    """The request with its body read and parsed.
+
+    Raises:
+        HTTPException: the body is too large, or there is none where one is needed.
+        RequestValidationError: it holds too many values.
+        MalformedBodyError: it is no JSON.
+    """
+    parsed = _JsonRequest(_of_json(request.scope), request.receive)
+    parsed.raw = await read_body(request, LARGEST_JSON_BODY)
+    if len(parsed.raw) > SMALL:
+        work: Work = request.app.state.readers
+        parsed.value = await work.run(request, lambda _: _parse(parsed.raw), is_long=True)
+    elif not parsed.raw.strip():
+        parsed.raw.clear()
+        if not needed:
+            return parsed
+        raise HTTPException(400, "the request has no body; send a JSON object, as /docs shows it")
+    else:
+        parsed.value = _parse(parsed.raw)
+    return parsed
+
+
+def _of_json(scope: Scope) -> Scope:
+    """The same request with a body that is said to be JSON."""
+    if (b"content-type", JSON_TYPE) in scope["headers"]:
+        return scope
+    others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+    return {**scope, "headers": [*others, (b"content-type", JSON_TYPE)]}
 
 
 class _JsonRequest(Request):
@@ -158,7 +218,12 @@ def _parse(body: bytearray) -> Any:
     try:
         check_values(body, MOST_JSON_VALUES, "the body")
         check_depth(body, "the body")
+    except InputError as error:
+        raise RequestValidationError([{"loc": ("body",), "msg": str(error)}]) from None
+    try:
         return parse_json(body.decode("utf-8-sig"))
-    except (InputError, UnicodeDecodeError) as error:
-        reason = str(error) if isinstance(error, InputError) else f"no UTF-8: {error.reason}"
-        raise RequestValidationError([{"loc": ("body",), "msg": reason}]) from None
+    except UnicodeDecodeError as error:
+        reason = f"the body is not UTF-8 at its byte {error.start}; send UTF-8"
+        raise MalformedBodyError(reason) from None
+    except InputError as error:
+        raise MalformedBodyError(f"the body: {error}") from None

@@ -29,7 +29,9 @@ from lsr.errors import (
     StorageFullError,
     UsageError,
 )
+from service.api.bodies import MalformedBodyError
 from service.api.indexes import Indexes, UnknownIndexError
+from service.api.plain_mistakes import methods_of
 from service.api.schemas.responses import ErrorBody
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     ConflictError: (409, "conflict"),
     UsageError: (400, "bad_request"),
     InputError: (422, "invalid_input"),
+    MalformedBodyError: (400, "malformed_json"),
     EncoderMismatchError: (409, "encoder_mismatch"),
     LockedError: (503, "locked"),
     CorruptionError: (500, "corrupt"),
@@ -59,8 +62,11 @@ HTTP_TYPES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    409: "in_progress",
+    412: "precondition_failed",
     413: "too_large",
     415: "unsupported_encoding",
+    422: "invalid_request",
     429: "too_many_requests",
     503: "busy",
 }
@@ -128,7 +134,8 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         reasons = [
-            f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: "
+            + item["msg"].removeprefix("Value error, ")
             for item in error.errors()[:3]
         ]
         message = f"the request is not valid ({'; '.join(reasons)}); see /docs for what is allowed"
@@ -137,10 +144,14 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         kind = HTTP_TYPES.get(error.status_code, "bad_request")
-        message = str(error.detail)
+        message, headers = str(error.detail), error.headers
         if message == "Not Found":
             message = f"there is nothing at {request.scope['path']}; /docs lists what there is"
-        return error_response(request, error.status_code, kind, message, error.headers)
+        elif error.status_code == 405:
+            allowed = ", ".join(methods_of(request)) or (headers or {}).get("Allow", "none")
+            message = f"{request.method} is not for {request.scope['path']}; allowed are {allowed}"
+            headers = {"Allow": allowed}
+        return error_response(request, error.status_code, kind, message, headers)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:

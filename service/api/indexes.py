@@ -185,7 +185,7 @@ class Indexes:
 
     def is_at_hand(self, name: str) -> bool:
         """Whether a collection is open, with the view of its last write."""
-        opened = self._open.get(name)
+        opened = self._open.get(self.resolved(name))
         return opened is not None and opened[1].is_at_hand()
 
     def without_paths(self, message: str) -> str:
@@ -273,9 +273,12 @@ class Indexes:
     def details(self, name: str) -> IndexDetails:
         """One collection, with its settings and its metadata keys, at most ``MOST_KEYS``."""
         collection = self[name]
-        defaults = read_defaults(collection)
+        defaults, described = read_defaults(collection), self.describe(name)
         return {
-            **self.describe(name),
+            "name": described["name"],
+            "aliases": described["aliases"],
+            "documents": described["documents"],
+            "fields": described["fields"],
             "metadata": [
                 {"key": each.key, "kinds": dict(each.kinds)}
                 for each in collection.columns.describe()[:MOST_KEYS]

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Request
 
 from index.search.deadline import Deadline
 from service.api.access import Caller, needs
+from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, Searches, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.schemas.responses import IndexDetails, IndexesAnswer
 
-router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
+router = APIRouter(prefix="/v1/indexes", tags=["indexes"], route_class=JsonRoute)
 
 
 @router.get("", dependencies=[needs("search", looks_itself=True)])
