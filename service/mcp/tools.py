@@ -17,6 +17,7 @@ from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.errors import InputError, NotFoundError, UsageError
 from lsr.threads import sharing_cores
+from service.api.index_details import index_details
 from service.api.indexes import Indexes
 
 MOST_HITS, DEFAULT_HITS = 20, 5
@@ -178,7 +179,7 @@ class Tools:
 
     def _known(self, name: str) -> KnownIndex:
         try:
-            described = self._indexes.details(name)
+            described = index_details(self._indexes, name)
             keys = [each["key"] for each in described["metadata"]]
         # Whatever it is, the others are listed.
         except Exception:
