@@ -287,6 +287,8 @@ def test_tasks_are_listed_by_what_they_are(client, made):
         each["created"] for each in everything
     ]
     assert client.get("/v1/tasks", params={"index": made, "kind": "check"}).json()["tasks"] == []
+    client.put("/v1/aliases/listed", json={"index": made})
+    assert len(client.get("/v1/tasks", params={"index": "listed"}).json()["tasks"]) == 3
     wanted = {"index": made, "status": ["failed", "succeeded"]}
     assert len(client.get("/v1/tasks", params=wanted).json()["tasks"]) == 3
     refused(client.get("/v1/tasks", params={"kind": "none"}), 422, "invalid_request")
