@@ -87,7 +87,8 @@ def _search_view(
     rerank = None if config.rerank is None else RerankStage.prepared(view, config.rerank)
     rewritten = _rewrite(view, plan, queries, config, deadline, times)
     with times.stage("encode"):
-        encoded = encode(view, plan, [query for each in rewritten for query in each.queries])
+        asked = [query for each in rewritten for query in each.queries]
+        encoded = encode(view, plan, asked, deadline)
     deadline.passed()
     masks = None
     if config.filter is not None:

@@ -16,6 +16,7 @@ from index.search.config import SearchConfig
 from index.search.deadline import Deadline
 from index.search.plan import FieldSearch, Plan
 from index.search.query import SearchQuery, encode_query
+from lsr.encoding.query_batches import encoding_by
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch
 
@@ -24,11 +25,20 @@ Rows = SparseBatch | NDArray[np.float32]
 Ranking = list[tuple[int, float]]
 
 
-def encode(view: View, plan: Plan, queries: Sequence[SearchQuery]) -> dict[str, Rows]:
-    """The rows of each field; those of dense fields while this thread encodes the others."""
+def encode(
+    view: View, plan: Plan, queries: Sequence[SearchQuery], deadline: Deadline | None = None
+) -> dict[str, Rows]:
+    """The rows of each field; those of dense fields while this thread encodes the others.
+
+    Raises:
+        AbandonedError: the deadline says that nobody waits any more.
+        OverloadedError: too many wait for a model.
+    """
+    wait = (deadline or Deadline()).wait
 
     def encoded(each: FieldSearch) -> Rows:
-        return encode_query(view, each.field, queries, each.encoder, each.dense_weight)
+        with encoding_by(view.fields.batches, wait):
+            return encode_query(view, each.field, queries, each.encoder, each.dense_weight)
 
     dense = [each for each in plan.searches if each.field.kind == "dense"]
     sparse = [each for each in plan.searches if each.field.kind == "sparse"]

@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from lsr.distribution import package_version
+from lsr.encoding.query_batches import QueryBatches
 from lsr.threads import available_cores
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.access import Access, add_routes
@@ -64,7 +65,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     """
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
     origins = AllowedOrigins(settings.allow_origin)
-    served = Indexes(settings.paths, trusted, settings.reranker)
+    batches = QueryBatches(settings.encoder_queue, settings.encoder_batch)
+    served = Indexes(settings.paths, trusted, settings.reranker, batches)
     state = StateDatabase(settings.state or _state_file(served))
     kept = Keys(state, settings.admin_token)
     rates = _rates(settings, state)

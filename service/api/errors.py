@@ -25,6 +25,7 @@ from lsr.errors import (
     LsrError,
     MissingDependencyError,
     NotFoundError,
+    OverloadedError,
     StorageFullError,
     UsageError,
 )
@@ -38,6 +39,7 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     UsageError: (400, "bad_request"),
     InputError: (422, "invalid_input"),
     EncoderMismatchError: (409, "encoder_mismatch"),
+    OverloadedError: (503, "busy"),
     LockedError: (409, "locked"),
     CorruptionError: (500, "corrupt"),
     StorageFullError: (507, "storage_full"),
@@ -62,6 +64,7 @@ HTTP_TYPES = {
     503: "busy",
 }
 PUBLIC = {
+    OverloadedError: "the server is busy; try again in a second",
     LockedError: "another process is writing to the index {index!r}; try again in a second",
     CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",
     EncoderMismatchError: "the index {index!r} was filled by another encoder than the one that is "
@@ -118,7 +121,7 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(LsrError)
     async def explained(request: Request, error: LsrError) -> JSONResponse:
         kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
-        headers = {"Retry-After": "1"} if kind is LockedError else None
+        headers = {"Retry-After": "1"} if kind in (LockedError, OverloadedError) else None
         return error_response(request, *STATUS[kind], _public(request, error), headers)
 
     @app.exception_handler(RequestValidationError)
