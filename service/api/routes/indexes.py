@@ -35,8 +35,9 @@ async def get_index(
     """One index."""
 
     def described(_: Deadline) -> IndexDetails:
-        described: IndexDetails = {  # type: ignore[typeddict-item]  # it has no such key
-            **indexes.describe(index),
+        described: IndexDetails = {
+            # mypy takes it for one that may have the probe's key already.
+            **indexes.describe(index),  # type: ignore[typeddict-item]
             "metadata": indexes.describe_metadata(index),
         }
         recall = searching.recall(indexes[index])
