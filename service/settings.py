@@ -53,6 +53,9 @@ class ServerSettings(BaseSettings):
     reranker: list[str] = Field(
         default=[], description="Models that requests may re-rank by, as --rerank takes them."
     )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes that serve, which share the segments."
+    )
     state: Path | None = Field(
         default=None,
         description="File of keys, aliases and tasks; by default .lsr/server.sqlite in the first "

@@ -306,12 +306,17 @@ class Store(Database):
         """Every id, in the order of writing."""
         return [row.id.decode() for row in self._id_rows("TRUE ORDER BY sequence")]
 
-    def live(self, after: int = 0, until: int = LAST) -> NDArray[np.int64]:
-        """Sequence numbers of the live documents after one, up to another, ascending."""
+    def live(self, after: int = 0, until: int = LAST, most: int = -1) -> NDArray[np.int64]:
+        """Sequence numbers of the live documents after one, up to another, ascending.
+
+        The first ``most``; below 0: all.
+        """
         rows = self.rows(
-            "SELECT sequence FROM documents WHERE sequence > ? AND sequence <= ? ORDER BY sequence",
+            "SELECT sequence FROM documents WHERE sequence > ? AND sequence <= ? "
+            "ORDER BY sequence LIMIT ?",
             after,
             until,
+            most,
         )
         return np.array([row[0] for row in rows], dtype=np.int64)
 

@@ -22,7 +22,7 @@ from index.search.dimensions import Cube, cube_of, joined
 from index.search.explain import QueryWord, query_terms, query_words
 from index.search.facets import FacetCounts
 from index.search.fusing import Sources, fuse, sources_of
-from index.search.hits import Hit, page_hits
+from index.search.hits import Hit, page_hits, with_parts
 from index.search.matches import Matches, Total
 from index.search.plan import Plan
 from index.search.query import EncodedQuery, SearchQuery, unknown_tokens, unknown_words
@@ -86,6 +86,9 @@ class Answering:
         late = self.deadline.passed()
         hits = self._hits(asked, arranged, sources, first)
         hits = _with_stages(hits, arranged, added, cube)
+        context = self._context(hits)
+        if context is not None:
+            hits = with_parts(hits, config.payload)
         return SearchResult(
             hits=hits,
             took_ms=1000 * (time.perf_counter() - self.started),
@@ -105,7 +108,7 @@ class Answering:
             stages_ms=self.times.ms,
             feedback=self._fed_back(places),
             rewritten=again if config.rewrite else None,
-            context=self._context(hits),
+            context=context,
             total=self._total(arranged.total),
             facets=arranged.facets,
             warnings=self.warnings,

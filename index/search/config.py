@@ -141,7 +141,7 @@ class SearchConfig:
         self._check_arrangement()
         if self.context_tokens is not None:
             check_context_tokens(self.context_tokens)
-            if self.payload is not True:
+            if not self.payload:
                 raise InputError(
                     "a context is made of the documents of the hits; ask for them, or for none"
                 )

@@ -105,19 +105,26 @@ def page_hits(
     if config.highlight:
         marks = _marks(view, query, numbers, documents, terms, deadline, passages)
     scores = {name: dict(source) for name, source in sources.items()}
+    # A context is made of whole documents.
+    parts = True if config.context_tokens is not None else config.payload
     explained = _contributions(terms) if config.explain else {}
     return [
         Hit(
             ids[number],
             score,
             {name: source[number] for name, source in scores.items() if number in source},
-            _selected(documents.get(number), config.payload),
+            _selected(documents.get(number), parts),
             marks.get(number, []),
             explained.get(number, {}),
             passages.get(number),
         )
         for number, score in page
     ]
+
+
+def with_parts(hits: Sequence[Hit], payload: bool | tuple[str, ...]) -> list[Hit]:
+    """The hits with those parts of their documents that ``payload`` names, as in SearchConfig."""
+    return [dataclasses.replace(hit, document=_selected(hit.document, payload)) for hit in hits]
 
 
 def _selected(document: Document | None, payload: bool | tuple[str, ...]) -> Document | None:

@@ -26,11 +26,13 @@ from service.api.indexes import Indexes
 from service.api.middleware import Frame
 from service.api.monitoring import Monitoring, Observation
 from service.api.origins import AllowedOrigins
-from service.api.routes import documents, health, indexes, keys, metrics, search
+from service.api.plain_mistakes import TrailingSlash
+from service.api.routes import documents, health, indexes, keys, listing, metrics, search
 from service.api.searching import Searching
 from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import StateDatabase, state_file
+from service.state.idempotency import IdempotencyKeys
 from service.state.keys import Keys
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ ROUTERS = (
     metrics.router,
     indexes.router,
     search.router,
+    listing.router,
     documents.router,
     keys.router,
 )
@@ -67,7 +70,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     origins = AllowedOrigins(settings.allow_origin)
     batches = QueryBatches(settings.encoder_queue, settings.encoder_batch)
     served = Indexes(settings.paths, trusted, settings.reranker, batches)
-    state = StateDatabase(settings.state or _state_file(served))
+    state = StateDatabase(state_path(settings, served))
     kept = Keys(state, settings.admin_token)
     rates = _rates(settings, state)
 
@@ -97,18 +100,21 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     app.state.ready = False
     app.state.indexes = served
     app.state.settings, app.state.database, app.state.keys = settings, state, kept
+    app.state.idempotency = IdempotencyKeys(state)
     add_error_handlers(app)
     app.state.readers = Work(max(8, available_cores()), READERS_WAITING, settings.deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
+    app.state.budget = BodyBudget(max(BODY_BYTES, settings.largest_body))
     app.add_middleware(Access, keys=kept, without=settings.needs_no_key, rates=rates)
     app.add_middleware(
         Frame,
         hosts=hosts,
         largest_body=settings.largest_body,
-        budget=BodyBudget(max(BODY_BYTES, settings.largest_body)),
+        budget=app.state.budget,
         origins=origins,
         tls=settings.tls_cert is not None,
     )
+    app.add_middleware(TrailingSlash)
     monitoring = Monitoring(settings, served, app.state.readers, app.state.writers)
     app.state.monitoring = monitoring
     app.state.searching = Searching(settings, state, monitoring)
@@ -124,8 +130,10 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     return app
 
 
-def _state_file(served: Indexes) -> Path | None:
-    """Beside the collections of the first folder, if one is served."""
+def state_path(settings: ServerSettings, served: Indexes) -> Path | None:
+    """The file of a server's state: the setting, or beside the collections of the first folder."""
+    if settings.state is not None:
+        return settings.state
     return None if served.folder is None else state_file(served.folder)
 
 

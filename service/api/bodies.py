@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.types import Scope
 
 from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError
+from service.api.inflating import inflated
+from service.api.plain_mistakes import (
+    check_bodiless,
+    check_parameters,
+    parameters_of,
+    takes_body,
+)
 from service.api.work import BUSY, Work
 
 LARGEST_JSON_BODY = 4 << 20
 MOST_JSON_VALUES = 300_000
+DEEPEST_JSON = 100
+"""Levels of arrays and objects in each other."""
 # What is smaller holds no number of values worth counting.
 SMALL = 1 << 16
 # A string, or what opens, closes or parts values; what matches is never tried again from within.
 TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
-OPENING = (b"[", b"{")
+OPENING, CLOSING = (b"[", b"{"), (b"]", b"}")
+METER = "lsr.body_meter"
+"""Where the scope of a request has what counts its body."""
 # After a refusal the connection is closed, for more of the body may be on its way.
 CLOSE = {"Connection": "close"}
+
+
+JSON_TYPE = b"application/json"
+
+
+class MalformedBodyError(InputError):
+    """A body that is no JSON."""
 
 
 class BodyBudget:
     """Bytes that the bodies of all requests may hold together; used in the event loop only."""
 
     def __init__(self, total: int) -> None:
-        self.left = total
+        self.total = self.left = total
 
 
 class BodyMeter:
@@ -68,17 +87,28 @@ def too_large(largest: int) -> HTTPException:
 
 
 async def read_body(request: Request, largest: int) -> bytearray:
-    """The bytes of a body.
+    """The bytes of a body, inflated where it comes compressed.
 
     Raises:
-        HTTPException: there are more than ``largest``.
+        HTTPException: there are more than ``largest``, or they can't be inflated.
     """
     body = bytearray()
-    async for part in request.stream():
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    stream = inflated(_counted(request), encoding) if encoding else request.stream()
+    async for part in stream:
         if len(body) + len(part) > largest:
             raise too_large(largest)
+        if encoding:
+            request.scope[METER].add(len(part))
         body += part
     return body
+
+
+async def _counted(request: Request) -> AsyncIterator[bytes]:
+    """The parts of a body that is to be inflated: what they become counts in their place."""
+    async for part in request.stream():
+        request.scope[METER].add(-len(part))
+        yield part
 
 
 def check_values(body: bytes | bytearray, most: int, what: str) -> None:
@@ -96,28 +126,71 @@ def check_values(body: bytes | bytearray, most: int, what: str) -> None:
             raise InputError(f"{what} holds more than {most} JSON values; send fewer at once")
 
 
+def check_depth(body: bytes | bytearray, what: str) -> None:
+    """Refuse JSON whose arrays and objects are nested too deeply.
+
+    Raises:
+        InputError: there are more than ``DEEPEST_JSON`` in each other.
+    """
+    if sum(map(body.count, OPENING)) <= DEEPEST_JSON:
+        return
+    depth = 0
+    for token in TOKEN.finditer(body):
+        depth += (token[0] in OPENING) - (token[0] in CLOSING)
+        if depth > DEEPEST_JSON:
+            raise InputError(f"{what} is nested deeper than {DEEPEST_JSON} levels; flatten it")
+
+
 class JsonRoute(APIRoute):
     """A route whose JSON body, if it takes one, has a limit of its own, and is parsed in a thread
     of the readers where it is large.
+
+    A body is JSON whatever its Content-Type is. Parameters that the route doesn't know and a body
+    that it doesn't take are refused.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What answers a request."""
         answer = super().get_route_handler()
-        if self.body_field is None:
-            return answer
+        known = parameters_of(self.dependant)
+        is_json, reads_body = self.body_field is not None, takes_body(self)
 
         async def read_and_answer(request: Request) -> Response:
-            parsed = _JsonRequest(request.scope, request.receive)
-            parsed.raw = await read_body(request, LARGEST_JSON_BODY)
-            if len(parsed.raw) > SMALL:
-                work: Work = request.app.state.readers
-                parsed.value = await work.run(request, lambda _: _parse(parsed.raw), is_long=True)
-            elif parsed.raw:
-                parsed.value = _parse(parsed.raw)
-            return await answer(parsed)
+            if request.scope["query_string"]:
+                check_parameters(request, known)
+            if not reads_body:
+                check_bodiless(request)
+            return await answer(await _with_json(request) if is_json else request)
 
         return read_and_answer
+
+
+async def _with_json(request: Request) -> _JsonRequest:
+    """The request with its body read and parsed.
+
+    Raises:
+        HTTPException: the body is too large, or there is none.
+        RequestValidationError: it holds too many values.
+        MalformedBodyError: it is no JSON.
+    """
+    parsed = _JsonRequest(_of_json(request.scope), request.receive)
+    parsed.raw = await read_body(request, LARGEST_JSON_BODY)
+    if len(parsed.raw) > SMALL:
+        work: Work = request.app.state.readers
+        parsed.value = await work.run(request, lambda _: _parse(parsed.raw), is_long=True)
+    elif not parsed.raw.strip():
+        raise HTTPException(400, "the request has no body; send a JSON object, as /docs shows it")
+    else:
+        parsed.value = _parse(parsed.raw)
+    return parsed
+
+
+def _of_json(scope: Scope) -> Scope:
+    """The same request with a body that is said to be JSON."""
+    if (b"content-type", JSON_TYPE) in scope["headers"]:
+        return scope
+    others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+    return {**scope, "headers": [*others, (b"content-type", JSON_TYPE)]}
 
 
 class _JsonRequest(Request):
@@ -136,7 +209,13 @@ class _JsonRequest(Request):
 def _parse(body: bytearray) -> Any:
     try:
         check_values(body, MOST_JSON_VALUES, "the body")
+        check_depth(body, "the body")
+    except InputError as error:
+        raise RequestValidationError([{"loc": ("body",), "msg": str(error)}]) from None
+    try:
         return parse_json(body.decode("utf-8-sig"))
-    except (InputError, UnicodeDecodeError) as error:
-        reason = str(error) if isinstance(error, InputError) else f"no UTF-8: {error.reason}"
-        raise RequestValidationError([{"loc": ("body",), "msg": reason}]) from None
+    except UnicodeDecodeError as error:
+        reason = f"the body is not UTF-8 at its byte {error.start}; send UTF-8"
+        raise MalformedBodyError(reason) from None
+    except InputError as error:
+        raise MalformedBodyError(f"the body: {error}") from None

@@ -116,6 +116,11 @@ def nothing_written(answer: BulkAnswer) -> bool:
     return FULL.status in statuses and not statuses & {200, 201}
 
 
+def all_decided(answer: BulkAnswer) -> bool:
+    """Whether another try could store no more: no item failed on the server."""
+    return all(item["status"] in (200, 201, 422) for item in answer["items"])
+
+
 def _chunks(documents: Sequence[Document]) -> Iterator[tuple[int, int]]:
     """Start and end of each chunk."""
     start = characters = 0

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from lsr.corpus.documents import Document, parse_document
 from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError
-from service.api.bodies import OPENING, TOKEN, check_values
+from service.api.bodies import (
+    CLOSING,
+    OPENING,
+    TOKEN,
+    MalformedBodyError,
+    check_depth,
+    check_values,
+)
 
 MOST_ITEMS = 50_000
 MOST_VALUES = 1_000_000
@@ -16,7 +23,6 @@ MOST_ITEM_VALUES = 100_000
 LARGEST_ITEM = 8 << 20
 LONGEST_TEXT = 1_000_000
 LONGEST_REASON = 300
-CLOSING = (b"]", b"}")
 WHITE_SPACE = b" \t\r\n"
 BEGINNING = re.compile(rb"(?P<mark>\xef\xbb\xbf)?[ \t\r\n]*+(?P<array>\[)?")
 
@@ -30,8 +36,8 @@ def parse_items(body: bytes | bytearray) -> list[Document | InputError]:
         body: a JSON array of documents, or NDJSON with one a line, UTF-8.
 
     Raises:
-        InputError: the body holds no document, or more items or JSON values than are allowed, or
-            is an array that is no JSON.
+        InputError: the body holds no document, or more items or JSON values than are allowed.
+        MalformedBodyError: it is an array that is no JSON.
     """
     beginning = BEGINNING.match(body)
     assert beginning is not None  # it matches nothing at all, too
@@ -63,7 +69,8 @@ def _elements(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Places of what stands between the commas of the array that a body is.
 
     Raises:
-        InputError: the body holds too many JSON values, or isn't one array.
+        InputError: the body holds too many JSON values.
+        MalformedBodyError: it isn't one array.
     """
     depth = values = start = elements = 0
     for token in TOKEN.finditer(body):
@@ -82,7 +89,9 @@ def _elements(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
             if depth == 0:
                 break
     if depth != 0 or mark != b"]" or body[token.end() :].strip(WHITE_SPACE):
-        raise InputError("not valid JSON: the body is more or less than an array; send one array")
+        raise MalformedBodyError(
+            "not valid JSON: the body is more or less than an array; send one array"
+        )
     if elements or body[start : token.start()].strip(WHITE_SPACE):
         yield start, token.start()
 
@@ -94,15 +103,15 @@ def _item(item: bytes, of_array: bool) -> Document | InputError:
                 f"the document has {len(item)} bytes of JSON; allowed are {LARGEST_ITEM}, split it"
             )
         check_values(item, MOST_ITEM_VALUES, "the document")
+        check_depth(item, "the document")
     except InputError as error:
         return error
     try:
         record = parse_json(item.decode())
     except (InputError, UnicodeDecodeError) as error:
-        reason = InputError(_sentence(error))
         if of_array:
-            raise reason from None
-        return reason
+            raise MalformedBodyError(_sentence(error)) from None
+        return InputError(_sentence(error))
     try:
         return _checked(parse_document(record))
     except InputError as error:

@@ -29,7 +29,9 @@ from lsr.errors import (
     StorageFullError,
     UsageError,
 )
+from service.api.bodies import MalformedBodyError
 from service.api.indexes import Indexes, UnknownIndexError
+from service.api.plain_mistakes import methods_of
 from service.api.schemas.responses import ErrorBody
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     NotFoundError: (404, "not_found"),
     UsageError: (400, "bad_request"),
     InputError: (422, "invalid_input"),
+    MalformedBodyError: (400, "malformed_json"),
     EncoderMismatchError: (409, "encoder_mismatch"),
     OverloadedError: (503, "busy"),
     LockedError: (409, "locked"),
@@ -47,7 +50,7 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     LsrError: (500, "failed"),
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500, 503, 507)
+    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 415, 422, 500, 503, 507)
 }
 """What a route on an index declares of its failures."""
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -59,7 +62,11 @@ HTTP_TYPES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    409: "in_progress",
+    412: "precondition_failed",
     413: "too_large",
+    415: "unsupported_encoding",
+    422: "invalid_request",
     429: "too_many_requests",
     503: "busy",
 }
@@ -127,7 +134,8 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         reasons = [
-            f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: "
+            + item["msg"].removeprefix("Value error, ")
             for item in error.errors()[:3]
         ]
         message = f"the request is not valid ({'; '.join(reasons)}); see /docs for what is allowed"
@@ -136,10 +144,14 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         kind = HTTP_TYPES.get(error.status_code, "bad_request")
-        message = str(error.detail)
+        message, headers = str(error.detail), error.headers
         if message == "Not Found":
             message = f"there is nothing at {request.scope['path']}; /docs lists what there is"
-        return error_response(request, error.status_code, kind, message, error.headers)
+        elif error.status_code == 405:
+            allowed = ", ".join(methods_of(request)) or (headers or {}).get("Allow", "none")
+            message = f"{request.method} is not for {request.scope['path']}; allowed are {allowed}"
+            headers = {"Allow": allowed}
+        return error_response(request, error.status_code, kind, message, headers)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -156,6 +157,16 @@ class Indexes:
         for path in sorted(spelled, key=len, reverse=True):
             message = message.replace(path, spelled[path])
         return message
+
+    def preload(self) -> None:
+        """Have all segments in memory for the forks of this process, and no collection open."""
+        for name in self.names():
+            path = self._path(name)
+            # What is wrong with it is told by those that serve it.
+            with suppress(LsrError, OSError):
+                if path is not None:
+                    with closing(Collection.open(path)) as collection:
+                        collection.preload()
 
     def warm_up(self) -> None:
         """Search every collection once, so that the first query finds its models loaded."""

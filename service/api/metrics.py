@@ -10,16 +10,14 @@ import prometheus_client as prometheus
 from prometheus_client import multiprocess
 from prometheus_client.exposition import choose_encoder
 
+from service.api.workers import SHARED_FOLDER
+
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from lsr.encoding.query_batches import QueryBatches
     from service.api.work import Work
 
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names a folder in which the worker processes of a server count together; it is
-set before this module is imported first, in each of them.
-"""
 OTHER = "other"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Seconds.

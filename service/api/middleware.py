@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.bodies import BodyBudget, BodyMeter, too_large
+from service.api.bodies import METER, BodyBudget, BodyMeter, too_large
 from service.api.errors import error_response, request_id
 from service.api.hosts import AllowedHosts, is_own_origin
 from service.api.origins import AllowedOrigins
@@ -67,7 +67,7 @@ class Frame:
                     self.origins.add_to(answered, request.headers.get("origin"))
             await send(message)
 
-        meter = BodyMeter(self.budget, self.largest_body)
+        meter = scope[METER] = BodyMeter(self.budget, self.largest_body)
 
         async def receive_counted() -> Message:
             message = await receive()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import ssl
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 import uvicorn
@@ -22,14 +25,16 @@ from lsr.threads import wait_passively
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service import logs
 from service.api.access import require_key
-from service.api.app import create_app
+from service.api.app import create_app, state_path
 from service.api.connections import HEAD_SECONDS, ClientConnection, end_stalled
 from service.api.hosts import is_loopback
 from service.api.indexes import Indexes
 from service.api.listener import AT_A_TIME, Listener
 from service.api.repeated_records import RepeatedRecords
 from service.api.tls import handshakes_within, tls_context
+from service.api.workers import SHARED_FOLDER, Workers
 from service.settings import ServerSettings
+from service.state.database import FILE, StateDatabase
 from service.state.keys import Keys
 
 # Connections of clients; never more than half of the descriptors that the process may have open,
@@ -45,11 +50,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Server:
-    """The application at a socket that is bound, ready to run."""
+    """A server at a socket that is bound, ready to run.
 
-    app: FastAPI
-    host: str
+    ``names`` are those of what it serves. ``app`` is the application of a server that is one
+    process; each of several makes its own. ``is_open_to_others`` says whether others than this
+    machine reach it, and need no key.
+    """
+
+    settings: ServerSettings
+    trusted: TrustedCode
     listener: Listener
+    names: list[str]
+    is_open_to_others: bool
+    app: FastAPI | None = None
     tls: ssl.SSLContext | None = None
 
     @classmethod
@@ -68,66 +81,97 @@ class Server:
         wait_passively()
         tls = tls_context(settings)
         logs.set_up(settings)
-        app = create_app(settings, trusted)
-        require_key(settings, app.state.keys, app.state.indexes.folder)
+        served = Indexes(settings.paths, trusted)
+        with closing(StateDatabase(state_path(settings, served))) as state:
+            keys = Keys(state, settings.admin_token)
+            require_key(settings, keys, served.folder)
+            is_open = not (is_loopback(settings.host) or keys.exist())
+            keys.close()
+        app = create_app(settings, trusted) if settings.workers == 1 else None
         listener = _listen(settings.host, settings.port)
         listener.has_handshakes = tls is not None
-        return cls(app, settings.host, listener, tls)
+        return cls(settings, trusted, listener, served.names(), is_open, app, tls)
 
     @property
     def address(self) -> str:
         """The URL it answers at, without a slash at the end."""
-        shown = f"[{self.host}]" if ":" in self.host else self.host
+        host = self.settings.host
+        shown = f"[{host}]" if ":" in host else host
         scheme = "http" if self.tls is None else "https"
         return f"{scheme}://{shown}:{self.listener.getsockname()[1]}"
 
-    @property
-    def is_open_to_others(self) -> bool:
-        """Whether others than this machine reach it, and need no key."""
-        keys: Keys = self.app.state.keys
-        return not (is_loopback(self.host) or keys.exist())
-
-    @property
-    def settings(self) -> ServerSettings:
-        """What it was started with."""
-        settings: ServerSettings = self.app.state.settings
-        return settings
-
-    @property
-    def indexes(self) -> Indexes:
-        """What it serves."""
-        indexes: Indexes = self.app.state.indexes
-        return indexes
-
     def run(self) -> None:
-        """Serve until interrupted; SIGTERM finishes the requests in flight, within seconds."""
-        config = uvicorn.Config(
-            self.app,
-            http=ClientConnection,
-            ws="none",
-            loop="asyncio",
-            backlog=AT_A_TIME,
-            log_config=None,
-            access_log=False,
-            proxy_headers=bool(self.settings.trusted_proxies),
-            forwarded_allow_ips=self.settings.trusted_proxies,
-            timeout_graceful_shutdown=self.settings.grace_seconds,
-        )
-        config.load()
-        config.ssl = self.tls
-        with _few_repeated_records() as repeated, _quick_turns():
-            running = _Running(config, self.indexes, repeated)
-            self.listener.connections = running.server_state.connections
-            self.listener.limit = min(MOST_CONNECTIONS, raise_descriptor_limit() // 2)
-            running.run(sockets=[self.listener])
+        """Serve until interrupted; SIGTERM finishes the requests in flight, within seconds.
+
+        Raises:
+            LsrError: of several processes, none can serve.
+        """
+        if self.app is not None:
+            _serve(self.app, self.settings, self.listener, self.tls)
+            return
+        with TemporaryDirectory() as folder:
+            self._run_workers(Path(folder))
+
+    def _run_workers(self, folder: Path) -> None:
+        settings, served = self.settings, Indexes(self.settings.paths, self.trusted)
+        if state_path(settings, served) is None:
+            settings = settings.model_copy(update={"state": folder / FILE})
+        # Before the library that counts is imported, here and in the workers.
+        os.environ[SHARED_FOLDER] = str(folder)
+        from service.api.metrics import forget_worker
+
+        served.preload()
+        parent = os.getpid()
+
+        def work() -> None:
+            app = create_app(settings, self.trusted)
+            _serve(app, settings, self.listener, self.tls, parent)
+
+        Workers(settings.workers, work, forget_worker).run()
+
+
+def _serve(
+    app: FastAPI,
+    settings: ServerSettings,
+    listener: Listener,
+    tls: ssl.SSLContext | None,
+    parent: int | None = None,
+) -> None:
+    """Serve in this process, until ``parent`` is gone or a signal comes."""
+    config = uvicorn.Config(
+        app,
+        http=ClientConnection,
+        ws="none",
+        loop="asyncio",
+        # One of several processes leaves the next connection to those that have less to do.
+        backlog=AT_A_TIME if settings.workers == 1 else 1,
+        log_config=None,
+        access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=settings.grace_seconds,
+    )
+    config.load()
+    config.ssl = tls
+    with _few_repeated_records() as repeated, _quick_turns():
+        running = _Running(config, app.state.indexes, repeated, parent)
+        listener.connections = running.server_state.connections
+        listener.limit = min(MOST_CONNECTIONS, raise_descriptor_limit() // 2)
+        running.run(sockets=[listener])
 
 
 class _Running(uvicorn.Server):
     """The server at work: looks after connections that stall, and stops in time."""
 
-    def __init__(self, config: uvicorn.Config, indexes: Indexes, repeated: RepeatedRecords) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        indexes: Indexes,
+        repeated: RepeatedRecords,
+        parent: int | None,
+    ) -> None:
         super().__init__(config)
-        self._indexes, self._repeated = indexes, repeated
+        self._indexes, self._repeated, self._parent = indexes, repeated, parent
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve."""
@@ -138,6 +182,9 @@ class _Running(uvicorn.Server):
         """Ten times a second."""
         if counter % 10 == 0:
             end_stalled(self.server_state.connections)
+        # Nobody would stop this process then, and it would keep the address.
+        if self._parent is not None and os.getppid() != self._parent and not self.should_exit:
+            self.handle_exit(signal.SIGTERM, None)
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0: any free one.  [default: 8000]")
 @click.option(
+    "--workers",
+    type=int,
+    metavar="N",
+    help="Processes that serve; more than one for more cores than one.  [default: 1]",
+)
+@click.option(
     "--allow-host",
     metavar="NAME",
     multiple=True,
@@ -115,7 +121,7 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
             f"listening on {settings.host}: everyone who reaches this address can search, write "
             "and delete; put a proxy with access control in front",
         )
-    if not server.indexes.names():
+    if not server.names:
         folder = settings.paths[0]
         _say(
             settings,

@@ -123,7 +123,7 @@ async function ask(path, signal, body) {
 }
 
 function hitsFrom({ text, name, using, stop }, offset, wishes) {
-  const body = { query: { text }, using, limit: PAGE, offset, ...wishes };
+  const body = { query: { text }, using, limit: PAGE, offset, with_payload: true, ...wishes };
   return ask(`/v1/indexes/${encodeURIComponent(name)}/search`, stop.signal, body);
 }
 

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Request
 
 from index.search.deadline import Deadline
 from service.api.access import Caller, needs
+from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, Searches, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.schemas.responses import IndexDetails, IndexesAnswer
 
-router = APIRouter(prefix="/v1/indexes", tags=["indexes"])
+router = APIRouter(prefix="/v1/indexes", tags=["indexes"], route_class=JsonRoute)
 
 
 @router.get("", dependencies=[needs("search", looks_itself=True)])
@@ -35,12 +36,16 @@ async def get_index(
     """One index."""
 
     def described(_: Deadline) -> IndexDetails:
+        found = indexes.describe(index)
         described: IndexDetails = {
-            # mypy takes it for one that may have the probe's key already.
-            **indexes.describe(index),  # type: ignore[typeddict-item]
+            "name": found["name"],
+            "documents": found["documents"],
+            "fields": found["fields"],
             "metadata": indexes.describe_metadata(index),
         }
         recall = searching.recall(indexes[index])
-        return described if recall is None else {**described, "recall_probe": recall}
+        if recall is not None:
+            described["recall_probe"] = recall
+        return described
 
     return await readers.run(request, described)

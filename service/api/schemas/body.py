@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from index.filters.json_form import parse_filter_json
 from index.filters.text_form import parse_filter_text
 from index.filters.tree import Filter
+from service.api.plain_mistakes import unknown_name
 
 FilterBody = Annotated[
     dict[str, Any] | str,
@@ -43,6 +44,5 @@ class Body(BaseModel):
         """Name one unknown member and no more: a body may hold very many."""
         for name in value if isinstance(value, dict) else ():
             if name not in cls.model_fields:
-                known = ", ".join(cls.model_fields)
-                raise ValueError(f"{str(name)[:100]!r} is not known here; allowed are {known}")
+                raise ValueError(unknown_name(str(name), cls.model_fields, "the member"))
         return value

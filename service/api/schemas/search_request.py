@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from index.search.config import Prefetch, SearchConfig
 from index.search.dimension_settings import MOST_KEYS, Dimensions
 from index.search.fusion import CombMnz, Fusion, LinearFusion, ReciprocalRankFusion
+from index.search.payload import METADATA, TITLE
 from index.search.query import SearchQuery
 from index.search.reranking import DEFAULT_DEPTH, Reranking
 from index.search.rewriters import rewriter_of
@@ -27,6 +30,8 @@ from service.api.schemas.body import Body, FilterBody, parse_filter
 from service.api.schemas.feedback import FeedbackBody
 
 LONGEST_VECTOR = 100_000
+BRIEF = (TITLE, METADATA)
+"""What a hit has of its document where nothing is said."""
 MOST_CHARACTERS = 32 << 20
 """Of the documents of all hits of an answer."""
 # What a plain search may say, the hits down to the end of its page, and the length of its text.
@@ -47,6 +52,14 @@ def _numbers(value: object) -> object:
 Integers = Annotated[list[int], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
 Floats = Annotated[list[float], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
 Weights = Annotated[dict[str, float], BeforeValidator(_numbers), Field(max_length=LONGEST_VECTOR)]
+Payload = Annotated[
+    bool | Annotated[list[str], Field(min_length=1, max_length=MOST_PARTS)],
+    Field(
+        description="All parts of the documents, none, or which: `title`, `text`, `metadata`, or "
+        "keys of the metadata. A search gives whole texts only where they are asked for; a "
+        "highlight has the part of a text that matches."
+    ),
+]
 NormName = Literal["none", "max", "min-max", "z-score", "dbsf", "rank"]
 Norm = NormName | Annotated[dict[str, NormName], Field(max_length=16)]
 
@@ -59,12 +72,24 @@ class SparseVectorBody(Body):
 
 
 class QueryBody(Body):
-    """What is asked: text, or vectors in its place."""
+    """What is asked: text, or vectors in its place. A string is a text."""
 
     text: str | None = None
     tokens: Weights | None = None
     sparse: SparseVectorBody | None = None
     dense: Floats | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_text(cls, value: object) -> object:
+        return {"text": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        found = handler.resolve_ref_schema(handler(schema))
+        return {"title": cls.__name__, "anyOf": [{"type": "string"}, found]}
 
     def to_query(self) -> SearchQuery:
         """The query as the pipeline takes it."""
@@ -186,7 +211,7 @@ class SearchBody(Body):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"query": {"text": "how to copy a file"}, "limit": 3}]},
+        json_schema_extra={"examples": [{"query": "how to copy a file", "limit": 3}]},
     )
 
     query: QueryBody
@@ -235,10 +260,7 @@ class SearchBody(Body):
     exact_total: Annotated[
         bool, Field(description="Count all that match, where that takes longer.")
     ] = False
-    with_payload: Annotated[
-        bool | Annotated[list[str], Field(min_length=1, max_length=MOST_PARTS)],
-        Field(description="Or parts: `title`, `text`, `metadata`, or keys of the metadata."),
-    ] = True
+    with_payload: Payload = Field(default=list(BRIEF))
     highlight: bool = True
     explain: bool = False
 

@@ -75,6 +75,21 @@ def test_metadata_comes_with_the_payload(client):
     assert hit["payload"]["metadata"] == {"url": "http://a.example"}
 
 
+def test_whole_texts_come_only_where_they_are_asked_for(client):
+    def hit(**body):
+        answer = client.post("/v1/indexes/fruit/search", json={"query": "apple"} | body)
+        return answer.json()["hits"][0]
+
+    usual = {"title": "Apples", "metadata": {"url": "http://a.example"}}
+    assert hit()["payload"] == usual
+    assert [mark["snippet"] for mark in hit()["highlights"]] == ["Apples", "apple banana"]
+    for whole in (True, ["title", "text", "metadata"]):
+        assert hit(with_payload=whole)["payload"] == usual | {"text": "apple banana"}
+    context = {"context_tokens": 50}
+    assert hit(**context)["payload"] == usual
+    assert hit(**context, with_payload=["text"])["payload"] == {"text": "apple banana"}
+
+
 def test_without_payload_hits_are_bare(client):
     body = {"query": {"text": "apple"}, "with_payload": False}
     (hit,) = client.post("/v1/indexes/fruit/search", json=body).json()["hits"]
@@ -183,7 +198,7 @@ def test_bad_searches_are_refused_in_one_shape(client, body, status, kind, reaso
 
 
 def test_bad_json_and_unknown_places_have_the_same_shape(client):
-    error(client.post("/v1/indexes/fruit/search", content=b"{"), 422, "invalid_request")
+    error(client.post("/v1/indexes/fruit/search", content=b"{"), 400, "malformed_json")
     message = error(
         client.post("/v1/indexes/none/search", json={"query": {"text": "a"}}), 404, "not_found"
     )
@@ -231,7 +246,9 @@ def test_a_broken_line_fails_alone(client):
 def test_bodies_without_documents_are_refused(client, content):
     response = client.post("/v1/indexes/fruit/documents", content=content)
     if response.status_code != 200:
-        error(response, 422, "invalid_input")
+        malformed = content.startswith(b"[") and content != b"[]"
+        status, kind = (400, "malformed_json") if malformed else (422, "invalid_input")
+        error(response, status, kind)
     else:
         assert all(item["status"] == 422 for item in response.json()["items"])
 

@@ -127,6 +127,24 @@ def test_a_head_that_comes_byte_by_byte_ends_the_connection(serving):
     raise AssertionError("the connection stayed open")
 
 
+def test_a_head_that_is_too_large_is_refused_before_it_has_come(serving):
+    server = serving()
+    lines = {
+        "one header": b"X: " + b"x" * (1 << 20),
+        "many headers": b"X: x\r\n" * (1 << 18),
+        "an address": b"GET /" + b"x" * (1 << 20),
+        "a key": b"Authorization: Bearer " + b"x" * (1 << 20),
+    }
+    for what, line in lines.items():
+        connection = server.connect()
+        begin = b"" if what == "an address" else b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(begin + line)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 4"), what
+        assert is_closed(connection)
+    assert server.search() == ["b"]
+
+
 def test_a_body_that_does_not_come_ends_the_connection_and_a_slow_one_is_read(serving):
     server = serving(body=SHORT)
     for framing in (b"Content-Length: 1000", b"Transfer-Encoding: chunked"):
