@@ -2,7 +2,8 @@
 
     LsrError
     ├── UsageError             the caller asked for something that does not exist or is not allowed
-    │   └── NotFoundError      a named thing (file, collection, document, model) is not there
+    │   ├── NotFoundError      a named thing (file, collection, document, model) is not there
+    │   └── ConflictError      a name is taken, or what is there doesn't allow what was asked for
     ├── InputError             data read from outside is malformed
     ├── EncoderMismatchError   a collection was opened with another encoder than it was built with
     ├── OverloadedError        more is asked at once than may wait; the same works a little later
@@ -30,6 +31,10 @@ class UsageError(LsrError):
 
 class NotFoundError(UsageError):
     """A named file, collection, document or model is not there."""
+
+
+class ConflictError(UsageError):
+    """A name is taken, or what is there doesn't allow what was asked for."""
 
 
 class InputError(LsrError):

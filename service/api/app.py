@@ -20,14 +20,27 @@ from lsr.threads import available_cores
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.access import Access, add_routes
 from service.api.bodies import BodyBudget
+from service.api.encoders import AllowedEncoders
 from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
+from service.api.long_work import LongWork
 from service.api.middleware import Frame
 from service.api.monitoring import Monitoring, Observation
 from service.api.origins import AllowedOrigins
 from service.api.plain_mistakes import TrailingSlash
-from service.api.routes import documents, health, indexes, keys, listing, metrics, search
+from service.api.routes import (
+    aliases,
+    documents,
+    health,
+    indexes,
+    keys,
+    lifecycle,
+    listing,
+    metrics,
+    search,
+    tasks,
+)
 from service.api.searching import Searching
 from service.api.work import Work
 from service.settings import ServerSettings
@@ -50,9 +63,13 @@ ROUTERS = (
     health.router,
     metrics.router,
     indexes.router,
+    lifecycle.router,
     search.router,
     listing.router,
     documents.router,
+    aliases.router,
+    tasks.router,
+    tasks.long_work,
     keys.router,
 )
 
@@ -67,21 +84,25 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
             can't be kept.
     """
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
+    encoders = AllowedEncoders(settings.encoders)
     origins = AllowedOrigins(settings.allow_origin)
     batches = QueryBatches(settings.encoder_queue, settings.encoder_batch)
     served = Indexes(settings.paths, trusted, settings.reranker, batches)
     state = StateDatabase(state_path(settings, served))
     kept = Keys(state, settings.admin_token)
     rates = _rates(settings, state)
+    long_work = LongWork(settings, served, state, trusted)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(served.warm_up)
+        long_work.start()
         app.state.ready = True
         async with app.state.monitoring.running(), app.state.searching.running():
             yield
         app.state.ready = False
         app.state.readers.abandon()
+        long_work.stop()
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
@@ -99,6 +120,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     )
     app.state.ready = False
     app.state.indexes = served
+    app.state.encoders, app.state.long_work = encoders, long_work
+    app.state.lifecycle = long_work.lifecycle
     app.state.settings, app.state.database, app.state.keys = settings, state, kept
     app.state.idempotency = IdempotencyKeys(state)
     add_error_handlers(app)

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from lsr.errors import (
+    ConflictError,
     CorruptionError,
     EncoderMismatchError,
     InputError,
@@ -38,12 +39,13 @@ log = logging.getLogger(__name__)
 
 STATUS: dict[type[LsrError], tuple[int, str]] = {
     NotFoundError: (404, "not_found"),
+    ConflictError: (409, "conflict"),
     UsageError: (400, "bad_request"),
     InputError: (422, "invalid_input"),
     MalformedBodyError: (400, "malformed_json"),
     EncoderMismatchError: (409, "encoder_mismatch"),
     OverloadedError: (503, "busy"),
-    LockedError: (409, "locked"),
+    LockedError: (503, "locked"),
     CorruptionError: (500, "corrupt"),
     StorageFullError: (507, "storage_full"),
     MissingDependencyError: (501, "missing_dependency"),
@@ -72,7 +74,8 @@ HTTP_TYPES = {
 }
 PUBLIC = {
     OverloadedError: "the server is busy; try again in a second",
-    LockedError: "another process is writing to the index {index!r}; try again in a second",
+    LockedError: "the index {index!r} is being written to, or was just replaced; try again in a "
+    "second",
     CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",
     EncoderMismatchError: "the index {index!r} was filled by another encoder than the one that is "
     "there now; {log}",
