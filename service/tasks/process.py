@@ -15,6 +15,7 @@ from index.collection.file_lock import FileLock
 from lsr.encoding.worker_pool import end_with_parent
 from lsr.errors import LsrError
 from lsr.trusted_code import TrustedCode
+from service import logs
 from service.api.indexes import Indexes
 from service.api.lifecycle import Lifecycle
 from service.settings import ServerSettings
@@ -60,7 +61,8 @@ def do_tasks(settings: ServerSettings, state_file: Path, trusted: TrustedCode) -
     Of several processes one does tasks, and the others end.
     """
     threading.Thread(target=end_with_parent, daemon=True).start()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING)
+    logs.set_up(settings)
     with suppress(OSError):
         os.nice(NICENESS)
     # Without a folder the state is gone, and so is whoever asked for tasks.

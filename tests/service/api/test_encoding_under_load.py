@@ -94,8 +94,8 @@ def test_searches_without_a_model_go_by_those_that_wait_for_one(folder, monkeypa
 
 
 def test_answers_are_those_of_a_search_alone(folder):
-    texts = [f"{fruit} {number}" for fruit in ("cherry", "banana", "plum") for number in range(8)]
-    with client_of(folder) as client, ThreadPoolExecutor(24) as pool:
+    texts = [f"{fruit} {number}" for fruit in ("cherry", "banana", "plum") for number in range(3)]
+    with client_of(folder) as client, ThreadPoolExecutor(9) as pool:
         for index, more in (("model", {}), ("both", {"using": "dense"}), ("both", {})):
             found = list(
                 pool.map(lambda text, i=index, m=more: search(client, i, text, **m), texts)
