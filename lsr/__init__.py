@@ -39,10 +39,14 @@ if TYPE_CHECKING:
     from lsr.train.run import TrainingReport, Watching
     from lsr.train.spar.run import SparReport
     from lsr.trusted_code import TrustedCode
+    from service.client.async_client import AsyncClient
+    from service.client.client import Client, RemoteCollection
 
 Documents: TypeAlias = "Iterable[Document | Mapping[str, Any]]"
 
 __all__ = [
+    "AsyncClient",
+    "Client",
     "Collection",
     "Document",
     "LsrError",
@@ -62,6 +66,8 @@ __all__ = [
 ]
 # Where each class of the public face is defined.
 _HOMES = {
+    "AsyncClient": "service.client.async_client",
+    "Client": "service.client.client",
     "Collection": "index.collection.collection",
     "Document": "lsr.corpus.documents",
     "LsrError": "lsr.errors",
@@ -124,7 +130,7 @@ def create(
 
 def index(
     corpus: str | Path | Documents,
-    into: str | Path,
+    into: str | Path | RemoteCollection,
     encoder: str | None = None,
     dense: str | None = None,
     bm25: bool = False,
@@ -150,7 +156,8 @@ def index(
     Args:
         corpus: a file, folder or name as ``lsr index`` takes it, or documents, each a ``Document``
             or a mapping as a line of a .jsonl file.
-        into: directory of the collection.
+        into: directory of the collection, or one of a ``Client``, to which documents are sent; its
+            server encodes them, and only the arguments on reading and ``progress`` go with it.
         encoder: as for ``create``; None: the one the collection was built with.
         dense: as for ``create``.
         bm25: as for ``create``.
@@ -185,6 +192,12 @@ def index(
 
     reading = Reading.of(id_field, title_field, text_field, columns, include, exclude)
     items = _items(corpus, reading)
+    if not isinstance(into, str | Path):
+        _check_only_reading(
+            encoder=encoder, dense=dense, bm25=bm25, passages=passages, sync=sync,
+            processes=processes > 1, trust_remote_code=trust_remote_code,
+        )  # fmt: skip
+        return into.upsert_items(items, progress)
     target, trusted = Path(into), _trusted(trust_remote_code)
     write = sync_documents if sync else index_documents
     new, made = not is_collection(target), not target.exists()
@@ -200,22 +213,22 @@ def index(
 
 
 def search(
-    collection: Collection,
+    collection: Collection | RemoteCollection,
     query: str | SearchQuery,
     limit: int = 10,
     using: str | None = None,
-    filter: str | None = None,  # noqa: A002
+    filter: str | Mapping[str, Any] | None = None,  # noqa: A002
     **settings: Any,
 ) -> SearchResult:
     """The documents of a collection that answer a query best.
 
     Args:
-        collection: of ``open`` or ``create``.
+        collection: of ``open`` or ``create``, or of ``Client.open``.
         query: a text, or a ``SearchQuery`` with vectors in its place.
         limit: hits wanted.
         using: a field, or fields to fuse as in ``sparse+bm25``; None: hybrid where the collection
             has a dense field, else the sparse field.
-        filter: a condition on metadata, such as ``lang = en and year >= 2000``.
+        filter: a condition on metadata, such as ``lang = en and year >= 2000``, or its JSON form.
         settings: any other field of ``SearchConfig``, such as ``offset`` or ``explain``; ``sort``,
             ``facets`` and ``group_by`` may be texts as the command line takes them.
 
@@ -223,13 +236,19 @@ def search(
         InputError: the query, the filter or a setting is malformed.
         UsageError: the collection has no such field.
     """
+    from index.collection.collection import Collection
+    from index.filters.json_form import parse_filter_json
     from index.filters.text_form import parse_filter_text
     from index.search import pipeline
     from index.search.arranging import spelled_out
     from index.search.config import SearchConfig
     from index.search.query import SearchQuery
 
-    parsed = None if filter is None else parse_filter_text(filter)
+    if not isinstance(collection, Collection):
+        return collection.search(query, limit, using, filter, **settings)
+    parsed = parse_filter_text(filter) if isinstance(filter, str) else None
+    if filter is not None and parsed is None:
+        parsed = parse_filter_json(filter)
     settings = spelled_out(settings)
     config = SearchConfig(limit=limit, using=using, filter=parsed, **settings)
     asked = SearchQuery(query) if isinstance(query, str) else query
@@ -400,6 +419,16 @@ def _items(corpus: str | Path | Documents, reading: Reading) -> Iterable[Item]:
         return named_corpus(str(corpus), reading)
     check_of_records(reading)
     return given_items(corpus, reading.names)
+
+
+def _check_only_reading(**arguments: object) -> None:
+    from lsr.errors import UsageError
+
+    if given := [name for name, value in arguments.items() if value]:
+        raise UsageError(
+            f"{' and '.join(given)} can't be said of an index of a server, which decides it itself;"
+            " leave it out"
+        )
 
 
 def _trusted(all_models: bool) -> TrustedCode:

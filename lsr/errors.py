@@ -10,6 +10,7 @@
     ├── LockedError            another process is writing to the collection
     ├── CorruptionError        stored bytes fail their checksum or name an unknown format
     ├── StorageFullError       the disk, or the quota, is full; what was acknowledged is safe
+    ├── UnavailableError       a server can't be reached, or has no time for the request now
     ├── CollapseError          training went to vectors without terms, with all terms, or to NaN
     └── MissingDependencyError an optional package is needed; the message names the install line
 
@@ -59,6 +60,10 @@ class CorruptionError(LsrError):
 
 class StorageFullError(LsrError):
     """The disk, or the user's share of it, is full; the write did not happen."""
+
+
+class UnavailableError(LsrError):
+    """A server can't be reached, or has no time for the request now."""
 
 
 class CollapseError(LsrError):

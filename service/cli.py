@@ -24,6 +24,7 @@ from service.commands.maintenance import (
     restore_command,
     snapshot_command,
 )
+from service.commands.mcp import mcp_command
 from service.commands.models import models_command
 from service.commands.pairs import pairs_command
 from service.commands.search import search_command
@@ -38,6 +39,7 @@ COMMANDS = (
     dimensions_command,
     search_command,
     serve_command,
+    mcp_command,
     key_command,
     demo_command,
     info_command,

@@ -34,6 +34,13 @@ NEEDS_TORCH = {
     "lsr.train.spar.lexical_model",
     "lsr.train.training_state",
 }
+# Each of a library that may be missing, which they say.
+OF_OTHERS = {
+    "service.integrations.haystack",
+    "service.integrations.langchain",
+    "service.integrations.llama_index",
+    "service.mcp.server",
+}
 COMMANDS = ROOT / "service/commands"
 # The public face alone reaches up.
 FACE = ROOT / "lsr/__init__.py"
@@ -103,7 +110,8 @@ def test_only_the_command_line_imports_commands():
         if path.parent == COMMANDS or path == ROOT / "service/cli.py":
             continue
         modules = [module for _, module in imports(ast.parse(path.read_text()))]
-        assert not [m for m in modules if m.startswith(("service.commands", "service.cli"))], path
+        early = [m for m in modules if f"{m}.".startswith(("service.commands.", "service.cli."))]
+        assert early == [], path
 
 
 def imported_files():
@@ -142,7 +150,7 @@ def test_importing_our_packages_loads_nothing_heavy():
 
 
 def test_importing_any_module_loads_nothing_heavy():
-    modules = sorted({module_name(path) for path in FILES} - NEEDS_TORCH)
+    modules = sorted({module_name(path) for path in FILES} - NEEDS_TORCH - OF_OTHERS)
     assert heavy_after("\n".join(f"import {module}" for module in modules)) == "[]"
 
 

@@ -104,20 +104,21 @@ def _passage(hit: Hit, document: Document, number: int) -> ContextPassage:
 
 def _fitting(passage: ContextPassage, tokens: int) -> ContextPassage | None:
     """The passage, or as many sentences from its start as fit; None: not one does."""
-    needed = _cost(passage)
-    if needed <= tokens:
-        return replace(passage, tokens=needed)
+    whole = counted(passage)
+    if whole.tokens <= tokens:
+        return whole
     room = BYTES_A_TOKEN * tokens - len(_block(replace(passage, text="")).encode()) - len(APART)
     within = passage.text.encode()[: max(0, room)].decode(errors="ignore")
     ends = [match.end() for match in SENTENCE_END.finditer(passage.text, 0, len(within))]
     if not ends:
         return None
     shorter = replace(passage, text=passage.text[: ends[-1]], end=passage.start + ends[-1])
-    return replace(shorter, tokens=_cost(shorter), cut=True)
+    return replace(counted(shorter), cut=True)
 
 
-def _cost(passage: ContextPassage) -> int:
-    return tokens_of(_block(passage) + APART)
+def counted(passage: ContextPassage) -> ContextPassage:
+    """The passage with the number of its tokens, as it stands in the text of a context."""
+    return replace(passage, tokens=tokens_of(_block(passage) + APART))
 
 
 def _block(passage: ContextPassage) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +128,13 @@ class Cursor:
             served=np.union1d(self.served, np.array(numbers, np.int64)),
             ids=np.union1d(self.ids, _digests(ids)),
         )
+
+
+class NextPage(Protocol):
+    """What knows the cursor of the page after it."""
+
+    def next(self) -> str:
+        """The cursor of the next page."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from index.search.cursor import Cursor
 from index.search.deadline import Deadline
 from index.search.defaults import with_defaults
 from index.search.fusing import fuse, sources_of
+from index.search.like import Like, only_rows
 from index.search.plan import Plan, plan_search
 from index.search.query import SearchQuery
 from index.search.ranking import Rows, certificates, encode, rank
@@ -67,16 +68,29 @@ def search_batch(
     if config.time_budget_ms is not None:
         deadline = deadline.sooner(started + config.time_budget_ms * len(queries) / 1000)
     with collection.pinned() as view:
-        return _search_view(view, queries, config, deadline, started)
+        if any(query.like is not None for query in queries):
+            # Each leaves other documents out.
+            return [
+                answer
+                for query in queries
+                for answer in search_view(view, [query], config, deadline, started)
+            ]
+        return search_view(view, queries, config, deadline, started)
 
 
-def _search_view(
+def search_view(
     view: View,
     queries: Sequence[SearchQuery],
     config: SearchConfig,
     deadline: Deadline,
     started: float,
+    only: Sequence[int] | None = None,
 ) -> list[SearchResult]:
+    """As ``search_batch``, over a view that is pinned.
+
+    ``started`` is when the search began; of the rows of vectors, ``only`` those of these numbers
+    are searched, whatever the filter is; None: all.
+    """
     times = StageTimes()
     config = with_defaults(view, config)
     plan = plan_search(view.fields, config)
@@ -87,13 +101,18 @@ def _search_view(
     rerank = None if config.rerank is None else RerankStage.prepared(view, config.rerank)
     rewritten = _rewrite(view, plan, queries, config, deadline, times)
     with times.stage("encode"):
+        like = Like.of_query(view, queries[0])
         asked = [query for each in rewritten for query in each.queries]
-        encoded = encode(view, plan, asked, deadline)
+        encoded = encode(view, plan, asked, like, deadline)
     deadline.passed()
     masks = None
     if config.filter is not None:
         with times.stage("filter"):
             masks = view.masks(config.filter)
+    if only is not None:
+        masks = only_rows(view, only)
+    if like is not None:
+        masks = like.left_out(view, masks)
     rounds = _rank(view, plan, encoded, masks, config, deadline, times)
     exact, gaps = certificates(rounds.ranked)
     answer_plan, rankings = rounds.ranked[-1]

@@ -28,13 +28,16 @@ class SearchQuery:
     """What is asked: text, or vectors for the fields that are searched, or both.
 
     ``tokens`` maps spellings of the vocabulary to weights; ``sparse`` is indices and values;
-    ``dense`` is one vector. A given vector takes the place of encoding the text.
+    ``dense`` is one vector. A given vector takes the place of encoding the text. ``like`` is the id
+    of a document, or the ids of several, whose stored vectors are asked with, and which are left
+    out of the answer; it stands alone.
     """
 
     text: str | None = None
     tokens: Mapping[str, float] | None = None
     sparse: tuple[Sequence[int], Sequence[float]] | None = None
     dense: Sequence[float] | None = None
+    like: str | Sequence[str] | None = None
 
 
 def encode_query(

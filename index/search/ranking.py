@@ -14,6 +14,7 @@ from index.engines.searcher import TopK
 from index.search.at_once import at_once
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
+from index.search.like import Like
 from index.search.plan import FieldSearch, Plan
 from index.search.query import SearchQuery, encode_query
 from lsr.encoding.query_batches import encoding_by
@@ -26,9 +27,15 @@ Ranking = list[tuple[int, float]]
 
 
 def encode(
-    view: View, plan: Plan, queries: Sequence[SearchQuery], deadline: Deadline | None = None
+    view: View,
+    plan: Plan,
+    queries: Sequence[SearchQuery],
+    like: Like | None = None,
+    deadline: Deadline | None = None,
 ) -> dict[str, Rows]:
     """The rows of each field; those of dense fields while this thread encodes the others.
+
+    Where documents are what is asked with, there is one query.
 
     Raises:
         AbandonedError: the deadline says that nobody waits any more.
@@ -37,6 +44,9 @@ def encode(
     wait = (deadline or Deadline()).wait
 
     def encoded(each: FieldSearch) -> Rows:
+        if like is not None:
+            query = like.as_query(view, each.field, each.dense_weight)
+            return encode_query(view, each.field, [query], each.encoder)
         with encoding_by(view.fields.batches, wait):
             return encode_query(view, each.field, queries, each.encoder, each.dense_weight)
 

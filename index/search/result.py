@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from index.search.context import Context
-from index.search.cursor import Page
+from index.search.cursor import NextPage
 from index.search.explain import QueryWord
 from index.search.facets import FacetCounts
 from index.search.hits import Hit
@@ -77,7 +77,7 @@ class SearchResult:
     # among these.
     depth: dict[str, int] = dataclasses.field(default_factory=dict)
     # The page of these hits where another may follow.
-    page: Page | None = dataclasses.field(default=None, repr=False, compare=False)
+    page: NextPage | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def cursor(self) -> str | None:

@@ -14,6 +14,7 @@ from index.collection.view import View
 from index.engines.searcher import TopK
 from index.search.feedback import Feedback, Rm3, VectorFeedback, is_common
 from index.search.hits import best_places
+from index.search.like import as_queries
 from index.search.plan import FieldSearch, Plan
 from index.search.query import check_scores_fit
 from index.search.ranking import Rows
@@ -127,21 +128,12 @@ def _moved_sparse(
     """A query to a sparse field, moved towards rows by number."""
     if isinstance(feedback, VectorFeedback):
         _, rows = view.scored_rows(field, list(scores))
-        moved = feedback.sparse(query, _as_queries(view, field, rows))
+        moved = feedback.sparse(query, as_queries(view, field, rows))
     else:
         assert isinstance(feedback, Rm3)
         moved = _relevant(view, field, feedback, query, scores)
     check_scores_fit(moved.values, "weight")
     return moved
-
-
-def _as_queries(view: View, field: Field, rows: SparseBatch) -> SparseBatch:
-    """Rows in the scale of queries: where terms are counted, queries carry their IDF."""
-    if not field.weighed:
-        return rows
-    counted = rows.indices >= (0 if field.counts else field.size)
-    idf = view.statistics(field).idf_of(rows.indices)
-    return replace(rows, values=np.where(counted, rows.values * idf, rows.values))
 
 
 def _relevant(

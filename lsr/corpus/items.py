@@ -42,11 +42,16 @@ def given_items(
     ``names`` are those of the members of objects.
     """
     for number, given in enumerate(documents, start=1):
-        typed = isinstance(given, Document)
-        item = item_of("document", number, partial(_record, given), USUAL if typed else names)
-        if isinstance(given, Document) and item.document is not None:
-            item = replace(item, document=replace(item.document, sections=given.sections))
-        yield item
+        yield given_item(number, given, names)
+
+
+def given_item(number: int, given: Document | Mapping[str, Any], names: FieldNames = USUAL) -> Item:
+    """The item of the ``number``-th document of a program, as ``given_items`` counts them."""
+    typed = isinstance(given, Document)
+    item = item_of("document", number, partial(_record, given), USUAL if typed else names)
+    if isinstance(given, Document) and item.document is not None:
+        item = replace(item, document=replace(item.document, sections=given.sections))
+    return item
 
 
 def _record(given: object) -> object:

@@ -13,12 +13,13 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from lsr.distribution import package_version
 from lsr.encoding.query_batches import QueryBatches
 from lsr.threads import available_cores
 from lsr.trusted_code import NO_CODE, TrustedCode
-from service.api.access import Access, add_routes
+from service.api.access import Access, GuardedApp, add_routes, key_of
 from service.api.bodies import BodyBudget
 from service.api.encoders import AllowedEncoders
 from service.api.errors import add_error_handlers
@@ -43,6 +44,8 @@ from service.api.routes import (
 )
 from service.api.searching import Searching
 from service.api.work import Work
+from service.mcp.http import PATH as MCP_PATH
+from service.mcp.http import McpEndpoint
 from service.settings import ServerSettings
 from service.state.database import StateDatabase, state_file
 from service.state.idempotency import IdempotencyKeys
@@ -102,6 +105,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
             yield
         app.state.ready = False
         app.state.readers.abandon()
+        await app.state.mcp.close()
         long_work.stop()
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
         with suppress(TimeoutError):
@@ -144,6 +148,9 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     app.add_middleware(Observation, monitoring=monitoring)
     for router in ROUTERS:
         add_routes(app, router)
+    app.state.mcp = McpEndpoint(served, app.state.readers, lambda request: key_of(request).reaches)
+    guarded = GuardedApp(app.state.mcp, "mcp")
+    app.router.routes.append(Route(MCP_PATH, endpoint=guarded, methods=["POST"]))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/", include_in_schema=False)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -101,10 +102,16 @@ def error_response(
 
     A long message is cut.
     """
+    body = error_body(request, status, kind, message)
+    return JSONResponse({**body, **(beside or {})}, status_code=status, headers=headers)
+
+
+def error_body(request: Request, status: int, kind: str, message: str) -> ErrorBody:
+    """The JSON of an error; a long message is cut."""
     shown = message.encode("utf-8", "replace").decode()
     if len(shown) > LONGEST_MESSAGE:
         shown = f"{shown[:LONGEST_MESSAGE]} ..."
-    body: ErrorBody = {
+    return {
         "error": {
             "code": status,
             "type": kind,
@@ -112,7 +119,13 @@ def error_response(
             "request_id": request_id(request),
         }
     }
-    return JSONResponse({**body, **(beside or {})}, status_code=status, headers=headers)
+
+
+def body_of(request: Request, error: LsrError | ValidationError) -> ErrorBody:
+    """The JSON of an error in a part of a request, as the whole of it would have it."""
+    if isinstance(error, ValidationError):
+        return error_body(request, 422, "invalid_request", _invalid(error.errors(), 0))
+    return error_body(request, *_status(error), _public(request, error))
 
 
 def request_id(request: Request) -> str:
@@ -130,19 +143,13 @@ def add_error_handlers(app: FastAPI) -> None:
     # Asynchronous, all of them: each would take a thread else.
     @app.exception_handler(LsrError)
     async def explained(request: Request, error: LsrError) -> JSONResponse:
-        kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
-        headers = {"Retry-After": "1"} if kind in (LockedError, OverloadedError) else None
-        return error_response(request, *STATUS[kind], _public(request, error), headers)
+        status, kind = _status(error)
+        headers = {"Retry-After": "1"} if status == 503 else None
+        return error_response(request, status, kind, _public(request, error), headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        reasons = [
-            f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: "
-            + item["msg"].removeprefix("Value error, ")
-            for item in error.errors()[:3]
-        ]
-        message = f"the request is not valid ({'; '.join(reasons)}); see /docs for what is allowed"
-        return error_response(request, 422, "invalid_request", message)
+        return error_response(request, 422, "invalid_request", _invalid(error.errors(), 1))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -165,6 +172,20 @@ def add_error_handlers(app: FastAPI) -> None:
         log.error("request %s failed", request_id(request), exc_info=error)
         message = f"the server failed on this request; {LOG}"
         return error_response(request, 500, "internal", message)
+
+
+def _status(error: LsrError) -> tuple[int, str]:
+    return STATUS[next(kind for kind in type(error).__mro__ if kind in STATUS)]
+
+
+def _invalid(errors: Sequence[Any], skip: int) -> str:
+    """What is wrong with a body; ``skip`` parts of each place say that it is one."""
+    reasons = [
+        f"{'.'.join(str(part) for part in item['loc'][skip:]) or 'body'}: "
+        + item["msg"].removeprefix("Value error, ")
+        for item in errors[:3]
+    ]
+    return f"the request is not valid ({'; '.join(reasons)}); see /docs for what is allowed"
 
 
 def _public(request: Request, error: LsrError) -> str:

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection, is_collection
 from index.collection.field import Field
-from index.collection.passage_table import OFF
-from index.search.defaults import read_defaults
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
@@ -21,12 +19,10 @@ from lsr.encoding.query_batches import QueryBatches
 from lsr.errors import ConflictError, LsrError, NotFoundError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.rerankers import ServedRerankers
-from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
+from service.api.schemas.responses import BrokenIndex, IndexAnswer
 
 log = logging.getLogger(__name__)
 
-MOST_KEYS = 10_000
-"""Of metadata, that an answer lists."""
 LONGEST_NAME = 255
 """Bytes of a directory's name, at most."""
 
@@ -283,23 +279,6 @@ class Indexes:
                 }
                 for field in collection.fields
             ],
-        }
-
-    def details(self, name: str) -> IndexDetails:
-        """One collection, with its settings and its metadata keys, at most ``MOST_KEYS``."""
-        collection = self[name]
-        defaults, described = read_defaults(collection), self.describe(name)
-        return {
-            "name": described["name"],
-            "aliases": described["aliases"],
-            "documents": described["documents"],
-            "fields": described["fields"],
-            "metadata": [
-                {"key": each.key, "kinds": dict(each.kinds)}
-                for each in collection.columns.describe()[:MOST_KEYS]
-            ],
-            "passages": "off" if collection.passages == OFF else "auto",
-            "search_defaults": {using: each.texts() for using, each in defaults.items()},
         }
 
     def _inference_free(self, name: str, collection: Collection, field: Field) -> bool:

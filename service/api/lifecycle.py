@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from index.collection.collection import LONGEST_WAIT, Collection
 from index.collection.field import encoder_fields
 from index.collection.passage_table import AUTO
 from index.collection.writer_lock import at_rest
-from lsr.errors import ConflictError, LsrError, NotFoundError, UsageError
+from lsr.errors import ConflictError, LockedError, LsrError, NotFoundError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.indexes import Indexes
 from service.state.aliases import Aliases
@@ -19,14 +20,18 @@ from service.state.places import Places, check_name
 from service.state.tasks import Tasks
 
 MOST_ALIASES = 10_000
+# Indexes whose deletion is certain, by the number of their folder, until that is gone.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS deletions (name TEXT NOT NULL, folder TEXT NOT NULL, inode INTEGER)
+"""
 
 
 class Lifecycle:
     """Changes of which indexes and aliases there are.
 
     A change of names is made inside a transaction of the state, so that those of all processes
-    come one after the other. The state is committed after the folder has its name: where the
-    server dies between the two, the folder counts.
+    come one after the other. A deletion is certain once the state says so, with that of aliases
+    and tasks: where the server dies before the folder is gone, the next one makes it go.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Lifecycle:
         self._state = state
         self._tasks = tasks
         self._trusted = trusted
+        state.define(SCHEMA)
 
     @property
     def places(self) -> Places:
@@ -127,20 +133,45 @@ class Lifecycle:
             LockedError: somebody writes to it and doesn't let go.
             NotFoundError: there is none.
         """
-        places = Places(self.indexes.folder_of(name))
+        folder = self.indexes.folder_of(name)
         # Else a build of this process would be waited for.
         self.indexes.release(name)
         try:
-            with at_rest(places.folder / name, LONGEST_WAIT), self._state.writing() as connection:
-                self.aliases.remove_of(connection, name)
-                self._tasks.cancel_of(connection, name)
-                places.delete(name)
+            with at_rest(folder / name, LONGEST_WAIT):
+                # It must be possible, before it is certain.
+                Places(folder).check_deletable(name)
+                with self._state.writing() as connection:
+                    self.aliases.remove_of(connection, name)
+                    self._tasks.cancel_of(connection, name)
+                    deletion = name, str(folder), (folder / name).stat().st_ino
+                    connection.execute("INSERT INTO deletions VALUES (?, ?, ?)", deletion)
+                self._finish(*deletion)
         except FileNotFoundError as error:
             raise NotFoundError(f"there is no index {name!r}") from error
         except OSError as error:
             raise LsrError(f"the index {name!r} can't be deleted: {error}") from error
         finally:
             self.indexes.release(name)
+
+    def finish_deletions(self) -> None:
+        """Delete what a server was deleting as it died."""
+        for row in self._state.rows("SELECT name, folder, inode FROM deletions"):
+            path = Path(row["folder"], row["name"])
+            with suppress(LockedError, FileNotFoundError), at_rest(path, 0):
+                self._finish(*row)
+            if not path.exists():
+                self._finish(*row)
+
+    def _finish(self, name: str, folder: str, inode: int) -> None:
+        """Have the folder go, unless it is gone, and another one maybe has its name."""
+        with self._state.writing() as connection:
+            with suppress(FileNotFoundError):
+                if Path(folder, name).stat().st_ino == inode:
+                    Places(Path(folder)).delete(name)
+            connection.execute(
+                "DELETE FROM deletions WHERE (name, folder, inode) = (?, ?, ?)",
+                (name, folder, inode),
+            )
 
     def change_aliases(self, changes: Mapping[str, str | None]) -> dict[str, str]:
         """Point aliases to indexes, or remove those of None: all at once, or none.

@@ -28,8 +28,8 @@ from service.state.tasks import Task, Tasks
 from service.tasks.process import do_tasks, lock_file
 
 MOST_WAITING = 1000
-# For which a request waits for its task, and how often it looks.
-LONGEST_WAIT, LOOK_SECONDS = 60.0, 0.1
+# For which a request waits for its task, and until it looks first and again, later.
+LONGEST_WAIT, LOOK_SECONDS, LONGEST_PAUSE = 60.0, 0.05, 1.0
 # Between two looks whether there is a task and no process that does it.
 TICK_SECONDS = 0.5
 # Between two starts of that process, and two looks for files of what was deleted.
@@ -63,7 +63,12 @@ class LongWork:
         self._started = self._tidied = -float("inf")
 
     def start(self) -> None:
-        """Begin to look after tasks."""
+        """Begin to look after tasks, and finish what a server before this one was deleting."""
+        try:
+            self.lifecycle.finish_deletions()
+        # It is tried again later.
+        except (LsrError, OSError) as error:
+            log.error("a deletion can't be finished: %s", error)
         self._thread = threading.Thread(target=self._look_after, name="tasks", daemon=True)
         self._thread.start()
 
@@ -92,11 +97,12 @@ class LongWork:
 
     async def finished(self, request: Request, task: Task) -> Task:
         """A task once it has ended, or as it is when the client or the server waits no longer."""
-        end = time.monotonic() + LONGEST_WAIT
+        end, pause = time.monotonic() + LONGEST_WAIT, LOOK_SECONDS
         while not task.is_finished and time.monotonic() < end:
             if self._indexes.stopping or await request.is_disconnected():
                 break
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(1.2 * pause, LONGEST_PAUSE)
             task = await asyncio.to_thread(self.tasks.__getitem__, task.id)
         return task
 
@@ -145,6 +151,7 @@ class LongWork:
         if now - self._tidied < TIDY_SECONDS:
             return
         self._tidied = now
+        self.lifecycle.finish_deletions()
         self._indexes.release_gone()
         for path in self.settings.paths:
             Places(path).remove_leftovers()

@@ -29,6 +29,12 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
     metavar="JSON",
     help="Search by tokens with weights in place of encoding a text, as in '{\"apple\": 1.5}'.",
 )
+@click.option(
+    "--like",
+    metavar="ID",
+    multiple=True,
+    help="Search for documents like this one in place of a query; may be repeated.",
+)
 @click.option("-n", "--limit", default=10, show_default=True, help="Number of hits.")
 @click.option("--offset", default=0, show_default=True, help="Hits to leave out at the top.")
 @click.option("--cursor", metavar="TEXT", help="Go on behind the page that gave it, with --json.")
@@ -47,6 +53,7 @@ def search_command(
     collection: Path,
     query: Sequence[str],
     tokens: str | None,
+    like: Sequence[str],
     limit: int,
     offset: int,
     cursor: str | None,
@@ -56,8 +63,8 @@ def search_command(
     as_json: bool,
 ) -> None:
     """Search COLLECTION for QUERY."""
-    if not query and tokens is None:
-        raise click.UsageError("there is no query; give words, or --tokens")
+    if not query and tokens is None and not like:
+        raise click.UsageError("there is no query; give words, --tokens or --like")
     from index.collection.collection import Collection
     from index.search.pipeline import search
     from index.search.query import SearchQuery
@@ -75,6 +82,7 @@ def search_command(
     asked = SearchQuery(
         text=" ".join(query) if query else None,
         tokens=None if tokens is None else _tokens(tokens),
+        like=like or None,
     )
     result = search(opened, asked, config)
     if as_json:

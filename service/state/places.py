@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 import shutil
 import time
@@ -103,6 +105,13 @@ class Places:
             ) from error
         with suppress(OSError):
             self._to_deleted(made, name)
+
+    def check_deletable(self, name: str) -> None:
+        """Raise OSError or LsrError where a folder can't be renamed, as on a read-only disk."""
+        self._made("deleted")
+        for folder in (self.folder, self.folder / name):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
     def delete(self, name: str) -> None:
         """Have a folder disappear, durably and in one instant; its files go a little later.

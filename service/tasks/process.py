@@ -79,7 +79,8 @@ class _Work:
     ) -> None:
         self._settings, self._trusted = settings, trusted
         self._tasks = Tasks(state, settings.tasks_kept)
-        indexes = Indexes(settings.paths, trusted)
+        # One that is gone since the server began is no reason to do nothing for the others.
+        indexes = Indexes([path for path in settings.paths if path.exists()], trusted)
         aliases = Aliases(state)
         indexes.aliases = aliases
         self._lifecycle = Lifecycle(indexes, state, aliases, self._tasks, trusted)

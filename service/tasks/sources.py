@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from lsr.corpus.files import beir_file
 from lsr.errors import InputError, NotFoundError, UsageError
 from service.settings import ServerSettings
 
@@ -56,8 +57,10 @@ def allowed_path(source: str, settings: ServerSettings) -> Path:
             f"{shown!r} is in none of the folders that this server imports from; give the path of "
             "a file inside one of them"
         )
-    if there:
-        return there[0]
+    for path in there:
+        corpus = beir_file(path, "corpus.jsonl") if path.is_dir() else None
+        if corpus is None or any(map(corpus.resolve().is_relative_to, folders)):
+            return path
     raise NotFoundError(f"there is no file or folder {shown!r} to import")
 
 
@@ -116,7 +119,8 @@ def download(
     request = urllib.request.Request(source, headers={"User-Agent": "lsr"})  # noqa: S310
     try:
         with opener.open(request, timeout=SECONDS) as answer, target.open("wb") as stream:
-            while piece := answer.read(PIECE):
+            # What there is of it, so that one that comes slowly can be canceled.
+            while piece := answer.read1(PIECE):
                 done += len(piece)
                 if done > largest:
                     raise InputError(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+PORT = "8000"
 GUIDE = ROOT / "docs" / "training.md"
 PAGES = [
     README,

@@ -1,23 +1,32 @@
 """The Python of the pages is run, in one namespace a page, beside README's pets.
 
 Blocks with prompts (``>>>``) are sessions, and what they show is compared; others are run as they
-are.
+are. Where a page's console begins a server, it serves.
 """
 
 import doctest
 
 import pytest
 
-from tests.docs.pages import blocks, name_of, pages_with
+from tests.docs.pages import PORT, blocks, name_of, pages_with, session
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
+# What a page is about, where that may be missing.
+NEEDED = {"docs/integrations.md": ("langchain_core", "llama_index.core", "haystack")}
+
+
 @pytest.mark.parametrize("page", pages_with("python"), ids=name_of)
-@pytest.mark.usefixtures("terminal_with_pets")
-def test_the_python_of_a_page_does_what_it_shows(page):
+def test_the_python_of_a_page_does_what_it_shows(terminal_with_pets, free_port, page):
+    for package in NEEDED.get(name_of(page), ()):
+        pytest.importorskip(package)
+    for command, _ in session(page):
+        if command.startswith("lsr serve ") and command.endswith(" &"):
+            terminal_with_pets.serve(command.removesuffix(" &").replace(PORT, str(free_port)))
     namespace = {}
     for number, block in enumerate(blocks(page, "python"), start=1):
+        block = block.replace(f":{PORT}", f":{free_port}")
         where = f"{name_of(page)}, block {number}"
         if ">>> " not in block:
             exec(compile(block, where, "exec"), namespace)

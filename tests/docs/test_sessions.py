@@ -12,10 +12,9 @@ import pytest
 from eval.datasets import load_dataset
 from eval.experiment import experiment_folder
 from index.collection.collection import Collection
-from tests.docs.pages import README, name_of, pages_with, session
+from tests.docs.pages import PORT, README, name_of, pages_with, session
 
 pytestmark = pytest.mark.long
-PORT = "8000"
 DEMO = ["lsr demo --into demo --no-serve", "lsr eval demo --bm25"]
 NUMBER = r"[\\d,.]+"
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="REST sessions need curl")

@@ -16,9 +16,9 @@ from index.search.query import SearchQuery
 from service.cli import cli
 
 NAMES = {
-    "Collection", "Document", "LsrError", "SearchConfig", "SearchQuery", "SearchResult",
-    "Reranking", "create", "evaluate", "index", "load_dense_encoder", "load_encoder", "open",
-    "search", "train_encoder", "tune",
+    "AsyncClient", "Client", "Collection", "Document", "LsrError", "Reranking", "SearchConfig",
+    "SearchQuery", "SearchResult", "create", "evaluate", "index", "load_dense_encoder",
+    "load_encoder", "open", "search", "train_encoder", "tune",
 }  # fmt: skip
 PETS = [
     lsr.Document("cat", "Cats sleep most of the day and hunt at night.", metadata={"legs": 4}),

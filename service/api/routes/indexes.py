@@ -9,6 +9,7 @@ from service.api.access import Caller, needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, Searches, ServedIndexes
 from service.api.errors import ERRORS
+from service.api.index_details import index_details
 from service.api.schemas.responses import IndexDetails, IndexesAnswer
 
 router = APIRouter(prefix="/v1/indexes", tags=["indexes"], route_class=JsonRoute)
@@ -36,7 +37,7 @@ async def get_index(
     """One index."""
 
     def described(_: Deadline) -> IndexDetails:
-        described = indexes.details(index)
+        described = index_details(indexes, index)
         recall = searching.recall(indexes[index])
         if recall is not None:
             described["recall_probe"] = recall

@@ -10,6 +10,7 @@ from service.api.access import needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import Changes, Encoders, IndexName, ServedIndexes, Writers
 from service.api.errors import ERRORS
+from service.api.index_details import index_details
 from service.api.schemas.indexes import ChangeIndexBody, DeletedIndexAnswer, NewIndexBody
 from service.api.schemas.responses import IndexDetails
 
@@ -41,7 +42,7 @@ async def create_index(
             body.language,
             body.passages,
         )
-        return lifecycle.indexes.details(index)
+        return index_details(lifecycle.indexes, index)
 
     return await writers.run(request, created)
 
@@ -62,7 +63,7 @@ async def change_index(
             for using, given in body.search_defaults.items()
         }
         change_defaults(indexes[index], changes)
-        return indexes.details(index)
+        return index_details(indexes, index)
 
     return await writers.run(request, changed)
 

@@ -14,7 +14,7 @@ from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
-from service.api.schemas.body import parse_filter
+from service.api.schemas.body import parse_filter_parameter
 from service.api.schemas.listing import (
     GetAnswer,
     GetBody,
@@ -39,7 +39,7 @@ async def list_all(
     cursor: Annotated[str | None, Query(description="As the page before has it.")] = None,
     filter: Annotated[  # noqa: A002
         str | None,
-        Query(description="As a text, as in `lang = en and year >= 2000`."),
+        Query(description="As a text, as in `lang = en and year >= 2000`, or as JSON."),
     ] = None,
     with_payload: Annotated[
         str, Query(description="true, false, or parts with commas, as for a search.")
@@ -52,7 +52,7 @@ async def list_all(
     """
 
     def answer(_: Deadline) -> JSONResponse:
-        wanted = None if filter is None else parse_filter(filter)
+        wanted = None if filter is None else parse_filter_parameter(filter)
         parts = parts_of(with_payload)
         page = list_documents(indexes[index], limit, cursor, wanted, MOST_CHARACTERS)
         body: ListingAnswer = {

@@ -9,15 +9,20 @@ from fastapi.responses import JSONResponse, Response
 
 from index.search.arranging import count_in_collection
 from index.search.deadline import Deadline
+from index.search.explanation import explain_document
+from lsr.threads import sharing_cores
 from service.api.access import needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, Searches, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
 from service.api.query_cache import may_be_kept
+from service.api.schemas.explanation import ExplainAnswer, ExplainBody, explanation_json
 from service.api.schemas.facets import FacetsAnswer, FacetsBody, facets_json
 from service.api.schemas.search_answer import SearchAnswer, search_json
+from service.api.schemas.search_batch import BatchAnswer, BatchBody
 from service.api.schemas.search_request import SearchBody
+from service.api.searches import answer_searches
 
 router = APIRouter(
     prefix="/v1/indexes/{index}",
@@ -53,6 +58,41 @@ async def search_index(
 
     if body.is_plain() and indexes.is_at_hand(index):
         return await readers.run_brief(request, answer, (index, body.using))
+    return await readers.run(request, answer)
+
+
+@router.post("/search/batch", response_model=BatchAnswer, responses=ERRORS)
+async def search_several(
+    index: IndexName, body: BatchBody, request: Request, indexes: ServedIndexes, readers: Readers
+) -> JSONResponse:
+    """Several searches at once, each with an answer or an error of its own."""
+
+    def answer(deadline: Deadline) -> JSONResponse:
+        started = time.perf_counter()
+        with sharing_cores():
+            answers = answer_searches(
+                request, indexes[index], body.given, indexes.rerankers, deadline
+            )
+        took = 1000 * (time.perf_counter() - started)
+        return PartedJSONResponse({"took_ms": round(took, 3), "answers": answers})
+
+    return await readers.run(request, answer)
+
+
+@router.post("/explain", response_model=ExplainAnswer, responses=ERRORS)
+async def explain(
+    index: IndexName, body: ExplainBody, request: Request, indexes: ServedIndexes, readers: Readers
+) -> JSONResponse:
+    """Why a document stands where it does in the answer to a query."""
+
+    def answer(deadline: Deadline) -> JSONResponse:
+        config = body.to_config(indexes.rerankers)
+        with sharing_cores():
+            found = explain_document(
+                indexes[index], body.query.to_query(), body.to_id(), config, body.depth, deadline
+            )
+        return PartedJSONResponse(explanation_json(found))
+
     return await readers.run(request, answer)
 
 

@@ -60,9 +60,12 @@ async def list_tasks(
     status: Annotated[list[Status], Query()] = [],  # noqa: B006
 ) -> TasksAnswer:
     """The latest tasks first; of an index, of some kinds, of some states."""
-    found = await readers.run(
-        request, lambda _: tasking.tasks.listed(limit, cursor, index, kind, status)
-    )
+
+    def listed() -> list[Task]:
+        name = None if index is None else _name_of(tasking, index)
+        return tasking.tasks.listed(limit, cursor, name, kind, status)
+
+    found = await readers.run(request, lambda _: listed())
     answer: dict[str, Any] = {"tasks": [task_json(task) for task in found]}
     return answer | ({"cursor": found[-1].id} if len(found) == limit else {})  # type: ignore[return-value]
 

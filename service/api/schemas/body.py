@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from index.filters.json_form import parse_filter_json
 from index.filters.text_form import parse_filter_text
 from index.filters.tree import Filter
+from lsr.corpus.json_values import parse_json
 from service.api.plain_mistakes import unknown_name
 
 FilterBody = Annotated[
@@ -31,6 +32,15 @@ def parse_filter(given: FilterBody) -> Filter:
         InputError: it is malformed, too deep or too large.
     """
     return parse_filter_text(given) if isinstance(given, str) else parse_filter_json(given)
+
+
+def parse_filter_parameter(given: str) -> Filter:
+    """The filter of a parameter of an address, in its text form or as JSON.
+
+    Raises:
+        InputError: it is malformed, too deep or too large.
+    """
+    return parse_filter(parse_json(given) if given.startswith('{"') else given)
 
 
 class Body(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from index.search.config import SearchConfig
 from index.search.context import Context, ContextPassage
+from index.search.explain import Contribution
 from index.search.highlight import Highlight
 from index.search.hits import Hit, HitPassage
 from index.search.payload import METADATA, PARTS, TEXT, TITLE, named_parts
@@ -292,15 +293,38 @@ def search_json(result: SearchResult, explain: bool, config: SearchConfig) -> Se
         body["context"] = context_json(result.context)
     if explain:
         body["meta"]["plan"] = result.strategies
-        body["query_terms"] = {
-            name: [{"token": token, "weight": weight} for token, weight in terms]
-            for name, terms in result.query_terms.items()
-        }
+        body["query_terms"] = query_terms_json(result.query_terms)
         body["query_words"] = {
             name: [{"word": each.word, "tokens": each.tokens} for each in words]
             for name, words in result.query_words.items()
         }
     return body
+
+
+def query_terms_json(
+    found: Mapping[str, Sequence[tuple[str, float]]],
+) -> dict[str, list[QueryTerm]]:
+    """The terms of queries by field, as JSON."""
+    return {
+        name: [{"token": token, "weight": weight} for token, weight in terms]
+        for name, terms in found.items()
+    }
+
+
+def terms_json(found: Mapping[str, Sequence[Contribution]]) -> dict[str, list[HitTerm]]:
+    """The terms that carried a score by field, as JSON."""
+    return {
+        name: [
+            {
+                "token": term.token,
+                "query_weight": term.query_weight,
+                "document_weight": term.document_weight,
+                "contribution": term.contribution,
+            }
+            for term in terms
+        ]
+        for name, terms in found.items()
+    }
 
 
 def reranked_json(reranked: Reranked) -> RerankedAnswer:
@@ -355,18 +379,7 @@ def hit_json(hit: Hit, explain: bool, config: SearchConfig) -> SearchHit:
     if config.group_by is not None:
         body["group"] = hit.group
     if explain:
-        body["terms"] = {
-            name: [
-                {
-                    "token": term.token,
-                    "query_weight": term.query_weight,
-                    "document_weight": term.document_weight,
-                    "contribution": term.contribution,
-                }
-                for term in terms
-            ]
-            for name, terms in hit.terms.items()
-        }
+        body["terms"] = terms_json(hit.terms)
     return body
 
 

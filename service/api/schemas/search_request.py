@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from index.search.config import Prefetch, SearchConfig
 from index.search.dimension_settings import MOST_KEYS, Dimensions
 from index.search.fusion import CombMnz, Fusion, LinearFusion, ReciprocalRankFusion
+from index.search.like import MOST_LIKE
 from index.search.payload import METADATA, TITLE
 from index.search.query import SearchQuery
 from index.search.reranking import DEFAULT_DEPTH, Reranking
 from index.search.rewriters import rewriter_of
+from lsr.corpus.documents import check_unicode
 from lsr.errors import InputError
 from service.api.rerankers import ServedRerankers
 from service.api.schemas.arranging import (
@@ -60,6 +71,7 @@ Payload = Annotated[
         "highlight has the part of a text that matches."
     ),
 ]
+DocumentId = StrictStr | StrictInt
 NormName = Literal["none", "max", "min-max", "z-score", "dbsf", "rank"]
 Norm = NormName | Annotated[dict[str, NormName], Field(max_length=16)]
 
@@ -72,12 +84,19 @@ class SparseVectorBody(Body):
 
 
 class QueryBody(Body):
-    """What is asked: text, or vectors in its place. A string is a text."""
+    """What is asked: text, or in its place vectors, or documents to be like. A string is a text."""
 
     text: str | None = None
     tokens: Weights | None = None
     sparse: SparseVectorBody | None = None
     dense: Floats | None = None
+    like: Annotated[
+        DocumentId | Annotated[list[DocumentId], Field(max_length=MOST_LIKE)] | None,
+        Field(
+            description="The id of a document, or of several: what is like them is found, "
+            "and they are left out."
+        ),
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -98,7 +117,14 @@ class QueryBody(Body):
             tokens=self.tokens,
             sparse=(self.sparse.indices, self.sparse.values) if self.sparse else None,
             dense=self.dense,
+            like=None if self.like is None else _ids(self.like),
         )
+
+
+def _ids(given: str | int | list[str | int]) -> list[str]:
+    return [
+        check_unicode(str(each), "id") for each in (given if isinstance(given, list) else [given])
+    ]
 
 
 class PrefetchBody(Body):
@@ -206,18 +232,36 @@ class DimensionsBody(Body):
         return Dimensions(tuple(self.keys), self.weight, self.similarity)
 
 
-class SearchBody(Body):
-    """A search."""
+SEARCH_EXAMPLES = [
+    {"query": "how to copy a file", "limit": 3},
+    {"query": {"tokens": {"copy": 1.5, "file": 1}}, "using": "sparse", "with_payload": True},
+    {"query": {"like": "shutil"}, "filter": "lang = en"},
+    {
+        "query": "how to copy a file",
+        "prefetch": [{"using": "sparse", "limit": 100}, {"using": "bm25", "limit": 100}],
+        "fusion": {"rrf": {"k": 60, "weights": {"bm25": 0.5}}},
+        "feedback": {"rocchio": {"depth": 5, "using": "sparse"}},
+    },
+    {
+        "query": "how to copy a file",
+        "facets": ["lang", {"key": "year", "over": "matching"}],
+        "sort": ["year:desc", "_score"],
+        "group_by": {"key": "lang", "hits": 2},
+    },
+    {
+        "query": "how to copi a file",
+        "rewrite": ["spelling"],
+        "params": {"mode": "approximate", "effort": 0.5, "timeout_ms": 50},
+        "explain": True,
+    },
+    {"query": "how to copy a file", "context_tokens": 500},
+]
+"""One for each thing that a search can do."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"query": "how to copy a file", "limit": 3}]},
-    )
 
-    query: QueryBody
-    limit: int = 10
-    offset: int = 0
-    cursor: str | None = None
+class RankingBody(Body):
+    """How documents are ranked for a query."""
+
     using: str | None = None
     prefetch: Annotated[list[PrefetchBody], Field(max_length=16)] = Field(default_factory=list)
     fusion: FusionBody = Field(default_factory=FusionBody)
@@ -246,12 +290,50 @@ class SearchBody(Body):
             examples=[["spelling"]],
         ),
     ] = Field(default_factory=list)
+    params: ParamsBody = Field(default_factory=ParamsBody)
+    min_score: float | None = None
+
+    def to_config(self, rerankers: ServedRerankers) -> SearchConfig:
+        """The settings as the pipeline takes them; of models that re-rank, those that are served.
+
+        Raises:
+            InputError: a setting is out of its range, or the model is none of these.
+        """
+        return SearchConfig(
+            using=self.using,
+            min_score=self.min_score,
+            prefetch=tuple(part.to_prefetch() for part in self.prefetch),
+            feedback=None if self.feedback is None else self.feedback.to_feedback(),
+            dense_weight=self.dense_weight,
+            tuned=self.tuned,
+            fusion=self.fusion.to_fusion(),
+            fusion_depth=self.fusion.depth,
+            filter=None if self.filter is None else parse_filter(self.filter),
+            dimensions=None if self.dimensions is None else self.dimensions.to_dimensions(),
+            rewrite=tuple(map(rewriter_of, self.rewrite)),
+            mode=self.params.mode,
+            effort=self.params.effort,
+            time_budget_ms=self.params.timeout_ms,
+            rerank=None if self.rerank is None else self.rerank.to_reranking(rerankers),
+            # What is shown of hits costs nothing unless a body asks for it.
+            payload=False,
+            highlight=False,
+        )
+
+
+class SearchBody(RankingBody):
+    """A search."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": SEARCH_EXAMPLES})
+
+    query: QueryBody
+    limit: int = 10
+    offset: int = 0
+    cursor: str | None = None
     context_tokens: Annotated[
         int | None,
         Field(description="Hand the best passages to a generator, about so many tokens of them."),
     ] = None
-    params: ParamsBody = Field(default_factory=ParamsBody)
-    min_score: float | None = None
     sort: SortKeys = Field(default_factory=list)
     group_by: Annotated[
         GroupingBody | str | None, Field(description="`limit` and `offset` are in groups then.")
@@ -279,16 +361,11 @@ class SearchBody(Body):
         return self.query.to_query()
 
     def to_config(self, rerankers: ServedRerankers) -> SearchConfig:
-        """The rest as the pipeline takes it; of models that re-rank, those that are served.
-
-        Raises:
-            InputError: a setting is out of its range, or the model is none of these.
-        """
-        return SearchConfig(
+        """The rest as the pipeline takes it; see ``RankingBody``."""
+        return replace(
+            super().to_config(rerankers),
             limit=self.limit,
             offset=self.offset,
-            using=self.using,
-            min_score=self.min_score,
             sort=tuple(sort_key(each) for each in self.sort),
             group_by=grouping(self.group_by),
             facets=tuple(facet(each) for each in self.facets),
@@ -296,22 +373,9 @@ class SearchBody(Body):
             payload=self.with_payload
             if isinstance(self.with_payload, bool)
             else tuple(self.with_payload),
-            prefetch=tuple(part.to_prefetch() for part in self.prefetch),
-            feedback=None if self.feedback is None else self.feedback.to_feedback(),
-            dense_weight=self.dense_weight,
-            tuned=self.tuned,
-            fusion=self.fusion.to_fusion(),
-            fusion_depth=self.fusion.depth,
             cursor=self.cursor,
             most_characters=MOST_CHARACTERS,
             highlight=self.highlight,
             explain=self.explain,
-            filter=None if self.filter is None else parse_filter(self.filter),
-            dimensions=None if self.dimensions is None else self.dimensions.to_dimensions(),
-            rewrite=tuple(map(rewriter_of, self.rewrite)),
             context_tokens=self.context_tokens,
-            mode=self.params.mode,
-            effort=self.params.effort,
-            time_budget_ms=self.params.timeout_ms,
-            rerank=None if self.rerank is None else self.rerank.to_reranking(rerankers),
         )

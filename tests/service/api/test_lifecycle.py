@@ -16,6 +16,7 @@ from lsr.corpus.documents import Document
 from lsr.errors import UsageError
 from service.api.app import create_app
 from service.api.encoders import AllowedEncoders
+from service.api.lifecycle import Lifecycle
 from service.settings import ServerSettings
 from service.state.places import check_name
 from tests.service.conftest import URL
@@ -321,6 +322,27 @@ def test_the_aliases_of_a_deleted_index_go_with_it(pair):
     assert pair.get("/v1/aliases").json() == {"aliases": []}
     pair.put("/v1/indexes/one", json={})
     refused(pair.get("/v1/indexes/live"), 404, "not_found")
+
+
+def test_a_deletion_that_was_certain_is_finished_by_the_next_server(tmp_path, monkeypatch):
+    """The server dies as the folder is to go; aliases, tasks and folder go together."""
+    with served(tmp_path) as client:
+        client.put("/v1/indexes/one", json={"encoder": "bm25"})
+        client.put("/v1/aliases/live", json={"index": "one"})
+
+        def die(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Lifecycle, "_finish", die)
+            with pytest.raises(KeyboardInterrupt):
+                client.app.state.lifecycle.delete("one")
+    with served(tmp_path) as client:
+        assert client.get("/v1/indexes").json() == {"indexes": []}
+        assert client.get("/v1/aliases").json() == {"aliases": []}
+        client.put("/v1/indexes/one", json={"encoder": "bm25"})
+    with served(tmp_path) as client:
+        assert client.get("/v1/indexes/one").status_code == 200
 
 
 def test_an_index_that_someone_puts_in_the_place_of_an_alias_goes_before_it(pair, tmp_path):

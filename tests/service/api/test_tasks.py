@@ -89,13 +89,16 @@ def test_an_import_is_what_the_command_line_indexes(client, folders, made, tmp_p
 def test_an_import_reads_no_other_file(client, folders, made):
     secret = write_jsonl(folders / "secret" / "fruit.jsonl", FRUIT)
     link, folder = folders / "files" / "link.jsonl", folders / "files" / "linked"
+    beir = folders / "files" / "beir"
+    beir.mkdir()
+    (beir / "corpus.jsonl").symlink_to(secret)
     link.symlink_to(secret)
     folder.symlink_to(folders / "secret")
     try:
         for source in (
             str(secret), "../secret/fruit.jsonl", "link.jsonl", "linked/fruit.jsonl", "linked",
             "/etc/passwd", "..", "~/x", "corpus\0.jsonl", "x" * 4000, "irds:beir/scifact", "demo",
-            "file:///etc/passwd", "-",
+            "file:///etc/passwd", "-", "beir",
         ):  # fmt: skip
             answer = client.post(f"/v1/indexes/{made}/import", json={"source": source})
             assert answer.status_code in (400, 404), (source, answer.text)
@@ -103,6 +106,8 @@ def test_an_import_reads_no_other_file(client, folders, made):
     finally:
         link.unlink()
         folder.unlink()
+        (beir / "corpus.jsonl").unlink()
+        beir.rmdir()
 
 
 def test_an_import_has_an_end(client, folders, made):
@@ -282,6 +287,8 @@ def test_tasks_are_listed_by_what_they_are(client, made):
         each["created"] for each in everything
     ]
     assert client.get("/v1/tasks", params={"index": made, "kind": "check"}).json()["tasks"] == []
+    client.put("/v1/aliases/listed", json={"index": made})
+    assert len(client.get("/v1/tasks", params={"index": "listed"}).json()["tasks"]) == 3
     wanted = {"index": made, "status": ["failed", "succeeded"]}
     assert len(client.get("/v1/tasks", params=wanted).json()["tasks"]) == 3
     refused(client.get("/v1/tasks", params={"kind": "none"}), 422, "invalid_request")

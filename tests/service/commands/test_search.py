@@ -91,3 +91,12 @@ def test_dimensions_are_extracted_and_searched(lsr, corpus):
     assert "allowed are dates, names, phrases, themes, chat" in sentence(refused)
     found = lsr("search", "fruit", "banana", "--dimensions", "auto,weight=0", "--json").stdout
     assert all("cells" in hit for hit in json.loads(found)["hits"])
+
+
+def test_search_finds_what_is_like_a_document(lsr, corpus):
+    lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
+    found = json.loads(lsr("search", "fruit", "--like", "a", "--json").stdout)
+    assert [hit["id"] for hit in found["hits"]] == ["b"]
+    assert b"Cherries" in lsr("search", "fruit", "--like", "a", "--like", "c").stdout
+    assert "no document 'x'" in sentence(lsr("search", "fruit", "--like", "x"))
+    assert "a text or a vector beside" in sentence(lsr("search", "fruit", "fig", "--like", "a"))
