@@ -6,6 +6,7 @@
     │   └── ConflictError      a name is taken, or what is there doesn't allow what was asked for
     ├── InputError             data read from outside is malformed
     ├── EncoderMismatchError   a collection was opened with another encoder than it was built with
+    ├── OverloadedError        more is asked at once than may wait; the same works a little later
     ├── LockedError            another process is writing to the collection
     ├── CorruptionError        stored bytes fail their checksum or name an unknown format
     ├── StorageFullError       the disk, or the quota, is full; what was acknowledged is safe
@@ -43,6 +44,10 @@ class InputError(LsrError):
 
 class EncoderMismatchError(LsrError):
     """A collection was opened with another encoder than it was built with."""
+
+
+class OverloadedError(LsrError):
+    """More is asked at once than may wait; nothing was done."""
 
 
 class LockedError(LsrError):

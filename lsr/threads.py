@@ -59,3 +59,34 @@ def sharing_cores() -> Iterator[None]:
 def cores_are_shared() -> bool:
     """Whether this thread is inside ``sharing_cores``."""
     return bool(getattr(_here, "shared", False))
+
+
+@contextmanager
+def beside_searches() -> Iterator[None]:
+    """The documents that this thread encodes inside leave cores to searches of this process.
+
+    It takes one core, and all threads that are inside take half of them together: others wait.
+    """
+    before, _here.beside = is_beside_searches(), True
+    try:
+        yield
+    finally:
+        _here.beside = before
+
+
+def is_beside_searches() -> bool:
+    """Whether this thread is inside ``beside_searches``."""
+    return bool(getattr(_here, "beside", False))
+
+
+@contextmanager
+def encoding_documents() -> Iterator[None]:
+    """Around the encoding of documents: waits for its turn inside ``beside_searches``."""
+    if not is_beside_searches():
+        yield
+        return
+    with _encoding_beside_searches:
+        yield
+
+
+_encoding_beside_searches = threading.Semaphore(max(1, available_cores() // 2))

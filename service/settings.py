@@ -74,6 +74,14 @@ class ServerSettings(BaseSettings):
         description="Seconds that requests in flight may take once the server is to stop; 4 s "
         "later it ends whatever still runs.",
     )
+    encoder_queue: int = Field(
+        default=64,
+        ge=1,
+        description="Searches that may wait for a model to encode their queries; more get 503.",
+    )
+    encoder_batch: int = Field(
+        default=32, ge=1, description="Queries that a model encodes at once, at most."
+    )
     query_cache: int = Field(
         default=32 << 20,
         ge=0,

@@ -15,6 +15,7 @@ from lsr.encoders.dense import DenseEncoder, is_concatenated
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.imported import IMPORTED, ImportedEncoder
 from lsr.encoders.open_vocabulary import OpenVocabularyEncoder
+from lsr.encoding.query_batches import QueryBatches
 from lsr.errors import UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
@@ -30,6 +31,8 @@ class FieldEncoders:
     def __init__(self, store: Store, trusted: TrustedCode = NO_CODE) -> None:
         self._store = store
         self.trusted = trusted
+        self.batches: QueryBatches | None = None
+        """What encodes the queries of many searches together; None: each encodes its own."""
         self._last_imported: ImportedEncoder | None = None
 
     def __iter__(self) -> Iterator[Field]:
@@ -42,6 +45,15 @@ class FieldEncoders:
     def collection(self) -> str:
         """Name of the collection that has the fields."""
         return self._store.path.parent.name
+
+    @property
+    def inference_free(self) -> bool:
+        """Whether queries to every field are encoded without a model."""
+        return all(
+            field.kind == "sparse" and self.encoder(field).inference_free
+            for field in self
+            if field.encoder != IMPORTED
+        )
 
     @property
     def counts(self) -> Field | None:

@@ -6,8 +6,12 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Self, TypeVar
+
+POLL_SECONDS = 0.05
+T = TypeVar("T")
 
 
 class AbandonedError(Exception):
@@ -20,12 +24,14 @@ class Deadline:
 
     Each stage of a search looks at it: when it has passed, what is left to do is left out and the
     answer says so. When the request was abandoned, in whatever thread, the next look raises
-    AbandonedError. ``on_look`` is called with each look, by the thread that does the work.
+    AbandonedError. ``on_look`` is called with each look, by the thread that does the work, and
+    ``on_wait`` before it waits for another one that does some for it.
     """
 
     end: float = math.inf
     abandoned: threading.Event = field(default_factory=threading.Event)
     on_look: Callable[[], None] | None = None
+    on_wait: Callable[[], None] | None = None
 
     @classmethod
     def after(cls, milliseconds: float) -> Self:
@@ -51,6 +57,22 @@ class Deadline:
         if self.on_look is not None:
             self.on_look()
         return self.end != math.inf and time.perf_counter() >= self.end
+
+    def wait(self, future: Future[T]) -> T:
+        """What another thread makes for this work.
+
+        Raises:
+            AbandonedError: nobody waits any more.
+            Exception: what the other thread has raised.
+        """
+        if self.on_wait is not None:
+            self.on_wait()
+        while not future.done():
+            if self.abandoned.is_set():
+                future.cancel()
+                raise AbandonedError
+            wait([future], timeout=POLL_SECONDS)
+        return future.result()
 
     @property
     def left_ms(self) -> float:

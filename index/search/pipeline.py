@@ -102,7 +102,8 @@ def search_view(
     rewritten = _rewrite(view, plan, queries, config, deadline, times)
     with times.stage("encode"):
         like = Like.of_query(view, queries[0])
-        encoded = encode(view, plan, [query for each in rewritten for query in each.queries], like)
+        asked = [query for each in rewritten for query in each.queries]
+        encoded = encode(view, plan, asked, like, deadline)
     deadline.passed()
     masks = None
     if config.filter is not None:

@@ -17,6 +17,7 @@ from index.search.deadline import Deadline
 from index.search.like import Like
 from index.search.plan import FieldSearch, Plan
 from index.search.query import SearchQuery, encode_query
+from lsr.encoding.query_batches import encoding_by
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch
 
@@ -26,18 +27,28 @@ Ranking = list[tuple[int, float]]
 
 
 def encode(
-    view: View, plan: Plan, queries: Sequence[SearchQuery], like: Like | None = None
+    view: View,
+    plan: Plan,
+    queries: Sequence[SearchQuery],
+    like: Like | None = None,
+    deadline: Deadline | None = None,
 ) -> dict[str, Rows]:
     """The rows of each field; those of dense fields while this thread encodes the others.
 
     Where documents are what is asked with, there is one query.
+
+    Raises:
+        AbandonedError: the deadline says that nobody waits any more.
+        OverloadedError: too many wait for a model.
     """
+    wait = (deadline or Deadline()).wait
 
     def encoded(each: FieldSearch) -> Rows:
         if like is not None:
             query = like.as_query(view, each.field, each.dense_weight)
             return encode_query(view, each.field, [query], each.encoder)
-        return encode_query(view, each.field, queries, each.encoder, each.dense_weight)
+        with encoding_by(view.fields.batches, wait):
+            return encode_query(view, each.field, queries, each.encoder, each.dense_weight)
 
     dense = [each for each in plan.searches if each.field.kind == "dense"]
     sparse = [each for each in plan.searches if each.field.kind == "sparse"]

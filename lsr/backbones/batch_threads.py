@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from lsr.backbones.torch_runtime import imported_torch
-from lsr.threads import computing_threads, cores_are_shared
+from lsr.threads import computing_threads, cores_are_shared, is_beside_searches
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -23,16 +23,21 @@ def map_batches(work: Callable[[Batch], Result], batches: Iterable[Batch]) -> li
     On a CPU as many batches at a time as there are threads to compute with, each computed by one
     thread. Small operations then need no hand-over between threads, and results do not depend on
     the number of cores. A batch that is alone keeps all threads of torch, unless this thread shares
-    the cores, and on a GPU one follows the other.
+    the cores. On a GPU one follows the other, and so they do where this thread computes beside
+    searches, each on one core.
     """
     waiting = iter(batches)
     first = list(islice(waiting, 2))
     torch = imported_torch()
     threads = computing_threads() if torch is None else torch.get_num_threads()
     on_gpu = torch is not None and torch.cuda.is_available()
-    in_parts = len(first) > 1 or (len(first) == 1 and torch is not None and cores_are_shared())
+    shared = cores_are_shared() or is_beside_searches()
+    in_parts = len(first) > 1 or (len(first) == 1 and torch is not None and shared)
     if not in_parts or threads == 1 or on_gpu:
         return [work(batch) for batch in chain(first, waiting)]
+    if is_beside_searches():
+        pool = _pool(threads, torch)
+        return [pool.submit(work, batch).result() for batch in chain(first, waiting)]
     return list(_pool(threads, torch).map(work, chain(first, waiting)))
 
 

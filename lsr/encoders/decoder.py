@@ -19,6 +19,7 @@ from lsr.backbones.declared import Side, declared_logs
 from lsr.backbones.lora import SETTINGS, WEIGHTS, Adapter
 from lsr.encoders.encoder import SparseEncoder, canonical_name, fingerprint
 from lsr.encoders.term_pruning import TermPruning
+from lsr.encoding.query_batches import encoded_together
 from lsr.errors import InputError, UsageError
 from lsr.settings import check_length, check_logs
 from lsr.sparse import SparseBatch
@@ -171,7 +172,12 @@ class DecoderEncoder(SparseEncoder):
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseBatch:
         """Term weights of each text after the prefix of queries; the statistics are not used."""
-        return self._encode("query", texts)
+        return encoded_together(
+            self.fingerprint,
+            texts,
+            lambda some: self._encode("query", some),
+            lambda rows: SparseBatch.from_rows(rows, self.vocabulary.size),
+        )
 
     def _encode(self, side: Side, texts: Sequence[str]) -> SparseBatch:
         model, batcher = self.model, self._batchers[side]

@@ -14,6 +14,7 @@ from lsr.backbones.checkpoint import HUB_ID, Checkpoint
 from lsr.backbones.pooled import DenseConfig, PooledTransformer
 from lsr.corpus.files import user_path
 from lsr.encoders.encoder import fingerprint, split_name
+from lsr.encoding.query_batches import encoded_together
 from lsr.errors import InputError, UsageError
 from lsr.settings import changed, configure
 
@@ -163,7 +164,7 @@ class TransformerEncoder(DenseEncoder):
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The same, by the model of queries where they have their own."""
-        return self._queries.encode(texts)
+        return encoded_together(self.fingerprint, texts, self._queries.encode, np.stack)
 
 
 @dataclass(frozen=True, slots=True)

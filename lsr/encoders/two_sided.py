@@ -21,6 +21,7 @@ from lsr.encoders.encoder import SparseEncoder, fingerprint
 from lsr.encoders.masked_lm import MaskedLmConfig, PooledLogits, pooled_logits
 from lsr.encoders.term_lookup import BinaryConfig, TableConfig, TermLookup
 from lsr.encoders.term_weighting import TermWeighting, TermWeightingConfig
+from lsr.encoding.query_batches import encoded_together
 from lsr.errors import InputError, UsageError
 from lsr.settings import configure, spell
 from lsr.sparse import SparseBatch
@@ -115,7 +116,14 @@ class TwoSidedEncoder(SparseEncoder):
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseBatch:
         """What the query component makes of each text."""
-        return self.query.encode(texts, statistics)
+        if self.inference_free or self.uses_statistics:
+            return self.query.encode(texts, statistics)
+        return encoded_together(
+            self.fingerprint,
+            texts,
+            self.query.encode,
+            lambda rows: SparseBatch.from_rows(rows, self.vocabulary.size),
+        )
 
 
 def load_two_sided(

@@ -16,6 +16,7 @@ from lsr.encoders.encoder import SparseEncoder
 from lsr.encoding.worker_pool import WorkerPool, check_processes
 from lsr.errors import EncoderMismatchError
 from lsr.sparse import SparseBatch
+from lsr.threads import encoding_documents
 from lsr.trusted_code import NO_CODE, TrustedCode
 
 ContextT = TypeVar("ContextT")
@@ -66,10 +67,11 @@ class DocumentEncoders:
         """The vectors of some documents, in this process."""
         before = self._tokens()
         vectors: dict[str, SparseBatch | NDArray[np.float32]] = {}
-        for field, encoder in self.sparse.items():
-            vectors[field] = encoder.encode_documents(texts)
-        for field, model in self.dense.items():
-            vectors[field] = model.encode_documents(texts)
+        with encoding_documents():
+            for field, encoder in self.sparse.items():
+                vectors[field] = encoder.encode_documents(texts)
+            for field, model in self.dense.items():
+                vectors[field] = model.encode_documents(texts)
         return Encoded(vectors, self._tokens() - before)
 
     def stream(

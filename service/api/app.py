@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.routing import Route
 
 from lsr.distribution import package_version
+from lsr.encoding.query_batches import QueryBatches
 from lsr.threads import available_cores
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.access import Access, GuardedApp, add_routes, key_of
@@ -88,7 +89,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
     encoders = AllowedEncoders(settings.encoders)
     origins = AllowedOrigins(settings.allow_origin)
-    served = Indexes(settings.paths, trusted, settings.reranker)
+    batches = QueryBatches(settings.encoder_queue, settings.encoder_batch)
+    served = Indexes(settings.paths, trusted, settings.reranker, batches)
     state = StateDatabase(state_path(settings, served))
     kept = Keys(state, settings.admin_token)
     rates = _rates(settings, state)

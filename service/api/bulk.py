@@ -12,6 +12,7 @@ from index.collection.collection import Collection
 from index.indexing import Outcome, upsert_documents
 from lsr.corpus.documents import Document
 from lsr.errors import InputError, LockedError, StorageFullError
+from lsr.threads import beside_searches
 from service.api.bulk_items import parse_items
 from service.api.schemas.responses import (
     BulkAnswer,
@@ -93,7 +94,8 @@ def bulk_upsert(
             failure = STOPPING
         if failure is None:
             try:
-                outcomes = upsert_documents(collection, [document for _, document in part])
+                with beside_searches():
+                    outcomes = upsert_documents(collection, [document for _, document in part])
                 results |= _written(part, outcomes)
             except Exception as error:
                 failure = _failure_of(error)

@@ -27,6 +27,7 @@ from lsr.errors import (
     LsrError,
     MissingDependencyError,
     NotFoundError,
+    OverloadedError,
     StorageFullError,
     UsageError,
 )
@@ -44,6 +45,7 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     InputError: (422, "invalid_input"),
     MalformedBodyError: (400, "malformed_json"),
     EncoderMismatchError: (409, "encoder_mismatch"),
+    OverloadedError: (503, "busy"),
     LockedError: (503, "locked"),
     CorruptionError: (500, "corrupt"),
     StorageFullError: (507, "storage_full"),
@@ -72,6 +74,7 @@ HTTP_TYPES = {
     503: "busy",
 }
 PUBLIC = {
+    OverloadedError: "the server is busy; try again in a second",
     LockedError: "the index {index!r} is being written to, or was just replaced; try again in a "
     "second",
     CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",
@@ -141,7 +144,7 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(LsrError)
     async def explained(request: Request, error: LsrError) -> JSONResponse:
         status, kind = _status(error)
-        headers = {"Retry-After": "1"} if kind == "locked" else None
+        headers = {"Retry-After": "1"} if status == 503 else None
         return error_response(request, status, kind, _public(request, error), headers)
 
     @app.exception_handler(RequestValidationError)

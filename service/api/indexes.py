@@ -15,6 +15,7 @@ from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
 from lsr.encoders.imported import IMPORTED
+from lsr.encoding.query_batches import QueryBatches
 from lsr.errors import ConflictError, LsrError, NotFoundError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.rerankers import ServedRerankers
@@ -59,6 +60,7 @@ class Indexes:
         paths: directories of collections, or folders that hold such directories.
         trusted: the models whose Python code may run.
         rerankers: names of the models that requests may re-rank by, which are loaded.
+        batches: what encodes queries; None: each search encodes its own.
 
     Raises:
         InputError: a re-ranker can't be used.
@@ -71,8 +73,10 @@ class Indexes:
         paths: Sequence[Path],
         trusted: TrustedCode = NO_CODE,
         rerankers: Sequence[str] = (),
+        batches: QueryBatches | None = None,
     ) -> None:
         self._trusted = trusted
+        self.batches = batches
         self.rerankers = ServedRerankers(rerankers, trusted)
         self._paths: dict[str, Path] = {}
         self._folders: list[Path] = []
@@ -176,13 +180,22 @@ class Indexes:
                 raise NotFoundError(f"the index {name!r} was just deleted") from error
             if name not in self._open or self._open[name][0] != identity:
                 self._close(name)
-                self._open[name] = identity, Collection.open(path, trusted=self._trusted)
+                opened = Collection.open(path, trusted=self._trusted)
+                opened.fields.batches = self.batches
+                self._open[name] = identity, opened
             return self._open[name][1]
 
     def is_at_hand(self, name: str) -> bool:
-        """Whether a collection is open, with the view of its last write."""
+        """Whether a collection is open, with the view of its last write, and needs no model for
+        queries.
+        """
         opened = self._open.get(self.resolved(name))
-        return opened is not None and opened[1].is_at_hand()
+        if opened is None or not opened[1].is_at_hand():
+            return False
+        try:
+            return opened[1].fields.inference_free
+        except LsrError:
+            return False
 
     def without_paths(self, message: str) -> str:
         """A message in which what is served, and its models, have names in place of paths."""
@@ -219,6 +232,8 @@ class Indexes:
         """Close every collection; builds in the background are abandoned, which loses nothing."""
         for name in list(self._open):
             self._close(name)
+        if self.batches is not None:
+            self.batches.close()
 
     def problems(self) -> dict[str, Problem]:
         """What is wrong with each index that has a problem, by name.

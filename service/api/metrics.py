@@ -15,6 +15,7 @@ from service.api.workers import SHARED_FOLDER
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
+    from lsr.encoding.query_batches import QueryBatches
     from service.api.work import Work
 
 OTHER = "other"
@@ -23,7 +24,13 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 REQUEST_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10)
 STAGE_BUCKETS = (0.0001, 0.0002, 0.0005, *REQUEST_BUCKETS[1:-1])
 RECALL_BUCKETS = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
-BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+ENCODER_COUNTS = {
+    "batches": "Batches of queries that went through a model.",
+    "encoded": "Queries that went through a model.",
+    "kept": "Queries whose vector was kept from a search before.",
+    "refused": "Searches refused since too many waited for a model.",
+}
+"""As ``QueryBatches`` has them."""
 KINDS = ("read", "write")
 
 
@@ -101,6 +108,14 @@ class Metrics:
         self._cache_bytes = prometheus.Gauge(
             "lsr_query_cache_bytes", "Bytes of the answers that are kept.", **summed
         )
+        self._encoder_waiting = prometheus.Gauge(
+            "lsr_encoder_waiting", "Searches that wait for a model to encode them.", **summed
+        )
+        self._encoder = {
+            name: prometheus.Counter(f"lsr_encoder_{name}", text, **made)
+            for name, text in ENCODER_COUNTS.items()
+        }
+        self._encoder_before = dict.fromkeys(ENCODER_COUNTS, 0)
         self._refused_before = dict.fromkeys(KINDS, 0)
         self._answers: dict[tuple[str, str, int], tuple[Any, Any]] = {}
         self._stages: dict[str, Any] = {}
@@ -157,6 +172,14 @@ class Metrics:
         self._waiting.labels(kind).set(work.waiting)
         self._refused.labels(kind).inc(work.refused - self._refused_before[kind])
         self._refused_before[kind] = work.refused
+
+    def sample_encoder(self, batches: QueryBatches) -> None:
+        """The same of what encodes queries."""
+        self._encoder_waiting.set(batches.waiting)
+        for name, counter in self._encoder.items():
+            now = getattr(batches, name)
+            counter.inc(now - self._encoder_before[name])
+            self._encoder_before[name] = now
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """All metrics, those of other workers included, as a client accepts them; and its type."""

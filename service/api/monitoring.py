@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from service.api.tracing import Tracing
 
 SAMPLE_SECONDS = 1.0
+# After the last request has moved, in which nothing counts as idle.
+IDLE_SECONDS = 0.005
 
 
 class Monitoring:
@@ -38,6 +40,8 @@ class Monitoring:
     def __init__(
         self, settings: ServerSettings, indexes: Indexes, readers: Work, writers: Work
     ) -> None:
+        self._indexes = indexes
+        self._last = 0.0
         self._work = {"read": readers, "write": writers}
         self.logs_access, self._logs_queries = settings.access_log, settings.log_queries
         self.metrics: Metrics | None = None
@@ -70,11 +74,15 @@ class Monitoring:
         if self.metrics is not None:
             for kind, work in self._work.items():
                 self.metrics.sample(kind, work)
+            if self._indexes.batches is not None:
+                self.metrics.sample_encoder(self._indexes.batches)
             if self.cache is not None:
                 self.metrics.cache_holds(self.cache.bytes)
 
     def at_work(self) -> bool:
-        """Whether any request is."""
+        """Whether any request is, or was a moment ago: brief ones run in no thread."""
+        if time.perf_counter() - self._last < IDLE_SECONDS:
+            return True
         return any(work.running or work.waiting for work in self._work.values())
 
     def asked(self, request: Request, query: SearchQuery) -> None:
@@ -86,6 +94,10 @@ class Monitoring:
         """Spans of the stages of the searches inside, which this thread does for a request."""
         span = getattr(request.state, "span", None)
         return self.tracing.stages(span) if self.tracing and span else nullcontext()
+
+    def moved(self, now: float) -> None:
+        """A request has begun or ended now, by ``time.perf_counter``."""
+        self._last = now
 
     def looked_up(self, found: bool) -> None:
         """Count a request for which an answer may have been kept."""
@@ -119,6 +131,7 @@ class Observation:
         request = Request(scope)
         request_of_record.set(request_id(request))
         monitoring = self.monitoring
+        monitoring.moved(started)
         if monitoring.tracing is not None:
             span = monitoring.tracing.begin(scope["method"], scope["path"], request.headers)
             request.state.span = span
@@ -139,7 +152,9 @@ class Observation:
             status = 500
             raise
         finally:
-            self._observed(request, status, sent, time.perf_counter() - started)
+            ended = time.perf_counter()
+            monitoring.moved(ended)
+            self._observed(request, status, sent, ended - started)
 
     def _observed(self, request: Request, status: int, sent: int, seconds: float) -> None:
         monitoring, method = self.monitoring, request.method

@@ -139,8 +139,10 @@ class RecallProbe:
         return {"recall": total / queries, "queries": queries, "since": since}
 
     def _work(self) -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+        # Where that may not be said, the thread gives way between its looks all the same.
+        with suppress(OSError):
+            if sys.platform == "linux":
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
         while not self._ending.is_set():
             answered = self._waiting.get()
             if answered is not None:

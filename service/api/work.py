@@ -160,7 +160,7 @@ class _Turn:
         long: threading.Semaphore,
         long_waiting: threading.Semaphore,
     ) -> None:
-        self._deadline = replace(deadline, on_look=self._look)
+        self._deadline = replace(deadline, on_look=self._look, on_wait=self._leave)
         self._end = deadline.end
         self._loop = asyncio.get_running_loop()
         self._places, self._has_place = places, True
@@ -188,6 +188,10 @@ class _Turn:
     def _look(self) -> None:
         if not self._is_long and time.thread_time() - self._begun >= SHORT_SECONDS:
             self._become_long()
+
+    def _leave(self) -> None:
+        """Whoever waits for another thread needs no place, nor for the little that comes after."""
+        self._loop.call_soon_threadsafe(self.give_place)
 
     def _become_long(self) -> None:
         self._is_long = True

@@ -16,8 +16,14 @@ from tests.docs.pages import PAGES, README, ROOT, blocks, name_of, session
 PACKAGES = ("lsr", "index", "eval", "service")
 OF_OTHER_TOOLS = {
     "--constraint",  # pip
-    "--rm",  # docker
-    "--data-binary",  # curl
+    "--rm",
+    "--detach",
+    "--profile",  # docker
+    "--from-literal",  # kubectl
+    "--system",
+    "--home-dir",
+    "--now",  # useradd, systemctl
+    "--data-binary", "--data-urlencode",  # curl
 }
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 

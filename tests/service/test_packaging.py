@@ -95,6 +95,39 @@ def test_the_installed_package_searches_serves_and_is_healthy(installed, tmp_pat
     assert unhealthy.returncode != 0
 
 
+def test_the_commands_of_the_deployment_page_run_in_the_image(installed, tmp_path):
+    """In the order of the page, /data and what it mounts being folders here."""
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "trees.md").write_text("# Trees\n\nApples grow on trees.\n")
+    options = {
+        "cwd": tmp_path,
+        "env": {"PATH": str(installed), "HOME": "/nonexistent", "LSR_CACHE": "data/.cache"},
+    }
+    found = re.findall(
+        r"^docker compose (?:(?:run --rm(?: -v \S+)?|exec) lsr (lsr .*)|cp lsr:(\S+) \./(\S+))$",
+        page,
+        re.M,
+    )
+    assert [command.split()[1] for command, *_ in found if command] == [
+        "index",
+        "key",
+        "key",
+        "snapshot",
+        "restore",
+        "check",
+    ]
+    for command, source, target in found:
+        if source:
+            shutil.copytree(tmp_path / source[1:], tmp_path / target / Path(source).name)
+            continue
+        words = [re.sub("^/(data|corpus|backup)", r"\1", word) for word in command.split()]
+        done = run(installed, *words, **options)
+        assert done.returncode == 0, done.stderr.decode()
+    done = run(installed, "lsr", "search", "data/docs-restored", "tree", **options)
+    assert "Apples grow on trees" in done.stdout.decode()
+
+
 def test_a_model_without_its_packages_names_the_install_line(installed, tmp_path, masked_lm):
     (tmp_path / "a.jsonl").write_text('{"id": "a", "text": "apple"}\n')
     # Sums over positions are torch's.

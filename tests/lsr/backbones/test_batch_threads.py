@@ -1,9 +1,10 @@
 import threading
+import time
 
 import torch
 
 from lsr.backbones.batch_threads import map_batches
-from lsr.threads import sharing_cores
+from lsr.threads import beside_searches, sharing_cores
 
 
 def where(_):
@@ -24,3 +25,23 @@ def test_results_are_in_the_order_of_the_batches():
     with sharing_cores():
         assert map_batches(str, range(20)) == [str(number) for number in range(20)]
     assert map_batches(str, range(20)) == [str(number) for number in range(20)]
+
+
+def test_beside_searches_one_batch_follows_the_other():
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def work(batch):
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.01)
+        with lock:
+            at_once -= 1
+        return batch
+
+    with beside_searches():
+        assert map_batches(work, range(8)) == list(range(8))
+        assert map_batches(work, [3]) == [3]
+        assert map_batches(work, []) == []
+    assert most == 1
