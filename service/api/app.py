@@ -22,7 +22,15 @@ from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.middleware import Frame
 from service.api.plain_mistakes import TrailingSlash
-from service.api.routes import documents, health, indexes, listing, search
+from service.api.routes import (
+    documents,
+    embedding,
+    evaluation,
+    health,
+    indexes,
+    listing,
+    search,
+)
 from service.api.work import Work
 from service.settings import ServerSettings
 from service.state.database import FILE, FOLDER, StateDatabase
@@ -40,6 +48,8 @@ ROUTERS = (
     health.router,
     indexes.router,
     search.router,
+    evaluation.router,
+    embedding.router,
     listing.router,
     documents.router,
 )
