@@ -24,4 +24,5 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+# It starts once there is a key: of `lsr key create /data`, or LSR_SERVE_ADMIN_KEY.
 CMD ["lsr", "serve", "/data", "--host", "0.0.0.0", "--port", "8000"]

@@ -17,6 +17,7 @@ from service.commands.dimensions import dimensions_command
 from service.commands.evaluate import eval_command
 from service.commands.index import index_command
 from service.commands.info import info_command
+from service.commands.keys import key_command
 from service.commands.maintenance import (
     check_command,
     migrate_command,
@@ -37,6 +38,7 @@ COMMANDS = (
     dimensions_command,
     search_command,
     serve_command,
+    key_command,
     demo_command,
     info_command,
     eval_command,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -17,6 +18,8 @@ from pydantic_settings import (
 )
 
 from lsr.errors import NotFoundError, UsageError
+from service.api.hosts import is_loopback
+from service.state.keys import SHORTEST_ADMIN_KEY
 
 ENVIRONMENT = "LSR_SERVE_"
 """What the names of its variables begin with: LSR_SERVE_PORT."""
@@ -50,6 +53,9 @@ class ServerSettings(BaseSettings):
     reranker: list[str] = Field(
         default=[], description="Models that requests may re-rank by, as --rerank takes them."
     )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes that serve, which share the segments."
+    )
     state: Path | None = Field(
         default=None,
         description="File of keys, aliases and tasks; by default .lsr/server.sqlite in the first "
@@ -61,8 +67,135 @@ class ServerSettings(BaseSettings):
     deadline_ms: float = Field(
         default=5000, ge=0, description="Milliseconds of a read, after which it ends."
     )
+    grace_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=3600,
+        description="Seconds that requests in flight may take once the server is to stop; 4 s "
+        "later it ends whatever still runs.",
+    )
+    query_cache: int = Field(
+        default=32 << 20,
+        ge=0,
+        description="Bytes of kept answers of each worker, which go when the index changes; 0: "
+        "none is kept.",
+    )
+    recall_probe: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of the approximate searches that are repeated exactly in idle time.",
+    )
+    metrics: bool = Field(default=True, description="Whether /metrics is for Prometheus.")
+    tracing: bool = Field(
+        default=False,
+        description="Whether OpenTelemetry gets spans, as the variables OTEL_* say.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How the log is written: text, or json, an object a line."
+    )
+    access_log: bool = Field(
+        default=False, description="Whether each request is logged, on standard output."
+    )
+    log_queries: bool = Field(
+        default=False, description="Whether texts of queries are in the log of requests and spans."
+    )
+
+    admin_key: SecretStr | None = Field(
+        default=None,
+        min_length=SHORTEST_ADMIN_KEY,
+        description="A key that may do everything, for containers; best in the environment's "
+        "LSR_SERVE_ADMIN_KEY. It is printed nowhere.",
+    )
+    open_to_all: bool = Field(
+        default=False,
+        description="Whether a server that others reach may do without keys, behind a proxy that "
+        "asks who they are.",
+    )
+
+    allow_origin: list[str] = Field(
+        default=[],
+        description="Sites whose pages may ask it, as https://www.example.org; by default none "
+        "but its own.",
+    )
+    trusted_proxies: list[str] = Field(
+        default=[],
+        description="Addresses or networks of proxies, whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed. A server behind one needs a key, or open_to_all.",
+    )
+    tls_cert: Path | None = Field(
+        default=None, description="PEM file of the certificate, and of those above it, for TLS."
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of its private key, without a password."
+    )
+    rate_by_key: str | None = Field(
+        default=None,
+        description='How often one key may ask, as in "100/second" or "20/second; 1000/hour".',
+    )
+    rate_by_address: str | None = Field(
+        default=None, description="The same of an address, and of a /64 network of IPv6."
+    )
 
     _file: ClassVar[Mapping[str, Any]] = {}
+
+    @field_validator("admin_key", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        """What an environment sets to nothing, it leaves out."""
+        return None if value == "" else value
+
+    @field_validator("admin_key")
+    @classmethod
+    def _sendable(cls, key: SecretStr | None) -> SecretStr | None:
+        value = "" if key is None else key.get_secret_value()
+        if not (value.isascii() and value.isprintable() and " " not in value):
+            raise ValueError("a key is of ASCII letters, digits and signs, without spaces")
+        return key
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise ValueError("give addresses, or networks as 10.0.0.0/8") from None
+        return proxies
+
+    @model_validator(mode="after")
+    def _both_of_tls(self) -> ServerSettings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        return self
+
+    @field_validator("rate_by_key", "rate_by_address")
+    @classmethod
+    def _rate(cls, text: str | None) -> str | None:
+        if text is not None:
+            from service.api.rates import parse_rates
+
+            parse_rates(text)
+        return text
+
+    @property
+    def admin_token(self) -> str | None:
+        """The admin key, of which nothing but its digest should be kept."""
+        return None if self.admin_key is None else self.admin_key.get_secret_value()
+
+    @property
+    def needs_no_key(self) -> bool:
+        """Whether requests need no key as long as none was made."""
+        return self.open_to_all or (is_loopback(self.host) and not self.trusted_proxies)
+
+    @model_validator(mode="after")
+    def _queries_have_a_place(self) -> Self:
+        if self.log_queries and not (self.access_log or self.tracing):
+            raise ValueError(
+                "log_queries was given, and nothing that would have them; turn access_log or "
+                "tracing on too"
+            )
+        return self
 
     @classmethod
     def load(cls, given: Mapping[str, Any], file: Path | None = None) -> ServerSettings:
@@ -87,10 +220,12 @@ class ServerSettings(BaseSettings):
             raise UsageError(_sentence(error)) from error
 
     def to_toml(self) -> str:
-        """A file that ``load`` reads; a setting without a value stands in a comment."""
+        """A file that ``load`` reads; a secret, and what has no value, stands in a comment."""
         lines = []
         for name, field in type(self).model_fields.items():
             value = self.model_dump(mode="json", include={name})[name]
+            if isinstance(getattr(self, name), SecretStr):
+                value = None
             # JSON's strings, numbers, booleans and lists of these are TOML's.
             shown = f"# {name} =" if value is None else f"{name} = {json.dumps(value)}"
             lines += [f"# {field.description}", shown, ""]
@@ -125,4 +260,5 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = ", ".join(ServerSettings.model_fields)
         return f"there is no setting {name!r} of a server; there are: {known}"
-    return f"the setting {name!r} of the server: {first['msg']}"
+    where = f"the setting {name!r}" if name else "the settings"
+    return f"{where} of the server: {first['msg'].removeprefix('Value error, ')}"

@@ -43,7 +43,8 @@ class Served:
                     "0",
                 ],
                 cwd=root,
-                env={**os.environ, "PYTHONPATH": str(root)},
+                # What is timed is searched each time.
+                env={**os.environ, "PYTHONPATH": str(root), "LSR_SERVE_QUERY_CACHE": "0"},
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 text=True,

@@ -20,7 +20,7 @@ from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
 from index.collection.maintenance import Maintenance, MaintenanceConfig
 from index.collection.passage_table import AUTO, OFF
-from index.collection.segment import Segment, open_segment
+from index.collection.segment import Segment, open_segment, preload_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.storage_errors import is_full
 from index.collection.store import Store
@@ -291,6 +291,22 @@ class Collection:
         """The collection as of its last committed write."""
         with self.pinned() as view:
             return view
+
+    def preload(self, engine: str = "native") -> None:
+        """Have the segments in memory for a fork of this process, which opens the collection.
+
+        Raises:
+            CorruptionError: one is damaged.
+        """
+        with self.store.reading():
+            identity, fields = self.store.identity, self.store.grown_fields()
+            for entry in self.segments.current().segments:
+                path = self.maintenance.path(entry.generation)
+                preload_segment(path, identity, entry, fields, engine)
+
+    def is_at_hand(self) -> bool:
+        """Whether the view of the last committed write is there, so that to pin it is no work."""
+        return self._view is not None and self._view.revision == self.store.revision()
 
     @contextmanager
     def pinned(self) -> Iterator[View]:

@@ -227,9 +227,30 @@ def open_segment(
         CorruptionError: as there; or a search could leave the arrays, or the segment doesn't fit
             the collection.
     """
+    kept = _preloaded.pop(path, None)
+    if kept is not None and kept[0] == entry.digest:
+        return kept[1]
     segment = read_segment(path, collection, entry)
     _validate(path, segment, entry, fields)
     return segment
+
+
+# Segments by their files, with the digests of these.
+_preloaded: dict[Path, tuple[bytes, Segment]] = {}
+
+
+def preload_segment(
+    path: Path, collection: str, entry: SegmentEntry, fields: Sequence[Field], engine: str
+) -> None:
+    """Open a segment, and its searchers, for whoever opens it next in this process or in a fork.
+
+    Raises:
+        CorruptionError: as ``open_segment``.
+    """
+    segment = open_segment(path, collection, entry, fields)
+    for name in segment.indexes:
+        segment.searcher(name, engine)
+    _preloaded[path] = entry.digest, segment
 
 
 def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequence[Field]) -> None:

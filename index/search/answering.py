@@ -19,7 +19,7 @@ from index.search.context import Context, context_of
 from index.search.cursor import Cursor, Page
 from index.search.deadline import Deadline
 from index.search.dimensions import Cube, cube_of, joined
-from index.search.explain import query_terms
+from index.search.explain import QueryWord, query_terms, query_words
 from index.search.facets import FacetCounts
 from index.search.fusing import Sources, fuse, sources_of
 from index.search.hits import Hit, page_hits, with_parts
@@ -101,6 +101,7 @@ class Answering:
             bound_gap=float(self.gaps[places].max()),
             strategies={name: top.strategies[first] for name, top in self.rankings.items()},
             query_terms=self._query_terms(first) if config.explain else {},
+            query_words=self._query_words(again) if config.explain else {},
             unknown_tokens=self._unknown_tokens(query),
             timed_out=late or self.deadline.passed(),
             unknown_words=self._unknown_words(asked) if config.payload else [],
@@ -250,6 +251,18 @@ class Answering:
             each.field.name: query_terms(self.view, each.field, vector)
             for each in self.plan.searches
             if isinstance(vector := vectors.get(each.field.name), SparseVector)
+        }
+
+    def _query_words(self, again: Rewritten) -> dict[str, list[QueryWord]]:
+        texts = [query.text for query in again.queries if query.text]
+        if not texts:
+            return {}
+        return {
+            each.field.name: query_words(
+                each.encoder or self.view.fields.encoder(each.field), texts
+            )
+            for each in self.plan.searches
+            if each.field.kind == "sparse"
         }
 
 

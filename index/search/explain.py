@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from index.collection.field import Field
 from index.collection.view import View
+from lsr.encoders.encoder import SparseEncoder
 from lsr.sparse import SparseVector
 
 
@@ -22,6 +24,13 @@ class Contribution(NamedTuple):
     query_weight: float
     document_weight: float
     contribution: float
+
+
+class QueryWord(NamedTuple):
+    """A word of a query as it is written, and the terms that it has in a field, spelled."""
+
+    word: str
+    tokens: list[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,3 +102,21 @@ def query_terms(view: View, field: Field, query: SparseVector) -> list[tuple[str
     order = np.argsort(-query.values, kind="stable")
     spelled = view.tokens(field, query.indices.tolist())
     return [(spelled[int(query.indices[i])], float(query.values[i])) for i in order]
+
+
+def query_words(encoder: SparseEncoder, texts: Sequence[str]) -> list[QueryWord]:
+    """The distinct words of the texts of a query, in their order, with the terms they are made of.
+
+    A term of the query that no word has was added to it, by its encoder or by feedback.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for text in texts:
+        # An encoder may have several words at one place.
+        places: dict[tuple[int, int], list[str]] = {}
+        for _, group in groupby(encoder.occurrences(text), key=lambda piece: piece.word):
+            pieces = list(group)
+            tokens = [piece.token for piece in pieces]
+            places.setdefault((pieces[0].start, pieces[-1].end), []).extend(tokens)
+        for (start, end), tokens in sorted(places.items()):
+            found.setdefault(text[start:end], {}).update(dict.fromkeys(tokens))
+    return [QueryWord(word, list(tokens)) for word, tokens in found.items()]

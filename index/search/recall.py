@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from index.engines.searcher import EXACT, Pruning, TopK
 from lsr.errors import InputError
 from lsr.sparse import SparseBatch
 
+IdT = TypeVar("IdT", int, str)
 EFFORTS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 # Medians whose ratio is no larger are a matter of chance.
 ALIKE = 1.05
@@ -89,7 +91,7 @@ def measure_recall(
     ]
 
 
-def recall(exact: Sequence[tuple[int, float]], found: Sequence[tuple[int, float]]) -> float:
+def recall(exact: Sequence[tuple[IdT, float]], found: Sequence[tuple[IdT, float]]) -> float:
     """Share of an exact ranking of at least one document that a ranking of no more has found.
 
     One that is found counts where it is in the exact ranking or scores as its last: which of

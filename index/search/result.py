@@ -8,6 +8,7 @@ from typing import Any
 
 from index.search.context import Context
 from index.search.cursor import Page
+from index.search.explain import QueryWord
 from index.search.facets import FacetCounts
 from index.search.hits import Hit
 from index.search.matches import UNCOUNTED, Total
@@ -44,6 +45,8 @@ class SearchResult:
     strategies: dict[str, str]
     # Token and weight of each term of the query, by sparse field, heaviest first; on `explain`.
     query_terms: dict[str, list[tuple[str, float]]] = dataclasses.field(default_factory=dict)
+    # The words of its text by sparse field, and what terms they have there; on `explain`.
+    query_words: dict[str, list[QueryWord]] = dataclasses.field(default_factory=dict)
     # Tokens of the query that no imported vector has, so that they add nothing.
     unknown_tokens: list[str] = dataclasses.field(default_factory=list)
     # Whether the deadline passed before all was done: marks or terms of some hits may be missing,

@@ -14,6 +14,8 @@ from lsr.errors import UsageError
 ANALYZERS = ("auto", "cjk", "standard", *LANGUAGES)
 # Words whose terms are remembered.
 REMEMBERED = 1 << 18
+# Texts of queries that are remembered, none longer than so many characters.
+QUERIES, LONGEST = 64, 2000
 
 
 class Analyzer:
@@ -32,6 +34,7 @@ class Analyzer:
         self.stop_words = stop_words("english" if name in ("cjk", "standard") else name)
         self._language = "none" if name in ("cjk", "standard") else name
         self._terms: dict[str, str] = {}
+        self._analyzed = lru_cache(maxsize=QUERIES)(lambda text: tuple(self.occurrences(text)))
 
     def terms(self, text: str) -> list[str]:
         """The terms of a text, each as often as it occurs."""
@@ -47,6 +50,10 @@ class Analyzer:
             yield Segment(known.get(word) or term(word), start, end)
         for whole, start, end in compounds(text):
             yield Segment(normal(whole).lower(), start, end)
+
+    def analyzed(self, text: str) -> tuple[Segment, ...]:
+        """The same, remembered for what a query asks again and again while it is answered."""
+        return self._analyzed(text) if len(text) <= LONGEST else tuple(self.occurrences(text))
 
     def _term(self, word: str) -> str:
         if len(self._terms) >= REMEMBERED:

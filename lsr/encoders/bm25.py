@@ -86,6 +86,7 @@ class Bm25Encoder(SparseEncoder):
     stores_counts = True
     needs_statistics = True
     uses_statistics = True
+    inference_free = True
 
     def __init__(
         self, config: Bm25Config | None = None, checkpoint: Checkpoint | None = None

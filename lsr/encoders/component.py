@@ -21,13 +21,14 @@ class Component(Protocol):
     """Term weights of texts over a vocabulary.
 
     ``needs_statistics`` is true where ``encode`` needs the statistics of the collection, and
-    ``uses_statistics`` where it takes them into account if they are there;
-    ``identity`` is JSON that changes with anything that changes a vector.
+    ``uses_statistics`` where it takes them into account if they are there; ``inference_free`` is
+    true where no model runs; ``identity`` is JSON that changes with anything that changes a vector.
     """
 
     vocabulary: Vocabulary
     needs_statistics: bool
     uses_statistics: bool = False
+    inference_free: bool = False
     identity: Mapping[str, Any]
 
     @property

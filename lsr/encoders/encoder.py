@@ -48,6 +48,7 @@ class SparseEncoder(Protocol):
     an open part: words, which its batches bring along, beside the terms of ``vocabulary``; and
     ``counts_words`` where those are stored as term counts, whatever else is stored. A word is
     spelled with ``mark`` before it, and made by the analyser of the name ``words_by``.
+    ``inference_free`` is true where ``encode_queries`` runs no model.
     """
 
     name: str
@@ -60,6 +61,7 @@ class SparseEncoder(Protocol):
     counts_words: bool = False
     mark: str = ""
     words_by: str = ""
+    inference_free: bool = False
 
     @property
     def uses_frequencies(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import groupby
 from typing import NamedTuple
@@ -22,7 +23,7 @@ LEAST = 0.1
 class Fragments(NamedTuple):
     """A word that a closed vocabulary has only in pieces: their term ids, and the word's terms."""
 
-    pieces: NDArray[np.int64]
+    pieces: list[int]
     words: list[str]
 
 
@@ -41,27 +42,27 @@ def fragmented(vocabulary: Vocabulary, analyzer: Analyzer, mark: str, text: str)
     whole: set[int] = set()
     split: list[set[int]] = []
     # For each character which of ``split`` it is of.
-    places = np.full(len(text), -1, dtype=np.int64)
+    places = [-1] * len(text)
     for _, group in groupby(vocabulary.pieces(text), key=lambda piece: piece.word):
         pieces = list(group)
-        terms = {piece.term for piece in pieces}
         if len(pieces) == 1:
-            whole |= terms
+            whole.add(pieces[0].term)
             continue
-        places[pieces[0].start : pieces[-1].end] = len(split)
-        split.append(terms)
+        start, end = pieces[0].start, pieces[-1].end
+        places[start:end] = [len(split)] * (end - start)
+        split.append({piece.term for piece in pieces})
     if not split:
         return FragmentedQuery([], whole)
     words: list[list[str]] = [[] for _ in split]
-    for term, start, end in analyzer.occurrences(text):
-        for place in np.unique(places[start:end]):
+    for term, start, end in analyzer.analyzed(text):
+        for place in sorted(set(places[start:end])):
             if place >= 0:
                 words[place].append(term)
     found = []
     for terms, spelled in zip(split, words, strict=True):
         if spelled and analyzer.stop_words.isdisjoint(spelled):
             marked = [mark + word for word in dict.fromkeys(spelled)]
-            found.append(Fragments(np.array(sorted(terms)), marked))
+            found.append(Fragments(sorted(terms), marked))
         else:
             whole |= terms
     return FragmentedQuery(found, whole)
@@ -91,24 +92,27 @@ def shared_out(
     Returns:
         float32 (len(row),), the weights of ``row`` that stay; and by term id what words gain.
     """
-    kept = np.zeros(len(row))
-    split = np.zeros(len(row), dtype=np.bool_)
-    frequency = np.maximum(statistics.frequency_of(row.indices), 1)
-    whole = np.isin(row.indices, list(query.whole))
-    known: list[tuple[NDArray[np.bool_], list[int]]] = []
+    places = {term: place for place, term in enumerate(row.indices.tolist())}
+    frequency = np.maximum(statistics.frequency_of(row.indices), 1).tolist()
+    # By place, of the pieces of words; the others keep all.
+    kept: dict[int, float] = {}
+    known: list[tuple[list[int], list[int]]] = []
     for pieces, words in query.fragments:
         terms = [numbers[word] for word in words if word in numbers]
-        of_word = np.isin(row.indices, pieces) & ~whole
-        documents = statistics.frequency_of(np.array(terms, dtype=np.int64)).max(initial=0)
-        share = np.sqrt(np.minimum(documents / frequency, 1))
-        share[share < LEAST] = 0
-        kept[of_word] = np.maximum(kept, share)[of_word]
-        split |= of_word
+        of_word = [places[each] for each in pieces if each in places and each not in query.whole]
+        counted = statistics.frequency_of(np.array(terms, dtype=np.int64))
+        documents = float(counted.max(initial=0))
+        for place in of_word:
+            share = math.sqrt(min(documents / frequency[place], 1))
+            kept[place] = max(kept.get(place, 0.0), 0.0 if share < LEAST else share)
         known.append((of_word, terms))
-    kept[~split] = 1
+    weights = row.values.astype(np.float64)
+    given = {place: (1 - share) * float(weights[place]) for place, share in kept.items()}
     gained: dict[int, float] = {}
-    given = (1 - kept) * row.values
     for of_word, terms in known:
         for term in terms:
-            gained[term] = gained.get(term, 0.0) + float(given[of_word].sum()) / len(terms)
-    return (row.values * kept).astype(np.float32), gained
+            share = sum(given[place] for place in of_word) / len(terms)
+            gained[term] = gained.get(term, 0.0) + share
+    for place, share in kept.items():
+        weights[place] *= share
+    return weights.astype(np.float32), gained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -14,7 +15,6 @@ from lsr.encoders.encoder import Occurrence, SparseEncoder, fingerprint
 from lsr.encoders.fragments import fragmented, shared_out
 from lsr.encoders.word_counts import (
     count_words,
-    known_words,
     lengths_of,
     numbers_of,
     unknown_words,
@@ -81,6 +81,7 @@ class OpenVocabularyEncoder(SparseEncoder):
         self.config = config
         self.vocabulary = inner.vocabulary
         self.needs_statistics = inner.needs_statistics
+        self.inference_free = inner.inference_free
         settings = [f"{key}={spell(value)}" for key, value in changed(config).items()]
         asked = [] if by_default else ["words=yes"]
         self.name = ",".join([inner.name, *asked, *settings])
@@ -114,17 +115,13 @@ class OpenVocabularyEncoder(SparseEncoder):
         """The inner encoder's weights, and count times IDF of each word that the collection has."""
         if statistics is None:
             return self.inner.encode_queries(texts)
-        rows = self.inner.encode_queries(texts, statistics.closed)
-        counts = self._count(texts)
-        having = statistics.numbers(counts.words)
-        known = known_words(counts, lambda _: having)
-        words = replace(known, values=known.values * statistics.idf_of(known.indices))
-        rows = replace(rows, values=rows.values.copy())
-        for number, text in enumerate(texts):
-            self._share_out(text, rows, words, number, having, statistics)
-        found = _joined(rows.keep(rows.values > 0), words)
-        size = max(found.vocabulary_size, len(statistics.document_frequency))
-        return replace(found, vocabulary_size=size)
+        inner = self.inner.encode_queries(texts, statistics.closed)
+        rows = [
+            self._with_words(text, row, statistics) for text, row in zip(texts, inner, strict=True)
+        ]
+        size = max(inner.vocabulary_size, len(statistics.document_frequency))
+        largest = max((int(row.indices[-1]) + 1 for row in rows if len(row)), default=0)
+        return SparseBatch.from_rows(rows, max(size, largest))
 
     def statistics(self, stored: SparseBatch) -> CollectionStatistics:
         """Statistics of the words; the frequencies of other terms count weights above 0."""
@@ -172,28 +169,29 @@ class OpenVocabularyEncoder(SparseEncoder):
     def _lengths(self, stored: SparseBatch) -> NDArray[np.float64]:
         return lengths_of(stored, stored.indices >= self.vocabulary.size)
 
-    def _share_out(
-        self,
-        text: str,
-        rows: SparseBatch,
-        words: SparseBatch,
-        number: int,
-        having: Mapping[str, int],
-        statistics: CollectionStatistics,
-    ) -> None:
-        """Let a query's pieces give weight up to its words, in the arrays of both."""
+    def _with_words(
+        self, text: str, row: SparseVector, statistics: CollectionStatistics
+    ) -> SparseVector:
+        """A query's weights over the closed vocabulary, and those of its words behind them."""
+        weak = self._analyzer.stop_words
+        occurring = self._analyzer.analyzed(text)
+        counts = Counter(MARK + each.text for each in occurring if each.text not in weak)
+        having = statistics.numbers(counts)
+        known = sorted((having[word], count) for word, count in counts.items() if word in having)
+        terms = np.array([term for term, _ in known], dtype=np.int32)
+        weights = np.array([count for _, count in known], dtype=np.float32)
+        weights *= statistics.idf_of(terms)
+        closed = row.values
         query = fragmented(self.vocabulary, self._analyzer, MARK, text)
-        if not query.fragments:
-            return
-        span = slice(*rows.indptr[number : number + 2])
-        row = SparseVector(rows.indices[span], rows.values[span])
-        rows.values[span], gained = shared_out(query, row, having, statistics)
-        own = slice(*words.indptr[number : number + 2])
-        # In a document a word weighs ``words_weight`` times what a piece does.
-        weight = self.config.words_weight or np.inf
-        words.values[own] += [
-            gained.get(term, 0.0) / weight for term in words.indices[own].tolist()
-        ]
+        if query.fragments:
+            closed, gained = shared_out(query, row, having, statistics)
+            # In a document a word weighs ``words_weight`` times what a piece does.
+            weight = self.config.words_weight or np.inf
+            weights += [gained.get(term, 0.0) / weight for term, _ in known]
+        kept = closed > 0
+        return SparseVector(
+            np.concatenate([row.indices[kept], terms]), np.concatenate([closed[kept], weights])
+        )
 
 
 def open_vocabulary(

@@ -129,6 +129,8 @@ class TermLookup(Component):
         reading: how a text is read.
     """
 
+    inference_free = True
+
     def __init__(
         self,
         vocabulary: Vocabulary,

@@ -93,6 +93,7 @@ class TwoSidedEncoder(SparseEncoder):
         self.vocabulary = document.vocabulary
         self.needs_statistics = query.needs_statistics
         self.uses_statistics = query.uses_statistics
+        self.inference_free = query.inference_free
         self.fingerprint = _fingerprint(document, query)
         self.document = document
         self.query = query

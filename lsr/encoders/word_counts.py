@@ -72,7 +72,7 @@ def unknown_words(
     analyzer: Analyzer, text: str, statistics: CollectionStatistics, mark: str = ""
 ) -> list[str]:
     """The words of a text, as it spells them, that no document has; each once, no stop words."""
-    found = [each for each in analyzer.occurrences(text) if each.text not in analyzer.stop_words]
+    found = [each for each in analyzer.analyzed(text) if each.text not in analyzer.stop_words]
     having = statistics.numbers(list({mark + each.text for each in found}))
     frequency = statistics.document_frequency
     known = {word for word, term in having.items() if term < len(frequency) and frequency[term] > 0}

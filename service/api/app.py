@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -16,11 +17,14 @@ from fastapi.staticfiles import StaticFiles
 from lsr.distribution import package_version
 from lsr.threads import available_cores
 from lsr.trusted_code import NO_CODE, TrustedCode
+from service.api.access import Access, add_routes
 from service.api.bodies import BodyBudget
 from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
 from service.api.middleware import Frame
+from service.api.monitoring import Monitoring, Observation
+from service.api.origins import AllowedOrigins
 from service.api.plain_mistakes import TrailingSlash
 from service.api.routes import (
     documents,
@@ -28,13 +32,20 @@ from service.api.routes import (
     evaluation,
     health,
     indexes,
+    keys,
     listing,
+    metrics,
     search,
 )
+from service.api.searching import Searching
 from service.api.work import Work
 from service.settings import ServerSettings
-from service.state.database import FILE, FOLDER, StateDatabase
+from service.state.database import StateDatabase, state_file
 from service.state.idempotency import IdempotencyKeys
+from service.state.keys import Keys
+
+if TYPE_CHECKING:
+    from service.api.rates import RateLimits
 
 STATIC = Path(__file__).parent.parent / "static"
 # For builds of segments in the background, which lose nothing where they are cut.
@@ -46,12 +57,14 @@ READERS_WAITING = 64
 WRITERS_WAITING = 16
 ROUTERS = (
     health.router,
+    metrics.router,
     indexes.router,
     search.router,
     evaluation.router,
     embedding.router,
     listing.router,
     documents.router,
+    keys.router,
 )
 
 
@@ -61,22 +74,30 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     Raises:
         InputError: a re-ranker can't be used.
         NotFoundError: a path or a re-ranker does not exist.
-        UsageError: an allowed host is no name, or the server's state can't be kept.
+        UsageError: an allowed host is no name, an allowed origin is none, or the server's state
+            can't be kept.
     """
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
+    origins = AllowedOrigins(settings.allow_origin)
     served = Indexes(settings.paths, trusted, settings.reranker)
-    state = StateDatabase(settings.state or _state_file(served))
+    state = StateDatabase(state_path(settings, served))
+    kept = Keys(state, settings.admin_token)
+    rates = _rates(settings, state)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(served.warm_up)
         app.state.ready = True
-        yield
+        async with app.state.monitoring.running(), app.state.searching.running():
+            yield
         app.state.ready = False
         app.state.readers.abandon()
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
+        kept.close()
+        if rates is not None:
+            rates.close()
         state.close()
 
     app = FastAPI(
@@ -88,21 +109,28 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     )
     app.state.ready = False
     app.state.indexes = served
-    app.state.settings, app.state.database = settings, state
+    app.state.settings, app.state.database, app.state.keys = settings, state, kept
     app.state.idempotency = IdempotencyKeys(state)
     add_error_handlers(app)
     app.state.readers = Work(max(8, available_cores()), READERS_WAITING, settings.deadline_ms)
     app.state.writers = Work(WRITERS, WRITERS_WAITING, math.inf)
     app.state.budget = BodyBudget(max(BODY_BYTES, settings.largest_body))
+    app.add_middleware(Access, keys=kept, without=settings.needs_no_key, rates=rates)
     app.add_middleware(
         Frame,
         hosts=hosts,
         largest_body=settings.largest_body,
         budget=app.state.budget,
+        origins=origins,
+        tls=settings.tls_cert is not None,
     )
     app.add_middleware(TrailingSlash)
+    monitoring = Monitoring(settings, served, app.state.readers, app.state.writers)
+    app.state.monitoring = monitoring
+    app.state.searching = Searching(settings, state, monitoring)
+    app.add_middleware(Observation, monitoring=monitoring)
     for router in ROUTERS:
-        app.include_router(router)
+        add_routes(app, router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/", include_in_schema=False)
@@ -112,6 +140,18 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     return app
 
 
-def _state_file(served: Indexes) -> Path | None:
-    """Beside the collections of the first folder, if one is served."""
-    return None if served.folder is None else served.folder / FOLDER / FILE
+def state_path(settings: ServerSettings, served: Indexes) -> Path | None:
+    """The file of a server's state: the setting, or beside the collections of the first folder."""
+    if settings.state is not None:
+        return settings.state
+    return None if served.folder is None else state_file(served.folder)
+
+
+def _rates(settings: ServerSettings, state: StateDatabase) -> RateLimits | None:
+    """How often one may ask, counted beside the state."""
+    if settings.rate_by_key is None and settings.rate_by_address is None:
+        return None
+    from service.api.rates import RateLimits
+
+    file = state.path.with_name(f"{state.path.name}-rates")
+    return RateLimits(file, settings.rate_by_key, settings.rate_by_address)

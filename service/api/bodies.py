@@ -25,11 +25,13 @@ from service.api.work import BUSY, Work
 
 LARGEST_JSON_BODY = 4 << 20
 MOST_JSON_VALUES = 300_000
+DEEPEST_JSON = 100
+"""Levels of arrays and objects in each other."""
 # What is smaller holds no number of values worth counting.
 SMALL = 1 << 16
 # A string, or what opens, closes or parts values; what matches is never tried again from within.
 TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
-OPENING = (b"[", b"{")
+OPENING, CLOSING = (b"[", b"{"), (b"]", b"}")
 METER = "lsr.body_meter"
 """Where the scope of a request has what counts its body."""
 # After a refusal the connection is closed, for more of the body may be on its way.
@@ -124,6 +126,21 @@ def check_values(body: bytes | bytearray, most: int, what: str) -> None:
             raise InputError(f"{what} holds more than {most} JSON values; send fewer at once")
 
 
+def check_depth(body: bytes | bytearray, what: str) -> None:
+    """Refuse JSON whose arrays and objects are nested too deeply.
+
+    Raises:
+        InputError: there are more than ``DEEPEST_JSON`` in each other.
+    """
+    if sum(map(body.count, OPENING)) <= DEEPEST_JSON:
+        return
+    depth = 0
+    for token in TOKEN.finditer(body):
+        depth += (token[0] in OPENING) - (token[0] in CLOSING)
+        if depth > DEEPEST_JSON:
+            raise InputError(f"{what} is nested deeper than {DEEPEST_JSON} levels; flatten it")
+
+
 class JsonRoute(APIRoute):
     """A route whose JSON body, if it takes one, has a limit of its own, and is parsed in a thread
     of the readers where it is large.
@@ -192,6 +209,7 @@ class _JsonRequest(Request):
 def _parse(body: bytearray) -> Any:
     try:
         check_values(body, MOST_JSON_VALUES, "the body")
+        check_depth(body, "the body")
     except InputError as error:
         raise RequestValidationError([{"loc": ("body",), "msg": str(error)}]) from None
     try:

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from lsr.corpus.documents import Document, parse_document
 from lsr.corpus.json_values import parse_json
 from lsr.errors import InputError
-from service.api.bodies import OPENING, TOKEN, MalformedBodyError, check_values
+from service.api.bodies import (
+    CLOSING,
+    OPENING,
+    TOKEN,
+    MalformedBodyError,
+    check_depth,
+    check_values,
+)
 
 MOST_ITEMS = 50_000
 MOST_VALUES = 1_000_000
@@ -16,7 +23,6 @@ MOST_ITEM_VALUES = 100_000
 LARGEST_ITEM = 8 << 20
 LONGEST_TEXT = 1_000_000
 LONGEST_REASON = 300
-CLOSING = (b"]", b"}")
 WHITE_SPACE = b" \t\r\n"
 BEGINNING = re.compile(rb"(?P<mark>\xef\xbb\xbf)?[ \t\r\n]*+(?P<array>\[)?")
 
@@ -97,6 +103,7 @@ def _item(item: bytes, of_array: bool) -> Document | InputError:
                 f"the document has {len(item)} bytes of JSON; allowed are {LARGEST_ITEM}, split it"
             )
         check_values(item, MOST_ITEM_VALUES, "the document")
+        check_depth(item, "the document")
     except InputError as error:
         return error
     try:

@@ -6,23 +6,33 @@ import asyncio
 import heapq
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # Seconds that a client may take for the head of a request; for its body, and for each kilobyte
 # of it more; and to take some of the answer.
 HEAD_SECONDS, BODY_SECONDS, ANSWER_SECONDS = 10.0, 20.0, 20.0
 BYTES_A_SECOND = 1000
+# Bytes of a request's line and headers, those behind its body included.
+LARGEST_HEAD = 64 << 10
+REFUSAL = (
+    b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%b"
+)
+ERROR = b'{"error":{"code":%d,"type":"%b","message":"%b; send another request","request_id":""}}'
 
 
-class ClientConnection(H11Protocol):
+class ClientConnection(HttpToolsProtocol):
     """One connection, which knows since when it waits for what of its client."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._waits_since = self._answer_moved = time.monotonic()
         self._received = self._unsent = 0
+        self._head = 0
+        self._in_head = True
 
     @property
     def is_idle(self) -> bool:
@@ -45,6 +55,49 @@ class ClientConnection(H11Protocol):
         super().data_received(data)
         if self.cycle is not before:
             self._begin()
+        elif self._in_head and self._received > LARGEST_HEAD and not self.transport.is_closing():
+            self._refuse(431, b"the head of the request is too large")
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._head, self._in_head = 0, True
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the address has come."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header has come."""
+        self._count(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """A head is complete."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def send_400_response(self, _msg: str) -> None:
+        """Refuse what is no request, or one with too large a head."""
+        if self._head > LARGEST_HEAD:
+            self._refuse(431, b"the head of the request is too large")
+        else:
+            self._refuse(400, b"this is no request of HTTP/1.1")
+
+    def _count(self, size: int) -> None:
+        self._head += size
+        if self._head > LARGEST_HEAD:
+            raise ValueError("too large a head")
+
+    def _refuse(self, status: int, message: bytes) -> None:
+        kind = b"bad_request" if status == 400 else b"too_large"
+        body = ERROR % (status, kind, message)
+        phrase = HTTPStatus(status).phrase.encode()
+        # Behind a request that is being answered, this would be taken for its answer.
+        if self.is_idle or (self.cycle.more_body and not self.cycle.response_started):
+            self.transport.write(REFUSAL % (status, phrase, len(body), body))
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """An answer is written, or on its way."""

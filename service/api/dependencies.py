@@ -7,7 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from service.api.indexes import Indexes
+from service.api.searching import Searching
 from service.api.work import Work
+from service.state.keys import Keys
 
 IndexName = Annotated[str, Path(description="Name of the index: its directory's name")]
 
@@ -32,7 +34,19 @@ async def _writers(request: Request) -> Work:
     return writers
 
 
+async def _keys(request: Request) -> Keys:
+    keys: Keys = request.app.state.keys
+    return keys
+
+
+async def _searching(request: Request) -> Searching:
+    searching: Searching = request.app.state.searching
+    return searching
+
+
 ServedIndexes = Annotated[Indexes, Depends(_indexes)]
 LargestBody = Annotated[int, Depends(_largest_body)]
 Readers = Annotated[Work, Depends(_readers)]
 Writers = Annotated[Work, Depends(_writers)]
+ServedKeys = Annotated[Keys, Depends(_keys)]
+Searches = Annotated[Searching, Depends(_searching)]

@@ -30,7 +30,7 @@ from lsr.errors import (
     UsageError,
 )
 from service.api.bodies import MalformedBodyError
-from service.api.indexes import Indexes
+from service.api.indexes import Indexes, UnknownIndexError
 from service.api.plain_mistakes import methods_of
 from service.api.schemas.responses import ErrorBody
 
@@ -49,10 +49,16 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     LsrError: (500, "failed"),
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 422, 500, 503, 507)
+    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 415, 422, 500, 503, 507)
 }
 """What a route on an index declares of its failures."""
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody} for status in (401, 403, 429)
+}
+"""What a route declares that needs a key."""
 HTTP_TYPES = {
+    401: "unauthorized",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     409: "in_progress",
@@ -60,6 +66,7 @@ HTTP_TYPES = {
     413: "too_large",
     415: "unsupported_encoding",
     422: "invalid_request",
+    429: "too_many_requests",
     503: "busy",
 }
 PUBLIC = {
@@ -178,6 +185,8 @@ def _invalid(errors: Sequence[Any], skip: int) -> str:
 def _public(request: Request, error: LsrError) -> str:
     """What a client is told; where that is less than the whole message, the log has it."""
     message = str(error)
+    if isinstance(error, UnknownIndexError):
+        return error.among(request.state.key.reaches)
     if isinstance(error, UsageError | InputError | MissingDependencyError):
         indexes: Indexes = request.app.state.indexes
         public = indexes.without_paths(message)

@@ -67,14 +67,19 @@ def is_own_origin(origin: str, scheme: str, host: str) -> bool:
 
     Scheme, name and port must be the same; ``null`` and what is malformed are of no server.
     """
-    found = ORIGIN.fullmatch(origin.lower())
-    if found is None:
+    theirs, asked = split_origin(origin), _split(host)
+    if theirs is None or asked is None:
         return False
-    asking, asked = _split(found["host"]), _split(host)
-    if asking is None or asked is None:
-        return False
-    theirs = (found["scheme"], asking[0], asking[1] or PORTS[found["scheme"]])
     return theirs == (scheme, asked[0], asked[1] or PORTS.get(scheme))
+
+
+def split_origin(origin: str) -> tuple[str, str, int] | None:
+    """Scheme, name and port; None where it is ``null`` or malformed."""
+    found = ORIGIN.fullmatch(origin.lower())
+    split = None if found is None else _split(found["host"])
+    if found is None or split is None:
+        return None
+    return found["scheme"], split[0], split[1] or PORTS[found["scheme"]]
 
 
 def _split(host: str) -> tuple[str, int | None] | None:

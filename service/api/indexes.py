@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection, is_collection
+from index.collection.field import Field
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
@@ -31,6 +33,22 @@ class Problem(NamedTuple):
 
     sentence: str
     searched: bool
+
+
+class UnknownIndexError(NotFoundError):
+    """No index has this name."""
+
+    def __init__(self, name: str, others: Sequence[str]) -> None:
+        super().__init__(self._sentence(name, others))
+        self._name, self._others = name, others
+
+    def among(self, reached: Callable[[str], bool]) -> str:
+        """The message to somebody who may know of these indexes alone."""
+        return self._sentence(self._name, [name for name in self._others if reached(name)])
+
+    @staticmethod
+    def _sentence(name: str, others: Sequence[str]) -> str:
+        return f"there is no index {name!r}; there are: {', '.join(others) or 'none'}"
 
 
 class Indexes:
@@ -96,9 +114,7 @@ class Indexes:
         path = self._path(name)
         if path is None:
             self._close(name)
-            raise NotFoundError(
-                f"there is no index {name!r}; there are: {', '.join(self.names()) or 'none'}"
-            )
+            raise UnknownIndexError(name, self.names())
         # One that opens slowly keeps nobody from the others.
         with self._opening.setdefault(name, threading.Lock()):
             # A directory that was deleted and indexed anew is another collection.
@@ -107,6 +123,11 @@ class Indexes:
                 self._close(name)
                 self._open[name] = identity, Collection.open(path, trusted=self._trusted)
             return self._open[name][1]
+
+    def is_at_hand(self, name: str) -> bool:
+        """Whether a collection is open, with the view of its last write."""
+        opened = self._open.get(name)
+        return opened is not None and opened[1].is_at_hand()
 
     def without_paths(self, message: str) -> str:
         """A message in which what is served, and its models, have names in place of paths."""
@@ -123,6 +144,16 @@ class Indexes:
         for path in sorted(spelled, key=len, reverse=True):
             message = message.replace(path, spelled[path])
         return message
+
+    def preload(self) -> None:
+        """Have all segments in memory for the forks of this process, and no collection open."""
+        for name in self.names():
+            path = self._path(name)
+            # What is wrong with it is told by those that serve it.
+            with suppress(LsrError, OSError):
+                if path is not None:
+                    with closing(Collection.open(path)) as collection:
+                        collection.preload()
 
     def warm_up(self) -> None:
         """Search every collection once, so that the first query finds its models loaded."""
@@ -172,6 +203,7 @@ class Indexes:
                     "encoder": short_name(field.encoder),
                     "fingerprint": field.fingerprint,
                     "size": field.size,
+                    "inference_free": self._inference_free(name, collection, field),
                 }
                 for field in collection.fields
             ],
@@ -183,6 +215,15 @@ class Indexes:
             {"key": each.key, "kinds": dict(each.kinds)}
             for each in self[name].columns.describe()[:MOST_KEYS]
         ]
+
+    def _inference_free(self, name: str, collection: Collection, field: Field) -> bool:
+        # An encoder that could not be loaded is not tried again for this.
+        if field.kind == "dense" or name in self._unsearchable:
+            return False
+        try:
+            return collection.fields.encoder(field).inference_free
+        except LsrError:
+            return False
 
     def _warm_up(self, name: str) -> None:
         self._unsearchable.pop(name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import weakref
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
@@ -30,13 +31,19 @@ class Listener(socket.socket):
     Where none is idle, and where the process is out of descriptors, the client is told to come
     again. asyncio's own way with the latter is to log a traceback a thousand times a second.
 
-    ``connections`` are those that are open, and ``limit`` how many may be.
+    ``connections`` are those that are open, and ``limit`` how many may be. With
+    ``has_handshakes`` those count too that are not open yet, for TLS isn't spoken so far.
     """
 
     connections: Collection[object] = ()
     limit = QUEUE
+    has_handshakes = False
     _spare: int | None = None
     _places = 0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._accepted: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def listen(self, _backlog: int = 0, /) -> None:
         """Let clients connect; the queue doesn't depend on how many are accepted at a time."""
@@ -61,6 +68,8 @@ class Listener(socket.socket):
                     self._refuse_with_spare()
                 raise BlockingIOError from error
             if self._has_room():
+                if self.has_handshakes:
+                    self._accepted.add(accepted)
                 return accepted, address
             _refuse(accepted)
 
@@ -70,7 +79,7 @@ class Listener(socket.socket):
         self._give_up_spare()
 
     def _has_room(self) -> bool:
-        if len(self.connections) < self.limit:
+        if self._count() < self.limit:
             self._places = 0
             return True
         # Several at a time: it takes a look at each connection.
@@ -79,6 +88,14 @@ class Listener(socket.socket):
             return False
         self._places -= 1
         return True
+
+    def _count(self) -> int:
+        if not self.has_handshakes:
+            return len(self.connections)
+        if len(self._accepted) >= self.limit:
+            open_ones = [each for each in self._accepted if each.fileno() >= 0]
+            self._accepted = weakref.WeakSet(open_ones)
+        return len(self._accepted)
 
     def _refuse_with_spare(self) -> None:
         """Turn the next client away with the descriptor that is kept for this."""

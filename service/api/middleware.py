@@ -10,12 +10,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.bodies import METER, BodyBudget, BodyMeter, too_large
 from service.api.errors import error_response, request_id
 from service.api.hosts import AllowedHosts, is_own_origin
+from service.api.origins import AllowedOrigins
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
+# A year: browsers then ask by TLS only.
+ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 LONGEST_LENGTH = 18
 """Digits of a Content-Length that is believed to be a number."""
 
@@ -29,10 +34,18 @@ class Frame:
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: AllowedHosts, largest_body: int, budget: BodyBudget
+        self,
+        app: ASGIApp,
+        hosts: AllowedHosts,
+        largest_body: int,
+        budget: BodyBudget,
+        origins: AllowedOrigins,
+        tls: bool,
     ) -> None:
         self.app = app
         self.hosts = hosts
+        self.origins = origins
+        self._headers = SECURITY_HEADERS | (ONLY_TLS if tls else {})
         self.largest_body = largest_body
         self.budget = budget
 
@@ -44,11 +57,14 @@ class Frame:
         request = Request(scope)
         headers = {"X-Request-ID": request_id(request)}
         if not scope["path"].startswith(("/docs", "/openapi.json")):
-            headers |= SECURITY_HEADERS
+            headers |= self._headers
 
         async def send_framed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
+                answered = MutableHeaders(scope=message)
+                answered.update(headers)
+                if self.origins:
+                    self.origins.add_to(answered, request.headers.get("origin"))
             await send(message)
 
         meter = scope[METER] = BodyMeter(self.budget, self.largest_body)
@@ -80,7 +96,11 @@ class Frame:
             error = too_large(self.largest_body)
             return error_response(request, 413, "too_large", str(error.detail), error.headers)
         origins = request.headers.getlist("origin")
-        if any(not is_own_origin(each, request.scope["scheme"], hosts[0]) for each in origins):
-            message = "requests of pages from other sites are refused; call from this server's page"
+        scheme = request.scope["scheme"]
+        if not all(is_own_origin(o, scheme, hosts[0]) or self.origins.allows(o) for o in origins):
+            message = (
+                "requests of pages from other sites are refused; call from this server's page, or "
+                "start it with --allow-origin ORIGIN for those of another site"
+            )
             return error_response(request, 403, "forbidden", message)
-        return None
+        return self.origins.preflight(request) if self.origins else None

@@ -18,8 +18,17 @@ class PartedJSONResponse(JSONResponse):
 
     def render(self, content: Mapping[str, object]) -> bytes:
         """The body; numbers that JSON doesn't have are null."""
-        members = (b"%b:%b" % (_json(key), _value(value)) for key, value in content.items())
-        return b"{%b}" % b",".join(members)
+        return b"{%b}" % joined(json_members(content))
+
+
+def json_members(content: Mapping[str, object]) -> dict[str, bytes]:
+    """The JSON of each member of an object."""
+    return {key: _value(value) for key, value in content.items()}
+
+
+def joined(members: Mapping[str, bytes]) -> bytes:
+    """The JSON of an object with these members, without the braces around it."""
+    return b",".join(b"%b:%b" % (_json(key), value) for key, value in members.items())
 
 
 def _value(value: object) -> bytes:

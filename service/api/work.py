@@ -8,7 +8,8 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -25,6 +26,9 @@ BUSY_MESSAGE = "the server is busy; try again in a second"
 SHORT_SECONDS = 0.01
 LONG_WAITING = 16
 POLL_SECONDS = 0.05
+# Milliseconds that jobs of a kind may take on average, to be done in the event loop itself; what
+# the last of them counts for in the average; and kinds that are remembered.
+BRIEF_MS, LAST_SHARE, MOST_KINDS = 8.0, 0.1, 1024
 T = TypeVar("T")
 
 
@@ -50,6 +54,35 @@ class Work:
         self._deadlines: set[threading.Event] = set()
         self._long = threading.Semaphore(1)
         self._long_waiting = threading.Semaphore(LONG_WAITING)
+        self._brief = BriefKinds()
+        self.refused = 0
+        """Jobs that were refused since too many waited."""
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a thread."""
+        return self._free.statistics().tasks_waiting
+
+    @property
+    def running(self) -> int:
+        """Jobs that have one."""
+        return len(self._deadlines) - self.waiting
+
+    async def run_brief(self, request: Request, job: Callable[[Deadline], T], kind: Hashable) -> T:
+        """As ``run``, but at once and in the event loop where jobs of this kind have been brief.
+
+        To hand a job of a millisecond to a thread and its result back costs nearly as much again,
+        and that thread would hold the interpreter all the same.
+        """
+        if self._brief.has(kind):
+            with self._brief.timed(kind, time.perf_counter):
+                return job(Deadline.after(self._deadline_ms))
+
+        def timed(deadline: Deadline) -> T:
+            with self._brief.timed(kind, time.thread_time):
+                return job(deadline)
+
+        return await self.run(request, timed)
 
     async def run(self, request: Request, job: Callable[[Deadline], T], is_long: bool = False) -> T:
         """What a job returns, which is given the deadline that it should obey.
@@ -61,7 +94,8 @@ class Work:
             HTTPException: too many wait, or this one has waited too long (503).
             ClientDisconnect: the client is gone.
         """
-        if self._free.statistics().tasks_waiting >= self._most_waiting:
+        if self.waiting >= self._most_waiting:
+            self.refused += 1
             raise HTTPException(503, BUSY_MESSAGE, BUSY)
         deadline = Deadline.after(self._deadline_ms)
         self._deadlines.add(deadline.abandoned)
@@ -90,6 +124,30 @@ class Work:
         """Have all that runs stop at its next look."""
         for abandoned in self._deadlines:
             abandoned.set()
+
+
+class BriefKinds:
+    """Which kinds of jobs are brief: those that took little time on average, the last ones above
+    all. A kind that is new is not.
+    """
+
+    def __init__(self) -> None:
+        self._ms: dict[Hashable, float] = {}
+
+    def has(self, kind: Hashable) -> bool:
+        """Whether jobs of a kind are brief."""
+        return self._ms.get(kind, math.inf) < BRIEF_MS
+
+    @contextmanager
+    def timed(self, kind: Hashable, clock: Callable[[], float]) -> Iterator[None]:
+        """Take note of the seconds by ``clock`` of a job, unless it fails."""
+        begun = clock()
+        yield
+        took = 1000 * (clock() - begun)
+        if kind not in self._ms and len(self._ms) >= MOST_KINDS:
+            self._ms.clear()
+        before = self._ms.get(kind, 10 * BRIEF_MS)
+        self._ms[kind] = before + LAST_SHARE * (took - before)
 
 
 class _Turn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +15,46 @@ if TYPE_CHECKING:
     from lsr.trusted_code import TrustedCode
     from service.settings import ServerSettings
 
+log = logging.getLogger(__name__)
+
 
 @click.command("serve")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0: any free one.  [default: 8000]")
 @click.option(
+    "--workers",
+    type=int,
+    metavar="N",
+    help="Processes that serve; more than one for more cores than one.  [default: 1]",
+)
+@click.option(
     "--allow-host",
     metavar="NAME",
     multiple=True,
     help="Answer requests to this name too, as a proxy's; again for more.  [default: loopback and "
     "the address listened on; where that isn't loopback, the machine's name and any address]",
+)
+@click.option(
+    "--allow-origin",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Let pages of another site ask, as https://www.example.org; again for more.",
+)
+@click.option(
+    "--tls-cert",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Speak TLS by the certificate of a PEM file.",
+)
+@click.option(
+    "--tls-key", metavar="FILE", type=click.Path(path_type=Path), help="Its private key, in PEM."
+)
+@click.option(
+    "--open-to-all",
+    is_flag=True,
+    default=None,
+    help="Serve others without any key, behind a proxy that asks who they are.",
 )
 @click.option(
     "--reranker",
@@ -38,6 +68,14 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Where keys, aliases and tasks are kept.  [default: .lsr/server.sqlite in the first "
     "folder of PATHS]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="How the log is written; json: an object a line.  [default: text]",
+)
+@click.option(
+    "--access-log", is_flag=True, default=None, help="Log each request, on standard output."
 )
 @click.option(
     "--config",
@@ -74,21 +112,41 @@ def serve_command(
 def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
     """Say where the server listens, and serve until interrupted."""
     from service.api.server import Server
-    from service.commands import terminal
 
     server = Server.listening(settings, trusted)
-    terminal.out.print(f"\nsearch page {server.address}/ · API {server.address}/docs")
-    if not server.is_loopback:
-        terminal.err.print(
+    _say(settings, f"\nsearch page {server.address}/ · API {server.address}/docs")
+    if server.is_open_to_others:
+        _warn(
+            settings,
             f"listening on {settings.host}: everyone who reaches this address can search, write "
-            "and delete; put a proxy with access control in front"
+            "and delete; put a proxy with access control in front",
         )
-    if not server.indexes.names():
+    if not server.names:
         folder = settings.paths[0]
-        terminal.out.print(
-            f"no index in {folder} yet; create one with: lsr index CORPUS --into {folder}/NAME"
+        _say(
+            settings,
+            f"no index in {folder} yet; create one with: lsr index CORPUS --into {folder}/NAME",
         )
     server.run()
+
+
+def _say(settings: ServerSettings, sentence: str) -> None:
+    """To people as it is; as a record where the log is JSON, so that nothing else is printed."""
+    from service.commands import terminal
+
+    if settings.log_format == "json":
+        log.info("%s", sentence.strip())
+    else:
+        terminal.out.print(sentence)
+
+
+def _warn(settings: ServerSettings, sentence: str) -> None:
+    from service.commands import terminal
+
+    if settings.log_format == "json":
+        log.warning("%s", sentence)
+    else:
+        terminal.err.print(sentence)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,11 @@ APPLICATION_ID, VERSION = 0x4C535253, 1
 FOLDER, FILE = ".lsr", "server.sqlite"
 
 
+def state_file(folder: Path) -> Path:
+    """Where the state of a server of this folder is, if no other place is named."""
+    return folder / FOLDER / FILE
+
+
 class StateDatabase:
     """Tables of keys, aliases and tasks; for any number of threads and processes.
 
@@ -40,7 +45,11 @@ class StateDatabase:
         self._lock = threading.RLock()
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            # Never the file that is there already: to close it would give up the locks that other
+            # connections of this process hold on it, and whoever closes the file next elsewhere
+            # would take away the log under them.
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             self._connection = self._connect()
         except (OSError, sqlite3.Error) as error:
             raise UsageError(

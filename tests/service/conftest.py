@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,7 +77,7 @@ def lsr_process(tmp_path):
 def environment(folder):
     return os.environ | {
         "LSR_CACHE": str(folder / "cache"),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "COLUMNS": "200",
         "HF_HUB_OFFLINE": "1",
     }
@@ -106,3 +107,23 @@ def corpus(tmp_path):
             {"_id": "c", "title": "", "text": "plum <b>lemon</b>"},
         ],
     )
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A folder with ``cert.pem`` of localhost, its ``key.pem``, and that with a password."""
+    if shutil.which("openssl") is None:
+        pytest.skip("certificates are made by openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    subprocess.run(
+        ["openssl", "pkey", "-in", folder / "key.pem", "-aes256", "-passout", "pass:secret",
+         "-out", folder / "locked.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder

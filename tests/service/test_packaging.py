@@ -75,6 +75,11 @@ def test_the_installed_package_searches_serves_and_is_healthy(installed, tmp_pat
     check = json.loads(re.search(r"^HEALTHCHECK .*CMD (.*)$", DOCKERFILE, re.M).group(1))
     arguments = [a.replace("/data", "data").replace("0.0.0.0", "127.0.0.1") for a in serve]
     arguments[arguments.index("8000")] = str(free_port)
+    others = [a if a != "127.0.0.1" else "0.0.0.0" for a in arguments]
+    refused = run(installed, *others, **options)
+    assert b"there is no key; create one with: lsr key create" in refused.stderr
+    made = run(installed, "lsr", "key", "create", "data", "--name", "k", **options)
+    assert made.returncode == 0, made.stderr.decode()
     server = subprocess.Popen([installed / arguments[0], *arguments[1:]], **options)
     try:
         for _ in range(300):

@@ -14,6 +14,7 @@ from index.indexing import Outcome
 from index.patching import patch_document
 from index.search.deadline import Deadline
 from lsr.errors import InputError, NotFoundError
+from service.api.access import needs
 from service.api.bodies import JsonRoute, read_body
 from service.api.bulk import FULL, all_decided, bulk_upsert, nothing_written
 from service.api.dependencies import IndexName, LargestBody, Readers, ServedIndexes, Writers
@@ -74,6 +75,7 @@ register_url_convertor("document_id", _DocumentId())
     response_model=BulkAnswer,
     responses=ERRORS | BODY_ERRORS | {507: {"model": StorageFullBody}},
     openapi_extra={"requestBody": BULK_BODY},
+    dependencies=[needs("write")],
 )
 async def upsert(
     index: IndexName,
@@ -101,7 +103,12 @@ async def upsert(
     return await once(keys, idempotency_key, request, body, write)
 
 
-@router.post("/delete", response_model=DeleteAnswer, responses=ERRORS | BODY_ERRORS)
+@router.post(
+    "/delete",
+    response_model=DeleteAnswer,
+    responses=ERRORS | BODY_ERRORS,
+    dependencies=[needs("write")],
+)
 async def delete(
     index: IndexName,
     body: DeleteBody,
@@ -129,7 +136,10 @@ async def delete(
 
 
 @router.get(
-    "/{id:document_id}", response_model=DocumentAnswer, responses=ERRORS | CONDITION_ERRORS | KNOWN
+    "/{id:document_id}",
+    response_model=DocumentAnswer,
+    responses=ERRORS | CONDITION_ERRORS | KNOWN,
+    dependencies=[needs("search")],
 )
 async def get(
     index: IndexName,
@@ -152,7 +162,11 @@ async def get(
     return {"id": document.id, **payload_json(document)}
 
 
-@router.patch("/{id:document_id}", responses=ERRORS | CONDITION_ERRORS | BODY_ERRORS)
+@router.patch(
+    "/{id:document_id}",
+    responses=ERRORS | CONDITION_ERRORS | BODY_ERRORS,
+    dependencies=[needs("write")],
+)
 async def patch(
     index: IndexName,
     id: str,  # noqa: A002
@@ -183,7 +197,9 @@ async def patch(
     return {"id": id, "result": outcome.status}
 
 
-@router.delete("/{id:document_id}", responses=ERRORS | CONDITION_ERRORS)
+@router.delete(
+    "/{id:document_id}", responses=ERRORS | CONDITION_ERRORS, dependencies=[needs("write")]
+)
 async def delete_one(
     index: IndexName,
     id: str,  # noqa: A002

@@ -12,6 +12,7 @@ from index.search.deadline import Deadline
 from index.search.embedding import embed_texts
 from lsr.errors import InputError, UsageError
 from lsr.threads import sharing_cores
+from service.api.access import Caller, must_reach, needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import Readers, ServedIndexes
 from service.api.errors import ERRORS
@@ -21,10 +22,16 @@ from service.api.schemas.embedding import EmbedBody, TermWeight, embedded_json
 router = APIRouter(prefix="/v1", tags=["encoders"], route_class=JsonRoute)
 
 
-@router.post("/embed_sparse", response_model=list[list[TermWeight]], responses=ERRORS)
+@router.post(
+    "/embed_sparse",
+    response_model=list[list[TermWeight]],
+    responses=ERRORS,
+    dependencies=[needs("search", looks_itself=True)],
+)
 async def embed_sparse(
     body: EmbedBody,
     request: Request,
+    key: Caller,
     indexes: ServedIndexes,
     readers: Readers,
     index: Annotated[
@@ -35,6 +42,7 @@ async def embed_sparse(
 
     def answer(_: Deadline) -> Response:
         name = _index(indexes, body.index, index)
+        must_reach(key, name)
         with sharing_cores():
             found = embed_texts(
                 indexes[name], body.to_texts(), body.of_queries(), body.using, body.truncate

@@ -10,13 +10,19 @@ from fastapi.responses import JSONResponse
 
 from index.search.deadline import Deadline
 from lsr.threads import sharing_cores
+from service.api.access import needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
 from service.api.schemas.evaluation import EvaluateAnswer, EvaluateBody, evaluation_json
 
-router = APIRouter(prefix="/v1/indexes/{index}", tags=["search"], route_class=JsonRoute)
+router = APIRouter(
+    prefix="/v1/indexes/{index}",
+    tags=["search"],
+    route_class=JsonRoute,
+    dependencies=[needs("search")],
+)
 
 
 @router.post("/evaluate", response_model=EvaluateAnswer, responses=ERRORS)

@@ -7,6 +7,7 @@ import asyncio
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from service.api.access import Caller
 from service.api.dependencies import ServedIndexes
 from service.api.errors import error_response
 from service.api.schemas.responses import ErrorBody, HealthAnswer, ReadyAnswer
@@ -23,20 +24,29 @@ async def livez() -> HealthAnswer:
 
 
 @router.get("/readyz", response_model=ReadyAnswer, responses={503: {"model": ErrorBody}})
-async def readyz(request: Request, indexes: ServedIndexes) -> ReadyAnswer | JSONResponse:
-    """The indexes are open and their encoders loaded; names those with a problem.
+async def readyz(
+    request: Request, key: Caller, indexes: ServedIndexes
+) -> ReadyAnswer | JSONResponse:
+    """The indexes are open and their encoders loaded; names those with a problem that the key of
+    the request reaches.
 
     As long as one index can be searched, or there is none, the answer is 200.
     """
     if not request.app.state.ready:
         message = "the indexes are still being opened; try again soon"
         return error_response(request, 503, "not_ready", message, BUSY)
+    if indexes.stopping:
+        message = "the server is stopping; ask another one, or again once it is there again"
+        return error_response(request, 503, "not_ready", message, BUSY)
     # In threads apart from those of requests.
     found = await asyncio.to_thread(indexes.problems)
     if not found:
         return {"status": "ok"}
-    sentences = [f"{name}: {problem.sentence}" for name, problem in found.items()]
+    sentences = [
+        f"{name}: {problem.sentence}" for name, problem in found.items() if key.reaches(name)
+    ]
     if not indexes.any_searched(found):
-        message = f"no index can be searched: {'; '.join(sentences)}"
+        reasons = "; ".join(sentences) or "a key that reaches them is told why"
+        message = f"no index can be searched: {reasons}"
         return error_response(request, 503, "not_ready", message, BUSY)
     return {"status": "degraded", "problems": sentences}

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from index.listing import MOST_LISTED, fetch_documents, list_documents
 from index.search.deadline import Deadline
+from service.api.access import needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
@@ -28,7 +29,7 @@ router = APIRouter(
 )
 
 
-@router.get("", response_model=ListingAnswer, responses=ERRORS)
+@router.get("", response_model=ListingAnswer, responses=ERRORS, dependencies=[needs("search")])
 async def list_all(
     index: IndexName,
     request: Request,
@@ -65,7 +66,7 @@ async def list_all(
     return await readers.run(request, answer)
 
 
-@router.post("/get", response_model=GetAnswer, responses=ERRORS)
+@router.post("/get", response_model=GetAnswer, responses=ERRORS, dependencies=[needs("search")])
 async def get_several(
     index: IndexName, body: GetBody, request: Request, indexes: ServedIndexes, readers: Readers
 ) -> JSONResponse:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from index.search.arranging import count_in_collection
 from index.search.deadline import Deadline
 from index.search.explanation import explain_document
-from index.search.pipeline import search
 from lsr.threads import sharing_cores
+from service.api.access import needs
 from service.api.bodies import JsonRoute
-from service.api.dependencies import IndexName, Readers, ServedIndexes
+from service.api.dependencies import IndexName, Readers, Searches, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
+from service.api.query_cache import may_be_kept
 from service.api.schemas.explanation import ExplainAnswer, ExplainBody, explanation_json
 from service.api.schemas.facets import FacetsAnswer, FacetsBody, facets_json
 from service.api.schemas.search_answer import SearchAnswer, search_json
@@ -23,37 +24,59 @@ from service.api.schemas.search_batch import BatchAnswer, BatchBody
 from service.api.schemas.search_request import SearchBody
 from service.api.searches import answer_searches
 
-router = APIRouter(prefix="/v1/indexes/{index}", tags=["search"], route_class=JsonRoute)
+router = APIRouter(
+    prefix="/v1/indexes/{index}",
+    tags=["search"],
+    route_class=JsonRoute,
+    dependencies=[needs("search")],
+)
 
 
 # A response, not its body, so that hits are not validated one by one.
 @router.post("/search", response_model=SearchAnswer, responses=ERRORS)
 async def search_index(
-    index: IndexName, body: SearchBody, request: Request, indexes: ServedIndexes, readers: Readers
-) -> JSONResponse:
+    index: IndexName,
+    body: SearchBody,
+    request: Request,
+    indexes: ServedIndexes,
+    readers: Readers,
+    searching: Searches,
+) -> Response:
     """The documents that answer a query best."""
 
-    def answer(deadline: Deadline) -> JSONResponse:
-        config = body.to_config(indexes.rerankers)
-        with sharing_cores():
-            result = search(indexes[index], body.to_query(), config, deadline)
-        return PartedJSONResponse(search_json(result, body.explain, config))
+    asked = bytes(await request.body())
 
+    def answer(deadline: Deadline) -> Response:
+        collection, query = indexes[index], body.to_query()
+
+        def fresh() -> tuple[SearchAnswer, bool]:
+            config = body.to_config(indexes.rerankers)
+            result = searching.search(request, collection, query, config, deadline)
+            return search_json(result, body.explain, config), may_be_kept(config, result)
+
+        return searching.answer(request, collection, query, asked, fresh)
+
+    if body.is_plain() and indexes.is_at_hand(index):
+        return await readers.run_brief(request, answer, (index, body.using))
     return await readers.run(request, answer)
 
 
 @router.post("/search/batch", response_model=BatchAnswer, responses=ERRORS)
 async def search_several(
-    index: IndexName, body: BatchBody, request: Request, indexes: ServedIndexes, readers: Readers
+    index: IndexName,
+    body: BatchBody,
+    request: Request,
+    indexes: ServedIndexes,
+    readers: Readers,
+    searching: Searches,
 ) -> JSONResponse:
     """Several searches at once, each with an answer or an error of its own."""
 
     def answer(deadline: Deadline) -> JSONResponse:
         started = time.perf_counter()
-        with sharing_cores():
-            answers = answer_searches(
-                request, indexes[index], body.given, indexes.rerankers, deadline
-            )
+        answers = answer_searches(
+            request, searching, indexes[index], body.given, indexes.rerankers, deadline
+        )
         took = 1000 * (time.perf_counter() - started)
         return PartedJSONResponse({"took_ms": round(took, 3), "answers": answers})
 
@@ -79,7 +102,12 @@ async def explain(
 
 @router.post("/facets", response_model=FacetsAnswer, responses=ERRORS)
 async def count_facets(
-    index: IndexName, body: FacetsBody, request: Request, indexes: ServedIndexes, readers: Readers
+    index: IndexName,
+    body: FacetsBody,
+    request: Request,
+    indexes: ServedIndexes,
+    readers: Readers,
+    searching: Searches,
 ) -> JSONResponse:
     """How many documents have each value of some metadata keys."""
 
@@ -87,8 +115,7 @@ async def count_facets(
         started = time.perf_counter()
         query, config = body.to_query(), body.to_config()
         if query is not None:
-            with sharing_cores():
-                result = search(indexes[index], query, config, deadline)
+            result = searching.search(request, indexes[index], query, config, deadline)
             counted, warnings = result.facets, result.warnings
         else:
             counted, warnings = count_in_collection(indexes[index], config)

@@ -55,6 +55,9 @@ class IndexField(TypedDict):
     encoder: Annotated[str, Field(description="Name of the encoder that filled it.")]
     fingerprint: Annotated[str, Field(description="Of the encoder; another one gives another.")]
     size: Annotated[int, Field(description="Terms of the vocabulary, or dimensions.")]
+    inference_free: Annotated[
+        bool, Field(description="Whether the text of a query is encoded without a model.")
+    ]
 
 
 class MetadataKey(TypedDict):
@@ -78,10 +81,23 @@ class IndexAnswer(TypedDict):
     fields: list[IndexField]
 
 
+class RecallAnswer(TypedDict):
+    """What approximate searches found of the last day that were repeated exactly, in idle time."""
+
+    recall: Annotated[
+        float, Field(description="Mean share of the exact hits, of as many as were asked for.")
+    ]
+    queries: Annotated[int, Field(description="How many searches were repeated.")]
+    since: Annotated[str, Field(description="Beginning of the first hour of these, UTC.")]
+
+
 class IndexDetails(IndexAnswer):
     """An index, with its metadata keys too."""
 
     metadata: list[MetadataKey]
+    recall_probe: Annotated[
+        NotRequired[RecallAnswer], Field(description="Absent where none was repeated yet.")
+    ]
 
 
 class BrokenIndex(TypedDict):

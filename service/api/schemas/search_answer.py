@@ -51,6 +51,13 @@ class QueryTerm(TypedDict):
     weight: float
 
 
+class QueryWordAnswer(TypedDict):
+    """A word of the query as it is written, and the terms that it has."""
+
+    word: str
+    tokens: list[str]
+
+
 class PassageAnswer(TypedDict):
     """The passage of a long document that was found: the ``number``-th of ``count``, from 1 on."""
 
@@ -142,6 +149,12 @@ class OptionalSearchMeta(TypedDict, total=False):
         list[str], Field(description="Given tokens that no imported vector has; they add nothing.")
     ]
     plan: Annotated[dict[str, str], Field(description="With explain: how each field was searched.")]
+    cached: Annotated[
+        Literal[True],
+        Field(
+            description="The answer was kept: it was searched for when nothing was written since."
+        ),
+    ]
     timed_out: Annotated[
         Literal[True],
         Field(description="The time was up before all was done: marks and terms may be missing."),
@@ -224,6 +237,13 @@ class SearchAnswer(TypedDict):
         NotRequired[dict[str, list[QueryTerm]]],
         Field(description="With explain: by field, the encoded query, heaviest term first."),
     ]
+    query_words: Annotated[
+        NotRequired[dict[str, list[QueryWordAnswer]]],
+        Field(
+            description="With explain: by field, the words of the query's text. A term that none "
+            "of them has was added, by the encoder or by feedback."
+        ),
+    ]
     context: Annotated[NotRequired[ContextAnswer], Field(description="With context_tokens.")]
 
 
@@ -274,6 +294,10 @@ def search_json(result: SearchResult, explain: bool, config: SearchConfig) -> Se
     if explain:
         body["meta"]["plan"] = result.strategies
         body["query_terms"] = query_terms_json(result.query_terms)
+        body["query_words"] = {
+            name: [{"word": each.word, "tokens": each.tokens} for each in words]
+            for name, words in result.query_words.items()
+        }
     return body
 
 

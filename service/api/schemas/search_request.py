@@ -45,6 +45,9 @@ BRIEF = (TITLE, METADATA)
 """What a hit has of its document where nothing is said."""
 MOST_CHARACTERS = 32 << 20
 """Of the documents of all hits of an answer."""
+# What a plain search may say, the hits down to the end of its page, and the length of its text.
+PLAIN = {"query", "limit", "offset", "using", "with_payload", "highlight", "tuned"}
+PLAIN_HITS, PLAIN_CHARACTERS = 20, 500
 
 
 def _numbers(value: object) -> object:
@@ -342,6 +345,16 @@ class SearchBody(RankingBody):
     with_payload: Payload = Field(default=list(BRIEF))
     highlight: bool = True
     explain: bool = False
+
+    def is_plain(self) -> bool:
+        """Whether it asks for a page of hits for a text and for nothing that takes long besides."""
+        text = self.query.text
+        return (
+            self.model_fields_set <= PLAIN
+            and 0 <= self.limit + self.offset <= PLAIN_HITS
+            and text is not None
+            and len(text) <= PLAIN_CHARACTERS
+        )
 
     def to_query(self) -> SearchQuery:
         """The query as the pipeline takes it."""

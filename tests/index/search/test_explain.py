@@ -5,10 +5,11 @@ import pytest
 
 from index.indexing import upsert_documents
 from index.search.config import SearchConfig
-from index.search.explain import matched_terms
+from index.search.explain import matched_terms, query_words
 from index.search.pipeline import search
 from index.search.query import SearchQuery, encode_query
 from lsr.corpus.documents import Document
+from lsr.encoders.catalogue import load_encoder
 from lsr.sparse import SparseBatch
 
 WORDS = ["apple", "plum", "pear", "fig", "quince", "medlar", "cherry", "damson"]
@@ -76,3 +77,30 @@ def test_shares_are_of_the_heaviest_term(collection):
                 for part in parts
                 if part.contribution >= 0.5 * largest
             }
+
+
+def test_every_term_of_a_text_is_of_one_of_its_words(collection):
+    for encoder in (load_encoder("bm25"), load_encoder("lsr-tiny-v1")):
+        text = "The happy directories, happy (Überraschungen) 数学 of unbelievability"
+        words = query_words(encoder, [text, "directories again"])
+        written = [each.word for each in words]
+        assert written.count("happy") == written.count("directories") == 1
+        assert all(word in text or word == "again" for word in written)
+        occurrences = [*encoder.occurrences(text), *encoder.occurrences("again")]
+        named = {token for each in words for token in each.tokens}
+        assert named == {each.token for each in occurrences}
+    pieces = next(each.tokens for each in words if each.word == "directories")
+    assert pieces[0] == "director"
+    assert pieces[1:] == ["##ies", "word:directori"]
+
+
+def test_the_words_of_a_query_come_with_an_explanation(collection):
+    config = SearchConfig(using="sparse", explain=True)
+    found = search(collection, SearchQuery("apples, plum"), config)
+    assert [tuple(each) for each in found.query_words["sparse"]] == [
+        ("apples", ["appl"]),
+        ("plum", ["plum"]),
+    ]
+    assert search(collection, SearchQuery("plum"), SearchConfig()).query_words == {}
+    weighed = search(collection, SearchQuery(tokens={"plum": 1.0}), config)
+    assert weighed.query_words == {}

@@ -298,3 +298,15 @@ def test_a_packaged_model_of_another_version_is_named():
     stem = DEFAULT_ENCODER.rstrip("0123456789")
     with pytest.raises(NotFoundError, match=f"came with another version of lsr.*{DEFAULT_ENCODER}"):
         load_encoder(f"{stem}999")
+
+
+def test_an_encoder_says_whether_queries_need_a_model(masked_lm):
+    free = {
+        "bm25": True,
+        "lsr-tiny-v1": True,
+        "lsr-tiny-v1,words=no": True,
+        f"inference-free:{masked_lm},idf=collection": True,
+        f"splade:{masked_lm}": False,
+        f"pair:{masked_lm},query=binary": True,
+    }
+    assert {name: load_encoder(name).inference_free for name in free} == free

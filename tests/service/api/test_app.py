@@ -60,6 +60,8 @@ def test_search_answers_what_the_pipeline_answers(client, collection):
         sum(t["contribution"] for t in first["terms"]["sparse"]), first["score"], rel_tol=1e-5
     )
     assert [t["token"] for t in answer["query_terms"]["sparse"]] != []
+    words = {each["word"] for each in answer["query_words"]["sparse"]}
+    assert words == {"banana", "cherry"}
     assert answer["meta"]["exact"] is True
     assert answer["meta"]["encoder"] == {"sparse": collection.fields.named("sparse").fingerprint}
     assert answer["took_ms"] > 0
@@ -381,6 +383,7 @@ def test_health_and_description(client):
     described = client.get("/v1/indexes/fruit").json()
     assert index | {"metadata": described["metadata"]} == described
     assert (index["name"], index["documents"]) == ("fruit", 3)
+    assert [field["inference_free"] for field in index["fields"]] == [True]
 
 
 def test_not_ready_before_the_start(collection):

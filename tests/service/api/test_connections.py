@@ -127,6 +127,24 @@ def test_a_head_that_comes_byte_by_byte_ends_the_connection(serving):
     raise AssertionError("the connection stayed open")
 
 
+def test_a_head_that_is_too_large_is_refused_before_it_has_come(serving):
+    server = serving()
+    lines = {
+        "one header": b"X: " + b"x" * (1 << 20),
+        "many headers": b"X: x\r\n" * (1 << 18),
+        "an address": b"GET /" + b"x" * (1 << 20),
+        "a key": b"Authorization: Bearer " + b"x" * (1 << 20),
+    }
+    for what, line in lines.items():
+        connection = server.connect()
+        begin = b"" if what == "an address" else b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(begin + line)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 4"), what
+        assert is_closed(connection)
+    assert server.search() == ["b"]
+
+
 def test_a_body_that_does_not_come_ends_the_connection_and_a_slow_one_is_read(serving):
     server = serving(body=SHORT)
     for framing in (b"Content-Length: 1000", b"Transfer-Encoding: chunked"):
@@ -264,3 +282,41 @@ def test_a_bulk_in_flight_says_what_it_wrote_when_the_server_is_told_to_stop(ser
     from index.collection.collection import Collection
 
     assert len(Collection.open(server.log.parent / "fruit")) == 3 + written
+
+
+REFUSED = [
+    (b"nonsense\r\n\r\n", 400),
+    (b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: x\r\n\r\n", 400),
+    (b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nA: " + b"a" * (1 << 17) + b"\r\n\r\n", 431),
+    (b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"a:b\r\n" * (1 << 15) + b"\r\n", 431),
+    (b"GET /livez?" + b"a" * (1 << 17) + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 431),
+    # A head without an end.
+    (b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nA: " + b"a" * (1 << 17), 431),
+    (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+]
+
+
+def answer_to(server, sent):
+    with server.connect() as connection:
+        connection.sendall(sent)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(1 << 16):
+                answer += part
+    return answer
+
+
+def test_what_is_no_request_is_refused_in_our_shape(serving):
+    server = serving()
+    for sent, status in REFUSED:
+        head, _, body = answer_to(server, sent).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status), sent[:100]
+        assert json.loads(body)["error"]["code"] == status
+    assert server.search() == ["b"]
+
+
+def test_nonsense_behind_a_request_is_not_taken_for_its_answer(serving):
+    body = b'{"query": {"text": "cherry"}}'
+    search = b"POST /v1/indexes/fruit/search HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    search += b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    assert not answer_to(serving(), search + b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")

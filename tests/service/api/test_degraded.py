@@ -279,3 +279,12 @@ def test_a_failing_build_in_the_background_does_not_fail_the_write(small_disk): 
     (small_disk / "ballast").unlink()
     upsert_documents(collection, [Document("d", "x")])
     assert collection.write_failure is None
+
+
+def test_a_server_that_stops_is_not_ready(folder):
+    with TestClient(create_app(ServerSettings(paths=[folder])), base_url=URL) as client:
+        client.app.state.indexes.stopping = True
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["error"]["message"].startswith("the server is stopping")
+        assert client.get("/livez").status_code == 200

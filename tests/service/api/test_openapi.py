@@ -12,8 +12,10 @@ from service.api.app import create_app
 from service.settings import ServerSettings
 from tests.service.conftest import URL
 
+ADMIN = "an-admin-key-of-the-tests"
 INDEX = "/v1/indexes/{index}"
 SEARCHES = [
+    {"query": {"text": "banana cherry"}},
     {"query": {"text": "banana cherry"}},
     {"query": {"text": "banana cherry"}, "explain": True},
     {"query": {"text": "banana"}, "with_payload": False, "params": {"mode": "approximate"}},
@@ -60,6 +62,10 @@ CALLS = [
     ("post", f"{INDEX}/documents/delete", 200, {"ids": ["b", "zzzz"]}),
     ("delete", f"{INDEX}/documents/{{id}}", 200, None),
     ("get", f"{INDEX}/documents/{{id}}", 404, None),
+    ("post", "/v1/keys", 201, {"name": "k", "expires": "2999-01-01T00:00:00Z"}),
+    ("get", "/v1/keys", 200, None),
+    ("delete", "/v1/keys/{id}", 200, None),
+    ("get", "/v1/keys", 401, None),
     ("post", f"{INDEX}/search", 422, {"query": {"text": ""}}),
     ("post", f"{INDEX}/search", 400, {"query": {}}),
 ]
@@ -77,7 +83,9 @@ def client(tmp_path_factory, masked_lm, dense_model):
     fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
     made = Collection.create(folder / "fruit", fields, passages="auto")
     index_documents(made, Corpus(str(folder / "corpus.jsonl")))
-    with TestClient(create_app(ServerSettings(paths=[made.path])), base_url=URL) as opened:
+    app = create_app(ServerSettings(paths=[made.path], admin_key=ADMIN))
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    with TestClient(app, base_url=URL, headers=headers) as opened:
         yield opened
 
 
@@ -89,11 +97,14 @@ def document(client):
 @pytest.fixture(scope="module")
 def answers(client):
     """The answer to each call, all made in turn."""
-    made = []
+    made, key = [], ""
     for method, path, status, body in CALLS:
-        url = path.format(index="fruit", id="a")
-        answer = client.request(method, url, json=body)
+        url = path.format(index="fruit", id=key if "/keys/" in path else "a")
+        headers = {"Authorization": "Bearer nobody"} if status == 401 else None
+        answer = client.request(method, url, json=body, headers=headers)
         assert answer.status_code == status, answer.text
+        if path == "/v1/keys" and method == "post":
+            key = answer.json()["key"]["id"]
         made.append((method, path.partition("?")[0], str(status), answer.json()))
     return made
 
@@ -127,7 +138,11 @@ def test_every_success_has_a_schema_with_properties(document):
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             for status in [code for code in operation["responses"] if code.startswith("2")]:
-                content = operation["responses"][status]["content"]["application/json"]
+                content = operation["responses"][status]["content"]
+                if path == "/metrics":
+                    assert set(content) == {"text/plain"}
+                    continue
+                content = content["application/json"]
                 assert resolved(document, content["schema"])["properties"], (method, path)
                 routes.add((method, path, status))
     assert routes == {(m, p, str(s)) for m, p, s, _ in CALLS if s < 300 and "?" not in p}

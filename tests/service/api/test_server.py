@@ -1,18 +1,26 @@
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from urllib.parse import quote
 
 import httpx
 import pytest
 
 from tests.service.conftest import environment
+from tests.service.serving import SECONDS, serving
 
 
 @pytest.fixture
-def server(tmp_path, lsr, corpus):
+def fruit(tmp_path, lsr, corpus):
     lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
+    return tmp_path
+
+
+@pytest.fixture
+def server(tmp_path, fruit):
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "service.cli", "serve", "fruit", "--port", "0"],
         cwd=tmp_path,
@@ -75,3 +83,49 @@ def test_written_documents_survive_kill_9(server, lsr):
     process.wait()
     found = lsr("search", "fruit", "fig", "-n", "50", "--json").stdout.decode()
     assert all(f'"n{number}"' in found for number in range(20))
+
+
+def half_sent(client, body):
+    """A connection over which a write has begun."""
+    url = client.base_url
+    opened = socket.create_connection((url.host, url.port), timeout=SECONDS)
+    opened.sendall(
+        f"POST /v1/indexes/fruit/documents HTTP/1.1\r\nHost: localhost:{url.port}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
+        + body[:10]
+    )
+    return opened
+
+
+def until_refused(client):
+    """Wait until the server takes no connections any more."""
+    for _ in range(20 * SECONDS):
+        try:
+            socket.create_connection((client.base_url.host, client.base_url.port)).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("it goes on")
+
+
+def test_a_request_in_flight_is_answered_before_the_server_ends(fruit):
+    body = b'[{"id": "late", "text": "a late fig"}]'
+    with serving(fruit, "fruit", LSR_SERVE_GRACE_SECONDS="100") as (client, served):
+        assert client.get("/readyz").json() == {"status": "ok"}
+        with half_sent(client, body) as opened:
+            time.sleep(0.5)
+            served.process.terminate()
+            until_refused(client)
+            opened.sendall(body[10:])
+            answer = opened.recv(1 << 16)
+        assert b" 200 OK" in answer.split(b"\r\n")[0]
+        assert served.process.wait(SECONDS) == -signal.SIGTERM
+    assert "Traceback" not in served.err
+
+
+def test_a_request_that_does_not_end_is_not_waited_for_longer_than_said(fruit):
+    with serving(fruit, "fruit", LSR_SERVE_GRACE_SECONDS="1") as (client, served):
+        client.get("/readyz")
+        with half_sent(client, b"[" + b" " * 1000):
+            time.sleep(0.5)
+            assert served.stop() in (-signal.SIGTERM, 128 + signal.SIGTERM)

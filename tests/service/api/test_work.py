@@ -160,3 +160,44 @@ json_values = st.recursive(
 def test_parted_answers_say_what_whole_ones_do(content):
     body = PartedJSONResponse(content).body
     assert json.loads(body) == json.loads(JSONResponse(content).body)
+
+
+@pytest.mark.parametrize("brief", [True, False])
+def test_jobs_of_a_kind_that_was_brief_run_in_the_event_loop(monkeypatch, brief):
+    monkeypatch.setattr(module, "BRIEF_MS", 60_000.0 if brief else 0.0)
+
+    async def run():
+        work, here = Work(2, 4, 60_000), threading.get_ident()
+
+        async def place(kind):
+            return await work.run_brief(request(), lambda _: threading.get_ident(), kind)
+
+        assert await place("a") != here
+        places = [await place("a") for _ in range(40)]
+        assert (places[-1] == here) is brief
+        assert await place("b") != here
+        with pytest.raises(ZeroDivisionError):
+            await work.run_brief(request(), lambda _: 1 / 0, "a")
+        with pytest.raises(HTTPException):
+            await Work(2, 4, 0).run_brief(request(), lambda _: 1, "a")
+
+    asyncio.run(run())
+
+
+def test_a_kind_that_takes_longer_now_is_not_brief_for_a_while():
+    now = [0.0]
+
+    def take(kinds, seconds):
+        with kinds.timed("a", lambda: now[0]):
+            now[0] += seconds
+
+    kinds = module.BriefKinds()
+    assert not kinds.has("a")
+    for _ in range(100):
+        take(kinds, 0.001)
+    assert kinds.has("a")
+    take(kinds, 1.0)
+    assert not kinds.has("a")
+    for _ in range(100):
+        take(kinds, 0.001)
+    assert kinds.has("a")

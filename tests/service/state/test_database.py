@@ -33,6 +33,24 @@ def test_a_write_is_all_or_nothing_and_kept(tmp_path):
     state.close()
 
 
+def test_two_of_one_process_see_what_a_third_elsewhere_writes(tmp_path):
+    path = tmp_path / "server.sqlite"
+    first = StateDatabase(path)
+    first.define("CREATE TABLE IF NOT EXISTS things (name TEXT PRIMARY KEY)")
+    second = StateDatabase(path)
+    code = (
+        "import sys; from pathlib import Path; from service.state.database import StateDatabase\n"
+        "with StateDatabase(Path(sys.argv[1])).writing() as c:\n"
+        "    c.execute('INSERT INTO things VALUES (?)', (sys.argv[2],))\n"
+    )
+    for name in "abc":
+        subprocess.run([sys.executable, "-c", code, str(path), name], check=True)
+        for each in (first, second):
+            assert each.rows("SELECT max(name) AS last FROM things")[0]["last"] == name
+    first.close()
+    second.close()
+
+
 def test_a_temporary_one_is_gone_when_closed():
     state = StateDatabase(None)
     assert not state.is_kept

@@ -1,0 +1,59 @@
+"""The sizes of what is served, looked up when Prometheus asks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from lsr.distribution import package_version
+from lsr.errors import LsrError
+from service.api.indexes import Indexes
+
+# By the names that Collection.describe has.
+SIZES = {
+    "documents": ("lsr_index_documents", "Documents of an index."),
+    "segments": ("lsr_index_segments", "Segments of an index."),
+    "unflushed": ("lsr_index_unflushed_documents", "Documents that are in no segment yet."),
+    "deleted": ("lsr_index_deleted_documents", "Deleted documents that segments still hold."),
+    "bytes": ("lsr_index_bytes", "Bytes of an index on disk."),
+    "generation": ("lsr_index_generation", "Rises whenever a segment is published."),
+}
+log = logging.getLogger(__name__)
+
+
+class IndexMetrics(Collector):
+    """Metrics of every index, and which can be read."""
+
+    def __init__(self, indexes: Indexes) -> None:
+        self._indexes = indexes
+
+    def describe(self) -> list[Metric]:
+        """Nothing: no index is opened for the names of its metrics."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them now."""
+        build = GaugeMetricFamily("lsr_build_info", "The version that runs.", labels=["version"])
+        build.add_metric([package_version()], 1)
+        yield build
+        up = GaugeMetricFamily("lsr_index_up", "Whether an index can be read.", labels=["index"])
+        sizes = {
+            key: GaugeMetricFamily(name, text, labels=["index"])
+            for key, (name, text) in SIZES.items()
+        }
+        for name in self._indexes.names():
+            try:
+                described = self._indexes[name].describe()
+            except (LsrError, OSError) as error:
+                log.debug("no sizes of the index %r: %s", name, error)
+                up.add_metric([name], 0)
+                continue
+            up.add_metric([name], 1)
+            for key, family in sizes.items():
+                family.add_metric([name], described[key])
+        yield up
+        yield from sizes.values()
