@@ -19,6 +19,7 @@ from lsr.threads import available_cores
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.access import Access, add_routes
 from service.api.bodies import BodyBudget
+from service.api.compression import Compressed
 from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
@@ -27,6 +28,7 @@ from service.api.monitoring import Monitoring, Observation
 from service.api.origins import AllowedOrigins
 from service.api.plain_mistakes import TrailingSlash
 from service.api.routes import (
+    docs,
     documents,
     embedding,
     evaluation,
@@ -56,6 +58,7 @@ WRITERS = 4
 READERS_WAITING = 64
 WRITERS_WAITING = 16
 ROUTERS = (
+    docs.router,
     health.router,
     metrics.router,
     indexes.router,
@@ -105,6 +108,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         summary="Learned sparse retrieval: search, documents, health.",
         version=package_version(),
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.ready = False
@@ -125,6 +129,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         tls=settings.tls_cert is not None,
     )
     app.add_middleware(TrailingSlash)
+    app.add_middleware(Compressed)
     monitoring = Monitoring(settings, served, app.state.readers, app.state.writers)
     app.state.monitoring = monitoring
     app.state.searching = Searching(settings, state, monitoring)
