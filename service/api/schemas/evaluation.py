@@ -38,7 +38,7 @@ class EvaluateBody(Body):
 
     queries: Annotated[dict[str, str], Field(min_length=1, max_length=MOST_QUERIES)]
     qrels: Annotated[
-        dict[str, dict[str, Grade]],
+        dict[str, Annotated[dict[str, Grade], Field(min_length=1)]],
         Field(min_length=1, max_length=MOST_QUERIES, description="Grades by query and document."),
     ]
     measures: Annotated[
