@@ -2,7 +2,8 @@
 
     LsrError
     ├── UsageError             the caller asked for something that does not exist or is not allowed
-    │   └── NotFoundError      a named thing (file, collection, document, model) is not there
+    │   ├── NotFoundError      a named thing (file, collection, document, model) is not there
+    │   └── ConflictError      a name is taken, or what is there doesn't allow what was asked for
     ├── InputError             data read from outside is malformed
     ├── EncoderMismatchError   a collection was opened with another encoder than it was built with
     ├── LockedError            another process is writing to the collection
@@ -29,6 +30,10 @@ class UsageError(LsrError):
 
 class NotFoundError(UsageError):
     """A named file, collection, document or model is not there."""
+
+
+class ConflictError(UsageError):
+    """A name is taken, or what is there doesn't allow what was asked for."""
 
 
 class InputError(LsrError):

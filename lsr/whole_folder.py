@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# Of Linux' renameat2(2).
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
 @contextmanager
@@ -47,6 +52,24 @@ def appearing(
             raise
         if durable:
             flush_folder(folder.parent)
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Give each of two folders the name of the other, in one instant; durable.
+
+    Raises:
+        OSError: their file system, or the system, can't.
+    """
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    here = ctypes.c_int(AT_FDCWD)
+    names = [os.fsencode(path.absolute()) for path in (first, second)]
+    if call(here, names[0], here, names[1], ctypes.c_uint(RENAME_EXCHANGE)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(first), None, str(second))
+    for folder in {first.parent, second.parent}:
+        flush_folder(folder)
 
 
 def flush_folder(folder: Path) -> None:

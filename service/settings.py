@@ -101,6 +101,32 @@ class ServerSettings(BaseSettings):
         default=False, description="Whether texts of queries are in the log of requests and spans."
     )
 
+    encoders: list[str] = Field(
+        default=[],
+        description="Encoders, sparse and dense, that new indexes may have beside bm25 and the one "
+        "that ships with lsr.",
+    )
+    import_folders: list[Path] = Field(
+        default=[], description="Folders whose files may be imported by requests."
+    )
+    import_urls: list[str] = Field(
+        default=[],
+        description="What the addresses begin with that may be imported by requests, as "
+        "https://data.example.org/corpora/.",
+    )
+    largest_import: int = Field(
+        default=8 << 30,
+        gt=0,
+        description="Bytes of the largest import: of its files, and of the texts in them.",
+    )
+    snapshots: Path | None = Field(
+        default=None,
+        description="Folder of snapshots; by default .lsr/snapshots in the first folder of paths.",
+    )
+    tasks_kept: int = Field(
+        default=1000, ge=1, le=1_000_000, description="Tasks that are kept once they have ended."
+    )
+
     admin_key: SecretStr | None = Field(
         default=None,
         min_length=SHORTEST_ADMIN_KEY,

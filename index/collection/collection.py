@@ -191,16 +191,25 @@ class Collection:
             wait: seconds to wait for other writers; None: a few.
 
         Raises:
-            LockedError: another thread or process has not let go of it by then.
+            LockedError: another thread or process has not let go of it by then, or another
+                collection has its place now.
+            NotFoundError: it was deleted since this handle was opened.
             UsageError: the collection may only be read.
         """
         self.store.check_writable()
-        with self._writer.held(LONGEST_WAIT if wait is None else wait) as held:
-            if not held:
-                raise LockedError(
-                    f"{self._holder()} is writing to {self.path}; wait until it has finished"
-                )
-            yield
+        self.store.check_in_place()
+        try:
+            with self._writer.held(LONGEST_WAIT if wait is None else wait) as held:
+                if not held:
+                    raise LockedError(
+                        f"{self._holder()} is writing to {self.path}; wait until it has finished"
+                    )
+                # The lock may be that of another collection, which took the place of this one.
+                self.store.check_in_place()
+                yield
+        except FileNotFoundError:
+            self.store.check_in_place()
+            raise
 
     @property
     def passages(self) -> str:

@@ -23,7 +23,7 @@ from index.collection.schema import (
 )
 from index.collection.settings import read_setting, write_settings
 from index.collection.storage_errors import is_damaged, read_error, write_error
-from lsr.errors import CorruptionError, LsrError, NotFoundError, UsageError
+from lsr.errors import CorruptionError, LockedError, LsrError, NotFoundError, UsageError
 from lsr.whole_folder import flush_file, flush_folder
 
 # That has upserts, and reads a write-ahead log where it may not write.
@@ -53,6 +53,7 @@ class Database:
             )
         self.path = path
         self.commits = CommitsFile.of(path)
+        self._place = _place_of(path)
         self.read_only = not (_may_write(path) and _may_write(path.parent))
         self._connections = ThreadConnections(self._reader if self.read_only else self._writer)
         check_sqlite()
@@ -146,6 +147,25 @@ class Database:
             raise UsageError(
                 f"the collection {self.path.parent} may only be read: its files or their disk are "
                 "not writable for this user; give the user the right, or write where it has it"
+            )
+
+    def check_in_place(self) -> None:
+        """See that the file is still the one that was opened.
+
+        Raises:
+            NotFoundError: it was deleted.
+            LockedError: another one has its place, as after a restore; open it again.
+        """
+        found = _place_of(self.path)
+        if found is None:
+            raise NotFoundError(
+                f"the collection {self.path.parent} was deleted while this was at work; create it "
+                "anew, and do it again"
+            )
+        if found != self._place:
+            raise LockedError(
+                f"another collection took the place of {self.path.parent} while this was at work; "
+                "open it, and do it again"
             )
 
     def close(self) -> None:
@@ -253,7 +273,9 @@ class Database:
             )
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
+            self.check_in_place()
         except sqlite3.OperationalError as error:
+            self.check_in_place()
             raise self._not_opened(error) from error
         # Python can't decode what SQLite says of a schema with a damaged name.
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
@@ -369,6 +391,15 @@ def check_sqlite() -> None:
 def _may_write(path: Path) -> bool:
     effective = os.access in os.supports_effective_ids
     return os.access(path, os.W_OK, effective_ids=effective)
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    """Device and number of a file; None where there is none."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _log_of(path: Path) -> Path:

@@ -268,6 +268,8 @@ class Maintenance:
         return new + gone >= self.config.changed_share * documents
 
     def _build(self, wanted: Build, whole: bool = False) -> None:
+        # Else its file would go into a collection that took the place of this one.
+        self._store.check_in_place()
         with self._store.reading():
             current = self._table.current()
             after = wanted.replaced[0].after if wanted.replaced else current.base

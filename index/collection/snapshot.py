@@ -101,7 +101,7 @@ def snapshot(
         manifest = None
         while manifest is None:
             manifest = _copy(collection, folder, on_progress)
-        manifest.write(folder, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        manifest.write(folder)
     return SnapshotReport.of(manifest)
 
 
@@ -238,7 +238,7 @@ def _copy(collection: Collection, folder: Path, on_progress: Progress) -> Manife
             f"lsr check {collection.path} --repair"
         ) from error
     flush_folder(folder / "segments")
-    return Manifest(documents, files)
+    return Manifest(documents, files, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
 def _check_copy(collection: Collection, path: Path, copy: Path, entry: SegmentEntry) -> None:

@@ -23,6 +23,7 @@ LARGEST_MANIFEST = 1 << 24  # bytes
 PIECE = 1 << 20
 NAMES = re.compile(rf"{re.escape(STORE_COPY)}|segments/[0-9]{{1,20}}\.segment")
 BLAKE2B = re.compile("[0-9a-f]{128}")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 class FileEntry(NamedTuple):
@@ -34,21 +35,26 @@ class FileEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """How many documents a snapshot has, and its files by their paths in its folder."""
+    """How many documents a snapshot has, and its files by their paths in its folder.
+
+    ``created`` is when it was written, UTC, as in 2026-11-27T12:00:00Z; empty where
+    that isn't known.
+    """
 
     documents: int
     files: Mapping[str, FileEntry]
+    created: str
 
     @property
     def bytes(self) -> int:
         """Of all files."""
         return sum(entry.bytes for entry in self.files.values())
 
-    def write(self, folder: Path, created: str) -> None:
+    def write(self, folder: Path) -> None:
         """Write it into the folder, flushed to disk."""
         content = {
             "format": FORMAT,
-            "created": created,
+            "created": self.created,
             "documents": self.documents,
             "files": {name: entry._asdict() for name, entry in self.files.items()},
         }
@@ -141,7 +147,7 @@ class SnapshotFolder:
             files = {name: _entry(name, entry) for name, entry in manifest["files"].items()}
             if STORE_COPY not in files:
                 raise ValueError("it names no store")
-            return Manifest(_count(manifest["documents"]), files)
+            return Manifest(_count(manifest["documents"]), files, _moment(manifest.get("created")))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CorruptionError(
                 f"{damaged} ({error}); nothing was restored, use another snapshot"
@@ -202,6 +208,10 @@ def _count(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
         raise ValueError("a number is missing")
     return value
+
+
+def _moment(value: Any) -> str:
+    return value if isinstance(value, str) and MOMENT.fullmatch(value) else ""
 
 
 def _no_snapshot(path: Path) -> str:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from index.collection.file_lock import FileLock
+from lsr.errors import LockedError
 
 
 class WriterLock:
@@ -61,6 +62,25 @@ class WriterLock:
                 if not first or not held.enter_context(lock.held(deadline - time.monotonic())):
                     return False
         return True
+
+
+@contextmanager
+def at_rest(folder: Path, wait: float) -> Iterator[None]:
+    """Nobody writes to a collection, or builds its segments, inside; it need not be readable.
+
+    Raises:
+        FileNotFoundError: the folder is gone.
+        LockedError: somebody has not let go of it within ``wait`` seconds.
+    """
+    deadline = time.monotonic() + wait
+    with ExitStack() as held:
+        builds = FileLock(folder / "maintenance.lock")
+        for locks in (WriterLock(folder).held(wait), builds.held(deadline - time.monotonic())):
+            if not held.enter_context(locks):
+                raise LockedError(
+                    f"another process is writing to {folder}; wait until it has finished"
+                )
+        yield
 
 
 class _ThreadLock:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from typing_extensions import TypedDict
 
 from index.collection.collection import Collection
 from index.collection.field_encoders import FieldEncoders
 from index.collection.search_defaults import (
+    LONGEST,
     SETTING,
     check_search_defaults,
     search_defaults_text,
@@ -24,6 +28,15 @@ from lsr.errors import CorruptionError, InputError, UsageError
 TUNED_IN = ("fusion", "feedback", "dense_weight", "effort")
 
 
+class DefaultsText(TypedDict, total=False):
+    """``SearchDefaults`` as JSON, each as the option of that name of ``lsr search`` takes it."""
+
+    fusion: str
+    feedback: str
+    dense_weight: float
+    effort: float
+
+
 @dataclass(frozen=True, slots=True)
 class SearchDefaults:
     """Settings of a search that stand where it doesn't say them; None: as lsr has it.
@@ -36,15 +49,18 @@ class SearchDefaults:
     dense_weight: float | None = None
     effort: float | None = None
 
-    def texts(self) -> dict[str, str | float]:
+    def texts(self) -> DefaultsText:
         """Those that are set, by name, as JSON holds them."""
-        values = {
-            "fusion": None if self.fusion is None else fusion_text(self.fusion),
-            "feedback": None if self.feedback is None else feedback_text(self.feedback),
-            "dense_weight": self.dense_weight,
-            "effort": self.effort,
-        }
-        return {name: value for name, value in values.items() if value is not None}
+        found: DefaultsText = {}
+        if self.fusion is not None:
+            found["fusion"] = fusion_text(self.fusion)
+        if self.feedback is not None:
+            found["feedback"] = feedback_text(self.feedback)
+        if self.dense_weight is not None:
+            found["dense_weight"] = self.dense_weight
+        if self.effort is not None:
+            found["effort"] = self.effort
+        return found
 
     def applied(self, config: SearchConfig) -> SearchConfig:
         """A configuration with these where it says nothing."""
@@ -103,6 +119,34 @@ def keep_defaults(collection: Collection, using: str | None, defaults: SearchDef
         _write(collection, kept)
 
 
+def change_defaults(
+    collection: Collection, changes: Mapping[str, Mapping[str, str | float] | None]
+) -> None:
+    """Make settings, as ``SearchDefaults.texts`` has them, those of the fields they stand under.
+
+    None forgets what is kept for these fields.
+
+    Raises:
+        InputError, UsageError: a field or setting is unknown, or a value is out of range.
+        LockedError: another process is writing.
+        CorruptionError: what is kept for other fields is damaged.
+    """
+    with collection.writing():
+        kept = read_defaults(collection)
+        for using, given in changes.items():
+            key = key_of(collection.fields, using)
+            fields = key.split("+")
+            for name in fields:
+                collection.fields.named(name)
+            if len(set(fields)) < len(fields):
+                raise InputError(f"{using!r} names a field twice")
+            if given is None:
+                kept.pop(key, None)
+            else:
+                kept[key] = _parse(dict(given), fields)
+        _write(collection, kept)
+
+
 def reset_defaults(collection: Collection) -> None:
     """Forget all that is kept, even where it is damaged.
 
@@ -115,6 +159,8 @@ def reset_defaults(collection: Collection) -> None:
 
 def _write(collection: Collection, defaults: dict[str, SearchDefaults]) -> None:
     text = json.dumps({key: each.texts() for key, each in sorted(defaults.items())})
+    if len(text) > LONGEST:
+        raise InputError(f"the search defaults have {len(text)} characters; allowed are {LONGEST}")
     with collection.writing(), collection.store.writing():
         collection.store.change({SETTING: text})
 

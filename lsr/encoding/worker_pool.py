@@ -135,7 +135,7 @@ class _Worker(Generic[JobT, ResultT]):
         self._process = context.Process(
             target=_serve, args=(theirs, load, threads), name="lsr worker", daemon=True
         )
-        with _interrupts_held(), theirs:
+        with interrupts_held(), theirs:
             self._process.start()
 
     def run(self, job: JobT) -> ResultT:
@@ -197,7 +197,7 @@ class _WorkerTraceback(Exception):  # noqa: N818
 
 def _serve(pipe: Connection, load: Callable[[], Callable[[JobT], ResultT]], threads: int) -> None:
     """Answer jobs until the other end of the pipe is closed."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     limit_threads(threads)
     work: Callable[[JobT], ResultT] | None = None
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -214,7 +214,7 @@ def _serve(pipe: Connection, load: Callable[[], Callable[[JobT], ResultT]], thre
             pipe.send(answer)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process, whatever it is at, when the one that started it is gone."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -223,7 +223,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Processes started inside get no SIGINT from the terminal: this process ends them.
 
     A blocked signal stays blocked in a spawned process; here it arrives after the block.

@@ -20,14 +20,17 @@ from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.access import Access, add_routes
 from service.api.bodies import BodyBudget
 from service.api.compression import Compressed
+from service.api.encoders import AllowedEncoders
 from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
 from service.api.indexes import Indexes
+from service.api.long_work import LongWork
 from service.api.middleware import Frame
 from service.api.monitoring import Monitoring, Observation
 from service.api.origins import AllowedOrigins
 from service.api.plain_mistakes import TrailingSlash
 from service.api.routes import (
+    aliases,
     docs,
     documents,
     embedding,
@@ -35,9 +38,11 @@ from service.api.routes import (
     health,
     indexes,
     keys,
+    lifecycle,
     listing,
     metrics,
     search,
+    tasks,
 )
 from service.api.searching import Searching
 from service.api.work import Work
@@ -62,11 +67,15 @@ ROUTERS = (
     health.router,
     metrics.router,
     indexes.router,
+    lifecycle.router,
     search.router,
     evaluation.router,
     embedding.router,
     listing.router,
     documents.router,
+    aliases.router,
+    tasks.router,
+    tasks.long_work,
     keys.router,
 )
 
@@ -81,20 +90,24 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
             can't be kept.
     """
     hosts = AllowedHosts.of_server(settings.host, settings.allow_host)
+    encoders = AllowedEncoders(settings.encoders)
     origins = AllowedOrigins(settings.allow_origin)
     served = Indexes(settings.paths, trusted, settings.reranker)
     state = StateDatabase(state_path(settings, served))
     kept = Keys(state, settings.admin_token)
     rates = _rates(settings, state)
+    long_work = LongWork(settings, served, state, trusted)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(served.warm_up)
+        long_work.start()
         app.state.ready = True
         async with app.state.monitoring.running(), app.state.searching.running():
             yield
         app.state.ready = False
         app.state.readers.abandon()
+        long_work.stop()
         # Apart from the threads of requests, which may all be at work; the process ends anyhow.
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(served.close), CLOSING_SECONDS)
@@ -113,6 +126,8 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     )
     app.state.ready = False
     app.state.indexes = served
+    app.state.encoders, app.state.long_work = encoders, long_work
+    app.state.lifecycle = long_work.lifecycle
     app.state.settings, app.state.database, app.state.keys = settings, state, kept
     app.state.idempotency = IdempotencyKeys(state)
     add_error_handlers(app)

@@ -154,22 +154,27 @@ class JsonRoute(APIRoute):
         answer = super().get_route_handler()
         known = parameters_of(self.dependant)
         is_json, reads_body = self.body_field is not None, takes_body(self)
+        needs_body = self.body_field is not None and self.body_field.field_info.is_required()
+        allowed = [each.dependency for each in self.dependencies if each.dependency is not None]
 
         async def read_and_answer(request: Request) -> Response:
+            # Who may not ask is told so before anything else is looked at.
+            for check in allowed:
+                await check(request)
             if request.scope["query_string"]:
                 check_parameters(request, known)
             if not reads_body:
                 check_bodiless(request)
-            return await answer(await _with_json(request) if is_json else request)
+            return await answer(await _with_json(request, needs_body) if is_json else request)
 
         return read_and_answer
 
 
-async def _with_json(request: Request) -> _JsonRequest:
+async def _with_json(request: Request, needed: bool) -> _JsonRequest:
     """The request with its body read and parsed.
 
     Raises:
-        HTTPException: the body is too large, or there is none.
+        HTTPException: the body is too large, or there is none where one is needed.
         RequestValidationError: it holds too many values.
         MalformedBodyError: it is no JSON.
     """
@@ -179,6 +184,9 @@ async def _with_json(request: Request) -> _JsonRequest:
         work: Work = request.app.state.readers
         parsed.value = await work.run(request, lambda _: _parse(parsed.raw), is_long=True)
     elif not parsed.raw.strip():
+        parsed.raw.clear()
+        if not needed:
+            return parsed
         raise HTTPException(400, "the request has no body; send a JSON object, as /docs shows it")
     else:
         parsed.value = _parse(parsed.raw)

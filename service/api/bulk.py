@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class Failure(NamedTuple):
     """Why the rest of a request isn't written, though nothing is wrong with its items."""
 
-    status: Literal[409, 500, 503, 507]
+    status: Literal[500, 503, 507]
     type: FailureType
     reason: str
 
@@ -45,7 +45,9 @@ STOPPING = Failure(
 FULL = Failure(
     507, "storage_full", "the server's disk is full; free space there and send the item again"
 )
-LOCKED = Failure(409, "locked", "another process is writing to the index; send the item again")
+LOCKED = Failure(
+    503, "locked", "the index is being written to, or was just replaced; send the item again"
+)
 FAILED = Failure(
     500, "failed", "the write failed, and the server's log has the reason; send the item again"
 )

@@ -6,7 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from service.api.encoders import AllowedEncoders
 from service.api.indexes import Indexes
+from service.api.lifecycle import Lifecycle
+from service.api.long_work import LongWork
 from service.api.searching import Searching
 from service.api.work import Work
 from service.state.keys import Keys
@@ -34,6 +37,21 @@ async def _writers(request: Request) -> Work:
     return writers
 
 
+async def _lifecycle(request: Request) -> Lifecycle:
+    lifecycle: Lifecycle = request.app.state.lifecycle
+    return lifecycle
+
+
+async def _long_work(request: Request) -> LongWork:
+    long_work: LongWork = request.app.state.long_work
+    return long_work
+
+
+async def _encoders(request: Request) -> AllowedEncoders:
+    encoders: AllowedEncoders = request.app.state.encoders
+    return encoders
+
+
 async def _keys(request: Request) -> Keys:
     keys: Keys = request.app.state.keys
     return keys
@@ -45,6 +63,9 @@ async def _searching(request: Request) -> Searching:
 
 
 ServedIndexes = Annotated[Indexes, Depends(_indexes)]
+Changes = Annotated[Lifecycle, Depends(_lifecycle)]
+Encoders = Annotated[AllowedEncoders, Depends(_encoders)]
+Tasking = Annotated[LongWork, Depends(_long_work)]
 LargestBody = Annotated[int, Depends(_largest_body)]
 Readers = Annotated[Work, Depends(_readers)]
 Writers = Annotated[Work, Depends(_writers)]

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from lsr.errors import (
+    ConflictError,
     CorruptionError,
     EncoderMismatchError,
     InputError,
@@ -38,11 +39,12 @@ log = logging.getLogger(__name__)
 
 STATUS: dict[type[LsrError], tuple[int, str]] = {
     NotFoundError: (404, "not_found"),
+    ConflictError: (409, "conflict"),
     UsageError: (400, "bad_request"),
     InputError: (422, "invalid_input"),
     MalformedBodyError: (400, "malformed_json"),
     EncoderMismatchError: (409, "encoder_mismatch"),
-    LockedError: (409, "locked"),
+    LockedError: (503, "locked"),
     CorruptionError: (500, "corrupt"),
     StorageFullError: (507, "storage_full"),
     MissingDependencyError: (501, "missing_dependency"),
@@ -71,7 +73,8 @@ HTTP_TYPES = {
     503: "busy",
 }
 PUBLIC = {
-    LockedError: "another process is writing to the index {index!r}; try again in a second",
+    LockedError: "the index {index!r} is being written to, or was just replaced; try again in a "
+    "second",
     CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",
     EncoderMismatchError: "the index {index!r} was filled by another encoder than the one that is "
     "there now; {log}",

@@ -11,14 +11,16 @@ from typing import NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection, is_collection
 from index.collection.field import Field
+from index.collection.passage_table import OFF
+from index.search.defaults import read_defaults
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
 from lsr.encoders.imported import IMPORTED
-from lsr.errors import LsrError, NotFoundError, UsageError
+from lsr.errors import ConflictError, LsrError, NotFoundError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.rerankers import ServedRerankers
-from service.api.schemas.responses import BrokenIndex, IndexAnswer, MetadataKey
+from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +80,10 @@ class Indexes:
         self.rerankers = ServedRerankers(rerankers, trusted)
         self._paths: dict[str, Path] = {}
         self._folders: list[Path] = []
-        self._open: dict[str, tuple[int, Collection]] = {}
+        self._open: dict[str, tuple[tuple[int, int], Collection]] = {}
         self._opening: dict[str, threading.Lock] = {}
         self._unsearchable: dict[str, str] = {}
+        self.aliases: Mapping[str, str] = {}
         self._told: dict[str, str] = {}
         self.stopping = False
         for path in map(Path.absolute, paths):
@@ -110,15 +113,71 @@ class Indexes:
         found = {path.name for folder in self._folders for path in _collections(folder)}
         return sorted(found | set(self._paths))
 
-    def __getitem__(self, name: str) -> Collection:
-        path = self._path(name)
-        if path is None:
+    def resolved(self, name: str) -> str:
+        """The name of the index that goes by a name, its own or an alias.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return self._found(name)[0]
+
+    def path_of(self, name: str) -> Path:
+        """The directory of the index that goes by a name, its own or an alias.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return self._found(name)[1]
+
+    def folder_of(self, name: str) -> Path:
+        """The served folder that an index, by its own name, is in, which may change there.
+
+        Raises:
+            ConflictError: the name is an alias, or the index was given to the server by itself.
+            NotFoundError: there is none.
+        """
+        resolved, path = self._found(name)
+        if resolved != name:
+            raise ConflictError(
+                f"{name!r} is an alias of the index {resolved!r}; name the index itself"
+            )
+        if name in self._paths or path.is_symlink():
+            raise ConflictError(
+                f"the index {name!r} was given to the server by itself or by a link, so its "
+                "directory stays as it is; a server of the folder that it is in may replace or "
+                "delete it"
+            )
+        return path.parent
+
+    def has(self, name: str) -> bool:
+        """Whether an index has this name of its own."""
+        return self._path(name) is not None
+
+    def release(self, name: str) -> None:
+        """Let go of the files of an index, which is opened anew where it is asked for again."""
+        with self._opening.setdefault(name, threading.Lock()):
             self._close(name)
-            raise UnknownIndexError(name, self.names())
+
+    def release_gone(self) -> None:
+        """Let go of the files of indexes that were deleted or replaced."""
+        for name, (identity, _) in list(self._open.items()):
+            path = self._path(name)
+            try:
+                is_there = path is not None and _identity(path) == identity
+            except OSError:
+                is_there = False
+            if not is_there:
+                self.release(name)
+
+    def __getitem__(self, name: str) -> Collection:
+        name, path = self._found(name)
         # One that opens slowly keeps nobody from the others.
         with self._opening.setdefault(name, threading.Lock()):
             # A directory that was deleted and indexed anew is another collection.
-            identity = (path / STORE_FILE).stat().st_ino
+            try:
+                identity = _identity(path)
+            except FileNotFoundError as error:
+                raise NotFoundError(f"the index {name!r} was just deleted") from error
             if name not in self._open or self._open[name][0] != identity:
                 self._close(name)
                 self._open[name] = identity, Collection.open(path, trusted=self._trusted)
@@ -126,7 +185,7 @@ class Indexes:
 
     def is_at_hand(self, name: str) -> bool:
         """Whether a collection is open, with the view of its last write."""
-        opened = self._open.get(name)
+        opened = self._open.get(self.resolved(name))
         return opened is not None and opened[1].is_at_hand()
 
     def without_paths(self, message: str) -> str:
@@ -186,15 +245,17 @@ class Indexes:
                 found.append(self.describe(name))
             # Whatever it is, the others are listed.
             except Exception as error:
-                if self._is_there(name):
+                if self.has(name):
                     found.append({"name": name, "problem": self._explained(name, error)})
         return found
 
     def describe(self, name: str) -> IndexAnswer:
         """Name, number of documents and fields of one collection."""
+        name = self.resolved(name)
         collection = self[name]
         return {
             "name": name,
+            "aliases": sorted(each for each, target in self.aliases.items() if target == name),
             "documents": len(collection),
             "fields": [
                 {
@@ -209,12 +270,22 @@ class Indexes:
             ],
         }
 
-    def describe_metadata(self, name: str) -> list[MetadataKey]:
-        """The metadata keys of one collection, by name, at most ``MOST_KEYS``."""
-        return [
-            {"key": each.key, "kinds": dict(each.kinds)}
-            for each in self[name].columns.describe()[:MOST_KEYS]
-        ]
+    def details(self, name: str) -> IndexDetails:
+        """One collection, with its settings and its metadata keys, at most ``MOST_KEYS``."""
+        collection = self[name]
+        defaults, described = read_defaults(collection), self.describe(name)
+        return {
+            "name": described["name"],
+            "aliases": described["aliases"],
+            "documents": described["documents"],
+            "fields": described["fields"],
+            "metadata": [
+                {"key": each.key, "kinds": dict(each.kinds)}
+                for each in collection.columns.describe()[:MOST_KEYS]
+            ],
+            "passages": "off" if collection.passages == OFF else "auto",
+            "search_defaults": {using: each.texts() for using, each in defaults.items()},
+        }
 
     def _inference_free(self, name: str, collection: Collection, field: Field) -> bool:
         # An encoder that could not be loaded is not tried again for this.
@@ -233,7 +304,7 @@ class Indexes:
             search(collection, SearchQuery("warm up", sparse=([], []) if imported else None))
         # Whatever it is, the others are served.
         except Exception as error:
-            if self._is_there(name):
+            if self.has(name):
                 self._unsearchable[name] = self._explained(name, error)
 
     def _problem(self, name: str) -> Problem | None:
@@ -245,7 +316,7 @@ class Indexes:
             collection = self[name]
             collection.store.revision()
         except Exception as error:
-            there = self._is_there(name)
+            there = self.has(name)
             return Problem(self._explained(name, error), searched=False) if there else None
         failure = collection.write_failure or collection.maintenance.failure
         if failure is not None:
@@ -264,13 +335,27 @@ class Indexes:
             return f"it can't be read ({reason}); look it over with: lsr check"
         return self.without_paths(str(error))
 
-    def _is_there(self, name: str) -> bool:
-        return self._path(name) is not None
-
     def _close(self, name: str) -> None:
         opened = self._open.pop(name, None)
         if opened is not None:
             opened[1].close()
+
+    def _found(self, name: str) -> tuple[str, Path]:
+        """Name and directory of the index that goes by a name, its own or an alias."""
+        path = self._path(name)
+        if path is not None:
+            return name, path
+        self._close(name)
+        target = self.aliases.get(name)
+        path = None if target is None else self._path(target)
+        if target is not None and path is not None:
+            return target, path
+        if target is not None:
+            raise NotFoundError(
+                f"the alias {name!r} is of the index {target!r}, which is not there; point it at "
+                "another"
+            )
+        raise UnknownIndexError(name, [*self.names(), *sorted(self.aliases)])
 
     def _path(self, name: str) -> Path | None:
         """Where a collection is that goes by this name, if any does."""
@@ -282,6 +367,11 @@ class Indexes:
             return None
         candidates = (folder / name for folder in self._folders)
         return next(filter(_holds_collection, candidates), None)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What no other collection at that path has, while one has its files open."""
+    return path.stat().st_ino, (path / STORE_FILE).stat().st_ino
 
 
 def _collections(folder: Path) -> Iterator[Path]:

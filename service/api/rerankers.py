@@ -31,7 +31,7 @@ class ServedRerankers:
 
     def __init__(self, names: Sequence[str] = (), trusted: TrustedCode = NO_CODE) -> None:
         self._names: dict[str, str] = {}
-        for name in dict.fromkeys(map(_absolute, names)):
+        for name in dict.fromkeys(map(with_whole_path, names)):
             short = short_name(name)
             if short in self._names:
                 raise UsageError(
@@ -59,7 +59,7 @@ class ServedRerankers:
         return self._names[asked]
 
 
-def _absolute(name: str) -> str:
+def with_whole_path(name: str) -> str:
     """The name with its folder's whole path, where it is a folder's: its end is then known."""
     head, *options = split_name(name)
     family, colon, model = head.rpartition(":")

@@ -36,13 +36,7 @@ async def get_index(
     """One index."""
 
     def described(_: Deadline) -> IndexDetails:
-        found = indexes.describe(index)
-        described: IndexDetails = {
-            "name": found["name"],
-            "documents": found["documents"],
-            "fields": found["fields"],
-            "metadata": indexes.describe_metadata(index),
-        }
+        described = indexes.details(index)
         recall = searching.recall(indexes[index])
         if recall is not None:
             described["recall_probe"] = recall

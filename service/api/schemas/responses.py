@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from index.search.defaults import DefaultsText
 from lsr.corpus.documents import Document
 
 Milliseconds = Annotated[float, Field(description="Wall time in milliseconds.")]
@@ -77,6 +78,7 @@ class IndexAnswer(TypedDict):
     """An index, with its fields and number of documents."""
 
     name: str
+    aliases: Annotated[list[str], Field(description="Its other names, sorted.")]
     documents: int
     fields: list[IndexField]
 
@@ -92,9 +94,17 @@ class RecallAnswer(TypedDict):
 
 
 class IndexDetails(IndexAnswer):
-    """An index, with its metadata keys too."""
+    """An index, with its metadata keys and settings too."""
 
     metadata: list[MetadataKey]
+    passages: Annotated[
+        Literal["auto", "off"],
+        Field(description="Whether documents are split that an encoder doesn't read to the end."),
+    ]
+    search_defaults: Annotated[
+        dict[str, DefaultsText],
+        Field(description="How it is searched where a search doesn't say, by `using`."),
+    ]
     recall_probe: Annotated[
         NotRequired[RecallAnswer], Field(description="Absent where none was repeated yet.")
     ]
@@ -180,12 +190,12 @@ class FailureDetail(TypedDict):
 class FailedItem(TypedDict):
     """An item that the server could not store, though nothing is wrong with it.
 
-    409: another process is writing; 500: the write failed; 503: the server is stopping; 507: its
-    disk is full.
+    500: the write failed; 503: another process was writing for longer than a request waits, or the
+    server is stopping; 507: its disk is full.
     """
 
     id: str
-    status: Literal[409, 500, 503, 507]
+    status: Literal[500, 503, 507]
     error: FailureDetail
 
 

@@ -331,11 +331,11 @@ def test_a_snapshot_of_the_release_before_is_restored(old, tmp_path):
     ):
         source.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
-    Manifest(30, {STORE_COPY: describe_file(taken / STORE_COPY)}).write(taken, "")
+    Manifest(30, {STORE_COPY: describe_file(taken / STORE_COPY)}, "").write(taken)
     assert restore(taken, tmp_path / "restored").documents == 30
     assert answers(Collection.open(tmp_path / "restored")) == expected
     with sqlite3.connect(taken / STORE_COPY) as copy:
         copy.execute("CREATE VIEW more AS SELECT 1")
-    Manifest(30, {STORE_COPY: describe_file(taken / STORE_COPY)}).write(taken, "")
+    Manifest(30, {STORE_COPY: describe_file(taken / STORE_COPY)}, "").write(taken)
     with pytest.raises(CorruptionError, match="view 'more'"):
         restore(taken, tmp_path / "other")

@@ -358,7 +358,7 @@ def test_a_write_while_another_process_writes_is_refused(client, collection, mon
     monkeypatch.setattr("index.collection.collection.LONGEST_WAIT", 0.05)
     with Collection.open(collection.path).writing():
         response = client.post("/v1/indexes/fruit/documents", json=[{"id": "n", "text": "x"}])
-        error(response, 409, "locked")
+        error(response, 503, "locked")
 
 
 def test_pages_of_other_sites_can_not_write(client):
@@ -381,7 +381,8 @@ def test_health_and_description(client):
     assert client.get("/readyz").json() == {"status": "ok"}
     (index,) = client.get("/v1/indexes").json()["indexes"]
     described = client.get("/v1/indexes/fruit").json()
-    assert index | {"metadata": described["metadata"]} == described
+    details = {name: described[name] for name in ("metadata", "passages", "search_defaults")}
+    assert index | details == described
     assert (index["name"], index["documents"]) == ("fruit", 3)
     assert [field["inference_free"] for field in index["fields"]] == [True]
 

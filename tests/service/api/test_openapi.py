@@ -71,6 +71,43 @@ CALLS = [
 ]
 
 
+TASKS = "/v1/tasks/{task}"
+KEPT = f"{INDEX}/snapshots/{{snapshot}}"
+WAIT = "?wait=true"
+# Of an index "made", the snapshots "one" and "two", and the task that was asked for last.
+LIFE = [
+    ("put", INDEX, 201, {"encoder": "bm25"}),
+    ("put", INDEX, 409, None),
+    ("patch", INDEX, 200, {"search_defaults": {"sparse": {"effort": 0.5, "feedback": "rm3"}}}),
+    ("put", "/v1/aliases/{alias}", 201, {"index": "made"}),
+    ("put", "/v1/aliases/{alias}", 200, {"index": "made"}),
+    ("get", "/v1/aliases/{alias}", 200, None),
+    ("get", "/v1/aliases", 200, None),
+    ("post", "/v1/aliases", 200, {"changes": [{"alias": "b", "index": "made"}]}),
+    ("delete", "/v1/aliases/{alias}", 200, None),
+    ("post", f"{INDEX}/import{WAIT}", 200, {"source": "corpus.jsonl"}),
+    ("post", f"{INDEX}/snapshots{WAIT}", 200, {"name": "one"}),
+    ("get", f"{INDEX}/snapshots", 200, None),
+    ("post", f"{INDEX}/merge{WAIT}", 200, None),
+    ("post", f"{INDEX}/check{WAIT}", 200, None),
+    ("post", f"{INDEX}/reencode{WAIT}", 200, {"encoder": "bm25", "passages": "off"}),
+    ("post", f"{INDEX}/restore{WAIT}", 200, {"snapshot": "one", "replace": True}),
+    ("get", TASKS, 200, None),
+    ("get", "/v1/tasks?limit=2", 200, None),
+    ("post", f"{INDEX}/import", 202, {"source": "corpus.jsonl"}),
+    ("post", f"{INDEX}/snapshots", 202, None),
+    ("post", f"{INDEX}/check", 202, None),
+    ("post", f"{INDEX}/restore", 202, {"snapshot": "one", "replace": True}),
+    ("post", f"{INDEX}/merge", 202, None),
+    ("post", f"{INDEX}/reencode", 202, {"encoder": "bm25"}),
+    ("delete", TASKS, 200, None),
+    ("get", TASKS, 404, None),
+    ("delete", KEPT, 200, None),
+    ("delete", INDEX, 200, None),
+    ("delete", INDEX, 404, None),
+]
+
+
 @pytest.fixture(scope="module")
 def client(tmp_path_factory, masked_lm, dense_model):
     folder = tmp_path_factory.mktemp("openapi")
@@ -83,7 +120,8 @@ def client(tmp_path_factory, masked_lm, dense_model):
     fields = encoder_fields(str(masked_lm), str(dense_model), bm25=True)
     made = Collection.create(folder / "fruit", fields, passages="auto")
     index_documents(made, Corpus(str(folder / "corpus.jsonl")))
-    app = create_app(ServerSettings(paths=[made.path], admin_key=ADMIN))
+    made.close()
+    app = create_app(ServerSettings(paths=[folder], admin_key=ADMIN, import_folders=[folder]))
     headers = {"Authorization": f"Bearer {ADMIN}"}
     with TestClient(app, base_url=URL, headers=headers) as opened:
         yield opened
@@ -105,6 +143,22 @@ def answers(client):
         assert answer.status_code == status, answer.text
         if path == "/v1/keys" and method == "post":
             key = answer.json()["key"]["id"]
+        made.append((method, path.partition("?")[0], str(status), answer.json()))
+    return made
+
+
+@pytest.fixture(scope="module")
+def life(client):
+    """The same of the calls of an index that comes and goes."""
+    made, task = [], ""
+    for method, path, status, body in LIFE:
+        asked = "none" if status == 404 else task
+        url = path.format(index="made", alias="live", snapshot="one", task=asked)
+        # Whoever is at it lets go of it soon.
+        while (answer := client.request(method, url, json=body)).status_code == 503:
+            assert answer.headers["Retry-After"] == "1"
+        assert answer.status_code == status, (url, answer.text)
+        task = answer.json().get("id", task)
         made.append((method, path.partition("?")[0], str(status), answer.json()))
     return made
 
@@ -145,11 +199,12 @@ def test_every_success_has_a_schema_with_properties(document):
                 content = content["application/json"]
                 assert resolved(document, content["schema"])["properties"], (method, path)
                 routes.add((method, path, status))
-    assert routes == {(m, p, str(s)) for m, p, s, _ in CALLS if s < 300 and "?" not in p}
+    called = {(m, p.partition("?")[0], str(s)) for m, p, s, _ in [*CALLS, *LIFE] if s < 300}
+    assert routes == called
 
 
-def test_every_answer_is_what_its_schema_says_and_no_more(document, answers):
-    for method, path, status, body in answers:
+def test_every_answer_is_what_its_schema_says_and_no_more(document, answers, life):
+    for method, path, status, body in [*answers, *life]:
         Draft202012Validator(schema_of(document, method, path, status)).validate(body)
 
 
@@ -179,6 +234,37 @@ def test_the_searches_show_all_that_an_answer_may_hold(document, answers):
     }
     schemas = document["components"]["schemas"]
     assert seen == {name: set(schemas[name]["properties"]) for name in seen}
+
+
+def test_the_tasks_show_all_that_they_may_tell(document, life):
+    """But for the error, of which ``test_tasks.py`` has some."""
+    schemas = document["components"]["schemas"]
+    found = [body for _, _, status, body in life if "progress" in body and status == "200"]
+    assert {key for task in found for key in task} | {"error"} == set(
+        schemas["TaskAnswer"]["properties"]
+    )
+    results = [set(task["result"]) for task in found if "result" in task]
+    for each in schemas["TaskAnswer"]["properties"]["result"]["anyOf"]:
+        assert set(resolved(document, each)["properties"]) in results
+
+
+def test_every_change_of_indexes_has_an_example(document):
+    bodies = [
+        operation["requestBody"]["content"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        if "requestBody" in operation and {"indexes", "aliases", "tasks"} & set(operation["tags"])
+    ]
+    for content in bodies:
+        schema = content["application/json"]["schema"]
+        parts = [resolved(document, each) for each in schema.get("anyOf", [schema])]
+        examples = [each for each in (*parts, content["application/json"]) if _has_example(each)]
+        assert examples, schema
+
+
+def _has_example(schema):
+    members = schema.get("properties", {}).values()
+    return "example" in schema or "examples" in schema or any(map(_has_example, members))
 
 
 def test_the_page_of_the_document_is_there(client):

@@ -1,0 +1,1 @@
+"""Long work, done in a process of its own: one file for each kind."""
