@@ -77,7 +77,7 @@ def failures(operation, mode, served, **options):
         if "index" in case.path_parameters and not operation.path.endswith("{index}"):
             case.path_parameters["index"] = "fruit"
         try:
-            case.call_and_validate(headers=headers, excluded_checks=excluded)
+            case.call_and_validate(headers=headers, excluded_checks=excluded, timeout=120)
         except FailureGroup as group:
             for failure in group.exceptions:
                 if not is_allowed(operation, failure):
