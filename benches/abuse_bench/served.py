@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +25,12 @@ HEADERS = {"Content-Type": "application/json"}
 class Served:
     """``lsr serve`` over a collection; ``log`` is what it writes to standard error.
 
-    ``root`` is the checkout whose code serves.
+    ``root`` is the checkout whose code serves, ``arguments`` what its command is given besides.
     """
 
-    def __init__(self, collection: Path, log: Path, root: Path = ROOT) -> None:
+    def __init__(
+        self, collection: Path, log: Path, root: Path = ROOT, arguments: Sequence[str] = ()
+    ) -> None:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
@@ -41,6 +43,7 @@ class Served:
                     str(collection),
                     "--port",
                     "0",
+                    *arguments,
                 ],
                 cwd=root,
                 # What is timed is searched each time.
@@ -71,9 +74,18 @@ class Served:
             Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
     def cpu_seconds(self) -> float:
-        """Seconds of processors that it has taken."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processors that it and its workers have taken."""
+        ticks = 0
+        for process in (self.process.pid, *self.workers()):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def workers(self) -> list[int]:
+        """The processes that it has begun."""
+        process = self.process.pid
+        found = Path(f"/proc/{process}/task/{process}/children").read_text()
+        return list(map(int, found.split()))
 
     def descriptors(self) -> int:
         """Descriptors it holds."""

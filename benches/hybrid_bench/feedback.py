@@ -10,27 +10,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hybrid_bench.systems import System
+from index.collection.field import BM25, DENSE
 from index.search.config import SearchConfig
 from index.search.feedback import AFTER, BEFORE, BOTH, Average, Feedback, Rm3, Rocchio
 
 METHODS: Mapping[str, Feedback] = {"Average": Average(), "Rocchio": Rocchio()}
 
 
-def feedback_systems(sparse: Mapping[str, str], dense: bool) -> list[System]:
-    """Of the sparse encoders by their labels, and of a dense one where there is one."""
-    first = next(iter(sparse.values()))
-    partners = {"bm25": (first, "bm25"), **{label: (n, "sparse") for label, n in sparse.items()}}
-    alone = {**partners, "dense": (first, "dense")} if dense else partners
+def feedback_systems(fields: Mapping[str, str]) -> list[System]:
+    """Of fields by their labels."""
     found = [
-        System(label, name, encoder, SearchConfig(using=field, feedback=method))
-        for label, (encoder, field) in alone.items()
+        System(label, name, SearchConfig(using=field, feedback=method))
+        for label, field in fields.items()
         for name, method in METHODS.items()
     ]
-    found.append(System("bm25", "RM3", first, SearchConfig(using="bm25", feedback=Rm3())))
-    for label, (encoder, field) in partners.items() if dense else ():
+    found.append(System(BM25, "RM3", SearchConfig(using=BM25, feedback=Rm3())))
+    partners = fields.items() if DENSE in fields else ()
+    for label, field in partners:
+        if field == DENSE:
+            continue
         for name, method in METHODS.items():
             for rounds in (BEFORE, AFTER, BOTH):
-                feedback = replace(method, using="dense", interpolation=rounds)
-                config = SearchConfig(using=f"{field}+dense", feedback=feedback)
-                found.append(System(f"{label}+dense", f"{name} {rounds}", encoder, config))
+                feedback = replace(method, using=DENSE, interpolation=rounds)
+                config = SearchConfig(using=f"{field}+{DENSE}", feedback=feedback)
+                found.append(System(f"{label}+{DENSE}", f"{name} {rounds}", config))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,103 +10,174 @@ from functools import cached_property
 import numpy as np
 
 from eval.datasets import Dataset
-from eval.experiment import evaluate
-from eval.measures import measure_queries
+from eval.experiment import QUERIES_AT_A_TIME, evaluate
+from eval.measures import measure, measure_queries
 from eval.run import Run
-from eval.significance import holm, paired_t_test
+from eval.significance import PairedTest, holm, paired_t_test
+from hybrid_bench.results import Results
 from hybrid_bench.systems import System
 from index.collection.collection import Collection
 from index.search.config import FUSION_DEPTH, SearchConfig
-from index.search.fusion import Fusion
+from index.search.deadline import Deadline
+from index.search.fusion import Fusion, Union
+from index.search.fusion_text import fusion_text
+from index.search.plan import plan_search
+from index.search.query import SearchQuery
+from index.search.ranking import encode, rank
 
 MEASURES = ("nDCG@10", "MAP@100", "Recall@100")
+MEASURE = MEASURES[0]
 DEPTH = 100
+# Results that the measure looks at.
+MEASURED = 10
+Ranking = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
 class Score:
-    """Means of the measures, nDCG@10 of each query, and milliseconds a query."""
+    """Means of the measures, nDCG@10 of each query, and the fusion where that was tuned."""
 
     measures: dict[str, float]
     per_query: dict[str, float] = field(repr=False)
-    ms: float
-    fusion: Fusion | None = None
+    fusion: str | None = None
+
+
+class UnmeasuredError(Exception):
+    """A system was not measured before, and nothing more may be."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A test collection, and for each sparse encoder the collection that has it."""
+    """A test collection, and what was found of it before.
+
+    Each field is ranked once for all fusions, as deep as the pipeline fuses; what has feedback, is
+    re-ranked or fused deeper goes through the whole pipeline.
+    """
 
     dataset: Dataset
-    collections: Mapping[str, Collection]
-    # What was found and scored already, for other fusions and other collections' tuning.
-    _runs: dict[tuple[str, str], Run] = field(default_factory=dict, repr=False)
-    _tuning: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)
+    collection: Collection
+    results: Results = field(default_factory=Results, repr=False)
+    # Whether what was not found before is measured.
+    measuring: bool = True
+    _rankings: dict[str, list[Ranking]] = field(default_factory=dict, repr=False)
+    # Of the fields that were fused last.
+    _unions: dict[str, list[Union]] = field(default_factory=dict, repr=False)
 
     def score(self, system: System, fusion: Fusion | None = None) -> Score:
-        """Search for every query as a user would; ``fusion`` is in place of the system's own."""
+        """Search for every query as a user would; ``fusion`` is in place of the system's own.
+
+        Raises:
+            UnmeasuredError: nothing more may be measured.
+        """
         config = replace(system.config, limit=DEPTH, payload=False, highlight=False)
         if fusion is not None:
             config = replace(config, fusion=fusion)
-        result = evaluate(self.dataset, self.collections[system.sparse], config, MEASURES)
-        per_query = measure_queries(self.dataset.qrels, result.run, "nDCG@10")
-        return Score(result.measures, per_query, result.ms_per_query, fusion)
-
-    def tuning_score(self, system: System, fusion: Fusion) -> float:
-        """Mean nDCG@10 of a fusion of the fields, as ``fused``."""
-        key = system.parts, repr(fusion)
-        if key not in self._tuning:
-            fused = self.fused(system, fusion)
-            values = measure_queries(self.dataset.qrels, fused, "nDCG@10").values()
-            self._tuning[key] = float(np.mean(list(values)))
-        return self._tuning[key]
-
-    def fused(self, system: System, fusion: Fusion) -> Run:
-        """The rankings of a fusion of fields each of which was searched once for all fusions."""
-        using = (system.config.using or "").split("+")
-        runs = {name: self._run(system.sparse, name) for name in using}
-        numbers = self._numbers[system.sparse]
-        ids = list(numbers)
-        found = {}
-        for query in self.dataset.qrels:
-            rankings = {
-                name: [(numbers[document], score) for document, score in run[query]]
-                for name, run in runs.items()
+        used = plan_search(self.collection.fields, config).fusion
+        key = self._key(config, used)
+        found = self.results.get(self.dataset.name, system.name, key)
+        if found is None:
+            self._check_measuring()
+            run, qrels = self._run(config, used), self.dataset.qrels
+            first = {query: ranking[:MEASURED] for query, ranking in run.items()}
+            found = {
+                "measures": measure(qrels, run, MEASURES),
+                "per_query": measure_queries(qrels, first, MEASURE),
+                "fusion": None if fusion is None else fusion_text(fusion),
             }
-            fused = fusion.fuse(rankings)[:DEPTH]
-            found[query] = [(ids[number], score) for number, score in fused]
+            self.results.put(self.dataset.name, system.name, key, found)
+        return Score(**found)
+
+    def tuning_means(self, system: System) -> list[float]:
+        """Mean nDCG@10 of each fusion of a system's grid, of rankings as deep as usual.
+
+        Raises:
+            UnmeasuredError: nothing more may be measured.
+        """
+        key = self._key(system.config, system.tuned)
+        found = self.results.get(self.dataset.name, f"{system.name}: grid", key)
+        if found is None:
+            self._check_measuring()
+            using = str(system.config.using)
+            runs = (self.fused(using, fusion, MEASURED) for fusion in system.tuned)
+            values = [measure_queries(self.dataset.qrels, run, MEASURE).values() for run in runs]
+            found = {"means": [float(np.mean(list(each))) for each in values]}
+            self.results.put(self.dataset.name, f"{system.name}: grid", key, found)
+        return list(found["means"])
+
+    def fused(self, using: str, fusion: Fusion, depth: int) -> Run:
+        """The first results of each query of a fusion of fields, as the pipeline gives them."""
+        if using not in self._unions:
+            self._unions.clear()
+            self._unions[using] = self._united(using.split("+"))
+        ids = self._ids
+        found = {}
+        for query, union in zip(self.dataset.queries, self._unions[using], strict=True):
+            best = union.best(fusion.scores(union), depth)
+            found[query.id] = [(ids[number], score) for number, score in best]
         return found
 
-    @cached_property
-    def _numbers(self) -> dict[str, dict[str, int]]:
-        """Of each collection, ids by their order of writing."""
-        return {
-            name: {document: place for place, document in enumerate(collection.ids())}
-            for name, collection in self.collections.items()
-        }
+    def _united(self, names: Sequence[str]) -> list[Union]:
+        for name in names:
+            if name not in self._rankings:
+                self._rankings[name] = self._ranked(name)
+        return [
+            Union({name: self._rankings[name][place] for name in names})
+            for place in range(len(self.dataset.queries))
+        ]
 
-    def _run(self, sparse: str, using: str) -> Run:
-        """One field alone, as deep as fusions go."""
-        if (sparse, using) not in self._runs:
-            config = SearchConfig(using=using, limit=FUSION_DEPTH, payload=False, highlight=False)
-            self._runs[sparse, using] = evaluate(
-                self.dataset, self.collections[sparse], config, MEASURES[:1]
-            ).run
-        return self._runs[sparse, using]
+    def _ranked(self, name: str) -> list[Ranking]:
+        """Of each query the ranking of a field, in which numbers stand for documents."""
+        config = SearchConfig(using=name, limit=FUSION_DEPTH)
+        asked = [SearchQuery(text=query.text) for query in self.dataset.queries]
+        found: list[Ranking] = []
+        with self.collection.pinned() as view:
+            plan = plan_search(view.fields, config)
+            for start in range(0, len(asked), QUERIES_AT_A_TIME):
+                part = asked[start : start + QUERIES_AT_A_TIME]
+                tops = rank(view, plan, encode(view, plan, part), None, config, Deadline())
+                found += [tops[name].ranking(place) for place in range(len(part))]
+        return found
+
+    def _run(self, config: SearchConfig, fusion: Fusion | None) -> Run:
+        again = config.feedback is not None or config.rerank is not None
+        if fusion is None or again or fusion.looks_up or config.fusion_depth is not None:
+            return evaluate(self.dataset, self.collection, config, MEASURES[:1]).run
+        return self.fused(str(config.using), fusion, config.limit)
+
+    @cached_property
+    def _ids(self) -> dict[int, str]:
+        """Ids of the documents by their numbers."""
+        numbers = self.collection.store.sequences(list(self.collection.ids()))
+        return {number: document for document, number in numbers.items()}
+
+    def _check_measuring(self) -> None:
+        if not self.measuring:
+            raise UnmeasuredError
+
+    def _key(self, config: SearchConfig, *more: object) -> str:
+        """12 hexadecimal digits over all that a score depends on, but for the code."""
+        built = [(each.name, each.fingerprint) for each in self.collection.fields]
+        parts = self.dataset.digest(), built, self.collection.passages, config, MEASURES, more
+        return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()
 
 
 def tuned(system: System, others: Sequence[Judged]) -> Fusion:
     """The fusion of a system's grid that has the best mean over other test collections."""
-    means = [
-        float(np.mean([judged.tuning_score(system, fusion) for judged in others]))
-        for fusion in system.tuned
-    ]
+    means = np.mean([judged.tuning_means(system) for judged in others], axis=0)
     return system.tuned[int(np.argmax(means))]
 
 
-def against_best_single(scores: Mapping[str, Score], singles: Sequence[str]) -> dict[str, float]:
-    """Holm's p of each other system against the best single one, by nDCG@10 of each query."""
-    best = max(singles, key=lambda name: scores[name].measures["nDCG@10"])
+def best_single(scores: Mapping[str, Score], singles: Sequence[str]) -> str:
+    """The name of the single system of the highest nDCG@10."""
+    return max(singles, key=lambda name: scores[name].measures[MEASURE])
+
+
+def against_best_single(
+    scores: Mapping[str, Score], singles: Sequence[str]
+) -> dict[str, PairedTest]:
+    """Each other system against the best single one, by nDCG@10 of each query; p by Holm."""
+    best = best_single(scores, singles)
     others = [name for name in scores if name not in singles]
-    found = [paired_t_test(scores[name].per_query, scores[best].per_query).p for name in others]
-    return {name: float(f"{p:.2g}") for name, p in zip(others, holm(found), strict=True)}
+    found = [paired_t_test(scores[name].per_query, scores[best].per_query) for name in others]
+    raised = holm([test.p for test in found])
+    return {name: replace(test, p=p) for name, test, p in zip(others, found, raised, strict=True)}

@@ -16,7 +16,7 @@ Scores = Mapping[str, Mapping[str, Score]]
 """Row to collection to score."""
 
 
-def replace_section(path: Path, text: str) -> None:
+def replace_section(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
     """Put the text between the markers of a file.
 
     Raises:
@@ -25,11 +25,11 @@ def replace_section(path: Path, text: str) -> None:
     """
     if not path.is_file():
         raise NotFoundError(f"there is no file {str(path)!r} to write the section into")
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or BEGIN in rest or END in after:
-        raise UsageError(f"{path} needs one line {BEGIN} and, below it, one line {END}")
-    path.write_text(f"{before}{BEGIN}\n{text.strip()}\n{END}{after}", encoding="utf-8")
+    before, begun, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (begun and ended) or begin in rest or end in after:
+        raise UsageError(f"{path} needs one line {begin} and, below it, one line {end}")
+    path.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
 
 
 def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -34,9 +34,9 @@ OPEN_FOLDERS = ("/static/", "/docs/")
 PROBES = frozenset({"/livez", "/readyz"})
 """What is never asked too often."""
 SCHEMES = (b"bearer ", b"apikey ")
-ANYBODY = Key("-", "anybody", ("admin",), (EVERY,), 0.0, None, "")
+ANYBODY = Key("", "anybody", ("admin",), (EVERY,), 0.0, None, "")
 """Who asks a server without keys."""
-NOBODY = Key("-", "nobody", (), (), 0.0, None, "")
+NOBODY = Key("", "nobody", (), (), 0.0, None, "")
 """Who asks without a key for what is open."""
 DESCRIPTION = (
     "A key of `lsr key create` or `POST /v1/keys`: `Authorization: Bearer KEY`, or `X-API-Key: "
@@ -84,7 +84,7 @@ class Access:
         """The refusal of one request of many, or None."""
         address = scope["client"][0] if scope.get("client") else ""
         past, who = rates.count_address(address), "of your address"
-        if past is None and key not in (ANYBODY, NOBODY):
+        if past is None and key.id:
             past, who = rates.count_key(key.id), "of this key"
         if past is None:
             return None

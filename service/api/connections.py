@@ -136,6 +136,15 @@ def end_stalled(connections: Iterable[object]) -> None:
             connection.end_if_stalled(now)
 
 
+def descriptors(connections: Iterable[object]) -> set[int]:
+    """The descriptors of their sockets."""
+    return {
+        connection.transport.get_extra_info("socket").fileno()
+        for connection in connections
+        if isinstance(connection, ClientConnection) and connection.transport is not None
+    }
+
+
 def make_room(connections: Iterable[object], count: int) -> int:
     """Close so many idle connections, and return how many there were.
 

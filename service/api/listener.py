@@ -10,7 +10,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
-from service.api.connections import make_room
+from service.api.connections import descriptors, make_room
 
 # Connections that wait to be accepted, as the system has them; and those accepted at a time.
 QUEUE, AT_A_TIME = 1024, 16
@@ -43,7 +43,9 @@ class Listener(socket.socket):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._accepted: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        # With handshakes: what was accepted and isn't closed, in this order.
+        self._accepted: weakref.WeakKeyDictionary[socket.socket, None]
+        self._accepted = weakref.WeakKeyDictionary()
 
     def listen(self, _backlog: int = 0, /) -> None:
         """Let clients connect; the queue doesn't depend on how many are accepted at a time."""
@@ -64,12 +66,12 @@ class Listener(socket.socket):
                 if error.errno not in OUT_OF_DESCRIPTORS:
                     raise
                 # A connection that is closed gives its descriptor back once this has returned.
-                if not make_room(self.connections, 1):
+                if not self._make_room(1):
                     self._refuse_with_spare()
                 raise BlockingIOError from error
             if self._has_room():
                 if self.has_handshakes:
-                    self._accepted.add(accepted)
+                    self._accepted[accepted] = None
                 return accepted, address
             _refuse(accepted)
 
@@ -83,7 +85,7 @@ class Listener(socket.socket):
             self._places = 0
             return True
         # Several at a time: it takes a look at each connection.
-        self._places = self._places or make_room(self.connections, AT_A_TIME)
+        self._places = self._places or self._make_room(AT_A_TIME)
         if not self._places:
             return False
         self._places -= 1
@@ -93,9 +95,26 @@ class Listener(socket.socket):
         if not self.has_handshakes:
             return len(self.connections)
         if len(self._accepted) >= self.limit:
-            open_ones = [each for each in self._accepted if each.fileno() >= 0]
-            self._accepted = weakref.WeakSet(open_ones)
+            for each in [each for each in self._accepted if each.fileno() < 0]:
+                del self._accepted[each]
         return len(self._accepted)
+
+    def _make_room(self, count: int) -> int:
+        """Close so many connections, if as many may go; how many there were."""
+        return self._end_handshakes(count) or make_room(self.connections, count)
+
+    def _end_handshakes(self, count: int) -> int:
+        """End the handshakes that have waited longest; how many there were."""
+        if not self.has_handshakes:
+            return 0
+        spoken = descriptors(self.connections)
+        waiting = [each for each in self._accepted if each.fileno() not in spoken]
+        for each in waiting[:count]:
+            del self._accepted[each]
+            with suppress(OSError):
+                # Whoever waits for it is told that the client has gone, and closes it.
+                each.shutdown(socket.SHUT_RDWR)
+        return len(waiting[:count])
 
     def _refuse_with_spare(self) -> None:
         """Turn the next client away with the descriptor that is kept for this."""

@@ -156,6 +156,7 @@ class Observation:
             "duration_ms": round(1000 * seconds, 3),
             "bytes": sent,
             "request_id": request_id(request),
+            "key": getattr(getattr(request.state, "key", None), "id", "") or None,
             "query": getattr(request.state, "query", None),
         }
         if monitoring.tracing is not None:

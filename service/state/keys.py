@@ -210,7 +210,7 @@ def _checked(
 
 
 def _admin(token: str) -> tuple[bytes, Key]:
-    return _digest(token), Key("-", "admin_key", ("admin",), (EVERY,), 0.0, None, "")
+    return _digest(token), Key("admin_key", "admin_key", ("admin",), (EVERY,), 0.0, None, "")
 
 
 def _digest(token: str) -> bytes:

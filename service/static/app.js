@@ -1,361 +1,194 @@
-const PAGE = 10;
-const TERMS_SHOWN = 12;
-const METADATA_SHOWN = 4;
-const LONGEST_VALUE = 44;
-const DEMO_QUERIES = [
-  "open a page in the default browser",
-  "copy a file with its metadata",
-  "create a temporary directory that is removed afterwards",
-];
+/** The search page: reads the address, shows its view, and turns what people do into addresses. */
 
-const byId = (id) => document.getElementById(id);
-const [form, box, indexChoice, usingChoice] = ["search", "q", "index", "using"].map(byId);
-const [status, queryTerms, intro, hitList] = ["status", "query-terms", "intro", "hits"].map(byId);
-const [moreStatus, more] = ["more-status", "more"].map(byId);
+import { addressOf, readAddress, VIEWS } from "./address.js";
+import { key, listIndexes } from "./api.js";
+import * as compare from "./compare.js";
+import { byId, element, paused, say } from "./dom.js";
+import { noIndex } from "./introduction.js";
+import * as judged from "./judged.js";
+import * as keyboard from "./keyboard.js";
+import * as search from "./search.js";
+import { editSetting, isInstant } from "./settings.js";
+import * as statistics from "./statistics.js";
+
+const TYPING_PAUSE = 120;
+const views = { search, compare, judged, index: statistics };
+const [form, box, indexChoice, notice] = ["search", "q", "index", "notice"].map(byId);
+
+const [keyForm, forgetKey] = ["key-form", "forget-key"].map(byId);
 
 let indexes = [];
-let current = { stop: new AbortController() };
+let stop = new AbortController();
+let isTyping = false;
+let isListening = false;
 
 async function start() {
+  stop.abort();
+  stop = new AbortController();
+  say(notice, "");
+  forgetKey.hidden = !key.get();
   try {
-    ({ indexes } = await ask("/v1/indexes", current.stop.signal));
+    ({ indexes } = await listIndexes(stop.signal));
   } catch (error) {
-    return say(status, error.message, "error");
+    return say(notice, error.message, "error");
   }
   const broken = indexes.find(({ problem }) => problem);
   indexes = indexes.filter(({ problem }) => !problem);
   box.disabled = !indexes.length;
-  if (broken && !indexes.length) return say(status, `${broken.name}: ${broken.problem}`, "error");
-  if (!indexes.length) return introduce();
+  if (broken && !indexes.length) return say(notice, `${broken.name}: ${broken.problem}`, "error");
+  if (!indexes.length) return byId("intro").replaceChildren(...noIndex());
   indexChoice.replaceChildren(...indexes.map(({ name }) => element("option", {}, name)));
-  form.addEventListener("submit", submit);
-  form.addEventListener("change", ({ target }) => target !== box && form.requestSubmit());
-  more.addEventListener("click", () => search(current));
-  addEventListener("popstate", show);
-  document.addEventListener("keydown", moveFocus);
+  if (!isListening) listen();
+  isListening = true;
   show();
-  if (!current.text) box.focus();
+  if (!readAddress().text && readAddress().view === "search") box.focus();
 }
 
-// The address says what is searched for; every search starts from it.
+function listen() {
+  const wide = matchMedia("(min-width: 60rem)");
+  const narrow = byId("narrow-details");
+  narrow.open = wide.matches;
+  wide.addEventListener("change", () => (narrow.open = wide.matches));
+  for (const view of [search, compare, judged]) view.start();
+  keyboard.listen();
+  addEventListener("popstate", () => {
+    isTyping = false;
+    show();
+  });
+  document.addEventListener("click", follow);
+  form.addEventListener("submit", submit);
+  box.addEventListener("input", typed);
+  indexChoice.addEventListener("change", () => {
+    // Another index has other fields and metadata.
+    const { view, text } = readAddress();
+    go({ ...readAddress(""), view, text, index: indexChoice.value });
+  });
+  byId("sort").addEventListener("change", ({ target }) => {
+    go({ ...readAddress(), sort: target.value });
+  });
+  byId("filter-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    go({ ...readAddress(), filter: byId("filter").value.trim() });
+  });
+}
+
+// From what people do to an address
+
+/** Makes a state the address, and shows it; `again` shows it though the address is the same. */
+function go(state, { again = false } = {}) {
+  if (!again) isTyping = false;
+  const address = addressOf(state);
+  if (address !== location.search) history.pushState(null, "", address);
+  else if (!again) return;
+  show();
+}
 
 function submit(event) {
   event.preventDefault();
-  box.value = box.value.trim();
-  const address = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
-  if (`?${address}` !== location.search) history.pushState(null, "", `?${address}`);
-  if (box.value && matchMedia("(hover: none)").matches) box.blur(); // puts the keyboard away
-  show();
+  typed.later.cancel();
+  isTyping = false;
+  if (matchMedia("(hover: none)").matches) box.blur(); // puts the keyboard away
+  const state = readAddress();
+  const view = state.view === "compare" ? "compare" : "search";
+  go({ ...state, view, text: box.value.trim() }, { again: true });
 }
+
+/** Searches while people type, where no query needs a model; they make one entry of the history. */
+function typed() {
+  const state = readAddress();
+  const setting = state.view === "search" && isInstant(state.before, indexOf(state).fields);
+  if (setting) typed.later();
+}
+
+typed.later = paused(() => {
+  const text = box.value.trim();
+  const state = readAddress();
+  if (text === state.text) return;
+  history[isTyping ? "replaceState" : "pushState"](null, "", addressOf({ ...state, text }));
+  isTyping = true;
+  show();
+}, TYPING_PAUSE);
+
+/** Follows a link within the page without loading it anew. */
+function follow(event) {
+  if (event.target.matches(".skip")) {
+    event.preventDefault();
+    return byId(readAddress().view === "search" ? "found" : "main").focus();
+  }
+  const link = event.target.closest("a[href^='?']");
+  const isPlain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+  if (!link || !isPlain || event.button !== 0) return;
+  event.preventDefault();
+  isTyping = false;
+  history.pushState(null, "", link.getAttribute("href"));
+  show();
+  if (!link.isConnected) byId("main").focus();
+}
+
+// From the address to what is shown
 
 function show() {
-  current.stop.abort();
-  const address = new URLSearchParams(location.search);
-  const text = (address.get("q") ?? "").trim();
-  const asked = address.get("index") || indexes[0].name;
-  const index = indexes.find((one) => one.name === asked) ?? (text ? null : indexes[0]);
-  const name = index?.name ?? asked;
-  const using = offerUsing(index?.fields ?? [], address.get("using"));
-  const hasTerms = index?.fields.find((field) => field.name === using)?.kind !== "dense";
-  const stop = new AbortController();
-  current = { text, name, using, hasTerms, stop, offset: 0, explained: new Map() };
-  box.value = text;
-  box.placeholder = `Search ${name}`;
-  indexChoice.value = name;
-  byId("index-choice").hidden = indexes.length === 1 && Boolean(index);
-  document.title = text ? `${text} – lsr` : "lsr";
-  if (text) return search(current);
-  clear();
-  introduce(index);
+  stop.abort();
+  stop = new AbortController();
+  const state = readAddress();
+  const index = indexOf(state);
+  showFrame(state, index);
+  views[state.view].show({ state, index, signal: stop.signal, go });
 }
 
-/** Offers what can be searched and returns what is chosen. */
-function offerUsing(fields, asked) {
-  const choices = fields.map(({ name }) => name);
-  if (fields.some(({ kind }) => kind === "dense")) choices.push("hybrid");
-  const usual = choices.includes("hybrid") ? "hybrid" : choices[0];
-  const chosen = choices.includes(asked) ? asked : usual;
-  if (usingChoice.dataset.choices !== String(choices)) {
-    usingChoice.dataset.choices = String(choices);
-    usingChoice.replaceChildren(...choices.map(radio));
+/** The index of a state, by its name or an alias; one that the server does not list is empty. */
+function indexOf({ index, text, view }) {
+  const asked = index || indexes[0].name;
+  const isAsked = text || view !== "search";
+  const unknown = isAsked ? { name: asked, fields: [], documents: 0 } : indexes[0];
+  const goesBy = ({ name, aliases }) => name === asked || aliases.includes(asked);
+  return indexes.find(goesBy) ?? unknown;
+}
+
+/** What stands around every view. */
+function showFrame(state, index) {
+  document.title = state.text ? `${state.text} – lsr` : "lsr";
+  document.body.dataset.view = state.view;
+  for (const view of VIEWS) {
+    byId(`${view}-view`).hidden = view !== state.view;
+    const link = byId(`to-${view}`);
+    link.setAttribute("href", addressOf({ ...state, view }));
+    if (view === state.view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
   }
-  for (const input of usingChoice.querySelectorAll("input")) input.checked = input.value === chosen;
-  const whole = byId("using-choice");
-  whole.hidden = whole.disabled = choices.length < 2;
-  return chosen;
-}
-
-function radio(value) {
-  const input = element("input", { type: "radio", name: "using", value });
-  return element("label", {}, input, element("span", {}, value));
-}
-
-function introduce(index) {
-  if (!index) {
-    const command = element("code", {}, "lsr index CORPUS --into DIR/NAME");
-    return intro.append(element("p", {}, "No index yet. Create one with: ", command));
-  }
-  if (index.name === "demo") {
-    const href = (q) => `?${new URLSearchParams({ index: "demo", q })}`;
-    const link = (q) => element("li", {}, element("a", { href: href(q) }, q));
-    const introduction = "Ask the Python standard library’s docstrings, for example:";
-    intro.append(element("p", {}, introduction), element("ul", {}, ...DEMO_QUERIES.map(link)));
-  } else {
-    intro.append(element("p", {}, `Type a question or a few words to search ${index.name}.`));
-  }
-  const fields = index.fields.map(({ name, encoder }) => `${name}: ${encoder}`);
-  const description = [amount(index.documents, "document"), ...fields].join(" · ");
-  intro.append(element("p", { className: "description" }, description));
-}
-
-// Asking the server
-
-async function ask(path, signal, body) {
-  const method = body ? "POST" : "GET";
-  const headers = { "Content-Type": "application/json" };
-  const request = fetch(path, { signal, method, headers, body: JSON.stringify(body) });
-  const response = await request.catch(() => null);
-  if (!response) throw new Error("The server can’t be reached; check that it is running.");
-  const answer = await response.json().catch(() => null);
-  if (response.ok && answer) return answer;
-  const unreadable = `The server answered with status ${response.status} and no reason.`;
-  throw new Error(answer?.error?.message ?? unreadable);
-}
-
-function hitsFrom({ text, name, using, stop }, offset, wishes) {
-  const body = { query: { text }, using, limit: PAGE, offset, with_payload: true, ...wishes };
-  return ask(`/v1/indexes/${encodeURIComponent(name)}/search`, stop.signal, body);
-}
-
-/** The terms behind one page of hits, asked for once. */
-function explain({ explained, ...about }, offset) {
-  if (!explained.has(offset)) {
-    const wishes = { explain: true, highlight: false, with_payload: false };
-    const answer = hitsFrom(about, offset, wishes);
-    answer.catch(() => explained.delete(offset));
-    explained.set(offset, answer);
-  }
-  return explained.get(offset);
-}
-
-/** Shows the first page of hits, and on each further call the next. */
-async function search(about) {
-  if (about.busy) return;
-  const first = about.offset === 0;
-  const place = first ? status : moreStatus;
-  const slow = setTimeout(() => say(place, "Searching…"), 250);
-  about.busy = true;
-  hitList.ariaBusy = String(first);
-  try {
-    const answer = await hitsFrom(about, about.offset);
-    if (first) clear();
-    const items = addHits(about, answer);
-    if (!first) return (items[0] ?? hitList.lastElementChild).focus({ preventScroll: true });
-    if (about.hasTerms) queryTerms.append(disclosure("Query terms", () => explainQuery(about)));
-    if (!items.length) intro.append(element("p", {}, "Try other words, or fewer."));
-  } catch (error) {
-    if (about.stop.signal.aborted) return;
-    if (first) clear();
-    say(place, error.message, "error");
-  } finally {
-    clearTimeout(slow);
-    about.busy = false;
-    if (about === current) hitList.ariaBusy = "false";
+  if (document.activeElement !== box || box.value.trim() !== state.text) box.value = state.text;
+  box.placeholder = `Search ${index.name}`;
+  indexChoice.value = index.name;
+  const isListed = indexes.some(({ name }) => name === index.name);
+  byId("index-choice").hidden = indexes.length === 1 && isListed;
+  const two = ["compare", "judged"].includes(state.view);
+  const asked = state.view === "search" && (state.text || index.fields.length > 1);
+  byId("settings").hidden = !index.fields.length || !(two || asked);
+  byId("after").hidden = !two;
+  byId("before").querySelector("legend").textContent = two ? "Before" : "How it is searched";
+  for (const side of ["before", "after"]) {
+    editSetting(byId(side), state[side], index.fields, (setting) => {
+      go({ ...readAddress(), [side]: setting });
+    });
   }
 }
 
-function addHits(about, { hits, took_ms, using, meta }) {
-  const items = hits.map((hit) => hitItem(about, hit));
-  hitList.append(...items);
-  about.offset += PAGE;
-  more.hidden = hits.length < PAGE;
-  const found = amount(hitList.childElementCount, "hit");
-  const kind = meta.exact ? "exact" : "approximate";
-  const parts = [`${found} of ${amount(meta.documents, "document")}`, `${took_ms.toFixed(1)} ms`];
-  say(status, [...parts, using, kind].join(" · "));
-  say(moreStatus, "");
-  return items;
-}
+// The key of a server that asks for one
 
-function clear() {
-  for (const part of [status, moreStatus, queryTerms, intro, hitList]) part.replaceChildren();
-  more.hidden = true;
-}
-
-// One hit
-
-function hitItem(about, hit) {
-  const { offset, using, hasTerms } = about;
-  const { title, text, metadata } = hit.payload;
-  const item = element("li", { tabIndex: -1 });
-  item.append(element("h3", {}, ...(title ? marked(hit, "title") : [hit.id])));
-  if (text) item.append(element("p", { className: "snippet" }, ...marked(hit, "text")));
-  item.append(facts(hit, title, using, metadata));
-  const whole = () => [element("p", { className: "whole" }, text)];
-  const isCut = text.length > highlightOf(hit, "text").snippet.length;
-  const details = element("div", { className: "details" });
-  if (hasTerms) details.append(disclosure("Why this result", () => explainHit(about, hit, offset)));
-  if (isCut) details.append(disclosure("Full text", whole));
-  item.append(details);
-  return item;
-}
-
-function highlightOf({ highlights, payload }, field) {
-  return highlights.find((one) => one.field === field) ?? { snippet: payload[field], spans: [] };
-}
-
-/** The snippet of a field with the matched words in <mark>; spans count code points. */
-function marked(hit, field) {
-  const { snippet, spans } = highlightOf(hit, field);
-  const points = Array.from(snippet);
-  const between = (start, end) => points.slice(start, end).join("");
-  const nodes = [hit.payload[field].startsWith(snippet) ? "" : "…\u00a0"];
-  let done = 0;
-  for (const [start, end] of spans) {
-    nodes.push(between(done, start), element("mark", {}, between(start, end)));
-    done = end;
-  }
-  return [...nodes, between(done), hit.payload[field].endsWith(snippet) ? "" : "\u00a0…"];
-}
-
-function facts({ id, score, scores }, title, using, metadata) {
-  const sources = using === "hybrid" ? Object.entries(scores) : [];
-  const known = Object.entries(metadata).map(([name, value]) => [name, brief(value)]);
-  const rows = [
-    ["id", title && element("code", {}, id)],
-    ["score", digits(score)],
-    ...sources.map(([name, value]) => [name, digits(value)]),
-    ...known.filter(([, value]) => value).slice(0, METADATA_SHOWN),
-  ].filter(([, value]) => value);
-  const pair = (name, value) => [element("dt", {}, name), element("dd", {}, value)];
-  return element("dl", {}, ...rows.map((row) => element("div", {}, ...pair(...row))));
-}
-
-/** A metadata value in a few characters, as a link where it is a web address; "" for objects. */
-function brief(value) {
-  if (Array.isArray(value)) return brief(value.filter((one) => typeof one !== "object").join(", "));
-  if (value === null || typeof value === "object") return "";
-  const text = String(value).trim();
-  const [scheme] = text.match(/^https?:\/\//i) ?? [""];
-  const points = Array.from(text.slice(scheme.length));
-  const rest = points.length > LONGEST_VALUE ? "…" : "";
-  const shown = points.slice(0, LONGEST_VALUE).join("") + rest;
-  return scheme ? element("a", { href: text, rel: "noreferrer" }, shown) : shown;
-}
-
-// Why a hit is one
-
-async function explainHit(about, { id, scores }, offset) {
-  const { hits } = await explain(about, offset);
-  const terms = hits.find((hit) => hit.id === id)?.terms;
-  if (!terms) throw new Error("The index has changed since this search; search again.");
-  const columns = {
-    query_weight: "query weight",
-    document_weight: "×\u00a0document weight",
-    contribution: "=\u00a0contribution",
-  };
-  const tables = Object.entries(terms).map(([field, list]) => termTable(field, list, columns));
-  const others = Object.keys(scores).filter((field) => !(field in terms));
-  const note = (field) => `${field}: ${digits(scores[field])}, the similarity of two vectors`;
-  return [...tables, ...others.map((field) => element("p", {}, note(field)))];
-}
-
-async function explainQuery(about) {
-  const { query_terms } = await explain(about, 0);
-  const columns = { weight: "query weight" };
-  return Object.entries(query_terms).map(([field, list]) => termTable(field, list, columns));
-}
-
-/** Terms with a bar for the last column; where that is a product of others, also its sum. */
-function termTable(field, terms, columns) {
-  const keys = Object.keys(columns);
-  const last = keys.pop();
-  const none = keys.length ? "no terms in common" : "no known terms";
-  if (!terms.length) return element("p", {}, `${field}: ${none}`);
-  const largest = Math.max(...terms.map((term) => term[last]));
-  const row = (tag, ...cells) => element("tr", {}, ...cells.map((cell) => element(tag, {}, cell)));
-  const rows = terms.map((term) => {
-    const factors = keys.map((key) => term[key].toFixed(3));
-    return row("td", piece(term.token), ...factors, bar(term[last], largest));
-  });
-  const sum = terms.reduce((total, term) => total + term[last], 0);
-  const sums = row("td", "sum", ...keys.map(() => ""), sum.toFixed(3));
-  const body = element("tbody", {}, ...rows.splice(0, TERMS_SHOWN));
-  const head = element("thead", {}, row("th", "term", ...Object.values(columns)));
-  const foot = element("tfoot", {}, ...(keys.length ? [sums] : []));
-  const whole = element("table", {}, element("caption", {}, field), head, body, foot);
-  const all = element("button", { type: "button" }, `Show ${amount(rows.length, "more term")}`);
-  all.addEventListener("click", () => {
-    body.append(...rows);
-    all.remove();
-  });
-  return element("div", {}, whole, ...(rows.length ? [all] : []));
-}
-
-/** A WordPiece that continues a word, "##ing", written as a suffix is. */
-function piece(token) {
-  if (!/^##./u.test(token)) return token;
-  return element("span", { title: `${token}: continues a word` }, `-${token.slice(2)}`);
-}
-
-function bar(value, largest) {
-  const create = (tag) => document.createElementNS("http://www.w3.org/2000/svg", tag);
-  const [picture, rectangle] = [create("svg"), create("rect")];
-  picture.setAttribute("aria-hidden", "true");
-  rectangle.setAttribute("width", `${(100 * value) / largest}%`);
-  rectangle.setAttribute("height", "100%");
-  picture.append(rectangle);
-  return element("div", { className: "bar" }, picture, value.toFixed(3));
-}
-
-// Parts of the page
-
-/** A new element; its children are text, never markup, unless they are elements. */
-function element(tag, properties, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
-}
-
-/** A <details> that makes its contents when it is opened, and tries again after a failure. */
-function disclosure(summary, contents) {
-  const body = element("div", {});
-  const details = element("details", {}, element("summary", {}, summary), body);
-  details.addEventListener("toggle", async () => {
-    if (!details.open || body.childElementCount) return;
-    say(body, "…");
-    try {
-      body.replaceChildren(...(await contents()));
-    } catch (error) {
-      say(body, error.message, "error");
-    }
-  });
-  return details;
-}
-
-function say(place, sentence, kind = "") {
-  place.textContent = sentence;
-  place.className = kind;
-}
-
-const digits = (score) => score.toFixed(Math.abs(score) < 1 ? 4 : 2);
-const amount = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
-
-function moveFocus(event) {
-  const { key, target } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const stops = [box, ...hitList.children, more];
-  const place = stops.findIndex((stop) => stop.contains(target));
-  const step = { ArrowDown: 1, ArrowUp: -1 }[key];
-  let goal = place >= 0 && step ? stops[place + step] : null;
-  if (key === "/" && !target.matches("[type=search], select")) goal = box;
-  if (goal) {
-    event.preventDefault();
-    goal.focus();
-    if (goal === box) box.select();
-  } else if (key === "Enter" && target.parentElement === hitList) {
-    target.querySelector("summary")?.click();
-  }
-}
+document.addEventListener("key-wanted", () => {
+  keyForm.hidden = false;
+  byId("key").focus();
+});
+keyForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  key.set(byId("key").value.trim());
+  byId("key").value = "";
+  keyForm.hidden = true;
+  start();
+});
+forgetKey.addEventListener("click", () => {
+  key.forget();
+  start();
+});
 
 start();

@@ -11,6 +11,7 @@ from service import logs
 from service.settings import ServerSettings
 from tests.service.serving import serving
 
+ADMIN = "an-admin-key-of-the-tests"
 SEARCH = "/v1/indexes/fruit/search"
 QUERY = {"query": {"text": "cherry secret"}}
 
@@ -22,9 +23,12 @@ def fruit(tmp_path, lsr, corpus):
 
 
 def test_all_that_is_written_is_json(fruit):
-    with serving(fruit, "fruit", "--log-format", "json", "--access-log") as (client, served):
+    log = "--log-format", "json", "--access-log"
+    with serving(fruit, "fruit", *log, LSR_SERVE_ADMIN_KEY=ADMIN) as (client, served):
+        client.headers["Authorization"] = f"Bearer {ADMIN}"
         client.post(SEARCH, json=QUERY, headers={"X-Request-ID": "mine-1"})
         client.get("/v1/indexes/fruit/documents/zz%0Aevil?text=hidden")
+        client.get("/v1/indexes", headers={"Authorization": "Bearer no-key"})
         (fruit / "fruit" / "collection.sqlite").unlink()
         client.get("/v1/indexes/fruit", headers={"X-Request-ID": "mine-2"})
         client.get("/readyz")
@@ -32,7 +36,10 @@ def test_all_that_is_written_is_json(fruit):
     lines = [json.loads(line) for line in (served.out + served.err).splitlines()]
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
     found = [line for line in lines if line["logger"] == "service.access"]
-    search, document = found[:2]
+    search, document, refused = [line for line in found if line["path"].startswith("/v1/")][:3]
+    assert (search["key"], refused["status"], "key" in refused) == ("admin_key", 401, False)
+    assert ADMIN not in served.out + served.err
+    assert "no-key" not in served.out + served.err
     assert (search["request_id"], search["method"], search["path"], search["status"]) == (
         "mine-1",
         "POST",
@@ -42,7 +49,7 @@ def test_all_that_is_written_is_json(fruit):
     assert search["client"] == "127.0.0.1"
     assert search["bytes"] > 0 < search["duration_ms"]
     assert document["path"] == "/v1/indexes/fruit/documents/zz\nevil"
-    assert document["status"] == 404
+    assert document["status"] == 422
     assert re.fullmatch("[0-9a-f]{32}", document["request_id"])
     assert "secret" not in served.out + served.err
     assert "hidden" not in served.out + served.err

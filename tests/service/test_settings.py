@@ -43,3 +43,26 @@ def test_a_setting_that_is_wrong_is_one_sentence(tmp_path, text, sentence):
     assert "secret" not in str(raised.value)
     with pytest.raises(NotFoundError):
         ServerSettings.load({}, tmp_path / "none.toml")
+
+
+def test_an_admin_key_is_told_to_nobody(tmp_path, monkeypatch):
+    secret = "a-secret-of-20-characters"
+    monkeypatch.setenv("LSR_SERVE_ADMIN_KEY", secret)
+    settings = ServerSettings.load({})
+    assert settings.admin_token == secret
+    assert secret not in settings.to_toml() + repr(settings) + str(settings.model_dump_json())
+    file = tmp_path / "lsr.toml"
+    file.write_text(settings.to_toml())
+    assert ServerSettings.load({}, file).admin_token == secret
+    monkeypatch.setenv("LSR_SERVE_ADMIN_KEY", "")
+    assert ServerSettings.load({}, file).admin_key is None
+    for wrong in (
+        "short",
+        "spaces are none of a key",
+        "umlaute-sind-keine-ü",
+        "a-line\nbreak-in-the-middle",
+    ):
+        monkeypatch.setenv("LSR_SERVE_ADMIN_KEY", wrong)
+        with pytest.raises(UsageError, match="'admin_key' of the server") as raised:
+            ServerSettings.load({})
+        assert wrong not in str(raised.value)

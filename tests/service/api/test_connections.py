@@ -48,7 +48,10 @@ class Serving:
             if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
                 self.port = int(found.group(1))
                 break
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        # None is kept open: the server may close an idle one in the moment that it is used again.
+        none = httpx.Limits(max_keepalive_connections=0)
+        address = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=address, timeout=60, limits=none)
         wait_until(lambda: self.client.get("/readyz").status_code == 200)
 
     def connect(self):

@@ -17,9 +17,10 @@ pytestmark = pytest.mark.long
 ADMIN = "an-admin-key-of-the-tests"
 KEY = {"Authorization": f"Bearer {ADMIN}"}
 SERVE = """
-import sys
+import resource, sys
 import service.api.connections as connections
-connections.HEAD_SECONDS = float(sys.argv.pop(1))
+connections.HEAD_SECONDS, limit = float(sys.argv.pop(1)), int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 from service.cli import main
 main()
 """
@@ -30,11 +31,11 @@ def serve(tmp_path, lsr, corpus):
     lsr("index", corpus, "--into", "all/fruit", "--encoder", "bm25")
     with contextlib.ExitStack() as stack:
 
-        def start(*options, head=60.0, **settings):
+        def start(*options, head=60.0, limit=1024, **settings):
             named = {f"LSR_SERVE_{name.upper()}": value for name, value in settings.items()}
             process = subprocess.Popen(
-                [sys.executable, "-u", "-c", SERVE, str(head), "serve", "all", "--port", "0",
-                 *map(str, options)],
+                [sys.executable, "-u", "-c", SERVE, str(head), str(limit), "serve", "all",
+                 "--port", "0", *map(str, options)],
                 cwd=tmp_path, env=environment(tmp_path) | named, stdout=subprocess.PIPE, text=True,
             )  # fmt: skip
             stack.callback(process.wait)
@@ -102,6 +103,23 @@ def test_handshakes_that_do_not_come_end_and_keep_nobody_out(serve, certificate)
                 assert connection.recv(100) == b""
 
 
+def test_many_handshakes_that_do_not_come_make_room(serve, certificate):
+    address = serve(*options_of(certificate), limit=128)
+    port = int(address.rpartition(":")[2])
+    with client_of(address, certificate) as client, contextlib.ExitStack() as stack:
+        held = []
+        for _ in range(200):
+            held.append(socket.create_connection(("127.0.0.1", port), timeout=60))
+            stack.enter_context(held[-1])
+        verify = ssl.create_default_context(cafile=certificate / "cert.pem")
+        with httpx.Client(base_url=address, verify=verify, timeout=60) as other:
+            assert other.get("/readyz").status_code == 200
+        # A connection that has asked before is no handshake, and stays.
+        assert client.get("/readyz").status_code == 200
+        with contextlib.suppress(ConnectionError):
+            assert held[0].recv(100) == b""
+
+
 @pytest.mark.parametrize(
     ("cert", "key", "reason"),
     [
@@ -137,7 +155,7 @@ def test_forwarded_headers_are_believed_of_named_proxies_alone(serve):
         found = [asks(client, **{"X-Forwarded-For": f"10.0.0.{n}"}) for n in range(4)]
         assert found == [200, 200, 429, 429]
     address = serve(trusted_proxies='["127.0.0.0/8"]', **rates)
-    page["Origin"] = address.replace("http", "https")
+    page |= {"Origin": address.replace("http", "https"), "X-Forwarded-For": "10.2.2.2"}
     with client_of(address) as client:
         assert asks(client, **page) == 200
         assert asks(client, Origin=page["Origin"]) == 403
