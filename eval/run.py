@@ -34,13 +34,24 @@ def write_run(path: Path, run: Run, tag: str = "lsr") -> None:
     Raises:
         InputError: an id holds white space, which the format can't; then nothing is written.
     """
-    for query, ranking in run.items():
-        for identifier in (query, *(document for document, _ in ranking)):
-            check_trec_id(identifier)
+    lines = run_lines(run, tag)
     with path.open("w", encoding="utf-8") as stream:
-        for query, ranking in run.items():
-            for rank, (document, score) in enumerate(descending(ranking), start=1):
-                stream.write(f"{query} Q0 {document} {rank} {score:.9g} {tag}\n")
+        stream.writelines(lines)
+
+
+def run_lines(run: Run, tag: str) -> list[str]:
+    """The lines of a TREC run, each with its end.
+
+    Raises:
+        InputError: an id holds white space, which the format can't.
+    """
+    lines = []
+    for query, ranking in run.items():
+        check_trec_id(query)
+        for rank, (document, score) in enumerate(descending(ranking), start=1):
+            check_trec_id(document)
+            lines.append(f"{query} Q0 {document} {rank} {score:.9g} {tag}\n")
+    return lines
 
 
 def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "lsr": {"lsr"},
     "index": {"index", "lsr"},
-    "service": {"service", "index", "lsr"},
+    "service": {"service", "eval", "index", "lsr"},
     "eval": {"eval", "index", "lsr"},
 }
 OURS = set(MAY_IMPORT)

@@ -21,6 +21,7 @@ from lsr.threads import available_cores
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.access import Access, GuardedApp, add_routes, key_of
 from service.api.bodies import BodyBudget
+from service.api.compression import Compressed
 from service.api.encoders import AllowedEncoders
 from service.api.errors import add_error_handlers
 from service.api.hosts import AllowedHosts
@@ -32,7 +33,10 @@ from service.api.origins import AllowedOrigins
 from service.api.plain_mistakes import TrailingSlash
 from service.api.routes import (
     aliases,
+    docs,
     documents,
+    embedding,
+    evaluation,
     health,
     indexes,
     keys,
@@ -63,11 +67,14 @@ WRITERS = 4
 READERS_WAITING = 64
 WRITERS_WAITING = 16
 ROUTERS = (
+    docs.router,
     health.router,
     metrics.router,
     indexes.router,
     lifecycle.router,
     search.router,
+    evaluation.router,
+    embedding.router,
     listing.router,
     documents.router,
     aliases.router,
@@ -120,6 +127,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         summary="Learned sparse retrieval: search, documents, health.",
         version=package_version(),
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.ready = False
@@ -142,6 +150,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
         tls=settings.tls_cert is not None,
     )
     app.add_middleware(TrailingSlash)
+    app.add_middleware(Compressed)
     monitoring = Monitoring(settings, served, app.state.readers, app.state.writers)
     app.state.monitoring = monitoring
     app.state.searching = Searching(settings, state, monitoring)

@@ -71,6 +71,7 @@ HTTP_TYPES = {
     415: "unsupported_encoding",
     422: "invalid_request",
     429: "too_many_requests",
+    501: "missing_dependency",
     503: "busy",
 }
 PUBLIC = {

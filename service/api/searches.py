@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from index.collection.collection import Collection
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
-from index.search.pipeline import search, search_batch
 from index.search.query import SearchQuery
 from lsr.errors import LsrError
 from service.api.errors import body_of
@@ -20,6 +19,7 @@ from service.api.rerankers import ServedRerankers
 from service.api.schemas.responses import ErrorBody
 from service.api.schemas.search_answer import SearchAnswer, search_json
 from service.api.schemas.search_request import MOST_CHARACTERS, SearchBody
+from service.api.searching import Searching
 
 Asked = tuple[SearchQuery, SearchConfig]
 Answer = SearchAnswer | ErrorBody
@@ -27,6 +27,7 @@ Answer = SearchAnswer | ErrorBody
 
 def answer_searches(
     request: Request,
+    searching: Searching,
     collection: Collection,
     given: Sequence[Any],
     rerankers: ServedRerankers,
@@ -36,6 +37,7 @@ def answer_searches(
 
     Args:
         request: which brought them.
+        searching: what searches.
         collection: what is searched.
         given: the JSON of each search.
         rerankers: those that are served.
@@ -59,20 +61,24 @@ def answer_searches(
         apart = str(place) if config.cursor is not None else ""
         alike.setdefault(f"{config!r}{apart}", []).append(place)
     for places in alike.values():
-        answers |= _answer(request, collection, {place: asked[place] for place in places}, deadline)
+        part = {place: asked[place] for place in places}
+        answers |= _answer(request, searching, collection, part, deadline)
     return [answers[place] for place in range(len(given))]
 
 
 def _answer(
-    request: Request, collection: Collection, asked: dict[int, Asked], deadline: Deadline
+    request: Request,
+    searching: Searching,
+    collection: Collection,
+    asked: dict[int, Asked],
+    deadline: Deadline,
 ) -> dict[int, Answer]:
     """Searches of one configuration: together, and where one of them can't be, each by itself."""
     config = next(iter(asked.values()))[1]
     if len(asked) > 1:
         try:
-            found = search_batch(
-                collection, [query for query, _ in asked.values()], config, deadline
-            )
+            queries = [query for query, _ in asked.values()]
+            found = searching.search_several(request, collection, queries, config, deadline)
         except LsrError:
             pass
         else:
@@ -83,7 +89,7 @@ def _answer(
     answers: dict[int, Answer] = {}
     for place, (query, _) in asked.items():
         try:
-            result = search(collection, query, config, deadline)
+            result = searching.search(request, collection, query, config, deadline)
             answers[place] = search_json(result, config.explain, config)
         except LsrError as error:
             answers[place] = body_of(request, error)

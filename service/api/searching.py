@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import Request
@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from index.collection.collection import Collection
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
-from index.search.pipeline import search
+from index.search.pipeline import search, search_batch
 from index.search.query import SearchQuery
 from index.search.result import SearchResult
 from lsr.threads import sharing_cores
@@ -74,6 +74,25 @@ class Searching:
                 self._probe.offer(collection, view.revision, query, config, result)
         self._monitoring.searched(result)
         return result
+
+    def search_several(
+        self,
+        request: Request,
+        collection: Collection,
+        queries: Sequence[SearchQuery],
+        config: SearchConfig,
+        deadline: Deadline,
+    ) -> list[SearchResult]:
+        """Several searches of a request that differ in their queries alone, as ``search``.
+
+        Raises:
+            Exception: as ``search_batch`` of the pipeline.
+        """
+        with self._monitoring.stages(request), sharing_cores():
+            results = search_batch(collection, queries, config, deadline)
+        for result in results:
+            self._monitoring.searched(result)
+        return results
 
     def answer(
         self,

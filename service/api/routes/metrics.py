@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import APIRouter, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import Response
 
 from lsr.errors import NotFoundError
 from service.api.access import needs
@@ -13,13 +13,17 @@ from service.api.errors import ERRORS
 from service.api.monitoring import Monitoring
 
 router = APIRouter(tags=["health"])
+TEXT = {
+    "description": "Prometheus' text format, or OpenMetrics.",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
 
 
 @router.get(
     "/metrics",
-    response_class=PlainTextResponse,
+    response_class=Response,
     dependencies=[needs("metrics")],
-    responses={404: ERRORS[404], 200: {"description": "Prometheus' text format, or OpenMetrics."}},
+    responses={404: ERRORS[404], 200: TEXT},
 )
 async def metrics(request: Request) -> Response:
     """Requests, stages of searches, queues, sizes of indexes, unless the setting is false."""

@@ -12,9 +12,10 @@ from index.search.deadline import Deadline
 from index.search.explanation import explain_document
 from lsr.threads import sharing_cores
 from service.api.access import needs
-from service.api.bodies import JsonRoute
+from service.api.bodies import DirectRoute, JsonRoute
 from service.api.dependencies import IndexName, Readers, Searches, ServedIndexes
 from service.api.errors import ERRORS
+from service.api.indexes import Indexes
 from service.api.parted_json import PartedJSONResponse
 from service.api.query_cache import may_be_kept
 from service.api.schemas.explanation import ExplainAnswer, ExplainBody, explanation_json
@@ -23,6 +24,8 @@ from service.api.schemas.search_answer import SearchAnswer, search_json
 from service.api.schemas.search_batch import BatchAnswer, BatchBody
 from service.api.schemas.search_request import SearchBody
 from service.api.searches import answer_searches
+from service.api.searching import Searching
+from service.api.work import Work
 
 router = APIRouter(
     prefix="/v1/indexes/{index}",
@@ -30,20 +33,21 @@ router = APIRouter(
     route_class=JsonRoute,
     dependencies=[needs("search")],
 )
+direct = APIRouter(
+    prefix=router.prefix,
+    tags=["search"],
+    route_class=DirectRoute,
+    dependencies=[needs("search")],
+)
 
 
 # A response, not its body, so that hits are not validated one by one.
-@router.post("/search", response_model=SearchAnswer, responses=ERRORS)
-async def search_index(
-    index: IndexName,
-    body: SearchBody,
-    request: Request,
-    indexes: ServedIndexes,
-    readers: Readers,
-    searching: Searches,
-) -> Response:
+@direct.post("/search", response_model=SearchAnswer, responses=ERRORS)
+async def search_index(index: IndexName, body: SearchBody, request: Request) -> Response:
     """The documents that answer a query best."""
-
+    indexes: Indexes = request.app.state.indexes
+    readers: Work = request.app.state.readers
+    searching: Searching = request.app.state.searching
     asked = bytes(await request.body())
 
     def answer(deadline: Deadline) -> Response:
@@ -63,16 +67,20 @@ async def search_index(
 
 @router.post("/search/batch", response_model=BatchAnswer, responses=ERRORS)
 async def search_several(
-    index: IndexName, body: BatchBody, request: Request, indexes: ServedIndexes, readers: Readers
+    index: IndexName,
+    body: BatchBody,
+    request: Request,
+    indexes: ServedIndexes,
+    readers: Readers,
+    searching: Searches,
 ) -> JSONResponse:
     """Several searches at once, each with an answer or an error of its own."""
 
     def answer(deadline: Deadline) -> JSONResponse:
         started = time.perf_counter()
-        with sharing_cores():
-            answers = answer_searches(
-                request, indexes[index], body.given, indexes.rerankers, deadline
-            )
+        answers = answer_searches(
+            request, searching, indexes[index], body.given, indexes.rerankers, deadline
+        )
         took = 1000 * (time.perf_counter() - started)
         return PartedJSONResponse({"took_ms": round(took, 3), "answers": answers})
 

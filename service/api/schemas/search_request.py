@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    JsonValue,
     StrictInt,
     StrictStr,
     model_validator,
@@ -232,7 +233,7 @@ class DimensionsBody(Body):
         return Dimensions(tuple(self.keys), self.weight, self.similarity)
 
 
-SEARCH_EXAMPLES = [
+SEARCH_EXAMPLES: list[JsonValue] = [
     {"query": "how to copy a file", "limit": 3},
     {"query": {"tokens": {"copy": 1.5, "file": 1}}, "using": "sparse", "with_payload": True},
     {"query": {"like": "shutil"}, "filter": "lang = en"},

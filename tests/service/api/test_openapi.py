@@ -37,6 +37,7 @@ SEARCHES = [
 FACETS = {"facets": ["url.deep", "nowhere"], "filter": "url exists"}
 BULK = [{"id": "new", "text": "fig"}, {"id": "a", "text": "other"}, {"text": "no id"},
         {"id": "c", "text": "plum <b>lemon</b>"}, {"id": "new", "text": "twice"}]  # fmt: skip
+JUDGED = {"queries": {"q": "banana"}, "qrels": {"q": {"a": 1}}}
 CALLS = [
     ("get", "/livez", 200, None),
     ("get", "/readyz", 200, None),
@@ -49,6 +50,9 @@ CALLS = [
     ("post", f"{INDEX}/explain", 200, {"id": "c", "query": "plum", "using": "sparse+bm25"}),
     ("post", f"{INDEX}/explain", 200, {"id": "c", "query": "fig", "using": "bm25"}),
     ("post", f"{INDEX}/facets", 200, FACETS),
+    ("post", f"{INDEX}/evaluate", 200, JUDGED),
+    ("post", f"{INDEX}/evaluate", 200, JUDGED | {"per_query": True, "run": "trec"}),
+    ("post", "/v1/embed_sparse", 200, {"inputs": "banana", "tokens": True}),
     ("get", f"{INDEX}/documents", 200, None),
     ("get", f"{INDEX}/documents?limit=1&with_payload=true", 200, None),
     ("post", f"{INDEX}/documents/get", 200, {"ids": ["a", "zzzz"]}),
@@ -175,7 +179,10 @@ def closed(schema):
 
 
 def resolved(document, schema):
-    while "$ref" in schema:
+    while "$ref" in schema or "items" in schema:
+        if "items" in schema:
+            schema = schema["items"]
+            continue
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     return schema
 

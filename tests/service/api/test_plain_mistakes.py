@@ -79,7 +79,6 @@ def test_a_query_may_be_a_text(client):
         (b"query=owls", "line 1 column 1"),
         (b'{"query": NaN}', "the number NaN is not allowed"),
         (b'{"query": "\xff"}', "not UTF-8 at its byte 11"),
-        (b"[" * 100_000, "nested too deeply"),
         (b"", "has no body"),
         (b" \n", "has no body"),
     ],
@@ -102,7 +101,7 @@ def test_an_array_of_documents_that_is_no_json_is_told_with_the_place(client):
         ({"query": "a", "limt": 3}, "the member 'limt' is not known here, did you mean 'limit'?"),
         ({"query": {"txt": "a"}}, "did you mean 'text'? allowed are text, tokens, sparse, dense"),
         ({"query": "a", "params": {"efort": 1}}, "did you mean 'effort'?"),
-        ({"query": "a", "zzzz": 1}, "the member 'zzzz' is not known here; allowed are query, lim"),
+        ({"query": "a", "zzzz": 1}, "the member 'zzzz' is not known here; allowed are using, pre"),
     ],
 )
 def test_an_unknown_option_is_named_with_what_is_allowed(client, body, reason):

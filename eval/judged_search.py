@@ -1,0 +1,94 @@
+"""Judged queries searched in a collection as it is, and measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from eval.measures import STANDARD, measure, measure_queries, parse_measures
+from eval.run import Run
+from index.collection.collection import Collection
+from index.search.config import SearchConfig
+from index.search.deadline import Deadline
+from index.search.pipeline import search_batch
+from index.search.query import SearchQuery
+from lsr.corpus.qrels import Qrels
+from lsr.errors import InputError
+
+AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The measures of a search: means over all judged queries, and by query where asked for."""
+
+    using: str
+    documents: int
+    queries: int
+    measures: dict[str, float]
+    per_query: dict[str, dict[str, float]] | None
+    ms_per_query: float
+    run: Run = field(repr=False)
+
+
+def judge_search(
+    collection: Collection,
+    queries: Mapping[str, str],
+    qrels: Qrels,
+    config: SearchConfig,
+    measures: Sequence[str] = STANDARD,
+    by_query: bool = False,
+    deadline: Deadline | None = None,
+) -> Judged:
+    """Search for queries and measure the rankings.
+
+    Args:
+        collection: what is searched.
+        queries: texts by id; one without words finds nothing, which counts as 0.
+        qrels: grades of documents by query; those of other queries are searched, and don't count.
+        config: how is searched.
+        measures: such as ``nDCG@10``.
+        by_query: whether each query has its values.
+        deadline: when all must have been searched.
+
+    Raises:
+        InputError: a judged query has no text, or the time is up.
+        UsageError: a measure is unknown, or the collection can't be searched so.
+    """
+    parse_measures(measures)
+    for name in qrels:
+        if name not in queries:
+            raise InputError(
+                f"the query {name!r} is judged, and there is no text of it; give it, or leave its "
+                "grades out"
+            )
+    deadline = deadline or Deadline()
+    run: dict[str, list[tuple[str, float]]] = {name: [] for name in queries}
+    asked = [(name, text) for name, text in queries.items() if text.strip()]
+    using, started = config.using or "", time.perf_counter()
+    for start in range(0, len(asked), AT_ONCE):
+        if deadline.passed():
+            raise InputError(
+                f"the time is up after {start} of {len(asked)} queries; send fewer at once"
+            )
+        part = asked[start : start + AT_ONCE]
+        texts = [SearchQuery(text) for _, text in part]
+        for (name, _), result in zip(
+            part, search_batch(collection, texts, config, deadline), strict=True
+        ):
+            using = result.using
+            run[name] = [(hit.id, hit.score) for hit in result.hits]
+    seconds = time.perf_counter() - started
+    values = [(each, measure_queries(qrels, run, each)) for each in measures] if by_query else []
+    return Judged(
+        using=using,
+        documents=len(collection),
+        queries=len(qrels),
+        measures=measure(qrels, run, measures),
+        per_query={name: {each: found[name] for each, found in values} for name in qrels}
+        if by_query
+        else None,
+        ms_per_query=1000 * seconds / len(queries),
+        run=run,
+    )
