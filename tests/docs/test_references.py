@@ -23,7 +23,8 @@ OF_OTHER_TOOLS = {
     "--system",
     "--home-dir",
     "--now",  # useradd, systemctl
-    "--data-binary", "--data-urlencode",  # curl
+    "--data-binary",
+    "--data-urlencode",  # curl
 }
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
