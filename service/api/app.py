@@ -67,6 +67,8 @@ WRITERS = 4
 READERS_WAITING = 64
 WRITERS_WAITING = 16
 ROUTERS = (
+    # First what is asked most often, for the first route that matches answers.
+    search.direct,
     docs.router,
     health.router,
     metrics.router,
