@@ -9,6 +9,7 @@ import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -170,9 +171,22 @@ def newest_document(view: View) -> int:
 def digest_of(view: View, query: SearchQuery, config: SearchConfig) -> bytes:
     """16 bytes over all that a ranking depends on, but for the documents."""
     fields = {field.name: field.fingerprint for field in view.fields}
-    settings = dataclasses.replace(config, **_OF_A_PAGE)  # type: ignore[arg-type]
-    parts = repr((view.store.identity, _plain(fields), _plain(query), _plain(settings)))
+    try:
+        settings = _remembered(config)
+    except TypeError:
+        # With weights, which have no hash.
+        settings = _settings(config)
+    parts = repr((view.store.identity, _plain(fields), _plain(query), settings))
     return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _settings(config: SearchConfig) -> str:
+    """The settings that are the same for all pages; equal ones are spelled alike."""
+    return repr(_plain(dataclasses.replace(config, **_OF_A_PAGE)))  # type: ignore[arg-type]
+
+
+# Most searches of a server have the same settings.
+_remembered = lru_cache(maxsize=256)(_settings)
 
 
 def _plain(value: object) -> object:

@@ -22,6 +22,7 @@ from service.api.lifecycle import Lifecycle
 from service.api.work import BUSY
 from service.settings import ServerSettings
 from service.state.aliases import Aliases
+from service.state.bulk_bodies import BulkBodies
 from service.state.database import StateDatabase
 from service.state.places import Places
 from service.state.tasks import Task, Tasks
@@ -53,6 +54,7 @@ class LongWork:
     ) -> None:
         self.settings = settings
         self.tasks = Tasks(state, settings.tasks_kept)
+        self._bodies = BulkBodies(state)
         aliases = Aliases(state)
         indexes.aliases = aliases
         self.lifecycle = Lifecycle(indexes, state, aliases, self.tasks, trusted)
@@ -88,12 +90,29 @@ class LongWork:
         Raises:
             HTTPException: too many wait.
         """
-        if self.tasks.unfinished() >= MOST_WAITING:
-            message = f"{MOST_WAITING} tasks wait already; try again when some are done"
-            raise HTTPException(503, message, BUSY)
+        self._check_waiting()
         task = self.tasks.enqueue(kind, index, parameters)
         self._wake.set()
         return task
+
+    def enqueue_bulk(self, index: str, body: bytes | bytearray) -> Task:
+        """Ask for a task that writes the documents of a body, which is on disk when it is there.
+
+        Raises:
+            HTTPException: too many wait.
+            OverloadedError: those that wait hold too many bytes.
+        """
+        self._check_waiting()
+        with self._state.writing() as connection:
+            task = self.tasks.enqueue_in(connection, "bulk", index, {"bytes": len(body)})
+            self._bodies.keep(connection, task.id, body)
+        self._wake.set()
+        return task
+
+    def _check_waiting(self) -> None:
+        if self.tasks.unfinished() >= MOST_WAITING:
+            message = f"{MOST_WAITING} tasks wait already; try again when some are done"
+            raise HTTPException(503, message, BUSY)
 
     async def finished(self, request: Request, task: Task) -> Task:
         """A task once it has ended, or as it is when the client or the server waits no longer."""

@@ -81,7 +81,7 @@ class Tasks:
     """
 
     def __init__(self, state: StateDatabase, kept: int) -> None:
-        self._state = state
+        self.state = self._state = state
         self._kept = kept
         state.define(SCHEMA)
 

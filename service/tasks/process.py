@@ -20,9 +20,11 @@ from service.api.indexes import Indexes
 from service.api.lifecycle import Lifecycle
 from service.settings import ServerSettings
 from service.state.aliases import Aliases
+from service.state.bulk_bodies import BulkBodies
 from service.state.database import StateDatabase
 from service.state.places import Places
 from service.state.tasks import Task, Tasks
+from service.tasks.bulk import write_bulk
 from service.tasks.copies import restore_snapshot, take_snapshot
 from service.tasks.imports import import_documents
 from service.tasks.reencoding import reencode
@@ -30,6 +32,7 @@ from service.tasks.run import Canceled, Run
 from service.tasks.upkeep import check_index, merge
 
 CHANGING: Mapping[str, Callable[[Run], dict[str, Any]]] = {
+    "bulk": write_bulk,
     "import": import_documents,
     "reencode": reencode,
     "merge": merge,
@@ -79,6 +82,7 @@ class _Work:
     ) -> None:
         self._settings, self._trusted = settings, trusted
         self._tasks = Tasks(state, settings.tasks_kept)
+        self._bodies = BulkBodies(state)
         # One that is gone since the server began is no reason to do nothing for the others.
         indexes = Indexes([path for path in settings.paths if path.exists()], trusted)
         aliases = Aliases(state)
@@ -126,6 +130,7 @@ class _Work:
             self._tasks.finish(task, "failed", error=self._told(error))
         finally:
             self._remove_folder(task)
+            self._bodies.tidy()
             self._count(-1)
 
     def _count(self, change: int) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.convertors import Convertor, register_url_convertor
 
@@ -16,8 +16,16 @@ from index.search.deadline import Deadline
 from lsr.errors import InputError, NotFoundError
 from service.api.access import needs
 from service.api.bodies import JsonRoute, read_body
-from service.api.bulk import FULL, all_decided, bulk_upsert, nothing_written
-from service.api.dependencies import IndexName, LargestBody, Readers, ServedIndexes, Writers
+from service.api.bulk import FULL, PARSING, all_decided, bulk_upsert, nothing_written
+from service.api.bulk_items import parse_items
+from service.api.dependencies import (
+    IndexName,
+    LargestBody,
+    Readers,
+    ServedIndexes,
+    Tasking,
+    Writers,
+)
 from service.api.document_versions import Conditions, GivenConditions, versioned
 from service.api.errors import ERRORS, error_response
 from service.api.idempotent import Idempotency, IdempotencyKey, once
@@ -32,6 +40,7 @@ from service.api.schemas.responses import (
     StorageFullBody,
     payload_json,
 )
+from service.api.schemas.tasks import TaskAnswer, task_json
 
 router = APIRouter(
     prefix="/v1/indexes/{index}/documents", tags=["documents"], route_class=JsonRoute
@@ -73,7 +82,12 @@ register_url_convertor("document_id", _DocumentId())
 @router.post(
     "",
     response_model=BulkAnswer,
-    responses=ERRORS | BODY_ERRORS | {507: {"model": StorageFullBody}},
+    responses=ERRORS
+    | BODY_ERRORS
+    | {
+        202: {"model": TaskAnswer, "description": "On disk; a task writes them (wait=false)."},
+        507: {"model": StorageFullBody},
+    },
     openapi_extra={"requestBody": BULK_BODY},
     dependencies=[needs("write")],
 )
@@ -84,10 +98,24 @@ async def upsert(
     writers: Writers,
     largest_body: LargestBody,
     keys: Idempotency,
+    tasking: Tasking,
     idempotency_key: IdempotencyKey = None,
+    wait: Annotated[
+        bool,
+        Query(
+            description="false: answer 202 with a task as soon as the documents are on disk; it "
+            "writes them later, over what was written meanwhile."
+        ),
+    ] = True,
 ) -> Response:
     """Write documents, NDJSON or a JSON array; every item gets a status of its own."""
     body = await read_body(request, largest_body)
+
+    def left_to_a_task(_: Deadline) -> tuple[Response, bool]:
+        with PARSING:
+            parse_items(body)
+        task = tasking.enqueue_bulk(indexes.resolved(index), body)
+        return JSONResponse(task_json(task), 202), True
 
     def written(_: Deadline) -> tuple[Response, bool]:
         answer = bulk_upsert(indexes[index], body, lambda: indexes.stopping)
@@ -98,7 +126,7 @@ async def upsert(
         return PartedJSONResponse(answer), all_decided(answer)
 
     def write() -> Awaitable[tuple[Response, bool]]:
-        return writers.run(request, written)
+        return writers.run(request, written if wait else left_to_a_task)
 
     return await once(keys, idempotency_key, request, body, write)
 

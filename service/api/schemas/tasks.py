@@ -13,7 +13,7 @@ from service.api.schemas.indexes import EncoderName, Name
 from service.state.snapshots import SnapshotEntry
 from service.state.tasks import Status, Task
 
-Kind = Literal["import", "reencode", "merge", "snapshot", "restore", "check"]
+Kind = Literal["bulk", "import", "reencode", "merge", "snapshot", "restore", "check"]
 Moment = Annotated[str, Field(description="UTC, as in 2026-11-27T12:00:00.000Z.")]
 Patterns = Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=100)]
 
@@ -122,6 +122,16 @@ class ImportResult(TypedDict):
     ]
 
 
+class BulkResult(TypedDict):
+    """What a bulk write did, by what became of its documents."""
+
+    created: int
+    updated: int
+    unchanged: int
+    rejected: int
+    problems: Annotated[list[str], Field(description="The first 100 items that were rejected.")]
+
+
 class ReencodeResult(TypedDict):
     """What the new collection holds."""
 
@@ -164,7 +174,13 @@ class CheckResult(TypedDict):
 
 
 TaskResult = (
-    ImportResult | SnapshotResult | RestoreResult | CheckResult | ReencodeResult | MergeResult
+    ImportResult
+    | BulkResult
+    | SnapshotResult
+    | RestoreResult
+    | CheckResult
+    | ReencodeResult
+    | MergeResult
 )
 
 

@@ -95,6 +95,7 @@ LIFE = [
     ("get", TASKS, 200, None),
     ("get", "/v1/tasks?limit=2", 200, None),
     ("post", f"{INDEX}/import", 202, {"source": "corpus.jsonl"}),
+    ("post", f"{INDEX}/documents?wait=false", 202, [{"id": "z", "text": "quince"}]),
     ("post", f"{INDEX}/snapshots", 202, None),
     ("post", f"{INDEX}/check", 202, None),
     ("post", f"{INDEX}/restore", 202, {"snapshot": "one", "replace": True}),

@@ -358,3 +358,48 @@ def test_a_task_of_a_server_that_ended_is_done_by_the_next(tmp_path):
         wait_until(lambda: "finished" in client.get(f"/v1/tasks/{task['id']}").json())
         assert client.get(f"/v1/tasks/{task['id']}").json()["status"] == "succeeded"
         assert client.get("/v1/indexes/made").json()["documents"] == 500
+
+
+def write_later(client, index, documents, **headers):
+    path = f"/v1/indexes/{index}/documents?wait=false"
+    return client.post(path, content=documents, headers=headers)
+
+
+def ended(client, task):
+    wait_until(lambda: client.get(f"/v1/tasks/{task}").json()["status"] == "succeeded")
+    return client.get(f"/v1/tasks/{task}").json()
+
+
+def test_a_bulk_write_that_is_not_waited_for_is_done_by_a_task(client, made):
+    lines = b'{"id": "later", "text": "a quince"}\nno JSON\n{"id": "a", "text": "an apple now"}\n'
+    answer = write_later(client, made, lines, **{"Idempotency-Key": "one"})
+    assert answer.status_code == 202, answer.text
+    task = ended(client, answer.json()["id"])
+    assert (task["kind"], task["index"]) == ("bulk", made)
+    counts = {name: task["result"][name] for name in ("created", "updated", "rejected")}
+    assert counts == {"created": 1, "updated": 1, "rejected": 1}
+    assert task["result"]["problems"][0].startswith("item 2")
+    assert client.get(f"/v1/indexes/{made}/documents/later").json()["text"] == "a quince"
+    again = write_later(client, made, lines, **{"Idempotency-Key": "one"})
+    assert again.json()["id"] == answer.json()["id"]
+    state = client.app.state.database
+    wait_until(lambda: not state.rows("SELECT task FROM bulk_bodies"))
+
+
+def test_what_no_task_could_write_is_refused_at_once(client, made):
+    assert write_later(client, made, b"[{]").status_code == 400
+    assert write_later(client, made, b"").status_code in (400, 422)
+    assert write_later(client, "missing", b'{"id": "x", "text": "y"}').status_code == 404
+
+
+def test_a_bulk_write_outlives_the_server_that_took_it(tmp_path):
+    with served(tmp_path) as client:
+        client.put("/v1/indexes/kept", json=FIELDS)
+        # Its process is not begun: as if the server were killed right after its answer.
+        client.app.state.long_work.stop()
+        answer = write_later(client, "kept", b'{"id": "k", "text": "kept"}')
+        assert answer.status_code == 202
+    with served(tmp_path) as client:
+        task = ended(client, answer.json()["id"])
+        assert task["result"]["created"] == 1
+        assert ids(client, "kept", "kept") == ["k"]
