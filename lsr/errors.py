@@ -46,7 +46,11 @@ class EncoderMismatchError(LsrError):
     """A collection was opened with another encoder than it was built with."""
 
 
-class OverloadedError(LsrError):
+class UnavailableError(LsrError):
+    """A server can't be reached, or has no time for the request now."""
+
+
+class OverloadedError(UnavailableError):
     """More is asked at once than may wait; nothing was done."""
 
 
@@ -60,10 +64,6 @@ class CorruptionError(LsrError):
 
 class StorageFullError(LsrError):
     """The disk, or the user's share of it, is full; the write did not happen."""
-
-
-class UnavailableError(LsrError):
-    """A server can't be reached, or has no time for the request now."""
 
 
 class CollapseError(LsrError):

@@ -58,11 +58,14 @@ def fragmented(vocabulary: Vocabulary, analyzer: Analyzer, mark: str, text: str)
         for place in sorted(set(places[start:end])):
             if place >= 0:
                 words[place].append(term)
-    found = []
+    found: list[Fragments] = []
     for terms, spelled in zip(split, words, strict=True):
         if spelled and analyzer.stop_words.isdisjoint(spelled):
             marked = [mark + word for word in dict.fromkeys(spelled)]
-            found.append(Fragments(sorted(terms), marked))
+            fragments = Fragments(sorted(terms), marked)
+            # A word that is said twice has the weight of its pieces once.
+            if fragments not in found:
+                found.append(fragments)
         else:
             whole |= terms
     return FragmentedQuery(found, whole)

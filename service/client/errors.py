@@ -28,6 +28,7 @@ BY_TYPE: dict[str, type[LsrError]] = {
     "conflict": ConflictError,
     "encoder_mismatch": EncoderMismatchError,
     "locked": LockedError,
+    "busy": UnavailableError,
     "corrupt": CorruptionError,
     "storage_full": StorageFullError,
 }

@@ -52,11 +52,11 @@ def test_a_row_has_the_median_round_and_all_errors():
         {"ms": [2.0] * 50, "errors": 0, "seconds": 1.0, "cpu_seconds": 0.1},
         {"ms": [9.0] * 10, "errors": 2, "seconds": 1.0, "cpu_seconds": 0.1},
     ]
-    assert row("lsr", "default", 8, rounds) == {
+    assert row("lsr", "default", 8, 2, rounds) == {
         "server": "lsr",
         "body": "default",
         "connections": 8,
-        "workers": 1,
+        "workers": 2,
         "p50_ms": 2.0,
         "p95_ms": 2.0,
         "p99_ms": 2.0,

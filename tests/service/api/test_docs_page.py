@@ -6,13 +6,13 @@ from importlib.util import find_spec
 
 import pytest
 from fastapi.testclient import TestClient
-from tests.service.api.test_page import FLAGS
 
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from service.api.app import create_app
 from service.settings import ServerSettings
 from tests.service.conftest import URL
+from tests.service.static.conftest import FLAGS
 
 needs_files = pytest.mark.skipif(
     find_spec("fastapi_swagger") is None, reason="the package fastapi-swagger is not installed"

@@ -334,7 +334,8 @@ def lossy(target, largest_body=1 << 30):
                 self.send_error(413)
                 return
             peer = http.client.HTTPConnection(urlsplit(target).netloc, timeout=60)
-            headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+            left_out = {"host", "accept-encoding"}
+            headers = {k: v for k, v in self.headers.items() if k.lower() not in left_out}
             peer.request(self.command, self.path, body, headers)
             found = peer.getresponse()
             content = found.read()

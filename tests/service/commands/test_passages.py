@@ -37,7 +37,8 @@ def test_a_manual_is_found_at_the_part_that_answers(lsr, folder, tmp_path):
     assert "zebra" in shown
     (hit, *_) = json.loads(lsr("search", "all", "zebra", "--json").stdout)["hits"]
     with TestClient(create_app(ServerSettings(paths=[tmp_path / "all"])), base_url=URL) as client:
-        answer = client.post("/v1/indexes/all/search", json={"query": {"text": "zebra"}}).json()
+        body = {"query": {"text": "zebra"}, "with_payload": True}
+        answer = client.post("/v1/indexes/all/search", json=body).json()
     assert answer["hits"][0].items() <= hit.items()
     place = hit["passage"]
     assert place["heading"] == "Part 25"
