@@ -16,7 +16,6 @@ from index.search.feedback import Rm3, Rocchio
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.corpus.readers.corpus import Corpus
-from lsr.encoders.bm25 import Bm25Encoder
 from lsr.vectors.formats import open_vectors
 from service.api.app import create_app
 from service.settings import ServerSettings
@@ -515,7 +514,8 @@ def test_no_body_makes_the_server_fail(client, body, document):
 
 
 def test_a_document_without_a_finite_vector_gets_its_own_status(client, collection, monkeypatch):
-    encode = Bm25Encoder.encode_documents
+    kind = type(collection.fields.encoder(next(iter(collection.fields))))
+    encode = kind.encode_documents
 
     def spoil(self, texts):
         vectors = encode(self, texts)
@@ -524,7 +524,7 @@ def test_a_document_without_a_finite_vector_gets_its_own_status(client, collecti
                 vectors.values[vectors.indptr[row]] = math.nan
         return vectors
 
-    monkeypatch.setattr(Bm25Encoder, "encode_documents", spoil)
+    monkeypatch.setattr(kind, "encode_documents", spoil)
     lines = [{"id": "x", "text": "fig"}, {"id": "y", "text": "plum"}, {"id": "z", "text": "lime"}]
     answer = client.post("/v1/indexes/fruit/documents", json=lines).json()
     assert answer["errors"] is True
