@@ -120,6 +120,8 @@ class Server:
         os.environ[SHARED_FOLDER] = str(folder)
         from service.api.metrics import forget_worker
 
+        # Made by one process, not by all at once.
+        StateDatabase(state_path(settings, served)).close()
         served.preload()
         parent = os.getpid()
 

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -50,7 +51,7 @@ class StateDatabase:
             # would take away the log under them.
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            self._connection = self._connect()
+            self._connection = self._connected()
         except (OSError, sqlite3.Error) as error:
             raise UsageError(
                 f"the server's state can't be kept in {self.path} ({error}); name another file "
@@ -102,21 +103,34 @@ class StateDatabase:
         if self._temporary is not None:
             self._temporary.cleanup()
 
+    def _connected(self) -> sqlite3.Connection:
+        """A connection; waits for another process that is making the file, as SQLite doesn't."""
+        end = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return self._connect()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         connection.row_factory = sqlite3.Row
         try:
+            # Tables are looked for first: another process may be making the file, and says what it
+            # is before it makes any.
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version={VERSION}")
             found = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-            if not empty and (found, version) != (APPLICATION_ID, VERSION):
+            if (found, version) != (APPLICATION_ID, VERSION):
                 raise sqlite3.DatabaseError("it is no state of this version of lsr serve")
-            connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={VERSION}")
         except BaseException:
             connection.close()
             raise

@@ -70,3 +70,28 @@ def test_a_file_of_something_else_is_left_alone(tmp_path):
     with pytest.raises(UsageError, match="--state"):
         StateDatabase(tmp_path / "text")
     assert path.read_bytes() == before
+
+
+def test_processes_may_make_the_file_at_once(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from service.state.database import StateDatabase\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "for n in range(20):\n"
+        "    state = StateDatabase(Path(sys.argv[1]) / str(n))\n"
+        "    state.define('CREATE TABLE IF NOT EXISTS things (name TEXT)')\n"
+        "    state.close()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for process in started:
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in started:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
