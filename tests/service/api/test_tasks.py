@@ -376,6 +376,7 @@ def test_a_bulk_write_that_is_not_waited_for_is_done_by_a_task(client, made):
     assert answer.status_code == 202, answer.text
     task = ended(client, answer.json()["id"])
     assert (task["kind"], task["index"]) == ("bulk", made)
+    assert set(task["result"]) == {"created", "updated", "unchanged", "rejected", "problems"}
     counts = {name: task["result"][name] for name in ("created", "updated", "rejected")}
     assert counts == {"created": 1, "updated": 1, "rejected": 1}
     assert task["result"]["problems"][0].startswith("item 2")
