@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
 
@@ -18,56 +18,25 @@ IndexName = Annotated[str, Path(description="Name of the index: its directory's 
 
 
 # Asynchronous, though nothing is waited for: what is not would take a thread of its own.
-async def _indexes(request: Request) -> Indexes:
-    indexes: Indexes = request.app.state.indexes
-    return indexes
+def _of_application(name: str) -> Any:
+    """What the application has by a name."""
+
+    async def given(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return Depends(given)
 
 
 async def _largest_body(request: Request) -> int:
     return int(request.app.state.settings.largest_body)
 
 
-async def _readers(request: Request) -> Work:
-    readers: Work = request.app.state.readers
-    return readers
-
-
-async def _writers(request: Request) -> Work:
-    writers: Work = request.app.state.writers
-    return writers
-
-
-async def _lifecycle(request: Request) -> Lifecycle:
-    lifecycle: Lifecycle = request.app.state.lifecycle
-    return lifecycle
-
-
-async def _long_work(request: Request) -> LongWork:
-    long_work: LongWork = request.app.state.long_work
-    return long_work
-
-
-async def _encoders(request: Request) -> AllowedEncoders:
-    encoders: AllowedEncoders = request.app.state.encoders
-    return encoders
-
-
-async def _keys(request: Request) -> Keys:
-    keys: Keys = request.app.state.keys
-    return keys
-
-
-async def _searching(request: Request) -> Searching:
-    searching: Searching = request.app.state.searching
-    return searching
-
-
-ServedIndexes = Annotated[Indexes, Depends(_indexes)]
-Changes = Annotated[Lifecycle, Depends(_lifecycle)]
-Encoders = Annotated[AllowedEncoders, Depends(_encoders)]
-Tasking = Annotated[LongWork, Depends(_long_work)]
+ServedIndexes = Annotated[Indexes, _of_application("indexes")]
+Changes = Annotated[Lifecycle, _of_application("lifecycle")]
+Encoders = Annotated[AllowedEncoders, _of_application("encoders")]
+Tasking = Annotated[LongWork, _of_application("long_work")]
 LargestBody = Annotated[int, Depends(_largest_body)]
-Readers = Annotated[Work, Depends(_readers)]
-Writers = Annotated[Work, Depends(_writers)]
-ServedKeys = Annotated[Keys, Depends(_keys)]
-Searches = Annotated[Searching, Depends(_searching)]
+Readers = Annotated[Work, _of_application("readers")]
+Writers = Annotated[Work, _of_application("writers")]
+ServedKeys = Annotated[Keys, _of_application("keys")]
+Searches = Annotated[Searching, _of_application("searching")]
