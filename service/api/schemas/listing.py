@@ -8,13 +8,14 @@ from typing import Annotated, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from index.search.payload import METADATA, PARTS, TEXT, TITLE, named_parts, select_parts
+from index.search.payload import PARTS, named_parts, select_parts
 from lsr.corpus.documents import Document, check_unicode
 from lsr.errors import InputError
 from service.api.schemas.arranging import MOST_PARTS
 from service.api.schemas.body import Body
 from service.api.schemas.requests import DocumentIds
 from service.api.schemas.responses import Metadata
+from service.api.schemas.search_answer import parts_json
 from service.api.schemas.search_request import BRIEF, Payload
 
 MOST_FETCHED = 1000
@@ -106,10 +107,4 @@ def _listed(
         return body
     if not isinstance(payload, bool):
         document = select_parts(document, payload)
-    if TITLE in wanted:
-        body["title"] = document.title
-    if TEXT in wanted:
-        body["text"] = document.text
-    if METADATA in wanted:
-        body["metadata"] = dict(document.metadata)
-    return body
+    return {**body, **parts_json(document, wanted)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
@@ -415,7 +415,11 @@ def highlight_json(mark: Highlight) -> HitHighlight:
 
 def _payload_json(document: Document, payload: bool | Sequence[str]) -> HitPayload:
     """A document's parts as JSON; ``payload`` as in SearchConfig."""
-    wanted = PARTS if isinstance(payload, bool) else named_parts(payload)
+    return parts_json(document, PARTS if isinstance(payload, bool) else named_parts(payload))
+
+
+def parts_json(document: Document, wanted: Collection[str]) -> HitPayload:
+    """The ``wanted`` of title, text and metadata of a document, as JSON."""
     body: HitPayload = {}
     if TITLE in wanted:
         body["title"] = document.title
