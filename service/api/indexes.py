@@ -185,17 +185,21 @@ class Indexes:
                 self._open[name] = identity, opened
             return self._open[name][1]
 
-    def is_at_hand(self, name: str) -> bool:
-        """Whether a collection is open, with the view of its last write, and needs no model for
-        queries.
+    def at_hand(self, name: str) -> Collection | None:
+        """A collection that is open, with the view of its last write, and needs no model for
+        queries; None: it isn't.
+
+        Raises:
+            NotFoundError: there is no such index.
         """
-        opened = self._open.get(self.resolved(name))
-        if opened is None or not opened[1].is_at_hand():
-            return False
+        name, path = self._found(name)
+        opened = self._open.get(name)
         try:
-            return opened[1].fields.inference_free
-        except LsrError:
-            return False
+            if opened is None or opened[0] != _identity(path) or not opened[1].is_at_hand():
+                return None
+            return opened[1] if opened[1].fields.inference_free else None
+        except (LsrError, FileNotFoundError):
+            return None
 
     def without_paths(self, message: str) -> str:
         """A message in which what is served, and its models, have names in place of paths."""

@@ -49,9 +49,11 @@ async def search_index(index: IndexName, body: SearchBody, request: Request) -> 
     readers: Work = request.app.state.readers
     searching: Searching = request.app.state.searching
     asked = bytes(await request.body())
+    at_hand = indexes.at_hand(index) if body.is_plain() else None
 
     def answer(deadline: Deadline) -> Response:
-        collection, query = indexes[index], body.to_query()
+        collection = indexes[index] if at_hand is None else at_hand
+        query = body.to_query()
 
         def fresh() -> tuple[SearchAnswer, bool]:
             config = body.to_config(indexes.rerankers)
@@ -60,7 +62,7 @@ async def search_index(index: IndexName, body: SearchBody, request: Request) -> 
 
         return searching.answer(request, collection, query, asked, fresh)
 
-    if body.is_plain() and indexes.is_at_hand(index):
+    if at_hand is not None:
         return await readers.run_brief(request, answer, (index, body.using))
     return await readers.run(request, answer)
 
