@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 class Server:
     """A server at a socket that is bound, ready to run.
 
-    ``names`` are those of what it serves. ``app`` is the application of a server that is one
+    ``served`` has the names of what it serves. ``app`` is the application of a server that is one
     process; each of several makes its own. ``is_open_to_others`` says whether others than this
     machine reach it, and need no key.
     """
@@ -60,7 +60,7 @@ class Server:
     settings: ServerSettings
     trusted: TrustedCode
     listener: Listener
-    names: list[str]
+    served: Indexes
     is_open_to_others: bool
     app: FastAPI | None = None
     tls: ssl.SSLContext | None = None
@@ -90,7 +90,7 @@ class Server:
         app = create_app(settings, trusted) if settings.workers == 1 else None
         listener = _listen(settings.host, settings.port)
         listener.has_handshakes = tls is not None
-        return cls(settings, trusted, listener, served.names(), is_open, app, tls)
+        return cls(settings, trusted, listener, served, is_open, app, tls)
 
     @property
     def address(self) -> str:
@@ -113,16 +113,16 @@ class Server:
             self._run_workers(Path(folder))
 
     def _run_workers(self, folder: Path) -> None:
-        settings, served = self.settings, Indexes(self.settings.paths, self.trusted)
-        if state_path(settings, served) is None:
+        settings = self.settings
+        if state_path(settings, self.served) is None:
             settings = settings.model_copy(update={"state": folder / FILE})
+            # Made by one process, not by all at once.
+            StateDatabase(settings.state).close()
         # Before the library that counts is imported, here and in the workers.
         os.environ[SHARED_FOLDER] = str(folder)
         from service.api.metrics import forget_worker
 
-        # Made by one process, not by all at once.
-        StateDatabase(state_path(settings, served)).close()
-        served.preload()
+        self.served.preload()
         parent = os.getpid()
 
         def work() -> None:

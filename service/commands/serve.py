@@ -121,7 +121,7 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
             f"listening on {settings.host}: everyone who reaches this address can search, write "
             "and delete; put a proxy with access control in front",
         )
-    if not server.names:
+    if not server.served.names():
         folder = settings.paths[0]
         _say(
             settings,
