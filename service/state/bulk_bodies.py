@@ -10,8 +10,11 @@ from service.state.database import StateDatabase
 SCHEMA = "CREATE TABLE IF NOT EXISTS bulk_bodies (task TEXT PRIMARY KEY, body BLOB NOT NULL)"
 MOST_BYTES = 256 << 20
 """Of all bodies that wait together."""
-# Whose task waits no more.
-DONE = "task NOT IN (SELECT id FROM tasks WHERE status IN ('enqueued', 'processing'))"
+# Those whose task waits no more.
+FORGET = (
+    "DELETE FROM bulk_bodies WHERE task NOT IN "
+    "(SELECT id FROM tasks WHERE status IN ('enqueued', 'processing'))"
+)
 
 
 class BulkBodies:
@@ -27,7 +30,7 @@ class BulkBodies:
         Raises:
             OverloadedError: those that wait hold as many bytes as they may.
         """
-        connection.execute(f"DELETE FROM bulk_bodies WHERE {DONE}")  # noqa: S608  # its own words
+        connection.execute(FORGET)
         (held,) = connection.execute("SELECT total(length(body)) FROM bulk_bodies").fetchone()
         if held + len(body) > MOST_BYTES:
             message = "as many bytes of writes wait as may; try again when their tasks are done"
@@ -43,4 +46,4 @@ class BulkBodies:
     def tidy(self) -> None:
         """Forget the bodies of tasks that have ended."""
         with self._state.writing() as connection:
-            connection.execute(f"DELETE FROM bulk_bodies WHERE {DONE}")  # noqa: S608
+            connection.execute(FORGET)
