@@ -22,6 +22,15 @@ SEARCH = json.dumps({"query": {"text": "quick brown fox"}, "limit": 10}).encode(
 HEADERS = {"Content-Type": "application/json"}
 
 
+def port_of(process: subprocess.Popen[str], log: Path) -> int:
+    """The port that a server which has just been started says it listens on."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
+            return int(found.group(1))
+    raise RuntimeError(f"the server did not start: {log.read_text()[-2000:]}")
+
+
 class Served:
     """``lsr serve`` over a collection; ``log`` is what it writes to standard error.
 
@@ -52,13 +61,7 @@ class Served:
                 stderr=stream,
                 text=True,
             )
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
-                self.port = int(found.group(1))
-                break
-        else:
-            raise RuntimeError(f"the server did not start: {log.read_text()}")
+        self.port = port_of(self.process, log)
         with Client(self.port) as client:
             while client.ask("GET", "/readyz") != 200:
                 time.sleep(0.05)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,6 +12,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from abuse_bench.served import port_of
 
 ROOT = Path(__file__).parents[2]
 ADMIN = "the-admin-key-of-the-crash-bench"
@@ -52,13 +53,7 @@ class Server:
                 command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stream,
                 text=True, start_new_session=True,
             )  # fmt: skip
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
-                self.port = int(found.group(1))
-                break
-        else:
-            raise RuntimeError(f"the server did not start: {log.read_text()[-2000:]}")
+        self.port = port_of(self.process, log)
         until = time.monotonic() + START_SECONDS
         client = Client(self.port)
         while client.ask("GET", "/readyz").status != 200:
