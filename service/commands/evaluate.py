@@ -23,8 +23,9 @@ from service.commands.output_path import output_file
 from service.commands.search_options import search_options
 
 if TYPE_CHECKING:
+    from eval.cell import Cell
     from eval.datasets import Dataset
-    from eval.experiment import ExperimentProgress, Result
+    from eval.experiment import ExperimentProgress
     from index.search.config import SearchConfig
     from lsr.trusted_code import TrustedCode
 
@@ -105,7 +106,7 @@ def score_command(
         _score_run(loaded, load_run, names, as_json)
         return
     language = chosen_language(language, into, lambda count: islice(loaded.corpus(), count))
-    rows: list[Result] = []
+    rows: list[Cell] = []
     for encoder in encoders or (None,):
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, searching=searching,
@@ -144,7 +145,7 @@ def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool
         terminal.print_table([row], {name: name for name in row})
 
 
-def _print_results(rows: Sequence[Result], names: Sequence[str], as_json: bool) -> None:
+def _print_results(rows: Sequence[Cell], names: Sequence[str], as_json: bool) -> None:
     from service.commands import terminal
 
     if as_json:
