@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from eval.contents import Contents, read_contents
 from eval.demo import demo_qrels, demo_queries, stdlib_documents
 from lsr.corpus.documents import Query
 from lsr.corpus.files import beir_file, user_path
@@ -40,6 +42,11 @@ class Dataset:
     def drops_self(self) -> bool:
         """Whether a document with the query's id is left out of its ranking, as BEIR does."""
         return any(name in self.name.lower() for name in SELF_RETRIEVING)
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What the corpus holds, read once."""
+        return read_contents(self.corpus())
 
     def digest(self) -> str:
         """16 hexadecimal digits over queries and judgements."""

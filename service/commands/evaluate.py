@@ -84,7 +84,7 @@ def score_command(
     kept, so a second run goes straight to the queries.
     """
     from eval.datasets import load_dataset
-    from eval.experiment import evaluate_dataset, save_runs
+    from eval.experiment import evaluate_dataset
     from eval.measures import STANDARD, parse_measures
     from lsr.corpus.qrels import write_qrels
     from service.commands.language import chosen_language
@@ -116,6 +116,8 @@ def score_command(
     _print_results(rows, list(rows[0].measures), as_json)
     # Last, so that a run that no TREC file can hold costs no result.
     if save_run is not None:
+        from eval.saved_runs import save_runs
+
         save_runs(save_run, rows)
 
 
