@@ -156,7 +156,7 @@ def test_provenance_follows_the_documents_alone(tmp_path):
 
 def test_each_experiment_has_its_own_folder(tmp_path, monkeypatch, dataset):
     monkeypatch.setenv("LSR_CACHE", str(tmp_path / "cache"))
-    other = beir(tmp_path / "tiny", queries=69)
+    other = beir(tmp_path / "tiny", documents=39)
     folders = [
         experiment_folder(data, encoder_fields(encoder))
         for data in (dataset, other)
