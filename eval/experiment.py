@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from eval.caveats import queries_without_text
 from eval.datasets import Dataset
-from eval.measures import STANDARD, measure, parse_measures
+from eval.measures import STANDARD, measure, measures_and_depth
 from eval.overlap import mean_overlap
 from eval.run import Run, write_run
 from index.collection.collection import Collection
@@ -58,7 +59,11 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row of the table. ``ms_per_query`` is wall time, encoding of the query included."""
+    """One row of the table.
+
+    ``ms_per_query`` is wall time, encoding of the query included; ``caveats`` are sentences that a
+    reader of the measures should know.
+    """
 
     dataset: str
     encoder: str
@@ -69,6 +74,7 @@ class Result:
     measures: dict[str, float]
     ms_per_query: float
     provenance: Provenance
+    caveats: list[str]
     run: Run = dataclasses.field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -102,8 +108,8 @@ def evaluate_dataset(
     *,
     index: Path | None = None,
     searching: SearchConfig | None = None,
-    measures: Sequence[str] = STANDARD,
-    depth: int = 100,
+    measures: Sequence[str] = (),
+    depth: int | None = None,
     against: str | None = None,
     progress: ExperimentProgress | None = None,
     trusted: TrustedCode = NO_CODE,
@@ -121,8 +127,8 @@ def evaluate_dataset(
             dataset and set of encoders, which later calls reuse.
         searching: how, but for ``limit``; where it says no ``using``, each field and their fusion
             are searched, or with a query encoder what of these it has a part in.
-        measures: such as ``nDCG@10``.
-        depth: results per query.
+        measures: such as ``nDCG@10``; empty: the standard ones, cut at the depth.
+        depth: results per query; None: as many as the measures need, 100 or more.
         against: what is searched, plainly, to see how alike the rankings are: each row gets the
             measure ``RBO@depth``, as ``rank_biased_overlap`` says; None: nothing.
         progress: who is told what.
@@ -134,11 +140,11 @@ def evaluate_dataset(
         A row for each search.
 
     Raises:
-        UsageError: a measure, a field or the engine is unknown, or the index holds documents that
-            the dataset does not.
+        UsageError: a measure, a field or the engine is unknown, a measure is deeper than the depth,
+            or the index holds documents that the dataset does not.
         EncoderMismatchError: the index has other encoders than are asked for.
     """
-    parse_measures(measures)
+    measures, depth = measures_and_depth(measures, depth, LARGEST_LIMIT)
     told = progress or ExperimentProgress()
     if index is None:
         fields = encoder_fields(encoder, dense, bm25, trusted, language)
@@ -196,7 +202,7 @@ def evaluate(
     """Search for every judged query as a user would, and measure the rankings.
 
     A ranking has ``config.limit`` results after the query's own id was left out. A query without
-    text finds nothing, which counts as 0.
+    text finds nothing, which counts as 0 and is told by the result's caveats.
     """
     limit = config.limit
     if dataset.drops_self:
@@ -232,6 +238,7 @@ def evaluate(
         measures=measure(dataset.qrels, run, measures),
         ms_per_query=1000 * seconds / max(len(dataset.queries), 1),
         provenance=provenance(dataset, collection, config.engine, query_encoder, reranked),
+        caveats=queries_without_text(dataset),
         run=run,
     )
 

@@ -45,7 +45,9 @@ PATH = click.Path(path_type=Path)
 @search_options
 @click.option("--split", default="test", show_default=True, help="Qrels of a BEIR folder.")
 @click.option("--measure", "measures", multiple=True, metavar="NAME", help="Such as nDCG@10.")
-@click.option("--depth", default=100, show_default=True, help="Results per query.")
+@click.option(
+    "--depth", type=int, help="Results per query; as many as the measures need by default, but 100."
+)
 @click.option(
     "--against",
     metavar="FIELD",
@@ -68,7 +70,7 @@ def eval_command(
     searching: SearchConfig,
     split: str,
     measures: Sequence[str],
-    depth: int,
+    depth: int | None,
     against: str | None,
     load_run: Path | None,
     save_run: Path | None,
@@ -83,12 +85,12 @@ def eval_command(
     """
     from eval.datasets import load_dataset
     from eval.experiment import evaluate_dataset, save_runs
-    from eval.measures import STANDARD, parse_measures
+    from eval.measures import measures_and_depth
+    from index.search.config import LARGEST_LIMIT
     from lsr.corpus.qrels import write_qrels
     from service.commands.language import chosen_language
 
-    names = tuple(measures) or STANDARD
-    parse_measures(names)
+    names, depth = measures_and_depth(measures, depth, LARGEST_LIMIT)
     if into is not None and len(encoders) > 1:
         raise UsageError("--index holds one collection; give one --encoder with it")
     if load_run is not None and against is not None:
@@ -101,6 +103,8 @@ def eval_command(
     if load_run is not None:
         _score_run(loaded, load_run, names, as_json)
         return
+    if save_run is not None:
+        loaded.check_trec_ids()
     language = chosen_language(language, into, lambda count: islice(loaded.corpus(), count))
     rows: list[Result] = []
     for encoder in encoders or (None,):
@@ -110,7 +114,6 @@ def eval_command(
             trusted=trusted, passages=passages, language=language,
         )  # fmt: skip
     _print_results(rows, list(rows[0].measures), as_json)
-    # Last, so that a run that no TREC file can hold costs no result.
     if save_run is not None:
         save_runs(save_run, rows)
 
@@ -128,17 +131,21 @@ def _progress(quiet: bool) -> ExperimentProgress:
 
 
 def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool) -> None:
+    from eval.caveats import of_loaded_run, read_run_of
     from eval.measures import measure
-    from eval.run import read_run
     from service.commands import terminal
 
-    measures = measure(dataset.qrels, read_run(path), names)
+    run = read_run_of(dataset, path)
+    measures = measure(dataset.qrels, run, names)
+    caveats = of_loaded_run(dataset, run, names)
     if as_json:
         result = {"dataset": dataset.name, "run": str(path), "measures": measures}
-        terminal.print_json({"results": [result]})
-    else:
-        row: dict[str, Any] = {"run": path.name, "dataset": dataset.name, **measures}
-        terminal.print_table([row], {name: name for name in row})
+        terminal.print_json({"results": [result | {"caveats": caveats}]})
+        return
+    row: dict[str, Any] = {"run": path.name, "dataset": dataset.name, **measures}
+    terminal.print_table([row], {name: name for name in row})
+    for caveat in caveats:
+        terminal.err.print(f"Note: {caveat}", markup=False)
 
 
 def _print_results(rows: Sequence[Result], names: Sequence[str], as_json: bool) -> None:
@@ -154,5 +161,7 @@ def _print_results(rows: Sequence[Result], names: Sequence[str], as_json: bool) 
         cells.update(row.measures)
         table.append(cells | {"ms/query": f"{row.ms_per_query:.2f}"})
     terminal.print_table(table, {name: name for name in [*columns, *names, "ms/query"]})
+    for caveat in dict.fromkeys(caveat for row in rows for caveat in row.caveats):
+        terminal.err.print(f"Note: {caveat}", markup=False)
     for line in dict.fromkeys(row.provenance.line() for row in rows):
         terminal.out.print(line, style="dim", markup=False)
