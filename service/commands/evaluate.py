@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lsr.errors import UsageError
 from service.commands.default_group import DefaultGroup
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from lsr.trusted_code import TrustedCode
 
 PATH = click.Path(path_type=Path)
+# What can be said of a run that is read and not made.
+OF_LOADED_RUNS = ("datasets", "split", "measures", "load_run", "save_qrels", "as_json")
 
 
 @click.command("eval")
@@ -86,25 +89,24 @@ def score_command(
     """
     from eval.datasets import load_dataset
     from eval.experiment import evaluate_dataset, save_runs
-    from eval.measures import measures_and_depth
+    from eval.measures import STANDARD, measures_and_depth
     from index.search.config import LARGEST_LIMIT
     from lsr.corpus.qrels import write_qrels
     from service.commands.language import chosen_language
 
-    names, depth = measures_and_depth(measures, depth, LARGEST_LIMIT)
+    if load_run is None:
+        measures, depth = measures_and_depth(measures, depth, LARGEST_LIMIT)
+    else:
+        _check_loading()
     if into is not None and len(encoders) > 1:
         raise UsageError("--index holds one collection; give one --encoder with it")
-    if load_run is not None and against is not None:
-        raise UsageError(
-            "--against compares what is searched, and --load-run searches nothing; give one of them"
-        )
     if len(datasets) > 1:
         raise UsageError("give one data set")
     loaded = load_dataset(datasets[0], split)
     if save_qrels is not None:
         write_qrels(save_qrels, loaded.qrels)
     if load_run is not None:
-        _score_run(loaded, load_run, names, as_json)
+        _score_run(loaded, load_run, measures or STANDARD, as_json)
         return
     if save_run is not None:
         loaded.check_trec_ids()
@@ -113,12 +115,24 @@ def score_command(
     for encoder in encoders or (None,):
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, searching=searching,
-            measures=names, depth=depth, against=against, progress=_progress(as_json),
+            measures=measures, depth=depth, against=against, progress=_progress(as_json),
             trusted=trusted, passages=passages, language=language,
         )  # fmt: skip
     _print_results(rows, list(rows[0].measures), as_json)
     if save_run is not None:
         save_runs(save_run, rows)
+
+
+def _check_loading() -> None:
+    """Raise UsageError where an option was given that has no effect on a loaded run."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
+        if given and option.name not in OF_LOADED_RUNS:
+            raise UsageError(
+                f"{option.opts[0]} is about what is searched, and --load-run searches nothing; "
+                "give one of them"
+            )
 
 
 def _progress(quiet: bool) -> ExperimentProgress:
