@@ -14,7 +14,7 @@ from eval.demo import demo_qrels, demo_queries, stdlib_documents
 from lsr.corpus.documents import Query
 from lsr.corpus.files import beir_file, user_path
 from lsr.corpus.items import Item
-from lsr.corpus.qrels import Qrels, read_qrels
+from lsr.corpus.qrels import Qrels, check_trec_id, read_qrels
 from lsr.corpus.queries import jsonl_queries
 from lsr.corpus.readers.corpus import AS_USUAL, Corpus, Reading
 from lsr.corpus.readers.ir_datasets import ir_dataset
@@ -47,6 +47,18 @@ class Dataset:
     def contents(self) -> Contents:
         """What the corpus holds, read once."""
         return read_contents(self.corpus())
+
+    @property
+    def without_text(self) -> list[str]:
+        """Ids of the queries that have no word to search for; they find nothing and count as 0."""
+        return [query.id for query in self.queries if not query.text.strip()]
+
+    def check_trec_ids(self) -> None:
+        """Raise InputError where a TREC file can't hold the id of a query or of a document."""
+        for query in self.queries:
+            check_trec_id(query.id)
+        if self.contents.unfit:
+            raise InputError(self.contents.unfit)
 
     def digest(self) -> str:
         """16 hexadecimal digits over queries and judgements."""

@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from eval.caveats import queries_without_text
 from eval.cell import Cell, Provenance
 from eval.datasets import Dataset
 from eval.kept_indexes import donors_for, experiment_folder, is_complete, note_use, told_of_dataset
-from eval.measures import STANDARD, measure_all, parse_measures
+from eval.measures import STANDARD, measure_all, measures_and_depth
 from eval.overlap import mean_overlap
 from eval.ranking import rank_queries, warm_up
 from eval.systems import Planned, choices_of, label_of, plan, search_of, settings_of
@@ -22,7 +23,7 @@ from index.collection.field import encoder_fields
 from index.collection.opening import open_or_create
 from index.collection.passage_table import AUTO
 from index.indexing import index_documents
-from index.search.config import SearchConfig
+from index.search.config import LARGEST_LIMIT, SearchConfig
 from index.search.reranking import Reranked
 from lsr.corpus.items import Item
 from lsr.distribution import installed_versions
@@ -64,8 +65,8 @@ def evaluate_dataset(
     index: Path | None = None,
     searching: SearchConfig | None = None,
     using: Sequence[str] = (),
-    measures: Sequence[str] = STANDARD,
-    depth: int = 100,
+    measures: Sequence[str] = (),
+    depth: int | None = None,
     against: str | None = None,
     progress: ExperimentProgress | None = None,
     trusted: TrustedCode = NO_CODE,
@@ -86,8 +87,8 @@ def evaluate_dataset(
         searching: how, but for ``limit``.
         using: what is searched; empty: what ``searching`` says, or else each field and their
             fusions, or with a query encoder what of these it has a part in.
-        measures: such as ``nDCG@10``.
-        depth: results per query.
+        measures: such as ``nDCG@10``; empty: the standard ones, cut at the depth.
+        depth: results per query; None: as many as the measures need, 100 or more.
         against: what is searched, plainly, to see how alike the rankings are: each row gets the
             measure ``RBO@depth``, as ``rank_biased_overlap`` says; None: nothing.
         progress: who is told what.
@@ -101,11 +102,11 @@ def evaluate_dataset(
         A row for each search.
 
     Raises:
-        UsageError: a measure, a field or the engine is unknown, or the index holds documents that
-            the dataset does not.
+        UsageError: a measure, a field or the engine is unknown, a measure is deeper than the depth,
+            or the index holds documents that the dataset does not.
         EncoderMismatchError: the index has other encoders than are asked for.
     """
-    parse_measures(measures)
+    measures, depth = measures_and_depth(measures, depth, LARGEST_LIMIT)
     told = progress or ExperimentProgress()
     asked = replace(searching or SearchConfig(), limit=depth, payload=False)
     with ExitStack() as stack:
@@ -188,7 +189,7 @@ def evaluate(
     """Search for every judged query as a user would, and measure the rankings.
 
     A ranking has ``config.limit`` results after the query's own id was left out. A query without
-    text finds nothing, which counts as 0.
+    text finds nothing, which counts as 0 and is told by the result's caveats.
     """
     warm_up(collection, dataset.queries, config)
     ranked = rank_queries(
@@ -209,6 +210,7 @@ def evaluate(
             dataset, collection, config.engine, ranked.query_encoder, ranked.reranked
         ),
         config=settings_of(config),
+        caveats=queries_without_text(dataset),
         per_query=per_query,
         costs={"ms_per_query": 1000 * ranked.seconds / max(len(dataset.queries), 1)},
         run=ranked.run,

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.collection import Collection
 from index.collection.field import Field
+from index.splitting import Split
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
 from lsr.encoding.document_encoders import NOTHING, DocumentEncoders, Encoded
 from lsr.sparse import SparseBatch, SparseVector
 
-if TYPE_CHECKING:
-    from index.indexing import Update
-
 Vectors = SparseBatch | NDArray[np.float32]
+
+
+class Wanted(Protocol):
+    """What donors look at of an update: its documents that have changed, and how they are split."""
+
+    @property
+    def changed(self) -> list[Document]: ...  # noqa: D102
+
+    @property
+    def split(self) -> Split: ...  # noqa: D102
+
+    @property
+    def texts(self) -> list[str]: ...  # noqa: D102
+
+
+UpdateT = TypeVar("UpdateT", bound=Wanted)
 
 
 class Donors:
@@ -31,8 +45,8 @@ class Donors:
         self.collections = collections
 
     def stream(
-        self, fields: Sequence[Field], encoders: DocumentEncoders, updates: Iterable[Update]
-    ) -> Generator[tuple[Update, Encoded], None, None]:
+        self, fields: Sequence[Field], encoders: DocumentEncoders, updates: Iterable[UpdateT]
+    ) -> Generator[tuple[UpdateT, Encoded], None, None]:
         """Each update with the vectors of its texts, those that no collection has encoded here.
 
         Args:
@@ -44,7 +58,7 @@ class Donors:
             yield update, self._encoded(fields, encoders, update) if update.texts else NOTHING
 
     def _encoded(
-        self, fields: Sequence[Field], encoders: DocumentEncoders, update: Update
+        self, fields: Sequence[Field], encoders: DocumentEncoders, update: Wanted
     ) -> Encoded:
         vectors: dict[str, Vectors] = {}
         tokens = 0
@@ -58,7 +72,7 @@ class Donors:
         return Encoded(vectors, tokens)
 
     def _field(
-        self, field: Field, encoder: DocumentEncoders, update: Update
+        self, field: Field, encoder: DocumentEncoders, update: Wanted
     ) -> tuple[Vectors, int]:
         """The vectors of one field, and how many tokens were encoded for them."""
         texts = update.texts
@@ -91,7 +105,7 @@ def _same(field: Field, collection: Collection) -> Field | None:
     return None
 
 
-def _known(collection: Collection, field: Field, update: Update) -> dict[int, Vectors]:
+def _known(collection: Collection, field: Field, update: Wanted) -> dict[int, Vectors]:
     """By the place of a text in the update, its vector: a batch of one row, or a row."""
     wanted = _row_places(update.changed, update.split.passages)
     found: dict[int, Vectors] = {}
