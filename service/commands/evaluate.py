@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from lsr.errors import UsageError
 from service.commands.default_group import DefaultGroup
+from service.commands.eval_cache import cache_command
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -236,3 +237,4 @@ def _print_results(results: Results) -> None:
 
 
 eval_command = DefaultGroup("eval", score_command)
+eval_command.add_command(cache_command)
