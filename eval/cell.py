@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Cell:
     query id. ``config`` has the settings of the search that are not the defaults, as JSON values.
     ``costs`` are timings and sizes, which differ from run to run: ``ms_per_query`` is wall time,
     the encoding of the query included. ``run`` has the rankings; it is empty where none was kept.
+    ``caveats`` are sentences that a reader of the measures should know. ``system`` identifies the
+    encoders and the settings, whatever the names, and is the same over all data sets.
     """
 
     dataset: str
@@ -60,6 +62,8 @@ class Cell:
     per_query: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
     costs: Mapping[str, float] = field(default_factory=dict)
     run: Run = field(default_factory=dict, repr=False)
+    caveats: Sequence[str] = ()
+    system: str = ""
 
     @property
     def ms_per_query(self) -> float:
@@ -70,12 +74,14 @@ class Cell:
         """A row of ``--json``: everything but the rankings and the values of each query."""
         return {
             **{name: getattr(self, name) for name in TEXTS},
+            "system": self.system,
             "documents": self.documents,
             "queries": self.queries,
             "measures": dict(self.measures),
             "ms_per_query": self.ms_per_query,
             "costs": dict(self.costs),
             "config": dict(self.config),
+            "caveats": list(self.caveats),
             "provenance": asdict(self.provenance),
         }
 
@@ -112,6 +118,8 @@ class Cell:
                 },
                 costs=_numbers(row.get("costs", {}) if costs is None else costs),
                 run={} if run is None else run,
+                system=_text(row.get("system", "")),
+                caveats=[_text(each) for each in row.get("caveats", [])],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
