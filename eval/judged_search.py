@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eval.measures import STANDARD, measure, measure_queries, parse_measures
@@ -40,6 +40,7 @@ def judge_search(
     measures: Sequence[str] = STANDARD,
     by_query: bool = False,
     deadline: Deadline | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Judged:
     """Search for queries and measure the rankings.
 
@@ -51,18 +52,13 @@ def judge_search(
         measures: such as ``nDCG@10``.
         by_query: whether each query has its values.
         deadline: when all must have been searched.
+        progress: told how many of how many queries with words have been searched.
 
     Raises:
         InputError: a judged query has no text, or the time is up.
         UsageError: a measure is unknown, or the collection can't be searched so.
     """
-    parse_measures(measures)
-    for name in qrels:
-        if name not in queries:
-            raise InputError(
-                f"the query {name!r} is judged, and there is no text of it; give it, or leave its "
-                "grades out"
-            )
+    check_judged(queries, qrels, measures)
     deadline = deadline or Deadline()
     run: dict[str, list[tuple[str, float]]] = {name: [] for name in queries}
     asked = [(name, text) for name, text in queries.items() if text.strip()]
@@ -79,6 +75,7 @@ def judge_search(
         ):
             using = result.using
             run[name] = [(hit.id, hit.score) for hit in result.hits]
+        progress(start + len(part), len(asked))
     seconds = time.perf_counter() - started
     values = [(each, measure_queries(qrels, run, each)) for each in measures] if by_query else []
     return Judged(
@@ -92,3 +89,19 @@ def judge_search(
         ms_per_query=1000 * seconds / len(queries),
         run=run,
     )
+
+
+def check_judged(queries: Mapping[str, str], qrels: Qrels, measures: Sequence[str]) -> None:
+    """Go on if these can be measured.
+
+    Raises:
+        InputError: a judged query has no text.
+        UsageError: a measure is unknown.
+    """
+    parse_measures(measures)
+    for name in qrels:
+        if name not in queries:
+            raise InputError(
+                f"the query {name!r} is judged, and there is no text of it; give it, or leave its "
+                "grades out"
+            )
