@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -182,17 +181,14 @@ def kept_indexes(names: Sequence[str] = ()) -> list[KeptIndex]:
     return sorted(found, key=lambda kept: (kept.dataset, str(kept.path)))
 
 
-def prune(kept: Sequence[KeptIndex], older_than: float = 0.0) -> tuple[list[KeptIndex], list[str]]:
-    """Delete indexes that were not used for so many days.
+def prune(kept: Sequence[KeptIndex]) -> tuple[list[KeptIndex], list[str]]:
+    """Delete indexes.
 
     Returns:
         What is gone, and a sentence on each that is being written and stays.
     """
     gone, left = [], []
-    latest = time.time() - older_than * 86400
     for each in kept:
-        if each.used > latest:
-            continue
         if _remove(each):
             gone.append(each)
         else:

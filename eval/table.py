@@ -13,7 +13,6 @@ from eval.cell import TEXTS
 from eval.costs import OVER_BM25
 from eval.results import Results
 
-FORMATS = ("table", "json", "csv", "markdown", "latex")
 # Key, heading and decimals of each cost, but for the stages.
 COSTS = (
     ("ms_per_query", "ms/query", 2),
