@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
@@ -46,7 +47,8 @@ async def evaluate(
         from eval.run import run_lines
 
         started = time.perf_counter()
-        names, depth = body.measures or STANDARD, body.depth
+        names: Sequence[str] = body.measures or STANDARD
+        depth = body.depth
         if "depth" not in body.model_fields_set:
             names, depth = measures_and_depth(names, None, MOST_DEPTH)
         config = replace(body.search.to_config(indexes.rerankers), limit=depth)
