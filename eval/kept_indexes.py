@@ -25,6 +25,7 @@ from lsr.whole_file import write_whole
 
 # In the folder of an index that is complete: what it was made of.
 NOTE = "evaluation.json"
+RATE = "documents_per_second"
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,22 @@ def experiment_folder(dataset: Dataset, fields: Sequence[Field], passages: str =
     return cache_folder() / "eval" / f"{safe}-{digest}"
 
 
-def note_use(collection: Collection, dataset: Dataset) -> None:
-    """Write into the folder of a complete index what it was made of, and that it is used now."""
+def note_use(
+    collection: Collection, dataset: Dataset, documents_per_second: float | None
+) -> float | None:
+    """Write into the folder of a complete index what it was made of, and that it is used now.
+
+    Args:
+        collection: the index.
+        dataset: what is in it.
+        documents_per_second: how fast it was made; None: it was there, or made of others.
+
+    Returns:
+        How fast it was made once, where that is known.
+    """
+    if documents_per_second is None:
+        kept = _note(collection.path).get(RATE)
+        documents_per_second = float(kept) if isinstance(kept, int | float) else None
     note = {
         "dataset": dataset.name,
         "contents": dataset.contents.digest,
@@ -83,10 +98,12 @@ def note_use(collection: Collection, dataset: Dataset) -> None:
         "passages": collection.passages,
         "encoders": {field.name: short_name(field.encoder) for field in collection.fields},
         "fingerprints": {field.name: field.fingerprint for field in collection.fields},
+        RATE: documents_per_second,
     }
     path = collection.path / NOTE
     write_whole(path, json.dumps(note, indent=1) + "\n")
     os.utime(path)
+    return documents_per_second
 
 
 def is_complete(collection: Collection, dataset: Dataset) -> bool:

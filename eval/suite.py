@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.cell import RESULTS, Cell
+from eval.costs import over_bm25
 from eval.datasets import Dataset, load_dataset, local_folder
 from eval.experiment import ExperimentProgress, evaluate_dataset, installed
 from eval.finished import FinishedCells, OnCell
@@ -165,7 +166,7 @@ def run_suite(
             )  # fmt: skip
             cells += [replace(row, dataset=label) for row in rows]
         files += done.files
-    results = Results(cells, suite.groups, suite.missing)
+    results = Results(over_bm25(cells), suite.groups, suite.missing)
     if output is not None:
         _write_results(output, results, files, command)
     return results

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -14,6 +14,13 @@ from click.core import ParameterSource
 from lsr.errors import UsageError
 from service.commands.default_group import DefaultGroup
 from service.commands.eval_cache import cache_command
+from service.commands.eval_output import (
+    chosen_format,
+    costs_option,
+    format_option,
+    print_results,
+    print_run_score,
+)
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -29,13 +36,21 @@ if TYPE_CHECKING:
     from eval.cell import Cell
     from eval.datasets import Dataset
     from eval.experiment import ExperimentProgress
-    from eval.results import Results
     from index.search.config import SearchConfig
     from lsr.trusted_code import TrustedCode
 
 PATH = click.Path(path_type=Path)
 # What can be said of a run that is read and not made.
-OF_LOADED_RUNS = ("datasets", "split", "measures", "load_run", "save_qrels", "as_json")
+OF_LOADED_RUNS = (
+    "datasets",
+    "split",
+    "measures",
+    "load_run",
+    "save_qrels",
+    "per_query",
+    "chosen",
+    "as_json",
+)
 
 
 @click.command("eval")
@@ -85,6 +100,15 @@ OF_LOADED_RUNS = ("datasets", "split", "measures", "load_run", "save_qrels", "as
     metavar="DIR",
     help="Look for data sets among the BEIR folders here before downloading any.",
 )
+@click.option(
+    "--per-query",
+    type=PATH,
+    callback=output_file,
+    metavar="FILE",
+    help="Write the value of each query, .json or .csv.",
+)
+@costs_option
+@format_option
 @trust_option
 @json_option
 def score_command(
@@ -106,6 +130,9 @@ def score_command(
     save_qrels: Path | None,
     output: Path | None,
     data: Path | None,
+    per_query: Path | None,
+    costs: bool,
+    chosen: str,
     trusted: TrustedCode,
     as_json: bool,
 ) -> None:
@@ -117,13 +144,17 @@ def score_command(
     goes on where it was.
     """
     from eval.measures import STANDARD, measures_and_depth
+    from eval.per_query import QueryValues, check_kind, write_per_query
     from eval.saved_runs import save_runs
-    from eval.suite import Systems, document, load_suite, run_suite
+    from eval.suite import Systems, load_suite, run_suite
     from index.search.config import LARGEST_LIMIT
     from lsr.corpus.qrels import write_qrels
     from service.commands import terminal
     from service.commands.language import chosen_language
 
+    chosen = chosen_format(chosen, as_json)
+    if per_query is not None:
+        check_kind(per_query)
     if load_run is None:
         measures, depth = measures_and_depth(measures, depth, LARGEST_LIMIT)
     else:
@@ -137,7 +168,7 @@ def score_command(
             write_qrels(save_qrels, dataset.qrels)
     if load_run is not None:
         for dataset in suite.datasets.values():
-            _score_run(dataset, load_run, measures or STANDARD, as_json)
+            _score_run(dataset, load_run, measures or STANDARD, chosen, per_query)
         return
     if save_run is not None:
         for dataset in suite.datasets.values():
@@ -151,12 +182,9 @@ def score_command(
         passages, language_of, trusted,
     )  # fmt: skip
     results = run_suite(suite, systems, output, _progress(), _on_cell(output), sys.argv[1:])
-    if as_json:
-        terminal.print_json(document(results, sys.argv[1:]))
-    else:
-        _print_results(results)
-    for note in results.notes:
-        terminal.err.print(f"Left out: {note}", markup=False)
+    print_results(results, chosen, costs, sys.argv[1:])
+    if per_query is not None:
+        write_per_query(per_query, [QueryValues.of_cell(cell) for cell in results])
     if save_run is not None:
         for path in save_runs(save_run, results):
             terminal.err.print(f"wrote {path}", markup=False)
@@ -199,41 +227,20 @@ def _progress() -> ExperimentProgress:
     )
 
 
-def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool) -> None:
+def _score_run(
+    dataset: Dataset, path: Path, names: Sequence[str], chosen: str, per_query: Path | None
+) -> None:
     from eval.caveats import of_loaded_run, read_run_of
-    from eval.measures import measure
-    from service.commands import terminal
+    from eval.measures import measured
+    from eval.per_query import QueryValues, write_per_query
 
     run = read_run_of(dataset, path)
-    measures = measure(dataset.qrels, run, names)
-    caveats = of_loaded_run(dataset, run, names)
-    if as_json:
-        result = {"dataset": dataset.name, "run": str(path), "measures": measures}
-        terminal.print_json({"results": [result | {"caveats": caveats}]})
-        return
-    row: dict[str, Any] = {"run": path.name, "dataset": dataset.name, **measures}
-    terminal.print_table([row], {name: name for name in row})
-    for caveat in caveats:
-        terminal.err.print(f"Note: {caveat}", markup=False)
-
-
-def _print_results(results: Results) -> None:
-    from eval.cell import Cell
-    from service.commands import terminal
-
-    columns = ["dataset", "encoder", "using", "engine"]
-    table: list[dict[str, Any]] = []
-    for row in results.shown():
-        cells: dict[str, Any] = {name: getattr(row, name) for name in columns}
-        cells.update(row.measures)
-        timed = f"{row.ms_per_query:.2f}" if isinstance(row, Cell) else ""
-        table.append(cells | {"ms/query": timed})
-    names = list(results[0].measures)
-    terminal.print_table(table, {name: name for name in [*columns, *names, "ms/query"]})
-    for caveat in dict.fromkeys(caveat for row in results for caveat in row.caveats):
-        terminal.err.print(f"Note: {caveat}", markup=False)
-    for line in dict.fromkeys(row.provenance.line() for row in results):
-        terminal.out.print(line, style="dim", markup=False)
+    found = measured(dataset.qrels, run, names)
+    row = {"dataset": dataset.name, "run": str(path), "measures": found.means}
+    print_run_score(row, of_loaded_run(dataset, run, names), chosen)
+    if per_query is not None:
+        named = {"dataset": dataset.name, "run": str(path)}
+        write_per_query(per_query, [QueryValues(named, found.per_query)])
 
 
 eval_command = DefaultGroup("eval", score_command)
