@@ -1,4 +1,4 @@
-"""Several systems on the same queries: every pair tested, corrected for how many pairs there are."""
+"""Several systems on the same queries: pairs tested, and corrected for how many they are."""
 
 from __future__ import annotations
 
