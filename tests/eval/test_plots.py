@@ -52,18 +52,14 @@ def texts(svg):
     return "".join(ET.fromstring(svg).itertext())
 
 
-def test_names_of_any_kind_are_drawn_as_they_are(tmp_path):
-    for number, figure in enumerate(figures()):
-        png, svg = save_figure(figure, tmp_path, str(number))
-        assert png.read_bytes().startswith(b"\x89PNG")
-        assert ET.fromstring(svg.read_bytes()).tag.endswith("svg")
-        assert svg_of(figure).startswith("<svg")
-    tradeoff, bars, differences, *_ = map(svg_of, figures())
+def test_names_of_any_kind_are_drawn_as_they_are():
+    tradeoff, bars, differences, *others = map(svg_of, figures())
     for name in NASTY:
         shown = name if len(name) <= LONGEST else name[: LONGEST // 2] + "…"
         assert shown in texts(tradeoff)
         assert shown in texts(bars)
     assert "$b better" in texts(differences)
+    assert all(other.startswith("<svg") for other in others)
 
 
 def test_systems_are_told_apart_without_colour():
@@ -77,9 +73,14 @@ def test_systems_are_told_apart_without_colour():
 
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
-    for number, (first, second) in enumerate(zip(figures(), figures(), strict=True)):
-        one = [path.read_bytes() for path in save_figure(first, tmp_path, f"{number}")]
-        assert one == [path.read_bytes() for path in save_figure(second, tmp_path, f"{number}")]
+    for place in range(2):
+        pytest.importorskip("matplotlib")
+        figure = draw_bars({"a": Interval(0.5, 0.4, 0.6)}, "t", "m")
+        png, svg = save_figure(figure, tmp_path, f"{place}")
+        assert png.read_bytes().startswith(b"\x89PNG")
+        assert ET.fromstring(svg.read_bytes()).tag.endswith("svg")
+    for kind in ("png", "svg"):
+        assert len({path.read_bytes() for path in tmp_path.glob(f"*.{kind}")}) == 1
 
 
 def test_without_matplotlib_the_install_line_is_named(monkeypatch):
