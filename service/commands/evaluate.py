@@ -11,6 +11,7 @@ import click
 
 from lsr.errors import UsageError
 from service.commands.default_group import DefaultGroup
+from service.commands.eval_compare import compare_command
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -163,3 +164,4 @@ def _print_results(rows: Sequence[Cell], names: Sequence[str], as_json: bool) ->
 
 
 eval_command = DefaultGroup("eval", score_command)
+eval_command.add_command(compare_command)
