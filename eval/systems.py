@@ -95,7 +95,10 @@ def systems_in(argument: str, judged: Judgements | None, measure: str) -> list[S
                 f"{argument} has no result of the data set {judged.name!r}; it has "
                 f"{', '.join(sorted(names)) or 'none'}"
             )
-    return [_of_cell(cell, judged, measure, argument) for cell in cells]
+    return [
+        _of_cell(cell, label, judged, measure, argument)
+        for cell, label in zip(cells, distinct_labels(cells), strict=True)
+    ]
 
 
 def _is_json(path: Path) -> bool:
@@ -103,8 +106,10 @@ def _is_json(path: Path) -> bool:
         return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
-def _of_cell(cell: Cell, judged: Judgements | None, measure: str, argument: str) -> System:
-    system = System(system_label(cell), cell.dataset, cell.per_query.get(measure, {}), cell.run)
+def _of_cell(
+    cell: Cell, label: str, judged: Judgements | None, measure: str, argument: str
+) -> System:
+    system = System(label, cell.dataset, cell.per_query.get(measure, {}), cell.run)
     if system.scores:
         return system
     if judged is not None and cell.run:
@@ -129,6 +134,23 @@ def _measured(system: System, judged: Judgements, measure: str) -> System:
 def system_label(cell: Cell) -> str:
     """What a row of results is called: its encoder, and what was searched where that says more."""
     return cell.encoder if cell.using in ("", "sparse") else f"{cell.encoder} ({cell.using})"
+
+
+def distinct_labels(cells: Sequence[Cell]) -> list[str]:
+    """What rows of results are called, no two of a data set alike, and alike on all data sets."""
+    labels = [system_label(cell) for cell in cells]
+    named = Counter((cell.dataset, label) for cell, label in zip(cells, labels, strict=True))
+    several = {label for (_, label), count in named.items() if count > 1}
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    for cell, label in zip(cells, labels, strict=True):
+        if label in several:
+            label = f"{label}, {cell.engine}"
+            seen[cell.dataset, label] += 1
+            if seen[cell.dataset, label] > 1:
+                label += f" ({seen[cell.dataset, label]})"
+        found.append(label)
+    return found
 
 
 def with_distinct_names(given: Sequence[tuple[str, Sequence[System]]]) -> dict[str, list[System]]:
