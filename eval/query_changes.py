@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eval.compared import Judgements, System
 from eval.significance import SAME
-from eval.systems import Judgements, System
 from lsr.errors import NotFoundError
 
 # Documents of a query that are explained.

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from eval.cell import Cell
+from eval.compared import system_label
 from eval.significance import SAME
-from eval.systems import system_label
 from lsr.errors import UsageError
 
 Key = tuple[str, str, str, str]

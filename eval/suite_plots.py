@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.cell import Cell
+from eval.compared import distinct_labels
 from eval.plots import Point, draw_bars, draw_differences, draw_tradeoff, save_figure
+from eval.saved_runs import file_name
 from eval.significance import bootstrap_interval
-from eval.systems import distinct_labels
 from lsr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def plots_of(cells: Sequence[Cell], measure: str | None = None) -> Iterator[Plot
     used: set[str] = set()
     for dataset, systems in by_dataset(cells).items():
         for kind, figure in _figures(dataset, systems, chosen):
-            safe = re.sub(r"[^\w.-]+", "-", f"{dataset}-{kind}").strip("-.")
+            safe = file_name(dataset, kind)
             name, number = safe, 1
             while name.lower() in used:
                 number += 1

@@ -1,219 +1,134 @@
-"""Systems to compare: rankings and scores of queries, of runs, of files of results, of encoders."""
+"""Ways of searching a collection: which there are, and what tells one from another."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from eval.cell import RESULTS, Cell, read_results
-from eval.datasets import Dataset
-from eval.experiment import ExperimentProgress, evaluate_dataset, experiment_folder
-from eval.measures import measure_queries
-from eval.run import Run, read_run
-from index.collection.collection import Collection
-from index.collection.field import encoder_fields
-from index.search.config import SearchConfig
-from index.search.explanation import Explanation, explain_document
-from index.search.query import SearchQuery
-from lsr.corpus.qrels import Qrels
-from lsr.errors import NotFoundError, UsageError
+from index.collection.field import BM25, DENSE, SPARSE, Field
+from index.search.config import HYBRID, SearchConfig
+from index.search.fusion import Fusion
+from index.search.plan import names_of
+from index.search.reranking import FIELD
+from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.encoder import short_name
+from lsr.errors import InputError
+from lsr.rerankers.catalogue import load_reranker
 from lsr.trusted_code import NO_CODE, TrustedCode
 
-Explain = Callable[[str, str], Explanation]
-"""From the text of a query and the id of a document to why it stands where it does."""
-# Names of files; what ends otherwise and isn't there is taken for the name of an encoder.
-FILES = (".json", ".run", ".trec", ".txt", ".tsv", ".res", ".gz")
-
 
 @dataclass(frozen=True)
-class Judgements:
-    """What systems are compared on: ``name`` of the data set, texts of queries, and judgements."""
+class Planned:
+    """A cell before its search: how, by which encoders, and in an index of which fields.
 
-    name: str
-    qrels: Qrels = field(repr=False)
-    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
-    # Whether a query's own id does not count.
-    drops_self: bool = False
-
-
-@dataclass(frozen=True)
-class System:
-    """One system on one data set: the measure of each query, and rankings where there are any."""
-
-    name: str
-    dataset: str
-    scores: Mapping[str, float] = field(repr=False)
-    run: Run = field(default_factory=dict, repr=False)
-    explain: Explain | None = field(default=None, repr=False)
-
-
-def is_file_of_results(argument: str) -> bool:
-    """Whether an argument means a file or a folder of results, and not an encoder.
-
-    Raises:
-        NotFoundError: it is named as a file, and isn't there.
+    ``system`` identifies the encoders that are searched and the settings, in 16 hexadecimal digits.
+    ``fields`` has the fingerprints of all fields of the index.
     """
-    path = Path(argument).expanduser()
-    if path.is_file() or (path / RESULTS).is_file():
-        return True
-    if not path.exists() and argument.lower().endswith(FILES):
-        raise NotFoundError(
-            f"there is no file {argument!r}; give a TREC run, a results.json or a folder of lsr "
-            "eval --output, or the name of an encoder"
-        )
-    return False
+
+    encoder: str
+    config: SearchConfig
+    measures: Sequence[str]
+    system: str
+    fields: Mapping[str, str]
 
 
-def systems_in(argument: str, judged: Judgements | None, measure: str) -> list[System]:
-    """The systems of a TREC run, or of results that ``lsr eval`` wrote.
-
-    Args:
-        argument: the path of a file, or of a folder with results.
-        judged: what runs are measured on; of results, only those of its data set count.
-        measure: such as ``nDCG@10``.
-
-    Raises:
-        UsageError: a run has no judgements, or results lack the measure or the data set.
-        InputError: the file is malformed.
-    """
-    path = Path(argument).expanduser()
-    if path.is_file() and not _is_json(path):
-        if judged is None:
-            raise UsageError(
-                f"{argument} is a run, which has no judgements; give --dataset or --qrels with it"
-            )
-        return [_measured(System(argument, judged.name, {}, read_run(path)), judged, measure)]
-    cells = read_results(path)
-    if judged is not None:
-        names = {cell.dataset for cell in cells}
-        cells = [cell for cell in cells if cell.dataset == judged.name]
-        if not cells:
-            raise UsageError(
-                f"{argument} has no result of the data set {judged.name!r}; it has "
-                f"{', '.join(sorted(names)) or 'none'}"
-            )
-    return [
-        _of_cell(cell, label, judged, measure, argument)
-        for cell, label in zip(cells, distinct_labels(cells), strict=True)
-    ]
-
-
-def _is_json(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
-
-
-def _of_cell(
-    cell: Cell, label: str, judged: Judgements | None, measure: str, argument: str
-) -> System:
-    system = System(label, cell.dataset, cell.per_query.get(measure, {}), cell.run)
-    if system.scores:
-        return system
-    if judged is not None and cell.run:
-        return _measured(system, judged, measure)
-    raise UsageError(
-        f"{argument} has no {measure} of each query of {cell.dataset}; it has "
-        f"{', '.join(cell.per_query) or 'none'}: choose --measure, or give the folder of lsr eval "
-        "--output and --dataset"
-    )
-
-
-def _measured(system: System, judged: Judgements, measure: str) -> System:
-    run = system.run
-    if judged.drops_self:
-        run = {
-            query: [scored for scored in ranking if scored[0] != query]
-            for query, ranking in run.items()
-        }
-    return replace(system, run=run, scores=measure_queries(judged.qrels, run, measure))
-
-
-def system_label(cell: Cell) -> str:
-    """What a row of results is called: its encoder, and what was searched where that says more."""
-    return cell.encoder if cell.using in ("", "sparse") else f"{cell.encoder} ({cell.using})"
-
-
-def distinct_labels(cells: Sequence[Cell]) -> list[str]:
-    """What rows of results are called, no two of a data set alike, and alike on all data sets."""
-    labels = [system_label(cell) for cell in cells]
-    named = Counter((cell.dataset, label) for cell, label in zip(cells, labels, strict=True))
-    several = {label for (_, label), count in named.items() if count > 1}
-    seen: Counter[tuple[str, str]] = Counter()
-    found = []
-    for cell, label in zip(cells, labels, strict=True):
-        if label in several:
-            label = f"{label}, {cell.engine}"
-            seen[cell.dataset, label] += 1
-            if seen[cell.dataset, label] > 1:
-                label += f" ({seen[cell.dataset, label]})"
-        found.append(label)
-    return found
-
-
-def with_distinct_names(given: Sequence[tuple[str, Sequence[System]]]) -> dict[str, list[System]]:
-    """Systems by data set, those of one name told apart by the argument that they came from.
-
-    Raises:
-        UsageError: two of one argument have one name.
-    """
-    names = Counter((one.dataset, one.name) for _, systems in given for one in systems)
-    found: dict[str, list[System]] = {}
-    for argument, systems in given:
-        for one in systems:
-            if names[one.dataset, one.name] > 1:
-                one = replace(one, name=f"{argument}: {one.name}")
-            others = found.setdefault(one.dataset, [])
-            if any(other.name == one.name for other in others):
-                raise UsageError(
-                    f"there are two systems {one.name!r} on {one.dataset}; give each once"
-                )
-            others.append(one)
-    return found
-
-
-def explained_by(collection: Collection, using: str | None = None) -> Explain:
-    """What explains the place of a document by a collection, searched plainly."""
-    return lambda text, document: explain_document(
-        collection, SearchQuery(text=text), document, SearchConfig(using=using)
-    )
-
-
-def searched_systems(
-    dataset: Dataset,
-    encoder: str,
-    measure: str,
-    depth: int,
-    opened: ExitStack,
-    progress: ExperimentProgress | None = None,
+def plan(
+    fields: Sequence[Field],
+    config: SearchConfig,
+    measures: Sequence[str],
     trusted: TrustedCode = NO_CODE,
-) -> list[System]:
-    """An encoder on a data set, searched as ``lsr eval`` does, in the same index.
+    names: Mapping[str, str] | None = None,
+) -> Planned:
+    """A search of an index with these fields; ``names`` as for ``evaluate_dataset``."""
+    searched = [field for field in fields if field.name in names_of(config.using or "")]
+    by: list[Any] = [{field.name: field.fingerprint for field in searched}, settings_of(config)]
+    if config.query_encoder is not None:
+        by.append(load_encoder(config.query_encoder, trusted).fingerprint)
+    if config.rerank is not None and not config.rerank.model.strip().startswith(FIELD):
+        by.append(load_reranker(config.rerank.model.strip(), trusted).fingerprint)
+    key = json.dumps(by, sort_keys=True)
+    encoder = "+".join(label_of(field, config, names or {}) for field in searched)
+    return Planned(
+        encoder + (f">{short_name(config.rerank.model)}" if config.rerank else ""),
+        config,
+        measures,
+        hashlib.blake2b(key.encode(), digest_size=8).hexdigest(),
+        {field.name: field.fingerprint for field in fields},
+    )
 
-    Args:
-        dataset: what is searched.
-        encoder: as ``lsr eval --encoder`` takes it.
-        measure: such as ``nDCG@10``.
-        depth: results per query.
-        opened: closes the collection that explains.
-        progress: who is told what.
-        trusted: the models whose Python code may run.
 
-    Raises:
-        UsageError: there is no such encoder, or no such measure.
-    """
-    folder = experiment_folder(dataset, encoder_fields(encoder, trusted=trusted))
-    cells = evaluate_dataset(
-        dataset, encoder, index=folder, measures=[measure], depth=depth, progress=progress,
-        trusted=trusted,
-    )  # fmt: skip
-    collection = opened.enter_context(closing(Collection.open(folder, trusted=trusted)))
-    return [
-        System(
-            encoder if len(cells) == 1 else f"{encoder} ({cell.using})", cell.dataset,
-            cell.per_query[measure], cell.run, explained_by(collection, cell.using),
-        )
-        for cell in cells
-    ]  # fmt: skip
+def choices_of(
+    fields: Sequence[Field], asked: SearchConfig, using: Sequence[str] = ()
+) -> Sequence[str]:
+    """What is searched: what is named, or else all that the settings have a part in."""
+    if using or asked.using:
+        return list(dict.fromkeys(using)) or [asked.using or ""]
+    found = every_search(fields)
+    if asked.query_encoder:
+        found = [each for each in found if SPARSE in names_of(each)]
+    fused = [each for each in found if len(names_of(each)) > 1]
+    if asked.fusion is not None and any(_may_fuse(asked.fusion, each) for each in fused):
+        found = [each for each in found if each not in fused or _may_fuse(asked.fusion, each)]
+    return found
+
+
+def _may_fuse(fusion: Fusion, using: str) -> bool:
+    """Whether a fusion has no settings of fields beside these."""
+    try:
+        fusion.check_names(names_of(using))
+    except InputError:
+        return False
+    return True
+
+
+def every_search(fields: Iterable[Field]) -> list[str]:
+    """Each field of a collection, and their fusions: with BM25, with the dense one, and of all."""
+    names = [field.name for field in fields]
+    fused = ["+".join((SPARSE, BM25))] if BM25 in names else []
+    if DENSE in names:
+        fused += [HYBRID, "+".join((SPARSE, DENSE, BM25))] if fused else [HYBRID]
+    return [*names, *fused]
+
+
+def search_of(choice: str, asked: SearchConfig) -> SearchConfig:
+    """The search of a field or of several; one field has no fusion."""
+    config = replace(asked, using=choice)
+    if choice != HYBRID and "+" not in choice:
+        config = replace(config, fusion=None, fusion_depth=None)
+    return config
+
+
+def label_of(field: Field, config: SearchConfig, names: Mapping[str, str]) -> str:
+    """A field's encoder, and that of its queries after ``<-`` where it is another."""
+    name = names.get(field.fingerprint) or short_name(field.encoder)
+    if field.name == SPARSE and config.query_encoder is not None:
+        return f"{name}<-{short_name(config.query_encoder)}"
+    return name
+
+
+def settings_of(config: SearchConfig) -> dict[str, Any]:
+    """The settings of a search that are not the defaults, as JSON values."""
+    defaults = SearchConfig()
+    return {
+        each.name: _plain(getattr(config, each.name))
+        for each in dataclasses.fields(config)
+        if getattr(config, each.name) != getattr(defaults, each.name)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        members = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        return {
+            "kind": type(value).__name__,
+            **{name: _plain(each) for name, each in members.items()},
+        }
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)

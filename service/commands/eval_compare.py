@@ -13,10 +13,10 @@ from lsr.errors import UsageError
 from service.commands.options import json_option, trust_option
 
 if TYPE_CHECKING:
+    from eval.compared import Judgements, System
     from eval.comparison import PairComparison
     from eval.datasets import Dataset
     from eval.query_changes import QueryChange
-    from eval.systems import Judgements, System
     from lsr.trusted_code import TrustedCode
 
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     "--baseline", metavar="NAME", help="Compare all with this one, instead of all with each other."
 )
 @click.option(
-    "--depth", default=100, show_default=True, type=click.IntRange(min=1),
-    help="Results per query of encoders.",
+    "--depth", type=click.IntRange(min=1),
+    help="Results per query of encoders.  [default: as many as the measure needs]",
 )  # fmt: skip
 @click.option(
     "--queries", default=5, show_default=True, type=click.IntRange(min=0),
@@ -52,7 +52,7 @@ def compare_command(
     qrels: Path | None,
     measure: str,
     baseline: str | None,
-    depth: int,
+    depth: int | None,
     queries: int,
     top: int,
     trusted: TrustedCode,
@@ -96,8 +96,8 @@ def compare_command(
 def _judgements(
     name: str | None, split: str, qrels: Path | None
 ) -> tuple[Dataset | None, Judgements | None]:
+    from eval.compared import Judgements
     from eval.datasets import load_dataset
-    from eval.systems import Judgements
     from lsr.corpus.qrels import read_qrels
 
     if qrels is not None:
@@ -114,13 +114,13 @@ def _systems(
     dataset: Dataset | None,
     judged: Judgements | None,
     measure: str,
-    depth: int,
+    depth: int | None,
     trusted: TrustedCode,
     opened: ExitStack,
     quiet: bool,
 ) -> dict[str, list[System]]:
     """By data set, those with two systems or more."""
-    from eval.systems import is_file_of_results, searched_systems, systems_in, with_distinct_names
+    from eval.compared import is_file_of_results, searched_systems, systems_in, with_distinct_names
     from service.commands.evaluate import _progress as evaluation_progress
 
     for_encoders = [argument for argument in given if not is_file_of_results(argument)]

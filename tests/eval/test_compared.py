@@ -5,16 +5,16 @@ import json
 import pytest
 
 from eval.cell import Cell, Provenance
-from eval.measures import measure_queries
-from eval.query_changes import changed_queries
-from eval.run import write_run
-from eval.systems import (
+from eval.compared import (
     Judgements,
     System,
     is_file_of_results,
     systems_in,
     with_distinct_names,
 )
+from eval.measures import measure_queries
+from eval.query_changes import changed_queries
+from eval.run import write_run
 from lsr.errors import NotFoundError, UsageError
 
 QRELS = {"q1": {"d1": 1, "d2": 2}, "q2": {"d3": 1}, "q3": {"d4": 1, "d9": 0}}
