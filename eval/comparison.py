@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
+from eval.cell import Cell
 from eval.significance import (
     Interval,
     bootstrap_interval,
@@ -112,6 +113,17 @@ def _compared(
         randomisation_p_holm=randomisation_p, effect=effect_size(*scores),
         wins=wins, ties=ties, losses=losses,
     )  # fmt: skip
+
+
+def comparable(systems: Mapping[str, Cell], measure: str) -> dict[str, Scores]:
+    """The measure of each query by the systems of a data set that have it for the same queries.
+
+    Empty where these are fewer than two, or the queries are.
+    """
+    scores = {name: cell.per_query.get(measure, {}) for name, cell in systems.items()}
+    queries = next((each.keys() for each in scores.values() if len(each) > 1), None)
+    found = {name: each for name, each in scores.items() if each.keys() == queries}
+    return found if len(found) > 1 else {}
 
 
 @dataclass(frozen=True, slots=True)
