@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from eval.cell import Cell
+from eval.cell import RESULTS, Cell, read_json
 from eval.compared import system_label
 from eval.significance import SAME
-from lsr.errors import UsageError
+from lsr.errors import InputError, UsageError
 
 Key = tuple[str, str, str, str]
 
@@ -113,6 +114,20 @@ def _changed(before: Mapping[str, float], after: Mapping[str, float]) -> int:
     return sum(
         query not in after or abs(value - after[query]) > SAME for query, value in before.items()
     )
+
+
+def command_of(path: Path) -> list[str]:
+    """The arguments of the ``lsr eval`` that wrote a folder or a file of results; empty where the
+    file doesn't say.
+
+    Raises:
+        InputError: the file is malformed.
+    """
+    file = path / RESULTS if path.is_dir() else path
+    words = read_json(file).get("command", [])
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InputError(f"{file}: 'command' must be a list of words; take a file of lsr eval")
+    return words[1:] if words[:1] == ["eval"] else words
 
 
 @dataclass(frozen=True, slots=True)
