@@ -49,11 +49,15 @@ class ExperimentProgress:
 
 
 class Done(Protocol):
-    """Cells that are there already, and who is given each new one."""
+    """Cells that are there already, which of them get a row, and who is given each new one."""
 
-    def find(self, dataset: Dataset, cell: Planned) -> Cell | None: ...  # noqa: D102
+    def wants(self, planned: Planned) -> bool: ...  # noqa: D102
 
-    def keep(self, planned: Planned, cell: Cell) -> None: ...  # noqa: D102
+    def find(self, dataset: Dataset, planned: Planned) -> Cell | None: ...  # noqa: D102
+
+    def keep(self, planned: Planned, cell: Cell) -> Cell: ...  # noqa: D102
+
+    def list(self, planned: Planned, cell: Cell, kept: bool) -> None: ...  # noqa: D102
 
 
 def evaluate_dataset(
@@ -128,23 +132,28 @@ def evaluate_dataset(
         if index is not None:
             fields = list(collection().fields)
 
-        def cell(config: SearchConfig) -> Cell:
-            planned = plan(fields, config, measures, trusted, names or {})
-            found = None if done is None else done.find(dataset, planned)
-            if found is None:
-                label = f"{dataset.name}: searching {config.using}"
-                indexed = collection()
-                with told.searching(len(dataset.queries), label) as on_queries:
-                    found = evaluate(dataset, indexed, config, measures, on_queries)
-                found = replace(found, encoder=planned.encoder, system=planned.system)
-                if done is not None:
-                    done.keep(planned, found)
-            return found
+        def searched(planned: Planned) -> Cell:
+            label = f"{dataset.name}: searching {planned.config.using}"
+            indexed = collection()
+            with told.searching(len(dataset.queries), label) as on_queries:
+                found = evaluate(dataset, indexed, planned.config, measures, on_queries)
+            found = replace(found, encoder=planned.encoder, system=planned.system)
+            return found if done is None else done.keep(planned, found)
 
-        rows = [cell(search_of(choice, asked)) for choice in choices_of(fields, asked, using)]
+        rows = []
+        for choice in choices_of(fields, asked, using):
+            planned = plan(fields, search_of(choice, asked), measures, trusted, names or {})
+            if done is not None and not done.wants(planned):
+                continue
+            kept = None if done is None else done.find(dataset, planned)
+            rows.append(kept or searched(planned))
+            if done is not None:
+                done.list(planned, rows[-1], kept is not None)
         if against is not None:
             plain = SearchConfig(limit=depth, using=against, engine=asked.engine, payload=False)
-            other = cell(plain)
+            planned = plan(fields, plain, measures, trusted, names or {})
+            kept = None if done is None else done.find(dataset, planned)
+            other = kept or searched(planned)
             rows = [_compared(row, other, depth) for row in rows]
         return rows
 
@@ -217,6 +226,11 @@ def evaluate(
     )
 
 
+def installed() -> dict[str, str]:
+    """The versions of what has a part in a number."""
+    return {"python": platform.python_version()} | installed_versions(PACKAGES)
+
+
 def provenance(
     dataset: Dataset,
     collection: Collection,
@@ -228,7 +242,6 @@ def provenance(
 
     ``query_encoder`` and ``reranked`` as in ``SearchResult``.
     """
-    versions = {"python": platform.python_version()} | installed_versions(PACKAGES)
     return Provenance(
         {field.name: field.fingerprint for field in collection.fields}
         | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()}
@@ -236,7 +249,7 @@ def provenance(
         f"{collection.digest()}/{dataset.digest()}",
         engine,
         f"{collection.passages} (split: {collection.describe()['split']})",
-        versions,
+        installed(),
     )
 
 
