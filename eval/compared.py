@@ -149,6 +149,32 @@ def distinct_labels(cells: Sequence[Cell]) -> list[str]:
     return found
 
 
+def by_dataset(cells: Sequence[Cell]) -> dict[str, dict[str, Cell]]:
+    """Results by data set and by distinct label, both in the order given."""
+    found: dict[str, dict[str, Cell]] = {}
+    for cell, label in zip(cells, distinct_labels(cells), strict=True):
+        found.setdefault(cell.dataset, {})[label] = cell
+    return found
+
+
+def main_measure(cells: Sequence[Cell], measure: str | None = None) -> str:
+    """The measure that plots and tests are of: the one named, or the first of the results.
+
+    Raises:
+        UsageError: some result lacks it.
+    """
+    if not cells:
+        raise UsageError("there is no result; give what lsr eval --output wrote")
+    chosen = measure or next(iter(cells[0].measures), "")
+    for cell in cells:
+        if chosen not in cell.measures:
+            raise UsageError(
+                f"{cell.encoder} on {cell.dataset} has no {chosen}; it has "
+                f"{', '.join(cell.measures) or 'no measure'}"
+            )
+    return chosen
+
+
 def with_distinct_names(given: Sequence[tuple[str, Sequence[System]]]) -> dict[str, list[System]]:
     """Systems by data set, those of one name told apart by the argument that they came from.
 

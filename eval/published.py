@@ -9,6 +9,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from eval.known import BY_NAME
+
 MEASURE = "nDCG@10"
 
 
@@ -53,56 +55,51 @@ class PublishedNumber:
         return asdict(self) | {"differs": list(self.differs)}
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedSet:
-    """A data set of the literature: how many documents and judged queries it has."""
-
-    name: str
-    documents: int
-    queries: int
-
-
 def published_systems() -> tuple[PublishedSystem, ...]:
     """All of them, in the order of the file."""
     return _read()[1]
 
 
-def published_set(name: str) -> PublishedSet | None:
-    """Which data set of the literature the name of one of ours means: ``scifact``,
-    ``beir/scifact/test``, ``BEIR-SciFact``; None where it is none, as ``nq-oracle``.
+def published_name(name: str) -> str | None:
+    """Which data set of BEIR the name of one of ours means: ``scifact``, ``beir/scifact/test``,
+    ``BEIR-SciFact``; None where nothing was published of it, as of ``nq-oracle``.
     """
     plain = name.lower().removeprefix("irds:").replace("_", "-")
     for prefix in ("beir/", "beir-"):
         plain = plain.removeprefix(prefix)
     plain = plain.removesuffix("/test")
-    return _read()[0].get(plain)
+    aliases, systems = _read()
+    plain = aliases.get(plain, plain)
+    return plain if any(plain in system.printed for system in systems) else None
 
 
-def published_numbers(name: str, documents: int, queries: int) -> list[PublishedNumber]:
-    """What was published of a data set; empty where it is none of the literature's.
+def published_numbers(
+    name: str, documents: int | None = None, queries: int | None = None
+) -> list[PublishedNumber]:
+    """What was published of a data set; empty where nothing was.
 
     Args:
         name: of ours.
         documents: how many it has, to say where it is another one of the same name.
         queries: how many of its queries are judged.
     """
-    known = published_set(name)
+    known = published_name(name)
     if known is None:
         return []
-    ours = []
-    if documents != known.documents:
-        ours.append(f"of {known.documents:,} documents, ours are {documents:,}")
-    if queries != known.queries:
-        ours.append(f"of {known.queries:,} queries, ours are {queries:,}")
+    usual, ours = BY_NAME.get(f"beir/{known}"), []
+    if usual and documents not in (None, usual.documents):
+        ours.append(f"of {usual.documents:,} documents, ours are {documents:,}")
+    if usual and queries not in (None, usual.queries):
+        ours.append(f"of {usual.queries:,} queries, ours are {queries:,}")
     return [
         PublishedNumber(
             dataset=name, system=system.title, measure=MEASURE,
-            value=round(system.printed[known.name] / 100, 6), source=system.source,
+            value=round(system.printed[known] / 100, 6), source=system.source,
             url=system.url, seen=system.seen,
-            differs=(*ours, *_training(system, [known.name]), system.conditions),
+            differs=(*ours, *_training(system, [known]), system.conditions),
         )
         for system in published_systems()
-        if known.name in system.printed
+        if known in system.printed
     ]  # fmt: skip
 
 
@@ -111,7 +108,7 @@ def published_means(names: Sequence[str]) -> list[PublishedNumber]:
 
     Empty where these are fewer than two.
     """
-    known = list(dict.fromkeys(found.name for name in names if (found := published_set(name))))
+    known = list(dict.fromkeys(found for name in names if (found := published_name(name))))
     if len(known) < 2:
         return []
     return [
@@ -137,14 +134,10 @@ def _training(system: PublishedSystem, names: Sequence[str]) -> list[str]:
 
 
 @cache
-def _read() -> tuple[dict[str, PublishedSet], tuple[PublishedSystem, ...]]:
-    """The data sets by each of their names, and the systems."""
+def _read() -> tuple[dict[str, str], tuple[PublishedSystem, ...]]:
+    """The data sets by their other names, and the systems."""
     text = resources.files("eval").joinpath("data", "published.toml").read_text(encoding="utf-8")
     content = tomllib.loads(text)
-    sets: dict[str, PublishedSet] = {}
-    for name, row in content["datasets"].items():
-        one = PublishedSet(name, row["documents"], row["queries"])
-        sets |= dict.fromkeys((name, *row.get("aliases", ())), one)
     systems = tuple(
         PublishedSystem(
             name=name, title=row["title"], source=row["source"], url=row["url"],
@@ -154,4 +147,4 @@ def _read() -> tuple[dict[str, PublishedSet], tuple[PublishedSystem, ...]]:
         )
         for name, row in content["systems"].items()
     )  # fmt: skip
-    return sets, systems
+    return content["aliases"], systems

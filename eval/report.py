@@ -10,10 +10,11 @@ from html import escape
 from importlib import resources
 
 from eval.cell import Cell
+from eval.compared import by_dataset, main_measure
 from eval.comparison import comparable, compare_systems, significance_marks
 from eval.plots import svg_of
 from eval.published import MEASURE, published_numbers
-from eval.suite_plots import Plot, by_dataset, main_measure, plots_of
+from eval.suite_plots import Plot, plots_of
 
 # A cell of a table: what is shown, and the number that it sorts by.
 Shown = tuple[str, float | None]

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.cell import Cell
-from eval.compared import distinct_labels
+from eval.compared import by_dataset, main_measure
 from eval.plots import Point, draw_bars, draw_differences, draw_tradeoff, save_figure
 from eval.saved_runs import file_name
 from eval.significance import bootstrap_interval
-from lsr.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,32 +33,6 @@ class Plot:
     kind: str
     name: str
     figure: Figure
-
-
-def by_dataset(cells: Sequence[Cell]) -> dict[str, dict[str, Cell]]:
-    """Results by data set and by distinct label, both in the order given."""
-    found: dict[str, dict[str, Cell]] = {}
-    for cell, label in zip(cells, distinct_labels(cells), strict=True):
-        found.setdefault(cell.dataset, {})[label] = cell
-    return found
-
-
-def main_measure(cells: Sequence[Cell], measure: str | None = None) -> str:
-    """The measure that plots and tests are of: the one named, or the first of the results.
-
-    Raises:
-        UsageError: some result lacks it.
-    """
-    if not cells:
-        raise UsageError("there is no result; give what lsr eval --output wrote")
-    chosen = measure or next(iter(cells[0].measures), "")
-    for cell in cells:
-        if chosen not in cell.measures:
-            raise UsageError(
-                f"{cell.encoder} on {cell.dataset} has no {chosen}; it has "
-                f"{', '.join(cell.measures) or 'no measure'}"
-            )
-    return chosen
 
 
 def plots_of(cells: Sequence[Cell], measure: str | None = None) -> Iterator[Plot]:

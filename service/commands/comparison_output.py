@@ -33,7 +33,7 @@ def print_pairs(pairs: Sequence[PairComparison]) -> None:
         )
         for pair in pairs
     ]  # fmt: skip
-    _table(PAIRS, rows, left=2)
+    print_plain_table(PAIRS, rows, left=2)
     terminal.out.print(
         f"{pairs[0].measure}; p of paired tests, two-sided, "
         f"{'' if len(pairs) == 1 else f'Holm over {len(pairs)} pairs, '}* below 0.05; interval by "
@@ -56,7 +56,7 @@ def print_query_change(change: QueryChange, first: str, second: str) -> None:
         )
     ]
     if rows:
-        _table(("", first, second), rows, left=3)
+        print_plain_table(("", first, second), rows)
     for reason in change.reasons:
         terminal.out.print(
             f"  {reason.document} by {reason.system}: {reason.sentence}", markup=False
@@ -71,8 +71,11 @@ def _hit(hit: RankedHit | None) -> str:
     return f"{'*' if hit.is_relevant else ' '} {hit.id}{grade}"
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
-    """Cells as they are, without markup; the columns from ``left`` on stand right."""
+def print_plain_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], left: int | None = None
+) -> None:
+    """Cells as they are, without markup; the columns from ``left`` on stand right, if any."""
+    left = len(headings) if left is None else left
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
         justify: Literal["left", "right"] = "left" if place < left else "right"

@@ -73,7 +73,7 @@ def compare_command(
         raise UsageError("--dataset has judgements of its own; leave out --qrels, or --dataset")
     with ExitStack() as opened:
         dataset, judged = _judgements(name, split, qrels)
-        found = _systems(given, dataset, judged, measure, depth, trusted, opened, as_json)
+        found = _systems(given, dataset, judged, measure, depth, trusted, opened)
         shown: list[dict[str, Any]] = []
         for place, (of, systems) in enumerate(found.items()):
             reference = next((one for one in systems if one.name == baseline), systems[0])
@@ -117,11 +117,10 @@ def _systems(
     depth: int | None,
     trusted: TrustedCode,
     opened: ExitStack,
-    quiet: bool,
 ) -> dict[str, list[System]]:
     """By data set, those with two systems or more."""
     from eval.compared import is_file_of_results, searched_systems, systems_in, with_distinct_names
-    from service.commands.evaluate import _progress as evaluation_progress
+    from service.commands.evaluate import evaluation_progress
 
     for_encoders = [argument for argument in given if not is_file_of_results(argument)]
     if for_encoders and dataset is None:
@@ -132,7 +131,7 @@ def _systems(
     read: list[tuple[str, list[System]]] = []
     for argument in given:
         if argument in for_encoders and dataset is not None:
-            progress = evaluation_progress(quiet)
+            progress = evaluation_progress()
             read.append((argument, searched_systems(
                 dataset, argument, measure, depth, opened, progress, trusted)))  # fmt: skip
         else:

@@ -48,7 +48,7 @@ def gate_command(
     from service.commands.repetition import repeated
 
     before = read_results(baseline)
-    now = repeated(baseline, trusted, as_json) if results is None else read_results(results)
+    now = repeated(baseline, trusted) if results is None else read_results(results)
     found = drops(before, now, measures, max_drop)
     if as_json:
         terminal.print_json(

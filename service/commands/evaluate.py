@@ -14,6 +14,9 @@ from click.core import ParameterSource
 from lsr.errors import UsageError
 from service.commands.default_group import DefaultGroup
 from service.commands.eval_compare import compare_command
+from service.commands.eval_gate import gate_command
+from service.commands.eval_report import report_command
+from service.commands.eval_rerun import rerun_command
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -23,6 +26,12 @@ from service.commands.options import (
     trust_option,
 )
 from service.commands.output_path import output_file
+from service.commands.published_output import (
+    PUBLISHED,
+    check_published,
+    print_published,
+    published_json,
+)
 from service.commands.search_options import search_options_but_using
 
 if TYPE_CHECKING:
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
     from eval.datasets import Dataset
     from eval.experiment import ExperimentProgress
     from eval.results import Results
+    from eval.suite_significance import Significance
     from index.search.config import SearchConfig
     from lsr.trusted_code import TrustedCode
 
@@ -68,7 +78,12 @@ OF_LOADED_RUNS = ("datasets", "split", "measures", "load_run", "save_qrels", "as
     "--against",
     metavar="FIELD",
     help="Say how alike each ranking is to this one's (rank-biased overlap), such as sparse for a "
-    "dense encoder that imitates it.",
+    "dense encoder that imitates it; published: put the numbers of others beside.",
+)
+@click.option(
+    "--baseline",
+    metavar="NAME",
+    help="Test the systems against this one, instead of all against each other.",
 )
 @click.option("--load-run", type=click.Path(path_type=Path), help="Score this TREC run instead.")
 @click.option("--save-run", type=PATH, callback=output_file, help="Write a TREC run.")
@@ -101,6 +116,7 @@ def score_command(
     measures: Sequence[str],
     depth: int | None,
     against: str | None,
+    baseline: str | None,
     load_run: Path | None,
     save_run: Path | None,
     save_qrels: Path | None,
@@ -146,15 +162,24 @@ def score_command(
     def language_of(dataset: Dataset) -> str | None:
         return chosen_language(language, into, lambda count: islice(dataset.corpus(), count))
 
+    published = against == PUBLISHED
+    if published:
+        check_published(list(suite.datasets), measures)
     systems = Systems(
-        encoders or (None,), dense, bm25, searches, searching, into, measures, depth, against,
+        encoders or (None,), dense, bm25, searches, searching, into, measures, depth,
+        None if published else against,
         passages, language_of, trusted,
     )  # fmt: skip
-    results = run_suite(suite, systems, output, _progress(), _on_cell(output), sys.argv[1:])
+    command = sys.argv[1:]
+    results = run_suite(suite, systems, output, evaluation_progress(), _on_cell(output), command)
+    tested = _tested(results, baseline)
     if as_json:
-        terminal.print_json(document(results, sys.argv[1:]))
+        shown = document(results, command) | ({"significance": tested.to_json()} if tested else {})
+        terminal.print_json(shown | ({"published": published_json(results)} if published else {}))
     else:
-        _print_results(results)
+        _print_results(results, tested)
+        if published:
+            print_published(results)
     for note in results.notes:
         terminal.err.print(f"Left out: {note}", markup=False)
     if save_run is not None:
@@ -187,7 +212,21 @@ def _check_loading() -> None:
             )
 
 
-def _progress() -> ExperimentProgress:
+def _tested(results: Results, baseline: str | None) -> Significance | None:
+    """Tests by the first measure; a baseline that isn't there costs no result."""
+    from eval.suite_significance import significance_of
+    from service.commands import terminal
+
+    measure = next(iter(results[0].measures))
+    try:
+        return significance_of(results, measure, baseline)
+    except UsageError as error:
+        terminal.err.print(f"Not tested: {error}", markup=False)
+        return None
+
+
+def evaluation_progress() -> ExperimentProgress:
+    """Bars of indexing and of searching, on standard error."""
     from eval.experiment import ExperimentProgress
     from service.commands import terminal
 
@@ -217,19 +256,28 @@ def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool
         terminal.err.print(f"Note: {caveat}", markup=False)
 
 
-def _print_results(results: Results) -> None:
+def _print_results(results: Results, tested: Significance | None) -> None:
     from eval.cell import Cell
     from service.commands import terminal
 
     columns = ["dataset", "encoder", "using", "engine"]
     table: list[dict[str, Any]] = []
+    places = {id(cell): place for place, cell in enumerate(results)}
+    lettered = tested is not None and any(tested.letters.values())
     for row in results.shown():
         cells: dict[str, Any] = {name: getattr(row, name) for name in columns}
         cells.update(row.measures)
+        if tested is not None and tested.pairs:
+            place, first = places.get(id(row), -1), next(iter(row.measures))
+            cells[""] = tested.letters.get(place, "")
+            cells[first] = f"{row.measures[first]:.4f} {tested.better.get(place, '')}".rstrip()
         timed = f"{row.ms_per_query:.2f}" if isinstance(row, Cell) else ""
         table.append(cells | {"ms/query": timed})
     names = list(results[0].measures)
-    terminal.print_table(table, {name: name for name in [*columns, *names, "ms/query"]})
+    shown = [*([""] if lettered else []), *columns, *names, "ms/query"]
+    terminal.print_table(table, {name: name for name in shown})
+    for legend in tested.legends if tested is not None else ():
+        terminal.out.print(legend, style="dim", markup=False)
     for caveat in dict.fromkeys(caveat for row in results for caveat in row.caveats):
         terminal.err.print(f"Note: {caveat}", markup=False)
     for line in dict.fromkeys(row.provenance.line() for row in results):
@@ -237,4 +285,5 @@ def _print_results(results: Results) -> None:
 
 
 eval_command = DefaultGroup("eval", score_command)
-eval_command.add_command(compare_command)
+for subcommand in (compare_command, gate_command, report_command, rerun_command):
+    eval_command.add_command(subcommand)

@@ -99,12 +99,12 @@ def _rankings(
 ) -> list[Run]:
     from eval.experiment import evaluate_dataset
     from eval.run import read_run, without_self
-    from service.commands.evaluate import _progress as evaluation_progress
+    from service.commands.evaluate import evaluation_progress
 
     found: list[Run] = []
     for encoder in encoders:
         cells = evaluate_dataset(
-            dataset, encoder, depth=depth, progress=evaluation_progress(False), trusted=trusted
+            dataset, encoder, depth=depth, progress=evaluation_progress(), trusted=trusted
         )
         found += [cell.run for cell in cells]
     for path in runs:
