@@ -48,6 +48,6 @@ def repeated(path: Path, trusted: TrustedCode) -> list[Cell]:
         given = context.params
         given |= {name: None for name in WRITES if name in given}
         given |= {"output": Path(folder) / "again", "trusted": trusted, "as_json": True}
-        with redirect_stdout(io.StringIO()):
+        with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")):
             score_command.invoke(context)
         return read_results(given["output"])
