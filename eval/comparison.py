@@ -130,9 +130,8 @@ def comparable(systems: Mapping[str, Cell], measure: str) -> dict[str, Scores]:
 class Marks:
     """What a table of means shows of significance.
 
-    ``letters`` has what stands before each system, ``better`` what stands after its mean: the
-    letters of the systems that it is better than, or ``+`` and ``-`` of a baseline. ``legend`` says
-    so in one sentence.
+    ``letters`` has what stands before each system, ``better`` what it is better than: letters of
+    systems, or ``+`` and ``-`` of a baseline. ``legend`` says so in one sentence.
     """
 
     letters: Mapping[str, str]
@@ -158,9 +157,11 @@ def significance_marks(
             better[pair.first].append("+" if won else "-")
     marks = {name: ("" if baseline else " ").join(sorted(own)) for name, own in better.items()}
     if baseline is None:
-        legend = f"letters after a {_measure(found)}: significantly better than these rows ({over})"
+        legend = f"letters: significantly better than these rows by {_measure(found)} ({over})"
         return Marks(letters, marks, legend)
-    legend = f"+ and -: significantly better and worse than {baseline} ({over})"
+    legend = (
+        f"+ and -: significantly better and worse than {baseline} by {_measure(found)} ({over})"
+    )
     return Marks(dict.fromkeys(systems, ""), marks, legend)
 
 

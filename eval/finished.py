@@ -10,7 +10,7 @@ from pathlib import Path
 from eval.cell import COSTS, Cell, read_cell
 from eval.datasets import Dataset
 from eval.experiment import installed
-from eval.measures import measure_all
+from eval.measures import measured
 from eval.run import run_lines
 from eval.saved_runs import file_name
 from eval.systems import Planned
@@ -122,8 +122,8 @@ def _usable(path: Path, dataset: Dataset, planned: Planned) -> Cell | None:
             measures={name: cell.measures[name] for name in planned.measures},
             per_query={name: cell.per_query[name] for name in planned.measures},
         )
-    means, per_query = measure_all(dataset.qrels, cell.run, planned.measures)
-    return replace(cell, encoder=planned.encoder, measures=means, per_query=per_query)
+    values = measured(dataset.qrels, cell.run, planned.measures)
+    return replace(cell, encoder=planned.encoder, measures=values.means, per_query=values.per_query)
 
 
 def _json(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eval.measures import STANDARD, measure, measure_queries, parse_measures
+from eval.measures import STANDARD, measured, parse_measures
 from eval.ranking import rank_queries
 from eval.run import Run
 from index.collection.collection import Collection
@@ -65,13 +65,15 @@ def judge_search(
     asked = [Query(name, text) for name, text in queries.items()]
     ranked = rank_queries(collection, asked, config, at_a_time=AT_ONCE, deadline=deadline)
     run = ranked.run
-    values = [(each, measure_queries(qrels, run, each)) for each in measures] if by_query else []
+    values = measured(qrels, run, measures)
     return Judged(
         using=ranked.using,
         documents=len(collection),
         queries=len(qrels),
-        measures=measure(qrels, run, measures),
-        per_query={name: {each: found[name] for each, found in values} for name in qrels}
+        measures=values.means,
+        per_query={
+            name: {each: found[name] for each, found in values.per_query.items()} for name in qrels
+        }
         if by_query
         else None,
         ms_per_query=1000 * ranked.seconds / max(len(queries), 1),

@@ -162,3 +162,9 @@ def expand(names: Sequence[str]) -> list[str]:
 def group_of(name: str) -> str:
     """The data set that one is a part of; its own name where it is none."""
     return AVERAGED if name in CQADUPSTACK else name
+
+
+def known_by(name: str) -> Known | None:
+    """The data set of a name, with or without ``beir/`` and the split, or of an id."""
+    by_id = {each.id: each for each in KNOWN if each.free}
+    return BY_NAME.get(name) or BY_NAME.get(f"beir/{name}") or by_id.get(name)

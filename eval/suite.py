@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from eval.cell import RESULTS, Cell
-from eval.datasets import Dataset, load_dataset
+from eval.costs import over_bm25
+from eval.datasets import Dataset, load_dataset, local_folder
 from eval.experiment import ExperimentProgress, evaluate_dataset, installed
 from eval.finished import FinishedCells, OnCell
 from eval.known import BY_NAME, SUITES, expand, group_of
@@ -72,30 +73,35 @@ def load_suite(names: Sequence[str], split: str = "test", data: Path | None = No
     Raises:
         NotFoundError: a data set that is named is not to be had, or none of a suite is.
         InputError: one of its files is malformed.
-        UsageError: a data set is given twice.
+        UsageError: a data set is given twice, or none is.
     """
+    if not names:
+        raise UsageError("there is no data set; name one")
     loaded: dict[str, tuple[str, Dataset]] = {}
     missing = []
     for name in expand(names):
-        source = _source(name, data)
         try:
-            dataset = load_dataset(source, split)
+            dataset = load_dataset(name, split, data)
         except NotFoundError as error:
             if name in names:
                 raise
             missing.append(str(error))
             continue
-        where = str(Path(source).resolve()) if Path(source).is_dir() else source
+        folder = local_folder(name, data)
+        where = dataset.name if folder is None else str(folder.resolve())
         if where in loaded:
             raise UsageError(f"the data set {name!r} is given twice; give each once")
         loaded[where] = name, dataset
     if not loaded:
-        raise NotFoundError("; ".join(missing) or "there is no data set; name one")
-    known = any(each in SUITES for each in names)
+        raise NotFoundError(
+            f"no data set of {', '.join(names)} is here or can be downloaded; `lsr datasets "
+            f"{names[0]}` says what to fetch and where to put it"
+        )
+    suites = any(each in SUITES for each in names)
 
     def named(where: str, parts: int) -> str:
         name, dataset = loaded[where]
-        if known and name in BY_NAME:
+        if suites and name in BY_NAME:
             return name
         return "/".join(Path(where).parts[-parts:]) if Path(where).is_absolute() else dataset.name
 
@@ -160,19 +166,10 @@ def run_suite(
             )  # fmt: skip
             cells += [replace(row, dataset=label) for row in rows]
         files += done.files
-    results = Results(cells, suite.groups, suite.missing)
+    results = Results(over_bm25(cells), suite.groups, suite.missing)
     if output is not None:
         _write_results(output, results, files, command)
     return results
-
-
-def _source(name: str, data: Path | None) -> str:
-    """Where a data set is: in the folder of data, or as it is named, or as ir_datasets has it."""
-    if data is not None and not name.startswith((".", "/", "~")):
-        for inner in (name, name.removeprefix("beir/")):
-            if (data / inner).is_dir():
-                return str(data / inner)
-    return name
 
 
 def _folders(output: Path, labels: Sequence[str]) -> dict[str, Path]:

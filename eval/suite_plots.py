@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # Kind of plot, the cost that it is over, and what the axis says.
 COSTS = (
-    ("latency", "ms_per_query", "milliseconds a query"),
+    ("latency", "ms_p50", "milliseconds a query alone, median"),
+    ("time", "ms_per_query", "milliseconds a query of a batch, mean"),
     ("flops", "flops", "FLOPS, products of weights that a query and a document share"),
     ("non-zeros", "document_nonzeros", "non-zeros of a document, mean"),
 )

@@ -16,14 +16,15 @@ from lsr.errors import UsageError
 class Significance:
     """Tests of the systems of each data set, by one measure.
 
-    ``pairs`` has all of them, ``marks`` what a table shows of those of a data set: by the place of
-    a row among the results its letter and what stands after its mean. ``legends`` are sentences.
+    ``pairs`` has all of them by data set. A table shows by the place of a row among the results its
+    letter and, under ``heading``, what it is better than; ``legends`` are sentences.
     """
 
     measure: str
     pairs: Mapping[str, Sequence[PairComparison]]
     letters: Mapping[int, str]
     better: Mapping[int, str]
+    heading: str
     legends: Sequence[str]
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -63,7 +64,8 @@ def significance_of(
         for name in scores:
             place = places[id(systems[name])]
             letters[place], better[place] = marks.letters[name], marks.better[name]
-    return Significance(measure, pairs, letters, better, list(legends))
+    heading = "better than" if baseline is None else f"than {baseline}"
+    return Significance(measure, pairs, letters, better, heading, list(legends))
 
 
 def _named(baseline: str, systems: Mapping[str, Cell], dataset: str) -> str:

@@ -11,6 +11,7 @@ import click
 
 from lsr.errors import InputError, LsrError, UsageError
 from service.commands.bench import bench_command
+from service.commands.datasets import datasets_command
 from service.commands.delete import delete_command
 from service.commands.demo import demo_command
 from service.commands.dimensions import dimensions_command
@@ -45,6 +46,7 @@ COMMANDS = (
     demo_command,
     info_command,
     eval_command,
+    datasets_command,
     judge_command,
     tune_command,
     train_command,

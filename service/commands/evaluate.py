@@ -6,15 +6,23 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
 from lsr.errors import UsageError
 from service.commands.default_group import DefaultGroup
+from service.commands.eval_cache import cache_command
 from service.commands.eval_compare import compare_command
 from service.commands.eval_gate import gate_command
+from service.commands.eval_output import (
+    chosen_format,
+    costs_option,
+    format_option,
+    print_results,
+    print_run_score,
+)
 from service.commands.eval_report import report_command
 from service.commands.eval_rerun import rerun_command
 from service.commands.options import (
@@ -26,26 +34,28 @@ from service.commands.options import (
     trust_option,
 )
 from service.commands.output_path import output_file
-from service.commands.published_output import (
-    PUBLISHED,
-    check_published,
-    print_published,
-    published_json,
-)
+from service.commands.published_output import PUBLISHED, check_published
 from service.commands.search_options import search_options_but_using
 
 if TYPE_CHECKING:
     from eval.cell import Cell
     from eval.datasets import Dataset
     from eval.experiment import ExperimentProgress
-    from eval.results import Results
-    from eval.suite_significance import Significance
     from index.search.config import SearchConfig
     from lsr.trusted_code import TrustedCode
 
 PATH = click.Path(path_type=Path)
 # What can be said of a run that is read and not made.
-OF_LOADED_RUNS = ("datasets", "split", "measures", "load_run", "save_qrels", "as_json")
+OF_LOADED_RUNS = (
+    "datasets",
+    "split",
+    "measures",
+    "load_run",
+    "save_qrels",
+    "per_query",
+    "chosen",
+    "as_json",
+)
 
 
 @click.command("eval")
@@ -100,6 +110,15 @@ OF_LOADED_RUNS = ("datasets", "split", "measures", "load_run", "save_qrels", "as
     metavar="DIR",
     help="Look for data sets among the BEIR folders here before downloading any.",
 )
+@click.option(
+    "--per-query",
+    type=PATH,
+    callback=output_file,
+    metavar="FILE",
+    help="Write the value of each query, .json or .csv.",
+)
+@costs_option
+@format_option
 @trust_option
 @json_option
 def score_command(
@@ -122,6 +141,9 @@ def score_command(
     save_qrels: Path | None,
     output: Path | None,
     data: Path | None,
+    per_query: Path | None,
+    costs: bool,
+    chosen: str,
     trusted: TrustedCode,
     as_json: bool,
 ) -> None:
@@ -133,13 +155,17 @@ def score_command(
     goes on where it was.
     """
     from eval.measures import STANDARD, measures_and_depth
+    from eval.per_query import QueryValues, check_kind, write_per_query
     from eval.saved_runs import save_runs
-    from eval.suite import Systems, document, load_suite, run_suite
+    from eval.suite import Systems, load_suite, run_suite
     from index.search.config import LARGEST_LIMIT
     from lsr.corpus.qrels import write_qrels
     from service.commands import terminal
     from service.commands.language import chosen_language
 
+    chosen = chosen_format(chosen, as_json)
+    if per_query is not None:
+        check_kind(per_query)
     if load_run is None:
         measures, depth = measures_and_depth(measures, depth, LARGEST_LIMIT)
     else:
@@ -153,7 +179,7 @@ def score_command(
             write_qrels(save_qrels, dataset.qrels)
     if load_run is not None:
         for dataset in suite.datasets.values():
-            _score_run(dataset, load_run, measures or STANDARD, as_json)
+            _score_run(dataset, load_run, measures or STANDARD, chosen, per_query)
         return
     if save_run is not None:
         for dataset in suite.datasets.values():
@@ -172,16 +198,9 @@ def score_command(
     )  # fmt: skip
     command = sys.argv[1:]
     results = run_suite(suite, systems, output, evaluation_progress(), _on_cell(output), command)
-    tested = _tested(results, baseline)
-    if as_json:
-        shown = document(results, command) | ({"significance": tested.to_json()} if tested else {})
-        terminal.print_json(shown | ({"published": published_json(results)} if published else {}))
-    else:
-        _print_results(results, tested)
-        if published:
-            print_published(results)
-    for note in results.notes:
-        terminal.err.print(f"Left out: {note}", markup=False)
+    print_results(results, chosen, costs, command, baseline, published)
+    if per_query is not None:
+        write_per_query(per_query, [QueryValues.of_cell(cell) for cell in results])
     if save_run is not None:
         for path in save_runs(save_run, results):
             terminal.err.print(f"wrote {path}", markup=False)
@@ -212,19 +231,6 @@ def _check_loading() -> None:
             )
 
 
-def _tested(results: Results, baseline: str | None) -> Significance | None:
-    """Tests by the first measure; a baseline that isn't there costs no result."""
-    from eval.suite_significance import significance_of
-    from service.commands import terminal
-
-    measure = next(iter(results[0].measures))
-    try:
-        return significance_of(results, measure, baseline)
-    except UsageError as error:
-        terminal.err.print(f"Not tested: {error}", markup=False)
-        return None
-
-
 def evaluation_progress() -> ExperimentProgress:
     """Bars of indexing and of searching, on standard error."""
     from eval.experiment import ExperimentProgress
@@ -238,52 +244,22 @@ def evaluation_progress() -> ExperimentProgress:
     )
 
 
-def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool) -> None:
+def _score_run(
+    dataset: Dataset, path: Path, names: Sequence[str], chosen: str, per_query: Path | None
+) -> None:
     from eval.caveats import of_loaded_run, read_run_of
-    from eval.measures import measure
-    from service.commands import terminal
+    from eval.measures import measured
+    from eval.per_query import QueryValues, write_per_query
 
     run = read_run_of(dataset, path)
-    measures = measure(dataset.qrels, run, names)
-    caveats = of_loaded_run(dataset, run, names)
-    if as_json:
-        result = {"dataset": dataset.name, "run": str(path), "measures": measures}
-        terminal.print_json({"results": [result | {"caveats": caveats}]})
-        return
-    row: dict[str, Any] = {"run": path.name, "dataset": dataset.name, **measures}
-    terminal.print_table([row], {name: name for name in row})
-    for caveat in caveats:
-        terminal.err.print(f"Note: {caveat}", markup=False)
-
-
-def _print_results(results: Results, tested: Significance | None) -> None:
-    from eval.cell import Cell
-    from service.commands import terminal
-
-    columns = ["dataset", "encoder", "using", "engine"]
-    table: list[dict[str, Any]] = []
-    places = {id(cell): place for place, cell in enumerate(results)}
-    lettered = tested is not None and any(tested.letters.values())
-    for row in results.shown():
-        cells: dict[str, Any] = {name: getattr(row, name) for name in columns}
-        cells.update(row.measures)
-        if tested is not None and tested.pairs:
-            place, first = places.get(id(row), -1), next(iter(row.measures))
-            cells[""] = tested.letters.get(place, "")
-            cells[first] = f"{row.measures[first]:.4f} {tested.better.get(place, '')}".rstrip()
-        timed = f"{row.ms_per_query:.2f}" if isinstance(row, Cell) else ""
-        table.append(cells | {"ms/query": timed})
-    names = list(results[0].measures)
-    shown = [*([""] if lettered else []), *columns, *names, "ms/query"]
-    terminal.print_table(table, {name: name for name in shown})
-    for legend in tested.legends if tested is not None else ():
-        terminal.out.print(legend, style="dim", markup=False)
-    for caveat in dict.fromkeys(caveat for row in results for caveat in row.caveats):
-        terminal.err.print(f"Note: {caveat}", markup=False)
-    for line in dict.fromkeys(row.provenance.line() for row in results):
-        terminal.out.print(line, style="dim", markup=False)
+    found = measured(dataset.qrels, run, names)
+    row = {"dataset": dataset.name, "run": str(path), "measures": found.means}
+    print_run_score(row, of_loaded_run(dataset, run, names), chosen)
+    if per_query is not None:
+        named = {"dataset": dataset.name, "run": str(path)}
+        write_per_query(per_query, [QueryValues(named, found.per_query)])
 
 
 eval_command = DefaultGroup("eval", score_command)
-for subcommand in (compare_command, gate_command, report_command, rerun_command):
+for subcommand in (cache_command, compare_command, gate_command, report_command, rerun_command):
     eval_command.add_command(subcommand)

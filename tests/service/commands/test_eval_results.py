@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 
@@ -131,12 +132,13 @@ def test_the_table_marks_what_is_significantly_better(lsr, wings, dense_model):
     asked = ["eval", "wings", "--encoder", "bm25", "--dense", dense_model, "--using", "sparse"]
     asked += ["--using", "dense"]
     shown = lsr(*asked).stdout.decode()
-    assert "letters after a nDCG@10: significantly better than these rows" in shown
+    assert "letters: significantly better than these rows by nDCG@10" in shown
     found = json.loads(lsr(*asked, "--json").stdout)
     [pair] = found["significance"]
     assert (pair["dataset"], pair["measure"], pair["queries"]) == ("wings", "nDCG@10", 20)
     assert pair["significant"]
-    assert " b" in next(line for line in shown.splitlines() if line.startswith("a "))
+    first = next(line for line in shown.splitlines() if line.startswith("a "))
+    assert re.search(r"sparse +native +[0-9.]+ +b ", first)
     against = lsr(*asked, "--baseline", "bm25").stdout.decode()
     assert "+ and -: significantly better and worse than bm25" in against
     unknown = lsr(*asked, "--baseline", "bm52")
