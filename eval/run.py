@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from ctypes import c_float
 from math import isnan
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def run_lines(run: Run, tag: str) -> list[str]:
 def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
     """Read a TREC run, ordered as trec_eval does: score descending, then document descending.
 
+    As there, scores are float32, so that what differs by less is a tie.
+
     Raises:
         InputError: a line is malformed, the file can't be read, or a query has a document twice.
     """
@@ -69,7 +72,7 @@ def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
             ranking = rankings.setdefault(query, {})
             if document in ranking:
                 raise InputError(f"{path}:{number}: the query {query!r} has {document!r} twice")
-            ranking[document] = float(score)
+            ranking[document] = c_float(float(score)).value
             if isnan(ranking[document]):
                 raise ValueError(score)
         except ValueError:
@@ -80,4 +83,12 @@ def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
     return {
         query: sorted(ranking.items(), key=lambda scored: (scored[1], scored[0]), reverse=True)
         for query, ranking in rankings.items()
+    }
+
+
+def without_self(run: Run) -> Run:
+    """The run without the documents that have the id of their query, as BEIR counts it."""
+    return {
+        query: [(document, score) for document, score in ranking if document != query]
+        for query, ranking in run.items()
     }
