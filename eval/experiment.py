@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import platform
 import re
 import time
@@ -28,6 +27,7 @@ from index.search.config import HYBRID, LARGEST_LIMIT, SearchConfig
 from index.search.pipeline import search_batch
 from index.search.query import SearchQuery
 from index.search.reranking import Reranked
+from lsr.cache import cache_root
 from lsr.corpus.items import Item
 from lsr.distribution import installed_versions
 from lsr.encoders.encoder import short_name
@@ -303,8 +303,7 @@ def cache_folder() -> Path:
     In ``LSR_CACHE``, or else ``lsr`` in the user's cache folder; a folder for each format of
     collections, so that a new release makes its own.
     """
-    base = Path(os.environ.get("LSR_CACHE") or Path.home() / ".cache" / "lsr")
-    return base / f"format-{VERSION}"
+    return cache_root() / f"format-{VERSION}"
 
 
 def check_same_documents(dataset: Dataset, collection: Collection, read: int) -> None:

@@ -18,6 +18,7 @@ from service.commands.evaluate import eval_command
 from service.commands.index import index_command
 from service.commands.info import info_command
 from service.commands.keys import key_command
+from service.commands.lucene import lucene_command
 from service.commands.maintenance import (
     check_command,
     migrate_command,
@@ -49,6 +50,7 @@ COMMANDS = (
     pairs_command,
     models_command,
     bench_command,
+    lucene_command,
     encode_command,
     import_command,
     export_command,
