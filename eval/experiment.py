@@ -6,26 +6,25 @@ import dataclasses
 import hashlib
 import platform
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from eval.cell import Cell, Provenance
 from eval.datasets import Dataset
-from eval.measures import STANDARD, measure, parse_measures
+from eval.measures import STANDARD, measure_all, parse_measures
 from eval.overlap import mean_overlap
-from eval.run import Run, write_run
+from eval.ranking import rank_queries, warm_up
+from eval.run import write_run
 from index.collection.collection import Collection
 from index.collection.field import DENSE, SPARSE, Field, encoder_fields
 from index.collection.opening import open_or_create
 from index.collection.passage_table import AUTO
 from index.collection.schema import VERSION
 from index.indexing import index_documents
-from index.search.config import HYBRID, LARGEST_LIMIT, SearchConfig
-from index.search.pipeline import search_batch
-from index.search.query import SearchQuery
+from index.search.config import HYBRID, SearchConfig
 from index.search.reranking import Reranked
 from lsr.cache import cache_root
 from lsr.corpus.items import Item
@@ -35,49 +34,7 @@ from lsr.encoding.progress import LoggedProgress, Progress
 from lsr.errors import InputError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 
-QUERIES_AT_A_TIME = 64
 PACKAGES = ("lsr", "numpy", "tokenizers", "torch", "transformers", "faiss-cpu", "ir-measures")
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """What a number came from; enough to tell two numbers apart."""
-
-    fields: dict[str, str]
-    data: str
-    engine: str
-    passages: str
-    versions: dict[str, str]
-
-    def line(self) -> str:
-        """One line for people."""
-        fields = " ".join(f"{name}={fingerprint}" for name, fingerprint in self.fields.items())
-        versions = " ".join(f"{name}={number}" for name, number in self.versions.items())
-        return f"{fields} data={self.data} engine={self.engine} passages={self.passages} {versions}"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One row of the table. ``ms_per_query`` is wall time, encoding of the query included."""
-
-    dataset: str
-    encoder: str
-    using: str
-    engine: str
-    documents: int
-    queries: int
-    measures: dict[str, float]
-    ms_per_query: float
-    provenance: Provenance
-    run: Run = dataclasses.field(repr=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the run."""
-        return {
-            name: asdict(value) if isinstance(value := getattr(self, name), Provenance) else value
-            for name in self.__slots__
-            if name != "run"
-        }
 
 
 @dataclass(frozen=True)
@@ -109,7 +66,7 @@ def evaluate_dataset(
     trusted: TrustedCode = NO_CODE,
     passages: str | None = None,
     language: str | None = None,
-) -> list[Result]:
+) -> list[Cell]:
     """Index a dataset, or reuse its index, and score searches of it.
 
     Args:
@@ -163,10 +120,10 @@ def evaluate_dataset(
         return rows
 
 
-def _compared(row: Result, other: Result, depth: int) -> Result:
+def _compared(row: Cell, other: Cell, depth: int) -> Cell:
     """A row with how alike it ranks to another."""
     overlap = mean_overlap(row.run, other.run, depth)
-    return replace(row, measures=row.measures | {f"RBO@{depth}": overlap})
+    return replace(row, measures={**row.measures, f"RBO@{depth}": overlap})
 
 
 def _bring_up_to_date(
@@ -192,48 +149,59 @@ def evaluate(
     config: SearchConfig,
     measures: Sequence[str] = STANDARD,
     on_queries: Callable[[int], None] = lambda done: None,
-) -> Result:
+) -> Cell:
     """Search for every judged query as a user would, and measure the rankings.
 
     A ranking has ``config.limit`` results after the query's own id was left out. A query without
     text finds nothing, which counts as 0.
     """
-    limit = config.limit
-    if dataset.drops_self:
-        config = replace(config, limit=min(limit + 1, LARGEST_LIMIT))
-    asked = [query for query in dataset.queries if query.text.strip()]
-    run: dict[str, list[tuple[str, float]]] = {query.id: [] for query in dataset.queries}
-    seconds = 0.0
-    using, searched, query_encoder = config.using or "", set[str](), dict[str, str]()
-    reranked: Reranked | None = None
-    for start in range(0, len(asked), QUERIES_AT_A_TIME):
-        part = asked[start : start + QUERIES_AT_A_TIME]
-        started = time.perf_counter()
-        results = search_batch(collection, [SearchQuery(text=query.text) for query in part], config)
-        seconds += time.perf_counter() - started
-        for query, result in zip(part, results, strict=True):
-            using, searched, query_encoder = result.using, set(result.encoder), result.query_encoder
-            reranked = result.reranked
-            run[query.id] = [
-                (hit.id, hit.score)
-                for hit in result.hits
-                if not (dataset.drops_self and hit.id == query.id)
-            ][:limit]
-        on_queries(len(dataset.queries) - len(asked) + min(start + len(part), len(asked)))
-    fields = [field for field in collection.fields if field.name in searched]
-    return Result(
+    warm_up(collection, dataset.queries, config)
+    ranked = rank_queries(
+        collection, dataset.queries, config, dataset.drops_self, on_queries=on_queries
+    )
+    fields = [field for field in collection.fields if field.name in ranked.fields]
+    means, per_query = measure_all(dataset.qrels, ranked.run, measures)
+    return Cell(
         dataset=dataset.name,
         encoder="+".join(_label(field, config) for field in fields)
-        + (f">{reranked.model}" if reranked else ""),
-        using=using,
+        + (f">{ranked.reranked.model}" if ranked.reranked else ""),
+        using=ranked.using,
         engine=config.engine,
         documents=len(collection),
         queries=len(dataset.queries),
-        measures=measure(dataset.qrels, run, measures),
-        ms_per_query=1000 * seconds / max(len(dataset.queries), 1),
-        provenance=provenance(dataset, collection, config.engine, query_encoder, reranked),
-        run=run,
+        measures=means,
+        provenance=provenance(
+            dataset, collection, config.engine, ranked.query_encoder, ranked.reranked
+        ),
+        config=settings_of(config),
+        per_query=per_query,
+        costs={"ms_per_query": 1000 * ranked.seconds / max(len(dataset.queries), 1)},
+        run=ranked.run,
     )
+
+
+def settings_of(config: SearchConfig) -> dict[str, Any]:
+    """The settings of a search that are not the defaults, as JSON values."""
+    defaults = SearchConfig()
+    return {
+        each.name: _plain(getattr(config, each.name))
+        for each in dataclasses.fields(config)
+        if getattr(config, each.name) != getattr(defaults, each.name)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        members = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        return {
+            "kind": type(value).__name__,
+            **{name: _plain(each) for name, each in members.items()},
+        }
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)
 
 
 def _label(field: Field, config: SearchConfig) -> str:
@@ -249,7 +217,7 @@ def every_search(collection: Collection) -> list[str]:
     return [*names, HYBRID] if DENSE in names else names
 
 
-def save_runs(path: Path, results: Sequence[Result]) -> None:
+def save_runs(path: Path, results: Sequence[Cell]) -> None:
     """Write a TREC run; of several, each to a file with encoder and search before the suffix.
 
     Raises:

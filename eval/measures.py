@@ -89,6 +89,17 @@ def measure(qrels: Qrels, run: Run, names: Sequence[str] = STANDARD) -> dict[str
     return {name: float(values[measure]) for name, measure in measures.items()}
 
 
+def measure_all(
+    qrels: Qrels, run: Run, names: Sequence[str] = STANDARD
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Each measure as ``measure`` has it, and as ``measure_queries`` has it.
+
+    Raises:
+        UsageError: as for ``measure``.
+    """
+    return measure(qrels, run, names), {name: measure_queries(qrels, run, name) for name in names}
+
+
 def measure_queries(qrels: Qrels, run: Run, name: str) -> dict[str, float]:
     """The measure of each query of the qrels, 0 for one without results.
 

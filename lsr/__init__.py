@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from eval.experiment import ExperimentProgress, Result
+    from eval.cell import Cell
+    from eval.experiment import ExperimentProgress
     from eval.tuning import Tuning
     from index.collection.collection import Collection
     from index.indexing import IndexReport
@@ -299,7 +300,7 @@ def evaluate(
     progress: ExperimentProgress | None = None,
     trust_remote_code: bool = False,
     **settings: Any,
-) -> list[Result]:
+) -> list[Cell]:
     """Score searches of a test collection; the index is kept for further calls.
 
     Documents that can't be indexed are warned of, unless a ``progress`` is given that is told.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import UsageError
+from service.commands.default_group import DefaultGroup
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -22,8 +23,9 @@ from service.commands.output_path import output_file
 from service.commands.search_options import search_options
 
 if TYPE_CHECKING:
+    from eval.cell import Cell
     from eval.datasets import Dataset
-    from eval.experiment import ExperimentProgress, Result
+    from eval.experiment import ExperimentProgress
     from index.search.config import SearchConfig
     from lsr.trusted_code import TrustedCode
 
@@ -31,7 +33,7 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command("eval")
-@click.argument("dataset")
+@click.argument("datasets", metavar="SET...", nargs=-1, required=True)
 @click.option(
     "--encoder", "encoders", multiple=True, metavar="NAME", help="As for lsr index; repeatable."
 )
@@ -57,8 +59,8 @@ PATH = click.Path(path_type=Path)
 @click.option("--save-qrels", type=PATH, callback=output_file, help="Write TREC qrels.")
 @trust_option
 @json_option
-def eval_command(
-    dataset: str,
+def score_command(
+    datasets: Sequence[str],
     encoders: Sequence[str],
     dense: str | None,
     bm25: bool,
@@ -76,7 +78,7 @@ def eval_command(
     trusted: TrustedCode,
     as_json: bool,
 ) -> None:
-    """Score an encoder on DATASET: a BEIR folder, an ir_datasets id, or demo.
+    """Score encoders on data sets: each a BEIR folder, an ir_datasets id, or demo.
 
     Without --using, every field of the collection and their fusion get a row each. The index is
     kept, so a second run goes straight to the queries.
@@ -95,14 +97,16 @@ def eval_command(
         raise UsageError(
             "--against compares what is searched, and --load-run searches nothing; give one of them"
         )
-    loaded = load_dataset(dataset, split)
+    if len(datasets) > 1:
+        raise UsageError("give one data set")
+    loaded = load_dataset(datasets[0], split)
     if save_qrels is not None:
         write_qrels(save_qrels, loaded.qrels)
     if load_run is not None:
         _score_run(loaded, load_run, names, as_json)
         return
     language = chosen_language(language, into, lambda count: islice(loaded.corpus(), count))
-    rows: list[Result] = []
+    rows: list[Cell] = []
     for encoder in encoders or (None,):
         rows += evaluate_dataset(
             loaded, encoder, dense, bm25, index=into, searching=searching,
@@ -141,7 +145,7 @@ def _score_run(dataset: Dataset, path: Path, names: Sequence[str], as_json: bool
         terminal.print_table([row], {name: name for name in row})
 
 
-def _print_results(rows: Sequence[Result], names: Sequence[str], as_json: bool) -> None:
+def _print_results(rows: Sequence[Cell], names: Sequence[str], as_json: bool) -> None:
     from service.commands import terminal
 
     if as_json:
@@ -156,3 +160,6 @@ def _print_results(rows: Sequence[Result], names: Sequence[str], as_json: bool) 
     terminal.print_table(table, {name: name for name in [*columns, *names, "ms/query"]})
     for line in dict.fromkeys(row.provenance.line() for row in rows):
         terminal.out.print(line, style="dim", markup=False)
+
+
+eval_command = DefaultGroup("eval", score_command)
