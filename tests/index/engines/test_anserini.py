@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import json
 import tarfile
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -81,7 +82,7 @@ def test_takes_the_jar_out_of_the_source_distribution(kind, link):
     with index_of(pages) as host:
         address = link.format(anserini.DISTRIBUTION, host=host)
         page = (
-            '{"files": [{"url": "../files/pyserini-0.1.tar.gz"}, {"url": "%s"}]}' % address
+            json.dumps({"files": [{"url": "../files/pyserini-0.1.tar.gz"}, {"url": address}]})
             if kind == JSON
             else f'<!doctype html><a>none</a><a href="{address}">pyserini</a>'
         )
@@ -137,7 +138,7 @@ def test_a_source_that_is_none_is_said():
     for source in ("nowhere", "ftp://host/simple", "file:///x"):
         with pytest.raises(UsageError, match="neither a file nor a package index"):
             fetch_anserini(source)
-    with index_of({}) as host, pytest.raises(InputError, match="can't be fetched .*404"):
+    with index_of({}) as host, pytest.raises(InputError, match=r"can't be fetched .*404"):
         fetch_anserini(f"http://{host}/simple")
 
 
