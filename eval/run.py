@@ -12,6 +12,7 @@ from lsr.corpus.files import numbered_lines
 from lsr.corpus.qrels import check_trec_id
 from lsr.errors import InputError
 
+IN_FOLDERS = ("run.txt", "run.txt.gz")
 Run = Mapping[str, Sequence[tuple[str, float]]]
 """Query id to ranking: document id and score, best first."""
 
@@ -57,9 +58,14 @@ def run_lines(run: Run, tag: str) -> list[str]:
 def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
     """Read a TREC run, ordered as trec_eval does: score descending, then document descending.
 
+    ``path`` is of a file, plain, .gz or .xz, or of a folder with ``run.txt`` or ``run.txt.gz``, as
+    TIRA and lsr-benchmark have runs.
+
     Raises:
         InputError: a line is malformed, the file can't be read, or a query has a document twice.
     """
+    if path.is_dir():
+        path = next((p for name in IN_FOLDERS if (p := path / name).is_file()), path)
     rankings: dict[str, dict[str, float]] = {}
     for number, line in numbered_lines(path):
         if not line.strip():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,9 +123,15 @@ def _misfit(starts: Any, terms: Any, weights: Any) -> str:
 
 
 def rank_vectors(
-    documents: EmbeddedTexts, queries: EmbeddedTexts, k: int, engine: str = "native"
+    documents: EmbeddedTexts,
+    queries: EmbeddedTexts,
+    k: int,
+    engine: str = "native",
+    watch: Callable[[str], AbstractContextManager[None]] = lambda step: nullcontext(),
 ) -> Timed:
     """The best documents of each query by inner product, as the engine of that name ranks.
+
+    ``watch`` opens what measures the step ``index``, and then the step ``search``.
 
     Raises:
         UsageError: there is no such engine, or ``k`` is below 1.
@@ -133,7 +140,9 @@ def rank_vectors(
     if k < 1:
         raise UsageError(f"k is {k}; allowed is 1 or more")
     started = time.perf_counter()
-    searchers = searchers_over(documents.vectors, engine)
+    with watch("index"):
+        searchers = searchers_over(documents.vectors, engine)
     built = time.perf_counter()
-    best = search_all(searchers, queries.vectors, k)
+    with watch("search"):
+        best = search_all(searchers, queries.vectors, k)
     return Timed(best, built - started, time.perf_counter() - built)
