@@ -46,7 +46,8 @@ class Cell:
     query id. ``config`` has the settings of the search that are not the defaults, as JSON values.
     ``costs`` are timings and sizes, which differ from run to run: ``ms_per_query`` is wall time,
     the encoding of the query included. ``run`` has the rankings; it is empty where none was kept.
-    ``caveats`` are sentences that a reader of the measures should know.
+    ``caveats`` are sentences that a reader of the measures should know. ``system`` identifies the
+    encoders and the settings, whatever the names, and is the same over all data sets.
     """
 
     dataset: str
@@ -62,6 +63,7 @@ class Cell:
     costs: Mapping[str, float] = field(default_factory=dict)
     run: Run = field(default_factory=dict, repr=False)
     caveats: Sequence[str] = ()
+    system: str = ""
 
     @property
     def ms_per_query(self) -> float:
@@ -72,6 +74,7 @@ class Cell:
         """A row of ``--json``: everything but the rankings and the values of each query."""
         return {
             **{name: getattr(self, name) for name in TEXTS},
+            "system": self.system,
             "documents": self.documents,
             "queries": self.queries,
             "measures": dict(self.measures),
@@ -115,6 +118,7 @@ class Cell:
                 },
                 costs=_numbers(row.get("costs", {}) if costs is None else costs),
                 run={} if run is None else run,
+                system=_text(row.get("system", "")),
                 caveats=[_text(each) for each in row.get("caveats", [])],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from eval.contents import Contents, read_contents
 from eval.demo import demo_qrels, demo_queries, stdlib_documents
 from lsr.corpus.documents import Query
 from lsr.corpus.files import beir_file, user_path
 from lsr.corpus.items import Item
-from lsr.corpus.qrels import Qrels, read_qrels
+from lsr.corpus.qrels import Qrels, check_trec_id, read_qrels
 from lsr.corpus.queries import jsonl_queries
 from lsr.corpus.readers.corpus import AS_USUAL, Corpus, Reading
 from lsr.corpus.readers.ir_datasets import ir_dataset
@@ -40,6 +42,23 @@ class Dataset:
     def drops_self(self) -> bool:
         """Whether a document with the query's id is left out of its ranking, as BEIR does."""
         return any(name in self.name.lower() for name in SELF_RETRIEVING)
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What the corpus holds, read once."""
+        return read_contents(self.corpus())
+
+    @property
+    def without_text(self) -> list[str]:
+        """Ids of the queries that have no word to search for; they find nothing and count as 0."""
+        return [query.id for query in self.queries if not query.text.strip()]
+
+    def check_trec_ids(self) -> None:
+        """Raise InputError where a TREC file can't hold the id of a query or of a document."""
+        for query in self.queries:
+            check_trec_id(query.id)
+        if self.contents.unfit:
+            raise InputError(self.contents.unfit)
 
     def digest(self) -> str:
         """16 hexadecimal digits over queries and judgements."""

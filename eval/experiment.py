@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import platform
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
+from eval.caveats import queries_without_text
 from eval.cell import Cell, Provenance
 from eval.datasets import Dataset
-from eval.measures import STANDARD, measure_all, parse_measures
+from eval.kept_indexes import donors_for, experiment_folder, is_complete, note_use, told_of_dataset
+from eval.measures import STANDARD, measure_all, measures_and_depth
 from eval.overlap import mean_overlap
 from eval.ranking import rank_queries, warm_up
-from eval.run import write_run
+from eval.systems import Planned, choices_of, label_of, plan, search_of, settings_of
 from index.collection.collection import Collection
-from index.collection.field import DENSE, SPARSE, Field, encoder_fields
+from index.collection.field import encoder_fields
 from index.collection.opening import open_or_create
 from index.collection.passage_table import AUTO
-from index.collection.schema import VERSION
 from index.indexing import index_documents
-from index.search.config import HYBRID, SearchConfig
+from index.search.config import LARGEST_LIMIT, SearchConfig
 from index.search.reranking import Reranked
-from lsr.cache import cache_root
 from lsr.corpus.items import Item
 from lsr.distribution import installed_versions
-from lsr.encoders.encoder import short_name
 from lsr.encoding.progress import LoggedProgress, Progress
-from lsr.errors import InputError, UsageError
+from lsr.errors import UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 
 PACKAGES = ("lsr", "numpy", "tokenizers", "torch", "transformers", "faiss-cpu", "ir-measures")
@@ -51,6 +48,14 @@ class ExperimentProgress:
     )
 
 
+class Done(Protocol):
+    """Cells that are there already, and who is given each new one."""
+
+    def find(self, dataset: Dataset, cell: Planned) -> Cell | None: ...  # noqa: D102
+
+    def keep(self, planned: Planned, cell: Cell) -> None: ...  # noqa: D102
+
+
 def evaluate_dataset(
     dataset: Dataset,
     encoder: str | None = None,
@@ -59,13 +64,16 @@ def evaluate_dataset(
     *,
     index: Path | None = None,
     searching: SearchConfig | None = None,
-    measures: Sequence[str] = STANDARD,
-    depth: int = 100,
+    using: Sequence[str] = (),
+    measures: Sequence[str] = (),
+    depth: int | None = None,
     against: str | None = None,
     progress: ExperimentProgress | None = None,
     trusted: TrustedCode = NO_CODE,
     passages: str | None = None,
     language: str | None = None,
+    names: Mapping[str, str] | None = None,
+    done: Done | None = None,
 ) -> list[Cell]:
     """Index a dataset, or reuse its index, and score searches of it.
 
@@ -75,47 +83,68 @@ def evaluate_dataset(
         dense: as for ``open_or_create``.
         bm25: as for ``open_or_create``.
         index: directory of the collection, made if need be; None: one in the user's cache for each
-            dataset and set of encoders, which later calls reuse.
-        searching: how, but for ``limit``; where it says no ``using``, each field and their fusion
-            are searched, or with a query encoder what of these it has a part in.
-        measures: such as ``nDCG@10``.
-        depth: results per query.
+            corpus and set of encoders, which later calls reuse.
+        searching: how, but for ``limit``.
+        using: what is searched; empty: what ``searching`` says, or else each field and their
+            fusions, or with a query encoder what of these it has a part in.
+        measures: such as ``nDCG@10``; empty: the standard ones, cut at the depth.
+        depth: results per query; None: as many as the measures need, 100 or more.
         against: what is searched, plainly, to see how alike the rankings are: each row gets the
             measure ``RBO@depth``, as ``rank_biased_overlap`` says; None: nothing.
         progress: who is told what.
         trusted: the models whose Python code may run.
         passages: as for ``open_or_create``.
         language: as for ``open_or_create``.
+        names: of encoders by their fingerprints, for rows; the others have their short names.
+        done: what is there needs no search, and without any search no index either.
 
     Returns:
         A row for each search.
 
     Raises:
-        UsageError: a measure, a field or the engine is unknown, or the index holds documents that
-            the dataset does not.
+        UsageError: a measure, a field or the engine is unknown, a measure is deeper than the depth,
+            or the index holds documents that the dataset does not.
         EncoderMismatchError: the index has other encoders than are asked for.
     """
-    parse_measures(measures)
+    measures, depth = measures_and_depth(measures, depth, LARGEST_LIMIT)
     told = progress or ExperimentProgress()
-    if index is None:
-        fields = encoder_fields(encoder, dense, bm25, trusted, language)
-        index = experiment_folder(dataset, fields, passages or AUTO)
-    with closing(
-        open_or_create(index, encoder, dense, bm25, trusted, passages, language)
-    ) as collection:
-        _bring_up_to_date(dataset, collection, told)
-        rows = []
-        asked = replace(searching or SearchConfig(), limit=depth, payload=False)
-        for choice in _choices(collection, asked):
-            config = replace(asked, using=choice)
-            if choice != HYBRID and "+" not in choice:
-                config = replace(config, fusion=None, fusion_depth=None)
-            with told.searching(len(dataset.queries), f"searching {choice}") as on_queries:
-                rows.append(evaluate(dataset, collection, config, measures, on_queries))
+    asked = replace(searching or SearchConfig(), limit=depth, payload=False)
+    with ExitStack() as stack:
+        if index is None:
+            fields = encoder_fields(encoder, dense, bm25, trusted, language)
+            folder = experiment_folder(dataset, fields, passages or AUTO)
+            stack.enter_context(told_of_dataset(dataset, folder))
+
+        @cache
+        def collection() -> Collection:
+            opened = open_or_create(
+                folder if index is None else index,
+                encoder, dense, bm25, trusted, passages, language,
+            )  # fmt: skip
+            stack.callback(opened.close)
+            _bring_up_to_date(dataset, opened, told, kept=index is None)
+            return opened
+
+        if index is not None:
+            fields = list(collection().fields)
+
+        def cell(config: SearchConfig) -> Cell:
+            planned = plan(fields, config, measures, trusted, names or {})
+            found = None if done is None else done.find(dataset, planned)
+            if found is None:
+                label = f"{dataset.name}: searching {config.using}"
+                indexed = collection()
+                with told.searching(len(dataset.queries), label) as on_queries:
+                    found = evaluate(dataset, indexed, config, measures, on_queries)
+                found = replace(found, encoder=planned.encoder, system=planned.system)
+                if done is not None:
+                    done.keep(planned, found)
+            return found
+
+        rows = [cell(search_of(choice, asked)) for choice in choices_of(fields, asked, using)]
         if against is not None:
-            config = SearchConfig(limit=depth, using=against, engine=asked.engine, payload=False)
-            with told.searching(len(dataset.queries), f"searching {against}") as on_queries:
-                other = evaluate(dataset, collection, config, measures, on_queries)
+            plain = SearchConfig(limit=depth, using=against, engine=asked.engine, payload=False)
+            other = cell(plain)
             rows = [_compared(row, other, depth) for row in rows]
         return rows
 
@@ -127,20 +156,27 @@ def _compared(row: Cell, other: Cell, depth: int) -> Cell:
 
 
 def _bring_up_to_date(
-    dataset: Dataset, collection: Collection, progress: ExperimentProgress
+    dataset: Dataset, collection: Collection, progress: ExperimentProgress, kept: bool
 ) -> None:
+    """Have the documents of a dataset in an index, and no others.
+
+    In one that is ``kept`` in the cache, vectors come from others there as far as they have them.
+    """
     items = dataset.corpus()
+    complete = kept and is_complete(collection, dataset)
     with progress.indexing(items, f"indexing {dataset.name}") as told:
-        report = index_documents(collection, items, told)
-    check_same_documents(dataset, collection, report.read)
-
-
-def _choices(collection: Collection, asked: SearchConfig) -> list[str]:
-    """What is searched where nothing is said: all, or what a query encoder has a part in."""
-    if asked.using:
-        return [asked.using]
-    choices = every_search(collection)
-    return [each for each in choices if not asked.query_encoder or each in (SPARSE, HYBRID)]
+        if complete:
+            for sentence in dataset.contents.rejected:
+                told.rejected(sentence)
+        elif kept:
+            with donors_for(dataset, list(collection.fields), collection.path) as donors:
+                index_documents(collection, items, told, donors=donors)
+        else:
+            index_documents(collection, items, told)
+    if not complete:
+        check_same_documents(dataset, collection)
+    if kept:
+        note_use(collection, dataset)
 
 
 def evaluate(
@@ -153,7 +189,7 @@ def evaluate(
     """Search for every judged query as a user would, and measure the rankings.
 
     A ranking has ``config.limit`` results after the query's own id was left out. A query without
-    text finds nothing, which counts as 0.
+    text finds nothing, which counts as 0 and is told by the result's caveats.
     """
     warm_up(collection, dataset.queries, config)
     ranked = rank_queries(
@@ -163,7 +199,7 @@ def evaluate(
     means, per_query = measure_all(dataset.qrels, ranked.run, measures)
     return Cell(
         dataset=dataset.name,
-        encoder="+".join(_label(field, config) for field in fields)
+        encoder="+".join(label_of(field, config, {}) for field in fields)
         + (f">{ranked.reranked.model}" if ranked.reranked else ""),
         using=ranked.using,
         engine=config.engine,
@@ -174,63 +210,11 @@ def evaluate(
             dataset, collection, config.engine, ranked.query_encoder, ranked.reranked
         ),
         config=settings_of(config),
+        caveats=queries_without_text(dataset),
         per_query=per_query,
         costs={"ms_per_query": 1000 * ranked.seconds / max(len(dataset.queries), 1)},
         run=ranked.run,
     )
-
-
-def settings_of(config: SearchConfig) -> dict[str, Any]:
-    """The settings of a search that are not the defaults, as JSON values."""
-    defaults = SearchConfig()
-    return {
-        each.name: _plain(getattr(config, each.name))
-        for each in dataclasses.fields(config)
-        if getattr(config, each.name) != getattr(defaults, each.name)
-    }
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        members = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-        return {
-            "kind": type(value).__name__,
-            **{name: _plain(each) for name, each in members.items()},
-        }
-    if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
-
-
-def _label(field: Field, config: SearchConfig) -> str:
-    """A field's encoder, and that of its queries after ``<-`` where it is another."""
-    if field.name == SPARSE and config.query_encoder is not None:
-        return f"{short_name(field.encoder)}<-{short_name(config.query_encoder)}"
-    return short_name(field.encoder)
-
-
-def every_search(collection: Collection) -> list[str]:
-    """Each field of a collection, and hybrid where there is a dense one."""
-    names = [field.name for field in collection.fields]
-    return [*names, HYBRID] if DENSE in names else names
-
-
-def save_runs(path: Path, results: Sequence[Cell]) -> None:
-    """Write a TREC run; of several, each to a file with encoder and search before the suffix.
-
-    Raises:
-        InputError: an id holds white space, which the format can't.
-    """
-    for result in results:
-        kind = re.sub(r"[/:<>]+", "-", f"{result.encoder}.{result.using}")
-        several = path.with_name(f"{path.stem}.{kind}{path.suffix}")
-        target = path if len(results) == 1 else several
-        try:
-            write_run(target, result.run, f"lsr-{result.using}")
-        except InputError as error:
-            raise InputError(f"the run {target} was not written: {error}") from error
 
 
 def provenance(
@@ -256,28 +240,17 @@ def provenance(
     )
 
 
-def experiment_folder(dataset: Dataset, fields: Sequence[Field], passages: str = AUTO) -> Path:
-    """Where the index of an experiment is kept between runs."""
-    parts = [passages, *((field.name, field.fingerprint) for field in fields)]
-    key = repr(parts) + dataset.digest()
-    digest = hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
-    safe = "".join(letter if letter.isalnum() else "-" for letter in dataset.name)
-    return cache_folder() / "eval" / f"{safe}-{digest}"
-
-
-def cache_folder() -> Path:
-    """Where collections are kept that can be made again.
-
-    In ``LSR_CACHE``, or else ``lsr`` in the user's cache folder; a folder for each format of
-    collections, so that a new release makes its own.
-    """
-    return cache_root() / f"format-{VERSION}"
-
-
-def check_same_documents(dataset: Dataset, collection: Collection, read: int) -> None:
+def check_same_documents(dataset: Dataset, collection: Collection) -> None:
     """Raise UsageError where the collection holds documents that the dataset does not."""
-    if len(collection) > read:
+    if collection.digest() == dataset.contents.digest:
+        return
+    strange = set(collection.ids())
+    for item in dataset.corpus():
+        if item.document is not None:
+            strange.discard(item.document.id)
+    if strange:
         raise UsageError(
-            f"the collection {collection.path} holds {len(collection)} documents and the dataset "
-            f"{dataset.name!r} has {read}; evaluate in an index of its own (another --index)"
+            f"the collection {collection.path} holds documents that the data set {dataset.name!r} "
+            f"does not: {len(strange)}, such as {min(strange)!r}; evaluate in an index of its own "
+            "(another --index)"
         )

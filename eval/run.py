@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from ctypes import c_float
 from math import isnan
 from pathlib import Path
 
@@ -58,8 +59,9 @@ def run_lines(run: Run, tag: str) -> list[str]:
 def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
     """Read a TREC run, ordered as trec_eval does: score descending, then document descending.
 
-    ``path`` is of a file, plain, .gz or .xz, or of a folder with ``run.txt`` or ``run.txt.gz``, as
-    TIRA and lsr-benchmark have runs.
+    As there, scores are float32, so that what differs by less is a tie. ``path`` is of a file,
+    plain, .gz or .xz, or of a folder with ``run.txt`` or ``run.txt.gz``, as TIRA and lsr-benchmark
+    have runs.
 
     Raises:
         InputError: a line is malformed, the file can't be read, or a query has a document twice.
@@ -75,7 +77,7 @@ def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
             ranking = rankings.setdefault(query, {})
             if document in ranking:
                 raise InputError(f"{path}:{number}: the query {query!r} has {document!r} twice")
-            ranking[document] = float(score)
+            ranking[document] = c_float(float(score)).value
             if isnan(ranking[document]):
                 raise ValueError(score)
         except ValueError:
@@ -86,4 +88,12 @@ def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
     return {
         query: sorted(ranking.items(), key=lambda scored: (scored[1], scored[0]), reverse=True)
         for query, ranking in rankings.items()
+    }
+
+
+def without_self(run: Run) -> Run:
+    """The run without the documents that have the id of their query, as BEIR counts it."""
+    return {
+        query: [(document, score) for document, score in ranking if document != query]
+        for query, ranking in run.items()
     }

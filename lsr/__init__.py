@@ -295,7 +295,7 @@ def evaluate(
     passages: str | None = None,
     using: str | None = None,
     measures: Sequence[str] | None = None,
-    depth: int = 100,
+    depth: int | None = None,
     against: str | None = None,
     progress: ExperimentProgress | None = None,
     trust_remote_code: bool = False,
@@ -315,7 +315,7 @@ def evaluate(
         passages: as for ``create``.
         using: what is searched; None: each field and their fusion.
         measures: names as of ir_measures; None: nDCG@10, Recall@100, MRR@10 and MAP@100.
-        depth: results per query.
+        depth: results per query; None: as many as the measures need, 100 or more.
         against: a field; each row says how alike it ranks to that one (``RBO@depth``).
         progress: who is told what.
         trust_remote_code: as for ``open``.
@@ -326,18 +326,16 @@ def evaluate(
 
     Raises:
         NotFoundError: there is no such dataset, split or encoder.
-        UsageError: a measure or field is unknown.
+        UsageError: a measure or field is unknown, or a measure is deeper than ``depth``.
     """
     from eval.datasets import load_dataset
     from eval.experiment import evaluate_dataset
-    from eval.measures import STANDARD
     from index.search.config import SearchConfig
 
     loaded = load_dataset(str(dataset), split)
-    wanted = STANDARD if measures is None else measures
     return evaluate_dataset(
         loaded, encoder, dense, bm25, index=None if index is None else Path(index),
-        searching=SearchConfig(using=using, **settings), measures=wanted, depth=depth,
+        searching=SearchConfig(using=using, **settings), measures=measures or (), depth=depth,
         against=against, progress=progress, trusted=_trusted(trust_remote_code), passages=passages,
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ import numpy as np
 import scipy.sparse
 
 from eval.datasets import Dataset
-from eval.experiment import settings_of
+from eval.systems import settings_of
 from eval.ranking import rank_queries
 from eval.run import descending
 from index.collection.collection import Collection

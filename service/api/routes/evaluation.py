@@ -15,7 +15,12 @@ from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
-from service.api.schemas.evaluation import EvaluateAnswer, EvaluateBody, evaluation_json
+from service.api.schemas.evaluation import (
+    MOST_DEPTH,
+    EvaluateAnswer,
+    EvaluateBody,
+    evaluation_json,
+)
 
 router = APIRouter(
     prefix="/v1/indexes/{index}",
@@ -37,18 +42,21 @@ async def evaluate(
 
     def answer(deadline: Deadline) -> JSONResponse:
         from eval.judged_search import judge_search
-        from eval.measures import STANDARD
+        from eval.measures import STANDARD, measures_and_depth
         from eval.run import run_lines
 
         started = time.perf_counter()
-        config = replace(body.search.to_config(indexes.rerankers), limit=body.depth)
+        names, depth = body.measures or STANDARD, body.depth
+        if "depth" not in body.model_fields_set:
+            names, depth = measures_and_depth(names, None, MOST_DEPTH)
+        config = replace(body.search.to_config(indexes.rerankers), limit=depth)
         with sharing_cores():
             found = judge_search(
                 indexes[index],
                 body.queries,
                 body.qrels,
                 config,
-                body.measures or STANDARD,
+                names,
                 body.per_query,
                 deadline,
             )
