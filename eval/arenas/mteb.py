@@ -24,9 +24,9 @@ import numpy as np
 import scipy.sparse
 
 from eval.datasets import Dataset
-from eval.systems import settings_of
 from eval.ranking import rank_queries
 from eval.run import descending
+from eval.systems import settings_of
 from index.collection.collection import Collection
 from index.collection.field import DENSE, Field, encoder_fields
 from index.filters.tree import MOST_VALUES, Filter, In, Scalar
