@@ -10,6 +10,7 @@ import sys
 import click
 
 from lsr.errors import InputError, LsrError, UsageError
+from service.commands.arena import arena_command
 from service.commands.bench import bench_command
 from service.commands.delete import delete_command
 from service.commands.demo import demo_command
@@ -50,6 +51,7 @@ COMMANDS = (
     pairs_command,
     models_command,
     bench_command,
+    arena_command,
     lucene_command,
     encode_command,
     import_command,

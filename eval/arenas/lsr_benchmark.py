@@ -37,6 +37,7 @@ RUN_FILE = "run.txt.gz"
 PACKAGES = ("lsr", "numpy", "scipy")
 RAPL = Path("/sys/class/powercap")
 SCHEMA = "0.2"
+TIRA = Path("/tira-data")
 
 
 def read_embedding(folder: Path, kind: str) -> EmbeddedTexts:
@@ -74,7 +75,8 @@ class Entry:
 
     ``dataset`` is the data set's id or folder, by which the evaluator finds the judgements;
     ``embedding`` the folder of its vectors, whose name stands in the metadata unless
-    ``embedding_name`` does; ``team`` and ``tag`` name who made the run, and what it is.
+    ``embedding_name`` does, or it is one that TIRA mounted; ``team`` and ``tag`` name who made the
+    run, and what it is.
     """
 
     dataset: str
@@ -170,7 +172,7 @@ def _metadata(entry: Entry, tag: str, used: Resources) -> dict[str, Any]:
             "test collection": {
                 "name": str(Path(entry.dataset).resolve()) if is_folder else entry.dataset
             },
-            "embedding model": {"name": entry.embedding_name or entry.embedding.resolve().name},
+            **_embedding_model(entry),
         },
         "method": {
             "name": f"lsr-search {package_version()}, engine {entry.engine}",
@@ -187,6 +189,13 @@ def _metadata(entry: Entry, tag: str, used: Resources) -> dict[str, Any]:
         },
         "resources": used.to_json(),
     }
+
+
+def _embedding_model(entry: Entry) -> dict[str, Any]:
+    """Nothing where TIRA mounted it: the name is not that of the folder then."""
+    folder = entry.embedding.resolve()
+    unnamed = folder.is_relative_to(TIRA) and not entry.embedding_name
+    return {} if unnamed else {"embedding model": {"name": entry.embedding_name or folder.name}}
 
 
 def _packages() -> list[str]:

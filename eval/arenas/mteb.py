@@ -1,4 +1,4 @@
-"""MTEB: an encoder, or a whole way of searching, as ``mteb`` takes models; and tasks of own data.
+"""MTEB: an encoder, or a whole way of searching, as ``mteb`` takes models.
 
 import mteb
 from eval.arenas.mteb import MtebModel
@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from eval.datasets import Dataset
 from eval.ranking import rank_queries
 from eval.run import descending
 from eval.systems import settings_of
@@ -85,7 +84,7 @@ class MtebModel:
         trusted: TrustedCode = NO_CODE,
         name: str | None = None,
     ) -> None:
-        _needs_mteb()
+        needs_mteb()
         self._fields = encoder_fields(encoder, dense, bm25, trusted, language)
         self._passages, self._trusted = passages, trusted
         self._searching = replace(searching or SearchConfig(), payload=False)
@@ -205,56 +204,8 @@ class MtebModel:
         return encoder
 
 
-def mteb_task(dataset: Dataset, split: str = "test") -> Any:
-    """A retrieval task of MTEB over a data set of ``load_dataset``, of which it downloads nothing.
-
-    Its main score is ``ndcg_at_10``; a query's own id doesn't count where it doesn't for
-    ``lsr eval``.
-
-    Raises:
-        MissingDependencyError: mteb is not installed.
-    """
-    _needs_mteb()
-    from datasets import Dataset as Rows
-    from mteb.abstasks.retrieval import AbsTaskRetrieval
-    from mteb.abstasks.task_metadata import TaskMetadata
-
-    class LocalTask(AbsTaskRetrieval):  # type: ignore[misc]
-        metadata = TaskMetadata(
-            name=_plain(dataset.name),
-            description=f"The data set {dataset.name} of this machine.",
-            type="Retrieval",
-            category="t2t",
-            dataset={"path": dataset.name, "revision": dataset.digest()},
-            eval_splits=[split],
-            eval_langs=["eng-Latn"],
-            main_score="ndcg_at_10",
-        )
-        ignore_identical_ids = dataset.drops_self
-
-        def load_data(self, *_: Any, **__: Any) -> None:
-            if self.data_loaded:
-                return
-            documents = [item.document for item in dataset.corpus() if item.document is not None]
-            columns = ("id", "title", "text")
-            corpus = {name: [getattr(each, name) for each in documents] for name in columns}
-            queries = {name: [getattr(q, name) for q in dataset.queries] for name in ("id", "text")}
-            self.dataset = {
-                "default": {
-                    split: {
-                        "corpus": Rows.from_dict(corpus),
-                        "queries": Rows.from_dict(queries),
-                        "relevant_docs": {q: dict(grades) for q, grades in dataset.qrels.items()},
-                        "top_ranked": None,
-                    }
-                }
-            }
-            self.data_loaded = True
-
-    return LocalTask()
-
-
-def _needs_mteb() -> None:
+def needs_mteb() -> None:
+    """Raise MissingDependencyError unless MTEB is installed."""
     for package in ("mteb", "torch"):
         if find_spec(package) is None:
             raise MissingDependencyError("MTEB", package, "mteb")
@@ -271,7 +222,7 @@ def _meta(fields: Sequence[Field], searching: SearchConfig, passages: str, name:
     kind = "dense" if using == DENSE else "sparse" if kinds == {"sparse"} else "hybrid"
     return ModelMeta.create_empty(
         overwrites={
-            "name": name or "lsr/" + _plain("+".join(short_name(f.encoder) for f in fields)),
+            "name": name or "lsr/" + plain_name("+".join(short_name(f.encoder) for f in fields)),
             "revision": hashlib.sha256(canonical.encode()).hexdigest()[:16],
             "model_type": [kind],
             "embed_dim": fields[0].size if kind == "sparse" and not fields[0].open else None,
@@ -280,7 +231,7 @@ def _meta(fields: Sequence[Field], searching: SearchConfig, passages: str, name:
     )
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name without what paths and MTEB's names can't hold."""
     return re.sub(r"[^\w.+=-]+", "-", name).strip("-") or "unnamed"
 

@@ -99,6 +99,24 @@ def test_its_own_evaluator_computes_our_measures(embedding, dataset, tmp_path):
     assert found["embedding/model"] == "splade-mini"
 
 
+def test_its_runner_takes_what_we_wrote(embedding, dataset, tmp_path):
+    """The checks and the patch of ``run_retrieval_engine``, but for the container."""
+    pytest.importorskip("lsr_benchmark", reason="needs pip install lsr-benchmark")
+    from tira.check_format import FormatMsgType, check_format
+    from tira.io_utils import patch_ir_metadata
+
+    folder, _ = embedding
+    out = tmp_path / "out"
+    write_run_folder(Entry("/tira-data/input", folder), out)
+    assert check_format(out, ["run.txt"], {})[0] == FormatMsgType.OK
+    before, after = ({"data": {"test collection": {"name": n}}} for n in ("/tira-data/input", "x"))
+    patch_ir_metadata(out, before, after)
+    for name in ("index-metadata.yml", "retrieval-metadata.yml"):
+        about = yaml.safe_load((out / name).read_text())
+        assert about["tag"] == "lsr-native"
+        assert about["data"]["test collection"]["name"] == "x"
+
+
 def damage_npz(path, **changes):
     with np.load(path) as loaded:
         arrays = dict(loaded) | changes

@@ -11,12 +11,13 @@ from index.search.config import SearchConfig
 from lsr.corpus.documents import Document, Query
 from lsr.corpus.items import given_items
 from lsr.encoders.catalogue import load_encoder
-from lsr.errors import InputError, UsageError
+from lsr.errors import InputError, NotFoundError, UsageError
 
 mteb = pytest.importorskip("mteb", reason="needs pip install '.[mteb]'")
 torch = pytest.importorskip("torch", reason="needs pip install '.[mteb]'")
 
-from eval.arenas.mteb import MtebModel, mteb_task  # noqa: E402
+from eval.arenas.mteb import MtebModel  # noqa: E402
+from eval.arenas.mteb_tasks import mteb_task, run_mteb  # noqa: E402
 
 DOCUMENTS = [
     Document("owl", "Owls hunt mice at night.", "Owls"),
@@ -115,6 +116,21 @@ def test_vectors_are_sparse_for_retrieval_and_dense_with_a_warning_elsewhere(dat
     np.testing.assert_array_equal(dense, expected)
     (said,) = [text for text in caplog.messages if "dense" in text]
     assert "3 texts become vectors of 30522 numbers" in said
+
+
+def test_folders_are_run_and_results_are_kept(tmp_path):
+    folder = tmp_path / "pets"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text('{"_id": "a", "title": "", "text": "owls hunt"}\n')
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "hunting owl"}\n')
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\ta\t1\n")
+    for _ in range(2):
+        (row,) = run_mteb(MtebModel("bm25"), [str(folder)], tmp_path / "kept")
+        assert (row["task"], row["split"], row["main_score"]) == ("pets", "test", "ndcg_at_10")
+        assert row["score"] == row["scores"]["ndcg_at_10"] == 1.0
+    assert list((tmp_path / "kept").rglob("pets.json"))
+    with pytest.raises(NotFoundError, match="MTEB has no task 'NoSuchTask'"):
+        run_mteb(MtebModel("bm25"), ["NoSuchTask"])
 
 
 def test_what_has_no_fixed_vectors_says_so(dataset):
