@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -34,8 +35,7 @@ class EmbeddedTexts:
                 "each vector"
             )
         if len(set(self.ids)) != len(self.ids):
-            seen: set[str] = set()
-            twice = next(name for name in self.ids if name in seen or seen.add(name))
+            twice, _ = Counter(self.ids).most_common(1)[0]
             raise InputError(f"the id {twice!r} stands for two vectors; ids are distinct")
 
 

@@ -57,7 +57,7 @@ def read_embedding(folder: Path, kind: str) -> EmbeddedTexts:
             )
     try:
         with np.load(arrays, allow_pickle=False) as loaded:
-            parts = [loaded[name] for name in ("indptr", "indices", "data")]
+            indptr, indices, data = (loaded[name] for name in ("indptr", "indices", "data"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{str(arrays)!r} is no file of compressed sparse rows: {error}"
@@ -66,7 +66,7 @@ def read_embedding(folder: Path, kind: str) -> EmbeddedTexts:
         ids = names.read_text(encoding="utf-8").strip().splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{str(names)!r} is not UTF-8: {error}") from error
-    return EmbeddedTexts(ids, csr_vectors(*parts, None, repr(str(arrays))))
+    return EmbeddedTexts(ids, csr_vectors(indptr, indices, data, None, repr(str(arrays))))
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ def mteb_task(dataset: Dataset, split: str = "test") -> Any:
             eval_langs=["eng-Latn"],
             main_score="ndcg_at_10",
         )
+        data_loaded: bool = False
         ignore_identical_ids = dataset.drops_self
 
         def load_data(self, *_: Any, **__: Any) -> None:

@@ -161,7 +161,10 @@ def _together(sides: Sequence[tuple[_Activity, _Activity]]) -> dict[str, float]:
     if len({len(each.counts) for pair in sides for each in pair}) > 1:
         return {}
     query, corpus = (
-        _Activity(sum(pair[side].counts for pair in sides), sum(pair[side].texts for pair in sides))
+        _Activity(
+            np.sum([pair[side].counts for pair in sides], axis=0),
+            sum(pair[side].texts for pair in sides),
+        )
         for side in (0, 1)
     )
     together = query.stats("query") | corpus.stats("corpus")

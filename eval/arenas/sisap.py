@@ -152,8 +152,10 @@ def _terms(h5: Any, config: Mapping[str, Any], file: Path) -> int:
 
 def _rows(h5: Any, place: str, size: int, file: Path) -> SparseBatch:
     group = _member(h5, place, file)
-    arrays = [np.asarray(_member(group, name, file)) for name in ("indptr", "indices", "data")]
-    return csr_vectors(*arrays, size, f"{place} in {str(file)!r}")
+    indptr, indices, data = (
+        np.asarray(_member(group, name, file)) for name in ("indptr", "indices", "data")
+    )
+    return csr_vectors(indptr, indices, data, size, f"{place} in {str(file)!r}")
 
 
 def _member(group: Any, name: str, file: Path) -> Any:

@@ -13,6 +13,7 @@ from service.commands.options import (
     bm25_option,
     dense_option,
     encoder_option,
+    engine_option,
     json_option,
     language_option,
     trust_option,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from lsr.trusted_code import TrustedCode
 
 PATH = click.Path(path_type=Path)
-engine_option = click.option("--engine", default="native", show_default=True, metavar="NAME")
 
 
 @click.group("arena")
@@ -148,7 +148,14 @@ def lsr_benchmark_command(
 
 @arena_command.command("sisap")
 @click.argument("task", type=PATH)
-@click.option("--output", type=PATH, callback=output_file, required=True, metavar="FILE.h5")
+@click.option(
+    "--output",
+    type=PATH,
+    callback=output_file,
+    required=True,
+    metavar="FILE.h5",
+    help="The answers.",
+)
 @click.option("--k", type=int, help="Answers per query.  [default: as config.json says, or 30]")
 @engine_option
 @json_option
