@@ -12,9 +12,17 @@ from typing import Protocol
 
 from eval.caveats import queries_without_text
 from eval.cell import Cell, Provenance
+from eval.costs import query_times, vector_costs
 from eval.datasets import Dataset
-from eval.kept_indexes import donors_for, experiment_folder, is_complete, note_use, told_of_dataset
-from eval.measures import STANDARD, measure_all, measures_and_depth
+from eval.kept_indexes import (
+    RATE,
+    donors_for,
+    experiment_folder,
+    is_complete,
+    note_use,
+    told_of_dataset,
+)
+from eval.measures import STANDARD, measured, measures_and_depth
 from eval.overlap import mean_overlap
 from eval.ranking import rank_queries, warm_up
 from eval.systems import Planned, choices_of, label_of, plan, search_of, settings_of
@@ -22,7 +30,7 @@ from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.collection.opening import open_or_create
 from index.collection.passage_table import AUTO
-from index.indexing import index_documents
+from index.indexing import IndexReport, index_documents
 from index.search.config import LARGEST_LIMIT, SearchConfig
 from index.search.reranking import Reranked
 from lsr.corpus.items import Item
@@ -49,11 +57,15 @@ class ExperimentProgress:
 
 
 class Done(Protocol):
-    """Cells that are there already, and who is given each new one."""
+    """Cells that are there already, which of them get a row, and who is given each new one."""
 
-    def find(self, dataset: Dataset, cell: Planned) -> Cell | None: ...  # noqa: D102
+    def wants(self, planned: Planned) -> bool: ...  # noqa: D102
 
-    def keep(self, planned: Planned, cell: Cell) -> None: ...  # noqa: D102
+    def find(self, dataset: Dataset, planned: Planned) -> Cell | None: ...  # noqa: D102
+
+    def keep(self, planned: Planned, cell: Cell) -> Cell: ...  # noqa: D102
+
+    def list(self, planned: Planned, cell: Cell, kept: bool) -> None: ...  # noqa: D102
 
 
 def evaluate_dataset(
@@ -115,6 +127,8 @@ def evaluate_dataset(
             folder = experiment_folder(dataset, fields, passages or AUTO)
             stack.enter_context(told_of_dataset(dataset, folder))
 
+        indexing: dict[str, float] = {}
+
         @cache
         def collection() -> Collection:
             opened = open_or_create(
@@ -122,29 +136,41 @@ def evaluate_dataset(
                 encoder, dense, bm25, trusted, passages, language,
             )  # fmt: skip
             stack.callback(opened.close)
-            _bring_up_to_date(dataset, opened, told, kept=index is None)
+            rate = _bring_up_to_date(dataset, opened, told, kept=index is None)
+            indexing.update({} if rate is None else {RATE: rate})
             return opened
 
         if index is not None:
             fields = list(collection().fields)
 
-        def cell(config: SearchConfig) -> Cell:
-            planned = plan(fields, config, measures, trusted, names or {})
-            found = None if done is None else done.find(dataset, planned)
-            if found is None:
-                label = f"{dataset.name}: searching {config.using}"
-                indexed = collection()
-                with told.searching(len(dataset.queries), label) as on_queries:
-                    found = evaluate(dataset, indexed, config, measures, on_queries)
-                found = replace(found, encoder=planned.encoder, system=planned.system)
-                if done is not None:
-                    done.keep(planned, found)
-            return found
+        def searched(planned: Planned) -> Cell:
+            label = f"{dataset.name}: searching {planned.config.using}"
+            indexed = collection()
+            with told.searching(len(dataset.queries), label) as on_queries:
+                found = evaluate(dataset, indexed, planned.config, measures, on_queries)
+            costs = {
+                **found.costs,
+                **query_times(indexed, dataset.queries, planned.config),
+                **vector_costs(indexed, dataset.queries, planned.config),
+                **indexing,
+            }
+            found = replace(found, encoder=planned.encoder, system=planned.system, costs=costs)
+            return found if done is None else done.keep(planned, found)
 
-        rows = [cell(search_of(choice, asked)) for choice in choices_of(fields, asked, using)]
+        rows = []
+        for choice in choices_of(fields, asked, using):
+            planned = plan(fields, search_of(choice, asked), measures, trusted, names or {})
+            if done is not None and not done.wants(planned):
+                continue
+            kept = None if done is None else done.find(dataset, planned)
+            rows.append(kept or searched(planned))
+            if done is not None:
+                done.list(planned, rows[-1], kept is not None)
         if against is not None:
             plain = SearchConfig(limit=depth, using=against, engine=asked.engine, payload=False)
-            other = cell(plain)
+            planned = plan(fields, plain, measures, trusted, names or {})
+            kept = None if done is None else done.find(dataset, planned)
+            other = kept or searched(planned)
             rows = [_compared(row, other, depth) for row in rows]
         return rows
 
@@ -157,11 +183,16 @@ def _compared(row: Cell, other: Cell, depth: int) -> Cell:
 
 def _bring_up_to_date(
     dataset: Dataset, collection: Collection, progress: ExperimentProgress, kept: bool
-) -> None:
+) -> float | None:
     """Have the documents of a dataset in an index, and no others.
 
     In one that is ``kept`` in the cache, vectors come from others there as far as they have them.
+
+    Returns:
+        How many documents a second were read, encoded and indexed when all were; None where that
+        is not known.
     """
+    rate: float | None = None
     items = dataset.corpus()
     complete = kept and is_complete(collection, dataset)
     with progress.indexing(items, f"indexing {dataset.name}") as told:
@@ -170,13 +201,18 @@ def _bring_up_to_date(
                 told.rejected(sentence)
         elif kept:
             with donors_for(dataset, list(collection.fields), collection.path) as donors:
-                index_documents(collection, items, told, donors=donors)
+                report = index_documents(collection, items, told, donors=donors)
+                rate = None if donors.collections else _rate(report)
         else:
-            index_documents(collection, items, told)
+            rate = _rate(index_documents(collection, items, told))
     if not complete:
         check_same_documents(dataset, collection)
-    if kept:
-        note_use(collection, dataset)
+    return note_use(collection, dataset, rate) if kept else rate
+
+
+def _rate(report: IndexReport) -> float | None:
+    whole = report.encoded > 0 and not report.unchanged
+    return report.encoded / report.seconds if whole else None
 
 
 def evaluate(
@@ -196,7 +232,7 @@ def evaluate(
         collection, dataset.queries, config, dataset.drops_self, on_queries=on_queries
     )
     fields = [field for field in collection.fields if field.name in ranked.fields]
-    means, per_query = measure_all(dataset.qrels, ranked.run, measures)
+    values = measured(dataset.qrels, ranked.run, measures)
     return Cell(
         dataset=dataset.name,
         encoder="+".join(label_of(field, config, {}) for field in fields)
@@ -205,16 +241,21 @@ def evaluate(
         engine=config.engine,
         documents=len(collection),
         queries=len(dataset.queries),
-        measures=means,
+        measures=values.means,
         provenance=provenance(
             dataset, collection, config.engine, ranked.query_encoder, ranked.reranked
         ),
         config=settings_of(config),
         caveats=queries_without_text(dataset),
-        per_query=per_query,
+        per_query=values.per_query,
         costs={"ms_per_query": 1000 * ranked.seconds / max(len(dataset.queries), 1)},
         run=ranked.run,
     )
+
+
+def installed() -> dict[str, str]:
+    """The versions of what has a part in a number."""
+    return {"python": platform.python_version()} | installed_versions(PACKAGES)
 
 
 def provenance(
@@ -228,7 +269,6 @@ def provenance(
 
     ``query_encoder`` and ``reranked`` as in ``SearchResult``.
     """
-    versions = {"python": platform.python_version()} | installed_versions(PACKAGES)
     return Provenance(
         {field.name: field.fingerprint for field in collection.fields}
         | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()}
@@ -236,7 +276,7 @@ def provenance(
         f"{collection.digest()}/{dataset.digest()}",
         engine,
         f"{collection.passages} (split: {collection.describe()['split']})",
-        versions,
+        installed(),
     )
 
 

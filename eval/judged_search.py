@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eval.measures import STANDARD, measure, measure_queries, parse_measures
+from eval.measures import STANDARD, measured, parse_measures
 from eval.ranking import rank_queries
 from eval.run import Run
 from index.collection.collection import Collection
@@ -39,6 +39,7 @@ def judge_search(
     measures: Sequence[str] = STANDARD,
     by_query: bool = False,
     deadline: Deadline | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Judged:
     """Search for queries and measure the rankings.
 
@@ -50,10 +51,46 @@ def judge_search(
         measures: such as ``nDCG@10``.
         by_query: whether each query has its values.
         deadline: when all must have been searched.
+        progress: told how many of how many queries with words have been searched.
 
     Raises:
         InputError: a judged query has no text, or the time is up.
         UsageError: a measure is unknown, or the collection can't be searched so.
+    """
+    check_judged(queries, qrels, measures)
+    asked = [Query(name, text) for name, text in queries.items()]
+    blank = sum(not query.text.strip() for query in asked)
+    ranked = rank_queries(
+        collection,
+        asked,
+        config,
+        at_a_time=AT_ONCE,
+        deadline=deadline,
+        on_queries=lambda done: progress(done - blank, len(asked) - blank),
+    )
+    run = ranked.run
+    values = measured(qrels, run, measures)
+    return Judged(
+        using=ranked.using,
+        documents=len(collection),
+        queries=len(qrels),
+        measures=values.means,
+        per_query={
+            name: {each: found[name] for each, found in values.per_query.items()} for name in qrels
+        }
+        if by_query
+        else None,
+        ms_per_query=1000 * ranked.seconds / max(len(queries), 1),
+        run=run,
+    )
+
+
+def check_judged(queries: Mapping[str, str], qrels: Qrels, measures: Sequence[str]) -> None:
+    """Go on if these can be measured.
+
+    Raises:
+        InputError: a judged query has no text.
+        UsageError: a measure is unknown.
     """
     parse_measures(measures)
     for name in qrels:
@@ -62,18 +99,3 @@ def judge_search(
                 f"the query {name!r} is judged, and there is no text of it; give it, or leave its "
                 "grades out"
             )
-    asked = [Query(name, text) for name, text in queries.items()]
-    ranked = rank_queries(collection, asked, config, at_a_time=AT_ONCE, deadline=deadline)
-    run = ranked.run
-    values = [(each, measure_queries(qrels, run, each)) for each in measures] if by_query else []
-    return Judged(
-        using=ranked.using,
-        documents=len(collection),
-        queries=len(qrels),
-        measures=measure(qrels, run, measures),
-        per_query={name: {each: found[name] for each, found in values} for name in qrels}
-        if by_query
-        else None,
-        ms_per_query=1000 * ranked.seconds / max(len(queries), 1),
-        run=run,
-    )

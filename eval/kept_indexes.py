@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from lsr.whole_file import write_whole
 
 # In the folder of an index that is complete: what it was made of.
 NOTE = "evaluation.json"
+RATE = "documents_per_second"
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,22 @@ def experiment_folder(dataset: Dataset, fields: Sequence[Field], passages: str =
     return cache_folder() / "eval" / f"{safe}-{digest}"
 
 
-def note_use(collection: Collection, dataset: Dataset) -> None:
-    """Write into the folder of a complete index what it was made of, and that it is used now."""
+def note_use(
+    collection: Collection, dataset: Dataset, documents_per_second: float | None
+) -> float | None:
+    """Write into the folder of a complete index what it was made of, and that it is used now.
+
+    Args:
+        collection: the index.
+        dataset: what is in it.
+        documents_per_second: how fast it was made; None: it was there, or made of others.
+
+    Returns:
+        How fast it was made once, where that is known.
+    """
+    if documents_per_second is None:
+        kept = _note(collection.path).get(RATE)
+        documents_per_second = float(kept) if isinstance(kept, int | float) else None
     note = {
         "dataset": dataset.name,
         "contents": dataset.contents.digest,
@@ -84,10 +98,12 @@ def note_use(collection: Collection, dataset: Dataset) -> None:
         "passages": collection.passages,
         "encoders": {field.name: short_name(field.encoder) for field in collection.fields},
         "fingerprints": {field.name: field.fingerprint for field in collection.fields},
+        RATE: documents_per_second,
     }
     path = collection.path / NOTE
     write_whole(path, json.dumps(note, indent=1) + "\n")
     os.utime(path)
+    return documents_per_second
 
 
 def is_complete(collection: Collection, dataset: Dataset) -> bool:
@@ -133,10 +149,15 @@ def told_of_dataset(dataset: Dataset, folder: Path) -> Iterator[None]:
         ) from error
     except LsrError as error:
         error.args = tuple(
-            each.replace(str(folder), name) if isinstance(each, str) else each
-            for each in error.args
+            _renamed(each, folder, name) if isinstance(each, str) else each for each in error.args
         )
         raise
+
+
+def _renamed(sentence: str, folder: Path, name: str) -> str:
+    for spelled in (f"the collection {folder}", f"the collection {folder.name!r}", str(folder)):
+        sentence = sentence.replace(spelled, name)
+    return sentence
 
 
 def kept_indexes(names: Sequence[str] = ()) -> list[KeptIndex]:
@@ -154,8 +175,8 @@ def kept_indexes(names: Sequence[str] = ()) -> list[KeptIndex]:
             KeptIndex(
                 path=folder,
                 dataset=dataset,
-                encoders=dict(note.get("encoders", {})),
-                documents=int(note.get("documents", 0)),
+                encoders=note.get("encoders", {}),
+                documents=note.get("documents", 0),
                 bytes=sum(path.stat().st_size for path in files),
                 used=max((path.stat().st_mtime for path in files), default=0.0),
                 complete=bool(note),
@@ -165,17 +186,14 @@ def kept_indexes(names: Sequence[str] = ()) -> list[KeptIndex]:
     return sorted(found, key=lambda kept: (kept.dataset, str(kept.path)))
 
 
-def prune(kept: Sequence[KeptIndex], older_than: float = 0.0) -> tuple[list[KeptIndex], list[str]]:
-    """Delete indexes that were not used for so many days.
+def prune(kept: Sequence[KeptIndex]) -> tuple[list[KeptIndex], list[str]]:
+    """Delete indexes.
 
     Returns:
         What is gone, and a sentence on each that is being written and stays.
     """
     gone, left = [], []
-    latest = time.time() - older_than * 86400
     for each in kept:
-        if each.used > latest:
-            continue
         if _remove(each):
             gone.append(each)
         else:
@@ -210,9 +228,11 @@ def _remove(kept: KeptIndex) -> bool:
 
 
 def _note(folder: Path) -> dict[str, Any]:
-    """What the folder says of itself; empty where it is not complete."""
+    """What the folder says of itself; empty where it is not complete, or the note is damaged."""
     try:
-        value = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        whole = all(isinstance(note[name], str) for name in ("dataset", "contents", "passages"))
+        whole = whole and all(isinstance(note[name], dict) for name in ("encoders", "fingerprints"))
+        return note if whole and isinstance(note["documents"], int) else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}

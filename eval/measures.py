@@ -185,7 +185,7 @@ def _as_ir_measures(name: str) -> str:
     """A name that others use, as ir_measures spells it; what it knows itself stays."""
     import ir_measures
 
-    head = re.match(r"\w*", name)
+    head = re.match(r"[\w-]*", name)
     found = _NAME.fullmatch(name)
     if found is None or (head and head.group() in ir_measures.measures.registry):
         return name
@@ -271,17 +271,6 @@ def measure(qrels: Qrels, run: Run, names: Sequence[str] = STANDARD) -> dict[str
     return measured(qrels, run, names).means
 
 
-def measure_all(
-    qrels: Qrels, run: Run, names: Sequence[str] = STANDARD
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Each measure as ``measure`` has it, and as ``measure_queries`` has it.
-
-    Raises:
-        UsageError: as for ``measure``.
-    """
-    return measure(qrels, run, names), {name: measure_queries(qrels, run, name) for name in names}
-
-
 def measure_queries(qrels: Qrels, run: Run, name: str) -> dict[str, float]:
     """The measure of each query, as ``measured`` says.
 
@@ -300,13 +289,15 @@ def _values(qrels: Qrels, run: Run, measures: Sequence[Any]) -> dict[Any, dict[i
     import ir_measures
 
     judged, scored = _numbered(qrels, run)
+    trec_eval = ir_measures.providers.registry["pytrec_eval"]
     values: dict[Any, dict[int, float]] = {measure: {} for measure in measures}
-    alike: dict[str, list[Any]] = {}
+    alike: dict[tuple[bool, str], list[Any]] = {}
     for measure in measures:
         settings = {name: value for name, value in measure.params.items() if name != "cutoff"}
-        alike.setdefault(repr(settings), []).append(measure)
-    for group in alike.values():
-        for metric in ir_measures.iter_calc(group, judged, scored):
+        alike.setdefault((trec_eval.supports(measure), repr(settings)), []).append(measure)
+    for (by_trec_eval, _), group in alike.items():
+        known = _without_negative(judged) if by_trec_eval else judged
+        for metric in ir_measures.iter_calc(group, known, scored):
             values[metric.measure][int(metric.query_id)] = float(metric.value)
     return values
 
@@ -335,3 +326,16 @@ def _numbered(qrels: Qrels, run: Run) -> tuple[list[Any], list[Any]]:
         for rank, (document, _) in enumerate(run.get(query, ()))
     ]
     return judged, scored
+
+
+def _without_negative(judged: list[Any]) -> list[Any]:
+    """Judgements without grades below 0, which trec_eval takes for none, and each query kept.
+
+    pytrec_eval writes beyond its arrays where it meets one, which ends the process or never ends.
+    """
+    import ir_measures
+
+    kept = [each for each in judged if each.relevance >= 0]
+    lost = {each.query_id for each in judged} - {each.query_id for each in kept}
+    # Of a number that no document has.
+    return kept + [ir_measures.Qrel(query, "none", 0) for query in sorted(lost)]

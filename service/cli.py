@@ -12,6 +12,7 @@ import click
 from lsr.errors import InputError, LsrError, UsageError
 from service.commands.arena import arena_command
 from service.commands.bench import bench_command
+from service.commands.datasets import datasets_command
 from service.commands.delete import delete_command
 from service.commands.demo import demo_command
 from service.commands.dimensions import dimensions_command
@@ -46,6 +47,7 @@ COMMANDS = (
     demo_command,
     info_command,
     eval_command,
+    datasets_command,
     tune_command,
     train_command,
     pairs_command,
