@@ -56,6 +56,15 @@ def run_lines(run: Run, tag: str) -> list[str]:
     return lines
 
 
+def _in_folder(folder: Path) -> Path:
+    for name in IN_FOLDERS:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(
+        f"the folder {str(folder)!r} holds no {' or '.join(IN_FOLDERS)}; give the file of a run"
+    )
+
+
 def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
     """Read a TREC run, ordered as trec_eval does: score descending, then document descending.
 
@@ -67,7 +76,7 @@ def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
         InputError: a line is malformed, the file can't be read, or a query has a document twice.
     """
     if path.is_dir():
-        path = next((p for name in IN_FOLDERS if (p := path / name).is_file()), path)
+        path = _in_folder(path)
     rankings: dict[str, dict[str, float]] = {}
     for number, line in numbered_lines(path):
         if not line.strip():

@@ -8,6 +8,7 @@ import pytest
 from eval.measures import measure
 from eval.run import read_run, write_run
 from lsr.corpus.qrels import read_qrels, write_qrels
+from lsr.errors import InputError
 
 NAMES = ["nDCG@10", "AP", "RR", "R@5", "P@10"]
 
@@ -98,3 +99,5 @@ def test_a_folder_with_a_run_is_read_as_the_run(judged, files):
         text = (files / "ours.run").read_bytes()
         (folder / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
         assert read_run(folder) == read_run(files / "ours.run")
+    with pytest.raises(InputError, match=r"holds no run\.txt or run\.txt\.gz"):
+        read_run(files)
