@@ -2,14 +2,14 @@
 
 Clients write and delete documents, make, drop, restore and re-encode indexes, move aliases, make
 and revoke keys, import and take snapshots, and note what was acknowledged. The server is killed at
-random moments: alone, with all its processes, or only the process that does its tasks. After a new
-start each client's things must be as it was told, what was in flight wholly done or not at all,
-and a task that was being done must have been done by then or say that it was interrupted. In the
-end every collection is verified.
+random moments: alone, with all its processes, or first only the process that does its tasks, or one
+of several that serve. After a new start each client's things must be as it was told, what was in
+flight wholly done or not at all, and a task that was being done must have been done by then or say
+that it was interrupted. In the end every collection is verified.
 
 With ``--soak`` nothing is killed: memory and descriptors are sampled, and must not grow.
 
-    python benches/served_crash.py [--quick] [--kills N] [--soak MINUTES] [--json FILE|-]
+    python benches/served_crash.py [--quick] [--kills N] [--workers N] [--soak MINUTES]
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ from index.collection.check import check
 from index.collection.collection import Collection, is_collection
 
 KILLS, QUICK_KILLS, OWNERS = 50, 3, 3
+SERVER, ALL, TASKS, WORKER = (
+    "the server", "all processes", "the tasks, then all", "a worker, then all"
+)  # fmt: skip
+WAYS = [SERVER, ALL, TASKS]
 SHORTEST_S, LONGEST_S = 0.2, 3.0
 SAMPLE_S = 1.0
 # What counts as growth between the second and the last quarter of a soak.
@@ -50,9 +54,12 @@ class Bench:
         folder: empty.
         owners: clients.
         seed: of all random choices.
+        workers: processes that serve.
     """
 
-    def __init__(self, folder: Path, owners: int, seed: int) -> None:
+    def __init__(self, folder: Path, owners: int, seed: int, workers: int = 1) -> None:
+        self._workers = workers
+        self._ways = WAYS if workers == 1 else [*WAYS, WORKER]
         self.served, self._files = folder / "served", folder / "files"
         self.log = folder / "log"
         for path in (self.served, self._files):
@@ -72,7 +79,7 @@ class Bench:
         """Kill the server so often, and look each time."""
         server = self._start()
         for number in range(times):
-            way = self._numbers.choice(["the server", "all processes", "the tasks, then all"])
+            way = self._numbers.choice(self._ways)
             before = sum(owner.acknowledged for owner in self.owners)
             resumed = self._resumed()
             known = len(self.problems)
@@ -129,7 +136,7 @@ class Bench:
         }
 
     def _start(self) -> Server:
-        return Server(self.served, self._files, self.log)
+        return Server(self.served, self._files, self.log, self._workers)
 
     def _begin(self, server: Server, stop: threading.Event) -> list[threading.Thread]:
         threads = [
@@ -144,10 +151,13 @@ class Bench:
         """Ask until the server is killed, after a random time."""
         threads = self._begin(server, threading.Event())
         time.sleep(self._numbers.uniform(SHORTEST_S, LONGEST_S))
-        if way == "the tasks, then all":
-            server.kill_tasks()
+        if way in (TASKS, WORKER):
+            if way == TASKS:
+                server.kill_tasks()
+            else:
+                server.kill_worker(self._numbers)
             time.sleep(self._numbers.uniform(SHORTEST_S, LONGEST_S))
-        if way == "the server":
+        if way == SERVER:
             server.kill()
         else:
             server.kill_all()
@@ -186,12 +196,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kill a server under load; look for losses.")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_KILLS} kills")
     parser.add_argument("--kills", type=int, default=KILLS, help="how many")
+    parser.add_argument("--workers", type=int, default=1, help="processes that serve")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="kill nothing, see it grow")
     parser.add_argument("--json", metavar="FILE", help="write a JSON object there; - for stdout")
     parser.add_argument("--seed", type=int, default=1, help="of the random requests and moments")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        bench = Bench(Path(folder), OWNERS, arguments.seed)
+        bench = Bench(Path(folder), OWNERS, arguments.seed, arguments.workers)
         if arguments.soak:
             bench.soak(60 * arguments.soak)
             rows = bench.rows[:: max(1, len(bench.rows) // 20)]

@@ -88,6 +88,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--milvus", metavar="PYTHON", help="ask milvus-lite too, by this Python")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement in a round")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument(
+        "--query-cache",
+        type=int,
+        default=0,
+        metavar="BYTES",
+        help="of answers that a server keeps: 0, so that queries asked again are searched again",
+    )
     parser.add_argument("--quick", action="store_true", help="fewer documents, under 50 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")
     options = parser.parse_args(arguments)
@@ -99,7 +106,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     with tempfile.TemporaryDirectory() as folder:
         rows = run(options, Path(folder))
-    report = {"machine": describe_machine(), "versions": describe_versions(["uvicorn"])}
+    report = {
+        "machine": describe_machine(),
+        "versions": describe_versions(["uvicorn"]),
+        "query_cache": options.query_cache,
+    }
     publish(report | {"rows": rows}, COLUMNS, options.json)
     return 0
 
@@ -124,7 +135,7 @@ def run(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
             for workers in options.workers:
                 log, root = folder / f"{name}-{workers}.log", Path(checkout).resolve()
                 arguments = () if workers == 1 else ("--workers", str(workers))
-                started[name, workers] = Served(copy, log, root, arguments)
+                started[name, workers] = Served(copy, log, root, arguments, options.query_cache)
                 stack.callback(started[name, workers].kill)
         # The first round warms caches, and is not counted.
         for turn in range(options.rounds + 1):

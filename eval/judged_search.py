@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eval.measures import STANDARD, measured, parse_measures
@@ -39,6 +39,7 @@ def judge_search(
     measures: Sequence[str] = STANDARD,
     by_query: bool = False,
     deadline: Deadline | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Judged:
     """Search for queries and measure the rankings.
 
@@ -50,20 +51,23 @@ def judge_search(
         measures: such as ``nDCG@10``.
         by_query: whether each query has its values.
         deadline: when all must have been searched.
+        progress: told how many of how many queries with words have been searched.
 
     Raises:
         InputError: a judged query has no text, or the time is up.
         UsageError: a measure is unknown, or the collection can't be searched so.
     """
-    parse_measures(measures)
-    for name in qrels:
-        if name not in queries:
-            raise InputError(
-                f"the query {name!r} is judged, and there is no text of it; give it, or leave its "
-                "grades out"
-            )
+    check_judged(queries, qrels, measures)
     asked = [Query(name, text) for name, text in queries.items()]
-    ranked = rank_queries(collection, asked, config, at_a_time=AT_ONCE, deadline=deadline)
+    blank = sum(not query.text.strip() for query in asked)
+    ranked = rank_queries(
+        collection,
+        asked,
+        config,
+        at_a_time=AT_ONCE,
+        deadline=deadline,
+        on_queries=lambda done: progress(done - blank, len(asked) - blank),
+    )
     run = ranked.run
     values = measured(qrels, run, measures)
     return Judged(
@@ -79,3 +83,19 @@ def judge_search(
         ms_per_query=1000 * ranked.seconds / max(len(queries), 1),
         run=run,
     )
+
+
+def check_judged(queries: Mapping[str, str], qrels: Qrels, measures: Sequence[str]) -> None:
+    """Go on if these can be measured.
+
+    Raises:
+        InputError: a judged query has no text.
+        UsageError: a measure is unknown.
+    """
+    parse_measures(measures)
+    for name in qrels:
+        if name not in queries:
+            raise InputError(
+                f"the query {name!r} is judged, and there is no text of it; give it, or leave its "
+                "grades out"
+            )

@@ -149,10 +149,15 @@ def told_of_dataset(dataset: Dataset, folder: Path) -> Iterator[None]:
         ) from error
     except LsrError as error:
         error.args = tuple(
-            each.replace(str(folder), name) if isinstance(each, str) else each
-            for each in error.args
+            _renamed(each, folder, name) if isinstance(each, str) else each for each in error.args
         )
         raise
+
+
+def _renamed(sentence: str, folder: Path, name: str) -> str:
+    for spelled in (f"the collection {folder}", f"the collection {folder.name!r}", str(folder)):
+        sentence = sentence.replace(spelled, name)
+    return sentence
 
 
 def kept_indexes(names: Sequence[str] = ()) -> list[KeptIndex]:
@@ -170,8 +175,8 @@ def kept_indexes(names: Sequence[str] = ()) -> list[KeptIndex]:
             KeptIndex(
                 path=folder,
                 dataset=dataset,
-                encoders=dict(note.get("encoders", {})),
-                documents=int(note.get("documents", 0)),
+                encoders=note.get("encoders", {}),
+                documents=note.get("documents", 0),
                 bytes=sum(path.stat().st_size for path in files),
                 used=max((path.stat().st_mtime for path in files), default=0.0),
                 complete=bool(note),
@@ -223,9 +228,11 @@ def _remove(kept: KeptIndex) -> bool:
 
 
 def _note(folder: Path) -> dict[str, Any]:
-    """What the folder says of itself; empty where it is not complete."""
+    """What the folder says of itself; empty where it is not complete, or the note is damaged."""
     try:
-        value = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        whole = all(isinstance(note[name], str) for name in ("dataset", "contents", "passages"))
+        whole = whole and all(isinstance(note[name], dict) for name in ("encoders", "fingerprints"))
+        return note if whole and isinstance(note["documents"], int) else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from eval.cell import TEXTS, Cell
+from eval.table import csv_text
 from lsr.errors import UsageError
 from lsr.whole_file import write_whole
 
@@ -58,12 +57,10 @@ def _json(systems: Sequence[QueryValues]) -> str:
 def _csv(systems: Sequence[QueryValues]) -> str:
     names = list(dict.fromkeys(name for each in systems for name in each.names))
     measures = list(dict.fromkeys(name for each in systems for name in each.values))
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*names, "query", *measures])
+    rows: list[Sequence[object]] = [[*names, "query", *measures]]
     for each in systems:
         queries = dict.fromkeys(query for values in each.values.values() for query in values)
         for query in queries:
-            found = (each.values.get(name, {}).get(query, "") for name in measures)
-            writer.writerow([*(each.names.get(name, "") for name in names), query, *found])
-    return stream.getvalue()
+            found = (each.values.get(name, {}).get(query) for name in measures)
+            rows.append([*(each.names.get(name) for name in names), query, *found])
+    return csv_text(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,14 +108,21 @@ class Table:
 
 
 def as_csv(table: Table) -> str:
-    """Comma-separated values (RFC 4180) below the keys of the columns; numbers in full."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([each.key for each in table.columns])
-    for row in table.rows:
-        values = (row.get(each.key) for each in table.columns)
-        writer.writerow(["" if value is None else value for value in values])
-    return stream.getvalue()
+    """Comma-separated values below the keys of the columns; numbers in full."""
+    keys = [each.key for each in table.columns]
+    values = ([row.get(key) for key in keys] for row in table.rows)
+    return csv_text([keys, *values])
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Comma-separated values as of RFC 4180, with the line ends of Unix; None is empty."""
+    lines = []
+    for row in rows:
+        stream = io.StringIO()
+        # Its line end is what makes it quote a carriage return.
+        csv.writer(stream, lineterminator="\r\n").writerow(row)
+        lines.append(stream.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def as_markdown(table: Table) -> str:

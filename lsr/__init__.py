@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from lsr.train.spar.run import SparReport
     from lsr.trusted_code import TrustedCode
     from service.client.async_client import AsyncClient
-    from service.client.client import Client, RemoteCollection
+    from service.client.client import Client
+    from service.client.remote_collection import RemoteCollection
 
 Documents: TypeAlias = "Iterable[Document | Mapping[str, Any]]"
 

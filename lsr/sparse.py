@@ -107,6 +107,10 @@ class SparseBatch:
     ) -> Self:
         """Stack vectors, in their order."""
         rows = list(rows)
+        if len(rows) == 1:
+            (row,) = rows
+            indptr = np.array([0, len(row)], dtype=np.int64)
+            return cls(indptr, row.indices, row.values, vocabulary_size, words)
         indptr = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=indptr[1:])
         return cls(

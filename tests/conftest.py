@@ -11,6 +11,8 @@ from lsr.threads import wait_passively
 
 wait_passively()
 os.environ["HF_HUB_OFFLINE"] = "1"
+# It asks a host of its makers, whose absence would be in the log of some later test.
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 # Fewer examples than Hypothesis' 100, so that the gate stays short.

@@ -34,12 +34,19 @@ def port_of(process: subprocess.Popen[str], log: Path) -> int:
 class Served:
     """``lsr serve`` over a collection; ``log`` is what it writes to standard error.
 
-    ``root`` is the checkout whose code serves, ``arguments`` what its command is given besides.
+    ``root`` is the checkout whose code serves, ``arguments`` what its command is given besides, and
+    ``query_cache`` the bytes of answers that it keeps: none, so that each search is made.
     """
 
     def __init__(
-        self, collection: Path, log: Path, root: Path = ROOT, arguments: Sequence[str] = ()
+        self,
+        collection: Path,
+        log: Path,
+        root: Path = ROOT,
+        arguments: Sequence[str] = (),
+        query_cache: int = 0,
     ) -> None:
+        settings = {"PYTHONPATH": str(root), "LSR_SERVE_QUERY_CACHE": str(query_cache)}
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
@@ -55,8 +62,7 @@ class Served:
                     *arguments,
                 ],
                 cwd=root,
-                # What is timed is searched each time.
-                env={**os.environ, "PYTHONPATH": str(root), "LSR_SERVE_QUERY_CACHE": "0"},
+                env=os.environ | settings,
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 text=True,

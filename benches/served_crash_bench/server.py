@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -38,16 +39,20 @@ class Server:
         folder: of collections.
         files: of what may be imported.
         log: to which its standard error is added.
+        workers: processes that serve.
     """
 
-    def __init__(self, folder: Path, files: Path, log: Path) -> None:
+    def __init__(self, folder: Path, files: Path, log: Path, workers: int = 1) -> None:
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "LSR_SERVE_ADMIN_KEY": ADMIN,
             "LSR_SERVE_IMPORT_FOLDERS": json.dumps([str(files)]),
         }
-        command = [sys.executable, "-u", "-m", "service.cli", "serve", str(folder), "--port", "0"]
+        command = [
+            sys.executable, "-u", "-m", "service.cli", "serve", str(folder), "--port", "0",
+            "--workers", str(workers),
+        ]  # fmt: skip
         with log.open("ab") as stream:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stream,
@@ -75,21 +80,40 @@ class Server:
     def kill_tasks(self) -> bool:
         """Kill the process that does its tasks, if there is one."""
         found = False
-        for pid in _children(self.process.pid):
-            with suppress(OSError):
-                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        for pid in _descendants(str(self.process.pid)):
+            if _does_tasks(pid):
+                with suppress(OSError):
                     os.kill(int(pid), signal.SIGKILL)
                     found = True
         return found
 
+    def kill_worker(self, numbers: random.Random) -> None:
+        """Kill one of several processes that serve, by chance."""
+        workers = [pid for pid in _children(str(self.process.pid)) if not _does_tasks(pid)]
+        if workers:
+            with suppress(OSError):
+                os.kill(int(numbers.choice(workers)), signal.SIGKILL)
+
     def memory_mb(self) -> float:
-        """What it holds in memory."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+        """What its processes that serve hold in memory, what they share counted for each."""
+        found = 0.0
+        for pid in self._serving():
+            with suppress(OSError, IndexError):
+                status = Path(f"/proc/{pid}/status").read_text()
+                found += int(status.split("VmRSS:")[1].split()[0]) / 1024
+        return found
 
     def descriptors(self) -> int:
-        """What it has open."""
-        return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
+        """What they have open."""
+        found = 0
+        for pid in self._serving():
+            with suppress(OSError):
+                found += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+        return found
+
+    def _serving(self) -> list[str]:
+        own = str(self.process.pid)
+        return [own, *(pid for pid in _children(own) if not _does_tasks(pid))]
 
 
 class Client:
@@ -122,7 +146,20 @@ class Client:
         self._connection.close()
 
 
-def _children(pid: int) -> list[str]:
+def _does_tasks(pid: str) -> bool:
+    """Whether a process is one that does tasks, or one that is gone."""
+    try:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
+
+
+def _descendants(pid: str) -> list[str]:
+    found = _children(pid)
+    return found + [each for child in found for each in _descendants(child)]
+
+
+def _children(pid: str) -> list[str]:
     """Of all threads of a process."""
     found = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):

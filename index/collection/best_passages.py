@@ -59,8 +59,10 @@ def _named(segment: Segment, found: TopK) -> TopK:
 def _first_of_documents(documents: NDArray[np.int64]) -> NDArray[np.bool_]:
     """bool (n_queries, n): the results that are of a document which none before was of."""
     first = np.zeros(documents.shape, dtype=np.bool_)
-    for row, found in zip(first, documents, strict=True):
-        row[np.unique(found, return_index=True)[1]] = True
+    for row, found in zip(first, documents.tolist(), strict=True):
+        # From the last to the first, so that the first place of a document stays.
+        places = dict(zip(reversed(found), range(len(found) - 1, -1, -1), strict=True))
+        row[list(places.values())] = True
     return first & (documents >= 0)
 
 

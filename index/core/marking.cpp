@@ -6,6 +6,8 @@ namespace lsr {
 namespace {
 
 constexpr std::size_t entry_bytes = 100;
+// Numbers that stand in a run for a word before its pieces, and for each of these.
+constexpr std::size_t word_head = 3, piece_size = 2;
 
 struct Character {
     char32_t code;
@@ -71,19 +73,24 @@ private:
 
     void skip(Kind kind) {
         while (more()) {
-            const auto found = kind_of(text_[byte_]);
-            if (found == kind) {
-                ++byte_;
-            } else if (found != Kind::not_ascii) {
-                return;
-            } else {
-                const auto [code, bytes] = character_at(text_, byte_);
-                if (is_other_space(code) != (kind == Kind::space)) return;
-                ascii_ = false;
-                byte_ += bytes;
-            }
+            skip_ascii(kind);
+            if (!more() || kind_of(text_[byte_]) != Kind::not_ascii) return;
+            const auto [code, bytes] = character_at(text_, byte_);
+            if (is_other_space(code) != (kind == Kind::space)) return;
+            ascii_ = false;
+            byte_ += bytes;
             ++place_;
         }
+    }
+
+    // In registers: a byte that is read could be a part of what is counted up.
+    void skip_ascii(Kind kind) {
+        const auto* const begin = text_.data() + byte_;
+        const auto* const end = begin + std::min(text_.size() - byte_, reach_ - place_);
+        const auto* const found =
+            std::find_if(begin, end, [kind](char c) { return kind_of(c) != kind; });
+        byte_ += static_cast<std::size_t>(found - begin);
+        place_ += static_cast<std::size_t>(found - begin);
     }
 
     std::string_view text_;
@@ -106,6 +113,12 @@ std::size_t pair_of(unsigned char first, unsigned char second) noexcept {
     return static_cast<std::size_t>(first) << 8 | second;
 }
 
+// Of three bytes, 16 bits.
+std::size_t triple_of(unsigned char first, unsigned char second, unsigned char third) noexcept {
+    const auto bytes = static_cast<std::uint32_t>(pair_of(first, second) << 8 | third);
+    return (bytes * 0x9E3779B1U) >> 16;
+}
+
 // A word that matches, with the places of its terms among the weights.
 struct Match {
     std::size_t start;
@@ -120,40 +133,48 @@ void add_distinct(std::vector<std::size_t>& terms, std::size_t term) {
 class WeightTable {
 public:
     explicit WeightTable(const MarkWeights& weights) : weights_(weights) {
-        for (std::size_t i = 0; i < weights.size(); ++i) places_.emplace(weights[i].first, i);
+        std::sort(weights_.begin(), weights_.end());
+        for (const auto& [term, weight] : weights_) some_.set(term % some_.size());
     }
     // Its place among the weights, or their number.
     [[nodiscard]] std::size_t place(std::uint32_t term) const {
-        const auto found = places_.find(term);
-        return found == places_.end() ? weights_.size() : found->second;
+        if (!some_[term % some_.size()]) return weights_.size();
+        const auto found = std::lower_bound(
+            weights_.begin(), weights_.end(), term,
+            [](const auto& each, std::uint32_t wanted) { return each.first < wanted; });
+        if (found == weights_.end() || found->first != term) return weights_.size();
+        return static_cast<std::size_t>(found - weights_.begin());
     }
     [[nodiscard]] std::int64_t weight(std::size_t place) const { return weights_[place].second; }
     [[nodiscard]] std::size_t size() const { return weights_.size(); }
 
 private:
-    const MarkWeights& weights_;
-    std::unordered_map<std::uint32_t, std::size_t> places_;
+    MarkWeights weights_;     // ascending by term
+    std::bitset<4096> some_;  // by the last bits of a term: most words have none
 };
 
 void add_matches(const FoundRun& found, const WeightTable& weights, std::vector<Match>& matches) {
     const auto of_earlier_runs = matches.size();
-    for (const auto& word : found.run->words) {
+    const auto& words = found.run->words;
+    std::vector<std::size_t> terms;
+    for (std::size_t at = 0; at < words.size();) {
+        const auto start = found.start + words[at], end = found.start + words[at + 1];
+        const auto pieces_end = at + word_head + piece_size * words[at + 2];
         std::uint64_t matched = 0;
-        std::vector<std::size_t> terms;
-        for (const auto& piece : word.pieces) {
-            const auto place = weights.place(piece.term);
+        terms.clear();
+        for (at += word_head; at < pieces_end; at += piece_size) {
+            const auto place = weights.place(words[at]);
             if (place == weights.size()) continue;
-            matched += piece.length;
+            matched += words[at + 1];
             add_distinct(terms, place);
         }
-        if (terms.empty() || 2 * matched < word.end - word.start) continue;
-        const auto start = found.start + word.start, end = found.start + word.end;
+        if (terms.empty() || 2 * matched < end - start) continue;
         if (matches.size() > of_earlier_runs && start < matches.back().end) {
             auto& last = matches.back();
             last.end = std::max(last.end, end);
             for (const auto term : terms) add_distinct(last.terms, term);
         } else {
-            matches.push_back({start, end, std::move(terms)});
+            matches.push_back({start, end, terms});
         }
     }
 }
@@ -192,12 +213,16 @@ MarkRun& RunTable::run(std::string_view text) {
     return runs_.emplace(text, MarkRun{}).first->second;
 }
 
-void RunTable::learn(MarkRun& run, std::vector<MarkWord>&& words) {
+void RunTable::learn(MarkRun& run, const std::vector<MarkWord>& words) {
     if (run.known) return;
-    for (const auto& word : words) {
-        bytes_ += sizeof(MarkWord) + word.pieces.size() * sizeof(MarkPiece);
+    std::size_t size = 0;
+    for (const auto& word : words) size += word_head + piece_size * word.pieces.size();
+    run.words.reserve(size);
+    for (const auto& [start, end, pieces] : words) {
+        run.words.insert(run.words.end(), {start, end, static_cast<std::uint32_t>(pieces.size())});
+        for (const auto& [term, length] : pieces) run.words.insert(run.words.end(), {term, length});
     }
-    run.words = std::move(words);
+    bytes_ += size * sizeof(std::uint32_t);
     run.known = true;
 }
 
@@ -213,11 +238,15 @@ Spellings::Spellings(std::vector<std::string> parts) {
     for (auto& part : parts) {
         if (part.empty()) {
             empty_ = true;
-        } else if (part.size() == 1) {
-            single_.set(static_cast<unsigned char>(part[0]));
+            continue;
+        }
+        const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(part[i]); };
+        if (part.size() == 1) {
+            single_.set(byte(0));
+        } else if (part.size() == 2) {
+            pairs_.set(pair_of(byte(0), byte(1)));
         } else {
-            pairs_.set(pair_of(static_cast<unsigned char>(part[0]),
-                               static_cast<unsigned char>(part[1])));
+            triples_.set(triple_of(byte(0), byte(1), byte(2)));
             longer_.push_back(std::move(part));
         }
     }
@@ -225,10 +254,13 @@ Spellings::Spellings(std::vector<std::string> parts) {
 
 bool Spellings::any_in(std::string_view run) const noexcept {
     if (empty_) return true;
-    for (std::size_t i = 0; i < run.size(); ++i) {
-        const auto first = lower(run[i]);
-        if (single_[first]) return true;
-        if (i + 1 == run.size() || !pairs_[pair_of(first, lower(run[i + 1]))]) continue;
+    unsigned char before = 0, last = 0;
+    for (std::size_t end = 1; end <= run.size(); ++end) {
+        const auto first = std::exchange(before, last), second = before;
+        last = lower(run[end - 1]);
+        if (single_[last] || (end > 1 && pairs_[pair_of(second, last)])) return true;
+        if (end < 3 || !triples_[triple_of(first, second, last)]) continue;
+        const auto i = end - 3;
         for (const auto& part : longer_) {
             if (part.size() <= run.size() - i &&
                 std::equal(part.begin(), part.end(), run.begin() + static_cast<std::ptrdiff_t>(i),

@@ -30,17 +30,19 @@ struct MarkWord {
     std::vector<MarkPiece> pieces;
 };
 
-// Its words by their places; the longer first of those that begin together.
+// What is in a run. Its words by their places, the longer first of those that begin together, stand
+// one behind the other in one piece of memory, since few of a text are ever in a cache: start, end,
+// number of pieces, and term and length of each piece.
 struct MarkRun {
     bool known = false;
-    std::vector<MarkWord> words;
+    std::vector<std::uint32_t> words;
 };
 
 // What an encoder finds in runs. Addresses of runs stay as they are.
 class RunTable {
 public:
     MarkRun& run(std::string_view text);
-    void learn(MarkRun& run, std::vector<MarkWord>&& words);
+    void learn(MarkRun& run, const std::vector<MarkWord>& words);
     // The number of a term, which is a new one where it has none yet.
     std::uint32_t number(std::string_view term);
     // About how many bytes it takes.
@@ -68,7 +70,8 @@ public:
 private:
     bool empty_ = false;  // one of them is: they are in every run
     std::bitset<256> single_;
-    std::bitset<1 << 16> pairs_;  // the first two bytes of each of the longer ones
+    std::bitset<1 << 16> pairs_;    // those of two bytes
+    std::bitset<1 << 16> triples_;  // hashes of the first three bytes of each of the longer ones
     std::vector<std::string> longer_;
 };
 

@@ -40,7 +40,7 @@ void learn(lsr::RunTable& table, const nb::str& run, const Words& words) {
             word.pieces.push_back({table.number(term), length});
         }
     }
-    table.learn(table.run(utf8(run)), std::move(learned));
+    table.learn(table.run(utf8(run)), learned);
 }
 
 lsr::MarkWeights weights_of(lsr::RunTable& table, const nb::dict& weights) {

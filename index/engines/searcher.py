@@ -115,10 +115,11 @@ class TopK(NamedTuple):
         """
         if self.passages is None:
             return {}
-        found = self.documents[query]
-        places = np.flatnonzero(found >= 0 if wanted is None else np.isin(found, wanted))
-        documents, passages = self.documents[query][places], self.passages[query][places]
-        return dict(zip(documents.tolist(), passages.tolist(), strict=True))
+        pairs = zip(self.documents[query].tolist(), self.passages[query].tolist(), strict=True)
+        found = {document: passage for document, passage in pairs if document >= 0}
+        if wanted is None:
+            return found
+        return {document: found[document] for document in wanted if document in found}
 
 
 class Searcher(Protocol):

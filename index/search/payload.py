@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from lsr.corpus.documents import Document
@@ -19,12 +18,11 @@ def select_parts(document: Document, wanted: Sequence[str]) -> Document:
     """
     keys = frozenset(wanted).difference(PARTS)
     metadata = document.metadata if METADATA in wanted else _members(document.metadata, keys)
-    return replace(
-        document,
-        title=document.title if TITLE in wanted else "",
-        text=document.text if TEXT in wanted else "",
-        metadata=metadata,
-        sections=(),
+    return Document(
+        document.id,
+        document.text if TEXT in wanted else "",
+        document.title if TITLE in wanted else "",
+        metadata,
     )
 
 

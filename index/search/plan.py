@@ -47,7 +47,9 @@ class Plan:
     def first(self) -> Plan:
         """The first round, in which each ranking is as deep as any feedback looks."""
         fed = [each.feedback.depth for each in self.searches if each.feedback]
-        deepest = max(fed, default=0)
+        if not fed:
+            return self
+        deepest = max(fed)
         deep = [replace(each, limit=max(each.limit, deepest)) for each in self.searches]
         return replace(self, searches=tuple(deep))
 

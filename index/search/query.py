@@ -67,6 +67,8 @@ def encode_query(
     statistics = _statistics(view, field, model)
     given = [_given_sparse(query, view, field) for query in queries]
     texts = [_text(query, field) for query, row in zip(queries, given, strict=True) if row is None]
+    if len(texts) == len(queries):
+        return replace(model.encode_queries(texts, statistics), vocabulary_size=view.terms(field))
     encoded = iter(model.encode_queries(texts, statistics) if texts else ())
     rows = [next(encoded) if row is None else row for row in given]
     return SparseBatch.from_rows(rows, view.terms(field))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -41,27 +43,27 @@ def fragmented(vocabulary: Vocabulary, analyzer: Analyzer, mark: str, text: str)
     """
     whole: set[int] = set()
     split: list[set[int]] = []
-    # For each character which of ``split`` it is of.
-    places = [-1] * len(text)
-    for _, group in groupby(vocabulary.pieces(text), key=lambda piece: piece.word):
+    places: list[tuple[int, int]] = []
+    for _, group in groupby(vocabulary.pieces(text), key=itemgetter(3)):
         pieces = list(group)
         if len(pieces) == 1:
             whole.add(pieces[0].term)
             continue
-        start, end = pieces[0].start, pieces[-1].end
-        places[start:end] = [len(split)] * (end - start)
+        places.append((pieces[0].start, pieces[-1].end))
         split.append({piece.term for piece in pieces})
     if not split:
         return FragmentedQuery([], whole)
     words: list[list[str]] = [[] for _ in split]
-    for term, start, end in analyzer.analyzed(text):
-        for place in sorted(set(places[start:end])):
-            if place >= 0:
-                words[place].append(term)
+    # Both in the order of the text; the compounds of an analyser begin anew.
+    for word, start, end in analyzer.analyzed(text):
+        for place in range(bisect_right(places, start, key=itemgetter(1)), len(places)):
+            if places[place][0] >= end:
+                break
+            words[place].append(word)
     found: list[Fragments] = []
     for terms, spelled in zip(split, words, strict=True):
         if spelled and analyzer.stop_words.isdisjoint(spelled):
-            marked = [mark + word for word in dict.fromkeys(spelled)]
+            marked = [mark + each for each in dict.fromkeys(spelled)]
             fragments = Fragments(sorted(terms), marked)
             # A word that is said twice has the weight of its pieces once.
             if fragments not in found:

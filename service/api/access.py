@@ -126,10 +126,7 @@ class Needs(SecurityBase):
             HTTPException: it lacks the scope, or the index is out of its reach (403).
         """
         key = key_of(request)
-        if not key.has(self._scope):
-            raise _forbidden(
-                f"the key {key.name!r} has no scope {self._scope!r}, which this needs", self._scope
-            )
+        must_have(key, self._scope)
         index = request.path_params.get("index")
         if index is not None:
             must_reach(key, index)
@@ -170,6 +167,17 @@ def require_key(settings: ServerSettings, keys: Keys, folder: Path | None) -> No
 def needs(scope: Scope, looks_itself: bool = False) -> Security:
     """A dependency of a route, or of a router: ``dependencies=[needs("search")]``."""
     return Security(Needs(scope, looks_itself), scopes=[scope])
+
+
+def must_have(key: Key, scope: Scope) -> None:
+    """Go on if a key has a scope, or one that includes it.
+
+    Raises:
+        HTTPException: it hasn't (403).
+    """
+    if not key.has(scope):
+        message = f"the key {key.name!r} has no scope {scope!r}, which this needs"
+        raise _forbidden(message, scope)
 
 
 def must_reach(key: Key, index: str) -> None:

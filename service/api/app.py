@@ -153,7 +153,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     )
     app.add_middleware(TrailingSlash)
     app.add_middleware(Compressed)
-    monitoring = Monitoring(settings, served, app.state.readers, app.state.writers)
+    monitoring = Monitoring(settings, served, long_work.tasks, app.state.readers, app.state.writers)
     app.state.monitoring = monitoring
     app.state.searching = Searching(settings, state, monitoring)
     app.add_middleware(Observation, monitoring=monitoring)

@@ -22,9 +22,10 @@ from service.api.lifecycle import Lifecycle
 from service.api.work import BUSY
 from service.settings import ServerSettings
 from service.state.aliases import Aliases
-from service.state.bulk_bodies import BulkBodies
 from service.state.database import StateDatabase
 from service.state.places import Places
+from service.state.task_bodies import TaskBodies
+from service.state.task_details import TaskDetails
 from service.state.tasks import Task, Tasks
 from service.tasks.process import do_tasks, lock_file
 
@@ -54,7 +55,8 @@ class LongWork:
     ) -> None:
         self.settings = settings
         self.tasks = Tasks(state, settings.tasks_kept)
-        self._bodies = BulkBodies(state)
+        self.details = TaskDetails(state)
+        self._bodies = TaskBodies(state)
         aliases = Aliases(state)
         indexes.aliases = aliases
         self.lifecycle = Lifecycle(indexes, state, aliases, self.tasks, trusted)
@@ -95,8 +97,8 @@ class LongWork:
         self._wake.set()
         return task
 
-    def enqueue_bulk(self, index: str, body: bytes | bytearray) -> Task:
-        """Ask for a task that writes the documents of a body, which is on disk when it is there.
+    def enqueue_body(self, kind: str, index: str, body: bytes | bytearray) -> Task:
+        """Ask for a task that does what a body says, which is on disk when it is there.
 
         Raises:
             HTTPException: too many wait.
@@ -104,7 +106,7 @@ class LongWork:
         """
         self._check_waiting()
         with self._state.writing() as connection:
-            task = self.tasks.enqueue_in(connection, "bulk", index, {"bytes": len(body)})
+            task = self.tasks.enqueue_in(connection, kind, index, {"bytes": len(body)})
             self._bodies.keep(connection, task.id, body)
         self._wake.set()
         return task

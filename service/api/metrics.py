@@ -108,6 +108,9 @@ class Metrics:
         self._cache_bytes = prometheus.Gauge(
             "lsr_query_cache_bytes", "Bytes of the answers that are kept.", **summed
         )
+        self._connections = prometheus.Gauge(
+            "lsr_http_connections", "Connections of clients that are open.", **summed
+        )
         self._encoder_waiting = prometheus.Gauge(
             "lsr_encoder_waiting", "Searches that wait for a model to encode them.", **summed
         )
@@ -157,6 +160,10 @@ class Metrics:
     def cache_holds(self, size: int) -> None:
         """So many bytes are kept now."""
         self._cache_bytes.set(size)
+
+    def connected(self, count: int) -> None:
+        """So many clients are connected now."""
+        self._connections.set(count)
 
     def probed(self, index: str, recall: float) -> None:
         """A search of an index was repeated exactly."""

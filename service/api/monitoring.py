@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sized
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from service.api.query_cache import QueryCache
 from service.api.work import Work
 from service.logs import log_access, request_of_record
 from service.settings import ServerSettings
+from service.state.tasks import Tasks
 
 if TYPE_CHECKING:
     from service.api.metrics import Metrics
@@ -38,7 +39,12 @@ class Monitoring:
     """
 
     def __init__(
-        self, settings: ServerSettings, indexes: Indexes, readers: Work, writers: Work
+        self,
+        settings: ServerSettings,
+        indexes: Indexes,
+        tasks: Tasks,
+        readers: Work,
+        writers: Work,
     ) -> None:
         self._indexes = indexes
         self._last = 0.0
@@ -47,12 +53,15 @@ class Monitoring:
         self.metrics: Metrics | None = None
         self.tracing: Tracing | None = None
         self.cache: QueryCache | None = None
+        self.connections: Sized = ()
+        """Those of clients, for whoever has them to say."""
         # Neither is imported where nobody asks for it.
         if settings.metrics:
             from service.api.index_metrics import IndexMetrics
             from service.api.metrics import Metrics
+            from service.api.task_metrics import TaskMetrics
 
-            self.metrics = Metrics([IndexMetrics(indexes)])
+            self.metrics = Metrics([IndexMetrics(indexes), TaskMetrics(tasks)])
         if settings.tracing:
             from service.api.tracing import Tracing
 
@@ -78,6 +87,7 @@ class Monitoring:
                 self.metrics.sample_encoder(self._indexes.batches)
             if self.cache is not None:
                 self.metrics.cache_holds(self.cache.bytes)
+            self.metrics.connected(len(self.connections))
 
     def at_work(self) -> bool:
         """Whether any request is, or was a moment ago: brief ones run in no thread."""

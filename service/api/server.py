@@ -158,6 +158,7 @@ def _serve(
     with _few_repeated_records() as repeated, _quick_turns():
         running = _Running(config, app.state.indexes, repeated, parent)
         listener.connections = running.server_state.connections
+        app.state.monitoring.connections = running.server_state.connections
         listener.limit = min(MOST_CONNECTIONS, raise_descriptor_limit() // 2)
         running.run(sockets=[listener])
 

@@ -39,7 +39,7 @@ BY_STATUS: dict[int, type[LsrError]] = {
     404: NotFoundError,
     405: UsageError,
     409: ConflictError,
-    412: UsageError,
+    412: ConflictError,
     413: InputError,
     415: UsageError,
     422: InputError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from lsr.errors import InputError, LsrError, UnavailableError
@@ -67,11 +67,16 @@ Steps: TypeAlias = Generator[Request | Pause, Answer | Lost | None, T]
 
 
 def exchange(
-    request: Request, read: Callable[[Answer], T], retries: int, also: int | None = None
+    request: Request,
+    read: Callable[[Answer], T],
+    retries: int,
+    also: int | None = None,
+    once: bool = False,
 ) -> Steps[T]:
     """One request until it is answered, and what is read of the answer.
 
-    ``also`` is the status of a refusal that is read like an answer.
+    ``also`` is the status of a refusal that is read like an answer. What is done ``once`` is not
+    sent again where the connection is lost, since it may have been done.
 
     Raises:
         LsrError: what the server says is wrong, with its sentence.
@@ -82,7 +87,7 @@ def exchange(
         outcome = yield request
         if isinstance(outcome, Lost):
             error = UnavailableError(outcome.sentence)
-            if not outcome.again:
+            if once or not outcome.again:
                 raise error
             yield Pause(attempts.failed(error))
             continue
@@ -106,6 +111,17 @@ def writing(method: str, path: str, body: object = None, **parameters: str) -> R
     A body of bytes is NDJSON.
     """
     return _request(method, path, body, parameters, {"Idempotency-Key": uuid.uuid4().hex}, True)
+
+
+def with_header(request: Request, name: str, value: str) -> Request:
+    """The request with another header.
+
+    Raises:
+        InputError: the value can't stand in one.
+    """
+    if not (value and value.isascii() and value.isprintable()):
+        raise InputError(f"{name} is {value!r}, which no header holds; give it as it was answered")
+    return replace(request, headers={**request.headers, name: value})
 
 
 def odd_answer() -> LsrError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from index.search.config import SearchConfig
@@ -16,6 +16,7 @@ from index.search.query import SearchQuery
 from index.search.reranking import Reranking
 from index.search.rewriting import Rewriter
 from index.search.sorting import SortKey
+from lsr.corpus.qrels import Qrels
 from lsr.errors import UsageError
 
 # As the text form, or as the JSON form has it.
@@ -75,6 +76,34 @@ def search_body(
             target[last] |= given
         else:
             target[last] = given
+    return body
+
+
+def evaluation_body(
+    queries: Mapping[str, str],
+    qrels: Qrels,
+    measures: Sequence[str] | None,
+    depth: int,
+    per_query: bool,
+    run: bool,
+    using: str | None,
+    filter: FilterArgument,  # noqa: A002
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """An evaluation as JSON; ``using``, ``filter`` and ``settings`` as of ``search_body``."""
+    search = search_body("", 1, using, filter, settings)
+    del search["query"], search["limit"], search["with_payload"]
+    body: dict[str, Any] = {
+        "queries": dict(queries),
+        "qrels": {query: dict(grades) for query, grades in qrels.items()},
+        "search": search,
+        "depth": depth,
+        "per_query": per_query,
+    }
+    if measures is not None:
+        body["measures"] = list(measures)
+    if run:
+        body["run"] = "trec"
     return body
 
 

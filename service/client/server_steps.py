@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from lsr.errors import InputError
 from service.client.exchange import Answer, Pause, Steps, exchange, reading, writing
 from service.client.steps import segment
+from service.state.keys import Scope
 from service.state.tasks import UNFINISHED
 
 if TYPE_CHECKING:
+    from service.api.schemas.keys import KeyAnswer, NewKeyAnswer, RevokedAnswer
     from service.api.schemas.responses import BrokenIndex, IndexAnswer, IndexDetails
     from service.api.schemas.tasks import TaskAnswer
 
@@ -49,6 +53,35 @@ class ServerSteps:
         request = writing("POST", "/v1/aliases", {"changes": body})
         return exchange(request, _aliases, self._retries)
 
+    def list_keys(self) -> Steps[list[KeyAnswer]]:
+        """All keys."""
+        request = reading("GET", "/v1/keys")
+        return exchange(request, lambda answer: list(answer.json()["keys"]), self._retries)
+
+    def create_key(
+        self,
+        name: str,
+        scopes: Sequence[Scope],
+        indexes: Sequence[str],
+        expires: datetime | None,
+    ) -> Steps[NewKeyAnswer]:
+        """A new key."""
+        for given in (scopes, indexes):
+            if isinstance(given, str):
+                raise InputError(f"{given!r} is one string; give a list, as in [{given!r}]")
+        body: dict[str, Any] = {"name": name, "scopes": list(scopes), "indexes": list(indexes)}
+        if expires is not None:
+            if expires.tzinfo is None:
+                raise InputError(f"expires is {expires}, without a time zone; give it one")
+            body["expires"] = expires.isoformat()
+        request = writing("POST", "/v1/keys", body)
+        return exchange(request, Answer.json, self._retries, once=True)
+
+    def revoke_key(self, identifier: str) -> Steps[KeyAnswer]:
+        """Revoke a key; what was known of it."""
+        request = writing("DELETE", f"/v1/keys/{segment(identifier)}")
+        return exchange(request, lambda answer: _revoked(answer.json()), self._retries)
+
     def task(self, identifier: str) -> Steps[TaskAnswer]:
         """Long work as it is now."""
         request = reading("GET", f"/v1/tasks/{segment(identifier)}")
@@ -71,3 +104,7 @@ class ServerSteps:
 
 def _aliases(answer: Answer) -> dict[str, str]:
     return {each["alias"]: each["index"] for each in answer.json()["aliases"]}
+
+
+def _revoked(answer: RevokedAnswer) -> KeyAnswer:
+    return answer["revoked"]

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from index.search.facets import FacetCounts
 from index.search.query import SearchQuery
 from index.search.result import SearchResult
 from lsr.corpus.documents import Document
+from lsr.errors import InputError, LsrError
+from lsr.sparse import SparseVector
 from service.client.bulk import Bulk, Part
 from service.client.errors import error_of
-from service.client.exchange import Answer, Pause, Steps, exchange, reading, writing
+from service.client.exchange import (
+    Answer,
+    Pause,
+    Request,
+    Steps,
+    exchange,
+    reading,
+    with_header,
+    writing,
+)
 from service.client.retries import Attempts
 from service.client.search_answer import document_of, facet_of, result_of
 from service.client.search_request import SETTINGS, FilterArgument, query_body, search_body
 
 if TYPE_CHECKING:
+    from service.api.schemas.evaluation import EvaluateAnswer
     from service.api.schemas.explanation import ExplainAnswer
     from service.api.schemas.listing import ListingAnswer
     from service.api.schemas.responses import IndexDetails
     from service.api.schemas.tasks import TaskAnswer
 
+T = TypeVar("T")
+EmbeddingKind: TypeAlias = Literal["document", "query"]
 NOTHING_THERE, TOO_LARGE = 404, 413
-AT_ONCE, MOST_SEARCHES = 200, 100
-"""Documents that are listed or fetched, and searches that are made, by one request."""
+AT_ONCE, MOST_SEARCHES, MOST_EMBEDDED = 200, 100, 256
+"""Documents that are listed or fetched, searches that are made and texts that are encoded, by one
+request."""
 
 
 class IndexSteps:
@@ -109,14 +124,44 @@ class IndexSteps:
             self._retries,
         )
 
+    def evaluate(self, body: Mapping[str, Any]) -> Steps[EvaluateAnswer]:
+        """How well judged queries are answered."""
+        request = reading("POST", f"{self._path}/evaluate", dict(body))
+        return exchange(request, Answer.json, self._retries)
+
+    def embed_sparse(
+        self, texts: Iterable[str], kind: EmbeddingKind, using: str | None, truncate: bool
+    ) -> Steps[list[SparseVector]]:
+        """The vectors of texts."""
+        if isinstance(texts, str):
+            raise InputError("the texts are one string; give a list of texts")
+        wanted, found = list(texts), list[SparseVector]()
+        shared = {"index": self.name, "type": kind, "truncate": truncate}
+        shared |= {} if using is None else {"using": using}
+        for start in range(0, len(wanted), MOST_EMBEDDED):
+            body = {"inputs": wanted[start : start + MOST_EMBEDDED], **shared}
+            request = reading("POST", "/v1/embed_sparse", body)
+            try:
+                found += yield from exchange(request, _vectors, self._retries)
+            except LsrError as error:
+                if start:
+                    error.add_note(f"It is about the texts from number {start + 1} on.")
+                raise
+        return found
+
     def get(self, identifier: str) -> Steps[Document | None]:
         """The document of that id, or None; of an index that is gone, the error."""
+        found = yield from self.versioned(identifier)
+        return None if found is None else found[0]
+
+    def versioned(self, identifier: str) -> Steps[tuple[Document, str] | None]:
+        """The same with the tag of its version."""
         request = reading("GET", self._document(identifier))
         answer = yield from exchange(request, _whole, self._retries, also=NOTHING_THERE)
         if answer.status == NOTHING_THERE:
             yield from self.describe()
             return None
-        return document_of(answer.json())
+        return document_of(answer.json()), answer.headers["etag"]
 
     def fetch(self, ids: Iterable[str]) -> Steps[dict[str, Document]]:
         """The documents of those ids that are there, in their order."""
@@ -146,7 +191,11 @@ class IndexSteps:
     def start(self, kind: str, parameters: Mapping[str, Any]) -> Steps[TaskAnswer]:
         """Begin long work."""
         name = "snapshots" if kind == "snapshot" else kind
-        request = writing("POST", f"{self._path}/{segment(name)}", dict(parameters) or None)
+        # Without it this one is answered at once, and is no task.
+        later = {"wait": "false"} if kind == "evaluate" else {}
+        request = writing(
+            "POST", f"{self._path}/{segment(name)}", dict(parameters) or None, **later
+        )
         return exchange(request, Answer.json, self._retries)
 
     def delete(self, ids: Iterable[str]) -> Steps[set[str]]:
@@ -162,11 +211,18 @@ class IndexSteps:
         given = wanted if isinstance(wanted, str) else dict(wanted)
         return self._deleted({"filter": given})
 
-    def patch(self, identifier: str, change: Mapping[str, Any]) -> Steps[bool]:
-        """Change a part of a document; whether it was another before."""
+    def delete_document(self, identifier: str, if_match: str | None) -> Steps[None]:
+        """Delete a document, of a version where one is given."""
+        request = writing("DELETE", self._document(identifier))
+        return self._changed(request, if_match, lambda _: None)
+
+    def patch(
+        self, identifier: str, change: Mapping[str, Any], if_match: str | None
+    ) -> Steps[bool]:
+        """Change a part of a document, of a version where one is given; whether it was another."""
         request = writing("PATCH", self._document(identifier), dict(change))
-        return exchange(
-            request, lambda answer: bool(answer.json()["result"] == "updated"), self._retries
+        return self._changed(
+            request, if_match, lambda answer: bool(answer.json()["result"] == "updated")
         )
 
     def upsert(self, bulk: Bulk, part: Part) -> Steps[None]:
@@ -188,6 +244,13 @@ class IndexSteps:
         request = writing("POST", f"{self._path}/documents/delete", dict(body))
         return exchange(request, lambda answer: set(answer.json()["ids"]), self._retries)
 
+    def _changed(
+        self, request: Request, if_match: str | None, read: Callable[[Answer], T]
+    ) -> Steps[T]:
+        if if_match is None:
+            return exchange(request, read, self._retries)
+        return exchange(with_header(request, "If-Match", if_match), read, self._retries, once=True)
+
     def _document(self, identifier: str) -> str:
         return f"{self._path}/documents/{segment(identifier)}"
 
@@ -196,6 +259,13 @@ def segment(name: str) -> str:
     """A name as a part of a path, whatever it holds; dots alone would be taken out of it."""
     quoted = quote(name, safe="")
     return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+
+
+def _vectors(answer: Answer) -> list[SparseVector]:
+    return [
+        SparseVector.from_mapping({term["index"]: term["value"] for term in each})
+        for each in answer.json()
+    ]
 
 
 def _whole(answer: Answer) -> Answer:

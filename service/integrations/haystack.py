@@ -16,7 +16,7 @@ from index.collection.collection import Collection
 from index.search.hits import Hit
 from lsr.encoding.progress import Progress
 from lsr.errors import InputError, MissingDependencyError
-from service.client.client import RemoteCollection
+from service.client.remote_collection import RemoteCollection
 from service.integrations.filter_json import ALL_OF, ANY_OF, NONE_OF, compared, joined
 from service.integrations.retrieval import (
     SCORE,

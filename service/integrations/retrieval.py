@@ -13,8 +13,8 @@ from index.listing import MOST_LISTED, fetch_documents, list_documents
 from index.search.hits import Hit
 from lsr.corpus.documents import Document
 from lsr.errors import UsageError
-from service.client.async_client import AsyncRemoteCollection
-from service.client.client import RemoteCollection
+from service.client.async_remote_collection import AsyncRemoteCollection
+from service.client.remote_collection import RemoteCollection
 
 Searched: TypeAlias = Collection | RemoteCollection | AsyncRemoteCollection
 FilterArgument: TypeAlias = str | Mapping[str, Any] | None

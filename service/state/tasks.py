@@ -154,6 +154,11 @@ class Tasks:
         query = "SELECT count(*) FROM tasks WHERE status IN ('enqueued', 'processing')"
         return int(self._state.rows(query)[0][0])
 
+    def counts(self) -> dict[tuple[str, Status], int]:
+        """How many there are of each kind and status; of those that have ended, as are kept."""
+        query = "SELECT kind, status, count(*) FROM tasks GROUP BY kind, status"
+        return {(kind, status): count for kind, status, count in self._state.rows(query)}
+
     def cancel(self, identifier: str) -> Task:
         """Have a task end: at once where it waits, else at its next step.
 

@@ -8,7 +8,7 @@ from typing import Any
 from lsr.errors import LockedError, LsrError
 from service.api.bulk import LOCKED, all_decided, bulk_upsert
 from service.api.schemas.responses import BulkAnswer
-from service.state.bulk_bodies import BulkBodies
+from service.state.task_bodies import TaskBodies
 from service.tasks.imports import LONGEST_PROBLEM, MOST_PROBLEMS
 from service.tasks.run import Run
 
@@ -22,7 +22,7 @@ def write_bulk(run: Run) -> dict[str, Any]:
         Canceled: it is to stop; what it wrote stays.
         LsrError: some could not be written.
     """
-    body = BulkBodies(run.tasks.state)[run.task.id]
+    body = TaskBodies(run.tasks.state)[run.task.id]
 
     def stopping() -> bool:
         run.check()

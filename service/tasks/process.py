@@ -20,12 +20,13 @@ from service.api.indexes import Indexes
 from service.api.lifecycle import Lifecycle
 from service.settings import ServerSettings
 from service.state.aliases import Aliases
-from service.state.bulk_bodies import BulkBodies
 from service.state.database import StateDatabase
 from service.state.places import Places
+from service.state.task_bodies import TaskBodies
 from service.state.tasks import Task, Tasks
 from service.tasks.bulk import write_bulk
 from service.tasks.copies import restore_snapshot, take_snapshot
+from service.tasks.evaluation import evaluate
 from service.tasks.imports import import_documents
 from service.tasks.reencoding import reencode
 from service.tasks.run import Canceled, Run
@@ -41,6 +42,7 @@ CHANGING: Mapping[str, Callable[[Run], dict[str, Any]]] = {
 READING: Mapping[str, Callable[[Run], dict[str, Any]]] = {
     "snapshot": take_snapshot,
     "check": check_index,
+    "evaluate": evaluate,
 }
 KINDS = {**CHANGING, **READING}
 # Searches go before.
@@ -82,7 +84,7 @@ class _Work:
     ) -> None:
         self._settings, self._trusted = settings, trusted
         self._tasks = Tasks(state, settings.tasks_kept)
-        self._bodies = BulkBodies(state)
+        self._bodies = TaskBodies(state)
         # One that is gone since the server began is no reason to do nothing for the others.
         indexes = Indexes([path for path in settings.paths if path.exists()], trusted)
         aliases = Aliases(state)

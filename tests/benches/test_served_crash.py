@@ -9,10 +9,11 @@ from benches.served_crash_bench.server import Client
 pytestmark = pytest.mark.long
 
 
-def test_a_killed_server_has_what_it_acknowledged(tmp_path, monkeypatch):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_server_has_what_it_acknowledged(tmp_path, monkeypatch, workers):
     monkeypatch.setattr("benches.served_crash.LONGEST_S", 1.0)
-    bench = Bench(tmp_path, owners=2, seed=3)
-    bench.kill(2)
+    bench = Bench(tmp_path, owners=2, seed=3, workers=workers)
+    bench.kill(1)
     assert bench.problems == [], bench.log.read_text()[-2000:]
     assert sum(row["acknowledged"] for row in bench.rows) > 0
 

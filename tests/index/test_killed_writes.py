@@ -4,7 +4,7 @@ nothing is encoded twice.
 
 import os
 import signal
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -87,17 +87,19 @@ def created(path):
     return path
 
 
+@contextmanager
 def counting(collection):
-    """The collection, and what its encoder is given from now on."""
-    encoder = collection.fields.encoder(collection.fields[0])
-    encode, texts = encoder.encode_documents, []
+    """What the encoder is given inside; it is one for the whole process, and is left as it was."""
+    kind = type(collection.fields.encoder(collection.fields[0]))
+    encode, texts = kind.encode_documents, []
 
-    def counted(given):
+    def counted(self, given):
         texts.extend(given)
-        return encode(given)
+        return encode(self, given)
 
-    encoder.encode_documents = counted
-    return texts
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "encode_documents", counted)
+        yield texts
 
 
 def state(collection):
@@ -115,10 +117,10 @@ def state(collection):
 def outcome(path, operation):
     """What an operation that nothing stops leaves, and what it gives the encoder."""
     with closing(Collection.open(created(path))) as collection:
-        texts = counting(collection)
         before = state(collection)
-        OPERATIONS[operation](collection)
-        return before, state(collection), list(texts)
+        with counting(collection) as texts:
+            OPERATIONS[operation](collection)
+        return before, state(collection), texts
 
 
 def goes_on(path, operation, point, expected):
@@ -131,8 +133,8 @@ def goes_on(path, operation, point, expected):
             assert there == before
         elif operation not in ("index", "sync"):
             assert there == after
-        texts = counting(collection)
-        OPERATIONS[operation](collection)
+        with counting(collection) as texts:
+            OPERATIONS[operation](collection)
         assert state(collection) == after
         assert check(collection).problems == []
         if point == "committed":

@@ -114,7 +114,7 @@ async def upsert(
     def left_to_a_task(_: Deadline) -> tuple[Response, bool]:
         with PARSING:
             parse_items(body)
-        task = tasking.enqueue_bulk(indexes.resolved(index), body)
+        task = tasking.enqueue_body("bulk", indexes.resolved(index), body)
         return JSONResponse(task_json(task), 202), True
 
     def written(_: Deadline) -> tuple[Response, bool]:

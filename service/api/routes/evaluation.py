@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from index.search.deadline import Deadline
-from lsr.threads import sharing_cores
 from service.api.access import needs
 from service.api.bodies import JsonRoute
-from service.api.dependencies import IndexName, Readers, ServedIndexes
+from service.api.dependencies import IndexName, Readers, ServedIndexes, Tasking, Writers
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
-from service.api.schemas.evaluation import (
-    MOST_DEPTH,
-    EvaluateAnswer,
-    EvaluateBody,
-    evaluation_json,
-)
+from service.api.schemas.evaluation import EvaluateAnswer, EvaluateBody
+from service.api.schemas.tasks import TaskAnswer, task_json
+from service.state.tasks import Task
+from service.tasks.evaluation import check_task, config_of, evaluated
 
 router = APIRouter(
     prefix="/v1/indexes/{index}",
@@ -30,39 +26,41 @@ router = APIRouter(
 )
 
 
-@router.post("/evaluate", response_model=EvaluateAnswer, responses=ERRORS)
+@router.post(
+    "/evaluate",
+    response_model=EvaluateAnswer,
+    responses=ERRORS
+    | {202: {"model": TaskAnswer, "description": "A task searches and measures (wait=false)."}},
+)
 async def evaluate(
     index: IndexName,
     body: EvaluateBody,
     request: Request,
     indexes: ServedIndexes,
     readers: Readers,
+    writers: Writers,
+    tasking: Tasking,
+    wait: Annotated[
+        bool,
+        Query(
+            description="false: answer 202 with a task that has all the time it needs; its "
+            "result is this answer."
+        ),
+    ] = True,
 ) -> JSONResponse:
     """How well judged queries are answered, by the measures of ir_measures."""
+    if not wait:
+        raw = await request.body()
+
+        def asked() -> Task:
+            check_task(body, indexes.rerankers)
+            return tasking.enqueue_body("evaluate", indexes.resolved(index), raw)
+
+        task = await writers.run(request, lambda _: asked(), is_long=True)
+        return JSONResponse(task_json(task), 202)
 
     def answer(deadline: Deadline) -> JSONResponse:
-        from eval.judged_search import judge_search
-        from eval.measures import STANDARD, measures_and_depth
-        from eval.run import run_lines
-
-        started = time.perf_counter()
-        names, depth = body.measures or STANDARD, body.depth
-        if "depth" not in body.model_fields_set:
-            names, depth = measures_and_depth(names, None, MOST_DEPTH)
-        config = replace(body.search.to_config(indexes.rerankers), limit=depth)
-        with sharing_cores():
-            found = judge_search(
-                indexes[index],
-                body.queries,
-                body.qrels,
-                config,
-                names,
-                body.per_query,
-                deadline,
-            )
-        shown = evaluation_json(found, 1000 * (time.perf_counter() - started))
-        if body.run is not None:
-            shown["run"] = "".join(run_lines(found.run, f"lsr-{found.using}"))
-        return PartedJSONResponse(shown)
+        config = config_of(body, indexes.rerankers)
+        return PartedJSONResponse(evaluated(indexes[index], body, config, deadline))
 
     return await readers.run(request, answer, is_long=True)

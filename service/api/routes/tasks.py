@@ -9,11 +9,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from lsr.errors import ConflictError, NotFoundError
-from service.api.access import Caller, key_of, must_reach, needs
+from service.api.access import Caller, key_of, must_have, must_reach, needs
 from service.api.bodies import JsonRoute
 from service.api.dependencies import Encoders, IndexName, Readers, Tasking, Writers
 from service.api.errors import ERRORS
 from service.api.long_work import LongWork
+from service.api.parted_json import PartedJSONResponse
 from service.api.schemas.tasks import (
     DeletedSnapshotAnswer,
     ImportBody,
@@ -70,14 +71,28 @@ async def list_tasks(
     return answer | ({"cursor": found[-1].id} if len(found) == limit else {})  # type: ignore[return-value]
 
 
-@router.get("/{task}", responses=ERRORS, dependencies=[needs("write", looks_itself=True)])
+@router.get(
+    "/{task}",
+    response_model=TaskAnswer,
+    responses=ERRORS,
+    dependencies=[needs("search", looks_itself=True)],
+)
 async def get_task(
     task: str, key: Caller, request: Request, tasking: Tasking, readers: Readers
-) -> TaskAnswer:
-    """One task as it is now."""
-    found = await readers.run(request, lambda _: tasking.tasks[task])
-    must_reach(key, found.index)
-    return task_json(found)  # type: ignore[return-value]
+) -> JSONResponse:
+    """One task as it is now; of those that don't evaluate, for keys that may write."""
+
+    def found() -> JSONResponse:
+        now = tasking.tasks[task]
+        must_reach(key, now.index)
+        if now.kind != "evaluate":
+            must_have(key, "write")
+        shown = task_json(now)
+        if now.result is not None:
+            shown["result"] = {**now.result, **tasking.details.of(now.id)}
+        return PartedJSONResponse(shown)
+
+    return await readers.run(request, lambda _: found())
 
 
 @router.delete("/{task}", responses=ERRORS, dependencies=[needs("admin", looks_itself=True)])

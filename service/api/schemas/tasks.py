@@ -9,11 +9,12 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from service.api.schemas.body import Body
+from service.api.schemas.evaluation import EvaluateAnswer
 from service.api.schemas.indexes import EncoderName, Name
 from service.state.snapshots import SnapshotEntry
 from service.state.tasks import Status, Task
 
-Kind = Literal["bulk", "import", "reencode", "merge", "snapshot", "restore", "check"]
+Kind = Literal["bulk", "import", "reencode", "merge", "snapshot", "restore", "check", "evaluate"]
 Moment = Annotated[str, Field(description="UTC, as in 2026-11-27T12:00:00.000Z.")]
 Patterns = Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=100)]
 
@@ -90,7 +91,7 @@ class RestoreBody(Body):
 
 
 class TaskProgress(TypedDict):
-    """Steps that are done, of as many as there are: documents, bytes, pages or segments."""
+    """Steps that are done of how many: documents, bytes, pages, segments or queries."""
 
     done: int
     total: Annotated[
@@ -181,6 +182,7 @@ TaskResult = (
     | CheckResult
     | ReencodeResult
     | MergeResult
+    | EvaluateAnswer
 )
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lsr.analysis.analyzer import analyzer
@@ -45,9 +45,10 @@ def asked(plain, documents, query):
     weights = dict(zip(row.indices.tolist(), row.values.tolist(), strict=True))
     words, tokenize = analyzer("auto"), plain.vocabulary.tokenize
     pieces = {word: set(tokenize([word])[0]) for word in query.split()}
+    # The documents of a piece are those that match by it, be it through the model's expansion.
     of_documents = [
-        (set(found), set(words.terms(text)))
-        for found, text in zip(tokenize(documents), documents, strict=True)
+        (set(row.indices[row.values > 0].tolist()), set(words.terms(text)))
+        for row, text in zip(plain.encode_documents(documents), documents, strict=True)
     ]
     whole = set().union(*(found for word, found in pieces.items() if word not in IN_PIECES))
     kept, having = {}, {}
@@ -65,8 +66,15 @@ def asked(plain, documents, query):
     return {term: weight * kept.get(term, 1) for term, weight in weights.items()}, gains
 
 
-@settings(max_examples=30, derandomize=True, database=None)
+EXPANDED = [
+    "hunt AB-12 hunting hunt apple pie zzqqxx",
+    "hunting hunt เสียง quizto quizto AB-12",
+]
+
+
+@settings(max_examples=30)
 @given(st.lists(small_texts, min_size=1, max_size=6), small_texts)
+@example(EXPANDED, EXPANDED[0])
 def test_a_score_is_the_sum_of_both(plain, opened, documents, query):
     """Repeated words counted, and the weights of pieces shared out."""
     statistics = collection_statistics(opened, documents, opened.encode_documents(documents))

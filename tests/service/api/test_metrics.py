@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,6 +17,7 @@ from index.collection.field import encoder_fields
 from index.indexing import index_documents
 from lsr.corpus.readers.corpus import Corpus
 from service.api.app import create_app
+from service.api.schemas.tasks import Kind
 from service.settings import ServerSettings
 from tests.service.conftest import ROOT, URL
 
@@ -109,6 +111,26 @@ def test_what_waits_and_what_is_refused_is_told(client):
     assert found["lsr_work_running", ("kind", "read")] == 0
     assert found["lsr_work_waiting", ("kind", "write")] == 0
     assert samples(client)["lsr_work_refused_total", ("kind", "read")] == 3
+
+
+def test_tasks_are_counted_by_kind_and_status(client):
+    def told():
+        return {
+            (dict(labels)["kind"], dict(labels)["status"]): count
+            for (name, *labels), count in samples(client).items()
+            if name == "lsr_tasks"
+        }
+
+    kinds, waiting = set(get_args(Kind)), ("enqueued", "processing")
+    assert told() == {(kind, status): 0 for kind in kinds for status in waiting}
+    for _ in range(2):
+        assert client.post("/v1/indexes/fruit/merge?wait=true").status_code == 200
+    tasks = client.app.state.long_work.tasks
+    tasks.cancel(tasks.enqueue("check", "none", {}).id)
+    tasks.enqueue("none of these", "none", {})
+    found = {labels: count for labels, count in told().items() if count}
+    expected = {("merge", "succeeded"): 2, ("none of these", "enqueued"): 1}
+    assert found == expected | {("check", "canceled"): 1}
 
 
 def test_open_metrics_are_given_to_whom_accepts_them(client):

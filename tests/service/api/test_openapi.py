@@ -96,6 +96,7 @@ LIFE = [
     ("get", "/v1/tasks?limit=2", 200, None),
     ("post", f"{INDEX}/import", 202, {"source": "corpus.jsonl"}),
     ("post", f"{INDEX}/documents?wait=false", 202, [{"id": "z", "text": "quince"}]),
+    ("post", f"{INDEX}/evaluate?wait=false", 202, JUDGED),
     ("post", f"{INDEX}/snapshots", 202, None),
     ("post", f"{INDEX}/check", 202, None),
     ("post", f"{INDEX}/restore", 202, {"snapshot": "one", "replace": True}),
@@ -237,8 +238,9 @@ def test_the_searches_show_all_that_an_answer_may_hold(document, answers):
     assert seen == {name: set(schemas[name]["properties"]) for name in seen}
 
 
-def test_the_tasks_show_all_that_they_may_tell(document, life):
-    """But for the error and the result of a bulk write, of which ``test_tasks.py`` has some."""
+def test_the_tasks_show_all_that_they_may_tell(document, answers, life):
+    """But for the error, and the results of a bulk write and of an evaluation, of which
+    ``test_tasks.py`` and ``test_evaluation.py`` have some."""
     schemas = document["components"]["schemas"]
     found = [body for _, _, status, body in life if "progress" in body and status == "200"]
     assert {key for task in found for key in task} | {"error"} == set(
@@ -246,6 +248,7 @@ def test_the_tasks_show_all_that_they_may_tell(document, life):
     )
     results = [set(task["result"]) for task in found if "result" in task]
     results.append({"created", "updated", "unchanged", "rejected", "problems"})
+    results += [set(body) for _, path, _, body in answers if path.endswith("/evaluate")]
     for each in schemas["TaskAnswer"]["properties"]["result"]["anyOf"]:
         assert set(resolved(document, each)["properties"]) in results
 

@@ -1,7 +1,9 @@
 """Several processes that serve at one address."""
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +40,12 @@ def found_by(client, text):
     return {hit["id"] for hit in answer.json()["hits"]}
 
 
+def connections(client):
+    """How many both workers have together; this request's own is one of them."""
+    (line,) = re.findall(r"^lsr_http_connections (.*)$", client.get("/metrics").text, re.M)
+    return float(line)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_workers_serve_together_and_end_together(tmp_path, lsr, corpus):
     lsr("index", corpus, "--into", "fruit", "--encoder", "bm25")
@@ -56,6 +64,13 @@ def test_workers_serve_together_and_end_together(tmp_path, lsr, corpus):
             line.endswith(" 24.0") and series in line and "_requests_total" in line
             for line in counted.splitlines()
         )
+        wait_until(lambda: connections(client) == 1)
+        port = client.base_url.port
+        held = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(5)]
+        wait_until(lambda: connections(client) == 1 + len(held))
+        for each in held:
+            each.close()
+        wait_until(lambda: connections(client) == 1)
         os.kill(before[0], signal.SIGKILL)
         wait_until(lambda: len(set(children(server.process.pid)) - {before[0]}) == 2)
         assert found_by(client, "quince3") == {"n3"}

@@ -24,8 +24,8 @@ from lsr.errors import (
 )
 from service.api.errors import STATUS
 from service.client import retries
-from service.client.client import RemoteCollection
 from service.client.errors import BY_TYPE, error_of
+from service.client.remote_collection import RemoteCollection
 from service.client.retries import retry_after
 from tests.service.pets import PETS
 
@@ -79,7 +79,7 @@ def scripted(*script):
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_PATCH = handle_any
+        do_GET = do_POST = do_PATCH = do_DELETE = handle_any
 
         def log_message(self, *_):
             pass
@@ -348,7 +348,7 @@ def lossy(target, largest_body=1 << 30):
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PATCH = handle_any
+        do_GET = do_POST = do_PATCH = do_DELETE = handle_any
 
         def log_message(self, *_):
             pass

@@ -1,4 +1,4 @@
-"""Bodies of bulk writes that a task is to do: acknowledged, and so on disk."""
+"""Bodies of requests that a task is to do: acknowledged, and so on disk."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 from lsr.errors import NotFoundError, OverloadedError
 from service.state.database import StateDatabase
 
+# Named for those that there were first.
 SCHEMA = "CREATE TABLE IF NOT EXISTS bulk_bodies (task TEXT PRIMARY KEY, body BLOB NOT NULL)"
 MOST_BYTES = 256 << 20
 """Of all bodies that wait together."""
@@ -17,7 +18,7 @@ FORGET = (
 )
 
 
-class BulkBodies:
+class TaskBodies:
     """The bodies, by the ids of their tasks, which the state has too."""
 
     def __init__(self, state: StateDatabase) -> None:
@@ -33,14 +34,14 @@ class BulkBodies:
         connection.execute(FORGET)
         (held,) = connection.execute("SELECT total(length(body)) FROM bulk_bodies").fetchone()
         if held + len(body) > MOST_BYTES:
-            message = "as many bytes of writes wait as may; try again when their tasks are done"
+            message = "as many bytes of requests wait as may; try again when their tasks are done"
             raise OverloadedError(message)
         connection.execute("INSERT INTO bulk_bodies VALUES (?, ?)", (task, body))
 
     def __getitem__(self, task: str) -> bytes:
         rows = self._state.rows("SELECT body FROM bulk_bodies WHERE task = ?", (task,))
         if not rows:
-            raise NotFoundError(f"the documents of the task {task!r} are not there any more")
+            raise NotFoundError(f"what the task {task!r} was sent is not there any more")
         return bytes(rows[0][0])
 
     def tidy(self) -> None:
