@@ -115,6 +115,9 @@ def _usable(path: Path, dataset: Dataset, planned: Planned) -> Cell | None:
         return None
     if not same_fields or not path.with_suffix(".run").exists():
         return None
+    # Files have names sorted; here they stand in the order of a cell that was just made.
+    made = replace(made, versions=installed(), fields={**planned.fields, **made.fields})
+    cell = replace(cell, provenance=made)
     if set(planned.measures) <= cell.per_query.keys() & cell.measures.keys():
         return replace(
             cell,
