@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import UsageError
-from service.commands import terminal
 
 if TYPE_CHECKING:
     from eval.results import Results
@@ -45,6 +44,7 @@ def chosen_format(chosen: str, as_json: bool) -> str:
 def print_table(table: Table, chosen: str) -> None:
     """A table in any format but JSON."""
     from eval.table import WRITERS
+    from service.commands import terminal
 
     if chosen in WRITERS:
         click.echo(WRITERS[chosen](table), nl=False)
@@ -69,6 +69,7 @@ def print_results(
     """
     from eval.suite import document
     from eval.table import Table
+    from service.commands import terminal
     from service.commands.published_output import print_published, published_json
 
     tested = _tested(results, baseline)
@@ -95,6 +96,7 @@ def print_results(
 def _tested(results: Results, baseline: str | None) -> Significance | None:
     """Tests by the first measure; a baseline that isn't there costs no result."""
     from eval.suite_significance import significance_of
+    from service.commands import terminal
 
     try:
         return significance_of(results, next(iter(results[0].measures)), baseline)
@@ -106,6 +108,7 @@ def _tested(results: Results, baseline: str | None) -> Significance | None:
 def print_run_score(row: dict[str, Any], caveats: Sequence[str], chosen: str) -> None:
     """The measures of a run from a file: ``row`` has its ``dataset``, ``run`` and ``measures``."""
     from eval.table import Table
+    from service.commands import terminal
 
     if chosen == "json":
         terminal.print_json({"results": [row | {"caveats": list(caveats)}]})
@@ -116,6 +119,8 @@ def print_run_score(row: dict[str, Any], caveats: Sequence[str], chosen: str) ->
 
 def print_caveats(caveats: Sequence[str]) -> None:
     """Each once, on standard error."""
+    from service.commands import terminal
+
     for caveat in dict.fromkeys(caveats):
         terminal.err.print(f"Note: {caveat}", markup=False)
 

@@ -77,6 +77,27 @@ def test_measures_are_those_of_the_rankings(client, collection):
     assert set(filtered["measures"].values()) == {0.0}
 
 
+def test_without_a_depth_measures_see_as_many_results_as_they_name(tmp_path):
+    texts = {f"d{number}": "apple" for number in range(130)}
+    collection = Collection.create(tmp_path / "fruit", encoder_fields("bm25", bm25=False))
+    index_documents(collection, items(texts))
+    body = {"queries": {"q": "apple"}, "qrels": {"q": dict.fromkeys(texts, 1)}}
+    with TestClient(create_app(ServerSettings(paths=[collection.path])), base_url=URL) as client:
+        names = ["Recall@100", "recall_1000"]
+        answer = client.post(EVALUATE, json=body | {"measures": names}).json()
+        assert answer["measures"] == pytest.approx({"Recall@100": 100 / 130, "recall_1000": 1.0})
+        refused = client.post(EVALUATE, json=body | {"measures": ["R@2000"]})
+        assert "R@2000 needs 2000 results" in refused.text
+
+
+def test_grades_below_zero_are_not_relevant_and_end_no_server(client):
+    qrels = {"q1": {"c": 2, "a": -1}, "q2": {"d": -100}, "q5": {"e": -2, "a": -2, "c": 1}}
+    answer = client.post(EVALUATE, json={"queries": QUERIES, "qrels": qrels, "per_query": True})
+    shown = {query: each["MRR@10"] for query, each in answer.json()["per_query"].items()}
+    assert shown["q2"] == 0.0
+    assert shown["q1"] > 0
+
+
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [
