@@ -17,7 +17,7 @@ from lsr.corpus.documents import Query
 from lsr.corpus.files import beir_file, user_path
 from lsr.corpus.items import Item
 from lsr.corpus.qrels import Qrels, check_trec_id, read_qrels
-from lsr.corpus.queries import jsonl_queries
+from lsr.corpus.queries import jsonl_queries, read_queries
 from lsr.corpus.readers.corpus import AS_USUAL, Corpus, Reading
 from lsr.corpus.readers.ir_datasets import ir_dataset
 from lsr.errors import InputError, NotFoundError, UsageError
@@ -136,6 +136,27 @@ def _fetched(name: str, data: Path | None = None) -> Iterator[None]:
         raise NotFoundError(
             f"the data set {name!r} can't be downloaded here ({reason}): {to_do}"
         ) from error
+
+
+def load_unjudged(folder: Path, queries: str | None = None, limit: int | None = None) -> Dataset:
+    """A corpus and its queries before any is judged: no judgement is there.
+
+    Args:
+        folder: with corpus.jsonl and queries.jsonl, as of BEIR.
+        queries: a file of queries to take instead.
+        limit: how many of the queries that have a text, the first ones; None: all.
+
+    Raises:
+        NotFoundError: the folder or a file is missing.
+        InputError: a file is malformed.
+    """
+    if beir_file(folder, "corpus.jsonl") is None:
+        raise NotFoundError(
+            f"{str(folder)!r} has no corpus.jsonl, plain or .gz; give such a folder"
+        )
+    asked = [each for each in read_queries(queries or str(folder)) if each.text.strip()][:limit]
+    name, corpus = folder.resolve().name, Corpus(str(folder))
+    return Dataset(name, lambda: corpus, asked, {query.id: {} for query in asked})
 
 
 def named_corpus(source: str, reading: Reading = AS_USUAL) -> Iterable[Item]:

@@ -51,7 +51,7 @@ def judge_search(
         measures: such as ``nDCG@10``.
         by_query: whether each query has its values.
         deadline: when all must have been searched.
-        progress: told how many of how many queries are done.
+        progress: told how many of how many queries with words have been searched.
 
     Raises:
         InputError: a judged query has no text, or the time is up.
@@ -59,10 +59,15 @@ def judge_search(
     """
     check_judged(queries, qrels, measures)
     asked = [Query(name, text) for name, text in queries.items()]
+    blank = sum(not query.text.strip() for query in asked)
     ranked = rank_queries(
-        collection, asked, config, at_a_time=AT_ONCE, deadline=deadline,
-        on_queries=lambda done: progress(done, len(asked)),
-    )  # fmt: skip
+        collection,
+        asked,
+        config,
+        at_a_time=AT_ONCE,
+        deadline=deadline,
+        on_queries=lambda done: progress(done - blank, len(asked) - blank),
+    )
     run = ranked.run
     values = measured(qrels, run, measures)
     return Judged(

@@ -12,6 +12,7 @@ from typing import Any
 from eval.cell import TEXTS
 from eval.costs import OVER_BM25
 from eval.results import Results
+from eval.suite_significance import Significance
 
 # Key, heading and decimals of each cost, but for the stages.
 COSTS = (
@@ -56,12 +57,23 @@ class Table:
     rows: Sequence[Mapping[str, Any]]
 
     @classmethod
-    def of_results(cls, results: Results, costs: bool = False) -> Table:
+    def of_results(
+        cls, results: Results, costs: bool = False, tested: Significance | None = None
+    ) -> Table:
         """Measures, averages and ``ms/query`` of each system, or with ``costs`` all that is known.
 
-        Costs that no row has get no column.
+        Costs that no row has get no column. Where systems were ``tested``, the column after the
+        first measure says which others a system is better than.
         """
         rows = results.rows()
+        marks: Sequence[Column] = ()
+        if tested is not None and tested.pairs:
+            marks = (Column("letter", ""), Column("better", tested.heading))
+            places = {id(cell): place for place, cell in enumerate(results)}
+            for row, shown in zip(rows, results.shown(), strict=True):
+                place = places.get(id(shown), -1)
+                row["letter"] = tested.letters.get(place, "")
+                row["better"] = tested.better.get(place, "")
         measures = dict.fromkeys(name for row in results for name in row.measures)
         stages = dict.fromkeys(key for row in results for key in row.costs if key.startswith(STAGE))
         known = [Column(*each) for each in COSTS]
@@ -70,10 +82,14 @@ class Table:
             Column(key, f"{key.removeprefix(STAGE)} ms", 2) for key in stages if key not in keys
         ]
         chosen = [each for each in known if costs or each.key in ALWAYS]
+        first, *others = (Column(name, name, 4) for name in measures)
         return cls(
             [
+                *marks[: 1 if tested and any(tested.letters.values()) else 0],
                 *(Column(name, name) for name in TEXTS),
-                *(Column(name, name, 4) for name in measures),
+                first,
+                *marks[1:],
+                *others,
                 *(each for each in chosen if any(each.key in row for row in rows)),
             ],
             rows,

@@ -18,6 +18,7 @@ from service.commands.dimensions import dimensions_command
 from service.commands.evaluate import eval_command
 from service.commands.index import index_command
 from service.commands.info import info_command
+from service.commands.judge import judge_command
 from service.commands.keys import key_command
 from service.commands.maintenance import (
     check_command,
@@ -46,6 +47,7 @@ COMMANDS = (
     info_command,
     eval_command,
     datasets_command,
+    judge_command,
     tune_command,
     train_command,
     pairs_command,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lsr.errors import UsageError
-from service.commands import terminal
 
 if TYPE_CHECKING:
     from eval.results import Results
+    from eval.suite_significance import Significance
     from eval.table import Table
 
 FORMATS = ("table", "json", "csv", "markdown", "latex")
@@ -44,6 +44,7 @@ def chosen_format(chosen: str, as_json: bool) -> str:
 def print_table(table: Table, chosen: str) -> None:
     """A table in any format but JSON."""
     from eval.table import WRITERS
+    from service.commands import terminal
 
     if chosen in WRITERS:
         click.echo(WRITERS[chosen](table), nl=False)
@@ -53,27 +54,61 @@ def print_table(table: Table, chosen: str) -> None:
     terminal.print_table(rows, {name: name for name in _headings(table)}, right=right)
 
 
-def print_results(results: Results, chosen: str, costs: bool, command: Sequence[str]) -> None:
-    """Results, and what their reader should know; CSV has all costs, as JSON has."""
+def print_results(
+    results: Results,
+    chosen: str,
+    costs: bool,
+    command: Sequence[str],
+    baseline: str | None = None,
+    published: bool = False,
+) -> None:
+    """Results, and what their reader should know; CSV has all costs, as JSON has.
+
+    Systems are tested against ``baseline``, or all against each other. ``published``: the numbers
+    of others stand beside, in JSON and in the table for people.
+    """
     from eval.suite import document
     from eval.table import Table
+    from service.commands import terminal
+    from service.commands.published_output import print_published, published_json
 
+    tested = _tested(results, baseline)
     if chosen == "json":
-        terminal.print_json(document(results, command))
+        shown = document(results, command)
+        shown |= {"significance": tested.to_json() if tested else []}
+        terminal.print_json(shown | ({"published": published_json(results)} if published else {}))
     else:
-        print_table(Table.of_results(results, costs or chosen == "csv"), chosen)
+        print_table(Table.of_results(results, costs or chosen == "csv", tested), chosen)
+    if chosen == "table" and tested is not None:
+        for legend in tested.legends:
+            terminal.out.print(legend, style="dim", markup=False)
     if chosen != "json":
         print_caveats([caveat for row in results for caveat in row.caveats])
     if chosen == "table":
         for line in dict.fromkeys(row.provenance.line() for row in results):
             terminal.out.print(line, style="dim", markup=False)
+    if published and chosen == "table":
+        print_published(results)
     for note in results.notes:
         terminal.err.print(f"Left out: {note}", markup=False)
+
+
+def _tested(results: Results, baseline: str | None) -> Significance | None:
+    """Tests by the first measure; a baseline that isn't there costs no result."""
+    from eval.suite_significance import significance_of
+    from service.commands import terminal
+
+    try:
+        return significance_of(results, next(iter(results[0].measures)), baseline)
+    except UsageError as error:
+        terminal.err.print(f"Not tested: {error}", markup=False)
+        return None
 
 
 def print_run_score(row: dict[str, Any], caveats: Sequence[str], chosen: str) -> None:
     """The measures of a run from a file: ``row`` has its ``dataset``, ``run`` and ``measures``."""
     from eval.table import Table
+    from service.commands import terminal
 
     if chosen == "json":
         terminal.print_json({"results": [row | {"caveats": list(caveats)}]})
@@ -84,6 +119,8 @@ def print_run_score(row: dict[str, Any], caveats: Sequence[str], chosen: str) ->
 
 def print_caveats(caveats: Sequence[str]) -> None:
     """Each once, on standard error."""
+    from service.commands import terminal
+
     for caveat in dict.fromkeys(caveats):
         terminal.err.print(f"Note: {caveat}", markup=False)
 

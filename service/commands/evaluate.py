@@ -14,6 +14,8 @@ from click.core import ParameterSource
 from lsr.errors import UsageError
 from service.commands.default_group import DefaultGroup
 from service.commands.eval_cache import cache_command
+from service.commands.eval_compare import compare_command
+from service.commands.eval_gate import gate_command
 from service.commands.eval_output import (
     chosen_format,
     costs_option,
@@ -21,6 +23,8 @@ from service.commands.eval_output import (
     print_results,
     print_run_score,
 )
+from service.commands.eval_report import report_command
+from service.commands.eval_rerun import rerun_command
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -30,6 +34,7 @@ from service.commands.options import (
     trust_option,
 )
 from service.commands.output_path import output_file
+from service.commands.published_output import PUBLISHED, check_published
 from service.commands.search_options import search_options_but_using
 
 if TYPE_CHECKING:
@@ -83,7 +88,12 @@ OF_LOADED_RUNS = (
     "--against",
     metavar="FIELD",
     help="Say how alike each ranking is to this one's (rank-biased overlap), such as sparse for a "
-    "dense encoder that imitates it.",
+    "dense encoder that imitates it; published: put the numbers of others beside.",
+)
+@click.option(
+    "--baseline",
+    metavar="NAME",
+    help="Test the systems against this one, instead of all against each other.",
 )
 @click.option("--load-run", type=click.Path(path_type=Path), help="Score this TREC run instead.")
 @click.option("--save-run", type=PATH, callback=output_file, help="Write a TREC run.")
@@ -125,6 +135,7 @@ def score_command(
     measures: Sequence[str],
     depth: int | None,
     against: str | None,
+    baseline: str | None,
     load_run: Path | None,
     save_run: Path | None,
     save_qrels: Path | None,
@@ -177,12 +188,17 @@ def score_command(
     def language_of(dataset: Dataset) -> str | None:
         return chosen_language(language, into, lambda count: islice(dataset.corpus(), count))
 
+    published = against == PUBLISHED
+    if published:
+        check_published(list(suite.datasets), measures)
     systems = Systems(
-        encoders or (None,), dense, bm25, searches, searching, into, measures, depth, against,
+        encoders or (None,), dense, bm25, searches, searching, into, measures, depth,
+        None if published else against,
         passages, language_of, trusted,
     )  # fmt: skip
-    results = run_suite(suite, systems, output, _progress(), _on_cell(output), sys.argv[1:])
-    print_results(results, chosen, costs, sys.argv[1:])
+    command = sys.argv[1:]
+    results = run_suite(suite, systems, output, evaluation_progress(), _on_cell(output), command)
+    print_results(results, chosen, costs, command, baseline, published)
     if per_query is not None:
         write_per_query(per_query, [QueryValues.of_cell(cell) for cell in results])
     if save_run is not None:
@@ -215,7 +231,8 @@ def _check_loading() -> None:
             )
 
 
-def _progress() -> ExperimentProgress:
+def evaluation_progress() -> ExperimentProgress:
+    """Bars of indexing and of searching, on standard error."""
     from eval.experiment import ExperimentProgress
     from service.commands import terminal
 
@@ -244,4 +261,5 @@ def _score_run(
 
 
 eval_command = DefaultGroup("eval", score_command)
-eval_command.add_command(cache_command)
+for subcommand in (cache_command, compare_command, gate_command, report_command, rerun_command):
+    eval_command.add_command(subcommand)

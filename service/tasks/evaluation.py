@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -56,20 +56,21 @@ def config_of(body: EvaluateBody, rerankers: ServedRerankers) -> SearchConfig:
     Raises:
         InputError: a setting is out of its range, or there is no such model.
     """
-    return replace(body.search.to_config(rerankers), limit=depth_of(body))
+    return replace(body.search.to_config(rerankers), limit=measured(body)[1])
 
 
-def depth_of(body: EvaluateBody) -> int:
-    """How many results each query gets: what is asked for, or as many as the measures need.
+def measured(body: EvaluateBody) -> tuple[Sequence[str], int]:
+    """The measures, and how deep is searched: where nothing is said, as they need it.
 
     Raises:
-        UsageError: a measure is unknown, or needs more than are allowed.
+        UsageError: a measure is unknown, or deeper than may be searched.
     """
     from eval.measures import STANDARD, measures_and_depth
 
+    names = body.measures or STANDARD
     if "depth" in body.model_fields_set:
-        return body.depth
-    return measures_and_depth(body.measures or STANDARD, None, MOST_DEPTH)[1]
+        return names, body.depth
+    return measures_and_depth(names, None, MOST_DEPTH)
 
 
 def check_task(body: EvaluateBody, rerankers: ServedRerankers) -> None:
@@ -81,11 +82,10 @@ def check_task(body: EvaluateBody, rerankers: ServedRerankers) -> None:
         UsageError: a measure is unknown.
     """
     from eval.judged_search import check_judged
-    from eval.measures import STANDARD
 
-    check_judged(body.queries, body.qrels, body.measures or STANDARD)
+    names, depth = measured(body)
+    check_judged(body.queries, body.qrels, names)
     config_of(body, rerankers)
-    depth = depth_of(body)
     results = depth * len(body.queries)
     if results > MOST_RESULTS:
         raise InputError(
@@ -103,7 +103,6 @@ def evaluated(
 ) -> EvaluateAnswer:
     """The answer to a body; ``deadline``, ``progress`` and errors as of ``judge_search``."""
     from eval.judged_search import judge_search
-    from eval.measures import STANDARD
     from eval.run import run_lines
 
     started = time.perf_counter()
@@ -113,7 +112,7 @@ def evaluated(
             body.queries,
             body.qrels,
             config,
-            body.measures or STANDARD,
+            measured(body)[0],
             body.per_query,
             deadline,
             progress,

@@ -45,7 +45,7 @@ class ChatServer:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         monkeypatch.setenv("LSR_CHAT_URL", f"http://127.0.0.1:{server.server_port}/v1/")
         monkeypatch.setenv("LSR_CHAT_MODEL", "small")

@@ -34,6 +34,13 @@ QUERY = "apple and cherry pie"
 
 
 @pytest.fixture(scope="module")
+def scores(cross_encoder):
+    """The score of each text for the query, each by itself."""
+    scorer = load_reranker(cross_encoder).scorer(QUERY)
+    return {name: float(scorer([text])[0]) for name, text in TEXTS.items()}
+
+
+@pytest.fixture(scope="module")
 def cross_encoder(tmp_path_factory):
     return str(save_cross_encoder(tmp_path_factory.mktemp("cross") / "model"))
 
@@ -73,9 +80,9 @@ def same(found, expected):
     [("sparse", 7, 1.0), ("dense", 20, 0.3), ("hybrid", 100, 1.0), ("sparse+bm25", 20, 0.5),
      ("bm25", 1, 0.5)],
 )  # fmt: skip
-def test_a_cross_encoder_puts_the_best_in_its_order(hybrid, cross_encoder, using, depth, weight):
-    scorer = load_reranker(cross_encoder).scorer(QUERY)
-    scores = {name: float(scorer([text])[0]) for name, text in TEXTS.items()}
+def test_a_cross_encoder_puts_the_best_in_its_order(
+    hybrid, cross_encoder, scores, using, depth, weight
+):
     first = search(hybrid, SearchQuery(QUERY), SearchConfig(limit=100, using=using))
     settings = Reranking(cross_encoder, depth, weight=weight)
     config = SearchConfig(limit=100, using=using, rerank=settings)
@@ -161,9 +168,7 @@ class Looked(Deadline):
 
 @settings(max_examples=15)
 @given(looks=st.integers(0, 8), step=st.integers(1, 9), depth=st.integers(1, 40))
-def test_what_the_time_left_out_keeps_its_order(hybrid, cross_encoder, looks, step, depth):
-    scorer = load_reranker(cross_encoder).scorer(QUERY)
-    scores = {name: float(scorer([text])[0]) for name, text in TEXTS.items()}
+def test_what_the_time_left_out_keeps_its_order(hybrid, cross_encoder, scores, looks, step, depth):
     first = search(hybrid, SearchQuery(QUERY), SearchConfig(limit=60, using="dense"))
     with pytest.MonkeyPatch.context() as patch, hybrid.pinned() as view:
         patch.setattr(rerank, "AT_ONCE", step)
