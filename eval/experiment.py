@@ -30,6 +30,7 @@ from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.collection.opening import open_or_create
 from index.collection.passage_table import AUTO
+from index.collection.search_defaults import search_defaults_text
 from index.indexing import IndexReport, index_documents
 from index.search.config import LARGEST_LIMIT, SearchConfig
 from index.search.reranking import Reranked
@@ -140,8 +141,10 @@ def evaluate_dataset(
             indexing.update({} if rate is None else {RATE: rate})
             return opened
 
+        tuned = ""
         if index is not None:
             fields = list(collection().fields)
+            tuned = search_defaults_text(collection().store)
 
         def searched(planned: Planned) -> Cell:
             label = f"{dataset.name}: searching {planned.config.using}"
@@ -159,7 +162,7 @@ def evaluate_dataset(
 
         rows = []
         for choice in choices_of(fields, asked, using):
-            planned = plan(fields, search_of(choice, asked), measures, trusted, names or {})
+            planned = plan(fields, search_of(choice, asked), measures, trusted, names or {}, tuned)
             if done is not None and not done.wants(planned):
                 continue
             kept = None if done is None else done.find(dataset, planned)
@@ -168,7 +171,7 @@ def evaluate_dataset(
                 done.list(planned, rows[-1], kept is not None)
         if against is not None:
             plain = SearchConfig(limit=depth, using=against, engine=asked.engine, payload=False)
-            planned = plan(fields, plain, measures, trusted, names or {})
+            planned = plan(fields, plain, measures, trusted, names or {}, tuned)
             kept = None if done is None else done.find(dataset, planned)
             other = kept or searched(planned)
             rows = [_compared(row, other, depth) for row in rows]

@@ -13,6 +13,7 @@ from lsr.corpus.files import numbered_lines
 from lsr.corpus.qrels import check_trec_id
 from lsr.errors import InputError
 
+IN_FOLDERS = ("run.txt", "run.txt.gz")
 Run = Mapping[str, Sequence[tuple[str, float]]]
 """Query id to ranking: document id and score, best first."""
 
@@ -55,14 +56,27 @@ def run_lines(run: Run, tag: str) -> list[str]:
     return lines
 
 
+def _in_folder(folder: Path) -> Path:
+    for name in IN_FOLDERS:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(
+        f"the folder {str(folder)!r} holds no {' or '.join(IN_FOLDERS)}; give the file of a run"
+    )
+
+
 def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
     """Read a TREC run, ordered as trec_eval does: score descending, then document descending.
 
-    As there, scores are float32, so that what differs by less is a tie.
+    As there, scores are float32, so that what differs by less is a tie. ``path`` is of a file,
+    plain, .gz or .xz, or of a folder with ``run.txt`` or ``run.txt.gz``, as TIRA and lsr-benchmark
+    have runs.
 
     Raises:
         InputError: a line is malformed, the file can't be read, or a query has a document twice.
     """
+    if path.is_dir():
+        path = _in_folder(path)
     rankings: dict[str, dict[str, float]] = {}
     for number, line in numbered_lines(path):
         if not line.strip():

@@ -153,14 +153,17 @@ def run_suite(
     names = _names(fields)
     cells: list[Cell] = []
     files: list[Path] = []
+    number, total = 0, len(suite.datasets) * len(systems.encoders)
     for label, dataset in suite.datasets.items():
         alone = any(each[0].counts for each in fields)
         done = FinishedCells(label, folders.get(label), bm25_listed=alone, on_cell=on_cell)
         for encoder in systems.encoders:
+            number += 1
+            told = _numbered(progress or ExperimentProgress(), number, total)
             rows = evaluate_dataset(
                 dataset, encoder, systems.dense, systems.bm25, index=systems.index,
                 searching=systems.searching, using=systems.using, measures=systems.measures,
-                depth=systems.depth, against=systems.against, progress=progress,
+                depth=systems.depth, against=systems.against, progress=told,
                 trusted=systems.trusted, passages=systems.passages, language=languages[label],
                 names=names, done=done,
             )  # fmt: skip
@@ -170,6 +173,17 @@ def run_suite(
     if output is not None:
         _write_results(output, results, files, command)
     return results
+
+
+def _numbered(progress: ExperimentProgress, number: int, total: int) -> ExperimentProgress:
+    """The same, where there are several told which of them it is."""
+    if total == 1:
+        return progress
+    which = f"{number} of {total}, "
+    return ExperimentProgress(
+        lambda items, label: progress.indexing(items, which + label),
+        lambda queries, label: progress.searching(queries, which + label),
+    )
 
 
 def _folders(output: Path, labels: Sequence[str]) -> dict[str, Path]:

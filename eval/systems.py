@@ -42,14 +42,20 @@ def plan(
     measures: Sequence[str],
     trusted: TrustedCode = NO_CODE,
     names: Mapping[str, str] | None = None,
+    tuned: str = "",
 ) -> Planned:
-    """A search of an index with these fields; ``names`` as for ``evaluate_dataset``."""
+    """A search of an index with these fields; ``names`` as for ``evaluate_dataset``.
+
+    ``tuned`` are the defaults that the index has of its own, as JSON.
+    """
     searched = [field for field in fields if field.name in names_of(config.using or "")]
     by: list[Any] = [{field.name: field.fingerprint for field in searched}, settings_of(config)]
     if config.query_encoder is not None:
         by.append(load_encoder(config.query_encoder, trusted).fingerprint)
     if config.rerank is not None and not config.rerank.model.strip().startswith(FIELD):
         by.append(load_reranker(config.rerank.model.strip(), trusted).fingerprint)
+    if config.tuned and tuned not in ("", "{}"):
+        by.append(tuned)
     key = json.dumps(by, sort_keys=True)
     encoder = "+".join(label_of(field, config, names or {}) for field in searched)
     return Planned(

@@ -10,6 +10,7 @@ import sys
 import click
 
 from lsr.errors import InputError, LsrError, UsageError
+from service.commands.arena import arena_command
 from service.commands.bench import bench_command
 from service.commands.datasets import datasets_command
 from service.commands.delete import delete_command
@@ -20,6 +21,7 @@ from service.commands.index import index_command
 from service.commands.info import info_command
 from service.commands.judge import judge_command
 from service.commands.keys import key_command
+from service.commands.lucene import lucene_command
 from service.commands.maintenance import (
     check_command,
     migrate_command,
@@ -53,6 +55,8 @@ COMMANDS = (
     pairs_command,
     models_command,
     bench_command,
+    arena_command,
+    lucene_command,
     encode_command,
     import_command,
     export_command,

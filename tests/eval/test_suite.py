@@ -292,3 +292,44 @@ def test_results_that_are_malformed_are_refused(folders, tmp_path):
     write_rows(tmp_path / "out/x/results.json", [{"results": [row | {"cell": "../results.json"}]}])
     (outside,) = read_results(tmp_path / "out/x")
     assert outside.per_query == {}
+
+
+def test_a_collection_that_was_tuned_is_searched_again(tmp_path):
+    from index.collection.search_defaults import SETTING
+
+    folder, index, told = str(write_beir(tmp_path / "data")), tmp_path / "index", []
+
+    def run():
+        scored([folder], tmp_path / "out", lambda cell, kept: told.append(kept),
+               encoders=["bm25"], index=index)  # fmt: skip
+
+    run()
+    run()
+    lsr.open(index).store.change({SETTING: '{"sparse": {"effort": 0.9}}'})
+    run()
+    assert told == [False, True, False]
+
+
+def test_progress_says_which_of_how_many(folders):
+    from contextlib import nullcontext
+
+    from eval.experiment import ExperimentProgress
+    from tests.recorded_progress import RecordedProgress
+
+    labels = []
+
+    def indexing(items, label):
+        labels.append(label)
+        return nullcontext(RecordedProgress())
+
+    def searching(total, label):
+        labels.append(label)
+        return nullcontext(lambda done: None)
+
+    run_suite(
+        load_suite(folders[:2]), Systems(["bm25"]), progress=ExperimentProgress(indexing, searching)
+    )
+    assert labels == [
+        "1 of 2, indexing x", "1 of 2, x: searching sparse",
+        "2 of 2, indexing y", "2 of 2, y: searching sparse",
+    ]  # fmt: skip

@@ -153,7 +153,7 @@ def test_a_test_collection_is_scored(tmp_path, monkeypatch):
     (folder / "corpus.jsonl").write_text(
         "".join(json.dumps({"_id": pet.id, "text": pet.text}) + "\n" for pet in PETS)
     )
-    (row,) = lsr.evaluate(folder, encoder="bm25", measures=["RR@10"], depth=5)
+    (row,) = lsr.evaluate(folder, encoder="bm25", measures=["RR@10"], depth=10)
     assert row.measures == {"RR@10": 1.0}
 
 
