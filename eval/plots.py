@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eval.significance import Interval
 from lsr.errors import MissingDependencyError
@@ -176,7 +176,7 @@ def _style() -> Iterator[None]:
         from matplotlib import rc_context
     except ImportError as error:
         raise MissingDependencyError("plotting", "matplotlib", "plots") from error
-    settings = {"text.parse_math": False, "svg.hashsalt": "lsr", "svg.fonttype": "none"}
+    settings: Any = {"text.parse_math": False, "svg.hashsalt": "lsr", "svg.fonttype": "none"}
     with rc_context(settings), warnings.catch_warnings():
         # A letter that the font lacks is drawn as a box; SVG keeps it.
         warnings.filterwarnings("ignore", message="Glyph .* missing")

@@ -16,7 +16,7 @@ from service.commands.datasets import datasets_command
 from service.commands.delete import delete_command
 from service.commands.demo import demo_command
 from service.commands.dimensions import dimensions_command
-from service.commands.evaluate import eval_command
+from service.commands.eval_group import eval_command
 from service.commands.index import index_command
 from service.commands.info import info_command
 from service.commands.judge import judge_command

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Literal
 from rich.table import Table
 from rich.text import Text
 
-from service.commands import terminal
-
 if TYPE_CHECKING:
     from eval.comparison import PairComparison
     from eval.query_changes import QueryChange, RankedHit
@@ -23,6 +21,8 @@ PAIRS = (
 
 def print_pairs(pairs: Sequence[PairComparison]) -> None:
     """A row for each pair; what differs significantly is marked by ``*``."""
+    from service.commands import terminal
+
     rows = [
         (
             pair.first, pair.second, f"{pair.first_mean:.4f}", f"{pair.second_mean:.4f}",
@@ -44,6 +44,8 @@ def print_pairs(pairs: Sequence[PairComparison]) -> None:
 
 def print_query_change(change: QueryChange, first: str, second: str) -> None:
     """The measure, both rankings side by side, and why documents stand where they do."""
+    from service.commands import terminal
+
     title = f"{change.query}: {change.text}" if change.text else change.query
     terminal.out.print(
         f"\n{title}\n  {change.first:.4f} -> {change.second:.4f} ({change.difference:+.4f})",
@@ -75,6 +77,8 @@ def print_plain_table(
     headings: Sequence[str], rows: Sequence[Sequence[str]], left: int | None = None
 ) -> None:
     """Cells as they are, without markup; the columns from ``left`` on stand right, if any."""
+    from service.commands import terminal
+
     left = len(headings) if left is None else left
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):

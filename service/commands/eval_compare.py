@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 @click.option(
     "--qrels", type=click.Path(path_type=Path), help="Score runs by these judgements instead."
 )
-@click.option("--measure", default="nDCG@10", show_default=True, metavar="NAME")
+@click.option(
+    "--measure", default="nDCG@10", show_default=True, metavar="NAME", help="What is compared."
+)
 @click.option(
     "--baseline", metavar="NAME", help="Compare all with this one, instead of all with each other."
 )

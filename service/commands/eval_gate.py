@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     help="Points of 100 that a measure may lose.",
 )  # fmt: skip
 @click.option(
-    "--measure", "measures", multiple=True, default=("nDCG@10",), show_default=True, metavar="NAME"
-)
+    "--measure", "measures", multiple=True, default=("nDCG@10",), show_default=True, metavar="NAME",
+    help="What may not fall; repeatable.",
+)  # fmt: skip
 @trust_option
 @json_option
 def gate_command(

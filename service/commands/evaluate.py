@@ -12,10 +12,6 @@ import click
 from click.core import ParameterSource
 
 from lsr.errors import UsageError
-from service.commands.default_group import DefaultGroup
-from service.commands.eval_cache import cache_command
-from service.commands.eval_compare import compare_command
-from service.commands.eval_gate import gate_command
 from service.commands.eval_output import (
     chosen_format,
     costs_option,
@@ -23,8 +19,6 @@ from service.commands.eval_output import (
     print_results,
     print_run_score,
 )
-from service.commands.eval_report import report_command
-from service.commands.eval_rerun import rerun_command
 from service.commands.options import (
     bm25_option,
     dense_option,
@@ -258,8 +252,3 @@ def _score_run(
     if per_query is not None:
         named = {"dataset": dataset.name, "run": str(path)}
         write_per_query(per_query, [QueryValues(named, found.per_query)])
-
-
-eval_command = DefaultGroup("eval", score_command)
-for subcommand in (cache_command, compare_command, gate_command, report_command, rerun_command):
-    eval_command.add_command(subcommand)
