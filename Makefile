@@ -17,6 +17,10 @@ BYTECODE ?= 1
 SELDOM := /(tests?|testing|pip|setuptools|pyserini|openai|onnxruntime|playwright|fontTools|sympy)/
 COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '$(SELDOM)' .venv/lib || true
 
+# The evaluator of lsr-benchmark, for a test. What else it requires is there, but for tirex-tracker,
+# whose bounds exclude what others need, and which evaluating doesn't use.
+LSR_BENCHMARK := lsr-benchmark tira docker GitPython gitdb smmap
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
@@ -33,6 +37,7 @@ $(BASE): pyproject.toml constraints.txt $(CORE)
 $(READY): pyproject.toml constraints.txt $(CORE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --editable ".[all,test]"
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps $(LSR_BENCHMARK)
 	$(if $(filter 0,$(BYTECODE)),,$(COMPILE))
 	touch $(BASE) $@
 

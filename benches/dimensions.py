@@ -22,7 +22,8 @@ from engine_bench.report import publish
 from machine import describe_machine, describe_versions
 
 from eval.datasets import Dataset, load_dataset
-from eval.experiment import evaluate, evaluate_dataset, experiment_folder
+from eval.experiment import evaluate, evaluate_dataset
+from eval.kept_indexes import experiment_folder
 from eval.measures import measure
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields

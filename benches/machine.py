@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import subprocess
 from pathlib import Path
 
+from eval.machine import describe_machine as describe_machine
 from lsr.distribution import installed_versions
-
-
-def describe_machine() -> dict[str, str | int]:
-    """Processor, cores, memory and system."""
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count() or 1,
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "system": platform.platform(),
-    }
 
 
 def describe_versions(packages: list[str]) -> dict[str, str]:
     """Version of Python, of this project (its commit) and of each package that is installed."""
     about = {"python": platform.python_version(), "commit": _commit()}
     return about | installed_versions(packages)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _commit() -> str:

@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from engine_bench.report import publish
 from machine import describe_machine, describe_versions
 
+from eval.cell import Cell
 from eval.datasets import load_dataset
-from eval.experiment import Result, evaluate_dataset
+from eval.experiment import evaluate_dataset
 from lsr.errors import LsrError
 
 MEASURES = ("nDCG@10", "R@100")
@@ -69,7 +70,7 @@ def measure(name: str, encoder: str | None) -> dict[str, Any]:
     }
 
 
-def _split(result: Result) -> int:
+def _split(result: Cell) -> int:
     return int(result.provenance.passages.partition(": ")[2].removesuffix(")") or 0)
 
 

@@ -35,7 +35,7 @@ from recipe_bench.section import (
 from recipe_bench.targets import Reached, reach
 from recipe_bench.trainings import Workshop, say, seconds
 
-from eval.experiment import cache_folder
+from eval.kept_indexes import cache_folder
 from eval.significance import PairedTest
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.packaged import DEFAULT_ENCODER

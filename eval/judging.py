@@ -46,8 +46,7 @@ class Judge:
         self._view, self._collection, self._using = view, collection, using
         self._queries, self._qrels, self._measure, self._told = queries, qrels, measure, told
         [parsed] = parse_measures([measure]).values()
-        cutoff = parsed.params.get("cutoff", FUSION_DEPTH)
-        self._depth = min(int(cutoff), FUSION_DEPTH)
+        self._depth = min(parsed.cutoff or FUSION_DEPTH, FUSION_DEPTH)
         plan = plan_search(view.fields, SearchConfig(using=using, tuned=False))
         self.fields = [each.field for each in plan.searches]
         # A query without text finds nothing.

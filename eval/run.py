@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from ctypes import c_float
 from math import isnan
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lsr.corpus.files import numbered_lines
 from lsr.corpus.qrels import check_trec_id
 from lsr.errors import InputError
 
+IN_FOLDERS = ("run.txt", "run.txt.gz")
 Run = Mapping[str, Sequence[tuple[str, float]]]
 """Query id to ranking: document id and score, best first."""
 
@@ -54,12 +56,27 @@ def run_lines(run: Run, tag: str) -> list[str]:
     return lines
 
 
+def _in_folder(folder: Path) -> Path:
+    for name in IN_FOLDERS:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(
+        f"the folder {str(folder)!r} holds no {' or '.join(IN_FOLDERS)}; give the file of a run"
+    )
+
+
 def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
     """Read a TREC run, ordered as trec_eval does: score descending, then document descending.
+
+    As there, scores are float32, so that what differs by less is a tie. ``path`` is of a file,
+    plain, .gz or .xz, or of a folder with ``run.txt`` or ``run.txt.gz``, as TIRA and lsr-benchmark
+    have runs.
 
     Raises:
         InputError: a line is malformed, the file can't be read, or a query has a document twice.
     """
+    if path.is_dir():
+        path = _in_folder(path)
     rankings: dict[str, dict[str, float]] = {}
     for number, line in numbered_lines(path):
         if not line.strip():
@@ -69,7 +86,7 @@ def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
             ranking = rankings.setdefault(query, {})
             if document in ranking:
                 raise InputError(f"{path}:{number}: the query {query!r} has {document!r} twice")
-            ranking[document] = float(score)
+            ranking[document] = c_float(float(score)).value
             if isnan(ranking[document]):
                 raise ValueError(score)
         except ValueError:
@@ -80,4 +97,12 @@ def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
     return {
         query: sorted(ranking.items(), key=lambda scored: (scored[1], scored[0]), reverse=True)
         for query, ranking in rankings.items()
+    }
+
+
+def without_self(run: Run) -> Run:
+    """The run without the documents that have the id of their query, as BEIR counts it."""
+    return {
+        query: [(document, score) for document, score in ranking if document != query]
+        for query, ranking in run.items()
     }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.judging import Judge, Told
-from eval.measures import parse_measures
+from eval.measures import measures_and_depth
 from eval.significance import Interval, mean_interval
 from eval.tuning_grid import (
     DENSE_WEIGHTS,
@@ -22,7 +22,7 @@ from eval.tuning_grid import (
     steps_of,
 )
 from index.collection.collection import Collection
-from index.search.config import SearchConfig
+from index.search.config import FUSION_DEPTH, SearchConfig
 from index.search.default_fusion import default_fusion
 from index.search.defaults import SearchDefaults, keep_defaults
 from index.search.fusion import LinearFusion
@@ -115,7 +115,7 @@ def tune(
         UsageError: the measure, the field or the number of folds can't be.
         LockedError: another process is writing.
     """
-    parse_measures([measure])
+    measures_and_depth([measure], None, FUSION_DEPTH)
     asked = _judged(queries, qrels)
     if not 2 <= folds <= len(asked):
         raise UsageError(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.collection import Collection, Vectors
+from index.donors import Donors
 from index.engines.posting_list import half
 from index.splitting import UNSPLIT, Split, owners, split_documents
 from lsr.corpus.chunks import CHUNK as CHUNK
@@ -149,6 +150,7 @@ def index_documents(
     progress: Progress = SILENT,
     chunk_size: int = CHUNK,
     processes: int = 1,
+    donors: Donors | None = None,
 ) -> IndexReport:
     """Bring a collection up to date with a stream of documents, then build its segment.
 
@@ -169,6 +171,7 @@ def index_documents(
             health of a field as soon as ``IndexReport.health`` has it.
         chunk_size: documents of a chunk.
         processes: how many encode, see ``DocumentEncoders.stream``; the collection is the same.
+        donors: what they hold is not encoded, and the rest is in this process alone.
 
     Raises:
         LockedError: another writer did not let go for a minute; the chunks before stay written.
@@ -183,6 +186,7 @@ def index_documents(
         encoders,
         progress,
         processes,
+        donors,
     )
     if isinstance(items, Corpus):
         report.passed_over = items.passed_over
@@ -196,6 +200,7 @@ def write_chunks(
     encoders: DocumentEncoders,
     progress: Progress,
     processes: int = 1,
+    donors: Donors | None = None,
 ) -> IndexReport:
     """Encode and write chunks, then bring them into segments; as ``index_documents``.
 
@@ -206,6 +211,7 @@ def write_chunks(
         encoders: of the fields that the updates are not given.
         progress: as for ``index_documents``; of what is rejected, the documents rejected here.
         processes: how many encode.
+        donors: as for ``index_documents``.
     """
     report = IndexReport()
     watches = _health_watches(collection, report.health, progress)
@@ -221,7 +227,12 @@ def write_chunks(
             }
             yield update, update.texts
 
-    with closing(encoders.stream(updates(), processes)) as stream:
+    encoded_updates = (
+        encoders.stream(updates(), processes)
+        if donors is None
+        else donors.stream(list(collection.fields), encoders, (each for each, _ in updates()))
+    )
+    with closing(encoded_updates) as stream:
         for update, encoded in stream:
             with collection.writing(wait=LONGEST_WAIT):
                 outcomes = write_update(collection, update, encoded.vectors)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.engines.inverted_index import LARGEST_DOCUMENT_COUNT, InvertedIndex
-from index.engines.native import NativeSearcher
-from index.engines.searcher import TopK, merge
+from index.engines.registry import open_searcher
+from index.engines.searcher import Searcher, TopK, merge
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.term_counts import collection_statistics
 from lsr.encoding.health import NOT_FINITE, finite_rows
@@ -68,7 +68,7 @@ def rank(
     _check(stored, "documents")
     statistics = collection_statistics(encoder, documents, stored)
     impacts = encoder.impacts(stored, statistics)
-    segments = _segments(impacts)
+    searchers = searchers_over(impacts)
     found = np.full((len(queries), depth), -1, dtype=np.int64)
     scores = np.zeros((len(queries), depth), dtype=np.float32)
     asked: list[SparseBatch] = []
@@ -76,12 +76,10 @@ def rank(
         part = encoder.encode_queries(queries[start : start + QUERIES_AT_A_TIME], statistics)
         _check(part, "queries")
         asked.append(part)
-        rankings = [_offset(searcher.search(part, depth), first) for first, searcher in segments]
-        if rankings:
-            best = merge(rankings, depth)
-            width = best.documents.shape[1]
-            found[start : start + len(part), :width] = best.documents
-            scores[start : start + len(part), :width] = best.scores
+        best = search_all(searchers, part, depth)
+        width = best.documents.shape[1]
+        found[start : start + len(part), :width] = best.documents
+        scores[start : start + len(part), :width] = best.scores
         on_progress(f"queries by {encoder.name}", start + len(part), len(queries))
     return Ranking(
         impacts,
@@ -90,20 +88,33 @@ def rank(
     )
 
 
-def _segments(impacts: SparseBatch) -> list[tuple[int, NativeSearcher]]:
-    """First row and searcher of each part that an inverted index can hold."""
+def searchers_over(impacts: SparseBatch, engine: str = "native") -> list[tuple[int, Searcher]]:
+    """First row and searcher of each part that an inverted index can hold.
+
+    Raises:
+        UsageError: there is no such engine.
+    """
     rows = np.arange(len(impacts))
     return [
         (
             first,
-            NativeSearcher(
+            open_searcher(
+                engine,
                 InvertedIndex.build(
                     impacts.select((rows >= first) & (rows < first + LARGEST_DOCUMENT_COUNT))
-                )
+                ),
             ),
         )
         for first in range(0, len(impacts), LARGEST_DOCUMENT_COUNT)
     ]
+
+
+def search_all(searchers: Sequence[tuple[int, Searcher]], queries: SparseBatch, k: int) -> TopK:
+    """The best k rows of all parts, or as many as there are, for each query."""
+    if not searchers:
+        shape = (len(queries), 0)
+        return TopK.exhaustive(np.zeros(shape, np.int64), np.zeros(shape, np.float32), "native")
+    return merge([_offset(searcher.search(queries, k), first) for first, searcher in searchers], k)
 
 
 def _offset(found: TopK, first: int) -> TopK:

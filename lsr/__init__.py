@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from eval.experiment import ExperimentProgress, Result
+    from eval.experiment import ExperimentProgress
+    from eval.results import Results
     from eval.tuning import Tuning
     from index.collection.collection import Collection
     from index.indexing import IndexReport
@@ -285,61 +286,75 @@ def load_dense_encoder(name: str) -> DenseEncoder:
 
 
 def evaluate(
-    dataset: str | Path,
-    encoder: str | None = None,
+    dataset: str | Path | Sequence[str | Path],
+    encoder: str | Sequence[str] | None = None,
     dense: str | None = None,
     bm25: bool = False,
     *,
     split: str = "test",
+    data: str | Path | None = None,
     index: str | Path | None = None,
     passages: str | None = None,
-    using: str | None = None,
+    using: str | Sequence[str] | None = None,
     measures: Sequence[str] | None = None,
-    depth: int = 100,
+    depth: int | None = None,
     against: str | None = None,
+    output: str | Path | None = None,
     progress: ExperimentProgress | None = None,
     trust_remote_code: bool = False,
     **settings: Any,
-) -> list[Result]:
-    """Score searches of a test collection; the index is kept for further calls.
+) -> Results:
+    """Score searches of test collections; the indexes are kept for further calls.
 
     Documents that can't be indexed are warned of, unless a ``progress`` is given that is told.
 
     Args:
-        dataset: a BEIR folder, an ir_datasets id, or ``demo``.
-        encoder: as for ``create``.
+        dataset: a BEIR folder, an ir_datasets id, ``demo``, or a suite such as ``beir-13``; or
+            several of these.
+        encoder: as for ``create``; several are compared.
         dense: as for ``create``.
         bm25: as for ``create``.
         split: of a BEIR folder.
+        data: a folder with BEIR folders, in which data sets are looked for before they are
+            downloaded.
         index: directory of the collection, made if need be; None: one in the user's cache.
         passages: as for ``create``.
-        using: what is searched; None: each field and their fusion.
+        using: what is searched, or several; None: each field and their fusions.
         measures: names as of ir_measures; None: nDCG@10, Recall@100, MRR@10 and MAP@100.
-        depth: results per query.
+        depth: results per query; None: as many as the measures need, 100 or more.
         against: a field; each row says how alike it ranks to that one (``RBO@depth``).
+        output: a folder in which each result is kept; what is there already is not searched again.
         progress: who is told what.
         trust_remote_code: as for ``open``.
         settings: any other field of ``SearchConfig``, such as ``query_encoder`` or ``engine``.
 
     Returns:
-        A row for each search, with its ``measures``.
+        A table: a sequence with a ``Cell`` for each search, which has its ``measures``; with
+        ``averages()``, ``to_dict()`` and ``to_pandas()``, and shown as a table in notebooks.
 
     Raises:
         NotFoundError: there is no such dataset, split or encoder.
-        UsageError: a measure or field is unknown.
+        UsageError: a measure or field is unknown, or a measure is deeper than ``depth``.
     """
-    from eval.datasets import load_dataset
-    from eval.experiment import evaluate_dataset
-    from eval.measures import STANDARD
+    from eval.suite import Systems, load_suite, run_suite
     from index.search.config import SearchConfig
 
-    loaded = load_dataset(str(dataset), split)
-    wanted = STANDARD if measures is None else measures
-    return evaluate_dataset(
-        loaded, encoder, dense, bm25, index=None if index is None else Path(index),
-        searching=SearchConfig(using=using, **settings), measures=wanted, depth=depth,
-        against=against, progress=progress, trusted=_trusted(trust_remote_code), passages=passages,
-    )  # fmt: skip
+    named = [dataset] if isinstance(dataset, str | Path) else dataset
+    suite = load_suite(list(map(str, named)), split, None if data is None else Path(data))
+    systems = Systems(
+        [encoder] if encoder is None or isinstance(encoder, str) else list(encoder),
+        dense,
+        bm25,
+        ([using] if isinstance(using, str) else list(using)) if using else (),
+        SearchConfig(**settings),
+        None if index is None else Path(index),
+        measures or (),
+        depth,
+        against,
+        passages,
+        trusted=_trusted(trust_remote_code),
+    )
+    return run_suite(suite, systems, None if output is None else Path(output), progress)
 
 
 def tune(

@@ -10,14 +10,18 @@ import sys
 import click
 
 from lsr.errors import InputError, LsrError, UsageError
+from service.commands.arena import arena_command
 from service.commands.bench import bench_command
+from service.commands.datasets import datasets_command
 from service.commands.delete import delete_command
 from service.commands.demo import demo_command
 from service.commands.dimensions import dimensions_command
 from service.commands.evaluate import eval_command
 from service.commands.index import index_command
 from service.commands.info import info_command
+from service.commands.judge import judge_command
 from service.commands.keys import key_command
+from service.commands.lucene import lucene_command
 from service.commands.maintenance import (
     check_command,
     migrate_command,
@@ -44,11 +48,15 @@ COMMANDS = (
     demo_command,
     info_command,
     eval_command,
+    datasets_command,
+    judge_command,
     tune_command,
     train_command,
     pairs_command,
     models_command,
     bench_command,
+    arena_command,
+    lucene_command,
     encode_command,
     import_command,
     export_command,

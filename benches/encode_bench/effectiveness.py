@@ -19,7 +19,7 @@ from encode_bench.encoders import ENCODERS
 from encode_bench.subjects import Place, Subject
 from encode_bench.texts import contents
 from eval.datasets import Dataset
-from eval.experiment import cache_folder
+from eval.kept_indexes import cache_folder
 from eval.measures import measure
 from index.engines.searcher import select
 from lsr.sparse import SparseBatch

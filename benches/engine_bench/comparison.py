@@ -178,6 +178,7 @@ def _row(point: Point, truth: Truth, documents: SparseBatch, plan: Plan) -> dict
     low, high = np.percentile(means, [25, 75])
     return {
         "engine": point.worker.engine,
+        "version": point.built.version,
         "build": describe(point.worker.build),
         "settings": str(point.setting),
         "queries": point.kind[0],

@@ -30,11 +30,15 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 @dataclass(frozen=True)
 class Built:
-    """What building took. ``peak_memory_mb`` includes Python and the vectors that were read."""
+    """What building took. ``peak_memory_mb`` includes Python and the vectors that were read.
+
+    ``version``: as ``Engine.version`` says.
+    """
 
     seconds: float
     bytes: int
     peak_memory_mb: float
+    version: str | None
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class _Index:
         seconds = time.perf_counter() - start
         peak = peak_memory_mb()
         self._engine.open()
-        return Built(seconds, number, peak)
+        return Built(seconds, number, peak, self._engine.version())
 
     def settings(self) -> list[Setting]:
         return self._engine.settings(self._build)

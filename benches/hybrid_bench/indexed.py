@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.datasets import Dataset
-from eval.experiment import check_same_documents, experiment_folder
+from eval.experiment import check_same_documents
+from eval.kept_indexes import experiment_folder
 from index.collection.collection import Collection, is_collection
 from index.collection.field import BM25, DENSE, SPARSE, Field, encoder_fields, sparse_field
 from index.collection.passage_table import AUTO
@@ -50,8 +51,8 @@ def opened(dataset: Dataset, encoders: Encoders) -> Collection:
         if is_collection(folder)
         else Collection.create(folder, fields, passages=AUTO)
     )
-    report = index_documents(collection, dataset.corpus(), LoggedProgress())
-    check_same_documents(dataset, collection, report.read)
+    index_documents(collection, dataset.corpus(), LoggedProgress())
+    check_same_documents(dataset, collection)
     for field in collection.fields:
         if field.kind == "dense":
             _remember_queries(collection.fields.dense_encoder(field))

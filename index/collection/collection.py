@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import sqlite3
@@ -30,7 +29,7 @@ from index.collection.view import View
 from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
-from lsr.corpus.documents import Document
+from lsr.corpus.documents import Document, documents_digest
 from lsr.corpus.passages import Passage
 from lsr.errors import (
     CorruptionError,
@@ -178,10 +177,7 @@ class Collection:
 
     def digest(self) -> str:
         """16 hexadecimal digits over all documents, whatever the order of writing."""
-        total = hashlib.blake2b(digest_size=8)
-        for digest in self.store.all_digests():
-            total.update(digest)
-        return total.hexdigest()
+        return documents_digest(self.store.all_digests())
 
     @contextmanager
     def writing(self, wait: float | None = None) -> Iterator[None]:

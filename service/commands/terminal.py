@@ -344,15 +344,18 @@ def print_import_report(report: ImportReport, total: int, target: str) -> None:
 
 
 def print_table(
-    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], whole: Sequence[str] = ()
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    whole: Sequence[str] = (),
+    right: Sequence[str] = (),
 ) -> None:
-    """A table; ``columns`` maps the key in a row to its heading. Numbers stand right.
+    """A table; ``columns`` maps the key in a row to its heading. Numbers and ``right`` stand right.
 
     Where the output is no terminal, the columns ``whole`` are never broken into lines.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for key, heading in columns.items():
-        numeric = bool(rows) and not isinstance(rows[0][key], str)
+        numeric = key in right or (bool(rows) and not isinstance(rows[0][key], str))
         justify: Literal["left", "right"] = "right" if numeric else "left"
         unbroken = numeric or (key in whole and not out.is_terminal)
         table.add_column(heading, justify=justify, no_wrap=unbroken, overflow="fold")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,12 @@ from index.search.deadline import Deadline
 from lsr.errors import InputError
 from lsr.threads import sharing_cores
 from service.api.rerankers import ServedRerankers
-from service.api.schemas.evaluation import EvaluateAnswer, EvaluateBody, evaluation_json
+from service.api.schemas.evaluation import (
+    MOST_DEPTH,
+    EvaluateAnswer,
+    EvaluateBody,
+    evaluation_json,
+)
 from service.state.task_bodies import TaskBodies
 from service.state.task_details import TaskDetails
 from service.tasks.run import Run
@@ -51,7 +56,21 @@ def config_of(body: EvaluateBody, rerankers: ServedRerankers) -> SearchConfig:
     Raises:
         InputError: a setting is out of its range, or there is no such model.
     """
-    return replace(body.search.to_config(rerankers), limit=body.depth)
+    return replace(body.search.to_config(rerankers), limit=measured(body)[1])
+
+
+def measured(body: EvaluateBody) -> tuple[Sequence[str], int]:
+    """The measures, and how deep is searched: where nothing is said, as they need it.
+
+    Raises:
+        UsageError: a measure is unknown, or deeper than may be searched.
+    """
+    from eval.measures import STANDARD, measures_and_depth
+
+    names = body.measures or STANDARD
+    if "depth" in body.model_fields_set:
+        return names, body.depth
+    return measures_and_depth(names, None, MOST_DEPTH)
 
 
 def check_task(body: EvaluateBody, rerankers: ServedRerankers) -> None:
@@ -63,14 +82,14 @@ def check_task(body: EvaluateBody, rerankers: ServedRerankers) -> None:
         UsageError: a measure is unknown.
     """
     from eval.judged_search import check_judged
-    from eval.measures import STANDARD
 
-    check_judged(body.queries, body.qrels, body.measures or STANDARD)
+    names, depth = measured(body)
+    check_judged(body.queries, body.qrels, names)
     config_of(body, rerankers)
-    results = body.depth * len(body.queries)
+    results = depth * len(body.queries)
     if results > MOST_RESULTS:
         raise InputError(
-            f"{len(body.queries)} queries of depth {body.depth} have {results} results; a task "
+            f"{len(body.queries)} queries of depth {depth} have {results} results; a task "
             f"keeps {MOST_RESULTS}, so give less depth or send fewer queries"
         )
 
@@ -84,7 +103,6 @@ def evaluated(
 ) -> EvaluateAnswer:
     """The answer to a body; ``deadline``, ``progress`` and errors as of ``judge_search``."""
     from eval.judged_search import judge_search
-    from eval.measures import STANDARD
     from eval.run import run_lines
 
     started = time.perf_counter()
@@ -94,7 +112,7 @@ def evaluated(
             body.queries,
             body.qrels,
             config,
-            body.measures or STANDARD,
+            measured(body)[0],
             body.per_query,
             deadline,
             progress,

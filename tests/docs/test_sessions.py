@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from eval.datasets import load_dataset
-from eval.experiment import experiment_folder
+from eval.kept_indexes import experiment_folder
 from index.collection.collection import Collection
 from tests.docs.pages import PORT, README, name_of, pages_with, session
 

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from eval.datasets import load_dataset
-from eval.experiment import check_same_documents, evaluate, experiment_folder, provenance
+from eval.experiment import check_same_documents, evaluate, provenance
+from eval.kept_indexes import experiment_folder
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import index_documents
@@ -155,7 +156,7 @@ def test_provenance_follows_the_documents_alone(tmp_path):
 
 def test_each_experiment_has_its_own_folder(tmp_path, monkeypatch, dataset):
     monkeypatch.setenv("LSR_CACHE", str(tmp_path / "cache"))
-    other = beir(tmp_path / "tiny", queries=69)
+    other = beir(tmp_path / "tiny", documents=39)
     folders = [
         experiment_folder(data, encoder_fields(encoder))
         for data in (dataset, other)
@@ -166,7 +167,8 @@ def test_each_experiment_has_its_own_folder(tmp_path, monkeypatch, dataset):
     assert folders[0] == experiment_folder(dataset, encoder_fields("bm25"))
 
 
-def test_a_collection_of_more_documents_is_refused(dataset, collection):
-    check_same_documents(dataset, collection, read=40)
-    with pytest.raises(UsageError, match="holds 40 documents and the dataset 'tiny' has 39"):
-        check_same_documents(dataset, collection, read=39)
+def test_a_collection_of_other_documents_is_refused(dataset, collection, tmp_path):
+    check_same_documents(dataset, collection)
+    fewer = beir(tmp_path / "tiny", documents=39)
+    with pytest.raises(UsageError, match="data set 'tiny' does not: 1, such as 'd39'"):
+        check_same_documents(fewer, collection)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -9,10 +10,21 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.significance import PairedTest, holm, mean_interval, paired_t_test
+from eval.significance import (
+    Interval,
+    PairedTest,
+    bootstrap_interval,
+    effect_size,
+    holm,
+    mean_interval,
+    paired_t_test,
+    randomisation_test,
+    wins_ties_losses,
+)
 from lsr.errors import UsageError
 
 SCORES = st.floats(0, 1, width=32)
+PAIRS = st.lists(st.tuples(SCORES, SCORES), min_size=2, max_size=11)
 
 
 def by_query(values):
@@ -93,3 +105,68 @@ def test_the_interval_of_a_mean_is_that_of_scipy(values, confidence):
 def test_an_interval_of_one_query_is_refused():
     with pytest.raises(UsageError, match="two queries or more"):
         mean_interval([0.5])
+
+
+@given(PAIRS)
+def test_the_randomisation_test_is_scipys(pairs):
+    """Where all choices are tried, and no difference is lost in the last digits."""
+    ours, theirs = (np.round(column, 3) for column in np.array(pairs).T)
+    found = randomisation_test(by_query(ours), by_query(theirs), rounds=1 << 11)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        expected = scipy.stats.permutation_test(
+            (ours - theirs,), np.mean, permutation_type="samples", n_resamples=1 << 11
+        )
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.difference == pytest.approx((ours - theirs).mean())
+
+
+def test_of_many_queries_random_choices_come_near_scipys():
+    random = np.random.default_rng(3)
+    ours = random.random(60)
+    for shift in (0.0, 0.05, 0.1):
+        theirs = ours + random.normal(shift, 0.25, 60)
+        found = randomisation_test(by_query(ours), by_query(theirs), rounds=20_000)
+        expected = scipy.stats.permutation_test(
+            (ours - theirs,), np.mean, permutation_type="samples", n_resamples=20_000, rng=5
+        )
+        assert found.p == pytest.approx(expected.pvalue, abs=0.015)
+        again = randomisation_test(by_query(ours), by_query(theirs), rounds=20_000)
+        assert found == again
+    apart = randomisation_test(by_query(ours), by_query(ours + 1), rounds=999)
+    assert apart.p == 1 / 1000
+
+
+def test_the_bootstrap_interval_comes_near_scipys():
+    values = np.random.default_rng(4).beta(2, 5, 80)
+    for confidence in (0.8, 0.95):
+        found = bootstrap_interval(list(values), confidence, rounds=20_000)
+        expected = scipy.stats.bootstrap(
+            (values,), np.mean, confidence_level=confidence, n_resamples=20_000,
+            method="percentile", rng=6,
+        ).confidence_interval  # fmt: skip
+        assert found.mean == pytest.approx(values.mean())
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.002)
+        assert found == bootstrap_interval(list(values), confidence, rounds=20_000)
+    assert bootstrap_interval([0.5] * 9) == Interval(0.5, 0.5, 0.5)
+    with pytest.raises(UsageError, match="two queries or more"):
+        bootstrap_interval([0.5])
+
+
+@given(PAIRS)
+def test_effects_and_wins_are_those_of_loops(pairs):
+    first, second = by_query(a for a, _ in pairs), by_query(b for _, b in pairs)
+    differences = [a - b for a, b in pairs]
+    assert wins_ties_losses(first, second) == (
+        sum(each > 1e-12 for each in differences),
+        sum(abs(each) <= 1e-12 for each in differences),
+        sum(each < -1e-12 for each in differences),
+    )
+    deviation = np.std(differences, ddof=1)
+    effect = effect_size(first, second)
+    if not any(differences):
+        assert effect == 0
+    elif deviation <= 1e-12:
+        assert effect is None
+    else:
+        assert effect == pytest.approx(np.mean(differences) / deviation)

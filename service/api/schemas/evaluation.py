@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_QUERIES = 10_000
 MOST_MEASURES = 20
+MOST_DEPTH = 1000
 Grade = Annotated[StrictInt, Field(ge=-100, le=1000)]
 
 
@@ -50,7 +51,14 @@ class EvaluateBody(Body):
         ),
     ] = None
     search: RankingBody = Field(default_factory=RankingBody)
-    depth: Annotated[int, Field(ge=1, le=1000, description="Results of each query.")] = 100
+    depth: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MOST_DEPTH,
+            description="Results of each query; left out, as many as the measures need.",
+        ),
+    ] = 100
     per_query: Annotated[bool, Field(description="Whether each query has its values.")] = False
     run: Annotated[
         Literal["trec"] | None, Field(description="Whether the rankings come, as a TREC run.")

@@ -61,7 +61,7 @@ def test_every_engine_is_under_contract():
 
 
 def test_an_engine_whose_packages_are_missing_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr("index.engines.lucene.find_spec", lambda name: None)
+    monkeypatch.setattr("index.engines.java.find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'lsr-search\[lucene\]'"):
         open_searcher("lucene", InvertedIndex.build(batch_of([{1: 1.0}])))
 

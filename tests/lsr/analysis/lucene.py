@@ -2,15 +2,13 @@
 
 from functools import cache
 
-from index.engines.lucene import start_java
+from index.engines.java import java_class, start_java
 
 
 @cache
 def _class(name):
     start_java()
-    from jnius import autoclass
-
-    return autoclass(name)
+    return java_class(name)
 
 
 @cache

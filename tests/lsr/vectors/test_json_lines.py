@@ -150,7 +150,7 @@ def test_tokens_of_malformed_lines_are_no_part_of_the_vocabulary(tmp_path, monke
 
 @pytest.mark.skipif(find_spec("pyserini") is None, reason="needs pip install '.[lucene]'")
 def test_anserini_reads_our_quantised_lines(tmp_path):
-    from index.engines.lucene import start_java
+    from index.engines.java import start_java
 
     start_java()
     from jnius import autoclass

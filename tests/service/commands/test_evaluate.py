@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
 
 from service.cli import cli
 from tests.service.conftest import sentence, write_jsonl
@@ -106,3 +107,92 @@ def test_search_and_eval_take_a_query_encoder(inside, tmp_path, corpus, masked_l
     assert set(row["provenance"]["fields"]) == {"sparse", "sparse-queries"}
     ranking = [line.split()[2] for line in (tmp_path / "out.run").read_text().splitlines()]
     assert ranking == [hit["id"] for hit in found["hits"]]
+
+
+def test_a_folder_that_has_changed_is_scored_as_it_is(lsr, tmp_path):
+    """As in a report of an index that was kept from another corpus of the same name."""
+    four = [{"_id": name, "text": "cherry plum"} for name in "wxyz"]
+    for number, documents in enumerate((four, four[:3]), start=1):
+        dataset(tmp_path / f"v{number}", documents).rename(tmp_path / f"v{number}/data")
+        done = lsr("eval", f"v{number}/data", "--encoder", "bm25", "--json")
+        (row,) = json.loads(done.stdout)["results"]
+        assert (row["documents"], row["measures"]["nDCG@10"]) == (len(documents), 1.0)
+
+
+def test_two_encoders_of_one_name_write_two_runs(lsr, tmp_path, masked_lm):
+    folder = dataset(tmp_path, [{"_id": "x", "text": "a cherry"}, {"_id": "y", "text": "a melon"}])
+    for owner in ("my", "other"):
+        shutil.copytree(masked_lm, tmp_path / owner / "student")
+    weights = load_file(tmp_path / "other/student/model.safetensors")
+    changed = {name: each * 1.1 for name, each in weights.items()}
+    save_file(changed, tmp_path / "other/student/model.safetensors", {"format": "pt"})
+    done = lsr(
+        "eval", folder, "--encoder", "my/student", "--encoder", "other/student", "--save-run", "d"
+    )
+    runs = ["d.splade-my-student.sparse", "d.splade-other-student.sparse"]
+    assert sorted(path.name for path in tmp_path.glob("d.*")) == runs
+    assert [line for line in done.stderr.decode().splitlines() if line.startswith("wrote")] == [
+        f"wrote {run}" for run in runs
+    ]
+    assert "my/student" in done.stdout.decode()
+
+
+def test_a_suite_is_kept_and_gone_on_with(lsr, tmp_path):
+    for owner in ("a", "b"):
+        dataset(tmp_path / owner, [{"_id": "x", "text": "cherry"}, {"_id": "y", "text": "lemon"}])
+    asked = ["eval", "a/dataset", "b/dataset", "--encoder", "bm25", "--output", "out"]
+    first = lsr(*asked)
+    assert re.search(r"average +bm25 +sparse +native +1\.0000", first.stdout.decode())
+    assert first.stderr.decode().count(" ms/query)") == 2
+    (tmp_path / "out/b-dataset").rename(tmp_path / "gone")
+    second = lsr(*asked, "--json")
+    assert second.stderr.decode().count("(kept)") == 1
+    found = json.loads(second.stdout)
+    assert [row["dataset"] for row in found["results"]] == ["a/dataset", "b/dataset"]
+    assert found["averages"][0]["over"] == ["a/dataset", "b/dataset"]
+    assert found["command"] == [*asked, "--json"]
+    kept = json.loads((tmp_path / "out/results.json").read_text())
+    assert [row["cell"].split("/")[0] for row in kept["results"]] == ["a-dataset", "b-dataset"]
+
+
+def test_options_of_one_data_set_are_refused_for_several(lsr, tmp_path):
+    for owner in ("a", "b"):
+        dataset(tmp_path / owner, [{"_id": "x", "text": "cherry"}])
+    both = ["eval", "a/dataset", "b/dataset", "--encoder", "bm25"]
+    assert "--save-qrels is of one data set" in sentence(lsr(*both, "--save-qrels", "q"))
+    assert "give one --encoder and one data set" in sentence(lsr(*both, "--index", "c"))
+    assert "is given twice" in sentence(lsr("eval", "a/dataset", "a/../a/dataset"))
+
+
+def test_kept_indexes_are_listed_and_freed(lsr, tmp_path):
+    folder = dataset(tmp_path, [{"_id": "x", "text": "cherry"}])
+    lsr("eval", folder, "--encoder", "bm25")
+    assert re.search(r"dataset +bm25 +1 +\d", lsr("eval", "cache").stdout.decode())
+    assert json.loads(lsr("eval", "cache", "--json").stdout)["indexes"][0]["documents"] == 1
+    none = lsr("eval", "cache", "--prune", "--older-than", "1").stdout.decode()
+    assert none == "freed: 0 indexes, 0.0 MB\n"
+    assert "freed: 1 indexes" in lsr("eval", "cache", "dataset", "--prune").stdout.decode()
+    assert lsr("eval", "cache").stdout.decode() == "kept: 0 indexes, 0.0 MB\n"
+    assert "no index is kept for dataset" in sentence(lsr("eval", "cache", "dataset"))
+
+
+def test_a_data_set_called_as_a_command_is_given_by_its_path(lsr, tmp_path):
+    dataset(tmp_path, [{"_id": "x", "text": "cherry"}]).rename(tmp_path / "cache")
+    done = lsr("eval", "./cache", "--encoder", "bm25", "--json")
+    assert json.loads(done.stdout)["results"][0]["dataset"] == "cache"
+
+
+def test_known_data_sets_are_listed(lsr, tmp_path):
+    (tmp_path / "data/scifact").mkdir(parents=True)
+    table = lsr("datasets", "--data", "data").stdout.decode()
+    assert re.search(r"beir/scifact +5,183 +300 .* data/scifact", table)
+    assert "suite beir: 18 data sets" in table
+    assert "beir/robust04 is not free to download: ask NIST for TREC disks 4 and 5" in table
+    found = json.loads(lsr("datasets", "fiqa", "--json").stdout)["datasets"]
+    assert [(row["name"], row["documents"], row["queries"]) for row in found] == [
+        ("beir/fiqa", 57_638, 648)
+    ]
+    assert "fiqa.zip and put it at" in found[0]["fetch"]
+    assert len(json.loads(lsr("datasets", "beir-13", "--json").stdout)["datasets"]) == 13
+    assert "no data set or suite is known" in sentence(lsr("datasets", "fruit"))
+    assert "ask NIST" in sentence(lsr("eval", "robust04"))

@@ -59,15 +59,14 @@ def test_folders_are_made_where_they_were(lsr, data, tmp_path):
         assert (tmp_path / path).is_file()
 
 
-def test_a_run_that_no_file_can_hold_costs_no_result(lsr, data, tmp_path):
-    told = lsr(*COMMANDS["--save-run"], "r.txt")
-    assert b"1.0000" in told.stdout
-    assert "the run r.txt was not written: the id 'doc d2' holds white space" in sentence(told)
-    assert told.returncode == 2
-    told = lsr(*COMMANDS["--save-qrels"], "q.txt")
-    assert "white space" in sentence(told)
-    assert not (tmp_path / "r.txt").exists()
-    assert not (tmp_path / "q.txt").exists()
+def test_ids_that_no_trec_file_can_hold_are_refused_before_the_work(lsr, data, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    for option in ("--save-run", "--save-qrels"):
+        told = lsr(*COMMANDS[option], "r.txt")
+        assert (told.returncode, told.stdout) == (2, b"")
+        assert "the id 'doc d2' holds white space" in sentence(told)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert b"1.0000" in lsr(*COMMANDS["--save-run"][:-1]).stdout
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

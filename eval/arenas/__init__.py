@@ -1,0 +1,1 @@
+"""The field's own evaluators and formats: what they ask for, and what they give."""
