@@ -128,6 +128,7 @@ def test_a_write_that_the_system_cuts_short_loses_nothing(tmp_path):
     reading, writing = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=_write_with_limit, args=(collection.path, writing))
     process.start()
+    writing.close()
     expected, message = reading.recv()
     process.join()
     assert expected

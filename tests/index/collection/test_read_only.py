@@ -127,6 +127,7 @@ def test_a_reader_follows_a_writer_that_comes_and_goes(open_folder, reading):
             os.seteuid(NOBODY)
         else:
             process.start()
+        there.close()
         for version in (2, 3):
             here.send(version)
             assert here.recv() == version
