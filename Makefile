@@ -38,7 +38,7 @@ $(READY): pyproject.toml constraints.txt $(CORE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --editable ".[all,test]"
 	$(BIN)/python -m pip install --quiet --no-compile --no-deps $(LSR_BENCHMARK)
-	rm -rf $(VENV)/lib/python*/site-packages/tests  # Tira's own, which would hide those of this tree
+	rm -rf .venv/lib/python*/site-packages/tests  # Tira's own, which would hide those of this tree
 	$(if $(filter 0,$(BYTECODE)),,$(COMPILE))
 	touch $(BASE) $@
 
