@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,5 +129,12 @@ def _usable(path: Path, dataset: Dataset, planned: Planned) -> Cell | None:
     return replace(cell, encoder=planned.encoder, measures=values.means, per_query=values.per_query)
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+def _json(value: Mapping[str, object]) -> str:
+    """JSON with names sorted, but for those of measures: the first is the main one."""
+    ordered = {
+        name: value[name]
+        if name == "measures"
+        else json.loads(json.dumps(value[name], sort_keys=True))
+        for name in sorted(value)
+    }
+    return json.dumps(ordered, indent=1, ensure_ascii=False) + "\n"

@@ -333,3 +333,9 @@ def test_progress_says_which_of_how_many(folders):
         "1 of 2, indexing x", "1 of 2, x: searching sparse",
         "2 of 2, indexing y", "2 of 2, y: searching sparse",
     ]  # fmt: skip
+
+
+def test_the_first_measure_is_the_first_in_the_files(folders, tmp_path):
+    names = ("nDCG@10", "Recall@100", "MAP@100")
+    run_suite(load_suite(folders[:1]), Systems(["bm25"], measures=names), tmp_path / "results")
+    assert [tuple(cell.measures) for cell in read_results(tmp_path / "results")] == [names]
