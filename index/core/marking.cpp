@@ -73,24 +73,19 @@ private:
 
     void skip(Kind kind) {
         while (more()) {
-            skip_ascii(kind);
-            if (!more() || kind_of(text_[byte_]) != Kind::not_ascii) return;
-            const auto [code, bytes] = character_at(text_, byte_);
-            if (is_other_space(code) != (kind == Kind::space)) return;
-            ascii_ = false;
-            byte_ += bytes;
+            const auto found = kind_of(text_[byte_]);
+            if (found == kind) {
+                ++byte_;
+            } else if (found != Kind::not_ascii) {
+                return;
+            } else {
+                const auto [code, bytes] = character_at(text_, byte_);
+                if (is_other_space(code) != (kind == Kind::space)) return;
+                ascii_ = false;
+                byte_ += bytes;
+            }
             ++place_;
         }
-    }
-
-    // In registers: a byte that is read could be a part of what is counted up.
-    void skip_ascii(Kind kind) {
-        const auto* const begin = text_.data() + byte_;
-        const auto* const end = begin + std::min(text_.size() - byte_, reach_ - place_);
-        const auto* const found =
-            std::find_if(begin, end, [kind](char c) { return kind_of(c) != kind; });
-        byte_ += static_cast<std::size_t>(found - begin);
-        place_ += static_cast<std::size_t>(found - begin);
     }
 
     std::string_view text_;
