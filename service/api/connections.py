@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.api.lingering import LingeringTransport
+
 # Seconds that a client may take for the head of a request; for its body, and for each kilobyte
 # of it more; and to take some of the answer.
 HEAD_SECONDS, BODY_SECONDS, ANSWER_SECONDS = 10.0, 20.0, 20.0
@@ -27,6 +29,8 @@ ERROR = b'{"error":{"code":%d,"type":"%b","message":"%b; send another request","
 class ClientConnection(HttpToolsProtocol):
     """One connection, which knows since when it waits for what of its client."""
 
+    transport: LingeringTransport
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._waits_since = self._answer_moved = time.monotonic()
@@ -41,15 +45,19 @@ class ClientConnection(HttpToolsProtocol):
 
     def may_go_first(self) -> tuple[bool, float]:
         """Ascends with what is lost if this idle connection is closed to make room."""
-        return self.cycle is not None, self._waits_since
+        return self.cycle is not None and not self.transport.lingers, self._waits_since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
+        self.transport = LingeringTransport(transport, self._may_send)
         self._waits_since = time.monotonic()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a head or a body have come."""
+        if self.transport.lingers:
+            self.transport.heard()
+            return
         before = self.cycle
         self._received += len(data)
         super().data_received(data)
@@ -106,8 +114,15 @@ class ClientConnection(HttpToolsProtocol):
 
     def end_if_stalled(self, now: float) -> None:
         """Close the connection where its client has let the time for its part pass."""
-        if self.transport is not None and self._is_stalled(now):
+        if self.transport is None:
+            return
+        ends = self.transport.has_lingered if self.transport.lingers else self._is_stalled
+        if ends(now):
             self.transport.abort()
+
+    def _may_send(self) -> bool:
+        in_body = self.cycle is not None and self.cycle.more_body
+        return self.is_idle and (in_body or (self._in_head and self._received > 0))
 
     def _begin(self) -> None:
         self._waits_since, self._received = time.monotonic(), 0
@@ -155,7 +170,7 @@ def make_room(connections: Iterable[object], count: int) -> int:
         for connection in connections
         if isinstance(connection, ClientConnection)
         and connection.is_idle
-        and not connection.transport.is_closing()
+        and (connection.transport.lingers or not connection.transport.is_closing())
     ]
     closed = heapq.nsmallest(count, idle, key=ClientConnection.may_go_first)
     for connection in closed:

@@ -20,9 +20,10 @@ SERVE = """
 import logging, resource, sys
 from pathlib import Path
 import service.api.connections as connections
-limit, connections.HEAD_SECONDS, connections.BODY_SECONDS, connections.ANSWER_SECONDS = map(
-    float, sys.argv[1:]
-)
+import service.api.lingering as lingering
+limit, connections.HEAD_SECONDS, connections.BODY_SECONDS, connections.ANSWER_SECONDS, (
+    lingering.LINGER_SECONDS
+) = map(float, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), int(limit)))
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 from service.commands.serve import serve
@@ -36,9 +37,9 @@ LONG, SHORT = 60.0, 0.3
 
 
 class Serving:
-    def __init__(self, folder, limit=1024, head=LONG, body=LONG, answer=LONG):
+    def __init__(self, folder, limit=1024, head=LONG, body=LONG, answer=LONG, linger=LONG):
         self.log = folder / "log.txt"
-        settings = map(str, (limit, head, body, answer))
+        settings = map(str, (limit, head, body, answer, linger))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-u", "-c", SERVE, *settings],
@@ -163,6 +164,39 @@ def test_a_body_that_does_not_come_ends_the_connection_and_a_slow_one_is_read(se
         connection.sendall(body[start : start + 2500])
         time.sleep(0.4)
     assert b'"status":201' in connection.recv(65536)
+
+
+def test_a_client_in_the_middle_of_a_body_that_is_refused_gets_the_answer(serving):
+    server = serving()
+    chunk = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+    framings = {
+        b"Content-Length: %d" % (65 << 20): b" " * (1 << 20),
+        b"Transfer-Encoding: chunked": chunk,
+    }
+    for framing, part in 3 * list(framings.items()):
+        connection = server.connect()
+        connection.sendall(HEAD + framing + b"\r\n\r\n")
+        for _ in range(66):
+            connection.sendall(part)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 "), framing
+        assert is_closed(connection)
+    assert server.search() == ["b"]
+
+
+def test_a_refused_client_that_sends_for_ever_is_not_heard_for_ever(serving):
+    server = serving(linger=1.0)
+    connection = server.connect()
+    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % (65 << 20))
+
+    def is_cut_off():
+        try:
+            connection.sendall(b" " * 1000)
+        except ConnectionError:
+            return True
+        return False
+
+    wait_until(is_cut_off)
+    assert server.search() == ["b"]
 
 
 def test_an_answer_that_is_not_taken_ends_the_connection(serving):
