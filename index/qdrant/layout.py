@@ -85,6 +85,11 @@ def number_of(n: int) -> int:
     return n << PLACE_BITS
 
 
+def document_number(number: int) -> int:
+    """The sequence number of the document that a row is of."""
+    return number >> PLACE_BITS
+
+
 def split_number(number: int) -> tuple[int, int]:
     """The number of a row's document, and its place in this."""
     place = number & (MOST_PLACES - 1)
