@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eval.cell import Cell
 from index.collection.collection import Collection
 from index.collection.field import Field
-from index.collection.view import View
+from index.collection.segment_view import SegmentView
 from index.search.config import SearchConfig
 from index.search.defaults import with_defaults
 from index.search.pipeline import search
@@ -122,7 +122,7 @@ def _evenly(queries: Sequence[Query], most: int) -> list[Query]:
     return [asked[place] for place in places] if asked else []
 
 
-def _size(view: View, field: Field, queries: SparseBatch | NDArray[np.float32]) -> _Size:
+def _size(view: SegmentView, field: Field, queries: SparseBatch | NDArray[np.float32]) -> _Size:
     if not isinstance(queries, SparseBatch):
         dimension = queries.shape[1]
         stored = sum(segment.vectors[field.name].nbytes for segment in view.segments)

@@ -21,11 +21,11 @@ from index.collection.maintenance import Maintenance, MaintenanceConfig
 from index.collection.passage_table import AUTO, OFF
 from index.collection.segment import Segment, open_segment, preload_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
+from index.collection.segment_view import SegmentView
 from index.collection.storage_errors import is_full
 from index.collection.store import Store
 from index.collection.tail import Tail
 from index.collection.text_frequencies import TextFrequencies
-from index.collection.view import View
 from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
@@ -81,7 +81,7 @@ class Collection:
         self.maintenance = Maintenance(
             path, store, self.builder, config or MaintenanceConfig(), self._adopt
         )
-        self._view: View | None = None
+        self._view: SegmentView | None = None
         self.columns = Columns(store)
         self._adopted: tuple[int, Segment] | None = None
         self._damaged: set[int] = set()
@@ -292,7 +292,7 @@ class Collection:
                 raise
             self.write_failure = None
 
-    def view(self) -> View:
+    def view(self) -> SegmentView:
         """The collection as of its last committed write."""
         with self.pinned() as view:
             return view
@@ -314,9 +314,9 @@ class Collection:
         return self._view is not None and self._view.revision == self.store.revision()
 
     @contextmanager
-    def pinned(self) -> Iterator[View]:
+    def pinned(self) -> Iterator[SegmentView]:
         """The collection as of its last committed write; reads of the store inside see the same."""
-        outer: View | None = getattr(self._pinned, "view", None)
+        outer: SegmentView | None = getattr(self._pinned, "view", None)
         if outer is not None:
             yield outer
             return
@@ -335,7 +335,7 @@ class Collection:
             except _UnreadableSegment as unreadable:
                 self._note_damage(unreadable)
 
-    def _refresh(self) -> View | None:
+    def _refresh(self) -> SegmentView | None:
         """The view of this thread's transaction; None where another thread has a later one."""
         revision = self.store.revision()
         view = self._view
@@ -346,7 +346,7 @@ class Collection:
                     view = self._view = self._assemble(view, revision)
         return view if view.revision == revision else None
 
-    def _assemble(self, previous: View | None, revision: int) -> View:
+    def _assemble(self, previous: SegmentView | None, revision: int) -> SegmentView:
         """A view from what the previous one holds and what is new since."""
         current = self.segments.current()
         held: dict[int, tuple[Segment, DocumentMask | None]] = {}
@@ -383,7 +383,7 @@ class Collection:
                 f"{living_documents} documents are found where {len(self)} were written; mend what "
                 f"can be mended with: lsr check {self.path} --repair"
             )
-        return View(
+        return SegmentView(
             revision,
             tuple(entry.generation for entry in current.segments),
             tuple(segment for segment, _ in parts),

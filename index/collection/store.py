@@ -61,6 +61,11 @@ class Store(Database):
         self.identity = str(self.setting("identity"))
 
     @property
+    def name(self) -> str:
+        """Of the collection."""
+        return self.path.parent.name
+
+    @property
     def fields(self) -> list[Field]:
         """The fields; the vocabulary of imported vectors is that of this thread's transaction."""
         if all(field.encoder != IMPORTED for field in self._fields):
