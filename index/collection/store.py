@@ -272,6 +272,10 @@ class Store(Database):
         """Every document's digest, ascending."""
         return sorted(row.digest for row in self._id_rows("TRUE"))
 
+    def id_digests(self) -> dict[int, bytes]:
+        """The digest of each document by its sequence number, ascending."""
+        return {row.sequence: row.digest for row in self._id_rows("TRUE ORDER BY sequence")}
+
     def ids(self, sequence: Sequence[int]) -> dict[int, str]:
         """Id of each of some sequence numbers that are live."""
         found = {}
