@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.collection import metadata, view
+from index.collection import metadata, segment_masks, segment_view
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.collection.recent import Recent
