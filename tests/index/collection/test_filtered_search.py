@@ -180,7 +180,7 @@ def test_masks_go_with_their_view(bm25_collection):
 
 
 def test_masks_are_kept_up_to_a_size(bm25_collection, monkeypatch):
-    monkeypatch.setattr(view, "CAPACITY", 4 * view.OVERHEAD)
+    monkeypatch.setattr(segment_view, "CAPACITY", 4 * segment_masks.OVERHEAD)
     collection = bm25_collection({"a": "apple"})
     for number in range(10):
         config = SearchConfig(filter=parse_filter_text(f"k != {number}"))
