@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from index.collection.passage_table import AUTO, OFF
 from index.filters.tree import Filter
 from index.qdrant.address import EDGE, QdrantAddress
 from index.qdrant.client_port import connect
-from index.qdrant.documents import QdrantStore
+from index.qdrant.documents import QdrantDictionary, QdrantStore
 from index.qdrant.edge_port import EdgePort
 from index.qdrant.layout import ALWAYS_INDEXED, Record, record_number
 from index.qdrant.port import Layout, Point, QdrantPort
@@ -76,7 +77,6 @@ class QdrantCollection:
         self.fields = FieldEncoders(_Latest(self), trusted)
         self._view: QdrantView | None = None
         self._pinned = threading.local()
-        self._indexed: set[str] = set()
         self._writer = Writing(
             port, self.fields.encoder, self.words, self.frequencies, str(address or port.name)
         )
@@ -126,7 +126,7 @@ class QdrantCollection:
         state = new_state(secrets.token_hex(16), list(fields), passages)
         if vocabulary is not None:
             WordList(port, Record.TOKENS).write(vocabulary.tokens, 0, state.version)
-            state = state.with_tokens(len(vocabulary.tokens))
+            state = replace(state, tokens=len(vocabulary.tokens))
         port.write([Point(record_number(Record.STATE), state.payload)])
         return cls(port, trusted, address)
 
@@ -294,7 +294,7 @@ class _Latest:
         return self._store.fields
 
     @property
-    def dictionary(self):  # type: ignore[no-untyped-def]
+    def dictionary(self) -> QdrantDictionary:
         return self._store.dictionary
 
     def tokens(self) -> list[str]:

@@ -18,7 +18,6 @@ from index.qdrant.layout import (
     document_of,
     number_of,
     passages_of,
-    split_number,
     unpack_counts,
 )
 from index.qdrant.port import Point, QdrantPort
@@ -158,9 +157,9 @@ class QdrantStore:
         most: int = -1,
         condition: Condition | None = None,
     ) -> NDArray[np.int64]:
-        """Numbers of the documents that live after one, up to another, ascending; the first ``most``.
+        """Numbers of the documents that live after one, up to another, ascending.
 
-        ``condition`` holds for them.
+        The first ``most`` for which ``condition`` holds; below 0: all.
         """
         found: list[int] = []
         wanted = every([FIRST_ROWS, condition])
@@ -300,7 +299,7 @@ class QdrantVectors:
         return found
 
     def scored(self, field: Field, sequence: Sequence[int]) -> dict[int, SparseVector]:
-        """The weights that Qdrant scores, of those of some rows of a sparse field that are there."""
+        """The weights that Qdrant scores of those of some rows that are there."""
         found = {}
         for number, point in self._store.points(sequence, False, [field.name]).items():
             vector = point.vectors.get(field.name, NO_TERMS)
@@ -324,8 +323,3 @@ def rows_of_documents(store: QdrantStore, numbers: Sequence[int]) -> list[int]:
     """The numbers of all rows of some documents."""
     sizes = store.passages.sizes(numbers)
     return [row for number in numbers for row in range(number, number + sizes[number])]
-
-
-def is_first(number: int) -> bool:
-    """Whether a row is the first of its document."""
-    return split_number(number)[1] == 0

@@ -88,7 +88,7 @@ def number_of(n: int) -> int:
     return n << PLACE_BITS
 
 
-def sequence_of(number: int) -> int:
+def document_number(number: int) -> int:
     """The sequence number of the document that a row is of."""
     return number >> PLACE_BITS
 

@@ -14,6 +14,7 @@ from index.qdrant.conditions import Match
 from index.qdrant.layout import (
     ID,
     PLACE,
+    document_number,
     document_of,
     number_of,
     passages_of,
@@ -228,26 +229,27 @@ def _rows_of(number: int, passages: Sequence[Passage]) -> range:
 def _checked_id(first: Point) -> str:
     identifier = first.payload.get(ID)
     if not isinstance(identifier, str) or split_number(first.number)[1]:
-        raise CorruptionError(_damage(first.number))
+        raise damage(first.number)
     return identifier
 
 
 def _texts(first: Point, passages: Sequence[Passage]) -> list[str]:
     document = document_of(first.payload)
     if document is None:
-        raise CorruptionError(_damage(first.number))
+        raise damage(first.number)
     return contents([document], [passages])
 
 
 def _counts(rows: Mapping[int, Point], number: int, name: str) -> SparseVector:
     held = rows[number].payload.get("counts") if number in rows else None
     if not isinstance(held, dict):
-        raise CorruptionError(_damage(number))
+        raise damage(number)
     return unpack_counts(held.get(name))
 
 
-def _damage(number: int) -> str:
-    return (
-        f"the row number {number} in Qdrant is damaged; push or index into another name, or "
-        "recover a snapshot of Qdrant's"
+def damage(number: int) -> CorruptionError:
+    """What to raise for a row that can't be read."""
+    return CorruptionError(
+        f"a row of the document number {document_number(number)} in Qdrant is damaged; push or "
+        "index into another name, or recover a snapshot of Qdrant's"
     )

@@ -18,7 +18,16 @@ from index.filters.tree import Filter, Kind, Scalar
 from index.qdrant.conditions import Between, Condition, Neither, Points, every
 from index.qdrant.documents import FIRST_ROWS, QdrantStore, rows_of_documents
 from index.qdrant.filters import column_of, condition_of, having
-from index.qdrant.layout import HAS, ODD, N, number_of, path_of, scalar_of, sequence_of, values_at
+from index.qdrant.layout import (
+    HAS,
+    ODD,
+    N,
+    document_number,
+    number_of,
+    path_of,
+    scalar_of,
+    values_at,
+)
 from index.qdrant.port import Found, QdrantPort
 from index.qdrant.ranking import top_of
 from index.qdrant.state import Counted, texts_of
@@ -104,7 +113,7 @@ class QdrantView:
         """How many rows of documents after that of a row there are."""
         if number >= self.newest:
             return 0
-        after = Between(N, float(sequence_of(number)), None, low_included=False)
+        after = Between(N, float(document_number(number)), None, low_included=False)
         return self._port.count(self._living(after))
 
     def masks(self, wanted: Filter) -> Condition:
@@ -159,8 +168,8 @@ class QdrantView:
         """
         if engine not in ENGINES:
             raise UsageError(
-                f"a collection in Qdrant is searched by Qdrant, and the engine {engine!r} was asked "
-                "for; leave it out"
+                f"a collection in Qdrant is searched by Qdrant, and {engine!r} was asked for; leave "
+                "the engine out"
             )
         condition = self._living(masks)
         asked = [place for place, query in enumerate(queries) if len(query)]

@@ -22,19 +22,29 @@ from numpy.typing import NDArray
 
 from index.collection.field import Field
 from index.qdrant.conditions import Match
-from index.qdrant.layout import RECORDS, Record, number_of, record_number, split_number
-from index.qdrant.port import Point, QdrantPort
+from index.qdrant.layout import (
+    ALWAYS_INDEXED,
+    RECORDS,
+    Record,
+    number_of,
+    payload_indexes,
+    record_number,
+    split_number,
+)
+from index.qdrant.port import PayloadIndex, Point, QdrantPort
 from index.qdrant.rows import Encoders, NewRows, OldDocument, changes_of, old_documents
 from index.qdrant.state import Counted, Holder, State, read_state
 from index.qdrant.statistics import Change, FrequencyLog
 from index.qdrant.words import WordList
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
-from lsr.errors import InputError, LockedError, LsrError
+from lsr.errors import ConflictError, InputError, LockedError, LsrError
 from lsr.sparse import SparseBatch
 
 # Seconds that a lease lasts, which each commit renews, and between two looks whether it is free.
 LEASE, LOOK = 60.0, 0.1
+# The setting of a copy that is not whole yet.
+COPYING = "copying"
 # Rows of documents that one commit deletes, at most but for the last document.
 MOST_DYING = 4096
 Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
@@ -70,6 +80,7 @@ class Writing:
         self._threads = threading.RLock()
         self._state: State | None = None
         self._buried: tuple[int, ...] = ()
+        self._indexed: set[tuple[str, PayloadIndex]] = set(ALWAYS_INDEXED)
 
     @property
     def state(self) -> State:
@@ -106,54 +117,81 @@ class Writing:
         vectors: Vectors,
         passages: Sequence[Sequence[Passage]],
     ) -> list[bool]:
-        """Write documents of distinct ids in one commit; as of ``Collection.upsert``."""
+        """Write documents of distinct ids in one commit; as of ``Collection.upsert``.
+
+        Raises:
+            ConflictError: the collection is half a copy.
+            LockedError: another writer took over, as this one was away for longer than its lease.
+        """
+        self._check_whole()
         ids = [document.id for document in documents]
         old = old_documents(self._port, self.state, ids)
-        first = self.state.reserved + 1
-        numbers = range(first, first + len(documents))
-        self.write(NewRows(numbers, documents, passages, vectors), list(old.values()), source="")
+        if documents:
+            first = self.state.reserved + 1
+            numbers = range(first, first + len(documents))
+            self._write(NewRows(numbers, documents, passages, vectors), list(old.values()))
         return [identifier not in old for identifier in ids]
 
     def delete(self, ids: Sequence[str]) -> set[str]:
-        """Delete documents, so many rows in one commit; returns the ids that were there."""
+        """Delete documents, so many rows in one commit; returns the ids that were there.
+
+        Raises as ``upsert``.
+        """
+        self._check_whole()
         old = list(old_documents(self._port, self.state, ids).values())
         for part in in_commits(old):
-            self.write(None, part, source="")
+            self._write(None, part)
         return {each.id for each in old}
 
-    def write(
-        self, new: NewRows | None, old: Sequence[OldDocument], source: str | None = None
-    ) -> None:
-        """One commit: documents come, and others go.
+    def copy(self, new: NewRows | None, old: Sequence[OldDocument]) -> None:
+        """One commit of a copy: documents come under their numbers, and others go.
 
-        Args:
-            new: with numbers above all that were reserved; None: nothing comes.
-            old: what goes.
-            source: of the collection from then on; None: as it was.
-
-        Raises:
-            LockedError: another writer took over, as this one was away for longer than its lease.
+        Nothing is counted, for the statistics are copied too. Words have their terms.
         """
         state = self.state
-        if new is not None and len(new.documents):
+        points: list[Point] = []
+        if new is not None:
+            last = max([*new.numbers, state.reserved])
+            self.renew(lambda state: replace(state, reserved=last))
+            state = replace(self.state, written=last)
+            points = new.points(state.field_list, self._encoders, state.average_lengths)
+        self._port.write(points)
+        self._commit(_sized_after(state, new, old), {})
+        self._bury()
+
+    def _write(self, new: NewRows | None, old: Sequence[OldDocument]) -> None:
+        """One commit: documents come, under numbers that nobody was given, and others go."""
+        if self.state.reserved > self.state.written:
+            self._clean()
+        state = replace(self.state, source="")
+        if new is not None:
             new, words = self._with_words(new)
-            self._swap(replace(state, reserved=max(new.numbers), holder=self._holder()))
-            state = replace(self.state, words=words, written=max(new.numbers))
+            last = max(new.numbers)
+            self.renew(lambda state: replace(state, reserved=last))
+            state = replace(self.state, source="", words=words, written=last)
         fields = state.field_list
         added = new.changes(fields, self._encoders) if new is not None else {}
         changes = _difference(added, changes_of(old, fields, self._encoders))
         state = _counted_after(state, changes, added)
-        points: list[Point] = []
+        points = []
         if new is not None:
             points = new.points(fields, self._encoders, state.average_lengths)
         try:
+            self._index(points)
             self._port.write(points)
-            self._commit(_sized_after(state, new, old), changes, source)
+            self._commit(_sized_after(state, new, old), changes)
         except LockedError:
             # Nobody else has these numbers, and nobody will take them away.
             self._port.write([], [point.number for point in points])
             raise
         self._bury()
+
+    def _check_whole(self) -> None:
+        if COPYING in self.state.settings:
+            raise ConflictError(
+                f"{self._place} is a copy that is not whole yet; finish it with the same lsr push, "
+                "and write then"
+            )
 
     def change(self, changed: Callable[[State], State]) -> None:
         """Commit another state, of the same documents."""
@@ -202,21 +240,21 @@ class Writing:
         ids[list(used)] = [field.size + numbers[word] for word in used.values()]
         return rows.numbered(ids.tolist(), field.size + count)
 
-    def _commit(self, state: State, changes: Mapping[str, Change], source: str | None) -> None:
+    def _commit(self, state: State, changes: Mapping[str, Change]) -> None:
         before = self.state.log
         now = before
         if any(len(change.terms) for change in changes.values()):
             now = self._frequencies.write(self.state, changes, self.state.version)
-        self._swap(
-            replace(
-                state,
-                log=now,
-                revision=state.revision + 1,
-                source=state.source if source is None else source,
-                holder=self._holder(),
-            )
-        )
+        revision = state.revision + 1
+        self._swap(replace(state, log=now, revision=revision, holder=self._holder()))
         self._frequencies.forget(before, now)
+
+    def _index(self, points: Sequence[Point]) -> None:
+        """Have Qdrant index the metadata that points have, where it does not yet."""
+        wanted = payload_indexes(point.payload for point in points) - self._indexed
+        for path, kind in sorted(wanted):
+            self._port.index_payload(path, kind)
+        self._indexed |= wanted
 
     def _bury(self) -> None:
         """Delete what is dying; the next change of the state notes that it is gone."""
@@ -238,8 +276,8 @@ class Writing:
                 if point.number < RECORDS
             ]
             self._port.write([], strays)
-        if state.dying or strays:
-            self.renew(lambda state: replace(state, dying=()))
+        if state.dying or state.reserved > state.written:
+            self.renew(lambda state: replace(state, dying=(), written=state.reserved))
 
     def _take(self, deadline: float) -> None:
         while True:
