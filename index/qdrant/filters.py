@@ -162,15 +162,20 @@ def _of_instants(wanted: Range) -> Between | None:
         low_included=wanted.low_included,
         high_included=wanted.high_included,
     )
-    for name, bound in (("low", wanted.low), ("high", wanted.high)):
-        if bound is None:
-            continue
-        at = instant(str(bound.value))
-        text = None if at is None else instant_at(at // 1000)
-        if at is None or text is None:
+    if wanted.low is not None:
+        low, between = _microsecond(wanted.low)
+        if low is None:
             return None
-        if at % 1000:
-            # Between this microsecond and the next: it is below, and no bound of either.
-            bounds = replace(bounds, **{f"{name}_included": name == "high"})
-        bounds = replace(bounds, **{name: text})
+        bounds = replace(bounds, low=low, low_included=wanted.low_included and not between)
+    if wanted.high is not None:
+        high, between = _microsecond(wanted.high)
+        if high is None:
+            return None
+        bounds = replace(bounds, high=high, high_included=wanted.high_included or between)
     return bounds
+
+
+def _microsecond(bound: Scalar) -> tuple[str | None, bool]:
+    """The last microsecond of Qdrant's that is not after a bound, and whether it is before it."""
+    at = instant(str(bound.value))
+    return (None, False) if at is None else (instant_at(at // 1000), at % 1000 > 0)

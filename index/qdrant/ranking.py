@@ -111,8 +111,8 @@ def _ranking(
             if asked < MOST_TIED:
                 return None
             unseen = lowest
-    if exactly is not None and len(exactly[0]) > 2:
-        end = int(np.flatnonzero(first)[:k][-1]) + 1 if first.any() else 0
+    if exactly is not None and len(exactly[0]) > 2 and len(numbers):
+        end = int(np.flatnonzero(first)[:k][-1]) + 1
         scores = _scored(numbers, scores, end, slack, *exactly)
         numbers, scores = _ordered(numbers, scores)
         first = _first_of_documents(numbers)
@@ -145,7 +145,7 @@ def _scored(
 ) -> NDArray[np.float32]:
     """The scores, exactly where they are near others; of runs that begin before place ``end``."""
     near = scores[:-1] - scores[1:] <= slack * np.abs(scores[:-1])
-    starts = np.flatnonzero(np.concatenate([[True], ~near]))[: len(scores)]
+    starts = np.flatnonzero(np.concatenate([[True], ~near]))
     ends = np.append(starts[1:], len(scores))
     runs = [
         np.arange(start, stop)
@@ -187,3 +187,20 @@ def _together(rankings: Sequence[_Ranking], split: bool) -> TopK:
     unseen = np.array([each.unseen for each in rankings], dtype=np.float32)
     strategies = ("qdrant",) * len(rankings)
     return TopK(documents, scores, unseen, strategies, places if split else None)
+
+
+def spread(top: TopK, places: Sequence[int], queries: int) -> TopK:
+    """The rankings of all queries, of which those at some places were searched for."""
+    if len(places) == queries:
+        return top
+    width = top.documents.shape[1]
+    documents = np.full((queries, width), -1, dtype=np.int64)
+    scores = np.zeros((queries, width), dtype=np.float32)
+    passages = np.zeros((queries, width), dtype=np.int64)
+    unseen = np.zeros(queries, dtype=np.float32)
+    documents[places], scores[places], unseen[places] = top.documents, top.scores, top.unseen
+    if top.passages is not None:
+        passages[places] = top.passages
+    strategies = ("qdrant",) * queries
+    split = None if top.passages is None else passages
+    return TopK(documents, scores, unseen, strategies, split)

@@ -29,7 +29,7 @@ from index.qdrant.layout import (
     values_at,
 )
 from index.qdrant.port import Found, QdrantPort
-from index.qdrant.ranking import top_of
+from index.qdrant.ranking import spread, top_of
 from index.qdrant.state import Counted, texts_of
 from index.qdrant.statistics import NO_TERMS, FrequencyLog
 from lsr.errors import UsageError
@@ -168,8 +168,8 @@ class QdrantView:
         """
         if engine not in ENGINES:
             raise UsageError(
-                f"a collection in Qdrant is searched by Qdrant, and {engine!r} was asked for; leave "
-                "the engine out"
+                f"a collection in Qdrant is searched by Qdrant, and {engine!r} was asked for; "
+                "leave the engine out"
             )
         condition = self._living(masks)
         asked = [place for place, query in enumerate(queries) if len(query)]
@@ -185,7 +185,7 @@ class QdrantView:
 
         split = self.state.split > 0
         top = top_of(search, len(asked), k, split, self.newest, True, exactly)
-        return _spread(top, asked, len(queries))
+        return spread(top, asked, len(queries))
 
     def search_dense(
         self, field: Field, queries: NDArray[np.float32], k: int, masks: Condition | None = None
@@ -320,20 +320,3 @@ class QdrantView:
 
     def _values(self, path: str, limit: int, among: Condition | None) -> list[str | int]:
         return list(self._port.facet(path, limit, among))
-
-
-def _spread(top: TopK, places: Sequence[int], queries: int) -> TopK:
-    """The rankings of all queries, of which those at some places were searched for."""
-    if len(places) == queries:
-        return top
-    width = top.documents.shape[1]
-    documents = np.full((queries, width), -1, dtype=np.int64)
-    scores = np.zeros((queries, width), dtype=np.float32)
-    passages = np.zeros((queries, width), dtype=np.int64)
-    unseen = np.zeros(queries, dtype=np.float32)
-    documents[places], scores[places], unseen[places] = top.documents, top.scores, top.unseen
-    if top.passages is not None:
-        passages[places] = top.passages
-    strategies = ("qdrant",) * queries
-    split = None if top.passages is None else passages
-    return TopK(documents, scores, unseen, strategies, split)
