@@ -275,8 +275,7 @@ class SegmentView:
         self, keys: Collection[str], numbers: NDArray[np.int64]
     ) -> list[tuple[dict[str, Column], NDArray[np.int64], NDArray[np.int64]]]:
         """The columns of each segment, and ``places`` of some documents; while it is pinned."""
-        parts = zip(self.columns(keys), self.places(numbers), strict=True)
-        return [(columns, *places) for columns, places in parts]
+        return [(c, *p) for c, p in zip(self.columns(keys), self.places(numbers), strict=True)]
 
     def all_columns(
         self, keys: Collection[str], masks: Masks | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -275,7 +275,7 @@ class View(Protocol):
         """How many terms a sparse field has, those of its open part included."""
         ...
 
-    def tokens(self, field: Field, terms: Sequence[int]) -> Mapping[int, str]:
+    def tokens(self, field: Field, terms: Sequence[int]) -> dict[int, str]:
         """How some terms of a sparse field are spelled."""
         ...
 

@@ -68,8 +68,13 @@ class EdgePort:
     There are no aliases, and nothing is optimised but by ``flush``.
     """
 
-    def __init__(self, address: QdrantAddress, threads: int | None = None) -> None:
-        """``threads`` search a collection that is made here; None: as many as there are cores.
+    def __init__(
+        self, address: QdrantAddress, threads: int | None = None, durable: bool = True
+    ) -> None:
+        """The port to the folder of an address.
+
+        Of a collection that is made here, ``threads`` search (None: as many as there are cores),
+        and writes are ``durable`` as soon as they return, or else once they are flushed.
 
         Raises:
             MissingDependencyError: qdrant-edge is not installed.
@@ -86,6 +91,7 @@ class EdgePort:
         self.address = address
         self.folder = (address.folder / address.name).resolve()
         self._threads = threads
+        self._durable = durable
         self._shard: EdgeShard | None = None
         self._opening = threading.Lock()
 
@@ -107,6 +113,7 @@ class EdgePort:
             },
             sparse_vectors={name: edge.EdgeSparseVectorParams() for name in layout.sparse},
             max_search_threads=self._threads,
+            wal_enabled=self._durable,
         )
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ score, which are float32 of float16; an empty row has none. Payload of the first
 
 and of every row:
 
+    n        of its document
     place    of the passage, 0 on
     has      for each metadata key, its kinds (``has_of``)
     values   the metadata for filters and facets (``values_of``)
@@ -27,7 +28,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from hashlib import blake2b
@@ -38,28 +39,30 @@ import numpy as np
 from index.collection.metadata import metadata_values
 from index.filters.dates import instant
 from index.filters.tree import LARGEST_INTEGER, Kind, Scalar
-from index.qdrant.port import Payload
+from index.qdrant.port import Payload, PayloadIndex
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
 from lsr.errors import CorruptionError
 from lsr.sparse import SparseVector
 
-# Of this layout; the state names it.
-VERSION = 1
 PLACE_BITS = 20
 # Passages of a document at most.
 MOST_PLACES = 1 << PLACE_BITS
 RECORDS = 1 << 62
 # Words, or tokens, in one record.
 WORDS_AT_ONCE = 4096
-ID, PLACE, HAS = "id", "place", "has"
-DOCUMENT_PARTS = ("id", "title", "text", "metadata", "digest", "place")
+ID, N, PLACE, HAS = "id", "n", "place", "has"
+DOCUMENT_PARTS = ("id", "title", "text", "metadata", "digest")
+INDEXES: Mapping[str, PayloadIndex] = {"is": "keyword", "n": "float", "at": "datetime"}
+ALWAYS_INDEXED: tuple[tuple[str, PayloadIndex], ...] = (
+    (ID, "keyword"), (HAS, "keyword"), (N, "integer"), (PLACE, "integer"),
+)  # fmt: skip
 # Marks a key under which a document has values that neither floats nor instants of Qdrant hold.
 ODD = "9"
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-_LAST = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LAST = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 class Record(IntEnum):
@@ -124,6 +127,7 @@ def _decoded(text: object, width: int) -> bytes:
 
 
 def row_payloads(
+    n: int,
     document: Document,
     passages: Sequence[Passage] = (),
     counts: Sequence[Mapping[str, SparseVector]] = (),
@@ -131,6 +135,7 @@ def row_payloads(
     """The payload of each row of a document.
 
     Args:
+        n: its sequence number.
         document: is whole in that of its first row.
         passages: its passages, fewer than two where it is not split.
         counts: of each row, by field that stores counts; empty: none does.
@@ -139,7 +144,7 @@ def row_payloads(
     shared = {"has": sorted(has_of(values)), "values": values_of(values)}
     payloads: list[dict[str, Any]] = []
     for place in range(max(len(passages), 1)):
-        payload: dict[str, Any] = {"place": place, **shared}
+        payload: dict[str, Any] = {"n": n, "place": place, **shared}
         if counts:
             packed = {name: pack_counts(row) for name, row in counts[place].items()}
             payload["counts"] = packed
@@ -220,6 +225,23 @@ def values_of(values: Iterable[tuple[str, Scalar]]) -> dict[str, dict[str, list[
     return found
 
 
+def values_at(payload: Payload, path: str) -> list[Any]:
+    """The list under a path of ``path_of``; empty where there is none."""
+    held: Any = payload
+    for name in path.split("."):
+        held = held.get(name) if isinstance(held, dict) else None
+    return held if isinstance(held, list) else []
+
+
+def payload_indexes(payloads: Iterable[Payload]) -> set[tuple[str, PayloadIndex]]:
+    """The paths of payloads of rows that Qdrant has to index, each with the kind of its index."""
+    paths: set[tuple[str, PayloadIndex]] = set(ALWAYS_INDEXED)
+    for payload in payloads:
+        for name, held in payload["values"].items():
+            paths.update((f"values.{name}.{part}", INDEXES[part]) for part in held)
+    return paths
+
+
 def path_of(key: str, part: str) -> str:
     """The path of a key's values in payloads: ``is`` all (strings), ``n`` floats, ``at`` dates."""
     return f"values.{_name_of(key)}.{part}"
@@ -261,9 +283,15 @@ def scalar_of(token: str | int) -> Scalar:
 def instant_text(text: str) -> str | None:
     """The instant of a date or time as Qdrant reads it; None: it is none, or between two of its."""
     at = instant(text)
-    if at is None or at % 1000 or not _FIRST <= at // 1000 <= _LAST:
+    return None if at is None or at % 1000 else instant_at(at // 1000)
+
+
+def instant_at(microseconds: int) -> str | None:
+    """The instant so long after 1970 as Qdrant reads it; None: it is in no year from 1 to 9999."""
+    if not _FIRST <= microseconds <= _LAST:
         return None
-    return (_EPOCH + timedelta(microseconds=at // 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ").zfill(27)
+    at = _EPOCH + timedelta(microseconds=microseconds)
+    return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def is_exact_float(value: float) -> bool:
@@ -275,12 +303,3 @@ def _is_odd(scalar: Scalar) -> bool:
     if scalar.kind is Kind.NUMBER:
         return not is_exact_float(scalar.value)  # type: ignore[arg-type]
     return scalar.kind is Kind.STRING and instant_text(str(scalar.value)) is None
-
-
-def words_of(payloads: Iterable[Payload]) -> Iterator[str]:
-    """The words of records, one after the other; raises CorruptionError where one is malformed."""
-    for payload in payloads:
-        words = payload.get("words")
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise CorruptionError("words of the collection in Qdrant are malformed")
-        yield from words

@@ -335,7 +335,7 @@ def push(
     with collection.store.reading():
         source = Source(collection)
         if not is_made(port):
-            make(port, source.fields, collection.passages, source=collection.store.identity)
+            make(port, source.fields, collection.passages)
         words, tokens = WordList(port, Record.WORDS), WordList(port, Record.TOKENS)
         encoders = collection.fields.encoder
         writing = Writing(port, encoders, words, FrequencyLog(port), place)

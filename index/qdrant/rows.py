@@ -84,7 +84,7 @@ class NewRows:
                 {name: _sparse(self.vectors[name], place) for name in weighed}
                 for place in range(row, row + size)
             ]
-            payloads = row_payloads(document, parts, counts if weighed else ())
+            payloads = row_payloads(n, document, parts, counts if weighed else ())
             for place, payload in enumerate(payloads):
                 vectors = {name: rows[row + place] for name, rows in scored.items()}
                 there = {name: each for name, each in vectors.items() if len(each)}

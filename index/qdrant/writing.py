@@ -22,8 +22,16 @@ from numpy.typing import NDArray
 
 from index.collection.field import Field
 from index.qdrant.conditions import Match
-from index.qdrant.layout import RECORDS, Record, number_of, record_number, split_number
-from index.qdrant.port import Point, QdrantPort
+from index.qdrant.layout import (
+    ALWAYS_INDEXED,
+    RECORDS,
+    Record,
+    number_of,
+    payload_indexes,
+    record_number,
+    split_number,
+)
+from index.qdrant.port import PayloadIndex, Point, QdrantPort
 from index.qdrant.rows import Encoders, NewRows, OldDocument, changes_of, old_documents
 from index.qdrant.state import Counted, Holder, State, read_state
 from index.qdrant.statistics import Change, FrequencyLog
@@ -72,6 +80,7 @@ class Writing:
         self._threads = threading.RLock()
         self._state: State | None = None
         self._buried: tuple[int, ...] = ()
+        self._indexed: set[tuple[str, PayloadIndex]] = set(ALWAYS_INDEXED)
 
     @property
     def state(self) -> State:
@@ -168,6 +177,7 @@ class Writing:
         if new is not None:
             points = new.points(fields, self._encoders, state.average_lengths)
         try:
+            self._index(points)
             self._port.write(points)
             self._commit(_sized_after(state, new, old), changes)
         except LockedError:
@@ -238,6 +248,13 @@ class Writing:
         revision = state.revision + 1
         self._swap(replace(state, log=now, revision=revision, holder=self._holder()))
         self._frequencies.forget(before, now)
+
+    def _index(self, points: Sequence[Point]) -> None:
+        """Have Qdrant index the metadata that points have, where it does not yet."""
+        wanted = payload_indexes(point.payload for point in points) - self._indexed
+        for path, kind in sorted(wanted):
+            self._port.index_payload(path, kind)
+        self._indexed |= wanted
 
     def _bury(self) -> None:
         """Delete what is dying; the next change of the state notes that it is gone."""

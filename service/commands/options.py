@@ -97,7 +97,7 @@ using_option = click.option(
     help="sparse, dense, bm25, hybrid (sparse+dense), or fields to fuse, as in sparse+bm25.",
 )
 engine_option = click.option(
-    "--engine", default="native", show_default=True, help="native, reference or lucene."
+    "--engine", default="native", show_default=True, help="native, reference, lucene or qdrant."
 )
 query_encoder_option = click.option(
     "--query-encoder",

@@ -49,14 +49,14 @@ def push_command(
 
     from index.collection.collection import Collection
     from index.qdrant.address import QdrantAddress
-    from index.qdrant.making import open_port
+    from index.qdrant.making import port_of
     from index.qdrant.pushing import push, stand_for
     from service.commands import terminal
 
     target = QdrantAddress.parse(address)
     with (
         closing(Collection.open(collection, trusted=trusted)) as opened,
-        closing(open_port(target)) as port,
+        closing(port_of(target)) as port,
     ):
         with terminal.step_progress("pushing", quiet or as_json) as on_progress:
             report = push(opened, port, str(target), on_progress)
