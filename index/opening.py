@@ -10,6 +10,7 @@ from pathlib import Path
 from index.collection.collection import Collection, is_collection
 from index.collection.field import Field, check_fields, encoder_fields
 from index.collection.passage_table import AUTO, OFF
+from index.collection.writable import Writable
 from index.qdrant.address import QdrantAddress, is_address
 from index.qdrant.collection import QdrantCollection
 from lsr.errors import LockedError, UsageError
@@ -17,7 +18,6 @@ from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
 
 Place = Path | QdrantAddress
-AnyCollection = Collection | QdrantCollection
 
 
 def place_of(text: str | Path) -> Place:
@@ -40,7 +40,7 @@ def is_there(place: Place) -> bool:
     return is_collection(place) if isinstance(place, Path) else QdrantCollection.is_at(place)
 
 
-def open_collection(place: Place, trusted: TrustedCode = NO_CODE) -> AnyCollection:
+def open_collection(place: Place, trusted: TrustedCode = NO_CODE) -> Writable:
     """The collection that is there; ``trusted`` are the models whose Python code may run.
 
     Raises:
@@ -59,15 +59,18 @@ def create_collection(
     vocabulary: Vocabulary | None = None,
     trusted: TrustedCode = NO_CODE,
     passages: str = OFF,
-) -> AnyCollection:
+) -> Writable:
     """A new, empty collection; the arguments are those of ``Collection.create``.
 
     Raises:
         UsageError: there is one already, or none can be made.
         UnavailableError: Qdrant can't be asked.
     """
-    made = Collection if isinstance(place, Path) else QdrantCollection
-    return made.create(place, fields, vocabulary=vocabulary, trusted=trusted, passages=passages)
+    if isinstance(place, Path):
+        return Collection.create(
+            place, fields, vocabulary=vocabulary, trusted=trusted, passages=passages
+        )
+    return QdrantCollection.create(place, fields, vocabulary, trusted, passages)
 
 
 def open_or_create(
@@ -78,7 +81,7 @@ def open_or_create(
     trusted: TrustedCode = NO_CODE,
     passages: str | None = None,
     language: str | None = None,
-) -> AnyCollection:
+) -> Writable:
     """The collection there with the encoders it was built with, or a new one.
 
     Args:
@@ -119,7 +122,7 @@ def open_or_create(
     return collection
 
 
-def _check_language(collection: AnyCollection, place: Place, language: str) -> None:
+def _check_language(collection: Writable, place: Place, language: str) -> None:
     field = collection.fields[0]
     built = collection.fields.encoder(field).words_by if field.open else ""
     if language != built:

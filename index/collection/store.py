@@ -66,6 +66,11 @@ class Store(Database):
         return self.path.parent.name
 
     @property
+    def place(self) -> str:
+        """Directory of the collection."""
+        return str(self.path.parent)
+
+    @property
     def fields(self) -> list[Field]:
         """The fields; the vocabulary of imported vectors is that of this thread's transaction."""
         if all(field.encoder != IMPORTED for field in self._fields):
