@@ -28,10 +28,10 @@ from eval.ranking import rank_queries, warm_up
 from eval.systems import Planned, choices_of, label_of, plan, search_of, settings_of
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
-from index.collection.opening import open_or_create
 from index.collection.passage_table import AUTO
 from index.collection.search_defaults import search_defaults_text
 from index.indexing import IndexReport, index_documents
+from index.opening import open_or_create
 from index.search.config import LARGEST_LIMIT, SearchConfig
 from index.search.reranking import Reranked
 from lsr.corpus.items import Item

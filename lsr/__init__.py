@@ -186,8 +186,8 @@ def index(
     from contextlib import closing
 
     from index.collection.collection import is_collection
-    from index.collection.opening import gone_if_unused, open_or_create, remove_unused
     from index.indexing import index_documents
+    from index.opening import gone_if_unused, open_or_create, remove_unused
     from index.syncing import sync_documents
     from lsr.corpus.readers.corpus import Reading
     from lsr.encoding.progress import LoggedProgress

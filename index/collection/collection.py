@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 
 from index.collection.builder import Builder
 from index.collection.columns import Columns
-from index.collection.field import Field
+from index.collection.field import Field, dump_fields
 from index.collection.field_encoders import FieldEncoders
 from index.collection.maintenance import Maintenance, MaintenanceConfig
+from index.collection.metadata import KeyDescription
 from index.collection.passage_table import AUTO, OFF
 from index.collection.segment import Segment, open_segment, preload_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
@@ -26,6 +28,7 @@ from index.collection.storage_errors import is_full
 from index.collection.store import Store
 from index.collection.tail import Tail
 from index.collection.text_frequencies import TextFrequencies
+from index.collection.writable import Vectors
 from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
@@ -48,7 +51,6 @@ from lsr.whole_folder import flush_folder
 STORE_FILE = "collection.sqlite"
 # Seconds that a writer waits for others.
 LONGEST_WAIT = 5.0
-Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
 log = logging.getLogger(__name__)
 
 
@@ -208,6 +210,11 @@ class Collection:
             raise
 
     @property
+    def place(self) -> str:
+        """Its directory."""
+        return str(self.path)
+
+    @property
     def passages(self) -> str:
         """Whether documents are split that an encoder doesn't read to the end: "auto" or "off"."""
         return str(self.store.setting("passages"))
@@ -265,10 +272,30 @@ class Collection:
     def matching(self, wanted: Filter) -> list[str]:
         """Ids of the documents that pass a filter, in the order of writing."""
         with self.store.reading():
-            live = self.store.live()
-            found = live[self.columns.matching(wanted, live)].tolist()
+            found = self.passing(wanted).tolist()
             names = self.store.ids(found)
             return [names[number] for number in found]
+
+    def passing(self, wanted: Filter) -> NDArray[np.int64]:
+        """Numbers of the documents that pass a filter, ascending."""
+        with self.store.reading():
+            live = self.store.live()
+            return live[self.columns.matching(wanted, live)]
+
+    def describe_metadata(self) -> list[KeyDescription]:
+        """Every metadata key, by name, with the kinds of its values and how many there are."""
+        return self.columns.describe()
+
+    def grow_vocabulary(self, vocabulary: Vocabulary, fields: Sequence[Field]) -> None:
+        """Keep a vocabulary of imported vectors that begins with what there is, and its fields."""
+        tokens = json.dumps(vocabulary.tokens)
+        with self.writing(), self.store.writing():
+            self.store.change({"vocabulary": tokens, "fields": dump_fields(fields)})
+
+    def change_settings(self, settings: Mapping[str, str]) -> None:
+        """Keep texts with the documents, those of the names that are given."""
+        with self.writing(), self.store.writing():
+            self.store.change(settings)
 
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""

@@ -118,6 +118,11 @@ class ClientPort:
         return UsageError(f"{where} refuses the request ({said})")
 
     @_told
+    def version(self) -> str:
+        """The server's version, as in 1.19.2."""
+        return str(self.client.info().version)
+
+    @_told
     def exists(self) -> bool:
         """As ``QdrantPort``."""
         return self.name in self._names()

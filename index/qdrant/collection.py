@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,41 +10,31 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.field import Field
+from index.collection.field import Field, dump_fields
 from index.collection.field_encoders import FieldEncoders
-from index.collection.passage_table import AUTO, OFF
+from index.collection.metadata import KeyDescription
+from index.collection.passage_table import OFF
+from index.collection.writable import Vectors
 from index.filters.tree import Filter
-from index.qdrant.address import EDGE, QdrantAddress
-from index.qdrant.client_port import connect
+from index.qdrant.address import QdrantAddress
 from index.qdrant.documents import QdrantDictionary, QdrantStore
-from index.qdrant.edge_port import EdgePort
-from index.qdrant.layout import ALWAYS_INDEXED, Record, record_number
-from index.qdrant.port import Layout, Point, QdrantPort
-from index.qdrant.state import State, new_state, read_state
+from index.qdrant.layout import Record
+from index.qdrant.making import is_made, make, port_of
+from index.qdrant.port import QdrantPort
+from index.qdrant.state import State, read_state
 from index.qdrant.statistics import FrequencyLog
+from index.qdrant.upkeep import QdrantUpkeep
 from index.qdrant.view import QdrantView
 from index.qdrant.words import WordList
 from index.qdrant.writing import Writing, check_rows
 from lsr.corpus.documents import Document, documents_digest
 from lsr.corpus.passages import Passage
-from lsr.errors import NotFoundError, UsageError
-from lsr.settings import check_choice
-from lsr.sparse import SparseBatch
+from lsr.errors import InputError, LsrError, NotFoundError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
 
 # Seconds that a writer waits for others.
 LONGEST_WAIT = 5.0
-Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
-
-
-def port_of(address: QdrantAddress) -> QdrantPort:
-    """The port to the collection of an address.
-
-    Raises:
-        MissingDependencyError: the package that it needs is not installed.
-    """
-    return EdgePort(address) if address.scheme == EDGE else connect(address)
 
 
 class QdrantCollection:
@@ -77,9 +66,9 @@ class QdrantCollection:
         self.fields = FieldEncoders(_Latest(self), trusted)
         self._view: QdrantView | None = None
         self._pinned = threading.local()
-        self._writer = Writing(
-            port, self.fields.encoder, self.words, self.frequencies, str(address or port.name)
-        )
+        self._writer = Writing(port, self.fields.encoder, self.words, self.frequencies, self.place)
+        self.maintenance = QdrantUpkeep(port, self._writer, self.fields.encoder)
+        self.write_failure: LsrError | None = None
 
     @classmethod
     def create(
@@ -100,8 +89,6 @@ class QdrantCollection:
             UsageError: there is one already, or Qdrant makes none.
         """
         port = port_of(address)
-        if port.exists():
-            raise UsageError(f"{address} holds a collection already; open it or give another name")
         return cls.create_at(port, fields, vocabulary, trusted, passages, shards, replicas, address)
 
     @classmethod
@@ -117,17 +104,7 @@ class QdrantCollection:
         address: QdrantAddress | None = None,
     ) -> QdrantCollection:
         """As ``create``, by a port to a name that is free."""
-        check_choice("passages", passages, (AUTO, OFF))
-        sparse = tuple(field.name for field in fields if field.kind == "sparse")
-        dense = {field.name: field.size for field in fields if field.kind == "dense"}
-        port.create(Layout(sparse, dense, shards, replicas))
-        for path, kind in ALWAYS_INDEXED:
-            port.index_payload(path, kind)
-        state = new_state(secrets.token_hex(16), list(fields), passages)
-        if vocabulary is not None:
-            WordList(port, Record.TOKENS).write(vocabulary.tokens, 0, state.version)
-            state = replace(state, tokens=len(vocabulary.tokens))
-        port.write([Point(record_number(Record.STATE), state.payload)])
+        make(port, fields, passages, vocabulary, shards, replicas)
         return cls(port, trusted, address)
 
     @classmethod
@@ -141,7 +118,7 @@ class QdrantCollection:
             UnavailableError: Qdrant can't be reached.
         """
         port = port_of(address)
-        if not port.exists():
+        if not is_made(port):
             raise NotFoundError(f"there is no collection at {address}; push or index into it first")
         return cls(port, trusted, address)
 
@@ -150,7 +127,7 @@ class QdrantCollection:
         """Whether there is a collection at an address."""
         port = port_of(address)
         try:
-            return port.exists()
+            return is_made(port)
         finally:
             port.close()
 
@@ -172,6 +149,11 @@ class QdrantCollection:
         """What is stored, as of the last committed write or of what this thread has pinned."""
         outer: QdrantView | None = getattr(self._pinned, "view", None)
         return self._now().store if outer is None else outer.store
+
+    @property
+    def place(self) -> str:
+        """Its address."""
+        return str(self.address or self.port.name)
 
     @property
     def passages(self) -> str:
@@ -209,9 +191,22 @@ class QdrantCollection:
     def matching(self, wanted: Filter) -> list[str]:
         """Ids of the documents that pass a filter, in the order of writing."""
         with self.pinned() as view:
-            numbers = view.store.live(condition=view.masks(wanted)).tolist()
+            numbers = self.passing(wanted).tolist()
             names = view.store.ids(numbers)
             return [names[number] for number in numbers]
+
+    def passing(self, wanted: Filter) -> NDArray[np.int64]:
+        """Numbers of the documents that pass a filter, ascending."""
+        with self.pinned() as view:
+            return view.store.live(condition=view.masks(wanted))
+
+    def describe_metadata(self) -> list[KeyDescription]:
+        """Every metadata key, by name, with the kinds of its values.
+
+        Documents are counted that have some of a kind, not their values.
+        """
+        with self.pinned() as view:
+            return view.describe_keys()
 
     @contextmanager
     def writing(self, wait: float | None = None) -> Iterator[None]:
@@ -231,18 +226,47 @@ class QdrantCollection:
     ) -> list[bool]:
         """Write documents with a row of each field's vectors; see ``Collection.upsert``."""
         check_rows(documents, vectors, passages, list(self.fields))
-        with self.writing():
+        with self._change():
             return self._writer.upsert(documents, vectors, passages)
 
     def delete(self, ids: Iterable[str]) -> set[str]:
         """Delete documents; returns the ids that were there."""
-        with self.writing():
+        with self._change():
             return self._writer.delete(list(dict.fromkeys(ids)))
 
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""
-        with self.writing():
+        with self._change():
             return self._writer.delete(self.matching(wanted))
+
+    def change_settings(self, settings: Mapping[str, str]) -> None:
+        """Keep texts with the documents, those of the names that are given."""
+        with self._change():
+            self._writer.change(
+                lambda state: replace(state, settings={**state.settings, **settings})
+            )
+
+    def grow_vocabulary(self, vocabulary: Vocabulary, fields: Sequence[Field]) -> None:
+        """Keep a vocabulary of imported vectors that begins with what there is, and its fields."""
+        with self._change():
+            state = self._writer.state
+            new = vocabulary.tokens[state.tokens :]
+            self._tokens.write(new, state.tokens, state.version)
+            tokens, text = len(vocabulary.tokens), dump_fields(fields)
+            self._writer.change(lambda state: replace(state, tokens=tokens, fields=text))
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        """A write, by the one writer, and what is due after it."""
+        with self.writing():
+            try:
+                yield
+            except LsrError as error:
+                if not isinstance(error, InputError):
+                    self.write_failure = error
+                raise
+            self.write_failure = None
+            self.maintenance.after_write()
 
     def view(self) -> QdrantView:
         """The collection as of its last committed write."""
@@ -266,7 +290,7 @@ class QdrantCollection:
         """The view of what is committed; the last one where nothing has changed."""
         state = read_state(self.port)
         view = self._view
-        if view is None or view.state != state:
+        if view is None or view.state.seen != state.seen:
             self._latest = self._store_of(state)
             view = self._view = QdrantView(self.port, self._latest, self.fields, self.frequencies)
         return view

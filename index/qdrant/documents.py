@@ -58,6 +58,21 @@ class QdrantStore:
         return self._port.name
 
     @property
+    def place(self) -> str:
+        """Of the collection, as messages call it."""
+        return self.name
+
+    def setting(self, name: str, absent: str | None = None) -> str:
+        """A text that is kept with the documents; ``absent`` where it never was."""
+        text = self.state.settings.get(name, absent)
+        if text is None:
+            raise CorruptionError(self.damage(f"setting {name!r}"))
+        return text
+
+    def check_writable(self) -> None:
+        """Nothing: whether the key may write, Qdrant says when it comes to that."""
+
+    @property
     def identity(self) -> str:
         """32 hexadecimal digits that no other collection has."""
         return self.state.identity

@@ -14,15 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.collection.collection import Collection
 from index.collection.field import Field
-from index.qdrant.layout import RECORDS, document_number, number_of
+from index.qdrant.layout import PLACE_BITS, RECORDS, Record, document_number, number_of
+from index.qdrant.making import is_made, make
 from index.qdrant.port import Point, QdrantPort
 from index.qdrant.rows import OldDocument
 from index.qdrant.source import Source
 from index.qdrant.state import Counted, State
+from index.qdrant.statistics import FrequencyLog
 from index.qdrant.weighing import weigh_anew
 from index.qdrant.words import WordList
-from index.qdrant.writing import COPYING, MOST_DYING, Writing
+from index.qdrant.writing import COPYING, LEASE, MOST_DYING, Writing
 from lsr.corpus.documents import documents_digest
 from lsr.encoders.imported import IMPORTED
 from lsr.errors import ConflictError, CorruptionError, EncoderMismatchError
@@ -32,8 +35,8 @@ from lsr.sparse import SparseVector
 PUSHED = "pushed"
 # Rows whose vectors and payload are compared at the end.
 SAMPLED = 256
-# Seconds that it waits for other writers.
-LONGEST_WAIT = 5.0
+# Seconds that it waits for other writers: longer than the lease of one that was killed.
+LONGEST_WAIT = LEASE + 10
 AT_ONCE = 1024
 OnProgress = Callable[[int, int], None]
 
@@ -186,7 +189,7 @@ class Push:
             if digest is not None and point.payload.get("digest") != digest:
                 wrong.add(document_number(point.number))
         held = np.array(there, dtype=np.int64)
-        lacking = np.setdiff1d(wanted, held) >> document_shift()
+        lacking = np.setdiff1d(wanted, held) >> PLACE_BITS
         missing = np.unique(np.concatenate([lacking, np.array(sorted(wrong), dtype=np.int64)]))
         gone: dict[int, list[int]] = {}
         for number in np.setdiff1d(held, wanted).tolist():
@@ -283,8 +286,8 @@ class Push:
         missing, gone = self._differences()
         if len(missing) or gone:
             raise CorruptionError(
-                f"{self._place} lacks {len(missing)} documents and holds {len(gone)} too many after "
-                "the copy; run the same again"
+                f"{self._place} lacks {len(missing)} documents and holds {len(gone)} too many "
+                "after the copy; run the same again"
             )
         self._report.documents = len(self._source.documents)
         self._report.rows = len(self._source.numbers)
@@ -309,15 +312,51 @@ class Push:
         for each in wanted:
             if each.number not in found or not _same(each, found[each.number]):
                 raise CorruptionError(
-                    f"the row number {each.number} of {self._place} is not what was written; delete "
-                    "the collection in Qdrant, and push again"
+                    f"the row number {each.number} of {self._place} is not what was written; "
+                    "delete the collection in Qdrant, and push again"
                 )
         return len(wanted)
 
 
-def document_shift() -> int:
-    """By how many bits the number of a row is above that of its document."""
-    return number_of(1).bit_length() - 1
+def push(
+    collection: Collection,
+    port: QdrantPort,
+    place: str,
+    on_progress: OnProgress = lambda done, total: None,
+) -> PushReport:
+    """Copy a collection to Qdrant, or bring its copy there up to date; as ``Push.run``.
+
+    Args:
+        collection: of which one state is copied.
+        port: of the copy, which is made where there is none.
+        place: how messages call the copy.
+        on_progress: is told how many documents were sent, and of how many.
+    """
+    with collection.store.reading():
+        source = Source(collection)
+        if not is_made(port):
+            make(port, source.fields, collection.passages)
+        words, tokens = WordList(port, Record.WORDS), WordList(port, Record.TOKENS)
+        encoders = collection.fields.encoder
+        writing = Writing(port, encoders, words, FrequencyLog(port), place)
+        with writing.held(LONGEST_WAIT):
+            return Push(source, port, writing, words, tokens, place, on_progress).run()
+
+
+def stand_for(port: QdrantPort, place: str, alias: str) -> None:
+    """Let an alias stand for a collection, in one step, in the place of what it stood for.
+
+    Raises:
+        ConflictError: a collection has that name itself.
+        UsageError: there are no aliases at the place.
+    """
+    names = port.names()
+    if names.get(alias) == alias:
+        raise ConflictError(
+            f"{alias!r} is the name of a collection beside {place}, not of an alias; give a name "
+            "that no collection has"
+        )
+    port.switch_alias(alias, names.get(port.name, port.name))
 
 
 def _alike(each: Field) -> tuple[object, ...]:

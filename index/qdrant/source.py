@@ -16,6 +16,7 @@ from index.qdrant.rows import NewRows
 from index.qdrant.state import Counted, State, texts_of
 from index.qdrant.statistics import Change, added_to, change_of_counts
 from lsr.encoders.imported import IMPORTED
+from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch
 
 # Documents that are read at a time, and bytes of a commit, about, but for its last document.
@@ -135,7 +136,9 @@ class Source:
     def _rows(self, field: Field, numbers: Sequence[int]) -> SparseBatch | NDArray[np.float32]:
         table = self.store.vectors
         if field.kind == "dense":
-            dense = table.dense_rows(field, numbers)
+            dense = table.sound_dense_rows(field, numbers)
+            if len(dense) < len(numbers):
+                raise CorruptionError(self.store.damage(f"vectors of the field {field.name!r}"))
             return np.array([dense[number] for number in numbers], np.float32).reshape(
                 len(numbers), field.size
             )

@@ -112,6 +112,11 @@ class State:
         return load_fields(self.fields)
 
     @property
+    def seen(self) -> tuple[object, ...]:
+        """What searches see a change of."""
+        return self.identity, self.revision, self.written, self.reserved, self.dying
+
+    @property
     def average_lengths(self) -> dict[str, float]:
         """By which the counts of each field were weighed."""
         return {name: each.average for name, each in self.counted.items()}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from index.collection.column import Column, make_columns
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
+from index.collection.metadata import DATE, KINDS, KeyDescription
 from index.collection.search_defaults import SETTING
 from index.engines.searcher import EXACT, Pruning, TopK
 from index.filters.tree import Filter, Kind, Scalar
@@ -108,6 +109,17 @@ class QdrantView:
     def holds_dates(self, key: str) -> bool:
         """Whether all strings under a key are dates."""
         return f"{ODD}{key}" not in self._has
+
+    def describe_keys(self) -> list[KeyDescription]:
+        """Every metadata key, by name, with how many documents have each kind of values."""
+        described = []
+        for key in self.keys:
+            counts = {kind: self._has.get(f"{int(kind)}{key}", 0) for kind in Kind}
+            kinds = {KINDS[kind]: count for kind, count in counts.items() if count}
+            if self.holds_dates(key) and "string" in kinds:
+                kinds = {DATE if name == "string" else name: n for name, n in kinds.items()}
+            described.append(KeyDescription(key, kinds))
+        return described
 
     def rows_after(self, number: int) -> int:
         """How many rows of documents after that of a row there are."""

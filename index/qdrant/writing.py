@@ -76,7 +76,7 @@ class Writing:
         self._frequencies = frequencies
         self._place = place
         self._token = secrets.token_hex(8)
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._name = _name(os.getpid())
         self._threads = threading.RLock()
         self._state: State | None = None
         self._buried: tuple[int, ...] = ()
@@ -283,7 +283,8 @@ class Writing:
         while True:
             state = read_state(self._port)
             holder = state.holder
-            if holder.token in ("", self._token) or holder.until < time.time():
+            is_free = holder.token in ("", self._token) or holder.until < time.time()
+            if is_free or _has_died(holder.name):
                 wanted = replace(state, holder=self._holder())
                 if self._swapped(state, wanted):
                     return
@@ -351,6 +352,25 @@ def in_commits(old: Sequence[OldDocument]) -> Iterator[list[OldDocument]]:
             part, rows = [], 0
     if part:
         yield part
+
+
+def _name(pid: int) -> str:
+    """How a process is called among the machines."""
+    return f"{socket.gethostname()}:{pid}"
+
+
+def _has_died(name: str) -> bool:
+    """Whether a process of this machine ended without a word; False where that can't be told."""
+    pid = name.rpartition(":")[2]
+    if not pid.isdecimal() or int(pid) == os.getpid() or name != _name(int(pid)):
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _difference(added: Mapping[str, Change], gone: Mapping[str, Change]) -> dict[str, Change]:

@@ -68,7 +68,7 @@ def index_command(
     the exit code is then 1.
     """
     from index.collection.collection import is_collection
-    from index.collection.opening import remove_unused
+    from index.opening import remove_unused
     from service.commands import terminal
 
     new, made = not is_collection(into), not into.exists()
@@ -117,8 +117,8 @@ def index_corpus(
 ) -> tuple[IndexReport, Collection]:
     """Index with a progress bar, naming on standard error each item that is rejected."""
     from eval.datasets import named_corpus
-    from index.collection.opening import gone_if_unused, open_or_create
     from index.indexing import index_documents
+    from index.opening import gone_if_unused, open_or_create
     from index.syncing import sync_documents
     from lsr.corpus.readers.corpus import AS_USUAL, Corpus
     from service.commands import terminal

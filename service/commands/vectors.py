@@ -168,8 +168,8 @@ def import_command(
     """
     from eval.datasets import named_corpus
     from index.collection.collection import is_collection
-    from index.collection.opening import gone_if_unused, remove_unused
     from index.importing import import_vectors, open_for_import
+    from index.opening import gone_if_unused, remove_unused
     from lsr.corpus.readers.corpus import AS_USUAL
     from lsr.vectors.formats import open_vectors
     from service.commands import terminal

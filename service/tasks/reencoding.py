@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from index.collection.collection import Collection, is_collection
-from index.collection.opening import open_or_create
 from index.indexing import index_documents
+from index.opening import open_or_create
 from lsr.corpus.chunks import CHUNK
 from lsr.corpus.items import Item
 from lsr.corpus.passages import sections_of
