@@ -102,8 +102,8 @@ CONFIGS = {
     "dense": {"using": "dense"},
     "hybrid": {"using": "hybrid"},
     "linear": {
-        "using": "bm25+dense",
-        "fusion": LinearFusion(weights={"bm25": 0.3, "dense": 0.7}),
+        "using": "bm25+sparse",
+        "fusion": LinearFusion({"bm25": 0.3, "sparse": 0.7}, "max", "exact"),
         "fusion_depth": 5,
     },
     "prefetch": {
@@ -130,7 +130,7 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_answers_are_those_of_a_directory(native, other, name):
     ours, theirs = (answered(each, **CONFIGS[name]) for each in (native, other))
-    assert ours.hits
+    assert ours.hits or name == "unknown key"
     assert plain(theirs) == plain(ours, near)
 
 
@@ -178,6 +178,17 @@ def test_a_batch_answers_as_single_queries_do(other):
             assert [hit.id for hit in together.hits] == [hit.id for hit in alone.hits]
 
 
+def walked(collection, condition):
+    """The ids and texts of all pages of a listing."""
+    listed, cursor = [], None
+    while True:
+        page = list_documents(collection, 7, cursor, condition)
+        listed += [(identifier, found.text) for identifier, found in page.documents.items()]
+        cursor = page.cursor
+        if cursor is None:
+            return listed
+
+
 def test_documents_are_explained_listed_and_fetched(native, other):
     for identifier in ("d4", "long2", "d1"):
         ours, theirs = (
@@ -193,17 +204,9 @@ def test_documents_are_explained_listed_and_fetched(native, other):
     )
     wanted = parse_filter_text("third = 1")
     for condition in (None, wanted):
-        pages = []
-        for collection in (native, other):
-            listed, cursor = [], None
-            while True:
-                page = list_documents(collection, 7, cursor, condition)
-                listed.append((list(page.documents.items()), page.total))
-                cursor = page.cursor
-                if cursor is None:
-                    break
-            pages.append(sorted(str(each) for each in listed))
-        assert len(pages[0]) == len(pages[1])
+        ours, theirs = (walked(each, condition) for each in (native, other))
+        assert sorted(theirs) == sorted(ours)
+        assert len(set(theirs)) == len(theirs)
     config = SearchConfig(**spelled_out({"facets": ["tags"], "filter": wanted}))
     assert count_in_collection(other, config) == count_in_collection(native, config)
 
