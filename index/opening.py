@@ -40,7 +40,7 @@ def is_there(place: Place) -> bool:
     return is_collection(place) if isinstance(place, Path) else QdrantCollection.is_at(place)
 
 
-def open_collection(place: Place, trusted: TrustedCode = NO_CODE) -> Writable:
+def open_collection(place: Place, trusted: TrustedCode = NO_CODE) -> Collection | QdrantCollection:
     """The collection that is there; ``trusted`` are the models whose Python code may run.
 
     Raises:
@@ -59,7 +59,7 @@ def create_collection(
     vocabulary: Vocabulary | None = None,
     trusted: TrustedCode = NO_CODE,
     passages: str = OFF,
-) -> Writable:
+) -> Collection | QdrantCollection:
     """A new, empty collection; the arguments are those of ``Collection.create``.
 
     Raises:
@@ -81,7 +81,7 @@ def open_or_create(
     trusted: TrustedCode = NO_CODE,
     passages: str | None = None,
     language: str | None = None,
-) -> Writable:
+) -> Collection | QdrantCollection:
     """The collection there with the encoders it was built with, or a new one.
 
     Args:

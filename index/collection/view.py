@@ -106,6 +106,11 @@ class View(Protocol):
     """
 
     @property
+    def revision(self) -> int:
+        """Grows with each write."""
+        ...
+
+    @property
     def fields(self) -> FieldEncoders:
         """The fields and their encoders."""
         ...

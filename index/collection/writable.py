@@ -74,6 +74,11 @@ class DocumentStore(StoreReader, Protocol):
         """The words of open fields."""
         ...
 
+    @property
+    def place(self) -> str:
+        """Directory or address of the collection."""
+        ...
+
     def reading(self) -> AbstractContextManager[None]:
         """One consistent state for all reads inside, as far as there is one."""
         ...

@@ -122,6 +122,13 @@ class ClientPort:
         """The server's version, as in 1.19.2."""
         return str(self.client.info().version)
 
+    def at(self, name: str) -> ClientPort:
+        """As ``QdrantPort``."""
+        if name == self.name:
+            return self
+        address = None if self.address is None else self.address.named(name)
+        return ClientPort(self.client, name, address)
+
     @_told
     def exists(self) -> bool:
         """As ``QdrantPort``."""

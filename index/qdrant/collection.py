@@ -57,18 +57,28 @@ class QdrantCollection:
             UsageError: it was not made by lsr.
             CorruptionError: what it says of itself is damaged.
         """
-        self.port = port
         self.address = address
+        self.fields = FieldEncoders(_Latest(self), trusted)
+        self.write_failure: LsrError | None = None
+        self._entry = port
+        self._pinned = threading.local()
+        self._beginning = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Go to the collection that the name stands for now, be it an alias.
+
+        All reads of a view go there, also once the alias stands for another.
+        """
+        name = self._entry.names().get(self._entry.name, self._entry.name)
+        port = self.port = self._entry.at(name)
         self.words = WordList(port, Record.WORDS)
         self.frequencies = FrequencyLog(port)
         self._tokens = WordList(port, Record.TOKENS)
         self._latest = self._store_of(read_state(port))
-        self.fields = FieldEncoders(_Latest(self), trusted)
         self._view: QdrantView | None = None
-        self._pinned = threading.local()
         self._writer = Writing(port, self.fields.encoder, self.words, self.frequencies, self.place)
         self.maintenance = QdrantUpkeep(port, self._writer, self.fields.encoder)
-        self.write_failure: LsrError | None = None
 
     @classmethod
     def create(
@@ -142,7 +152,7 @@ class QdrantCollection:
 
     def close(self) -> None:
         """Let go of Qdrant."""
-        self.port.close()
+        self._entry.close()
 
     @property
     def store(self) -> QdrantStore:
@@ -153,7 +163,7 @@ class QdrantCollection:
     @property
     def place(self) -> str:
         """Its address."""
-        return str(self.address or self.port.name)
+        return str(self.address or self._entry.name)
 
     @property
     def passages(self) -> str:
@@ -215,6 +225,7 @@ class QdrantCollection:
         Raises:
             LockedError: another is, after ``wait`` seconds (None: a few).
         """
+        self._now()
         with self._writer.held(LONGEST_WAIT if wait is None else wait):
             yield
 
@@ -288,7 +299,12 @@ class QdrantCollection:
 
     def _now(self) -> QdrantView:
         """The view of what is committed; the last one where nothing has changed."""
-        state = read_state(self.port)
+        state = read_state(self._entry)
+        if state.identity != self._latest.identity:
+            with self._beginning:
+                if state.identity != self._latest.identity:
+                    self._begin()
+            state = read_state(self.port)
         view = self._view
         if view is None or view.state.seen != state.seen:
             self._latest = self._store_of(state)

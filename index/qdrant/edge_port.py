@@ -95,6 +95,10 @@ class EdgePort:
         self._shard: EdgeShard | None = None
         self._opening = threading.Lock()
 
+    def at(self, name: str) -> EdgePort:
+        """As ``QdrantPort``."""
+        return self if name == self.name else EdgePort(self.address.named(name), self._threads)
+
     def exists(self) -> bool:
         """As ``QdrantPort``."""
         return (self.folder / _CONFIG).is_file()

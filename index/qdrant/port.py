@@ -62,6 +62,10 @@ class QdrantPort(Protocol):
 
     name: str
 
+    def at(self, name: str) -> QdrantPort:
+        """The port to another collection at the same place, by the same connections."""
+        ...
+
     def exists(self) -> bool:
         """Whether there is a collection, or an alias, of the name."""
         ...

@@ -206,12 +206,14 @@ class Push:
         self._tokens.write(tokens[held.tokens :], held.tokens, turn)
 
         def changed(state: State) -> State:
-            described = self._source.described(state)
-            settings = {**described.pop("settings"), COPYING: store.identity}  # type: ignore[dict-item]
+            state = self._source.described(state)
             return replace(
-                state, source=store.identity, words=len(words), tokens=len(tokens),
-                settings=settings, **described,
-            )  # fmt: skip
+                state,
+                source=store.identity,
+                words=len(words),
+                tokens=len(tokens),
+                settings={**state.settings, COPYING: store.identity},
+            )
 
         self._writing.change(changed)
 
@@ -237,7 +239,7 @@ class Push:
             self._writing.copy(None, part)
 
     def _ids(self, firsts: Sequence[int]) -> dict[int, str]:
-        found = {}
+        found: dict[int, str] = {}
         for start in range(0, len(firsts), AT_ONCE):
             points = self._port.retrieve(firsts[start : start + AT_ONCE], payload=["id"])
             found |= {number: str(each.payload.get("id", "")) for number, each in points.items()}
@@ -272,7 +274,7 @@ class Push:
 
         def changed(state: State) -> State:
             settings = {name: text for name, text in state.settings.items() if name != COPYING}
-            return replace(state, settings={**settings, PUSHED: pushed}, **self._source.sizes())
+            return replace(self._source.sized(state), settings={**settings, PUSHED: pushed})
 
         self._writing.change(changed)
         self._port.flush()

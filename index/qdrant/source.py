@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from index.collection.collection import Collection
 from index.collection.field import Field, dump_fields
 from index.collection.search_defaults import SETTING, search_defaults_text
+from index.collection.writable import stored_rows
 from index.qdrant.layout import number_of
 from index.qdrant.rows import NewRows
 from index.qdrant.state import Counted, State, texts_of
 from index.qdrant.statistics import Change, added_to, change_of_counts
 from lsr.encoders.imported import IMPORTED
-from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch
 
 # Documents that are read at a time, and bytes of a commit, about, but for its last document.
@@ -46,31 +46,30 @@ class Source:
         self.numbers = number_of(1) * first + (rows - first)
         self.documents = self.store.live()
 
-    def described(self, state: State) -> dict[str, object]:
-        """The members of a state that say what the collection is, of that of its copy."""
-        settings = dict(state.settings)
-        settings[SETTING] = search_defaults_text(self.store)
-        return {
-            "fields": dump_fields(list(self.fields)),
-            "passages": self.collection.passages,
-            "settings": settings,
-        }
+    def described(self, state: State) -> State:
+        """The state of its copy with what says what the collection is."""
+        return replace(
+            state,
+            fields=dump_fields(list(self.fields)),
+            passages=self.collection.passages,
+            settings={**state.settings, SETTING: search_defaults_text(self.store)},
+        )
 
     def tokens(self) -> list[str]:
         """Those of the vocabulary of imported vectors; none where there is no such field."""
         imported = any(field.encoder == IMPORTED for field in self.fields)
         return self.store.tokens() if imported else []
 
-    def sizes(self) -> dict[str, int]:
-        """The members of a state that say how much it holds."""
+    def sized(self, state: State) -> State:
+        """The state of its copy with what says how much it holds."""
         split, passages = self.store.passages.count()
-        documents = len(self.documents)
-        return {
-            "documents": documents,
-            "rows": len(self.numbers),
-            "split": split,
-            "split_rows": passages,
-        }
+        return replace(
+            state,
+            documents=len(self.documents),
+            rows=len(self.numbers),
+            split=split,
+            split_rows=passages,
+        )
 
     def averages(self) -> dict[str, float]:
         """The average length by which the counts of each field are weighed."""
@@ -134,17 +133,7 @@ class Source:
         ]
 
     def _rows(self, field: Field, numbers: Sequence[int]) -> SparseBatch | NDArray[np.float32]:
-        table = self.store.vectors
-        if field.kind == "dense":
-            dense = table.sound_dense_rows(field, numbers)
-            if len(dense) < len(numbers):
-                raise CorruptionError(self.store.damage(f"vectors of the field {field.name!r}"))
-            return np.array([dense[number] for number in numbers], np.float32).reshape(
-                len(numbers), field.size
-            )
-        sparse = table.rows(field, numbers)
-        size = self.store.dictionary.terms(field)
-        return SparseBatch.from_rows([sparse[number] for number in numbers], size)
+        return stored_rows(self.store, field, numbers)
 
 
 def _in_sizes(rows: NewRows) -> Iterator[NewRows]:
@@ -170,7 +159,7 @@ def _in_sizes(rows: NewRows) -> Iterator[NewRows]:
 def _size(rows: SparseBatch | NDArray[np.float32], start: int, end: int) -> int:
     if isinstance(rows, SparseBatch):
         return WEIGHT * int(rows.indptr[end] - rows.indptr[start])
-    return NUMBER * rows.shape[1] * (end - start)
+    return NUMBER * int(rows.shape[1]) * (end - start)
 
 
 def _cut(

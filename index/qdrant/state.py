@@ -192,7 +192,8 @@ def _state_of(found: dict[str, Any]) -> State:
     weighing = {name: Weighing(**each) for name, each in found["weighing"].items()}
     numbers += [number for each in counted.values() for number in (each.rows, each.length)]
     numbers += [each.done for each in weighing.values()]
-    averages = [each.average for each in (*counted.values(), *weighing.values())]
+    averages = [each.average for each in counted.values()]
+    averages += [each.average for each in weighing.values()]
     whole = (
         all(isinstance(each, str) for each in texts)
         and all(type(each) is int and each >= 0 for each in numbers)

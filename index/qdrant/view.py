@@ -61,6 +61,11 @@ class QdrantView:
         self._masks: dict[Filter, Condition] = {}
 
     @property
+    def revision(self) -> int:
+        """Grows with each write."""
+        return self.state.revision
+
+    @property
     def generation(self) -> int:
         """Grows with each write; 0: nothing was written."""
         return self.state.revision

@@ -54,6 +54,7 @@ class IndexMetrics(Collector):
                 continue
             up.add_metric([name], 1)
             for key, family in sizes.items():
-                family.add_metric([name], described[key])
+                if key in described:
+                    family.add_metric([name], described[key])
         yield up
         yield from sizes.values()

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request
 from pydantic import ValidationError
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
 from index.search.query import SearchQuery
@@ -28,7 +28,7 @@ Answer = SearchAnswer | ErrorBody
 def answer_searches(
     request: Request,
     searching: Searching,
-    collection: Collection,
+    collection: Writable,
     given: Sequence[Any],
     rerankers: ServedRerankers,
     deadline: Deadline,
@@ -69,7 +69,7 @@ def answer_searches(
 def _answer(
     request: Request,
     searching: Searching,
-    collection: Collection,
+    collection: Writable,
     asked: dict[int, Asked],
     deadline: Deadline,
 ) -> dict[int, Answer]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import InputError, UsageError
-from service.commands.options import engine_option, json_option, trust_option
+from service.commands.options import FolderType, engine_option, json_option, trust_option
 
 if TYPE_CHECKING:
     from index.collection.field import Field
@@ -27,7 +27,7 @@ def bench_command() -> None:
 
 
 @bench_command.command("recall")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType("Qdrant searches sparse fields exactly"))
 @click.option(
     "--queries",
     required=True,

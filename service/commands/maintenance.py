@@ -14,37 +14,78 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.options import json_option, trust_option
+from service.commands.options import PLACE, FolderType, json_option, trust_option
 
 if TYPE_CHECKING:
     from index.collection.repair import RepairReport
     from index.collection.snapshot import SnapshotReport
+    from index.opening import Place
+    from index.qdrant.address import QdrantAddress
     from lsr.trusted_code import TrustedCode
 
 
+VERIFY = "and Qdrant verifies what it stores itself; lsr push again verifies a copy there"
+RECOVER = (
+    "recover a snapshot of Qdrant's by its own call, or restore to a directory and lsr push that"
+)
+
+
 @click.command("snapshot")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=PLACE)
 @click.argument("destination", type=click.Path(path_type=Path))
 @json_option
-def snapshot_command(collection: Path, destination: Path, as_json: bool) -> None:
+def snapshot_command(collection: Place, destination: Path, as_json: bool) -> None:
     """Write a snapshot of COLLECTION to the new directory DESTINATION.
 
     It is of one moment, even if another process is writing, and appears whole or not at all.
-    All of it is verified, and it shares no file with COLLECTION.
+    All of it is verified, and it shares no file with COLLECTION. Of one in Qdrant it is the file
+    that Qdrant makes, which Qdrant recovers.
     """
     from index.collection.collection import Collection
     from index.collection.snapshot import snapshot
     from service.commands import terminal
 
     started = time.perf_counter()
+    if not isinstance(collection, Path):
+        _snapshot_of_qdrant(collection, destination, as_json)
+        return
     with terminal.step_progress("copying", as_json) as on_progress:
         report = snapshot(Collection.open(collection), destination, on_progress)
     _print_copy(report, destination, "snapshot", time.perf_counter() - started, as_json)
 
 
+def _snapshot_of_qdrant(address: QdrantAddress, destination: Path, as_json: bool) -> None:
+    from contextlib import closing
+
+    from index.qdrant.collection import QdrantCollection
+    from lsr.errors import UsageError
+    from service.commands import terminal
+
+    started = time.perf_counter()
+    if destination.exists():
+        raise UsageError(f"{destination} is there already; give a new directory")
+    with closing(QdrantCollection.open(address)) as opened:
+        documents = len(opened)
+        destination.mkdir(parents=True)
+        made = opened.port.snapshot(destination)
+    files = [path for path in (made, *made.rglob("*")) if path.is_file()]
+    size, seconds = sum(path.stat().st_size for path in files), time.perf_counter() - started
+    if as_json:
+        terminal.print_json(
+            {"snapshot": str(made), "documents": documents, "bytes": size,
+             "seconds": round(seconds, 3)}
+        )  # fmt: skip
+        return
+    terminal.out.print(
+        f"the snapshot {made} of {address} holds {_count(documents, 'document')}, {size:,} bytes, "
+        f"in {seconds:.1f} s",
+        markup=False,
+    )
+
+
 @click.command("restore")
 @click.argument("snapshot", type=click.Path(path_type=Path))
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType(RECOVER))
 @json_option
 def restore_command(snapshot: Path, collection: Path, as_json: bool) -> None:
     """Make the new COLLECTION from SNAPSHOT, after verifying every byte of it."""
@@ -58,7 +99,7 @@ def restore_command(snapshot: Path, collection: Path, as_json: bool) -> None:
 
 
 @click.command("check")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType(VERIFY))
 @click.option("--repair", is_flag=True, help="Mend what is damaged from what is sound.")
 @trust_option
 @json_option
@@ -120,7 +161,7 @@ def check_command(collection: Path, repair: bool, trusted: TrustedCode, as_json:
 
 
 @click.command("migrate")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType("push its source anew to another name"))
 @json_option
 def migrate_command(collection: Path, as_json: bool) -> None:
     """Bring COLLECTION, written by the release before, to the format of this one.

@@ -21,7 +21,7 @@ def _trusted(context: click.Context, option: click.Parameter, given: bool) -> Tr
     return TrustedCode.of_invocation(given)
 
 
-class PlaceType(click.ParamType):
+class PlaceType(click.ParamType[Any]):
     """A collection: its directory, or where it is in Qdrant."""
 
     name = "place"
@@ -35,7 +35,7 @@ class PlaceType(click.ParamType):
         return place_of(value)
 
 
-class FolderType(click.ParamType):
+class FolderType(click.ParamType[Any]):
     """A collection in a directory, where what is done is not done over Qdrant.
 
     ``instead`` goes on after what was given, and says what to do.
@@ -52,7 +52,7 @@ class FolderType(click.ParamType):
         from lsr.errors import UsageError
 
         if is_address(str(value)):
-            raise UsageError(f"{value} is in Qdrant, and this is for directories; {self._instead}")
+            raise UsageError(f"{value} is in Qdrant, and this is of directories: {self._instead}")
         return Path(value)
 
 
