@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -12,7 +14,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 from numpy.typing import NDArray
 
-from index.qdrant.address import KEY_VARIABLE, QdrantAddress, api_key
+from index.qdrant.address import KEY_VARIABLE, SECURE, SERVER, QdrantAddress, api_key
 from index.qdrant.conditions import Between, Condition, Either, Every, Match, Neither, Points
 from index.qdrant.port import (
     Found,
@@ -23,12 +25,21 @@ from index.qdrant.port import (
     Vector,
     sorted_vector,
 )
-from lsr.errors import LsrError, MissingDependencyError, NotFoundError, UnavailableError, UsageError
+from lsr.errors import (
+    LsrError,
+    MissingDependencyError,
+    NotFoundError,
+    StorageFullError,
+    UnavailableError,
+    UsageError,
+)
 from lsr.sparse import SparseBatch, SparseVector
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 # Points that one request asks for, or brings.
@@ -39,6 +50,8 @@ QUERIES_AT_ONCE = 64
 TIMEOUT = 60
 # Types of errors by their names: of HTTP and gRPC, which need not both be there.
 _UNREACHED = {"ResponseHandlingException", "ConnectError", "ConnectionError", "TimeoutException"}
+# What Qdrant says where its disk is full.
+_FULL = ("no space left", "out of disk", "available disk space")
 _REFUSED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 
 
@@ -52,15 +65,23 @@ def connect(address: QdrantAddress) -> ClientPort:
         from qdrant_client import QdrantClient
     except ImportError as error:
         raise MissingDependencyError("a collection in Qdrant", "qdrant-client", "qdrant") from error
-    client = QdrantClient(
-        url=address.url,
-        prefix=address.prefix or None,
-        grpc_port=address.grpc_port or 6334,
-        prefer_grpc=address.grpc_port is not None,
-        api_key=api_key(),
-        timeout=TIMEOUT,
-        check_compatibility=False,
-    )
+    key = api_key()
+    if key and address.scheme == SERVER and address.host not in _LOOPBACK:
+        log.warning(
+            "the key goes to %s unencrypted; use %s:// where it speaks TLS", address, SECURE
+        )
+    with warnings.catch_warnings():
+        # It says so of loopback too.
+        warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+        client = QdrantClient(
+            url=address.url,
+            prefix=address.prefix or None,
+            grpc_port=address.grpc_port or 6334,
+            prefer_grpc=address.grpc_port is not None,
+            api_key=key,
+            timeout=TIMEOUT,
+            check_compatibility=False,
+        )
     return ClientPort(client, address.name, address)
 
 
@@ -113,6 +134,10 @@ class ClientPort:
                 f"{where} can't be reached; is a server of Qdrant there, and is the port right?"
             )
         said = " ".join(str(error).split())[:300]
+        if any(sign in said.lower() for sign in _FULL):
+            return StorageFullError(
+                f"the disk of {where} is full ({said}); free space there, and run the same again"
+            )
         if (status is not None and status >= 500) or code in ("INTERNAL", "RESOURCE_EXHAUSTED"):
             return UnavailableError(f"{where} could not answer ({said}); try again a little later")
         return UsageError(f"{where} refuses the request ({said})")

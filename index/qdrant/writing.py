@@ -154,6 +154,7 @@ class Writing:
             self.renew(lambda state: replace(state, reserved=last))
             state = replace(self.state, written=last)
             points = new.points(state.field_list, self._encoders, state.average_lengths)
+        self._index(points)
         self._port.write(points)
         self._commit(_sized_after(state, new, old), {})
         self._bury()
