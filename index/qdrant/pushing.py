@@ -28,7 +28,7 @@ from index.qdrant.words import WordList
 from index.qdrant.writing import COPYING, LEASE, MOST_DYING, Writing
 from lsr.corpus.documents import documents_digest
 from lsr.encoders.imported import IMPORTED
-from lsr.errors import ConflictError, CorruptionError, EncoderMismatchError
+from lsr.errors import ConflictError, CorruptionError, EncoderMismatchError, UsageError
 from lsr.sparse import SparseVector
 
 # The setting that names the state of the source that the copy is of.
@@ -325,6 +325,8 @@ def push(
     port: QdrantPort,
     place: str,
     on_progress: OnProgress = lambda done, total: None,
+    shards: int | None = None,
+    replicas: int | None = None,
 ) -> PushReport:
     """Copy a collection to Qdrant, or bring its copy there up to date; as ``Push.run``.
 
@@ -333,11 +335,21 @@ def push(
         port: of the copy, which is made where there is none.
         place: how messages call the copy.
         on_progress: is told how many documents were sent, and of how many.
+        shards: of a new copy; None: as Qdrant decides.
+        replicas: likewise, copies of each shard.
+
+    Raises:
+        UsageError: shards or replicas are given, and the copy is there.
     """
     with collection.store.reading():
         source = Source(collection)
         if not is_made(port):
-            make(port, source.fields, collection.passages)
+            make(port, source.fields, collection.passages, shards=shards, replicas=replicas)
+        elif shards or replicas:
+            raise UsageError(
+                f"{place} is there, with the shards and replicas that it was made with; leave the "
+                "numbers out, and change them by Qdrant's API"
+            )
         words, tokens = WordList(port, Record.WORDS), WordList(port, Record.TOKENS)
         encoders = collection.fields.encoder
         writing = Writing(port, encoders, words, FrequencyLog(port), place)

@@ -78,8 +78,8 @@ HTTP_TYPES = {
 }
 PUBLIC = {
     OverloadedError: "the server is busy; try again in a second",
-    UnavailableError: "what the index {index!r} lies in can't be reached; try again a little later, "
-    "and {log}",
+    UnavailableError: "what the index {index!r} lies in can't be reached; try again a little "
+    "later, and {log}",
     LockedError: "the index {index!r} is being written to, or was just replaced; try again in a "
     "second",
     CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",

@@ -71,6 +71,8 @@ def test_an_unchanged_collection_sends_nothing_and_a_changed_one_its_changes(col
     report = push(collection, port, "there")
     assert (report.sent, report.deleted, report.weighed) == (0, 0, 0)
     assert read_state(port).revision == before
+    with pytest.raises(UsageError, match="leave the numbers out"):
+        push(collection, port, "there", shards=2)
     replaced = collection.ids()[0]
     upsert_documents(collection, [Document(replaced, "yak"), Document("new", "a zebra walks")])
     collection.delete([collection.ids()[1]])

@@ -76,12 +76,13 @@ def test_nothing_is_left_where_no_document_could_be_read(lsr, tmp_path):
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
-        (["check", "ADDRESS"], "lsr push again verifies a copy there"),
+        (["check", "ADDRESS"], "lsr push again verifies a copy"),
         (["restore", "taken", "ADDRESS"], "restore to a directory and lsr push that"),
         (["migrate", "ADDRESS"], "push its source anew"),
         (["push", "ADDRESS", "--to", "ADDRESS"], "name the directory of a collection"),
         (["bench", "recall", "ADDRESS", "--queries", "q"], "searches sparse fields exactly"),
         (["push", "fruit", "--to", "ADDRESS", "--alias", "now"], "has no aliases"),
+        (["push", "fruit", "--to", "ADDRESS", "--shards", "2"], "has one shard"),
         (["push", "fruit", "--to", "elsewhere"], "is no address of Qdrant"),
         (["push", "fruit", "--to", "qdrant://k:s3cr3t@host/fruit"], "holds a key or a password"),
         (["push", "fruit", "--to", "qdrant://127.0.0.1:1/fruit"], "can't be reached"),
