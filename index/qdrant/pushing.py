@@ -72,6 +72,8 @@ class Push:
         self._on_progress = on_progress
         self._encoders = source.collection.fields.encoder
         self._report = PushReport()
+        # What is to go as another version of it comes, by id.
+        self._replaced: dict[str, OldDocument] = {}
 
     def run(self) -> PushReport:
         """Copy what is missing, delete what is gone, and verify.
@@ -176,7 +178,6 @@ class Push:
         """Delete what is gone, but for documents of which another version is to be sent."""
         ids = self._ids(list(gone))
         sent = set(self._source.store.ids(missing.tolist()).values()) if gone else set()
-        self._replaced: dict[str, OldDocument] = {}
         part: list[OldDocument] = []
         rows = 0
         for first, numbers in gone.items():
