@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
+
 ROOT = Path(__file__).parents[2]
 # Of a client in the same process: a host that the server answers to.
 URL = "http://localhost"
@@ -59,17 +61,9 @@ def _written(stream):
 def lsr_process(tmp_path):
     """Runs the command line in a process of its own, in an empty folder."""
 
-    def run(*arguments, stdin=b"", **options):
-        return subprocess.run(
-            [sys.executable, "-m", "service.cli", *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            timeout=300,
-            check=False,
-            **options,
-        )
+    def run(*arguments, stdin=b""):
+        command = ["-m", "service.cli", *map(str, arguments)]
+        return forked.run(command, stdin=stdin, cwd=tmp_path, env=environment(tmp_path))
 
     return run
 

@@ -6,13 +6,13 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.forked import Process
 from tests.service.conftest import environment
 from tests.waiting import wait_until
 
@@ -41,8 +41,8 @@ class Serving:
         self.log = folder / "log.txt"
         settings = map(str, (limit, head, body, answer, linger))
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-u", "-c", SERVE, *settings],
+            self.process = Process(
+                ["-c", SERVE, *settings],
                 cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         for line in self.process.stdout:
