@@ -5,6 +5,7 @@ That a process imports no more than it says, and begins as a user's, is the matt
 """
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
@@ -154,10 +155,8 @@ def _serve(requests):
 
 def _send(told, number):
     # Who asked may be gone.
-    try:
+    with contextlib.suppress(OSError):
         told.send(number.to_bytes(NUMBER, "little"))
-    except OSError:
-        pass
 
 
 def _begin(request, files):

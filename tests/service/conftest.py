@@ -20,12 +20,17 @@ URL = "http://localhost"
 def lsr(tmp_path, monkeypatch):
     """Runs the command line in this process, in an empty folder; returns what a process would.
 
-    A command that takes the process along (kills, signals, what is imported) needs
-    ``lsr_process``.
+    ``encoding`` is what PYTHONIOENCODING would say, of what it writes. A command that takes the
+    process along (kills, signals, what is imported) needs ``lsr_process``.
     """
 
-    def run(*arguments, stdin=b""):
-        streams = [io.TextIOWrapper(io.BytesIO(data), "utf-8") for data in (stdin, b"", b"")]
+    def run(*arguments, stdin=b"", encoding="utf-8"):
+        codec, _, errors = encoding.partition(":")
+        streams = [
+            io.TextIOWrapper(io.BytesIO(stdin), "utf-8"),
+            io.TextIOWrapper(io.BytesIO(), codec, errors or "strict"),
+            io.TextIOWrapper(io.BytesIO(), codec, "backslashreplace"),
+        ]
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)
             for name, value in environment(tmp_path).items():
