@@ -37,6 +37,7 @@ PRELOADED = (
     "uvicorn.lifespan.on",
     "wsgiref.simple_server",
 )
+TORCH = ("torch", "service.cli")
 LONGEST_REQUEST = 1 << 20
 # Bytes of a process id and of a status.
 NUMBER = 8
@@ -47,11 +48,13 @@ class Process(subprocess.Popen):
 
     Args:
         arguments: of Python: ``-m MODULE ...``, whose ``main`` is called, or ``-c CODE ...``.
+        preloaded: what is imported already.
         options: those of files, ``cwd`` and ``env``; variables that a module reads when it is
             imported have no effect.
     """
 
-    def __init__(self, arguments, **options):
+    def __init__(self, arguments, preloaded=PRELOADED, **options):
+        self._preloaded = preloaded
         super().__init__([os.fspath(each) for each in arguments], **options)
 
     def _execute_child(
@@ -63,7 +66,7 @@ class Process(subprocess.Popen):
         files = [place if file == -1 else file for place, file in enumerate(files)]
         told = json.dumps([args, os.fspath(cwd or Path.cwd()), dict(env or os.environ)])
         with theirs:
-            socket.send_fds(_parent(), [told.encode()], [*files, theirs.fileno()])
+            socket.send_fds(_parent(self._preloaded), [told.encode()], [*files, theirs.fileno()])
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
         self._child_created = True
         self.pid = int.from_bytes(self._status.recv(NUMBER), "little")
@@ -98,13 +101,13 @@ def run(arguments, *, stdin=b"", timeout=300, **options):
 
 
 @functools.cache
-def _parent():
+def _parent(preloaded):
     """The socket of the process that is forked, which begins now and ends with this one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     variables = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "HF_HUB_OFFLINE": "1"}
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.forked", str(theirs.fileno()), *preloaded],
             pass_fds=[theirs.fileno()], cwd=ROOT, env=variables, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -116,9 +119,9 @@ def _parent():
     return ours
 
 
-def _serve(requests):
+def _serve(requests, preloaded):
     """Fork for each request, until nobody can ask any more."""
-    for name in PRELOADED:
+    for name in preloaded:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
@@ -214,4 +217,4 @@ def _run(arguments):
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
