@@ -220,7 +220,7 @@ def read_table(path: Path) -> Results:
     """
     cells = read_results(path)
     value = read_json(path / RESULTS if path.is_dir() else path)
-    groups = {}
+    groups: dict[str, str] = {}
     try:
         for each in value.get("averages", []):
             if each["dataset"] != AVERAGE:
