@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lsr.errors import UsageError
-from lsr.settings import check_choice, check_length, check_range
+from lsr.settings import MOST_LOGS, check_choice, check_length, check_range
 from lsr.train.config_file import STRICT
 from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
 from lsr.train.regularizer_registry import REGULARIZERS
@@ -31,8 +31,10 @@ class ModelConfig:
     # Where the table begins: "training" estimates it from the training documents, else it is that
     # of a checkpoint, a folder or a hub id.
     idf: str = "training"
-    # Logarithms of the activation: 1, or 2 for the l0 activation.
+    # Logarithms of the activation, 1 to 4: 1 is SPLADE's, more are l0 activations.
     logs: int = 1
+    # The same of queries, with queries = "model"; 0: as of documents.
+    query_logs: int = 0
     # Weight of documents' literal terms (lsr.encoders.literal_terms), 0 or more; 0: none.
     literal: float = 0.0
     # Tokens of a document that count in training, special ones included; 3 or more.
@@ -62,8 +64,13 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_choice("queries", self.queries, ("model", "idf", "learned", "binary"))
-        if self.logs not in (1, 2):
-            raise UsageError(f"logs is {self.logs}; allowed are 1 and 2")
+        check_range("logs", self.logs, 1, MOST_LOGS)
+        check_range("query_logs", self.query_logs, 0, MOST_LOGS)
+        if self.query_logs and self.queries != "model":
+            raise UsageError(
+                f"query_logs is {self.query_logs}, but queries = {self.queries!r} has no "
+                "activation; leave it out"
+            )
         for option in ("max_length", "query_length", "export_length"):
             check_length(getattr(self, option), option)
         check_range("literal", self.literal, 0)
@@ -77,6 +84,8 @@ class ModelConfig:
                 f"queries is {self.queries!r}, but a decoder encodes them itself; write "
                 'queries = "model", or leave out [model.lora] and [model.decoder]'
             )
+        if self.is_decoder and self.query_logs:
+            raise UsageError("a decoder has one activation for both sides; leave out query_logs")
         if self.is_decoder and self.dropout:
             raise UsageError("the dropout of a decoder is its adapter's; give it in [model.lora]")
         if self.is_decoder and self.base_share:

@@ -30,7 +30,7 @@ path = "pairs.jsonl"
 name = "info-nce"
 """
 FULL = TrainingConfig(
-    ModelConfig("a/b", queries="model", logs=2, top_k=7, dropout=0.1),
+    ModelConfig("a/b", queries="model", logs=2, query_logs=4, top_k=7, dropout=0.1),
     OptimizerConfig(steps=3, learning_rate=1e-3),
     (SourceConfig("one.jsonl", limit=5, licence="MIT"), SourceConfig('two "quoted" \\ ü')),
     (LossConfig("kl", 0.5, 2.0, "list"), LossConfig("margin-mse", 0.1), LossConfig("info-nce")),
@@ -103,7 +103,7 @@ MISTAKES = [
     ({"optimizer.learning_rate": "x"}, "[optimizer] learning_rate is 'x'; allowed is a number"),
     (SPARSE | {"documents.by_place": 1}, "[documents] by_place is 1; allowed is true or false"),
     ({"model.queries": "tf"}, "[model] queries is 'tf'; allowed are model, idf, learned and"),
-    ({"model.logs": 3}, "[model] logs is 3; allowed are 1 and 2"),
+    ({"model.logs": 5}, "[model] logs is 5; allowed is 1 to 4"),
     ({"model.max_length": 2}, "[model] max_length is 2; allowed is 3 to"),
     ({"model.query_length": 1}, "[model] query_length is 1; allowed is 3 to"),
     ({"model.export_length": 0}, "[model] export_length is 0; allowed is 3 to"),

@@ -110,7 +110,7 @@ LEARNED = {
     "memory": MemoryConfig(gradient_cache=True, chunk_tokens=40),
 }
 SYMMETRIC = {
-    "model": {"queries": "model", "dropout": 0.1, "top_k": 30},
+    "model": {"queries": "model", "dropout": 0.1, "top_k": 30, "logs": 1, "query_logs": 3},
     "losses": (LossConfig("margin-mse"), NCE),
     "teachers": (TeacherConfig("bm25"),),
     "documents": SparsityConfig("flops", target_nnz=20),
