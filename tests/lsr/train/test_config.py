@@ -10,7 +10,6 @@ from lsr.train.config import (
     BatchConfig,
     LossConfig,
     MiningConfig,
-    ModelConfig,
     OptimizerConfig,
     SourceConfig,
     SparsityConfig,
@@ -18,6 +17,7 @@ from lsr.train.config import (
     TrainingConfig,
 )
 from lsr.train.config_file import parse_config, read_toml, to_toml
+from lsr.train.model_config import ModelConfig
 
 SMALLEST = """
 [model]

@@ -20,7 +20,6 @@ from lsr.train.config import (
     LossConfig,
     MemoryConfig,
     MiningConfig,
-    ModelConfig,
     OptimizerConfig,
     SourceConfig,
     SparsityConfig,
@@ -28,6 +27,7 @@ from lsr.train.config import (
     TrainingConfig,
 )
 from lsr.train.losses import match
+from lsr.train.model_config import ModelConfig
 from lsr.train.regularizers import idf_flops
 from lsr.train.run import Tools, Watching, run_training, training_corpus
 from lsr.train.student import MaskedLanguageStudent
