@@ -37,8 +37,9 @@ class BatchConfig:
     # Mined negatives of each query; 0 or more.
     negatives: int = 0
     # "random", or "topics": queries whose mined documents are each other's positives come together,
-    # so that a batch is its own hard negatives (Hofstätter et al. 2021, "Efficiently Teaching an
-    # Effective Dense Retriever with Balanced Topic Aware Sampling").
+    # so that a batch is its own hard negatives. Hofstätter et al. 2021 ("Efficiently Teaching an
+    # Effective Dense Retriever with Balanced Topic Aware Sampling", TAS-B) have that aim, but draw
+    # from clusters of the queries.
     order: str = "random"
     __pydantic_config__ = STRICT
 
@@ -146,7 +147,7 @@ class SparsityConfig:
             check_range("target_nnz", self.target_nnz, 1)
         if self.regularizer == "l0-flops" and not self.threshold:
             raise UsageError(
-                "l0-flops needs a threshold, as 100: non-zeros that a text has for free"
+                "l0-flops needs a threshold, as 150: non-zeros that a text has for free"
             )
         if self.threshold and self.regularizer != "l0-flops":
             raise UsageError(f"threshold is for l0-flops, not for {self.regularizer}; leave it out")

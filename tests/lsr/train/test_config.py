@@ -141,7 +141,7 @@ MISTAKES = [
     (SPARSE | {"documents.threshold": 5}, "threshold is for l0-flops, not for flops"),
     (
         SPARSE | {"documents.regularizer": "l0-flops"},
-        "[documents] l0-flops needs a threshold, as 100: non-zeros that a text has for free",
+        "[documents] l0-flops needs a threshold, as 150: non-zeros that a text has for free",
     ),
     ({"losses.0.teacher_scores": "raw"}, "info-nce has no teacher; leave out teacher_scores"),
     ({"losses.0.teacher_scores": "x"}, "teacher_scores is 'x'; allowed are auto, raw and scaled"),
