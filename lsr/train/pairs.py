@@ -288,7 +288,8 @@ class TrainingCorpus:
         """How many negatives each pair came with, int64 (queries,)."""
         if not self.given.size:
             return np.zeros(len(self.queries), dtype=np.int64)
-        return np.count_nonzero(self.given >= 0, axis=1)
+        counts: NDArray[np.int64] = np.count_nonzero(self.given >= 0, axis=1)
+        return counts
 
     def say_unused(self, on_rejected: OnRejected, instead: str) -> None:
         """Say how many pairs came with negatives, where a training has no use for them."""
