@@ -29,8 +29,11 @@ class Output(Protocol):
     them, for messages.
     """
 
-    whole: bool
-    begun: str
+    @property
+    def whole(self) -> bool: ...  # noqa: D102
+
+    @property
+    def begun(self) -> str: ...  # noqa: D102
 
     @property
     def items(self) -> int: ...  # noqa: D102
