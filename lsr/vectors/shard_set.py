@@ -101,7 +101,9 @@ class ShardSet(VectorSource):
         self.encoder = self._manifest.encoder
         self._read = 0
 
-    def __len__(self) -> int:
+    @property
+    def documents(self) -> int:
+        """How many documents they hold, all of them together."""
         return sum(shard.manifest.documents for shard in self.shards)
 
     @property
@@ -122,7 +124,7 @@ class ShardSet(VectorSource):
     @property
     def fraction(self) -> float | None:
         """See ``VectorSource``."""
-        return self._read / max(len(self), 1)
+        return self._read / max(self.documents, 1)
 
     def tokens(self) -> list[str]:
         """See ``VectorSource``: the closed vocabulary, then the words as one run numbers them."""
