@@ -33,7 +33,7 @@ from lsr.corpus.shard import Shard
 from lsr.errors import InputError, LockedError, UsageError
 from lsr.sparse import SparseBatch
 from lsr.vectors.csr import CsrVectors, CsrWriter, Maker
-from lsr.vectors.journal import Journal
+from lsr.vectors.journal import Journal, Settings
 from lsr.vectors.shard_manifest import (
     CHUNK_WORDS,
     CHUNKS,
@@ -119,7 +119,7 @@ class ShardOutput:
         os.close(self._lock)
 
     def _begin(self) -> None:
-        settings = {
+        settings: Settings = {
             "shard": str(self._shard),
             "encoder": self._maker.fingerprint,
             "chunk": self._chunk_size,

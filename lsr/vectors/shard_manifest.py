@@ -150,11 +150,12 @@ def _typed(value: Any, kinds: Mapping[str, type]) -> dict[str, Any]:
 
 
 def _digest(written: Mapping[str, Any]) -> str:
-    return _blake2b(json.dumps(written, sort_keys=True).encode()).hexdigest()
+    data = json.dumps(written, sort_keys=True).encode()
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
-def _blake2b(data: bytes = b"") -> Any:
-    return hashlib.blake2b(data, digest_size=32)
+def _blake2b() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=32)
 
 
 def damaged(folder: Path, reason: str) -> CorruptionError:

@@ -196,12 +196,12 @@ class ShardSet(VectorSource):
     def _check_ids(self) -> None:
         """Raise InputError where an id is there twice."""
         digests = np.concatenate([_id_digests(shard) for shard in self.shards])
-        digests.sort()
+        digests = np.sort(digests)
         doubtful = set(digests[1:][digests[1:] == digests[:-1]].tolist())
         seen: dict[bytes, Path] = {}
         for shard in self.shards if doubtful else ():
             for identifier in _ids(shard):
-                if _id_digest(identifier) not in doubtful:
+                if int.from_bytes(_id_digest(identifier), "little") not in doubtful:
                     continue
                 if identifier in seen:
                     raise InputError(
@@ -245,7 +245,7 @@ def _as_encoded(
 
 def _id_digests(shard: ShardFolder) -> NDArray[np.uint64]:
     """Eight bytes of each id, in their order, uint64 (n,)."""
-    return np.frombuffer(b"".join(map(_id_digest, _ids(shard))), np.uint64)
+    return np.frombuffer(b"".join(map(_id_digest, _ids(shard))), "<u8")
 
 
 def _id_digest(identifier: bytes) -> bytes:
@@ -282,9 +282,9 @@ def _repeated(shards: Sequence[ShardFolder]) -> Iterator[str]:
     paths: dict[Shard, list[str]] = defaultdict(list)
     for shard in shards:
         paths[shard.manifest.shard].append(str(shard.path))
-    for shard, given in paths.items():
+    for part, given in paths.items():
         if len(given) > 1:
-            yield f"shard {shard} is given {len(given)} times ({', '.join(given)}); give it once"
+            yield f"shard {part} is given {len(given)} times ({', '.join(given)}); give it once"
 
 
 def _missing(shards: Sequence[ShardFolder]) -> Iterator[str]:
