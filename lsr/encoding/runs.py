@@ -16,6 +16,7 @@ from lsr.encoders.encoder import SparseEncoder
 from lsr.encoding.document_encoders import DocumentEncoders
 from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
 from lsr.encoding.progress import SILENT, Progress
+from lsr.encoding.ray_cluster import RayCluster, Rest
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
@@ -76,6 +77,7 @@ def encode_items(
     statistics: CollectionStatistics | None = None,
     trusted: TrustedCode = NO_CODE,
     shard: Shard = WHOLE,
+    cluster: RayCluster | None = None,
 ) -> EncodeReport:
     """Encode a stream of documents, chunk by chunk, into an output.
 
@@ -96,6 +98,7 @@ def encode_items(
         trusted: the models whose Python code may run in other processes too.
         shard: the part that is encoded. All items are read, so that an id which another shard had
             before is known; what is left out of a shard's own chunks is told by it alone.
+        cluster: encodes documents instead of processes of this machine; of the same corpus.
 
     Raises:
         UsageError: the items differ from those of the run that is gone on with, or queries are to
@@ -120,7 +123,13 @@ def encode_items(
         else None
     )
     waiting = _fresh(items, output, report, progress, shard, chunk_size)
-    with closing(_encoded(encoder, waiting, queries, processes, statistics, trusted)) as rows:
+    if queries:
+        encoded = _encoded_queries(encoder, waiting, statistics)
+    else:
+        encoders = DocumentEncoders({FIELD: encoder}, trusted=trusted)
+        rest = Rest(shard, output.items, chunk_size)
+        encoded = _encoded_documents(encoders, waiting, processes, cluster, rest)
+    with closing(encoded) as rows:
         for (chunk, position, digest), batch, tokens in rows:
             if watch:
                 watch.add([document.contents for document in chunk.documents], batch)
@@ -186,28 +195,37 @@ def _fresh(
     report.corpus = seen.hexdigest()
 
 
-def _encoded(
+def _encoded_queries(
     encoder: SparseEncoder,
     waiting: Iterable[_Waiting],
-    queries: bool,
-    processes: int,
     statistics: CollectionStatistics | None,
-    trusted: TrustedCode,
+) -> Generator[tuple[_Waiting, SparseBatch, int], None, None]:
+    """Each chunk with its rows, and how many tokens they took."""
+    for each in waiting:
+        before = encoder.tokens_encoded
+        asked = [document.contents for document in each.chunk.documents]
+        rows = encoder.encode_queries(asked, statistics)
+        yield each, rows, encoder.tokens_encoded - before
+
+
+def _encoded_documents(
+    encoders: DocumentEncoders,
+    waiting: Iterable[_Waiting],
+    processes: int,
+    cluster: RayCluster | None,
+    rest: Rest,
 ) -> Generator[tuple[_Waiting, SparseBatch, int], None, None]:
     """Each chunk with its rows, and how many tokens they took."""
     texts = ((each, [document.contents for document in each.chunk.documents]) for each in waiting)
-    if queries:
-        for each, asked in texts:
-            before = encoder.tokens_encoded
-            rows = encoder.encode_queries(asked, statistics)
-            yield each, rows, encoder.tokens_encoded - before
-        return
-    encoders = DocumentEncoders({FIELD: encoder}, trusted=trusted)
-    with closing(encoders.stream(texts, processes)) as stream:
+    if cluster is None:
+        made = encoders.stream(texts, processes)
+    else:
+        made = cluster.stream(encoders, texts, rest)
+    with closing(made) as stream:
         for each, encoded in stream:
             batch = encoded.vectors.get(FIELD)
             if not isinstance(batch, SparseBatch):
-                batch = SparseBatch.from_rows([], encoder.vocabulary.size)
+                batch = SparseBatch.from_rows([], encoders.sparse[FIELD].vocabulary.size)
             yield each, batch, encoded.tokens
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lsr.errors import UsageError
 from service.commands.options import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from lsr.corpus.readers.corpus import Reading
     from lsr.corpus.shard import Shard
     from lsr.encoders.encoder import SparseEncoder
+    from lsr.encoding.ray_cluster import RayCluster
     from lsr.encoding.runs import EncodeReport
     from lsr.trusted_code import TrustedCode
     from lsr.vectors.output import VectorOutput
@@ -56,6 +58,14 @@ if TYPE_CHECKING:
     help="Encode the I-th of N parts of CORPUS into a folder of its own; lsr import and lsr merge "
     "take all N together.",
 )
+@click.option(
+    "--on",
+    "cluster",
+    metavar="ADDRESS",
+    help="Encode on a Ray cluster: ray://HOST:PORT (its head; this machine is part of it), "
+    "ray://auto, or ray://local. --processes then counts those of all machines.  [default: one for "
+    "each GPU, or else for each machine]",
+)
 @format_option
 @quantise_option
 @contents_option
@@ -70,6 +80,7 @@ def encode_command(
     encoder: str | None,
     out: str,
     part: str | None,
+    cluster: str | None,
     kind: str | None,
     scale: float | None,
     contents: bool,
@@ -97,6 +108,10 @@ def encode_command(
     shard = None if part is None else Shard.parse(part)
     if shard is not None:
         _check_shard(out, kind, scale, contents, queries)
+    if cluster is not None and (queries or corpus == "-"):
+        given = "--queries" if queries else "standard input"
+        raise UsageError(f"--on takes documents that can be read again; leave out {given}")
+    machines = None if cluster is None else _cluster(cluster, corpus, reading)
     loaded = load_encoder(DEFAULT_ENCODER if encoder is None else encoder, trusted)
     items = _query_items(corpus, reading) if queries else named_corpus(corpus, reading)
     with terminal.indexing_progress(
@@ -105,6 +120,7 @@ def encode_command(
         encode = partial(
             encode_items, loaded, items,
             queries=queries, progress=progress, processes=processes, trusted=trusted,
+            cluster=machines,
         )  # fmt: skip
         if shard is not None:
             written = _encode_shard(encode, loaded, Path(out), shard)
@@ -115,6 +131,8 @@ def encode_command(
         else:
             written = _encode_file(encode, loaded, Path(out), kind, scale, contents, queries)
     report, notes = written.report, written.notes
+    if machines and machines.repeated:
+        notes.append(f"chunks encoded again, as a machine was lost: {machines.repeated:,}")
     if passed_over := terminal.passed_over(items):
         notes.append(passed_over)
     if as_json:
@@ -168,6 +186,22 @@ def _encode_shard(
         manifest = output.finish(report.taken, report.corpus)
     told = {"shard": str(shard), "documents": manifest.documents, "digest": manifest.digest}
     return _Written(report, str(output.path), shard=told)
+
+
+def _cluster(address: str, corpus: str, reading: Reading) -> RayCluster:
+    """The cluster that reads and encodes a corpus."""
+    from eval.datasets import named_corpus
+    from lsr.corpus.files import user_path
+    from lsr.encoding.ray_address import RayAddress
+    from lsr.encoding.ray_cluster import RayCluster
+
+    path = user_path(corpus)
+    # Ray's processes have another working directory.
+    absolute = str(path.absolute()) if path.exists() else corpus
+    context = click.get_current_context()
+    given = context.get_parameter_source("processes") is not ParameterSource.DEFAULT
+    actors = context.params["processes"] if given else None
+    return RayCluster(RayAddress.parse(address), partial(named_corpus, absolute, reading), actors)
 
 
 def _check_shard(
