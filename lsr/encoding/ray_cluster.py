@@ -1,6 +1,6 @@
 """Encoding on the machines of a Ray cluster: Ray Data, with actors that load the encoder once.
 
-    ray::range(1) -> _read (one task, beside the driver) -> _Encoder (actors) -> the driver
+    one item -> _read (one task, beside the driver) -> _Encoder (actors) -> the driver
 
 The reader goes through the corpus as the driver does and passes on the texts of one chunk after the
 other; Ray Data holds it back while the actors are busy. A chunk is a block, and encoded as a whole,
@@ -236,7 +236,7 @@ def _results(
     tally: Any,
 ) -> Iterator[Any]:
     """A table for each chunk that has texts, in their order."""
-    source = ray.data.range(1, override_num_blocks=1).map_batches(
+    source = ray.data.from_items([0]).map_batches(
         partial(_read, corpus, rest),
         batch_format="pyarrow",
         num_cpus=0,
