@@ -307,9 +307,13 @@ def _watched(ray: Any) -> Iterator[None]:
         return sum(bool(node["Alive"]) for node in ray.nodes())
 
     def watch() -> None:
-        machines = alive()
+        machines = 0
         while not ended.wait(LOOKED_EVERY_S):
-            now = alive()
+            try:
+                now = alive()
+            except ray.exceptions.RayError:
+                # What waits for results is told of it.
+                return
             if now < machines:
                 log.warning(
                     "the cluster has %d machines, and had %d: what was encoded on those that are "

@@ -190,14 +190,14 @@ def _encode_shard(
 
 def _cluster(address: str, corpus: str, reading: Reading) -> RayCluster:
     """The cluster that reads and encodes a corpus."""
-    from eval.datasets import named_corpus
+    from eval.datasets import DEMO, named_corpus
     from lsr.corpus.files import user_path
     from lsr.encoding.ray_address import RayAddress
     from lsr.encoding.ray_cluster import RayCluster
 
     path = user_path(corpus)
     # Ray's processes have another working directory.
-    absolute = str(path.absolute()) if path.exists() else corpus
+    absolute = str(path.absolute()) if path.exists() and corpus != DEMO else corpus
     context = click.get_current_context()
     given = context.get_parameter_source("processes") is not ParameterSource.DEFAULT
     actors = context.params["processes"] if given else None

@@ -15,8 +15,18 @@ from lsr.corpus.shard import Shard
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoding.document_encoders import Encoded
 from lsr.encoding.ray_address import RayAddress
-from lsr.encoding.ray_cluster import RayCluster, Rest, _digest, _left, _packed, _unpacked
-from lsr.errors import MissingDependencyError, UnavailableError, UsageError
+from lsr.encoding.ray_cluster import (
+    RayCluster,
+    Rest,
+    _checked,
+    _digest,
+    _left,
+    _packed,
+    _read,
+    _table,
+    _unpacked,
+)
+from lsr.errors import LsrError, MissingDependencyError, UnavailableError, UsageError
 from tests.lsr.encoding.ray_run import CHUNK_SIZE, corpus
 
 pytest.importorskip("ray")
@@ -99,3 +109,23 @@ def test_vectors_come_back_as_they_were(texts):
         expected = getattr(batch, name)
         np.testing.assert_array_equal(getattr(found, name), expected)
         assert getattr(found, name).dtype == expected.dtype
+
+
+def test_what_fails_on_the_cluster_is_one_sentence():
+    def broken():
+        raise OSError("no such disk")
+        yield
+
+    (table,) = _read(broken, Rest(), None)
+    with pytest.raises(LsrError, match=r"can't be read on the cluster \(OSError: no such disk\)"):
+        _checked(table, ["apple"])
+
+
+@pytest.mark.parametrize("texts", [["pear"], None])
+def test_a_corpus_that_changes_meanwhile_is_noticed(texts):
+    """What the cluster encoded is of other texts, or there is nothing more."""
+    batch = load_encoder("bm25").encode_documents(["pear"])
+    packed = _packed(Encoded({"vectors": batch}, 1), json.dumps(texts).encode())
+    table = None if texts is None else _table(0, packed)
+    with pytest.raises(UsageError, match="the corpus changed while it was read"):
+        _checked(table, ["apple"])
