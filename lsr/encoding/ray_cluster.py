@@ -10,7 +10,6 @@ machine is lost, Ray starts its actor elsewhere and gives it what had not come b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -22,15 +21,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-import numpy as np
-
 from lsr.corpus.chunks import CHUNK, distinct_chunks
 from lsr.corpus.items import Item
 from lsr.corpus.shard import WHOLE, Shard
+from lsr.encoding.chunk_tables import chunk_table, packed, texts_digest, unpacked
 from lsr.encoding.document_encoders import NOTHING, DocumentEncoders, Encoded
 from lsr.encoding.ray_address import RayAddress
 from lsr.errors import LsrError, MissingDependencyError, UsageError
-from lsr.sparse import SparseBatch
 from lsr.threads import available_cores, limit_threads
 
 ContextT = TypeVar("ContextT")
@@ -187,9 +184,9 @@ def _read(corpus: Callable[[], Iterable[Item]], rest: Rest, _: object) -> Iterat
     """A table of one row for each chunk that has texts."""
     try:
         for number, texts in enumerate(_left(corpus(), rest)):
-            yield _table(number, json.dumps(texts).encode())
+            yield chunk_table(number, json.dumps(texts).encode())
     except Exception as error:
-        yield _table(-1, b"", _told(error, "the corpus can't be read on the cluster"))
+        yield chunk_table(-1, b"", _told(error, "the corpus can't be read on the cluster"))
 
 
 def _left(items: Iterable[Item], rest: Rest) -> Iterator[list[str]]:
@@ -221,9 +218,9 @@ class _Encoder:
             if ray.get(self._tally.begin.remote(number, machine)) > MOST_TRIES:
                 raise LsrError(ENDED)
             self._encode = self._encode or self._load()
-            return _table(number, _packed(self._encode(json.loads(data)), data))
+            return chunk_table(number, packed(self._encode(json.loads(data)), data))
         except Exception as raised:
-            return _table(number, b"", _told(raised, "an encoding process failed"))
+            return chunk_table(number, b"", _told(raised, "an encoding process failed"))
 
 
 def _results(
@@ -338,56 +335,12 @@ def _checked(table: Any, texts: Sequence[str]) -> Encoded:
     if error:
         raise LsrError(f"{error}; what was finished before is kept, so run the same again")
     if table is not None:
-        encoded, digest = _unpacked(table["data"][0].as_py())
-        if digest == _digest(json.dumps(list(texts)).encode()):
+        encoded, digest = unpacked(table["data"][0].as_py())
+        if digest == texts_digest(json.dumps(list(texts)).encode()):
             return encoded
     raise UsageError(
         "the corpus changed while it was read; leave its files as they are, and run the same again"
     )
-
-
-def _packed(encoded: Encoded, texts: bytes) -> bytes:
-    """Vectors of one sparse field, and the digest of the texts, as a safetensors file."""
-    from safetensors.numpy import save
-
-    (batch,) = encoded.vectors.values()
-    assert isinstance(batch, SparseBatch)
-    arrays = {"indptr": batch.indptr, "indices": batch.indices, "values": batch.values}
-    told = {
-        "field": next(iter(encoded.vectors)),
-        "size": str(batch.vocabulary_size),
-        "words": json.dumps(batch.words),
-        "tokens": str(encoded.tokens),
-        "texts": _digest(texts),
-    }
-    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, told)
-
-
-def _unpacked(data: bytes) -> tuple[Encoded, str]:
-    from safetensors.numpy import load
-
-    length = int.from_bytes(data[:8], "little")
-    told = json.loads(data[8 : 8 + length])["__metadata__"]
-    arrays = load(data)
-    batch = SparseBatch(
-        arrays["indptr"],
-        arrays["indices"],
-        arrays["values"],
-        int(told["size"]),
-        tuple(json.loads(told["words"])),
-    )
-    return Encoded({told["field"]: batch}, int(told["tokens"])), told["texts"]
-
-
-def _table(number: int, data: bytes, error: str = "") -> Any:
-    import pyarrow
-
-    columns = {"chunk": [number], "data": pyarrow.array([data], pyarrow.large_binary())}
-    return pyarrow.table({**columns, "error": [error]})
-
-
-def _digest(texts: bytes) -> str:
-    return hashlib.blake2b(texts, digest_size=16).hexdigest()
 
 
 def _told(error: Exception, what: str) -> str:

@@ -13,18 +13,15 @@ import pytest
 from lsr.corpus.chunks import distinct_chunks
 from lsr.corpus.shard import Shard
 from lsr.encoders.catalogue import load_encoder
+from lsr.encoding.chunk_tables import chunk_table, packed, texts_digest, unpacked
 from lsr.encoding.document_encoders import Encoded
 from lsr.encoding.ray_address import RayAddress
 from lsr.encoding.ray_cluster import (
     RayCluster,
     Rest,
     _checked,
-    _digest,
     _left,
-    _packed,
     _read,
-    _table,
-    _unpacked,
 )
 from lsr.errors import LsrError, MissingDependencyError, UnavailableError, UsageError
 from tests.lsr.encoding.ray_run import CHUNK_SIZE, corpus
@@ -101,9 +98,9 @@ def test_vectors_come_back_as_they_were(texts):
     encoder = load_encoder("bm25")
     batch = encoder.encode_documents(texts)
     data = json.dumps(texts).encode()
-    encoded, digest = _unpacked(_packed(Encoded({"vectors": batch}, 7), data))
+    encoded, digest = unpacked(packed(Encoded({"vectors": batch}, 7), data))
     found = encoded.vectors["vectors"]
-    assert (encoded.tokens, digest) == (7, _digest(data))
+    assert (encoded.tokens, digest) == (7, texts_digest(data))
     assert (found.vocabulary_size, found.words) == (batch.vocabulary_size, batch.words)
     for name in ("indptr", "indices", "values"):
         expected = getattr(batch, name)
@@ -125,7 +122,7 @@ def test_what_fails_on_the_cluster_is_one_sentence():
 def test_a_corpus_that_changes_meanwhile_is_noticed(texts):
     """What the cluster encoded is of other texts, or there is nothing more."""
     batch = load_encoder("bm25").encode_documents(["pear"])
-    packed = _packed(Encoded({"vectors": batch}, 1), json.dumps(texts).encode())
-    table = None if texts is None else _table(0, packed)
+    data = packed(Encoded({"vectors": batch}, 1), json.dumps(texts).encode())
+    table = None if texts is None else chunk_table(0, data)
     with pytest.raises(UsageError, match="the corpus changed while it was read"):
         _checked(table, ["apple"])
