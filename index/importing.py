@@ -30,6 +30,7 @@ from lsr.encoding.progress import SILENT, Progress
 from lsr.errors import EncoderMismatchError, InputError
 from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
 from lsr.trusted_code import NO_CODE, TrustedCode
+from lsr.vectors.shard_set import ShardSet
 from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem, VectorSource
 from lsr.vocabulary import GrowingVocabulary, Vocabulary
 
@@ -63,7 +64,8 @@ def open_for_import(
     Args:
         into: its directory or address.
         source: the file; without an encoder, a new collection has the vocabulary of its tokens.
-        encoder: encodes queries; its vocabulary is the one the vectors are over.
+        encoder: encodes queries; its vocabulary is the one the vectors are over. Without one,
+            those of shards are encoded by what encoded the shards.
         dense: a dense encoder whose vectors are added.
         bm25: whether a BM25 field is added.
         trusted: the models whose Python code may run.
@@ -72,22 +74,51 @@ def open_for_import(
         EncoderMismatchError: the collection there has other encoders than are asked for, or the
             file's vectors are over another vocabulary.
     """
+    shards = source if isinstance(source, ShardSet) and encoder is None else None
     if is_there(into):
         collection = open_collection(into, trusted)
         first = collection.fields.encoder(collection.fields.named(SPARSE))
+        if shards is not None:
+            _check_encoder(shards, first, str(into))
         if encoder is not None or dense or bm25:
             asked = first if encoder is None else load_encoder(encoder, trusted)
             wanted = fields_beside(asked, dense, bm25)
             check_fields(into, collection.fields, wanted, exactly=encoder is not None)
         check_vocabulary(source, first)
         return collection
+    if encoder is None and shards is None:
+        vocabulary = Vocabulary.from_tokens(source.tokens())
+        fields: list[Field] = fields_beside(ImportedEncoder(vocabulary), dense, bm25)
+        return create_collection(into, fields, vocabulary, trusted)
     if encoder is not None:
         queries = load_encoder(encoder, trusted)
         check_vocabulary(source, queries)
-        return create_collection(into, fields_beside(queries, dense, bm25), trusted=trusted)
-    vocabulary = Vocabulary.from_tokens(source.tokens())
-    fields: list[Field] = fields_beside(ImportedEncoder(vocabulary), dense, bm25)
-    return create_collection(into, fields, vocabulary, trusted)
+    elif shards is not None:
+        queries = encoder_of_shards(shards, None, trusted)
+    return create_collection(into, fields_beside(queries, dense, bm25), trusted=trusted)
+
+
+def encoder_of_shards(
+    shards: ShardSet, name: str | None = None, trusted: TrustedCode = NO_CODE
+) -> SparseEncoder:
+    """The encoder that made the vectors of shards; ``name`` is what it is called here.
+
+    Raises:
+        EncoderMismatchError: it has another fingerprint here.
+        NotFoundError: there is none of that name here.
+    """
+    loaded = load_encoder(name or shards.encoder, trusted)
+    _check_encoder(shards, loaded, "this machine")
+    return loaded
+
+
+def _check_encoder(shards: ShardSet, encoder: SparseEncoder, where: str) -> None:
+    made = shards.maker
+    if encoder.fingerprint != made.fingerprint:
+        raise EncoderMismatchError(
+            f"the shards were encoded by {made.name} (fingerprint {made.fingerprint}), and {where} "
+            f"has {encoder.name} ({encoder.fingerprint}); give the encoder that made them"
+        )
 
 
 def check_vocabulary(source: VectorSource, encoder: SparseEncoder) -> None:

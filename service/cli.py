@@ -17,6 +17,7 @@ from service.commands.datasets import datasets_command
 from service.commands.delete import delete_command
 from service.commands.demo import demo_command
 from service.commands.dimensions import dimensions_command
+from service.commands.encode import encode_command
 from service.commands.eval_group import eval_command
 from service.commands.index import index_command
 from service.commands.info import info_command
@@ -37,7 +38,7 @@ from service.commands.search import search_command
 from service.commands.serve import serve_command
 from service.commands.train import train_command
 from service.commands.tune import tune_command
-from service.commands.vectors import encode_command, export_command, import_command
+from service.commands.vectors import export_command, import_command, merge_command
 
 COMMANDS = (
     index_command,
@@ -62,6 +63,7 @@ COMMANDS = (
     lucene_command,
     encode_command,
     import_command,
+    merge_command,
     export_command,
     check_command,
     snapshot_command,
