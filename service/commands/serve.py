@@ -113,6 +113,7 @@ def serve_command(
 
 def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
     """Say where the server listens, and serve until interrupted."""
+    from service.api.app import state_path
     from service.api.server import Server
 
     server = Server.listening(settings, trusted)
@@ -122,6 +123,13 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
             settings,
             f"listening on {settings.host}: everyone who reaches this address can search, write "
             "and delete; put a proxy with access control in front",
+        )
+    folder = server.served.folder
+    if folder is not None and state_path(settings, server.served) is None:
+        _warn(
+            settings,
+            f"{folder} can't be written to: keys, aliases and tasks are forgotten when the server "
+            "ends; keep them with --state FILE",
         )
     if not server.served.names():
         folder = settings.paths[0]
