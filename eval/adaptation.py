@@ -17,6 +17,7 @@ from eval.judged_search import judge_search
 from eval.judged_set import training_judge
 from eval.significance import Interval, mean_interval, paired_scores
 from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.collection.writer_lock import at_rest
 from index.indexing import index_documents
 from index.mining import retrieve
@@ -321,7 +322,7 @@ def _held_out(before: str, after: str, corpus: TrainingCorpus, work: Path) -> Be
     return BeforeAfter.of(*values)
 
 
-def _opened(old: Collection, path: Path, encoder: str, trusted: TrustedCode) -> Collection:
+def _opened(old: Collection, path: Path, encoder: str, trusted: TrustedCode) -> Writable:
     """A collection as the old one but for the first encoder; what a run before left is used."""
     dense = next((field.encoder for field in old.fields if field.kind == "dense"), None)
     bm25 = sum(field.kind == "sparse" for field in old.fields) > 1
@@ -338,14 +339,12 @@ def _exchange(made: Path, path: Path) -> None:
         ) from error
 
 
-def _judged(
-    old: Collection, new: Collection, judged: tuple[Mapping[str, str], Qrels]
-) -> BeforeAfter:
+def _judged(old: Collection, new: Writable, judged: tuple[Mapping[str, str], Qrels]) -> BeforeAfter:
     """Both collections by their first sparse field alone."""
     return BeforeAfter.of(_values(old, *judged), _values(new, *judged))
 
 
-def _values(collection: Collection, queries: Mapping[str, str], qrels: Qrels) -> dict[str, float]:
+def _values(collection: Writable, queries: Mapping[str, str], qrels: Qrels) -> dict[str, float]:
     field = next(field for field in collection.fields if field.kind == "sparse")
     config = SearchConfig(using=field.name, limit=10, payload=False, highlight=False)
     found = judge_search(collection, queries, qrels, config, [MEASURE], by_query=True)
