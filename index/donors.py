@@ -8,8 +8,9 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from index.collection.collection import Collection
 from index.collection.field import Field
-from index.collection.writable import DocumentStore, Writable
+from index.collection.store import Store
 from index.splitting import Split
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
@@ -41,7 +42,7 @@ class Donors:
     A document is the same where its id and all its parts are, and was split into the same passages.
     """
 
-    def __init__(self, collections: Sequence[Writable]) -> None:
+    def __init__(self, collections: Sequence[Collection]) -> None:
         self.collections = collections
 
     def stream(
@@ -111,7 +112,7 @@ def _field(
     return _in_order(field, parts, np.argsort(places)), tokens
 
 
-def _same(field: Field, collection: Writable) -> Field | None:
+def _same(field: Field, collection: Collection) -> Field | None:
     """The field of a collection that the same encoder filled in the same way."""
     for each in collection.fields:
         alike = (each.kind, each.size, each.fingerprint, each.vocabulary, each.counts, each.open)
@@ -122,7 +123,7 @@ def _same(field: Field, collection: Writable) -> Field | None:
     return None
 
 
-def _places(store: DocumentStore, digests: Mapping[str, bytes], update: Wanted) -> dict[int, int]:
+def _places(store: Store, digests: Mapping[str, bytes], update: Wanted) -> dict[int, int]:
     """By the sequence number of a row that a donor has, the place of its text in the update."""
     wanted = _row_places(update.changed, update.split.passages)
     held = store.digests(list(digests))
@@ -136,7 +137,7 @@ def _places(store: DocumentStore, digests: Mapping[str, bytes], update: Wanted) 
     return places
 
 
-def _rows(store: DocumentStore, field: Field, places: Mapping[int, int]) -> dict[int, Vectors]:
+def _rows(store: Store, field: Field, places: Mapping[int, int]) -> dict[int, Vectors]:
     """By place the rows of a field that are there: a batch of one row, or a row."""
     if field.kind == "dense":
         rows = store.vectors.sound_dense_rows(field, list(places))
@@ -159,7 +160,7 @@ def _row_places(
     return places
 
 
-def _words(store: DocumentStore, field: Field, rows: Mapping[int, SparseVector]) -> dict[int, str]:
+def _words(store: Store, field: Field, rows: Mapping[int, SparseVector]) -> dict[int, str]:
     terms = {term for row in rows.values() for term in row.indices.tolist() if term >= field.size}
     return store.dictionary.words(field, sorted(terms))
 

@@ -34,7 +34,7 @@ from index.qdrant.port import PayloadIndex, Point, QdrantPort
 from index.qdrant.rows import Encoders, NewRows, OldDocument, changes_of, old_documents
 from index.qdrant.state import Counted, Holder, State, read_state
 from index.qdrant.statistics import Change, FrequencyLog
-from index.qdrant.words import WordList
+from index.qdrant.words import WordList, numbered, used_words
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
 from lsr.errors import ConflictError, InputError, LockedError, LsrError
@@ -216,7 +216,7 @@ class Writing:
     def _with_words(self, new: NewRows) -> tuple[NewRows, int]:
         """The rows with the terms of their words, of which new ones are written, and how many."""
         batches = [rows for rows in new.vectors.values() if isinstance(rows, SparseBatch)]
-        used = dict.fromkeys(word for rows in batches for word in _used_words(rows).values())
+        used = dict.fromkeys(word for rows in batches for word in used_words(rows).values())
         count = self.state.words
         numbers = self._words.numbers(used, count)
         added = [word for word in used if word not in numbers]
@@ -226,7 +226,7 @@ class Writing:
             self._words.write(added, count, self.state.version)
         count += len(added)
         vectors = {
-            field.name: _numbered(field, new.vectors[field.name], numbers, count)
+            field.name: numbered(field, new.vectors[field.name], numbers, count)
             for field in self.state.field_list
         }
         return replace(new, vectors=vectors), count
@@ -396,24 +396,3 @@ def _sized_after(state: State, new: NewRows | None, old: Sequence[OldDocument]) 
         split_rows=state.split_rows + sum(split) - sum(gone),
         dying=tuple(number for each in old for number in each.numbers),
     )
-
-
-def _numbered(
-    field: Field,
-    rows: SparseBatch | NDArray[np.float32],
-    numbers: Mapping[str, int],
-    count: int,
-) -> SparseBatch | NDArray[np.float32]:
-    """Rows whose words have their terms, of which there are ``count``."""
-    if not isinstance(rows, SparseBatch) or not rows.words:
-        return rows
-    used = _used_words(rows)
-    ids = np.full(len(rows.words), -1, dtype=np.int64)
-    ids[list(used)] = [field.size + numbers[word] for word in used.values()]
-    return rows.numbered(ids.tolist(), field.size + count)
-
-
-def _used_words(rows: SparseBatch) -> dict[int, str]:
-    """The words of a batch that some row has, by their place in it."""
-    places = np.unique(rows.indices[rows.indices >= rows.closed_size]) - rows.closed_size
-    return {place: rows.words[place] for place in places.tolist()}

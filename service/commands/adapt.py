@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import UsageError
-from service.commands.options import json_option, trust_option
+from service.commands.options import FolderType, json_option, trust_option
 
 if TYPE_CHECKING:
     from eval.adaptation import Adapted, BeforeAfter
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("adapt")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType("adapt its source, and push that to another name"))
 @click.option("--minutes", default=20.0, show_default=True, help="About how long, on two cores.")
 @click.option("--queries", metavar="PATH", help="Judged queries to compare with, besides.")
 @click.option("--qrels", type=click.Path(path_type=Path), help="Their judgements.")

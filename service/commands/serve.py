@@ -132,10 +132,10 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
             "ends; keep them with --state FILE",
         )
     if not server.served.names():
-        place = settings.paths[0]
+        folder = settings.folders[0]
         _say(
             settings,
-            f"no index in {place} yet; create one with: lsr index CORPUS --into {place}/NAME",
+            f"no index in {folder} yet; create one with: lsr index CORPUS --into {folder}/NAME",
         )
     server.run()
 
