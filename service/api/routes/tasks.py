@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from index.snapshots.store import NAME_FORMAT
 from lsr.errors import ConflictError, NotFoundError
 from service.api.access import Caller, key_of, must_have, must_reach, needs
 from service.api.bodies import JsonRoute
@@ -209,7 +210,7 @@ async def take_snapshot(
 
     def asked() -> Task:
         name = tasking.lifecycle.indexes.resolved(index)
-        snapshot = body.name or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        snapshot = body.name or time.strftime(NAME_FORMAT, time.gmtime())
         wanted = [
             task.parameters["name"]
             for task in tasking.tasks.listed(1000, None, name, ["snapshot"], UNFINISHED)
@@ -219,7 +220,7 @@ async def take_snapshot(
                 f"the index {name!r} has a snapshot {snapshot!r} already; give another name, or "
                 "delete it"
             )
-        return tasking.enqueue("snapshot", name, {"name": snapshot})
+        return tasking.enqueue("snapshot", name, {"name": snapshot, "keep": body.keep})
 
     return await _answer(request, tasking, await writers.run(request, lambda _: asked()), wait)
 
