@@ -64,8 +64,8 @@ def publish(
         return Publication(new, place, report, False, prune(store, name, keep))
     if newest is not None and newest.created > _now(MOMENT_FORMAT):
         raise UsageError(
-            f"the newest snapshot of {name!r} is of {newest.created}, and the clock of this machine "
-            f"says {_now(MOMENT_FORMAT)}; set it right, for what follows takes the latest"
+            f"the newest snapshot of {name!r} is of {newest.created}, and the clock of this "
+            f"machine says {_now(MOMENT_FORMAT)}; set it right, for replicas take the latest"
         )
     new = _free_name({*store.names(name)})
     with store.placing(name, new) as destination:

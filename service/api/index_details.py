@@ -20,10 +20,7 @@ def index_details(indexes: Indexes, name: str) -> IndexDetails:
     found, collection = indexes.describe(name), indexes[name]
     defaults = read_defaults(collection)
     return {
-        "name": found["name"],
-        "aliases": found["aliases"],
-        "documents": found["documents"],
-        "fields": found["fields"],
+        **found,
         "metadata": [
             {"key": each.key, "kinds": dict(each.kinds)}
             for each in collection.columns.describe()[:MOST_KEYS]

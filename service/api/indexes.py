@@ -20,6 +20,7 @@ from lsr.errors import ConflictError, LsrError, NotFoundError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.rerankers import ServedRerankers
 from service.api.schemas.responses import BrokenIndex, IndexAnswer
+from service.replica.state import Replica
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,8 @@ class Indexes:
         self._unsearchable: dict[str, str] = {}
         self.aliases: Mapping[str, str] = {}
         self._told: dict[str, str] = {}
+        self.replica: Replica | None = None
+        """What is said of a server that follows snapshots."""
         self.stopping = False
         for path in map(Path.absolute, paths):
             if is_collection(path):
@@ -148,6 +151,12 @@ class Indexes:
                 "delete it"
             )
         return path.parent
+
+    def snapshot(self, name: str) -> str | None:
+        """The snapshot that an index of a replica is a copy of, by any of its names."""
+        if self.replica is None:
+            return None
+        return self.replica.snapshots.get(self.aliases.get(name, name))
 
     def has(self, name: str) -> bool:
         """Whether an index has this name of its own."""
@@ -268,9 +277,11 @@ class Indexes:
         """Name, number of documents and fields of one collection."""
         name = self.resolved(name)
         collection = self[name]
+        snapshot = self.snapshot(name)
         return {
             "name": name,
             "aliases": sorted(each for each, target in self.aliases.items() if target == name),
+            **({} if snapshot is None else {"snapshot": snapshot}),
             "documents": len(collection),
             "fields": [
                 {

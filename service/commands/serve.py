@@ -63,6 +63,17 @@ log = logging.getLogger(__name__)
     help="Let requests re-rank by this model, as --rerank of lsr search takes it; again for more.",
 )
 @click.option(
+    "--follow",
+    metavar="SNAPSHOTS",
+    help="Answer from copies of the newest snapshots in a folder or object store, as lsr snapshot "
+    "--to publishes them; PATHS is the folder to copy them to.",
+)
+@click.option(
+    "--writer",
+    metavar="URL",
+    help="With --follow: the server that takes writes, for those who try to write to this one.",
+)
+@click.option(
     "--state",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -96,7 +107,10 @@ def serve_command(
     trusted: TrustedCode,
     **options: Any,
 ) -> None:
-    """Serve REST API and search page over PATHS: collections, or folders of collections."""
+    """Serve REST API and search page over PATHS: collections, or folders of collections.
+
+    With --follow, PATHS is the folder of a replica for its copies of snapshots.
+    """
     from lsr.errors import UsageError
     from service.settings import ServerSettings
 
@@ -121,7 +135,9 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
             f"listening on {settings.host}: everyone who reaches this address can search, write "
             "and delete; put a proxy with access control in front",
         )
-    if not server.served.names():
+    if settings.follow is not None:
+        _say(settings, f"following the snapshots in {settings.follow}")
+    elif not server.served.names():
         folder = settings.paths[0]
         _say(
             settings,

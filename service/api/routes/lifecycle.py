@@ -8,7 +8,14 @@ from index.search.deadline import Deadline
 from index.search.defaults import change_defaults
 from service.api.access import needs
 from service.api.bodies import JsonRoute
-from service.api.dependencies import Changes, Encoders, IndexName, ServedIndexes, Writers
+from service.api.dependencies import (
+    CHANGES_INDEXES,
+    Changes,
+    Encoders,
+    IndexName,
+    ServedIndexes,
+    Writers,
+)
 from service.api.errors import ERRORS
 from service.api.index_details import index_details
 from service.api.schemas.indexes import ChangeIndexBody, DeletedIndexAnswer, NewIndexBody
@@ -19,7 +26,7 @@ router = APIRouter(prefix="/v1/indexes/{index}", tags=["indexes"], route_class=J
 NO_SETTINGS = NewIndexBody()
 
 
-@router.put("", status_code=201, responses=ERRORS, dependencies=[needs("admin")])
+@router.put("", status_code=201, responses=ERRORS, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def create_index(
     index: IndexName,
     request: Request,
@@ -47,7 +54,7 @@ async def create_index(
     return await writers.run(request, created)
 
 
-@router.patch("", responses=ERRORS, dependencies=[needs("admin")])
+@router.patch("", responses=ERRORS, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def change_index(
     index: IndexName,
     body: ChangeIndexBody,
@@ -68,7 +75,7 @@ async def change_index(
     return await writers.run(request, changed)
 
 
-@router.delete("", responses=ERRORS, dependencies=[needs("admin")])
+@router.delete("", responses=ERRORS, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def delete_index(
     index: IndexName, request: Request, lifecycle: Changes, writers: Writers
 ) -> DeletedIndexAnswer:

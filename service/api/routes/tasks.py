@@ -12,7 +12,7 @@ from index.snapshots.store import NAME_FORMAT
 from lsr.errors import ConflictError, NotFoundError
 from service.api.access import Caller, key_of, must_have, must_reach, needs
 from service.api.bodies import JsonRoute
-from service.api.dependencies import Encoders, IndexName, Readers, Tasking, Writers
+from service.api.dependencies import CHANGES_INDEXES, Encoders, IndexName, Readers, Tasking, Writers
 from service.api.errors import ERRORS
 from service.api.long_work import LongWork
 from service.api.parted_json import PartedJSONResponse
@@ -110,7 +110,7 @@ async def cancel_task(
     return task_json(found)  # type: ignore[return-value]
 
 
-@long_work.post("/import", **TASK, dependencies=[needs("write")])
+@long_work.post("/import", **TASK, dependencies=[needs("write"), CHANGES_INDEXES])
 async def import_documents(
     index: IndexName,
     body: ImportBody,
@@ -137,7 +137,7 @@ async def import_documents(
     return await _answer(request, tasking, await writers.run(request, lambda _: asked()), wait)
 
 
-@long_work.post("/reencode", **TASK, dependencies=[needs("admin")])
+@long_work.post("/reencode", **TASK, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def reencode_index(
     index: IndexName,
     body: ReencodeBody,
@@ -165,7 +165,7 @@ async def reencode_index(
     return await _answer(request, tasking, await writers.run(request, lambda _: asked()), wait)
 
 
-@long_work.post("/merge", **TASK, dependencies=[needs("admin")])
+@long_work.post("/merge", **TASK, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def merge_segments(
     index: IndexName, request: Request, tasking: Tasking, writers: Writers, wait: Waits = False
 ) -> JSONResponse:
@@ -236,7 +236,7 @@ async def delete_snapshot(
     return {"name": snapshot, "deleted": True}
 
 
-@long_work.post("/restore", **TASK, dependencies=[needs("admin")])
+@long_work.post("/restore", **TASK, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def restore_index(
     index: IndexName,
     body: RestoreBody,
