@@ -122,13 +122,18 @@ class Generations:
         self._see_generations()
         if self._next is not None and self._next.count_ready() >= self._settings.workers:
             self._swap(self._next)
-        if self._next is not None or self._retiring is not None:
+        # While nothing is there to answer from, the first snapshots are copied meanwhile.
+        nothing = self._next is not None and not self._next.state
+        if self._retiring is not None or (self._next is not None and not nothing):
             return
         newest = self._copies.newest(self._refused)
-        if self._current is None or _names(newest) != _names(self._current.state):
-            self._next = self._begin(newest)
-        elif self._copier is None and time.monotonic() >= self._copier_after:
+        if self._next is None:
+            if self._current is None or _names(newest) != _names(self._current.state):
+                self._next = self._begin(newest)
+                return
             self._copies.keep(newest)
+        is_due = time.monotonic() >= self._copier_after and not (nothing and newest)
+        if self._copier is None and is_due:
             self._copier = self._fork(self._copy)
 
     def _swap(self, generation: _Generation) -> None:
