@@ -67,7 +67,10 @@ class FolderStore:
 
     def _is_of_one(self) -> bool:
         folders = _folders(self._folder, may_lack=True)
-        return any((path / MANIFEST).is_file() for path in folders)
+        own = [path for path in folders if (path / MANIFEST).is_file()]
+        # One that was laid beside the collections' folders by mistake hides none of these.
+        others = (each for path in folders if own for each in path.glob(f"[!.]*/{MANIFEST}"))
+        return bool(own) and next(others, None) is None
 
     def _of(self, collection: str) -> Path:
         is_own = collection == self._folder.name and self._is_of_one()

@@ -191,8 +191,16 @@ class ObjectStore:
         if self._of_one is None:
             folders = self._folders(self._root)
             with self.reached():
-                manifests = (f"{self._root}/{name}/{MANIFEST}" for name in folders)
-                of_one = any(map(self._fs.exists, manifests))
+                manifests = [f"{self._root}/{name}/{MANIFEST}" for name in folders]
+                # One that was put beside the collections' folders by mistake hides none of these.
+                others = (
+                    f"{self._root}/{name}/{inner}/{MANIFEST}"
+                    for name in folders
+                    for inner in self._folders(f"{self._root}/{name}")
+                )
+                of_one = any(map(self._fs.exists, manifests)) and not any(
+                    map(self._fs.exists, others)
+                )
             self._of_one = of_one if folders else None
             return of_one
         return self._of_one

@@ -145,6 +145,16 @@ def test_a_store_of_one_collection_has_its_snapshots_itself(address, collection,
         publish(collection, inner, "other")
 
 
+def test_a_snapshot_beside_the_collections_hides_none(collection, tmp_path, clock):
+    store = snapshot_store(str(tmp_path / "published"))
+    first = publish(collection, store, "fruit").name
+    write(collection, 1)
+    publish(collection, store, "fruit")
+    (tmp_path / "published" / "fruit" / first).rename(tmp_path / "published" / first)
+    assert "fruit" in store.collections()
+    assert len(published(store, "fruit")) == 1
+
+
 def test_names_and_clocks_that_cannot_be_are_one_sentence(store, collection, clock):
     for name in ("", ".hidden", "a/b", "a\nb", "x" * 200):
         with pytest.raises(UsageError, match="can't be the name of a collection"):
