@@ -131,7 +131,9 @@ class Generations:
             if self._current is None or _names(newest) != _names(self._current.state):
                 self._next = self._begin(newest)
                 return
-            self._copies.keep(newest)
+            # Never what is being copied.
+            if self._copier is None:
+                self._copies.keep(newest)
         is_due = time.monotonic() >= self._copier_after and not (nothing and newest)
         if self._copier is None and is_due:
             self._copier = self._fork(self._copy)
