@@ -95,27 +95,3 @@ def published(store: SnapshotStore, collection: str) -> list[PublishedSnapshot]:
         except (NotFoundError, CorruptionError):
             continue
     return sorted(found, key=lambda each: each.order)
-
-
-def snapshot_store(text: str) -> SnapshotStore:
-    """The store of an address: a folder, or a URL as ``s3://bucket/folder``.
-
-    Raises:
-        MissingDependencyError: the package that speaks with it is not installed.
-        UsageError: it is no such URL, or it holds a password.
-    """
-    if "://" in text:
-        from index.snapshots.object_store import ObjectStore
-
-        return ObjectStore(text)
-    from index.snapshots.folder_store import FolderStore
-
-    return FolderStore(Path(text))
-
-
-def check_store_address(text: str) -> None:
-    """Raise what ``snapshot_store`` would, without a connection or a thread."""
-    if "://" in text:
-        from index.snapshots.object_store import check_url
-
-        check_url(text)

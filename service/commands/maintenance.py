@@ -78,8 +78,8 @@ def snapshot_command(
 def _publish(
     collection: Collection, address: str, name: str, keep: int | None, as_json: bool
 ) -> None:
+    from index.snapshots.address import snapshot_store
     from index.snapshots.publishing import publish
-    from index.snapshots.store import snapshot_store
     from service.commands import terminal
 
     started = time.perf_counter()

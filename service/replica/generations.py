@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from index.collection.collection import Collection
-from index.snapshots.store import snapshot_store
+from index.snapshots.address import snapshot_store
 from lsr.errors import CorruptionError, LsrError
 from lsr.trusted_code import TrustedCode
 from service.api.workers import LOOK_SECONDS, RETIRE, UNABLE, Workers

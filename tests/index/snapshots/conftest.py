@@ -2,7 +2,7 @@ import uuid
 
 import pytest
 
-from index.snapshots.store import snapshot_store
+from index.snapshots.address import snapshot_store
 
 
 @pytest.fixture(params=["folder", "file", "memory"])

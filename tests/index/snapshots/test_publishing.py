@@ -10,8 +10,9 @@ from index.collection.snapshot import replicate
 from index.collection.snapshot_files import MANIFEST, Manifest
 from index.indexing import upsert_documents
 from index.snapshots import object_store, publishing
+from index.snapshots.address import check_store_address, snapshot_store
 from index.snapshots.publishing import publish
-from index.snapshots.store import check_store_address, published, snapshot_store
+from index.snapshots.store import published
 from lsr.corpus.documents import Document
 from lsr.errors import (
     CorruptionError,

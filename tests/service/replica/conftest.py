@@ -6,8 +6,8 @@ from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import upsert_documents
 from index.snapshots import publishing
+from index.snapshots.address import snapshot_store
 from index.snapshots.publishing import publish
-from index.snapshots.store import snapshot_store
 from lsr.corpus.documents import Document
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from index.collection.collection import Collection
 from index.collection.snapshot_files import MANIFEST
-from index.snapshots.store import snapshot_store
+from index.snapshots.address import snapshot_store
 from lsr.errors import ConflictError, UsageError
 from lsr.trusted_code import NO_CODE
 from service.replica import copies as copies_module

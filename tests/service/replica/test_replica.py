@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from index.snapshots.store import snapshot_store
+from index.snapshots.address import snapshot_store
 from lsr.trusted_code import NO_CODE
 from service.api.app import create_app
 from service.replica.copies import Copies
