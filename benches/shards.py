@@ -62,6 +62,9 @@ PLANNED = {
     "queries_per_s": "queries/s",
     "shards": "shards",
     "rank_ms": "ms to rank a shard",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "p99_hedged_ms": "p99 hedged",
     "memory_gib": "index, GiB",
     "disk_gib": "collection, GiB",
     "cores": "cores",
@@ -198,8 +201,28 @@ def _planned(
     for size in (round(whole.documents), *SIZES):
         row = plan(size, options.rate, growth, sizing, prices)
         beyond = size > max(each.documents for each in measured)
+        row |= _tail(row, measured, options)
         rows.append({"table": "plan", **row, "extrapolated": "extrapolated" if beyond else None})
     return rows
+
+
+def _tail(
+    row: dict[str, Any], measured: Sequence[Measured], options: argparse.Namespace
+) -> dict[str, Any]:
+    """Of a row of the plan, at its rate: what was measured over the most shards, made as slow."""
+    most = max(measured, key=lambda each: len(each.ms))
+    ms = most.ms * (row["rank_ms"] / most.mean_ms)
+    cluster = Cluster(row["shards"], replicas=2, cores=2)
+    queries = min(options.simulated, 4000)
+    calm = simulate(replace(cluster, stragglers=0.0), ms, options.rate, queries)
+    plain = simulate(cluster, ms, options.rate, queries)
+    late = replace(cluster, hedge_ms=calm.percentile(95))
+    hedged = simulate(late, ms, options.rate, queries)
+    return {
+        "p50_ms": round(plain.percentile(50), 1),
+        "p99_ms": round(plain.percentile(99), 1),
+        "p99_hedged_ms": round(hedged.percentile(99), 1),
+    }
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ def measure(
 ) -> list[Measured]:
     """Cut the documents at random into each number of shards, and time every query over each shard.
 
-    One thread, one query at a time, exact, ten hits; processor time. Queries differ within a round, and each
-    round is of all of them, after one that isn't timed.
+    One thread, one query at a time, exact, ten hits; processor time. Queries differ within a round,
+    and each round is of all of them, after one that isn't timed.
     """
     shuffled = np.random.default_rng(SEED).permutation(len(documents))
     single = [take(queries, np.array([number])) for number in range(len(queries))]

@@ -68,36 +68,36 @@ class Manifest:
             stream.flush()
             os.fsync(stream.fileno())
 
-    @classmethod
-    def parse(cls, content: bytes, snapshot: object) -> Manifest:
-        """What the bytes of a manifest say; ``snapshot`` is its place, for messages.
 
-        Raises:
-            CorruptionError: they are damaged, or of another format.
-        """
-        try:
-            if len(content) > LARGEST_MANIFEST:
-                raise ValueError("it is too large")
-            manifest = json.loads(content)
-            if manifest["format"] != FORMAT:
-                raise CorruptionError(
-                    f"the snapshot {snapshot} has format version {manifest['format']} and this "
-                    f"release reads {FORMAT}; use the release that wrote it"
-                )
-            files = {name: _entry(name, entry) for name, entry in manifest["files"].items()}
-            if STORE_COPY not in files:
-                raise ValueError("it names no store")
-            return cls(
-                _count(manifest["documents"]),
-                files,
-                _moment(manifest.get("created")),
-                _commit(manifest.get("commit")),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+def parse_manifest(content: bytes, snapshot: object) -> Manifest:
+    """What the bytes of a manifest say; ``snapshot`` is its place, for messages.
+
+    Raises:
+        CorruptionError: they are damaged, or of another format.
+    """
+    try:
+        if len(content) > LARGEST_MANIFEST:
+            raise ValueError("it is too large")
+        manifest = json.loads(content)
+        if manifest["format"] != FORMAT:
             raise CorruptionError(
-                f"the manifest {snapshot}/{MANIFEST} is damaged ({error}); nothing was "
-                "restored, use another snapshot"
-            ) from error
+                f"the snapshot {snapshot} has format version {manifest['format']} and this "
+                f"release reads {FORMAT}; use the release that wrote it"
+            )
+        files = {name: _entry(name, entry) for name, entry in manifest["files"].items()}
+        if STORE_COPY not in files:
+            raise ValueError("it names no store")
+        return Manifest(
+            _count(manifest["documents"]),
+            files,
+            _moment(manifest.get("created")),
+            _commit(manifest.get("commit")),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CorruptionError(
+            f"the manifest {snapshot}/{MANIFEST} is damaged ({error}); nothing was "
+            "restored, use another snapshot"
+        ) from error
 
 
 class TakenSnapshot(Protocol):
@@ -202,7 +202,7 @@ class SnapshotFolder:
         except OSError as error:
             raise NotFoundError(_no_snapshot(self._path)) from error
         with os.fdopen(handle, "rb") as stream:
-            return Manifest.parse(stream.read(LARGEST_MANIFEST + 1), self._path)
+            return parse_manifest(stream.read(LARGEST_MANIFEST + 1), self._path)
 
 
 def copy_file(source: int, target: Path, limit: int | None = None) -> FileEntry:

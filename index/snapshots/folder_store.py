@@ -20,7 +20,7 @@ class FolderStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder.absolute()
+        self._folder, self._given = folder.absolute(), folder
 
     def collections(self) -> list[str]:
         """See ``SnapshotStore``."""
@@ -63,7 +63,8 @@ class FolderStore:
 
     def place(self, collection: str, name: str) -> str:
         """See ``SnapshotStore``."""
-        return str(self._of(collection) / name)
+        is_own = self._of(collection) == self._folder
+        return str(self._given / name if is_own else self._given / collection / name)
 
     def _is_of_one(self) -> bool:
         folders = _folders(self._folder, may_lack=True)

@@ -20,6 +20,7 @@ from index.collection.snapshot_files import (
     PIECE,
     FileEntry,
     Manifest,
+    parse_manifest,
 )
 from index.snapshots.store import NAME_FORMAT
 from lsr.errors import (
@@ -118,7 +119,7 @@ class ObjectStore:
                 content = stream.read(LARGEST_MANIFEST + 1)
         except FileNotFoundError as error:
             raise NotFoundError(f"there is no snapshot at {self._url}, {name}") from error
-        yield ObjectSnapshot(self, self._fs, folder, Manifest.parse(content, folder))
+        yield ObjectSnapshot(self, self._fs, folder, parse_manifest(content, folder))
 
     @contextmanager
     def placing(self, collection: str, name: str) -> Iterator[Path]:

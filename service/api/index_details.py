@@ -19,8 +19,11 @@ def index_details(indexes: Indexes, name: str) -> IndexDetails:
     """
     found, collection = indexes.describe(name), indexes[name]
     defaults = read_defaults(collection)
-    return {
-        **found,
+    details: IndexDetails = {
+        "name": found["name"],
+        "aliases": found["aliases"],
+        "documents": found["documents"],
+        "fields": found["fields"],
         "metadata": [
             {"key": each.key, "kinds": dict(each.kinds)}
             for each in collection.columns.describe()[:MOST_KEYS]
@@ -28,3 +31,6 @@ def index_details(indexes: Indexes, name: str) -> IndexDetails:
         "passages": "off" if collection.passages == OFF else "auto",
         "search_defaults": {using: each.texts() for using, each in defaults.items()},
     }
+    if "snapshot" in found:
+        details["snapshot"] = found["snapshot"]
+    return details

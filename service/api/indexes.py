@@ -278,10 +278,9 @@ class Indexes:
         name = self.resolved(name)
         collection = self[name]
         snapshot = self.snapshot(name)
-        return {
+        answer: IndexAnswer = {
             "name": name,
             "aliases": sorted(each for each, target in self.aliases.items() if target == name),
-            **({} if snapshot is None else {"snapshot": snapshot}),
             "documents": len(collection),
             "fields": [
                 {
@@ -295,6 +294,9 @@ class Indexes:
                 for field in collection.fields
             ],
         }
+        if snapshot is not None:
+            answer["snapshot"] = snapshot
+        return answer
 
     def _inference_free(self, name: str, collection: Collection, field: Field) -> bool:
         # An encoder that could not be loaded is not tried again for this.

@@ -6,12 +6,12 @@ import logging
 import shutil
 from collections.abc import Container, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from index.collection.collection import is_collection
 from index.collection.file_lock import FileLock
-from index.collection.snapshot_files import LARGEST_MANIFEST, MANIFEST, Manifest
+from index.collection.snapshot_files import LARGEST_MANIFEST, MANIFEST, parse_manifest
 from index.snapshots.store import PublishedSnapshot
 from lsr.errors import ConflictError, CorruptionError, LsrError, UsageError
 from lsr.whole_folder import appearing
@@ -23,7 +23,8 @@ LOCK, DELETED = "replica.lock", ".deleted"
 log = logging.getLogger(__name__)
 
 
-class Copy(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Copy:
     """A copy of a snapshot of an index; ``path`` is its collection."""
 
     index: str
@@ -136,7 +137,7 @@ class Copies:
                 path = place / index.name
                 with suppress(OSError, CorruptionError):
                     with (place / MANIFEST).open("rb") as stream:
-                        manifest = Manifest.parse(stream.read(LARGEST_MANIFEST + 1), place)
+                        manifest = parse_manifest(stream.read(LARGEST_MANIFEST + 1), place)
                     if is_collection(path):
                         yield Copy(index.name, PublishedSnapshot.of(place.name, manifest), path)
 

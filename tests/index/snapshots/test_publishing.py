@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from index.collection import snapshot_files
 from index.collection.collection import Collection
 from index.collection.snapshot import replicate
 from index.collection.snapshot_files import MANIFEST, Manifest
@@ -172,18 +173,20 @@ def test_names_and_clocks_that_cannot_be_are_one_sentence(store, collection, clo
 
 def test_a_copy_is_compared_with_its_checksums(store, collection, tmp_path, monkeypatch):
     done = publish(collection, store, "fruit")
-    parse = Manifest.parse
+    parse = snapshot_files.parse_manifest
 
     def other(content, place):
         return parse(content.replace(b'"documents": 3', b'"documents": 4'), place)
 
-    monkeypatch.setattr(Manifest, "parse", other)
+    def read(changed):
+        for module in (snapshot_files, object_store):
+            monkeypatch.setattr(module, "parse_manifest", changed)
+
+    read(other)
     with pytest.raises(CorruptionError, match="its manifest says 4 documents, and its store 3"):
         copied(store, "fruit", done.name, tmp_path / "copy")
     identity = collection.store.identity.encode()
-    monkeypatch.setattr(
-        Manifest, "parse", lambda content, place: parse(content.replace(identity, b"0" * 32), place)
-    )
+    read(lambda content, place: parse(content.replace(identity, b"0" * 32), place))
     with pytest.raises(CorruptionError, match="another collection than its manifest says"):
         copied(store, "fruit", done.name, tmp_path / "again")
 
