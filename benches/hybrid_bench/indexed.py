@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from eval.datasets import Dataset
 from eval.experiment import check_same_documents
-from eval.kept_indexes import experiment_folder
+from eval.kept_indexes import donors_for, experiment_folder
 from index.collection.collection import Collection, is_collection
 from index.collection.field import BM25, DENSE, SPARSE, Field, encoder_fields, sparse_field
 from index.collection.passage_table import AUTO
@@ -43,7 +43,10 @@ class Encoders:
 
 
 def opened(dataset: Dataset, encoders: Encoders) -> Collection:
-    """The collection of a dataset in the cache of ``lsr eval``, made or gone on with."""
+    """The collection of a dataset in the cache of ``lsr eval``, made or gone on with.
+
+    Vectors that another collection there has are taken from it.
+    """
     fields = _fields(encoders)
     folder = experiment_folder(dataset, fields, AUTO)
     collection = (
@@ -51,7 +54,8 @@ def opened(dataset: Dataset, encoders: Encoders) -> Collection:
         if is_collection(folder)
         else Collection.create(folder, fields, passages=AUTO)
     )
-    index_documents(collection, dataset.corpus(), LoggedProgress())
+    with donors_for(dataset, fields, folder) as donors:
+        index_documents(collection, dataset.corpus(), LoggedProgress(), donors=donors)
     check_same_documents(dataset, collection)
     for field in collection.fields:
         if field.kind == "dense":

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from index.collection.field import Field
 from index.search.fusion import Fusion, LinearFusion
 
-# Chosen by measurement (benches/hybrid.py): a dense ranking counts twice what sparse ones count
-# together, and a second sparse ranking beside a learned one less than the first, least where that
-# has words of its own.
-DENSE_WEIGHT = 2.0
+# Chosen by measurement (benches/hybrid.py): what a dense ranking counts where sparse ones count 1
+# together, of seven weights from 1 to 3 the best for each of five collections by the other four;
+# and a second sparse ranking beside a learned one counts less than the first, least where that has
+# words of its own.
+DENSE_WEIGHT = 1.75
 SECOND_WEIGHT = 0.2
 BESIDE_WORDS = 0.1
 

@@ -16,17 +16,17 @@ def sparse(name, words=False):
 @pytest.mark.parametrize(
     ("fields", "weights"),
     [
-        ([sparse("sparse"), DENSE], {"sparse": 1, "dense": 2}),
-        ([DENSE, sparse("bm25")], {"bm25": 1, "dense": 2}),
+        ([sparse("sparse"), DENSE], {"sparse": 1, "dense": 1.75}),
+        ([DENSE, sparse("bm25")], {"bm25": 1, "dense": 1.75}),
         ([sparse("sparse"), sparse("bm25")], {"sparse": 1 / 1.2, "bm25": 0.2 / 1.2}),
         ([sparse("sparse", words=True), sparse("bm25")], {"sparse": 1 / 1.1, "bm25": 0.1 / 1.1}),
         (
             [sparse("sparse", words=True), sparse("bm25"), DENSE],
-            {"sparse": 1 / 1.1, "bm25": 0.1 / 1.1, "dense": 2},
+            {"sparse": 1 / 1.1, "bm25": 0.1 / 1.1, "dense": 1.75},
         ),
     ],
 )
-def test_sparse_fields_count_one_together_and_a_dense_one_two(fields, weights):
+def test_sparse_fields_count_one_together_and_a_dense_one_more(fields, weights):
     fusion = default_fusion(fields)
     assert isinstance(fusion, LinearFusion)
     assert (fusion.norm, fusion.missing) == ("max", "minimum")
