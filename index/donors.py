@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.collection import Collection
 from index.collection.field import Field
+from index.collection.writable import Writable
 from index.splitting import Split
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
@@ -41,7 +41,7 @@ class Donors:
     A document is the same where its id and all its parts are, and was split into the same passages.
     """
 
-    def __init__(self, collections: Sequence[Collection]) -> None:
+    def __init__(self, collections: Sequence[Writable]) -> None:
         self.collections = collections
 
     def stream(
@@ -94,7 +94,7 @@ class Donors:
         return _in_order(field, parts, np.argsort(places)), tokens
 
 
-def _same(field: Field, collection: Collection) -> Field | None:
+def _same(field: Field, collection: Writable) -> Field | None:
     """The field of a collection that the same encoder filled in the same way."""
     for each in collection.fields:
         alike = (each.kind, each.size, each.fingerprint, each.vocabulary, each.counts, each.open)
@@ -105,7 +105,7 @@ def _same(field: Field, collection: Collection) -> Field | None:
     return None
 
 
-def _known(collection: Collection, field: Field, update: Wanted) -> dict[int, Vectors]:
+def _known(collection: Writable, field: Field, update: Wanted) -> dict[int, Vectors]:
     """By the place of a text in the update, its vector: a batch of one row, or a row."""
     wanted = _row_places(update.changed, update.split.passages)
     found: dict[int, Vectors] = {}
@@ -144,9 +144,7 @@ def _row_places(
     return places
 
 
-def _words(
-    collection: Collection, field: Field, rows: Mapping[int, SparseVector]
-) -> dict[int, str]:
+def _words(collection: Writable, field: Field, rows: Mapping[int, SparseVector]) -> dict[int, str]:
     terms = {term for row in rows.values() for term in row.indices.tolist() if term >= field.size}
     return collection.store.dictionary.words(field, sorted(terms))
 

@@ -31,6 +31,7 @@ from service.commands.maintenance import (
 from service.commands.mcp import mcp_command
 from service.commands.models import models_command
 from service.commands.pairs import pairs_command
+from service.commands.push import push_command
 from service.commands.search import search_command
 from service.commands.serve import serve_command
 from service.commands.train import train_command
@@ -64,6 +65,7 @@ COMMANDS = (
     snapshot_command,
     restore_command,
     migrate_command,
+    push_command,
 )
 
 

@@ -26,7 +26,7 @@ def index_details(indexes: Indexes, name: str) -> IndexDetails:
         "fields": found["fields"],
         "metadata": [
             {"key": each.key, "kinds": dict(each.kinds)}
-            for each in collection.columns.describe()[:MOST_KEYS]
+            for each in collection.describe_metadata()[:MOST_KEYS]
         ],
         "passages": "off" if collection.passages == OFF else "auto",
         "search_defaults": {using: each.texts() for using, each in defaults.items()},

@@ -55,7 +55,8 @@ class IndexMetrics(Collector):
                 continue
             up.add_metric([name], 1)
             for key, family in sizes.items():
-                family.add_metric([name], described[key])
+                if key in described:
+                    family.add_metric([name], described[key])
         yield up
         yield from sizes.values()
         if self._indexes.replica is not None:

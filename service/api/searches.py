@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fastapi import Request
 from pydantic import ValidationError
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
 from index.search.query import SearchQuery
@@ -28,7 +28,7 @@ Answer = SearchAnswer | ErrorBody
 class Searched(NamedTuple):
     """What is searched, and on a replica the snapshot that it is a copy of."""
 
-    collection: Collection
+    collection: Writable
     snapshot: str | None
 
 

@@ -96,7 +96,7 @@ class Server:
         copies = None
         if settings.follow is not None:
             check_store_address(settings.follow)
-            copies = Copies(settings.paths[0])
+            copies = Copies(settings.folders[0])
             copies.lock()
             settings = of_state(settings, copies.folder, copies.newest())
         served = Indexes(settings.paths, trusted)

@@ -14,17 +14,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.options import json_option, trust_option
+from service.commands.options import PLACE, FolderType, json_option, trust_option
 
 if TYPE_CHECKING:
     from index.collection.collection import Collection
     from index.collection.repair import RepairReport
     from index.collection.snapshot import SnapshotReport
+    from index.opening import Place
+    from index.qdrant.address import QdrantAddress
     from lsr.trusted_code import TrustedCode
 
 
+VERIFY = "and Qdrant verifies what it stores itself; lsr push again verifies a copy there"
+RECOVER = (
+    "recover a snapshot of Qdrant's by its own call, or restore to a directory and lsr push that"
+)
+
+
 @click.command("snapshot")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=PLACE)
 @click.argument("destination", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--to",
@@ -43,7 +51,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def snapshot_command(
-    collection: Path,
+    collection: Place,
     destination: Path | None,
     store: str | None,
     name: str | None,
@@ -53,7 +61,8 @@ def snapshot_command(
     """Write a snapshot of COLLECTION to the new directory DESTINATION, or publish it with --to.
 
     It is of one moment, even if another process is writing, and appears whole or not at all.
-    All of it is verified, and it shares no file with COLLECTION.
+    All of it is verified, and it shares no file with COLLECTION. Of one in Qdrant it is the file
+    that Qdrant makes, which Qdrant recovers.
     """
     from index.collection.collection import Collection
     from index.collection.snapshot import snapshot
@@ -64,6 +73,14 @@ def snapshot_command(
         raise UsageError("say where the snapshot goes: a new DESTINATION, or --to SNAPSHOTS")
     if store is None and (name is not None or keep is not None):
         raise UsageError("--as and --keep are for snapshots that are published: add --to SNAPSHOTS")
+    if not isinstance(collection, Path):
+        if destination is None:
+            raise UsageError(
+                f"{collection} is in Qdrant, and replicas follow snapshots of collections in "
+                "folders; several servers may be over one collection in Qdrant themselves"
+            )
+        _snapshot_of_qdrant(collection, destination, as_json)
+        return
     started = time.perf_counter()
     opened = Collection.open(collection)
     if store is not None:
@@ -104,9 +121,38 @@ def _publish(
         terminal.out.print(f"{_count(len(done.deleted), 'older snapshot')} deleted", markup=False)
 
 
+def _snapshot_of_qdrant(address: QdrantAddress, destination: Path, as_json: bool) -> None:
+    from contextlib import closing
+
+    from index.qdrant.collection import QdrantCollection
+    from lsr.errors import UsageError
+    from service.commands import terminal
+
+    started = time.perf_counter()
+    if destination.exists():
+        raise UsageError(f"{destination} is there already; give a new directory")
+    with closing(QdrantCollection.open(address)) as opened:
+        documents = len(opened)
+        destination.mkdir(parents=True)
+        made = opened.port.snapshot(destination)
+    files = [path for path in (made, *made.rglob("*")) if path.is_file()]
+    size, seconds = sum(path.stat().st_size for path in files), time.perf_counter() - started
+    if as_json:
+        terminal.print_json(
+            {"snapshot": str(made), "documents": documents, "bytes": size,
+             "seconds": round(seconds, 3)}
+        )  # fmt: skip
+        return
+    terminal.out.print(
+        f"the snapshot {made} of {address} holds {_count(documents, 'document')}, {size:,} bytes, "
+        f"in {seconds:.1f} s",
+        markup=False,
+    )
+
+
 @click.command("restore")
 @click.argument("snapshot", type=click.Path(path_type=Path))
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType(RECOVER))
 @json_option
 def restore_command(snapshot: Path, collection: Path, as_json: bool) -> None:
     """Make the new COLLECTION from SNAPSHOT, after verifying every byte of it."""
@@ -120,7 +166,7 @@ def restore_command(snapshot: Path, collection: Path, as_json: bool) -> None:
 
 
 @click.command("check")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType(VERIFY))
 @click.option("--repair", is_flag=True, help="Mend what is damaged from what is sound.")
 @trust_option
 @json_option
@@ -182,7 +228,7 @@ def check_command(collection: Path, repair: bool, trusted: TrustedCode, as_json:
 
 
 @click.command("migrate")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType("push its source anew to another name"))
 @json_option
 def migrate_command(collection: Path, as_json: bool) -> None:
     """Bring COLLECTION, written by the release before, to the format of this one.

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.options import trust_option
+from service.commands.options import PLACE, trust_option
 
 if TYPE_CHECKING:
+    from index.opening import Place
     from lsr.trusted_code import TrustedCode
     from service.settings import ServerSettings
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @click.command("serve")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=PLACE)
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0: any free one.  [default: 8000]")
 @click.option(
@@ -101,13 +102,14 @@ log = logging.getLogger(__name__)
 )
 @trust_option
 def serve_command(
-    paths: tuple[Path, ...],
+    paths: tuple[Place, ...],
     file: Path | None,
     print_config: bool,
     trusted: TrustedCode,
     **options: Any,
 ) -> None:
-    """Serve REST API and search page over PATHS: collections, or folders of collections.
+    """Serve REST API and search page over PATHS: collections, folders of collections, or addresses
+    of collections in Qdrant.
 
     With --follow, PATHS is the folder of a replica for its copies of snapshots.
     """

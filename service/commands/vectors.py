@@ -15,6 +15,7 @@ import click
 
 from lsr.errors import UsageError
 from service.commands.options import (
+    PLACE,
     bm25_option,
     dense_option,
     encoder_option,
@@ -26,6 +27,7 @@ from service.commands.options import (
 from service.commands.output_path import check_output, output_file_or_folders
 
 if TYPE_CHECKING:
+    from index.opening import Place
     from lsr.corpus.items import Item
     from lsr.corpus.readers.corpus import Reading
     from lsr.encoding.runs import EncodeReport
@@ -132,7 +134,7 @@ def encode_command(
 
 @click.command("import")
 @click.argument("vectors")
-@click.option("--into", type=click.Path(path_type=Path), required=True, help="The collection.")
+@click.option("--into", type=PLACE, required=True, help="The collection.")
 @click.option(
     "--encoder",
     metavar="NAME",
@@ -150,7 +152,7 @@ def encode_command(
 @json_option
 def import_command(
     vectors: str,
-    into: Path,
+    into: Place,
     encoder: str | None,
     documents: str | None,
     reading: Reading,
@@ -167,9 +169,8 @@ def import_command(
     they are. Items that can't be read are reported and skipped, and the exit code is then 1.
     """
     from eval.datasets import named_corpus
-    from index.collection.collection import is_collection
-    from index.collection.opening import gone_if_unused, remove_unused
     from index.importing import import_vectors, open_for_import
+    from index.opening import gone_if_unused, is_there, remove_unused
     from lsr.corpus.readers.corpus import AS_USUAL
     from lsr.vectors.formats import open_vectors
     from service.commands import terminal
@@ -178,7 +179,7 @@ def import_command(
     if documents is None and reading != AS_USUAL:
         raise UsageError("the options on fields and files are for the corpus of --documents")
     texts = None if documents is None else named_corpus(documents, reading)
-    new, made = not is_collection(into), not into.exists()
+    new, made = not is_there(into), isinstance(into, Path) and not into.exists()
     with gone_if_unused(into):
         collection = open_for_import(into, source, encoder, dense, bm25, trusted)
         with terminal.indexing_progress(
@@ -205,7 +206,7 @@ def import_command(
 
 
 @click.command("export")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=PLACE)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -221,7 +222,7 @@ def import_command(
 @quiet_option
 @json_option
 def export_command(
-    collection: Path,
+    collection: Place,
     out: Path,
     field: str | None,
     kind: str | None,
@@ -232,13 +233,13 @@ def export_command(
     as_json: bool,
 ) -> None:
     """Write the vectors that COLLECTION stores to a file, as lsr encode does."""
-    from index.collection.collection import Collection
     from index.importing import stored_vectors
+    from index.opening import open_collection
     from lsr.encoding.runs import EncodeReport
     from lsr.vectors.csr import Maker
     from service.commands import terminal
 
-    opened = Collection.open(collection, trusted=trusted)
+    opened = open_collection(collection, trusted)
     chosen = opened.fields.named(field) if field else opened.fields[0]
     if chosen.kind != "sparse":
         raise UsageError(f"the field {chosen.name!r} is dense; only sparse vectors can be exported")

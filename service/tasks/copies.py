@@ -21,7 +21,7 @@ def take_snapshot(run: Run) -> dict[str, Any]:
         with SnapshotFolder.opened(path) as taken:
             report = SnapshotReport.of(taken.manifest)
     else:
-        with closing(run.open()) as collection:
+        with closing(run.open_directory()) as collection:
             report = snapshot(collection, path, run.step)
     keep = run.parameters.get("keep")
     deleted = prune(run.snapshots.store, run.task.index, keep)

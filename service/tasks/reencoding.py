@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from index.collection.collection import Collection, is_collection
-from index.collection.opening import open_or_create
+from index.collection.writable import Writable
 from index.indexing import index_documents
+from index.opening import open_or_create
 from lsr.corpus.chunks import CHUNK
 from lsr.corpus.items import Item
 from lsr.corpus.passages import sections_of
@@ -34,7 +35,7 @@ def reencode(run: Run) -> dict[str, Any]:
     made = places.building(run.task.id) / "new"
     if (result := run.was_put(made)) is not None:
         return dict(result)
-    with closing(run.open()) as old:
+    with closing(run.open_directory()) as old:
         new = _opened(run, made, old.passages)
         copy = _Copy(run, old, new)
         copy.check_texts()
@@ -48,7 +49,7 @@ def reencode(run: Run) -> dict[str, Any]:
     return result
 
 
-def _opened(run: Run, made: Path, passages: str) -> Collection:
+def _opened(run: Run, made: Path, passages: str) -> Writable:
     """The new collection; the one that a process before this one began, where it can be read."""
     parameters = dict(run.parameters)
     wanted = {"passages": passages} | {
@@ -64,7 +65,7 @@ def _opened(run: Run, made: Path, passages: str) -> Collection:
 class _Copy:
     """The documents of a collection on their way into another one."""
 
-    def __init__(self, run: Run, old: Collection, new: Collection) -> None:
+    def __init__(self, run: Run, old: Collection, new: Writable) -> None:
         self._run = run
         self._old, self._new = old, new
         self._after = 0

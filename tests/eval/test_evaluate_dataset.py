@@ -8,8 +8,8 @@ import pytest
 from eval.datasets import load_dataset
 from eval.experiment import ExperimentProgress, evaluate, evaluate_dataset
 from index.collection.collection import Collection
-from index.collection.opening import open_or_create
 from index.indexing import index_documents
+from index.opening import open_or_create
 from index.search.config import SearchConfig
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.convertors import Convertor, register_url_convertor
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.indexing import Outcome
 from index.patching import patch_document
 from index.search.deadline import Deadline
@@ -254,7 +254,7 @@ async def delete_one(
     return {"deleted": 1, "ids": [id]}
 
 
-def _check(collection: Collection, identifier: str, conditions: Conditions) -> None:
+def _check(collection: Writable, identifier: str, conditions: Conditions) -> None:
     """Refuse a write to another version than the one that a request is for."""
     if conditions.any:
         found = versioned(collection, identifier)
