@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,12 @@ BUSY = 0.4
 # Measured of a collection of the bench's vectors and 469 bytes of text each: benches/size.py.
 DISK_BYTES = 855.0
 QUICK_DOCUMENTS, QUICK_QUERIES, QUICK_SHARDS = 30_000, 100, (1, 2, 4, 8)
+PRICES = {
+    "core_hour": "--core-hour",
+    "memory_gib_hour": "--memory-gib-hour",
+    "disk_gib_month": "--disk-gib-month",
+    "objects_gib_month": "--objects-gib-month",
+}
 MEASURED = {
     "shards": "shards",
     "documents": "documents each",
@@ -87,9 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--simulated", type=int, default=20_000, help="queries of a simulation")
     parser.add_argument("--rate", type=float, default=100.0, help="queries/s of the plan")
-    for each in fields(Prices):
-        name = f"--{each.name.replace('_', '-')}"
-        parser.add_argument(name, type=float, default=each.default, help="dollars")
+    for name, option in PRICES.items():
+        default = getattr(Prices(), name)
+        parser.add_argument(option, type=float, default=default, help="dollars", dest=name)
     parser.add_argument("--machine-gib", type=float, default=64.0, help="memory of a machine")
     parser.add_argument(
         "--engine-factor", type=float, default=1.0, help="time of the shards' engine, ours being 1"
@@ -189,7 +195,7 @@ def _simulated(each: Measured, queries: int) -> list[dict[str, Any]]:
 def _planned(
     options: argparse.Namespace, measured: Sequence[Measured], growth: Growth
 ) -> list[dict[str, Any]]:
-    prices = Prices(**{each.name: getattr(options, each.name) for each in fields(Prices)})
+    prices = Prices(**{name: getattr(options, name) for name in PRICES})
     whole = measured[0]
     sizing = Sizing(
         index_bytes=whole.bytes / whole.documents,
