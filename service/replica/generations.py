@@ -34,6 +34,8 @@ DAMAGED = 4
 # Processes that may end unasked, one soon after the other, and how soon.
 MOST_QUICK, QUICK_SECONDS = 5, 5.0
 PAUSE_SECONDS = 1.0
+# For which the workers of a state may take to be ready, its segments read and its models loaded.
+READY_SECONDS = 1800.0
 SIDES = "ab"
 Serve = Callable[[State, str, int, Callable[[], None]], None]
 """Serves a state as the worker of a name, until a signal ends it; takes the state, the name, the
@@ -158,8 +160,11 @@ class Generations:
     def _see_generations(self) -> None:
         if self._retiring is not None and _status(self._retiring.process) is not None:
             self._retiring = None
-        if self._next is not None and (status := _status(self._next.process)) is not None:
-            self._failed(self._next, status)
+        if self._next is not None:
+            if time.monotonic() - self._next.began > READY_SECONDS:
+                _send(self._next.process, signal.SIGKILL)
+            if (status := _status(self._next.process)) is not None:
+                self._failed(self._next, status)
         if self._current is not None and (status := _status(self._current.process)) is not None:
             log.error("the workers of the replica ended (%d); others take their place", status)
             self._count_end()
@@ -210,7 +215,7 @@ class Generations:
 
     def _lead(self, state: State, side: str, pipe: int) -> int:
         """In a process of its own: read a state, and look after its workers."""
-        damaged = [copy for copy in state.values() if not _is_preloaded(copy)]
+        damaged = [copy for copy in state.values() if not is_preloaded(copy)]
         for copy in damaged:
             self._copies.delete(copy)
         if damaged:
@@ -277,7 +282,7 @@ def _names(state: State) -> Mapping[str, str]:
     return {index: copy.snapshot.name for index, copy in state.items()}
 
 
-def _is_preloaded(copy: Copy) -> bool:
+def is_preloaded(copy: Copy) -> bool:
     """Have the segments of a copy in memory for forks; False where it is damaged."""
     try:
         with closing(Collection.open(copy.path)) as collection:

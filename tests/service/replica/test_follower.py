@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from index.collection.collection import Collection
 from index.collection.snapshot_files import MANIFEST
 from index.snapshots.address import snapshot_store
+from index.snapshots.object_store import ObjectStore
 from lsr.errors import ConflictError, UsageError
 from lsr.trusted_code import NO_CODE
 from service.replica import copies as copies_module
@@ -221,6 +222,30 @@ def test_several_collections_are_followed_each_by_itself(publisher, copies, foll
     assert follower.look()
     assert answering(copies) == {"docs": (first, 1), "other": (newest, 2)}
     other.collection.close()
+
+
+@pytest.mark.parametrize("kind", ["file", "memory"])
+def test_an_object_store_is_followed_alike(tmp_path, copies, kind):
+    publisher = Publisher(tmp_path)
+    publisher.address = f"{kind}://{tmp_path}/objects"
+    files = ObjectStore(publisher.address)
+    follower = Follower(snapshot_store(publisher.address), copies, NO_CODE)
+    assert not follower.look()
+    first = publisher.publish()
+    assert follower.look()
+    assert not follower.look()
+    assert answering(copies) == {"docs": (first, 1)}
+    second = publisher.publish()
+    store = f"{files._root}/docs/{second}/snapshot.sqlite"
+    whole = files._fs.cat_file(store)
+    for content in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), None):
+        files._fs.pipe_file(store, content) if content else files._fs.rm_file(store)
+        assert not follower.look()
+        assert answering(copies) == {"docs": (first, 1)}
+    files._fs.pipe_file(store, whole)
+    assert follower.look()
+    assert answering(copies) == {"docs": (second, 2)}
+    publisher.collection.close()
 
 
 def test_what_a_killed_copier_left_is_no_copy_and_goes(publisher, copies, follower):
