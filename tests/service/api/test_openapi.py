@@ -86,7 +86,7 @@ LIFE = [
     ("post", "/v1/aliases", 200, {"changes": [{"alias": "b", "index": "made"}]}),
     ("delete", "/v1/aliases/{alias}", 200, None),
     ("post", f"{INDEX}/import{WAIT}", 200, {"source": "corpus.jsonl"}),
-    ("post", f"{INDEX}/snapshots{WAIT}", 200, {"name": "one"}),
+    ("post", f"{INDEX}/snapshots{WAIT}", 200, {"name": "one", "keep": 9}),
     ("get", f"{INDEX}/snapshots", 200, None),
     ("post", f"{INDEX}/merge{WAIT}", 200, None),
     ("post", f"{INDEX}/check{WAIT}", 200, None),
