@@ -237,17 +237,18 @@ def evaluate(
     )
     fields = [field for field in collection.fields if field.name in ranked.fields]
     values = measured(dataset.qrels, ranked.run, measures)
+    engine = config.engine if isinstance(collection, Collection) else "qdrant"
     return Cell(
         dataset=dataset.name,
         encoder="+".join(label_of(field, config, {}) for field in fields)
         + (f">{ranked.reranked.model}" if ranked.reranked else ""),
         using=ranked.using,
-        engine=config.engine,
+        engine=engine,
         documents=len(collection),
         queries=len(dataset.queries),
         measures=values.means,
         provenance=provenance(
-            dataset, collection, config.engine, ranked.query_encoder, ranked.reranked
+            dataset, collection, engine, ranked.query_encoder, ranked.reranked
         ),
         config=settings_of(config),
         caveats=queries_without_text(dataset),

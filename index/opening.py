@@ -151,13 +151,16 @@ def gone_if_unused(place: Place) -> Iterator[None]:
 def remove_unused(place: Place, folder: bool) -> None:
     """Remove the collection at a place, and its folder too if asked, unless it has documents."""
     collection = open_collection(place)
+    if not isinstance(place, Path):
+        is_empty = len(collection) == 0
+        collection.close()
+        if is_empty:
+            QdrantCollection.remove(place)
+        return
     with suppress(LockedError), collection.writing():
         if len(collection):
             return
         collection.close()
-        if not isinstance(place, Path):
-            QdrantCollection.remove(place)
-            return
         if folder:
             shutil.rmtree(place)
             return

@@ -6,12 +6,14 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from lsr.errors import UsageError
 
-SERVER, SECURE, EDGE = "qdrant", "qdrants", "qdrant-edge"
+SERVER: Final = "qdrant"
+SECURE: Final = "qdrants"
+EDGE: Final = "qdrant-edge"
 KEY_VARIABLE = "LSR_QDRANT_API_KEY"
 PORT = 6333
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
@@ -67,7 +69,7 @@ class QdrantAddress:
         if not host or options or parts.fragment or (grpc and not _is_port(grpc)):
             raise UsageError(f"{_hidden(text)!r} is no address of Qdrant; allowed are {_FORMS}")
         return cls(
-            "qdrants" if scheme == SECURE else "qdrant",
+            SECURE if scheme == SECURE else SERVER,
             _checked(name),
             host,
             PORT if port is None else port,
@@ -82,7 +84,7 @@ class QdrantAddress:
             raise UsageError(
                 f"qdrant-edge://{rest} names no whole path; give one as in qdrant-edge:///data/name"
             )
-        return cls("qdrant-edge", _checked(path.name), folder=path.parent)
+        return cls(EDGE, _checked(path.name), folder=path.parent)
 
     def __str__(self) -> str:
         if self.folder is not None:

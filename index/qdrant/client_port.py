@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -12,23 +14,30 @@ from urllib.request import Request, urlopen
 import numpy as np
 from numpy.typing import NDArray
 
-from index.qdrant.address import KEY_VARIABLE, QdrantAddress, api_key
-from index.qdrant.conditions import Between, Condition, Either, Every, Match, Neither, Points
+from index.qdrant.address import SECURE, SERVER, QdrantAddress, api_key
+from index.qdrant.client_errors import explained
+from index.qdrant.client_models import filter_of, number_of_offset, point_of, vector_of, vectors_of
+from index.qdrant.conditions import Condition
 from index.qdrant.port import (
     Found,
     Layout,
     Payload,
     PayloadIndex,
     Point,
-    Vector,
-    sorted_vector,
 )
-from lsr.errors import LsrError, MissingDependencyError, NotFoundError, UnavailableError, UsageError
-from lsr.sparse import SparseBatch, SparseVector
+from lsr.errors import (
+    LsrError,
+    MissingDependencyError,
+    UnavailableError,
+    UsageError,
+)
+from lsr.sparse import SparseBatch
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 # Points that one request asks for, or brings.
@@ -37,9 +46,6 @@ AT_ONCE = 256
 QUERIES_AT_ONCE = 64
 # Seconds until an answer must be there.
 TIMEOUT = 60
-# Types of errors by their names: of HTTP and gRPC, which need not both be there.
-_UNREACHED = {"ResponseHandlingException", "ConnectError", "ConnectionError", "TimeoutException"}
-_REFUSED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 
 
 def connect(address: QdrantAddress) -> ClientPort:
@@ -52,15 +58,23 @@ def connect(address: QdrantAddress) -> ClientPort:
         from qdrant_client import QdrantClient
     except ImportError as error:
         raise MissingDependencyError("a collection in Qdrant", "qdrant-client", "qdrant") from error
-    client = QdrantClient(
-        url=address.url,
-        prefix=address.prefix or None,
-        grpc_port=address.grpc_port or 6334,
-        prefer_grpc=address.grpc_port is not None,
-        api_key=api_key(),
-        timeout=TIMEOUT,
-        check_compatibility=False,
-    )
+    key = api_key()
+    if key and address.scheme == SERVER and address.host not in _LOOPBACK:
+        log.warning(
+            "the key goes to %s unencrypted; use %s:// where it speaks TLS", address, SECURE
+        )
+    with warnings.catch_warnings():
+        # It says so of loopback too.
+        warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+        client = QdrantClient(
+            url=address.url,
+            prefix=address.prefix or None,
+            grpc_port=address.grpc_port or 6334,
+            prefer_grpc=address.grpc_port is not None,
+            api_key=key,
+            timeout=TIMEOUT,
+            check_compatibility=False,
+        )
     return ClientPort(client, address.name, address)
 
 
@@ -77,7 +91,7 @@ def _told(call: Callable[P, T]) -> Callable[P, T]:
         except Exception as error:
             port = args[0]
             assert isinstance(port, ClientPort)
-            raise port.explained(error) from error
+            raise explained(error, port.name, f"{port.address or 'Qdrant'}") from error
 
     return told
 
@@ -95,27 +109,6 @@ class ClientPort:
         self.client = client
         self.name = name
         self.address = address
-
-    def explained(self, error: Exception) -> LsrError:
-        """The error of this package that says what an error of the client means."""
-        where = f"{self.address or 'Qdrant'}"
-        status = getattr(error, "status_code", None)
-        code = error.code().name if callable(getattr(error, "code", None)) else ""  # type: ignore[attr-defined]
-        kinds = {each.__name__ for each in type(error).__mro__}
-        if status in (401, 403) or code in _REFUSED:
-            return UsageError(f"{where} refuses the key; set {KEY_VARIABLE} in the environment")
-        if status == 404 or code == "NOT_FOUND" or "not found" in str(error)[:300].lower():
-            return NotFoundError(
-                f"there is no collection {self.name!r} at {where}; give the address of one"
-            )
-        if kinds & _UNREACHED or code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-            return UnavailableError(
-                f"{where} can't be reached; is a server of Qdrant there, and is the port right?"
-            )
-        said = " ".join(str(error).split())[:300]
-        if (status is not None and status >= 500) or code in ("INTERNAL", "RESOURCE_EXHAUSTED"):
-            return UnavailableError(f"{where} could not answer ({said}); try again a little later")
-        return UsageError(f"{where} refuses the request ({said})")
 
     @_told
     def version(self) -> str:
@@ -181,7 +174,7 @@ class ClientPort:
         for start in range(0, len(upserts), AT_ONCE):
             part = [
                 models.PointStruct(
-                    id=point.number, payload=dict(point.payload), vector=_vectors(point.vectors)
+                    id=point.number, payload=dict(point.payload), vector=vectors_of(point.vectors)
                 )
                 for point in upserts[start : start + AT_ONCE]
             ]
@@ -195,14 +188,14 @@ class ClientPort:
         from qdrant_client import models
 
         written = models.PointStruct(
-            id=point.number, payload=dict(point.payload), vector=_vectors(point.vectors)
+            id=point.number, payload=dict(point.payload), vector=vectors_of(point.vectors)
         )
         self.client.upsert(
             self.name,
             [written],
             wait=True,
             ordering=models.WriteOrdering.STRONG,
-            update_filter=_filter(condition),
+            update_filter=filter_of(condition),
         )
 
     @_told
@@ -217,7 +210,10 @@ class ClientPort:
 
         self.client.update_vectors(
             self.name,
-            [models.PointVectors(id=each.number, vector=_vectors(each.vectors)) for each in points],
+            [
+                models.PointVectors(id=each.number, vector=vectors_of(each.vectors))
+                for each in points
+            ],
             wait=True,
         )
 
@@ -226,7 +222,7 @@ class ClientPort:
         """As ``QdrantPort``."""
         from qdrant_client import models
 
-        selector = models.FilterSelector(filter=_filter(condition))
+        selector = models.FilterSelector(filter=filter_of(condition))
         self.client.delete(self.name, selector, wait=True)
 
     @_told
@@ -245,7 +241,7 @@ class ClientPort:
                 with_payload=payload if isinstance(payload, bool) else list(payload),
                 with_vectors=list(vectors) or False,
             )
-            found |= {int(record.id): _point(record) for record in records}
+            found |= {int(record.id): point_of(record) for record in records}
         return found
 
     @_told
@@ -259,10 +255,10 @@ class ClientPort:
         """As ``QdrantPort``."""
         from qdrant_client import models
 
-        wanted = None if condition is None else _filter(condition)
+        wanted = None if condition is None else filter_of(condition)
         requests = [
             models.QueryRequest(
-                query=_vector(row),
+                query=vector_of(row),
                 using=vector,
                 limit=limit,
                 filter=wanted,
@@ -312,18 +308,18 @@ class ClientPort:
     ) -> tuple[list[Point], int | None]:
         records, following = self.client.scroll(
             self.name,
-            scroll_filter=None if condition is None else _filter(condition),
+            scroll_filter=None if condition is None else filter_of(condition),
             limit=limit,
             offset=offset,
             with_payload=payload if isinstance(payload, bool) else list(payload),
             with_vectors=list(vectors) or False,
         )
-        return [_point(record) for record in records], _number(following)
+        return [point_of(record) for record in records], number_of_offset(following)
 
     @_told
     def count(self, condition: Condition | None = None) -> int:
         """As ``QdrantPort``."""
-        wanted = None if condition is None else _filter(condition)
+        wanted = None if condition is None else filter_of(condition)
         return int(self.client.count(self.name, wanted, exact=True).count)
 
     @_told
@@ -331,7 +327,7 @@ class ClientPort:
         self, path: str, limit: int, condition: Condition | None = None
     ) -> dict[str | int, int]:
         """As ``QdrantPort``."""
-        wanted = None if condition is None else _filter(condition)
+        wanted = None if condition is None else filter_of(condition)
         found = self.client.facet(self.name, path, wanted, limit=limit, exact=True)
         return {hit.value: int(hit.count) for hit in found.hits}
 
@@ -386,61 +382,3 @@ class ClientPort:
     def close(self) -> None:
         """As ``QdrantPort``."""
         self.client.close()
-
-
-def _vector(vector: Vector) -> Any:
-    if not isinstance(vector, SparseVector):
-        return vector.tolist()
-    from qdrant_client import models
-
-    return models.SparseVector(indices=vector.indices.tolist(), values=vector.values.tolist())
-
-
-def _vectors(vectors: Mapping[str, Vector]) -> Any:
-    return {name: _vector(vector) for name, vector in vectors.items()}
-
-
-def _point(record: Any) -> Point:
-    vectors: dict[str, Vector] = {}
-    for name, vector in (record.vector or {}).items():
-        if isinstance(vector, list):
-            vectors[name] = np.array(vector, dtype=np.float32)
-        else:
-            vectors[name] = sorted_vector(vector.indices, vector.values)
-    return Point(int(record.id), record.payload or {}, vectors)
-
-
-def _number(offset: Any) -> int | None:
-    return None if offset is None else int(getattr(offset, "num", offset))
-
-
-def _filter(condition: Condition) -> Any:
-    """The filter of the client that holds where a condition does."""
-    from qdrant_client import models
-
-    if isinstance(condition, Every):
-        return models.Filter(must=[_filter(part) for part in condition.parts])
-    if isinstance(condition, Either):
-        if not condition.parts:
-            return _filter(Points(()))
-        return models.Filter(should=[_filter(part) for part in condition.parts])
-    if isinstance(condition, Neither):
-        return models.Filter(must_not=[_filter(condition.part)])
-    return models.Filter(must=[_condition(condition)])
-
-
-def _condition(condition: Match | Between | Points) -> Any:
-    from qdrant_client import models
-
-    if isinstance(condition, Points):
-        return models.HasIdCondition(has_id=list(condition.numbers))
-    if isinstance(condition, Match):
-        match = models.MatchAny.model_validate({"any": condition.values})
-        return models.FieldCondition(key=condition.path, match=match)
-    if condition.of_instants:
-        return models.FieldCondition(
-            key=condition.path, range=models.DatetimeRange.model_validate(condition.bounds)
-        )
-    return models.FieldCondition(
-        key=condition.path, range=models.Range.model_validate(condition.bounds)
-    )

@@ -6,10 +6,8 @@ is missing there, and what is to go, follows from the numbers, whatever interrup
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +17,7 @@ from index.collection.field import Field
 from index.qdrant.layout import PLACE_BITS, RECORDS, Record, document_number, number_of
 from index.qdrant.making import is_made, make
 from index.qdrant.port import Point, QdrantPort
+from index.qdrant.push_report import PushReport
 from index.qdrant.rows import OldDocument
 from index.qdrant.source import Source
 from index.qdrant.state import Counted, State
@@ -28,7 +27,7 @@ from index.qdrant.words import WordList
 from index.qdrant.writing import COPYING, LEASE, MOST_DYING, Writing
 from lsr.corpus.documents import documents_digest
 from lsr.encoders.imported import IMPORTED
-from lsr.errors import ConflictError, CorruptionError, EncoderMismatchError
+from lsr.errors import ConflictError, CorruptionError, EncoderMismatchError, UsageError
 from lsr.sparse import SparseVector
 
 # The setting that names the state of the source that the copy is of.
@@ -39,51 +38,6 @@ SAMPLED = 256
 LONGEST_WAIT = LEASE + 10
 AT_ONCE = 1024
 OnProgress = Callable[[int, int], None]
-
-
-@dataclass(slots=True)
-class PushReport:
-    """What a push did.
-
-    ``documents`` and ``rows`` are there now; ``sent`` and ``deleted`` count documents, ``weighed``
-    vectors of counts that were weighed anew. ``digest`` is that of all documents, as
-    ``Collection.digest`` gives it, and ``sampled`` rows were compared whole. ``alias`` stands for
-    the copy now, "" where none was asked for.
-    """
-
-    documents: int = 0
-    rows: int = 0
-    sent: int = 0
-    deleted: int = 0
-    weighed: int = 0
-    digest: str = ""
-    sampled: int = 0
-    alias: str = ""
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def seconds(self) -> float:
-        """Wall time since the start."""
-        return time.perf_counter() - self.started
-
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        members = asdict(self)
-        members.pop("started")
-        return members | {"seconds": round(self.seconds, 3)}
-
-    def sentences(self, target: str) -> list[str]:
-        """For people."""
-        done = [f"{self.sent:,} sent", f"{self.deleted:,} deleted"]
-        if self.weighed:
-            done.append(f"{self.weighed:,} vectors weighed anew")
-        lines = [
-            f"{target} holds {self.documents:,} documents: {', '.join(done)}, in "
-            f"{self.seconds:.1f} s",
-            f"verified: {self.rows:,} rows, the digest {self.digest} of all documents, and the "
-            f"vectors of {self.sampled:,}",
-        ]
-        return [*lines, f"the alias {self.alias} stands for it now"] if self.alias else lines
 
 
 class Push:
@@ -118,6 +72,8 @@ class Push:
         self._on_progress = on_progress
         self._encoders = source.collection.fields.encoder
         self._report = PushReport()
+        # What is to go as another version of it comes, by id.
+        self._replaced: dict[str, OldDocument] = {}
 
     def run(self) -> PushReport:
         """Copy what is missing, delete what is gone, and verify.
@@ -140,7 +96,8 @@ class Push:
             self._writing.replace_statistics(statistics.counted, statistics.totals)
             self._send(missing)
             self._end(pushed)
-        self._verify()
+            missing, gone = self._differences()
+        self._verify(missing, gone)
         return self._report
 
     def _check(self) -> None:
@@ -221,7 +178,6 @@ class Push:
         """Delete what is gone, but for documents of which another version is to be sent."""
         ids = self._ids(list(gone))
         sent = set(self._source.store.ids(missing.tolist()).values()) if gone else set()
-        self._replaced: dict[str, OldDocument] = {}
         part: list[OldDocument] = []
         rows = 0
         for first, numbers in gone.items():
@@ -279,13 +235,14 @@ class Push:
         self._writing.change(changed)
         self._port.flush()
 
-    def _verify(self) -> None:
+    def _verify(self, missing: NDArray[np.int64], gone: dict[int, list[int]]) -> None:
         """That the numbers, the digests of all documents, and a sample of rows are the source's.
+
+        ``missing`` and ``gone`` are how the copy differs now.
 
         Raises:
             CorruptionError: they are not.
         """
-        missing, gone = self._differences()
         if len(missing) or gone:
             raise CorruptionError(
                 f"{self._place} lacks {len(missing)} documents and holds {len(gone)} too many "
@@ -325,6 +282,8 @@ def push(
     port: QdrantPort,
     place: str,
     on_progress: OnProgress = lambda done, total: None,
+    shards: int | None = None,
+    replicas: int | None = None,
 ) -> PushReport:
     """Copy a collection to Qdrant, or bring its copy there up to date; as ``Push.run``.
 
@@ -333,11 +292,21 @@ def push(
         port: of the copy, which is made where there is none.
         place: how messages call the copy.
         on_progress: is told how many documents were sent, and of how many.
+        shards: of a new copy; None: as Qdrant decides.
+        replicas: likewise, copies of each shard.
+
+    Raises:
+        UsageError: shards or replicas are given, and the copy is there.
     """
     with collection.store.reading():
         source = Source(collection)
         if not is_made(port):
-            make(port, source.fields, collection.passages)
+            make(port, source.fields, collection.passages, shards=shards, replicas=replicas)
+        elif shards or replicas:
+            raise UsageError(
+                f"{place} is there, with the shards and replicas that it was made with; leave the "
+                "numbers out, and change them by Qdrant's API"
+            )
         words, tokens = WordList(port, Record.WORDS), WordList(port, Record.TOKENS)
         encoders = collection.fields.encoder
         writing = Writing(port, encoders, words, FrequencyLog(port), place)

@@ -20,6 +20,8 @@ from lsr.sparse import SparseVector
 
 # Points asked for at once, at most, for the sake of a tie; and times more each time.
 MOST_TIED, MORE = 100_000, 4
+# Points asked for at first beyond those wanted: few ties need a second call then.
+AHEAD = 10
 # Of so many points at most, in a row, that differ by rounding, scores are computed anew.
 MOST_SCORED = 2_000
 # Largest relative difference of two sums of n products that are equal but for their order, over n.
@@ -61,7 +63,7 @@ def top_of(
         exactly: of a query by its place, the row and what gives rows of documents; None: the
             scores of Qdrant are taken as they are.
     """
-    wanted = _limit(2 * k if split else k)
+    wanted = _limit((2 * k if split else k) + AHEAD)
     found = dict(enumerate(search(range(queries), wanted)))
     done: dict[int, _Ranking] = {}
     while found:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from index.collection.field import Field
 from index.qdrant.conditions import Between
 from index.qdrant.layout import WORDS_AT_ONCE, Record, record_number
 from index.qdrant.port import Point, QdrantPort
 from lsr.errors import CorruptionError
+from lsr.sparse import SparseBatch
 
 LAST_LETTER = "\U0010ffff"
 
@@ -104,3 +109,24 @@ class WordList:
 def not_after(turn: int) -> Between:
     """That a record was written by the writer of this turn, or by one before."""
     return Between("turn", None, float(turn))
+
+
+def numbered(
+    field: Field,
+    rows: SparseBatch | NDArray[np.float32],
+    numbers: Mapping[str, int],
+    count: int,
+) -> SparseBatch | NDArray[np.float32]:
+    """Rows whose words have their terms, of which there are ``count``."""
+    if not isinstance(rows, SparseBatch) or not rows.words:
+        return rows
+    used = used_words(rows)
+    ids = np.full(len(rows.words), -1, dtype=np.int64)
+    ids[list(used)] = [field.size + numbers[word] for word in used.values()]
+    return rows.numbered(ids.tolist(), field.size + count)
+
+
+def used_words(rows: SparseBatch) -> dict[int, str]:
+    """The words of a batch that some row has, by their place in it."""
+    places = np.unique(rows.indices[rows.indices >= rows.closed_size]) - rows.closed_size
+    return {place: rows.words[place] for place in places.tolist()}

@@ -29,13 +29,12 @@ from index.qdrant.layout import (
     number_of,
     payload_indexes,
     record_number,
-    split_number,
 )
 from index.qdrant.port import PayloadIndex, Point, QdrantPort
 from index.qdrant.rows import Encoders, NewRows, OldDocument, changes_of, old_documents
 from index.qdrant.state import Counted, Holder, State, read_state
 from index.qdrant.statistics import Change, FrequencyLog
-from index.qdrant.words import WordList
+from index.qdrant.words import WordList, numbered, used_words
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
 from lsr.errors import ConflictError, InputError, LockedError, LsrError
@@ -155,6 +154,7 @@ class Writing:
             self.renew(lambda state: replace(state, reserved=last))
             state = replace(self.state, written=last)
             points = new.points(state.field_list, self._encoders, state.average_lengths)
+        self._index(points)
         self._port.write(points)
         self._commit(_sized_after(state, new, old), {})
         self._bury()
@@ -165,9 +165,9 @@ class Writing:
             self._clean()
         state = replace(self.state, source="")
         if new is not None:
-            new, words = self._with_words(new)
             last = max(new.numbers)
             self.renew(lambda state: replace(state, reserved=last))
+            new, words = self._with_words(new)
             state = replace(self.state, source="", words=words, written=last)
         fields = state.field_list
         added = new.changes(fields, self._encoders) if new is not None else {}
@@ -213,32 +213,23 @@ class Writing:
         self.change(lambda state: replace(state, counted=counted, log=now))
         self._frequencies.forget(before, now)
 
-    def add_words(self, words: Sequence[str]) -> int:
-        """Write those of the words that are new; returns how many there will be."""
-        count = self.state.words
-        known = self._words.numbers(words, count)
-        new = [word for word in dict.fromkeys(words) if word not in known]
-        if new:
-            self._words.write(new, count, self.state.version)
-        return count + len(new)
-
     def _with_words(self, new: NewRows) -> tuple[NewRows, int]:
         """The rows with the terms of their words, of which new ones are written, and how many."""
         batches = [rows for rows in new.vectors.values() if isinstance(rows, SparseBatch)]
-        count = self.add_words([word for rows in batches for word in _used_words(rows).values()])
-        vectors = dict(new.vectors)
-        for field in self.state.field_list:
-            rows = vectors[field.name]
-            if isinstance(rows, SparseBatch) and rows.words:
-                vectors[field.name] = self._numbered(field, rows, count)
+        used = dict.fromkeys(word for rows in batches for word in used_words(rows).values())
+        count = self.state.words
+        numbers = self._words.numbers(used, count)
+        added = [word for word in used if word not in numbers]
+        # They are not read before the commit, for until then others may write other ones there.
+        numbers |= {word: count + place for place, word in enumerate(added)}
+        if added:
+            self._words.write(added, count, self.state.version)
+        count += len(added)
+        vectors = {
+            field.name: numbered(field, new.vectors[field.name], numbers, count)
+            for field in self.state.field_list
+        }
         return replace(new, vectors=vectors), count
-
-    def _numbered(self, field: Field, rows: SparseBatch, count: int) -> SparseBatch:
-        used = _used_words(rows)
-        numbers = self._words.numbers(used.values(), count)
-        ids = np.full(len(rows.words), -1, dtype=np.int64)
-        ids[list(used)] = [field.size + numbers[word] for word in used.values()]
-        return rows.numbered(ids.tolist(), field.size + count)
 
     def _commit(self, state: State, changes: Mapping[str, Change]) -> None:
         before = self.state.log
@@ -405,14 +396,3 @@ def _sized_after(state: State, new: NewRows | None, old: Sequence[OldDocument]) 
         split_rows=state.split_rows + sum(split) - sum(gone),
         dying=tuple(number for each in old for number in each.numbers),
     )
-
-
-def _used_words(rows: SparseBatch) -> dict[int, str]:
-    """The words of a batch that some row has, by their place in it."""
-    places = np.unique(rows.indices[rows.indices >= rows.closed_size]) - rows.closed_size
-    return {place: rows.words[place] for place in places.tolist()}
-
-
-def first_rows(numbers: Sequence[int]) -> list[int]:
-    """Those of some numbers of rows that are the first of a document."""
-    return [number for number in numbers if split_number(number)[1] == 0]

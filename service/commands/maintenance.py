@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lsr.trusted_code import TrustedCode
 
 
-VERIFY = "and Qdrant verifies what it stores itself; lsr push again verifies a copy there"
+VERIFY = "lsr push again verifies a copy, and Qdrant what it stores"
 RECOVER = (
     "recover a snapshot of Qdrant's by its own call, or restore to a directory and lsr push that"
 )

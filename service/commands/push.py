@@ -28,6 +28,18 @@ if TYPE_CHECKING:
     help="Then, once all is verified, let this alias stand for it, in the place of what it stood "
     "for.",
 )
+@click.option(
+    "--shards",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Shards of a new collection there.  [default: as Qdrant decides]",
+)
+@click.option(
+    "--replicas",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Copies of each shard of a new collection.  [default: as Qdrant decides]",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @trust_option
 @json_option
@@ -35,6 +47,8 @@ def push_command(
     collection: Path,
     address: str,
     alias: str | None,
+    shards: int | None,
+    replicas: int | None,
     quiet: bool,
     trusted: TrustedCode,
     as_json: bool,
@@ -59,7 +73,7 @@ def push_command(
         closing(port_of(target)) as port,
     ):
         with terminal.step_progress("pushing", quiet or as_json) as on_progress:
-            report = push(opened, port, str(target), on_progress)
+            report = push(opened, port, str(target), on_progress, shards, replicas)
         if alias is not None:
             stand_for(port, str(target), alias)
             report.alias = alias

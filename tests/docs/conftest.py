@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from service.cli import cli
 from tests.docs.pages import ROOT, pets
 
-SHELL = ("|", ">", "<", "&", "$(")
+SHELL = ("|", ">", "<", "&", "$")
 
 
 class Terminal:
