@@ -31,7 +31,7 @@ from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
 from lsr.errors import LsrError, UsageError
 
-PACKAGES = ["uvicorn", "h11", "fastapi", "starlette", "pydantic"]
+PACKAGES = ["uvicorn", "httptools", "fastapi", "starlette", "pydantic"]
 SEED = 7
 SHORT, LONG = 2000, 100
 WORDS = ["quick", "brown", "fox", "jumps", "over", "lazy", "dog", "river", "stone", "light"]

@@ -13,6 +13,7 @@ from eval.datasets import Dataset
 from eval.experiment import ExperimentProgress, evaluate_dataset
 from eval.kept_indexes import experiment_folder
 from eval.measures import measure_queries
+from eval.names import distinct_names
 from eval.run import Run, read_run, without_self
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
@@ -135,19 +136,24 @@ def system_label(cell: Cell) -> str:
 
 def distinct_labels(cells: Sequence[Cell]) -> list[str]:
     """What rows of results are called, no two of a data set alike, and alike on all data sets."""
-    labels = [system_label(cell) for cell in cells]
-    named = Counter((cell.dataset, label) for cell, label in zip(cells, labels, strict=True))
-    several = {label for (_, label), count in named.items() if count > 1}
-    seen: Counter[tuple[str, str]] = Counter()
-    found = []
-    for cell, label in zip(cells, labels, strict=True):
-        if label in several:
-            label = f"{label}, {cell.engine}"
-            seen[cell.dataset, label] += 1
-            if seen[cell.dataset, label] > 1:
-                label += f" ({seen[cell.dataset, label]})"
-        found.append(label)
-    return found
+    seen: Counter[tuple[str, str, str]] = Counter()
+    keys = []
+    groups: dict[str, list[tuple[str, str, int]]] = {}
+    for cell in cells:
+        label = system_label(cell)
+        seen[cell.dataset, label, cell.engine] += 1
+        keys.append((label, cell.engine, seen[cell.dataset, label, cell.engine]))
+        groups.setdefault(cell.dataset, []).append(keys[-1])
+    names = distinct_names(groups.values(), _longer_label)
+    return [names[key] for key in keys]
+
+
+def _longer_label(key: tuple[str, str, int], parts: int) -> str:
+    """A label, with two parts the engine behind it, and of a second row of that its number."""
+    label, engine, number = key
+    if parts == 1:
+        return label
+    return f"{label}, {engine}" + (f" ({number})" if number > 1 else "")
 
 
 def by_dataset(cells: Sequence[Cell]) -> dict[str, dict[str, Cell]]:

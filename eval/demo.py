@@ -16,6 +16,7 @@ import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -59,9 +60,17 @@ def stdlib_documents(root: Path | None = None) -> Iterator[Document]:
     ``root`` is the folder of the standard library; by default, that of the running interpreter.
     ``metadata`` holds ``kind`` (module, class, function or method), ``module`` (where the
     definition stands) and ``line``. Of several definitions with one name, the first counts.
-    Files that do not decode or parse are skipped.
+    Files that do not decode or parse are skipped. The running interpreter's is read once.
     """
-    folder = Path(sysconfig.get_path("stdlib")) if root is None else root
+    yield from _own_documents() if root is None else _documents(root)
+
+
+@cache
+def _own_documents() -> list[Document]:
+    return _documents(Path(sysconfig.get_path("stdlib")))
+
+
+def _documents(folder: Path) -> list[Document]:
     sources = sorted(_sources(folder), key=_precedence)
     public_names = _PublicNames.of(sources)
     documents: dict[str, Document] = {}
@@ -69,8 +78,7 @@ def stdlib_documents(root: Path | None = None) -> Iterator[Document]:
         for document in _module_documents(source, public_names):
             if document.text and not any(map(_is_private, document.id.split("."))):
                 documents.setdefault(document.id, document)
-    for name in sorted(documents):
-        yield documents[name]
+    return [documents[name] for name in sorted(documents)]
 
 
 def demo_queries() -> list[Query]:

@@ -146,17 +146,19 @@ def evaluate_dataset(
             fields = list(collection().fields)
             tuned = search_defaults_text(collection().store)
 
-        def searched(planned: Planned) -> Cell:
+        def searched(planned: Planned, is_row: bool = True) -> Cell:
             label = f"{dataset.name}: searching {planned.config.using}"
             indexed = collection()
             with told.searching(len(dataset.queries), label) as on_queries:
                 found = evaluate(dataset, indexed, planned.config, measures, on_queries)
-            costs = {
-                **found.costs,
-                **query_times(indexed, dataset.queries, planned.config),
-                **vector_costs(indexed, dataset.queries, planned.config),
-                **indexing,
-            }
+            costs: dict[str, float] = {}
+            if is_row:
+                costs = {
+                    **found.costs,
+                    **query_times(indexed, dataset.queries, planned.config),
+                    **vector_costs(indexed, dataset.queries, planned.config),
+                    **indexing,
+                }
             found = replace(found, encoder=planned.encoder, system=planned.system, costs=costs)
             return found if done is None else done.keep(planned, found)
 
@@ -166,14 +168,19 @@ def evaluate_dataset(
             if done is not None and not done.wants(planned):
                 continue
             kept = None if done is None else done.find(dataset, planned)
+            if kept is not None and not kept.costs:
+                # So far it was what others are compared with, for which nobody waits for costs.
+                kept = None
             rows.append(kept or searched(planned))
             if done is not None:
                 done.list(planned, rows[-1], kept is not None)
         if against is not None:
             plain = SearchConfig(limit=depth, using=against, engine=asked.engine, payload=False)
             planned = plan(fields, plain, measures, trusted, names or {}, tuned)
-            kept = None if done is None else done.find(dataset, planned)
-            other = kept or searched(planned)
+            kept = next((row for row in rows if row.system == planned.system), None)
+            if kept is None and done is not None:
+                kept = done.find(dataset, planned)
+            other = kept or searched(planned, is_row=False)
             rows = [_compared(row, other, depth) for row in rows]
         return rows
 
@@ -247,9 +254,7 @@ def evaluate(
         documents=len(collection),
         queries=len(dataset.queries),
         measures=values.means,
-        provenance=provenance(
-            dataset, collection, engine, ranked.query_encoder, ranked.reranked
-        ),
+        provenance=provenance(dataset, collection, engine, ranked.query_encoder, ranked.reranked),
         config=settings_of(config),
         caveats=queries_without_text(dataset),
         per_query=values.per_query,

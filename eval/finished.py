@@ -115,7 +115,7 @@ def _usable(path: Path, dataset: Dataset, planned: Planned) -> Cell | None:
         return None
     if not same_fields or not path.with_suffix(".run").exists():
         return None
-    # Files have names sorted; here they stand in the order of a cell that was just made.
+    # As they stand in a cell that is made now, whatever version of ours wrote the file.
     made = replace(made, versions=installed(), fields={**planned.fields, **made.fields})
     cell = replace(cell, provenance=made)
     if set(planned.measures) <= cell.per_query.keys() & cell.measures.keys():
@@ -130,11 +130,5 @@ def _usable(path: Path, dataset: Dataset, planned: Planned) -> Cell | None:
 
 
 def _json(value: Mapping[str, object]) -> str:
-    """JSON with names sorted, but for those of measures: the first is the main one."""
-    ordered = {
-        name: value[name]
-        if name == "measures"
-        else json.loads(json.dumps(value[name], sort_keys=True))
-        for name in sorted(value)
-    }
-    return json.dumps(ordered, indent=1, ensure_ascii=False) + "\n"
+    """JSON whose names stand as they do in the value: of measures, the first is the main one."""
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

@@ -14,6 +14,7 @@ from eval.compared import by_dataset, main_measure
 from eval.comparison import comparable, compare_systems, significance_marks
 from eval.plots import svg_of
 from eval.published import MEASURE, published_numbers
+from eval.results import AVERAGE, Results, system_key
 from eval.suite_plots import Plot, plots_of
 
 # A cell of a table: what is shown, and the number that it sorts by.
@@ -21,7 +22,7 @@ Shown = tuple[str, float | None]
 
 
 def report_page(
-    cells: Sequence[Cell],
+    results: Results,
     measure: str | None = None,
     baseline: str | None = None,
     command: str = "",
@@ -32,7 +33,7 @@ def report_page(
     another script than its own.
 
     Args:
-        cells: the results, one or more.
+        results: one or more.
         measure: which plots, tests and queries are of; None: the first of the results.
         baseline: the system that the others are tested against; None: all pairs are tested.
         command: that made the results.
@@ -41,17 +42,17 @@ def report_page(
         MissingDependencyError: matplotlib is not installed.
         UsageError: there is no result, or some lack the measure.
     """
-    chosen = main_measure(cells, measure)
-    plots = list(plots_of(cells, chosen))
-    parts = [f"<h1>{escape(_title(cells))}</h1>"]
+    chosen = main_measure(results, measure)
+    plots = list(plots_of(results, chosen))
+    parts = [f"<h1>{escape(_title(results))}</h1>"]
     if command:
         parts.append(f"<p>Made by <code>{escape(command)}</code></p>")
-    parts += _means(cells)
-    for place, (dataset, systems) in enumerate(by_dataset(cells).items()):
+    parts += _means(results)
+    for place, (dataset, systems) in enumerate(by_dataset(results).items()):
         own = [plot for plot in plots if plot.dataset == dataset]
         parts += _dataset(place, dataset, systems, chosen, baseline, own)
-    parts += _origins(cells)
-    return _page(_title(cells), "\n".join(parts))
+    parts += _origins(results)
+    return _page(_title(results), "\n".join(parts))
 
 
 def _title(cells: Sequence[Cell]) -> str:
@@ -80,34 +81,29 @@ def _file(name: str) -> str:
     return resources.files("eval").joinpath("data", name).read_text(encoding="utf-8")
 
 
-def _means(cells: Sequence[Cell]) -> list[str]:
-    """Means over the data sets, of the systems that were run on all of them."""
-    datasets = by_dataset(cells)
-    if len(datasets) < 2:
-        return []
-    everywhere = [
-        name
-        for name in next(iter(datasets.values()))
-        if all(name in systems for systems in datasets.values())
-    ]
-    if not everywhere:
-        return []
-    measures = [
-        name
-        for name in cells[0].measures
-        if all(name in each[system].measures for each in datasets.values() for system in everywhere)
-    ]
-    rows: list[list[Shown]] = []
-    for system in everywhere:
-        means = [
-            sum(each[system].measures[name] for each in datasets.values()) / len(datasets)
-            for name in measures
+def _means(results: Results) -> list[str]:
+    """Means over the parts of data sets, and over the data sets, of the systems run on all."""
+    labels = {
+        system_key(cell): label
+        for systems in by_dataset(results).values()
+        for label, cell in systems.items()
+    }
+    found = []
+    averages = [*results.parts(), *results.averages()]
+    for dataset in dict.fromkeys(each.dataset for each in averages):
+        own = [each for each in averages if each.dataset == dataset]
+        measures = [name for name in own[0].measures if all(name in each.measures for each in own)]
+        rows: list[list[Shown]] = [
+            [(labels[system_key(each)], None), *(_number(each.measures[name]) for name in measures)]
+            for each in own
         ]
-        rows.append([(system, None), *map(_number, means)])
-    return [
-        f"<h2>Means over {len(datasets)} data sets</h2>",
-        _table(["system", *measures], rows, best=range(1, len(measures) + 1)),
-    ]
+        count = len(own[0].over)
+        over = f"{count} data sets" if dataset == AVERAGE else f"the {count} parts of {dataset}"
+        found += [
+            f"<h2>Means over {escape(over)}</h2>",
+            _table(["system", *measures], rows, best=range(1, len(measures) + 1)),
+        ]
+    return found
 
 
 def _dataset(

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import fsum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from eval.cell import Cell
-from lsr.errors import MissingDependencyError
+from eval.cell import RESULTS, Cell, read_json, read_results
+from eval.suite_significance import Significance, significance_of
+from lsr.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     import pandas
@@ -64,6 +66,8 @@ class Results(Sequence[Cell]):
         self._cells = tuple(cells)
         self.groups = dict(groups or {})
         self.notes = list(notes)
+        # Thousands of rearrangements a pair take a while.
+        self._tested: dict[str | None, Significance] = {}
 
     @overload
     def __getitem__(self, place: int) -> Cell: ...
@@ -79,6 +83,20 @@ class Results(Sequence[Cell]):
 
     def __iter__(self) -> Iterator[Cell]:
         return iter(self._cells)
+
+    def tested(self, baseline: str | None = None) -> Significance:
+        """Which systems are better than which on each data set, by the first measure.
+
+        Args:
+            baseline: as for ``significance_of``.
+
+        Raises:
+            UsageError: a data set has no such baseline.
+        """
+        if baseline not in self._tested:
+            measure = next(iter(self._cells[0].measures), "") if self._cells else ""
+            self._tested[baseline] = significance_of(self._cells, measure, baseline)
+        return self._tested[baseline]
 
     def parts(self) -> list[Average]:
         """The data sets that are made of several parts, as the mean of these, by system."""
@@ -101,11 +119,11 @@ class Results(Sequence[Cell]):
             if group == name:
                 sets[name] = dict(self._of(name))
             else:
-                sets[group] = {each.system: each for each in parts if each.dataset == group}
+                sets[group] = {system_key(each): each for each in parts if each.dataset == group}
         return self._averages(AVERAGE, sets) if len(sets) > 1 else []
 
     def _of(self, dataset: str) -> dict[str, Cell]:
-        return {cell.system: cell for cell in self._cells if cell.dataset == dataset}
+        return {system_key(cell): cell for cell in self._cells if cell.dataset == dataset}
 
     def _averages(
         self, name: str, sets: Mapping[str, Mapping[str, Cell | Average]]
@@ -121,7 +139,7 @@ class Results(Sequence[Cell]):
                 each: fsum(row.measures[each] for row in rows) / len(rows) for each in measures
             }
             found.append(
-                Average(name, one.encoder, one.using, one.engine, means, list(sets), system)
+                Average(name, one.encoder, one.using, one.engine, means, list(sets), one.system)
             )
         return found
 
@@ -187,6 +205,31 @@ class Results(Sequence[Cell]):
         lines += [_html_row("td", row) for row in rows]
         notes = [f"<p>{escape(note)}</p>" for note in self.notes]
         return "\n".join([*lines, "</tbody>", "</table>", *notes])
+
+
+def system_key(row: Cell | Average) -> str:
+    """What is the same of a system in the rows of all data sets."""
+    return row.system or " ".join((row.encoder, row.using, row.engine))
+
+
+def read_table(path: Path) -> Results:
+    """The results of ``read_results``, with what the file says of data sets of several parts.
+
+    Raises:
+        NotFoundError, InputError: as for ``read_results``.
+    """
+    cells = read_results(path)
+    value = read_json(path / RESULTS if path.is_dir() else path)
+    groups: dict[str, str] = {}
+    try:
+        for each in value.get("averages", []):
+            if each["dataset"] != AVERAGE:
+                groups |= {str(part): str(each["dataset"]) for part in each["over"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: 'averages' is malformed ({error!r}); take a file of lsr eval"
+        ) from error
+    return Results(cells, groups)
 
 
 def _html_row(tag: str, texts: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.cell import Cell
+from eval.names import distinct_names
 from eval.run import write_run
 from lsr.errors import InputError
 
@@ -32,15 +33,14 @@ def save_runs(path: Path, results: Sequence[Cell]) -> list[Path]:
 def _targets(path: Path, results: Sequence[Cell]) -> list[Path]:
     """A file for each result, no two the same."""
     several = len({result.dataset for result in results}) > 1
-    kinds = [
-        file_name(*([result.dataset] if several else []), result.encoder, result.using)
-        for result in results
-    ]
-    targets = []
-    for kind, result in zip(kinds, results, strict=True):
-        own = kind if kinds.count(kind) == 1 else f"{kind}-{result.system[:8]}"
-        targets.append(path.with_name(f"{path.stem}.{own}{path.suffix}"))
-    return targets
+
+    def named(place: int, parts: int) -> str:
+        result = results[place]
+        kind = file_name(*([result.dataset] if several else []), result.encoder, result.using)
+        return kind if parts == 1 else f"{kind}-{result.system[:8]}"
+
+    names = distinct_names([range(len(results))], named, str.casefold)
+    return [path.with_name(f"{path.stem}.{name}{path.suffix}") for name in names.values()]
 
 
 def file_name(*parts: str) -> str:

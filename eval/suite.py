@@ -106,7 +106,7 @@ def load_suite(names: Sequence[str], split: str = "test", data: Path | None = No
             return name
         return "/".join(Path(where).parts[-parts:]) if Path(where).is_absolute() else dataset.name
 
-    labels = distinct_names(loaded, named)
+    labels = distinct_names([loaded], named)
     groups = {labels[where]: group_of(name) for where, (name, _) in loaded.items()}
     return Suite(
         {labels[where]: dataset for where, (_, dataset) in loaded.items()},
@@ -122,6 +122,7 @@ def run_suite(
     progress: ExperimentProgress | None = None,
     on_cell: OnCell = lambda cell, kept: None,
     command: Sequence[str] = (),
+    baseline: str | None = None,
 ) -> Results:
     """Score every system on every data set; what a folder has already is not searched again.
 
@@ -134,6 +135,8 @@ def run_suite(
         progress: who is told what.
         on_cell: takes each cell when it is there, and whether an earlier run made it.
         command: what was typed, for ``results.json``.
+        baseline: what the systems are tested against there, as for ``Results.tested``; where it
+            is no system of each data set, nothing is tested.
 
     Raises:
         InputError: a TREC file can't hold an id, where there is an output.
@@ -172,7 +175,7 @@ def run_suite(
         files += done.files
     results = Results(over_bm25(cells), suite.groups, suite.missing)
     if output is not None:
-        _write_results(output, results, files, command)
+        _write_results(output, files, document(results, command, baseline))
     return results
 
 
@@ -189,12 +192,12 @@ def _numbered(progress: ExperimentProgress, number: int, total: int) -> Experime
 
 def _folders(output: Path, labels: Sequence[str]) -> dict[str, Path]:
     """The folder of each data set's cells, no two the same where letter case does not count."""
-    folded = {label: file_name(label).casefold() for label in labels}
-    names = distinct_names(labels, lambda label, parts: folded[label])
-    own = [label for label in labels if names[label] == folded[label]]
-    return {
-        label: output / (file_name(label) if label in own else names[label]) for label in labels
-    }
+
+    def named(label: str, parts: int) -> str:
+        return file_name(label) if parts == 1 else file_name(label).casefold()
+
+    names = distinct_names([labels], named, str.casefold)
+    return {label: output / name for label, name in names.items()}
 
 
 def _fields(systems: Systems, languages: Sequence[str | None]) -> list[list[Field]]:
@@ -211,23 +214,27 @@ def _fields(systems: Systems, languages: Sequence[str | None]) -> list[list[Fiel
 def _names(fields: Sequence[Sequence[Field]]) -> dict[str, str]:
     """A name for each encoder by its fingerprint: of two alike, with more of their paths."""
     encoders = {field.fingerprint: field.encoder for each in fields for field in each}
-    return distinct_names(encoders, lambda key, parts: short_name(encoders[key], parts))
+    return distinct_names([encoders], lambda key, parts: short_name(encoders[key], parts))
 
 
-def document(results: Results, command: Sequence[str]) -> dict[str, Any]:
-    """The object of ``--json``: the results, and what they were made by and on."""
+def document(
+    results: Results, command: Sequence[str], baseline: str | None = None
+) -> dict[str, Any]:
+    """The object of ``--json``: the results, what they were made by and on, and all tests."""
+    try:
+        significance = results.tested(baseline).to_json()
+    except UsageError:
+        significance = []
     return results.to_dict() | {
         "missing": list(results.notes),
         "command": list(command),
         "versions": installed(),
         "machine": describe_machine(),
+        "significance": significance,
     }
 
 
-def _write_results(
-    output: Path, results: Results, files: Sequence[Path], command: Sequence[str]
-) -> None:
-    found = document(results, command)
+def _write_results(output: Path, files: Sequence[Path], found: dict[str, Any]) -> None:
     for row, file in zip(found["results"], files, strict=True):
         row["cell"] = file.relative_to(output).as_posix()
     write_whole(output / RESULTS, json.dumps(found, indent=1, ensure_ascii=False) + "\n")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.cell import Cell
 from eval.compared import by_dataset, main_measure
+from eval.names import distinct_names
 from eval.plots import Point, draw_bars, draw_differences, draw_tradeoff, save_figure
 from eval.saved_runs import file_name
 from eval.significance import bootstrap_interval
@@ -44,19 +46,20 @@ def plots_of(cells: Sequence[Cell], measure: str | None = None) -> Iterator[Plot
         UsageError: as for ``main_measure``.
     """
     chosen = main_measure(cells, measure)
-    used: set[str] = set()
-    for dataset, systems in by_dataset(cells).items():
-        for kind, figure in _figures(dataset, systems, chosen):
-            safe = file_name(dataset, kind)
-            name, number = safe, 1
-            while name.lower() in used:
-                number += 1
-                name = f"{safe}-{number}"
-            used.add(name.lower())
-            yield Plot(dataset, kind, name, figure)
+    drawings = {
+        (dataset, kind): draw
+        for dataset, systems in by_dataset(cells).items()
+        for kind, draw in _drawings(dataset, systems, chosen)
+    }
+    names = distinct_names([drawings], lambda key, parts: file_name(*key), str.casefold)
+    for (dataset, kind), draw in drawings.items():
+        yield Plot(dataset, kind, names[dataset, kind], draw())
 
 
-def _figures(dataset: str, systems: dict[str, Cell], measure: str) -> Iterator[tuple[str, Figure]]:
+def _drawings(
+    dataset: str, systems: dict[str, Cell], measure: str
+) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """The kinds of plots that there are, each with what draws it."""
     values = {name: cell.per_query.get(measure, {}) for name, cell in systems.items()}
     means = {
         name: bootstrap_interval(list(each.values()))
@@ -64,7 +67,7 @@ def _figures(dataset: str, systems: dict[str, Cell], measure: str) -> Iterator[t
         if len(each) > 1
     }
     if means:
-        yield "means", draw_bars(means, dataset, measure)
+        yield "means", partial(draw_bars, means, dataset, measure)
     for kind, cost, axis in COSTS:
         points = [
             Point(name, cell.costs[cost], cell.measures[measure])
@@ -72,7 +75,7 @@ def _figures(dataset: str, systems: dict[str, Cell], measure: str) -> Iterator[t
             if math.isfinite(cell.costs.get(cost, math.nan))
         ]
         if len(points) > 1:
-            yield kind, draw_tradeoff(points, dataset, axis, measure)
+            yield kind, partial(draw_tradeoff, points, dataset, axis, measure)
     reference, *others = means or [""]
     for other in others:
         gains = [
@@ -83,7 +86,7 @@ def _figures(dataset: str, systems: dict[str, Cell], measure: str) -> Iterator[t
         title = f"{dataset}: {other} against {reference}"
         yield (
             f"{other}-against-{reference}",
-            draw_differences(other, reference, gains, title, measure),
+            partial(draw_differences, other, reference, gains, title, measure),
         )
 
 

@@ -8,8 +8,9 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from index.collection.collection import Collection
 from index.collection.field import Field
-from index.collection.writable import Writable
+from index.collection.store import Store
 from index.splitting import Split
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import Passage
@@ -41,7 +42,7 @@ class Donors:
     A document is the same where its id and all its parts are, and was split into the same passages.
     """
 
-    def __init__(self, collections: Sequence[Writable]) -> None:
+    def __init__(self, collections: Sequence[Collection]) -> None:
         self.collections = collections
 
     def stream(
@@ -60,6 +61,7 @@ class Donors:
     def _encoded(
         self, fields: Sequence[Field], encoders: DocumentEncoders, update: Wanted
     ) -> Encoded:
+        known = self._known(fields, update)
         vectors: dict[str, Vectors] = {}
         tokens = 0
         for field in fields:
@@ -67,34 +69,50 @@ class Donors:
                 {name: each for name, each in encoders.sparse.items() if name == field.name},
                 {name: each for name, each in encoders.dense.items() if name == field.name},
             )
-            vectors[field.name], new = self._field(field, one, update)
+            vectors[field.name], new = _field(field, one, update.texts, known[field.name])
             tokens += new
         return Encoded(vectors, tokens)
 
-    def _field(
-        self, field: Field, encoder: DocumentEncoders, update: Wanted
-    ) -> tuple[Vectors, int]:
-        """The vectors of one field, and how many tokens were encoded for them."""
-        texts = update.texts
-        known: dict[int, SparseBatch | NDArray[np.float32]] = {}
+    def _known(self, fields: Sequence[Field], update: Wanted) -> dict[str, dict[int, Vectors]]:
+        """For each field by the place of a text in the update, its vector: one row."""
+        found: dict[str, dict[int, Vectors]] = {field.name: {} for field in fields}
+        digests: dict[str, bytes] = {}
         for collection in self.collections:
-            donor = _same(field, collection)
-            if donor is not None and len(known) < len(texts):
-                known |= _known(collection, donor, update)
-        missing = [place for place in range(len(texts)) if place not in known]
-        if len(missing) == len(texts):
-            encoded = encoder.encode(texts)
-            return encoded.vectors[field.name], encoded.tokens
-        parts, places, tokens = list(known.values()), list(known), 0
-        if missing:
-            encoded = encoder.encode([texts[place] for place in missing])
-            tokens = encoded.tokens
-            parts.append(encoded.vectors[field.name])
-            places += missing
-        return _in_order(field, parts, np.argsort(places)), tokens
+            donors = {
+                field.name: donor
+                for field in fields
+                if len(found[field.name]) < len(update.texts)
+                and (donor := _same(field, collection)) is not None
+            }
+            if not donors:
+                continue
+            digests = digests or {each.id: each.digest() for each in update.changed}
+            store = collection.store
+            with store.reading():
+                places = _places(store, digests, update)
+                for name, donor in donors.items():
+                    found[name] |= _rows(store, donor, places)
+        return found
 
 
-def _same(field: Field, collection: Writable) -> Field | None:
+def _field(
+    field: Field, encoder: DocumentEncoders, texts: Sequence[str], known: Mapping[int, Vectors]
+) -> tuple[Vectors, int]:
+    """The vectors of one field, and how many tokens were encoded for those not known."""
+    missing = [place for place in range(len(texts)) if place not in known]
+    if len(missing) == len(texts):
+        encoded = encoder.encode(texts)
+        return encoded.vectors[field.name], encoded.tokens
+    parts, places, tokens = list(known.values()), list(known), 0
+    if missing:
+        encoded = encoder.encode([texts[place] for place in missing])
+        tokens = encoded.tokens
+        parts.append(encoded.vectors[field.name])
+        places += missing
+    return _in_order(field, parts, np.argsort(places)), tokens
+
+
+def _same(field: Field, collection: Collection) -> Field | None:
     """The field of a collection that the same encoder filled in the same way."""
     for each in collection.fields:
         alike = (each.kind, each.size, each.fingerprint, each.vocabulary, each.counts, each.open)
@@ -105,30 +123,28 @@ def _same(field: Field, collection: Writable) -> Field | None:
     return None
 
 
-def _known(collection: Writable, field: Field, update: Wanted) -> dict[int, Vectors]:
-    """By the place of a text in the update, its vector: a batch of one row, or a row."""
+def _places(store: Store, digests: Mapping[str, bytes], update: Wanted) -> dict[int, int]:
+    """By the sequence number of a row that a donor has, the place of its text in the update."""
     wanted = _row_places(update.changed, update.split.passages)
-    found: dict[int, Vectors] = {}
-    with collection.store.reading():
-        store = collection.store
-        held = store.digests([document.id for document in update.changed])
-        same = [each for each in update.changed if held.get(each.id) == each.digest()]
-        numbers = store.sequences([document.id for document in same])
-        split = store.passages.of(list(numbers.values()))
-        places: dict[int, int] = {}
-        for document in same:
-            start, passages = wanted[document.id]
-            number = numbers[document.id]
-            if split.get(number, []) == passages:
-                places |= {number + n: start + n for n in range(max(len(passages), 1))}
-        if field.kind == "dense":
-            rows = store.vectors.sound_dense_rows(field, list(places))
-            return {places[number]: row[None] for number, row in rows.items()}
-        sparse = store.vectors.sound_rows(field, list(places))
-        words = _words(collection, field, sparse)
-        for number, row in sparse.items():
-            found[places[number]] = _one_row(field, row, words)
-    return found
+    held = store.digests(list(digests))
+    numbers = store.sequences([name for name in digests if held.get(name) == digests[name]])
+    split = store.passages.of(list(numbers.values()))
+    places: dict[int, int] = {}
+    for name, number in numbers.items():
+        start, passages = wanted[name]
+        if split.get(number, []) == passages:
+            places |= {number + n: start + n for n in range(max(len(passages), 1))}
+    return places
+
+
+def _rows(store: Store, field: Field, places: Mapping[int, int]) -> dict[int, Vectors]:
+    """By place the rows of a field that are there: a batch of one row, or a row."""
+    if field.kind == "dense":
+        rows = store.vectors.sound_dense_rows(field, list(places))
+        return {places[number]: row[None] for number, row in rows.items()}
+    sparse = store.vectors.sound_rows(field, list(places))
+    words = _words(store, field, sparse)
+    return {places[number]: _one_row(field, row, words) for number, row in sparse.items()}
 
 
 def _row_places(
@@ -144,9 +160,9 @@ def _row_places(
     return places
 
 
-def _words(collection: Writable, field: Field, rows: Mapping[int, SparseVector]) -> dict[int, str]:
+def _words(store: Store, field: Field, rows: Mapping[int, SparseVector]) -> dict[int, str]:
     terms = {term for row in rows.values() for term in row.indices.tolist() if term >= field.size}
-    return collection.store.dictionary.words(field, sorted(terms))
+    return store.dictionary.words(field, sorted(terms))
 
 
 def _one_row(field: Field, row: SparseVector, words: Mapping[int, str]) -> SparseBatch:

@@ -10,6 +10,7 @@ import sys
 import click
 
 from lsr.errors import InputError, LsrError, UsageError
+from service.commands.adapt import adapt_command
 from service.commands.arena import arena_command
 from service.commands.bench import bench_command
 from service.commands.datasets import datasets_command
@@ -53,6 +54,7 @@ COMMANDS = (
     judge_command,
     tune_command,
     train_command,
+    adapt_command,
     pairs_command,
     models_command,
     bench_command,

@@ -54,7 +54,7 @@ class Database:
         self.path = path
         self.commits = CommitsFile.of(path)
         self._place = _place_of(path)
-        self.read_only = not (_may_write(path) and _may_write(path.parent))
+        self.read_only = not (may_write(path) and may_write(path.parent))
         self._connections = ThreadConnections(self._reader if self.read_only else self._writer)
         check_sqlite()
         # A connection that may write moves the log into the file as it closes: not before it is
@@ -388,7 +388,8 @@ def check_sqlite() -> None:
         )
 
 
-def _may_write(path: Path) -> bool:
+def may_write(path: Path) -> bool:
+    """Whether this process may write a file, or make files in a folder."""
     effective = os.access in os.supports_effective_ids
     return os.access(path, os.W_OK, effective_ids=effective)
 

@@ -14,6 +14,7 @@ from lsr.errors import CorruptionError
 from lsr.train.config import MiningConfig
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.teachers import Teacher
+from lsr.whole_file import replacing
 
 Retrieve = Callable[[SparseEncoder, Sequence[str], Sequence[str], int], NDArray[np.int64]]
 """Encoder, documents, queries and depth to int64 (queries, depth): rows of documents, best first,
@@ -134,10 +135,8 @@ def kept_ranking(
     if not path.exists():
         ranking = retrieve(encoder, corpus.documents, corpus.queries, depth)
         cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        with part.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             np.save(file, ranking, allow_pickle=False)
-        part.replace(path)
     try:
         ranking = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:

@@ -17,6 +17,7 @@ from lsr.errors import (
     NotFoundError,
     UsageError,
 )
+from lsr.whole_file import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -199,9 +200,8 @@ def plot(log: Path, png: Path) -> None:
     if not entries:
         raise InputError(f"the training log {log} has no entries yet; train for some steps first")
     figure = draw(entries)
-    partial = png.with_name(f".{png.name}.partial")
-    figure.savefig(partial, format="png", dpi=120)
-    partial.replace(png)
+    with replacing(png) as partial:
+        figure.savefig(partial, format="png", dpi=120)
 
 
 def draw(entries: Iterable[Entry]) -> Figure:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from lsr.errors import InputError, UsageError
+from lsr.whole_file import replacing
 
 Parameters = Mapping[str, torch.nn.Parameter]
 
@@ -62,19 +62,14 @@ def save_state(
             tensors[f"optimizer/{key}/{name}"] = value
     for name, tensor in (others or {}).items():
         tensors[f"other/{name}"] = tensor
-    partial = path.with_suffix(".partial")
-    save_file(
-        {name: tensor.contiguous() for name, tensor in tensors.items()},
-        partial,
-        metadata={
-            "step": str(step),
-            "facts": json.dumps(dict(facts)),
-            "values": json.dumps(dict(values or {})),
-        },
-    )
-    with partial.open("rb") as stream:
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    metadata = {
+        "step": str(step),
+        "facts": json.dumps(dict(facts)),
+        "values": json.dumps(dict(values or {})),
+    }
+    with replacing(path) as partial:
+        save_file(contiguous, partial, metadata=metadata)
 
 
 def load_state(

@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.routing import Route
 
+from index.collection.database import may_write
 from lsr.distribution import package_version
 from lsr.encoding.query_batches import QueryBatches
 from lsr.threads import available_cores
@@ -178,10 +179,18 @@ def create_app(
 
 
 def state_path(settings: ServerSettings, served: Indexes) -> Path | None:
-    """The file of a server's state: the setting, or beside the collections of the first folder."""
+    """The file of a server's state: the setting, or beside the collections of the first folder.
+
+    None: it is kept for as long as the server runs. There is no such folder, or it can't be written
+    to and has no state, so that nothing that was kept is passed over.
+    """
     if settings.state is not None:
         return settings.state
-    return None if served.folder is None else state_file(served.folder)
+    if served.folder is None:
+        return None
+    file = state_file(served.folder)
+    place = file.parent if file.parent.exists() else served.folder
+    return file if file.exists() or may_write(place) else None
 
 
 def _rates(settings: ServerSettings, state: StateDatabase) -> RateLimits | None:

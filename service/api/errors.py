@@ -35,6 +35,7 @@ from lsr.errors import (
 from service.api.bodies import MalformedBodyError
 from service.api.indexes import Indexes, UnknownIndexError
 from service.api.plain_mistakes import methods_of
+from service.api.schemas.declared import Declared, declared
 from service.api.schemas.responses import ErrorBody
 
 log = logging.getLogger(__name__)
@@ -54,13 +55,16 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     MissingDependencyError: (501, "missing_dependency"),
     LsrError: (500, "failed"),
 }
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 404, 409, 413, 415, 422, 500, 503, 507)
-}
+
+
+def failures(*statuses: int) -> Declared:
+    """What a route declares of failures with these statuses."""
+    return {status: declared(ErrorBody) for status in statuses}
+
+
+ERRORS = failures(400, 404, 409, 413, 415, 422, 500, 503, 507)
 """What a route on an index declares of its failures."""
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (401, 403, 429)
-}
+REFUSALS = failures(401, 403, 429)
 """What a route declares that needs a key."""
 HTTP_TYPES = {
     401: "unauthorized",

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from lsr.distribution import package_version
 from lsr.errors import LsrError
 from service.api.indexes import Indexes
+from service.api.metrics import LookedUp
 from service.replica.state import Replica
 
 # By the names that Collection.describe has.
@@ -26,15 +26,11 @@ SIZES = {
 log = logging.getLogger(__name__)
 
 
-class IndexMetrics(Collector):
+class IndexMetrics(LookedUp):
     """Metrics of every index, and which can be read."""
 
     def __init__(self, indexes: Indexes) -> None:
         self._indexes = indexes
-
-    def describe(self) -> list[Metric]:
-        """Nothing: no index is opened for the names of its metrics."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         """All of them now."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import prometheus_client as prometheus
 from prometheus_client import multiprocess, values
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from service.api.workers import SHARED_FOLDER
 
 if TYPE_CHECKING:
-    from prometheus_client.registry import Collector
+    from prometheus_client import Metric
 
     from lsr.encoding.query_batches import QueryBatches
     from service.api.work import Work
@@ -205,6 +206,14 @@ def count_as(worker: str) -> None:
     name before it left off; before its metrics are made.
     """
     values.ValueClass = values.MultiProcessValue(lambda: worker)
+
+
+class LookedUp(Collector):
+    """Metrics whose values are looked up when Prometheus asks for them."""
+
+    def describe(self) -> list[Metric]:
+        """Nothing: no index is opened, and no state read, for the names of its metrics."""
+        return []
 
 
 def forget_worker(worker: str) -> None:

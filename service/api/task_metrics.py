@@ -7,24 +7,20 @@ from collections.abc import Iterator
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from lsr.errors import LsrError
+from service.api.metrics import LookedUp
 from service.state.tasks import UNFINISHED, Tasks
 from service.tasks.process import KINDS
 
 log = logging.getLogger(__name__)
 
 
-class TaskMetrics(Collector):
+class TaskMetrics(LookedUp):
     """The tasks of all processes of a server, by what they do and how they are."""
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
-
-    def describe(self) -> list[Metric]:
-        """Nothing: the state is not read for a name."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         """All of them now; none where the state can't be read."""

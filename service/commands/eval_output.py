@@ -74,8 +74,7 @@ def print_results(
 
     tested = _tested(results, baseline)
     if chosen == "json":
-        shown = document(results, command)
-        shown |= {"significance": tested.to_json() if tested else []}
+        shown = document(results, command, baseline)
         terminal.print_json(shown | ({"published": published_json(results)} if published else {}))
     else:
         print_table(Table.of_results(results, costs or chosen == "csv", tested), chosen)
@@ -95,11 +94,10 @@ def print_results(
 
 def _tested(results: Results, baseline: str | None) -> Significance | None:
     """Tests by the first measure; a baseline that isn't there costs no result."""
-    from eval.suite_significance import significance_of
     from service.commands import terminal
 
     try:
-        return significance_of(results, next(iter(results[0].measures)), baseline)
+        return results.tested(baseline)
     except UsageError as error:
         terminal.err.print(f"Not tested: {error}", markup=False)
         return None

@@ -35,23 +35,23 @@ def report_command(
 
     RESULTS is a folder that lsr eval --output wrote, or a file of lsr eval --json.
     """
-    from eval.cell import read_results
     from eval.reproduction import command_of
+    from eval.results import read_table
     from service.commands import terminal
 
     if out is None and plots is None:
         raise UsageError("say what to write: -o FILE.html, --plots DIR, or both")
-    cells = read_results(results)
+    table = read_table(results)
     if plots is not None:
         from eval.suite_plots import write_plots
 
-        written = write_plots(cells, plots, measure)
+        written = write_plots(table, plots, measure)
         terminal.out.print(f"{len(written)} plots in {plots}", markup=False)
     if out is not None:
         from eval.report import report_page
         from lsr.whole_file import write_whole
 
         command = shlex.join(["lsr", "eval", *words]) if (words := command_of(results)) else ""
-        page = report_page(cells, measure, baseline, command)
+        page = report_page(table, measure, baseline, command)
         write_whole(out, page)
         terminal.out.print(f"the report is {out}", markup=False)

@@ -191,7 +191,9 @@ def score_command(
         passages, language_of, trusted,
     )  # fmt: skip
     command = sys.argv[1:]
-    results = run_suite(suite, systems, output, evaluation_progress(), _on_cell(output), command)
+    results = run_suite(
+        suite, systems, output, evaluation_progress(), _on_cell(output), command, baseline
+    )
     print_results(results, chosen, costs, command, baseline, published)
     if per_query is not None:
         write_per_query(per_query, [QueryValues.of_cell(cell) for cell in results])

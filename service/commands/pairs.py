@@ -68,6 +68,7 @@ def pairs_command(
     from eval.datasets import named_corpus
     from lsr.corpus.files import UNPACK
     from lsr.train.query_generation import KINDS, QueryGeneration, generate
+    from lsr.whole_file import replacing
     from service.commands import terminal
 
     if not output.name.endswith(ENDINGS):
@@ -95,14 +96,15 @@ def pairs_command(
                     on_step(round(1000 * share), 1000)
 
         counts: Counter[str] = Counter()
-        part = output.with_name(f"{output.name}.part")
         opener = UNPACK.get(output.suffix.lower(), open)
-        with cast(IO[str], opener(part, "wt", encoding="utf-8")) as stream:
+        with (
+            replacing(output) as partial,
+            cast(IO[str], opener(partial, "wt", encoding="utf-8")) as stream,
+        ):
             for pair in generate(documents(), settings, seed):
                 record = {name: getattr(pair, name) for name in pair.__slots__}
                 stream.write(json.dumps(record, ensure_ascii=False) + "\n")
                 counts[pair.kind] += 1
-        part.replace(output)
     total = sum(counts.values())
     if as_json:
         terminal.print_json({"output": str(output), "pairs": total, "kinds": dict(counts),

@@ -127,6 +127,7 @@ def serve_command(
 
 def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
     """Say where the server listens, and serve until interrupted."""
+    from service.api.app import state_path
     from service.api.server import Server
 
     server = Server.listening(settings, trusted)
@@ -137,10 +138,17 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
             f"listening on {settings.host}: everyone who reaches this address can search, write "
             "and delete; put a proxy with access control in front",
         )
+    folder = server.served.folder
+    if folder is not None and state_path(settings, server.served) is None:
+        _warn(
+            settings,
+            f"{folder} can't be written to: keys, aliases and tasks are forgotten when the server "
+            "ends; keep them with --state FILE",
+        )
     if settings.follow is not None:
         _say(settings, f"following the snapshots in {settings.follow}")
     elif not server.served.names():
-        folder = settings.paths[0]
+        folder = settings.folders[0]
         _say(
             settings,
             f"no index in {folder} yet; create one with: lsr index CORPUS --into {folder}/NAME",

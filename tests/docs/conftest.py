@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from service.cli import cli
 from tests.docs.pages import ROOT, pets
+from tests.forked import Process
 
 SHELL = ("|", ">", "<", "&", "$")
 
@@ -45,8 +46,10 @@ class Terminal:
 
     def serve(self, command):
         """Start a server; its first line but for an empty one. It ends with the test."""
-        server = subprocess.Popen(
-            shlex.split(command),
+        words = shlex.split(command)
+        assert words[0] == "lsr"
+        server = Process(
+            ["-m", "service.cli", *words[1:]],
             cwd=self.folder,
             env=self.environment,
             text=True,

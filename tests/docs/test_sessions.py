@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from eval.datasets import load_dataset
-from eval.kept_indexes import experiment_folder
+from eval.kept_indexes import experiment_folder, note_use
 from index.collection.collection import Collection
 from tests.docs.pages import PORT, README, name_of, pages_with, session
 
@@ -44,10 +44,16 @@ def type_in(terminal, steps, port):
 
 
 def keep_for_evaluation(folder):
-    """Put the demo's collection where ``lsr eval demo`` keeps its own, so that it is made once."""
-    kept = experiment_folder(load_dataset("demo"), Collection.open(folder).fields)
+    """Put the demo's collection where ``lsr eval demo`` keeps its own, so that it is made once.
+
+    One of other fields beside takes the vectors from there.
+    """
+    dataset, collection = load_dataset("demo"), Collection.open(folder)
+    kept = experiment_folder(dataset, collection.fields)
     kept.parent.mkdir(parents=True)
     kept.symlink_to(folder)
+    note_use(collection, dataset, None)
+    collection.close()
 
 
 def demo_as_it_prints(steps):

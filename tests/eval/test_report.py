@@ -7,6 +7,7 @@ import pytest
 
 from eval.cell import Cell, Provenance
 from eval.report import report_page
+from eval.results import Results
 from eval.suite_plots import plots_of, write_plots
 from lsr.errors import UsageError
 
@@ -34,8 +35,9 @@ def cell(encoder, dataset="scifact", shift=0.0, using="sparse", **parts):
     mean = sum(values.values()) / len(values)
     costs = {"ms_p50": 1.0 + shift, "flops": 3.5, "document_nonzeros": 120 + 9 * shift}
     return Cell(
-        dataset, encoder, using, "native", 5183, 300, {"nDCG@10": mean, "P@5": 0.2}, provenance,
-        **{"per_query": {"nDCG@10": values}, "costs": costs} | parts,
+        dataset, encoder, using, "native", 5183, 300, provenance=provenance,
+        **{"measures": {"nDCG@10": mean, "P@5": 0.2}, "per_query": {"nDCG@10": values},
+           "costs": costs} | parts,
     )  # fmt: skip
 
 
@@ -49,7 +51,7 @@ SUITE = [
 
 @pytest.fixture(scope="module")
 def page():
-    return report_page(SUITE, command="lsr eval scifact my-own")
+    return report_page(Results(SUITE), command="lsr eval scifact my-own")
 
 
 def test_the_page_holds_tables_plots_and_queries(page):
@@ -62,6 +64,18 @@ def test_the_page_holds_tables_plots_and_queries(page):
     assert "OpenSearch doc-v3-gte" in text
     assert text.count("nDCG@10 of each of 10 queries") == 2
     assert "b  splade" in text
+
+
+def test_the_parts_of_a_data_set_count_once_in_the_means():
+    values = {"android": 0.0, "gaming": 0.3, "scifact": 0.6}
+    cells = [
+        cell("bm25", name, measures={"nDCG@10": value}, per_query={}, costs={})
+        for name, value in values.items()
+    ]
+    read = Page(report_page(Results(cells, {"android": "cqadupstack", "gaming": "cqadupstack"})))
+    text = " ".join(each.strip() for each in read.data if each.strip())
+    assert "Means over the 2 parts of cqadupstack system nDCG@10 bm25 0.1500" in text
+    assert "Means over 2 data sets system nDCG@10 bm25 0.3750" in text
 
 
 def test_nothing_is_fetched_and_ids_are_distinct(page):
@@ -81,7 +95,7 @@ def test_whatever_comes_from_results_is_escaped():
     nasty = cell(
         EVIL, EVIL, using=EVIL, caveats=[EVIL], per_query={"nDCG@10": {EVIL: 0.5, "q2": 1.0}}
     )
-    read = Page(report_page([nasty, cell("b", EVIL)], command=EVIL))
+    read = Page(report_page(Results([nasty, cell("b", EVIL)]), command=EVIL))
     assert read.tags.count("script") == 1
     assert "img" not in read.tags
     assert not any(name.startswith("on") for name, _ in read.attributes)
@@ -90,11 +104,11 @@ def test_whatever_comes_from_results_is_escaped():
 
 def test_results_without_queries_or_costs_have_a_page_too():
     bare = cell("bm25", per_query={}, costs={})
-    assert "<svg" not in report_page([bare])
+    assert "<svg" not in report_page(Results([bare]))
     with pytest.raises(UsageError, match="there is no result"):
-        report_page([])
+        report_page(Results([]))
     with pytest.raises(UsageError, match=r"no P@50; it has nDCG@10, P@5"):
-        report_page(SUITE, "P@50")
+        report_page(Results(SUITE), "P@50")
 
 
 def test_plots_are_written_as_png_and_svg_under_distinct_names(tmp_path):

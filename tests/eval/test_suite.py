@@ -6,15 +6,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import lsr
+from eval import experiment
 from eval.cell import read_results
+from eval.experiment import evaluate_dataset
 from eval.known import BEIR, BEIR_13, CQADUPSTACK, NANO, expand
-from eval.results import Results
+from eval.results import Results, read_table
 from eval.suite import Systems, load_suite, run_suite
+from eval.suite_significance import significance_of
 from lsr.errors import InputError, NotFoundError, UsageError
 from tests.eval.small_beir import write_beir, write_rows
 
@@ -82,6 +86,69 @@ def test_a_data_set_of_several_parts_counts_once(folders):
     assert mean.measures["nDCG@10"] == pytest.approx(whole, abs=1e-12)
     assert average.measures["nDCG@10"] == pytest.approx((whole + values["z"]) / 2, abs=1e-12)
     assert [row.dataset for row in parts.shown()][::2] == ["whole", "z", "average"]
+
+
+def test_the_parts_of_a_data_set_are_known_from_its_files(folders, tmp_path):
+    suite = replace(load_suite(folders), groups={"x": "whole", "y": "whole"})
+    results = run_suite(suite, Systems(ENCODERS, measures=("nDCG@10",)), tmp_path / "out")
+    read = read_table(tmp_path / "out")
+    assert read.to_dict()["averages"] == results.to_dict()["averages"]
+    assert read.groups == {"x": "whole", "y": "whole"}
+
+
+@pytest.mark.parametrize("averages", [[1], [{"dataset": "x"}], {"a": 1}, 3])
+def test_averages_that_are_none_are_refused(tmp_path, averages):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"results": [], "averages": averages}))
+    with pytest.raises(InputError, match="'averages' is malformed"):
+        read_table(path)
+
+
+def test_the_files_have_all_tests(folders, tmp_path):
+    def kept(baseline=None):
+        run_suite(load_suite(folders[:2]), Systems(ENCODERS), tmp_path / "out", baseline=baseline)
+        return json.loads((tmp_path / "out" / "results.json").read_text())["significance"]
+
+    cells = read_results(tmp_path / "out") if kept() else []
+    assert kept() == significance_of(cells, "nDCG@10").to_json()
+    assert {pair["dataset"] for pair in kept()} == {"x", "y"}
+    assert {pair["second"] for pair in kept("bm25")} == {"bm25"}
+    assert kept("another") == []
+
+
+def test_nobody_waits_for_the_costs_of_what_is_only_compared_with(folders, tmp_path, monkeypatch):
+    timed, told = [], []
+    times = experiment.query_times
+
+    def query_times(collection, queries, config):
+        timed.append(config.using)
+        return times(collection, queries, config)
+
+    monkeypatch.setattr(experiment, "query_times", query_times)
+
+    def run(*using, against=None):
+        timed.clear()
+        told.clear()
+        return scored(
+            folders[:1], tmp_path / "out", lambda cell, kept: told.append(kept),
+            encoders=["lsr-tiny-v1"], bm25=True, using=using, against=against,
+        )  # fmt: skip
+
+    (row,) = run("sparse", against="bm25")
+    assert timed == ["sparse"]
+    plain = evaluate_dataset(
+        load_suite(folders[:1]).datasets["x"], "lsr-tiny-v1", bm25=True, using=["sparse", "bm25"],
+        measures=["nDCG@10"], against="bm25",
+    )  # fmt: skip
+    assert row.measures["RBO@100"] == plain[0].measures["RBO@100"]
+    # One that is there needs no search for it, and one that becomes a row gets its costs.
+    run("sparse", against="bm25")
+    assert (timed, told) == ([], [True])
+    rows = run("sparse", "bm25", against="bm25")
+    assert (timed, told) == (["bm25"], [True, False])
+    assert all("ms_p50" in each.costs for each in rows)
+    run("sparse", "bm25", against="bm25")
+    assert (timed, told) == ([], [True, True])
 
 
 def test_only_what_is_missing_is_run(folders, tmp_path):

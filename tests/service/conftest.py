@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
+
 ROOT = Path(__file__).parents[2]
 # Of a client in the same process: a host that the server answers to.
 URL = "http://localhost"
@@ -18,12 +20,17 @@ URL = "http://localhost"
 def lsr(tmp_path, monkeypatch):
     """Runs the command line in this process, in an empty folder; returns what a process would.
 
-    A command that takes the process along (kills, signals, what is imported) needs
-    ``lsr_process``.
+    ``encoding`` is what PYTHONIOENCODING would say, of what it writes. A command that takes the
+    process along (kills, signals, what is imported) needs ``lsr_process``.
     """
 
-    def run(*arguments, stdin=b""):
-        streams = [io.TextIOWrapper(io.BytesIO(data), "utf-8") for data in (stdin, b"", b"")]
+    def run(*arguments, stdin=b"", encoding="utf-8"):
+        codec, _, errors = encoding.partition(":")
+        streams = [
+            io.TextIOWrapper(io.BytesIO(stdin), "utf-8"),
+            io.TextIOWrapper(io.BytesIO(), codec, errors or "strict"),
+            io.TextIOWrapper(io.BytesIO(), codec, "backslashreplace"),
+        ]
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)
             for name, value in environment(tmp_path).items():
@@ -59,17 +66,9 @@ def _written(stream):
 def lsr_process(tmp_path):
     """Runs the command line in a process of its own, in an empty folder."""
 
-    def run(*arguments, stdin=b"", **options):
-        return subprocess.run(
-            [sys.executable, "-m", "service.cli", *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            timeout=300,
-            check=False,
-            **options,
-        )
+    def run(*arguments, stdin=b""):
+        command = ["-m", "service.cli", *map(str, arguments)]
+        return forked.run(command, stdin=stdin, cwd=tmp_path, env=environment(tmp_path))
 
     return run
 

@@ -2,12 +2,11 @@
 
 import contextlib
 import re
-import subprocess
-import sys
 import time
 
 import httpx
 
+from tests.forked import Process
 from tests.service.conftest import environment
 
 SECONDS = 180
@@ -19,8 +18,8 @@ class Served:
     def __init__(self, folder, arguments, variables):
         self._files = folder / "served.out", folder / "served.err"
         with self._files[0].open("w") as out, self._files[1].open("w") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, "-u", "-m", "service.cli", "serve", *arguments, "--port", "0"],
+            self.process = Process(
+                ["-m", "service.cli", "serve", *arguments, "--port", "0"],
                 cwd=folder,
                 env=environment(folder) | variables,
                 stdout=out,

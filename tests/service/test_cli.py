@@ -1,10 +1,9 @@
 import json
-import subprocess
-import sys
 
 import pytest
 
 from lsr.encoders.packaged import DEFAULT_ENCODER
+from tests import forked
 from tests.service.conftest import environment, sentence
 
 
@@ -94,13 +93,7 @@ def test_a_missing_model_package_names_its_install_line(tmp_path, corpus, masked
         f"sys.argv = ['lsr', 'index', {str(corpus)!r}, '--into', 'm', "
         f"'--encoder', {str(masked_lm) + ',pool=sum'!r}]; from service.cli import main; main()"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        check=False,
-    )
+    result = forked.run(["-c", code], cwd=tmp_path, env=environment(tmp_path))
     assert "pip install 'lsr-search[models]'" in sentence(result)
     assert result.returncode == 1
 
@@ -156,12 +149,11 @@ def test_training_without_its_packages_names_the_install_line(tmp_path, package,
     (tmp_path / "training.toml").write_text(TRAINING if kind == "sparse" else SPAR)
     (tmp_path / "pairs.jsonl").write_text('{"query": "a", "positive": "b"}\n')
     arguments = ["lsr", "train", "training.toml"]
-    result = subprocess.run(
-        [sys.executable, "-c", HIDDEN.format(package=package, arguments=arguments)],
-        capture_output=True,
+    result = forked.run(
+        ["-c", HIDDEN.format(package=package, arguments=arguments)],
+        preloaded=forked.PRELOADED if package == "torch" else forked.TORCH,
         cwd=tmp_path,
         env=environment(tmp_path),
-        check=False,
     )
     assert "pip install 'lsr-search[train]'" in sentence(result)
     assert package.replace("_", "-") in sentence(result)

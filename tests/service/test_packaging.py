@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -49,6 +50,11 @@ def run(binaries, *command, **options):
     )
 
 
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_the_image_has_no_test_tools_and_no_models(installed):
     packages = {
         p["name"] for p in json.loads(run(installed, "pip", "list", "--format=json").stdout)
@@ -82,6 +88,11 @@ def test_the_installed_package_searches_serves_and_is_healthy(installed, tmp_pat
     assert made.returncode == 0, made.stderr.decode()
     server = subprocess.Popen([installed / arguments[0], *arguments[1:]], **options)
     try:
+        # A process that asks costs more than a look at the port.
+        for _ in range(1200):
+            if listens(free_port) or server.poll() is not None:
+                break
+            time.sleep(0.1)
         for _ in range(300):
             healthy = run(installed, *(a.replace("8000", str(free_port)) for a in check), **options)
             if healthy.returncode == 0:

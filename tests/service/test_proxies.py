@@ -7,13 +7,13 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from tests import forked
 from tests.service.conftest import environment
 from tests.waiting import wait_until
 
@@ -36,11 +36,11 @@ def free_ports(count):
 def server(folder):
     """The port of a server as the examples have it."""
     (folder / "corpus.jsonl").write_text('{"id": "b", "text": "cherry banana"}\n')
-    run = [sys.executable, "-u", "-m", "service.cli"]
+    run = ["-m", "service.cli"]
     index = [*run, "index", "corpus.jsonl", "--into", "all/fruit", "--encoder", "bm25"]
-    subprocess.run(index, cwd=folder, env=environment(folder), check=True, capture_output=True)
+    assert forked.run(index, cwd=folder, env=environment(folder)).returncode == 0
     more = {"LSR_SERVE_TRUSTED_PROXIES": '["127.0.0.1"]', "LSR_SERVE_ADMIN_KEY": ADMIN}
-    process = subprocess.Popen(
+    process = forked.Process(
         [*run, "serve", "all", "--port", "0"], cwd=folder, stdout=subprocess.PIPE, text=True,
         env=environment(folder) | more | (RATE if COUNTS else {}),
     )  # fmt: skip

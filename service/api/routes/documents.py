@@ -28,15 +28,15 @@ from service.api.dependencies import (
     Writers,
 )
 from service.api.document_versions import Conditions, GivenConditions, versioned
-from service.api.errors import ERRORS, error_response
+from service.api.errors import ERRORS, error_response, failures
 from service.api.idempotent import Idempotency, IdempotencyKey, once
 from service.api.parted_json import PartedJSONResponse
+from service.api.schemas.declared import declared
 from service.api.schemas.requests import DeleteBody, PatchBody
 from service.api.schemas.responses import (
     BulkAnswer,
     DeleteAnswer,
     DocumentAnswer,
-    ErrorBody,
     PatchAnswer,
     StorageFullBody,
     payload_json,
@@ -46,9 +46,9 @@ from service.api.schemas.tasks import TaskAnswer, task_json
 router = APIRouter(
     prefix="/v1/indexes/{index}/documents", tags=["documents"], route_class=JsonRoute
 )
-BODY_ERRORS: dict[int | str, dict[str, Any]] = {415: {"model": ErrorBody}}
+BODY_ERRORS = failures(415)
 """What a route declares of a body that it can't inflate."""
-CONDITION_ERRORS: dict[int | str, dict[str, Any]] = {412: {"model": ErrorBody}}
+CONDITION_ERRORS = failures(412)
 KNOWN: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"ETag": {"schema": {"type": "string"}, "description": "Of the version."}}},
     304: {"description": "The document is of a version that If-None-Match names."},
@@ -86,7 +86,7 @@ register_url_convertor("document_id", _DocumentId())
     responses=ERRORS
     | BODY_ERRORS
     | {
-        202: {"model": TaskAnswer, "description": "On disk; a task writes them (wait=false)."},
+        202: declared(TaskAnswer, description="On disk; a task writes them (wait=false)."),
         507: {"model": StorageFullBody},
     },
     openapi_extra={"requestBody": BULK_BODY},

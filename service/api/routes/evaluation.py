@@ -13,6 +13,7 @@ from service.api.bodies import JsonRoute
 from service.api.dependencies import IndexName, Readers, ServedIndexes, Tasking, Writers
 from service.api.errors import ERRORS
 from service.api.parted_json import PartedJSONResponse
+from service.api.schemas.declared import declared
 from service.api.schemas.evaluation import EvaluateAnswer, EvaluateBody
 from service.api.schemas.tasks import TaskAnswer, task_json
 from service.state.tasks import Task
@@ -30,7 +31,7 @@ router = APIRouter(
     "/evaluate",
     response_model=EvaluateAnswer,
     responses=ERRORS
-    | {202: {"model": TaskAnswer, "description": "A task searches and measures (wait=false)."}},
+    | {202: declared(TaskAnswer, description="A task searches and measures (wait=false).")},
 )
 async def evaluate(
     index: IndexName,

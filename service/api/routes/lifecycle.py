@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
 
 from index.search.deadline import Deadline
 from index.search.defaults import change_defaults
@@ -17,6 +20,7 @@ from service.api.dependencies import (
     Writers,
 )
 from service.api.errors import ERRORS
+from service.api.idempotent import Idempotency, IdempotencyKey, once
 from service.api.index_details import index_details
 from service.api.schemas.indexes import ChangeIndexBody, DeletedIndexAnswer, NewIndexBody
 from service.api.schemas.responses import IndexDetails
@@ -26,21 +30,29 @@ router = APIRouter(prefix="/v1/indexes/{index}", tags=["indexes"], route_class=J
 NO_SETTINGS = NewIndexBody()
 
 
-@router.put("", status_code=201, responses=ERRORS, dependencies=[needs("admin"), CHANGES_INDEXES])
+@router.put(
+    "",
+    status_code=201,
+    response_model=IndexDetails,
+    responses=ERRORS,
+    dependencies=[needs("admin"), CHANGES_INDEXES],
+)
 async def create_index(
     index: IndexName,
     request: Request,
     lifecycle: Changes,
     encoders: Encoders,
     writers: Writers,
+    keys: Idempotency,
     body: NewIndexBody = NO_SETTINGS,
-) -> IndexDetails:
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Make an index, without documents, in the first folder that the server serves.
 
     It appears whole or not at all; of two requests for one name, one gets 409.
     """
 
-    def created(_: Deadline) -> IndexDetails:
+    def created(_: Deadline) -> tuple[Response, bool]:
         lifecycle.create(
             index,
             None if body.encoder is None else encoders.named(body.encoder),
@@ -49,9 +61,12 @@ async def create_index(
             body.language,
             body.passages,
         )
-        return index_details(lifecycle.indexes, index)
+        return JSONResponse(index_details(lifecycle.indexes, index), 201), True
 
-    return await writers.run(request, created)
+    def create() -> Awaitable[tuple[Response, bool]]:
+        return writers.run(request, created)
+
+    return await once(keys, idempotency_key, request, await request.body(), create)
 
 
 @router.patch("", responses=ERRORS, dependencies=[needs("admin"), CHANGES_INDEXES])

@@ -16,6 +16,7 @@ from service.api.dependencies import CHANGES_INDEXES, Encoders, IndexName, Reade
 from service.api.errors import ERRORS
 from service.api.long_work import LongWork
 from service.api.parted_json import PartedJSONResponse
+from service.api.schemas.declared import declared
 from service.api.schemas.tasks import (
     DeletedSnapshotAnswer,
     ImportBody,
@@ -44,7 +45,7 @@ Waits = Annotated[
 TASK: dict[str, Any] = {
     "status_code": 202,
     "response_model": TaskAnswer,
-    "responses": ERRORS | {200: {"model": TaskAnswer, "description": "The task has ended."}},
+    "responses": ERRORS | {200: declared(TaskAnswer, description="The task has ended.")},
 }
 """What a route that asks for a task declares."""
 NO_NAME = SnapshotBody()

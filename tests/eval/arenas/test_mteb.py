@@ -13,12 +13,6 @@ from lsr.corpus.items import given_items
 from lsr.encoders.catalogue import load_encoder
 from lsr.errors import InputError, NotFoundError, UsageError
 
-mteb = pytest.importorskip("mteb", reason="needs pip install '.[mteb]'")
-torch = pytest.importorskip("torch", reason="needs pip install '.[mteb]'")
-
-from eval.arenas.mteb import MtebModel  # noqa: E402
-from eval.arenas.mteb_tasks import mteb_task, run_mteb  # noqa: E402
-
 DOCUMENTS = [
     Document("owl", "Owls hunt mice at night.", "Owls"),
     Document("cat", "Cats sleep by day and hunt mice, too."),
@@ -29,6 +23,16 @@ DOCUMENTS = [
 QUERIES = [Query("q1", "who hunts at night?"), Query("q2", "flowers"), Query("q3", "zzqqxx")]
 QRELS = {"q1": {"owl": 2, "cat": 1}, "q2": {"bee 7": 1}, "q3": {"cat": 1}}
 WORDLESS = "lsr-tiny-v1,words=no"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported():
+    """Seconds of imports, which only the process that runs this file has to wait for."""
+    global mteb, torch, MtebModel, mteb_task, run_mteb
+    mteb = pytest.importorskip("mteb", reason="needs pip install '.[mteb]'")
+    torch = pytest.importorskip("torch", reason="needs pip install '.[mteb]'")
+    from eval.arenas.mteb import MtebModel
+    from eval.arenas.mteb_tasks import mteb_task, run_mteb
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.forked import Process
 from tests.service.conftest import environment
 from tests.waiting import wait_until
 
@@ -41,8 +41,8 @@ class Serving:
         self.log = folder / "log.txt"
         settings = map(str, (limit, head, body, answer, linger))
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-u", "-c", SERVE, *settings],
+            self.process = Process(
+                ["-c", SERVE, *settings],
                 cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         for line in self.process.stdout:
@@ -61,6 +61,12 @@ class Serving:
     def search(self):
         answer = self.client.post("/v1/indexes/fruit/search", json={"query": {"text": "cherry"}})
         return [hit["id"] for hit in answer.json()["hits"]]
+
+    def holds(self, connection):
+        """Whether a process has the other end of a connection open."""
+        ends = tuple(f":{port:04X}" for port in (self.port, connection.getsockname()[1]))
+        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return any(row[9] != "0" for row in rows if (row[1][-5:], row[2][-5:]) == ends)
 
     def descriptors(self):
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
@@ -208,9 +214,9 @@ def test_an_answer_that_is_not_taken_ends_the_connection(serving):
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect(("127.0.0.1", server.port))
     request = HEAD.replace(b"documents", b"search") + b"Content-Length: %d\r\n\r\n%s"
+    wait_until(lambda: server.holds(connection))
     connection.sendall(request % (len(body), body))
-    before = server.descriptors()
-    wait_until(lambda: server.descriptors() < before)
+    wait_until(lambda: not server.holds(connection))
     assert server.search() == ["b"]
 
 

@@ -23,18 +23,32 @@ SEARCH, DOCUMENTS, DELETE = f"{FRUIT}/search", f"{FRUIT}/documents", f"{FRUIT}/d
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.fixture(scope="module")
-def collection(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("hostile")
+def indexed(folder):
     made = Collection.create(folder / "fruit", encoder_fields("bm25", bm25=False))
     index_documents(made, items({"a": "apple banana", "b": "owls hunt at night"}))
     return made
 
 
+def client_of(collection):
+    app = create_app(ServerSettings(paths=[collection.path]))
+    return TestClient(app, base_url=URL, raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    return indexed(tmp_path_factory.mktemp("hostile"))
+
+
 @pytest.fixture(scope="module")
 def client(collection):
-    app = create_app(ServerSettings(paths=[collection.path]))
-    with TestClient(app, base_url=URL, raise_server_exceptions=False) as opened:
+    with client_of(collection) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory):
+    """A client whose requests may delete anything, the index too."""
+    with client_of(indexed(tmp_path_factory.mktemp("attacked"))) as opened:
         yield opened
 
 
@@ -110,37 +124,37 @@ def encoded(body):
 
 @many
 @given(searches | near("query limit") | values)
-def test_no_search_fails_the_server(client, body):
-    check(client.post(SEARCH, content=encoded(body), headers=JSON))
+def test_no_search_fails_the_server(attacked, body):
+    check(attacked.post(SEARCH, content=encoded(body), headers=JSON))
 
 
 @many
 @given(near("ids filter") | values)
-def test_no_delete_fails_the_server(client, body):
-    check(client.post(DELETE, content=encoded(body), headers=JSON))
+def test_no_delete_fails_the_server(attacked, body):
+    check(attacked.post(DELETE, content=encoded(body), headers=JSON))
 
 
 @many
 @given(st.lists(documents | values, max_size=4), st.booleans())
-def test_no_bulk_fails_the_server(client, records, as_lines):
+def test_no_bulk_fails_the_server(attacked, records, as_lines):
     content = b"\n".join(map(encoded, records)) if as_lines else encoded(records)
-    check(client.post(DOCUMENTS, content=content))
+    check(attacked.post(DOCUMENTS, content=content))
 
 
 @many
 @given(st.sampled_from(["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]), paths, raw)
-def test_no_bytes_fail_the_server(client, method, path, content):
-    check(client.request(method, path, content=content, headers=JSON))
+def test_no_bytes_fail_the_server(attacked, method, path, content):
+    check(attacked.request(method, path, content=content, headers=JSON))
 
 
 @many
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), st.booleans())
-def test_no_name_or_id_fails_the_server(client, name, whole):
+def test_no_name_or_id_fails_the_server(attacked, name, whole):
     quoted = quote(name, safe="" if whole else "/%?#")
     for path in (f"/v1/indexes/{quoted}", f"{DOCUMENTS}/{quoted}", f"/{quoted}"):
-        check(client.get(path))
-    check(client.delete(f"{DOCUMENTS}/{quoted}"))
-    check(client.post(f"/v1/indexes/{quoted}/search", json={"query": {"text": "a"}}))
+        check(attacked.get(path))
+    check(attacked.delete(f"{DOCUMENTS}/{quoted}"))
+    check(attacked.post(f"/v1/indexes/{quoted}/search", json={"query": {"text": "a"}}))
 
 
 NAMES = ["x" * 255, "x" * 256, "x" * 300, "\u00e9" * 200, "a\0b", "...", " ", "\n", "\\"]

@@ -77,6 +77,26 @@ def test_without_a_body_all_is_as_by_default(client):
     assert client.get("/v1/indexes/made").json()["passages"] == "auto"
 
 
+def test_an_index_that_is_asked_for_again_is_the_first_answer(client):
+    def made(name, body, key):
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return client.put(f"/v1/indexes/{name}", json=body, headers=headers)
+
+    first = made("fruit", {"encoder": "bm25"}, "k")
+    assert (first.status_code, "idempotency-replayed" in first.headers) == (201, False)
+    client.post("/v1/indexes/fruit/documents", json=FRUIT)
+    again = made("fruit", {"encoder": "bm25"}, "k")
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    assert client.get("/v1/indexes/fruit").json()["documents"] == 2
+    assert "another body" in refused(made("fruit", {}, "k"), 422, "invalid_request")
+    # A refusal is kept under no key: the next try may end better.
+    assert made("fruit", {}, "k2").status_code == 409
+    client.delete("/v1/indexes/fruit")
+    assert made("fruit", {}, "k2").status_code == 201
+    assert made("fruit", {}, None).status_code == 409
+
+
 def test_models_of_the_owner_have_their_own_names(tmp_path, masked_lm, dense_model):
     settings = {"encoders": [str(masked_lm), str(dense_model)]}
     with served(tmp_path, **settings) as client:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from tests.forked import Process
 from tests.service.conftest import environment
 from tests.service.serving import SECONDS, serving
 
@@ -19,12 +20,12 @@ def fruit(tmp_path, lsr, corpus):
     return tmp_path
 
 
-@pytest.fixture
-def server(tmp_path, fruit):
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "service.cli", "serve", "fruit", "--port", "0"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
+def begun(folder, begin=Process, python=()):
+    """The address of a server of a process, and the process."""
+    process = begin(
+        [*python, "-m", "service.cli", "serve", "fruit", "--port", "0"],
+        cwd=folder,
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -34,13 +35,19 @@ def server(tmp_path, fruit):
         if found := re.search(r"http://127\.0\.0\.1:\d+", line):
             address = found.group()
             break
+    return address, process
+
+
+@pytest.fixture
+def server(fruit):
+    address, process = begun(fruit)
     yield address, process
     process.kill()
     process.wait()
 
 
-def test_serves_on_loopback_and_stops_on_sigterm(server):
-    address, process = server
+def test_serves_on_loopback_and_stops_on_sigterm(fruit):
+    address, process = begun(fruit, subprocess.Popen, [sys.executable, "-u"])
     transport = httpx.HTTPTransport(retries=8)
     with httpx.Client(base_url=address, transport=transport, timeout=60) as client:
         assert client.get("/readyz").json() == {"status": "ok"}

@@ -5,11 +5,11 @@ import re
 import socket
 import ssl
 import subprocess
-import sys
 
 import httpx
 import pytest
 
+from tests.forked import Process
 from tests.service.conftest import environment, sentence
 from tests.waiting import wait_until
 
@@ -33,9 +33,8 @@ def serve(tmp_path, lsr, corpus):
 
         def start(*options, head=60.0, limit=1024, **settings):
             named = {f"LSR_SERVE_{name.upper()}": value for name, value in settings.items()}
-            process = subprocess.Popen(
-                [sys.executable, "-u", "-c", SERVE, str(head), str(limit), "serve", "all",
-                 "--port", "0", *map(str, options)],
+            process = Process(
+                ["-c", SERVE, str(head), str(limit), "serve", "all", "--port", "0", *options],
                 cwd=tmp_path, env=environment(tmp_path) | named, stdout=subprocess.PIPE, text=True,
             )  # fmt: skip
             stack.callback(process.wait)

@@ -151,12 +151,14 @@ def test_a_job_that_fails_gives_its_places_back():
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text("äb\"\n"), inner),
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    lambda inner: st.lists(inner, max_size=6)
+    | st.dictionaries(st.text("äb\"\n", max_size=4), inner, max_size=6),
+    max_leaves=30,
 )  # fmt: skip
 
 
-@given(st.dictionaries(st.text('äb"\n'), json_values))
+@given(st.dictionaries(st.text('äb"\n', max_size=4), json_values, max_size=8))
 def test_parted_answers_say_what_whole_ones_do(content):
     body = PartedJSONResponse(content).body
     assert json.loads(body) == json.loads(JSONResponse(content).body)

@@ -60,7 +60,7 @@ pool = 5
 rounds = 2
 
 [evaluation]
-every = 20
+every = 8
 held_out = 0.1
 """
 
@@ -70,7 +70,7 @@ def training(tmp_path):
     tiny_checkpoint(tmp_path / "base")
     write_pairs(tmp_path / "pairs.jsonl", tiny_pairs(80))
     path = tmp_path / "training.toml"
-    path.write_text(CONFIG.format(steps=40))
+    path.write_text(CONFIG.format(steps=16))
     return path
 
 
@@ -119,7 +119,7 @@ def run_in_turn(folder, runs):
     result = subprocess.run(
         [sys.executable, "-c", FORKS, json.dumps(runs)],
         cwd=folder,
-        env=environment(folder),
+        env=environment(folder) | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         timeout=300,
         check=False,
@@ -135,7 +135,7 @@ def test_killed_and_run_again_is_as_if_not_killed(lsr, training, tmp_path):
         tmp_path,
         [
             (["train", "training.toml", "--json"], 0, "whole.json"),
-            (arguments, 27, "killed.json"),
+            (arguments, 12, "killed.json"),
             ([*arguments, "--json"], 0, "again.json"),
         ],
     )
@@ -155,10 +155,10 @@ def test_killed_and_run_again_is_as_if_not_killed(lsr, training, tmp_path):
     )
     third = json.loads(lsr(*arguments, "--json").stdout)
     assert report.keys() == resumed.keys() == third.keys()
-    assert (report["steps"], third["steps"]) == (40, 0)
-    assert resumed["steps"] == 40 - 25
+    assert (report["steps"], third["steps"]) == (16, 0)
+    assert resumed["steps"] == 16 - 10
     assert third["last"] == resumed["last"]
-    assert report["last"]["step"] == 40
+    assert report["last"]["step"] == 16
     assert {"nDCG@10", "Recall@100", "nnz", "flops"} <= report["last"]["measures"].keys()
 
     folder = tmp_path / "trained"

@@ -167,12 +167,12 @@ def test_the_invocation_lets_it_run(lsr, snapshot, hostile, marker, tmp_path, mo
 
 
 @pytest.mark.parametrize("given", ["switch", "environment"])
-def test_worker_processes_have_the_consent_too(lsr_process, hostile, corpus, monkeypatch, given):
+def test_worker_processes_have_the_consent_too(lsr, hostile, corpus, monkeypatch, given):
     switch = ["--trust-remote-code"] if given == "switch" else []
     if given == "environment":
         monkeypatch.setenv(VARIABLE, str(hostile))
     index = ("index", corpus, "--encoder", hostile, "--processes", 2, *switch)
-    result = lsr_process(*index, "--into", "several", "--json")
+    result = lsr(*index, "--into", "several", "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["created"] == 3
 

@@ -18,6 +18,7 @@ from lsr.corpus.qrels import read_qrels
 from service.api.app import create_app
 from service.settings import ServerSettings
 from tests.service.static.conftest import LIBRARY, served
+from tests.waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
@@ -219,11 +220,8 @@ def test_an_alias_and_what_approximate_searches_find_are_told(
         expect(page.locator("#hits > li").first).to_be_visible()
         expect(page.locator("#index")).to_have_value("library")
         told = page.get_by_text("Approximate searches found 100.0 % of the exact hits: 1 search")
-        for _ in range(100):
-            page.goto(f"{address}/?view=index&index=library")
-            expect(page.locator(".figures")).to_be_visible()
-            if told.count():
-                break
-            page.wait_for_timeout(100)
+        described = f"{address}/v1/indexes/library"
+        wait_until(lambda: "recall_probe" in page.request.get(described).json())
+        page.goto(f"{address}/?view=index&index=library")
         expect(told).to_be_visible()
         expect(page.get_by_text("Also called boats.")).to_be_visible()
