@@ -152,6 +152,21 @@ class ServerSettings(BaseSettings):
         default=None,
         description="Folder of snapshots; by default .lsr/snapshots in the first folder of paths.",
     )
+    follow: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder or object store (s3://bucket/folder) of published snapshots to follow, "
+        "with paths as the one folder to copy them to.",
+    )
+    follow_seconds: float = Field(
+        default=5, gt=0, le=86_400, description="Seconds between two looks for newer snapshots."
+    )
+    writer: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Address of the server that takes writes, which one that follows names when it "
+        "refuses them.",
+    )
     tasks_kept: int = Field(
         default=1000, ge=1, le=1_000_000, description="Tasks that are kept once they have ended."
     )
@@ -222,6 +237,17 @@ class ServerSettings(BaseSettings):
     def _both_of_tls(self) -> ServerSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
+        return self
+
+    @model_validator(mode="after")
+    def _copies_have_a_place(self) -> Self:
+        if self.follow is not None and not (len(self.paths) == len(self.folders) == 1):
+            raise ValueError(
+                "a server that follows snapshots has one path: the folder to copy them to, as in: "
+                "lsr serve COPIES --follow SNAPSHOTS"
+            )
+        if self.writer is not None and self.follow is None:
+            raise ValueError("writer is for a server that follows snapshots, by the setting follow")
         return self
 
     @field_validator("rate_by_key", "rate_by_address")

@@ -19,7 +19,7 @@ def index_details(indexes: Indexes, name: str) -> IndexDetails:
     """
     found, collection = indexes.describe(name), indexes[name]
     defaults = read_defaults(collection)
-    return {
+    details: IndexDetails = {
         "name": found["name"],
         "aliases": found["aliases"],
         "documents": found["documents"],
@@ -31,3 +31,6 @@ def index_details(indexes: Indexes, name: str) -> IndexDetails:
         "passages": "off" if collection.passages == OFF else "auto",
         "search_defaults": {using: each.texts() for using, each in defaults.items()},
     }
+    if "snapshot" in found:
+        details["snapshot"] = found["snapshot"]
+    return details

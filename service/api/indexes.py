@@ -22,6 +22,7 @@ from lsr.errors import ConflictError, LsrError, NotFoundError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.rerankers import ServedRerankers
 from service.api.schemas.responses import BrokenIndex, IndexAnswer
+from service.replica.state import Replica
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,8 @@ class Indexes:
         self._unsearchable: dict[str, str] = {}
         self.aliases: Mapping[str, str] = {}
         self._told: dict[str, str] = {}
+        self.replica: Replica | None = None
+        """What is said of a server that follows snapshots."""
         self.stopping = False
         for place in paths:
             if not isinstance(place, Path):
@@ -160,6 +163,12 @@ class Indexes:
                 "delete it"
             )
         return path.parent
+
+    def snapshot(self, name: str) -> str | None:
+        """The snapshot that an index of a replica is a copy of, by any of its names."""
+        if self.replica is None:
+            return None
+        return self.replica.snapshots.get(self.aliases.get(name, name))
 
     def has(self, name: str) -> bool:
         """Whether an index has this name of its own."""
@@ -280,7 +289,8 @@ class Indexes:
         """Name, number of documents and fields of one collection."""
         name = self.resolved(name)
         collection = self[name]
-        return {
+        snapshot = self.snapshot(name)
+        answer: IndexAnswer = {
             "name": name,
             "aliases": sorted(each for each, target in self.aliases.items() if target == name),
             "documents": len(collection),
@@ -296,6 +306,9 @@ class Indexes:
                 for field in collection.fields
             ],
         }
+        if snapshot is not None:
+            answer["snapshot"] = snapshot
+        return answer
 
     def _inference_free(self, name: str, collection: Writable, field: Field) -> bool:
         # An encoder that could not be loaded is not tried again for this.

@@ -64,6 +64,17 @@ log = logging.getLogger(__name__)
     help="Let requests re-rank by this model, as --rerank of lsr search takes it; again for more.",
 )
 @click.option(
+    "--follow",
+    metavar="SNAPSHOTS",
+    help="Answer from copies of the newest snapshots in a folder or object store, as lsr snapshot "
+    "--to publishes them; PATHS is the folder to copy them to.",
+)
+@click.option(
+    "--writer",
+    metavar="URL",
+    help="With --follow: the server that takes writes, for those who try to write to this one.",
+)
+@click.option(
     "--state",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -98,7 +109,10 @@ def serve_command(
     **options: Any,
 ) -> None:
     """Serve REST API and search page over PATHS: collections, folders of collections, or addresses
-    of collections in Qdrant."""
+    of collections in Qdrant.
+
+    With --follow, PATHS is the folder of a replica for its copies of snapshots.
+    """
     from lsr.errors import UsageError
     from service.settings import ServerSettings
 
@@ -131,7 +145,9 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
             f"{folder} can't be written to: keys, aliases and tasks are forgotten when the server "
             "ends; keep them with --state FILE",
         )
-    if not server.served.names():
+    if settings.follow is not None:
+        _say(settings, f"following the snapshots in {settings.follow}")
+    elif not server.served.names():
         folder = settings.folders[0]
         _say(
             settings,
