@@ -68,14 +68,18 @@ class Process(subprocess.Popen):
         with theirs:
             socket.send_fds(_parent(self._preloaded), [told.encode()], [*files, theirs.fileno()])
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
+        told = self._status.recv(NUMBER)
+        assert told, "the process that is forked has died"
         self._child_created = True
-        self.pid = int.from_bytes(self._status.recv(NUMBER), "little")
+        self.pid = int.from_bytes(told, "little")
 
     def _try_wait(self, flags):
         wait = 0 if flags & os.WNOHANG else None
         if self._status is None or not select.select([self._status], [], [], wait)[0]:
             return 0, 0
-        status = int.from_bytes(self._status.recv(NUMBER), "little")
+        told = self._status.recv(NUMBER)
+        # Nothing, where the process that is forked has died.
+        status = int.from_bytes(told, "little") if told else int(signal.SIGKILL)
         self._status.close()
         self._status = None
         return self.pid, status
@@ -126,7 +130,8 @@ def _serve(requests, preloaded):
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     running = {}
@@ -148,7 +153,9 @@ def _serve(requests, preloaded):
             if not pid:
                 for each in (requests, told, *running.values()):
                     each.close()
+                signal.set_wakeup_fd(-1)
                 os.close(woken)
+                os.close(wake)
                 _begin(json.loads(request), files)
             running[pid] = told
             for each in files:
@@ -165,7 +172,6 @@ def _send(told, number):
 def _begin(request, files):
     """Be the process that was asked for, in a fork; doesn't return."""
     arguments, cwd, env = request
-    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     status = 1
