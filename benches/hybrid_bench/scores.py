@@ -15,6 +15,7 @@ from eval.measures import measure, measure_queries
 from eval.ranking import QUERIES_AT_A_TIME
 from eval.run import Run
 from eval.significance import PairedTest, holm, paired_t_test
+from hybrid_bench.indexed import LAMBDA
 from hybrid_bench.results import Results
 from hybrid_bench.systems import System
 from index.collection.collection import Collection
@@ -157,7 +158,13 @@ class Judged:
 
     def _key(self, config: SearchConfig, *more: object) -> str:
         """12 hexadecimal digits over all that a score depends on, but for the code."""
-        built = [(each.name, each.fingerprint) for each in self.collection.fields]
+        used = str(config.using).split("+")
+        built = [
+            (each.name, each.fingerprint)
+            for each in self.collection.fields
+            # It stands beside the others, and changes nothing of what doesn't use it.
+            if each.name != LAMBDA or LAMBDA in used
+        ]
         parts = self.dataset.digest(), built, self.collection.passages, config, MEASURES, more
         return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()
 
