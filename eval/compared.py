@@ -17,6 +17,7 @@ from eval.names import distinct_names
 from eval.run import Run, read_run, without_self
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.explanation import Explanation, explain_document
 from index.search.query import SearchQuery
@@ -202,7 +203,7 @@ def with_distinct_names(given: Sequence[tuple[str, Sequence[System]]]) -> dict[s
     return found
 
 
-def explained_by(collection: Collection, using: str | None = None) -> Explain:
+def explained_by(collection: Writable, using: str | None = None) -> Explain:
     """What explains the place of a document by a collection, searched plainly."""
     return lambda text, document: explain_document(
         collection, SearchQuery(text=text), document, SearchConfig(using=using)

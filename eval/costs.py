@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from eval.cell import Cell
 from index.collection.collection import Collection
 from index.collection.field import Field
-from index.collection.view import View
+from index.collection.segment_view import SegmentView
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.defaults import with_defaults
 from index.search.pipeline import search
@@ -42,7 +43,7 @@ class _Size:
 
 
 def vector_costs(
-    collection: Collection, queries: Sequence[Query], config: SearchConfig
+    collection: Writable, queries: Sequence[Query], config: SearchConfig
 ) -> dict[str, float]:
     """What a search costs by its vectors, whatever the machine; sums over the fields searched.
 
@@ -50,8 +51,11 @@ def vector_costs(
     were split; ``flops`` is the expected number of products of a query and a document, the sum over
     terms of the share of documents that have the term times that of queries (Paria et al. 2020,
     equation 4; those of a dense field are all its dimensions); ``bytes_per_document`` is what the
-    indexes of the fields take on disk. Without feedback, and of at most 1,000 queries.
+    indexes of the fields take on disk. Without feedback, and of at most 1,000 queries. Of a
+    collection in Qdrant, which does not tell what it takes, there are none.
     """
+    if not isinstance(collection, Collection):
+        return {}
     asked = [SearchQuery(query.text) for query in _evenly(queries, SIZED)]
     if not asked:
         return {}
@@ -69,7 +73,7 @@ def vector_costs(
 
 
 def query_times(
-    collection: Collection, queries: Sequence[Query], config: SearchConfig
+    collection: Writable, queries: Sequence[Query], config: SearchConfig
 ) -> dict[str, float]:
     """Wall time in ms of single queries, one after the other, as a service gets them.
 
@@ -122,7 +126,7 @@ def _evenly(queries: Sequence[Query], most: int) -> list[Query]:
     return [asked[place] for place in places] if asked else []
 
 
-def _size(view: View, field: Field, queries: SparseBatch | NDArray[np.float32]) -> _Size:
+def _size(view: SegmentView, field: Field, queries: SparseBatch | NDArray[np.float32]) -> _Size:
     if not isinstance(queries, SparseBatch):
         dimension = queries.shape[1]
         stored = sum(segment.vectors[field.name].nbytes for segment in view.segments)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Protocol
 
 from eval.caveats import queries_without_text
@@ -28,10 +27,11 @@ from eval.ranking import rank_queries, warm_up
 from eval.systems import Planned, choices_of, label_of, plan, search_of, settings_of
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
-from index.collection.opening import open_or_create
 from index.collection.passage_table import AUTO
 from index.collection.search_defaults import search_defaults_text
+from index.collection.writable import Writable
 from index.indexing import IndexReport, index_documents
+from index.opening import Place, open_or_create
 from index.search.config import LARGEST_LIMIT, SearchConfig
 from index.search.reranking import Reranked
 from lsr.corpus.items import Item
@@ -75,7 +75,7 @@ def evaluate_dataset(
     dense: str | None = None,
     bm25: bool = False,
     *,
-    index: Path | None = None,
+    index: Place | None = None,
     searching: SearchConfig | None = None,
     using: Sequence[str] = (),
     measures: Sequence[str] = (),
@@ -131,13 +131,13 @@ def evaluate_dataset(
         indexing: dict[str, float] = {}
 
         @cache
-        def collection() -> Collection:
+        def collection() -> Writable:
             opened = open_or_create(
                 folder if index is None else index,
                 encoder, dense, bm25, trusted, passages, language,
             )  # fmt: skip
             stack.callback(opened.close)
-            rate = _bring_up_to_date(dataset, opened, told, kept=index is None)
+            rate = _bring_up_to_date(dataset, opened, told, is_kept=index is None)
             indexing.update({} if rate is None else {RATE: rate})
             return opened
 
@@ -192,11 +192,11 @@ def _compared(row: Cell, other: Cell, depth: int) -> Cell:
 
 
 def _bring_up_to_date(
-    dataset: Dataset, collection: Collection, progress: ExperimentProgress, kept: bool
+    dataset: Dataset, collection: Writable, progress: ExperimentProgress, is_kept: bool
 ) -> float | None:
     """Have the documents of a dataset in an index, and no others.
 
-    In one that is ``kept`` in the cache, vectors come from others there as far as they have them.
+    In one that ``is_kept`` in the cache, vectors come from others there as far as they have them.
 
     Returns:
         How many documents a second were read, encoded and indexed when all were; None where that
@@ -204,20 +204,21 @@ def _bring_up_to_date(
     """
     rate: float | None = None
     items = dataset.corpus()
-    complete = kept and is_complete(collection, dataset)
+    kept = collection if is_kept and isinstance(collection, Collection) else None
+    complete = kept is not None and is_complete(kept, dataset)
     with progress.indexing(items, f"indexing {dataset.name}") as told:
         if complete:
             for sentence in dataset.contents.rejected:
                 told.rejected(sentence)
-        elif kept:
-            with donors_for(dataset, list(collection.fields), collection.path) as donors:
+        elif kept is not None:
+            with donors_for(dataset, list(kept.fields), kept.path) as donors:
                 report = index_documents(collection, items, told, donors=donors)
                 rate = None if donors.collections else _rate(report)
         else:
             rate = _rate(index_documents(collection, items, told))
     if not complete:
         check_same_documents(dataset, collection)
-    return note_use(collection, dataset, rate) if kept else rate
+    return rate if kept is None else note_use(kept, dataset, rate)
 
 
 def _rate(report: IndexReport) -> float | None:
@@ -227,7 +228,7 @@ def _rate(report: IndexReport) -> float | None:
 
 def evaluate(
     dataset: Dataset,
-    collection: Collection,
+    collection: Writable,
     config: SearchConfig,
     measures: Sequence[str] = STANDARD,
     on_queries: Callable[[int], None] = lambda done: None,
@@ -243,18 +244,17 @@ def evaluate(
     )
     fields = [field for field in collection.fields if field.name in ranked.fields]
     values = measured(dataset.qrels, ranked.run, measures)
+    engine = config.engine if isinstance(collection, Collection) else "qdrant"
     return Cell(
         dataset=dataset.name,
         encoder="+".join(label_of(field, config, {}) for field in fields)
         + (f">{ranked.reranked.model}" if ranked.reranked else ""),
         using=ranked.using,
-        engine=config.engine,
+        engine=engine,
         documents=len(collection),
         queries=len(dataset.queries),
         measures=values.means,
-        provenance=provenance(
-            dataset, collection, config.engine, ranked.query_encoder, ranked.reranked
-        ),
+        provenance=provenance(dataset, collection, engine, ranked.query_encoder, ranked.reranked),
         config=settings_of(config),
         caveats=queries_without_text(dataset),
         per_query=values.per_query,
@@ -270,7 +270,7 @@ def installed() -> dict[str, str]:
 
 def provenance(
     dataset: Dataset,
-    collection: Collection,
+    collection: Writable,
     engine: str,
     query_encoder: Mapping[str, str] | None = None,
     reranked: Reranked | None = None,
@@ -290,7 +290,7 @@ def provenance(
     )
 
 
-def check_same_documents(dataset: Dataset, collection: Collection) -> None:
+def check_same_documents(dataset: Dataset, collection: Writable) -> None:
     """Raise UsageError where the collection holds documents that the dataset does not."""
     if collection.digest() == dataset.contents.digest:
         return
@@ -300,7 +300,7 @@ def check_same_documents(dataset: Dataset, collection: Collection) -> None:
             strange.discard(item.document.id)
     if strange:
         raise UsageError(
-            f"the collection {collection.path} holds documents that the data set {dataset.name!r} "
+            f"the collection {collection.place} holds documents that the data set {dataset.name!r} "
             f"does not: {len(strange)}, such as {min(strange)!r}; evaluate in an index of its own "
             "(another --index)"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from eval.measures import STANDARD, measured, parse_measures
 from eval.ranking import rank_queries
 from eval.run import Run
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
 from lsr.corpus.documents import Query
@@ -32,7 +32,7 @@ class Judged:
 
 
 def judge_search(
-    collection: Collection,
+    collection: Writable,
     queries: Mapping[str, str],
     qrels: Qrels,
     config: SearchConfig,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.measures import measure_queries, parse_measures
-from index.collection.collection import Collection
 from index.collection.view import View
+from index.collection.writable import Writable
 from index.search.config import FUSION_DEPTH, SearchConfig
 from index.search.deadline import Deadline
 from index.search.defaults import SearchDefaults
@@ -36,7 +36,7 @@ class Judge:
     def __init__(
         self,
         view: View,
-        collection: Collection,
+        collection: Writable,
         using: str,
         queries: Sequence[Query],
         qrels: Qrels,

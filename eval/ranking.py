@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from eval.run import Run
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.search.config import LARGEST_LIMIT, SearchConfig
 from index.search.deadline import Deadline
 from index.search.pipeline import search_batch
@@ -35,7 +35,7 @@ class Ranked:
 
 
 def rank_queries(
-    collection: Collection,
+    collection: Writable,
     queries: Sequence[Query],
     config: SearchConfig,
     without_self: bool = False,
@@ -87,7 +87,7 @@ def rank_queries(
     return ranked
 
 
-def warm_up(collection: Collection, queries: Sequence[Query], config: SearchConfig) -> None:
+def warm_up(collection: Writable, queries: Sequence[Query], config: SearchConfig) -> None:
     """Have models and indexes in memory, so that the time of a query is not that of loading."""
     first = next((query for query in queries if query.text.strip()), None)
     if first is not None:

@@ -19,6 +19,7 @@ from eval.names import distinct_names
 from eval.results import Results
 from eval.saved_runs import file_name
 from index.collection.field import Field, encoder_fields
+from index.opening import Place
 from index.search.config import SearchConfig
 from lsr.encoders.encoder import short_name
 from lsr.errors import NotFoundError, UsageError
@@ -39,7 +40,7 @@ class Systems:
     bm25: bool = False
     using: Sequence[str] = ()
     searching: SearchConfig | None = None
-    index: Path | None = None
+    index: Place | None = None
     measures: Sequence[str] = ()
     depth: int | None = None
     against: str | None = None

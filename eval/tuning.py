@@ -21,7 +21,7 @@ from eval.tuning_grid import (
     neighbours,
     steps_of,
 )
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.search.config import FUSION_DEPTH, SearchConfig
 from index.search.default_fusion import default_fusion
 from index.search.defaults import SearchDefaults, keep_defaults
@@ -80,7 +80,7 @@ class Tuning:
 
 
 def tune(
-    collection: Collection,
+    collection: Writable,
     queries: Sequence[Query],
     qrels: Qrels,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.patching import rewrite_metadata
 from lsr.corpus.dimensions import Extractor, extract
 from lsr.corpus.documents import EXTRACTED, Document
@@ -23,7 +23,7 @@ class ExtractionReport:
 
 
 def extract_dimensions(
-    collection: Collection,
+    collection: Writable,
     extractors: Mapping[str, Extractor],
     progress: Callable[[ExtractionReport], None] = lambda report: None,
 ) -> ExtractionReport:

@@ -6,18 +6,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from index.collection.collection import Collection, is_collection
 from index.collection.field import (
     SPARSE,
     Field,
     check_fields,
-    dump_fields,
     fields_beside,
     sparse_field,
 )
+from index.collection.writable import Writable
 from index.indexing import IndexReport, Update, document_encoders, write_chunks
+from index.opening import Place, create_collection, is_there, open_collection
 from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
 from lsr.corpus.documents import Document
 from lsr.corpus.id_table import IdTable
@@ -31,6 +30,7 @@ from lsr.encoding.progress import SILENT, Progress
 from lsr.errors import EncoderMismatchError, InputError
 from lsr.sparse import LARGEST_WEIGHT, SparseBatch, SparseVector
 from lsr.trusted_code import NO_CODE, TrustedCode
+from lsr.vectors.shard_set import ShardSet
 from lsr.vectors.source import LARGEST_VOCABULARY, VectorItem, VectorSource
 from lsr.vocabulary import GrowingVocabulary, Vocabulary
 
@@ -52,19 +52,20 @@ class ImportReport:
 
 
 def open_for_import(
-    into: Path,
+    into: Place,
     source: VectorSource,
     encoder: str | None = None,
     dense: str | None = None,
     bm25: bool = False,
     trusted: TrustedCode = NO_CODE,
-) -> Collection:
+) -> Writable:
     """The collection there, or a new one for the vectors of a file.
 
     Args:
-        into: its path.
+        into: its directory or address.
         source: the file; without an encoder, a new collection has the vocabulary of its tokens.
-        encoder: encodes queries; its vocabulary is the one the vectors are over.
+        encoder: encodes queries; its vocabulary is the one the vectors are over. Without one,
+            those of shards are encoded by what encoded the shards.
         dense: a dense encoder whose vectors are added.
         bm25: whether a BM25 field is added.
         trusted: the models whose Python code may run.
@@ -73,22 +74,51 @@ def open_for_import(
         EncoderMismatchError: the collection there has other encoders than are asked for, or the
             file's vectors are over another vocabulary.
     """
-    if is_collection(into):
-        collection = Collection.open(into, trusted=trusted)
+    shards = source if isinstance(source, ShardSet) and encoder is None else None
+    if is_there(into):
+        collection = open_collection(into, trusted)
         first = collection.fields.encoder(collection.fields.named(SPARSE))
+        if shards is not None:
+            _check_encoder(shards, first, str(into))
         if encoder is not None or dense or bm25:
             asked = first if encoder is None else load_encoder(encoder, trusted)
             wanted = fields_beside(asked, dense, bm25)
             check_fields(into, collection.fields, wanted, exactly=encoder is not None)
         check_vocabulary(source, first)
         return collection
+    if encoder is None and shards is None:
+        vocabulary = Vocabulary.from_tokens(source.tokens())
+        fields: list[Field] = fields_beside(ImportedEncoder(vocabulary), dense, bm25)
+        return create_collection(into, fields, vocabulary, trusted)
     if encoder is not None:
         queries = load_encoder(encoder, trusted)
         check_vocabulary(source, queries)
-        return Collection.create(into, fields_beside(queries, dense, bm25), trusted=trusted)
-    vocabulary = Vocabulary.from_tokens(source.tokens())
-    fields: list[Field] = fields_beside(ImportedEncoder(vocabulary), dense, bm25)
-    return Collection.create(into, fields, vocabulary=vocabulary, trusted=trusted)
+    elif shards is not None:
+        queries = encoder_of_shards(shards, None, trusted)
+    return create_collection(into, fields_beside(queries, dense, bm25), trusted=trusted)
+
+
+def encoder_of_shards(
+    shards: ShardSet, name: str | None = None, trusted: TrustedCode = NO_CODE
+) -> SparseEncoder:
+    """The encoder that made the vectors of shards; ``name`` is what it is called here.
+
+    Raises:
+        EncoderMismatchError: it has another fingerprint here.
+        NotFoundError: there is none of that name here.
+    """
+    loaded = load_encoder(name or shards.encoder, trusted)
+    _check_encoder(shards, loaded, "this machine")
+    return loaded
+
+
+def _check_encoder(shards: ShardSet, encoder: SparseEncoder, where: str) -> None:
+    made = shards.maker
+    if encoder.fingerprint != made.fingerprint:
+        raise EncoderMismatchError(
+            f"the shards were encoded by {made.name} (fingerprint {made.fingerprint}), and {where} "
+            f"has {encoder.name} ({encoder.fingerprint}); give the encoder that made them"
+        )
 
 
 def check_vocabulary(source: VectorSource, encoder: SparseEncoder) -> None:
@@ -107,7 +137,7 @@ def check_vocabulary(source: VectorSource, encoder: SparseEncoder) -> None:
 
 
 def import_vectors(
-    collection: Collection,
+    collection: Writable,
     source: VectorSource,
     texts: Iterable[Item] | None = None,
     progress: Progress = SILENT,
@@ -166,7 +196,7 @@ def import_vectors(
     return report
 
 
-def _learn_tokens(collection: Collection, source: VectorSource) -> int:
+def _learn_tokens(collection: Writable, source: VectorSource) -> int:
     """Add to the vocabulary of imported vectors what a file brings; returns how many tokens.
 
     Terms keep their ids, so vectors and segments stay as they are. What can be read only once
@@ -175,7 +205,7 @@ def _learn_tokens(collection: Collection, source: VectorSource) -> int:
     field = collection.fields.named(SPARSE)
     if field.encoder != IMPORTED or not source.rereadable:
         return 0
-    with collection.writing(), collection.store.writing():
+    with collection.writing():
         field = collection.fields.named(SPARSE)
         known = collection.fields.encoder(field).vocabulary
         new = [token for token in source.tokens() if token not in known.terms]
@@ -188,8 +218,7 @@ def _learn_tokens(collection: Collection, source: VectorSource) -> int:
             vocabulary = Vocabulary.from_tokens([*known.tokens, *new])
             grown = sparse_field(field.name, ImportedEncoder(vocabulary))
             fields = [grown if each.name == field.name else each for each in collection.fields]
-            tokens = json.dumps(vocabulary.tokens)
-            collection.store.change({"vocabulary": tokens, "fields": dump_fields(fields)})
+            collection.grow_vocabulary(vocabulary, fields)
     return len(new)
 
 
@@ -208,7 +237,7 @@ def _counts(items: Iterator[VectorItem], encoder: str, first: int) -> Iterator[V
 
 
 def stored_vectors(
-    collection: Collection, field: Field
+    collection: Writable, field: Field
 ) -> Iterator[tuple[list[Document], SparseBatch]]:
     """The documents of a collection with their vectors in a sparse field, some at a time.
 

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.collection import Collection, Vectors
+from index.collection.writable import Vectors, Writable
 from index.donors import Donors
 from index.engines.posting_list import half
 from index.splitting import UNSPLIT, Split, owners, split_documents
@@ -121,7 +121,7 @@ class Update:
     @classmethod
     def of(
         cls,
-        collection: Collection,
+        collection: Writable,
         documents: list[Document],
         given: Mapping[str, SparseBatch] | None = None,
         encoders: DocumentEncoders | None = None,
@@ -145,7 +145,7 @@ class Update:
 
 
 def index_documents(
-    collection: Collection,
+    collection: Writable,
     items: Iterable[Item],
     progress: Progress = SILENT,
     chunk_size: int = CHUNK,
@@ -194,7 +194,7 @@ def index_documents(
 
 
 def write_chunks(
-    collection: Collection,
+    collection: Writable,
     chunks: Iterable[Chunk[ItemT]],
     update_of: Callable[[Chunk[ItemT]], Update],
     encoders: DocumentEncoders,
@@ -254,7 +254,7 @@ def write_chunks(
     return report
 
 
-def upsert_documents(collection: Collection, documents: list[Document]) -> list[Outcome]:
+def upsert_documents(collection: Writable, documents: list[Document]) -> list[Outcome]:
     """Encode and write those of the documents, of distinct ids, that are new or have changed."""
     encoders = document_encoders(collection)
     update = Update.of(collection, documents, encoders=encoders)
@@ -262,7 +262,7 @@ def upsert_documents(collection: Collection, documents: list[Document]) -> list[
     return write_update(collection, update, vectors)
 
 
-def write_update(collection: Collection, update: Update, vectors: Vectors) -> list[Outcome]:
+def write_update(collection: Writable, update: Update, vectors: Vectors) -> list[Outcome]:
     """Write the documents that have changed, with their vectors, in one transaction.
 
     ``vectors`` are those of the fields that the update is not given. Documents with a vector that
@@ -305,7 +305,7 @@ def _outcome(identifier: str, written: Mapping[str, bool], reasons: Mapping[str,
     return Outcome(identifier, "created" if written[identifier] else "updated")
 
 
-def document_encoders(collection: Collection, given: Sequence[str] = ()) -> DocumentEncoders:
+def document_encoders(collection: Writable, given: Sequence[str] = ()) -> DocumentEncoders:
     """The encoders of all fields but those given.
 
     Raises:
@@ -321,7 +321,7 @@ def document_encoders(collection: Collection, given: Sequence[str] = ()) -> Docu
 
 
 def _changed(
-    collection: Collection, documents: list[Document], given: Mapping[str, SparseBatch]
+    collection: Writable, documents: list[Document], given: Mapping[str, SparseBatch]
 ) -> NDArray[np.bool_]:
     """Which documents the collection does not hold as they are, with the rows of given fields."""
     stored = collection.store.digests([document.id for document in documents])
@@ -346,7 +346,7 @@ def _rows(
 
 
 def _health_watches(
-    collection: Collection, found: dict[str, Health], progress: Progress
+    collection: Writable, found: dict[str, Health], progress: Progress
 ) -> dict[str, HealthWatch]:
     """One for each field that a model fills; counts of terms come from none."""
 
@@ -367,7 +367,7 @@ def _health_watches(
 
 
 def _differing(
-    collection: Collection, documents: list[Document], vectors: Mapping[str, SparseBatch]
+    collection: Writable, documents: list[Document], vectors: Mapping[str, SparseBatch]
 ) -> set[str]:
     """Ids of those documents that the collection holds with other vectors than these."""
     numbers = collection.store.sequences([document.id for document in documents] if vectors else [])

@@ -9,10 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document
 from lsr.errors import InputError
@@ -38,7 +35,7 @@ class Listing:
 
 
 def list_documents(
-    collection: Collection,
+    collection: Writable,
     limit: int = 100,
     cursor: str | None = None,
     wanted: Filter | None = None,
@@ -66,7 +63,7 @@ def list_documents(
         if wanted is None:
             total, numbers = len(collection), collection.store.live(after, most=limit + 1)
         else:
-            passing = _passing(collection, wanted)
+            passing = collection.passing(wanted)
             total, numbers = len(passing), passing[passing > after][: limit + 1]
         page = numbers[:limit].tolist()
         documents, last = _documents(collection, page, most_characters)
@@ -74,13 +71,8 @@ def list_documents(
     return Listing(documents, total, _cursor(collection, wanted, last) if more else None)
 
 
-def _passing(collection: Collection, wanted: Filter) -> NDArray[np.int64]:
-    live = collection.store.live()
-    return live[collection.columns.matching(wanted, live)]
-
-
 def _documents(
-    collection: Collection, numbers: list[int], most_characters: int | None
+    collection: Writable, numbers: list[int], most_characters: int | None
 ) -> tuple[dict[str, Document | None], int]:
     """The documents of these numbers until they have too many characters, and the last number."""
     found: dict[str, Document | None] = {}
@@ -98,12 +90,12 @@ def _documents(
     return found, last
 
 
-def _cursor(collection: Collection, wanted: Filter | None, last: int) -> str:
+def _cursor(collection: Writable, wanted: Filter | None, last: int) -> str:
     packed = _CURSOR.pack(last, _digest(collection, wanted, last))
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def _parse(collection: Collection, wanted: Filter | None, text: str) -> int:
+def _parse(collection: Writable, wanted: Filter | None, text: str) -> int:
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         last, digest = _CURSOR.unpack(packed)
@@ -117,13 +109,13 @@ def _parse(collection: Collection, wanted: Filter | None, text: str) -> int:
     return int(last)
 
 
-def _digest(collection: Collection, wanted: Filter | None, last: int) -> bytes:
+def _digest(collection: Writable, wanted: Filter | None, last: int) -> bytes:
     parts = repr((collection.store.identity, wanted, last))
     return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def fetch_documents(
-    collection: Collection, ids: Sequence[str], most_characters: int | None = None
+    collection: Writable, ids: Sequence[str], most_characters: int | None = None
 ) -> dict[str, Document | None]:
     """The documents of those ids that are there, in their order; None for one that is damaged.
 

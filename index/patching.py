@@ -6,15 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from index.collection.collection import Collection, Vectors
+from index.collection.writable import Writable, stored_rows
 from index.indexing import Outcome, upsert_documents
 from lsr.corpus.documents import Document, parse_document
 from lsr.corpus.passages import sections_of
 from lsr.errors import NotFoundError
-from lsr.sparse import SparseBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,7 @@ class Patch:
         )
 
 
-def patch_document(collection: Collection, identifier: str, patch: Patch) -> Outcome:
+def patch_document(collection: Writable, identifier: str, patch: Patch) -> Outcome:
     """Change a part of a document; encoded anew only where its title or text is another.
 
     Raises:
@@ -74,7 +70,7 @@ def _parts(document: Document) -> tuple[str, str, dict[str, Any]]:
     return document.title, document.text, dict(document.metadata)
 
 
-def rewrite_metadata(collection: Collection, documents: Sequence[Document]) -> None:
+def rewrite_metadata(collection: Writable, documents: Sequence[Document]) -> None:
     """Write documents whose metadata alone have changed, with the vectors that are stored of them.
 
     Args:
@@ -89,7 +85,12 @@ def rewrite_metadata(collection: Collection, documents: Sequence[Document]) -> N
     passages = collection.store.passages.of(ordered)
     parts = [passages.get(number, []) for number in ordered]
     rows = [max(len(each), 1) for each in parts]
-    vectors = _stored_vectors(collection, list(zip(ordered, rows, strict=True)))
+    numbered = [
+        row for first, size in zip(ordered, rows, strict=True) for row in range(first, first + size)
+    ]
+    vectors = {
+        field.name: stored_rows(collection.store, field, numbered) for field in collection.fields
+    }
     collection.upsert(documents, vectors, parts)
 
 
@@ -104,21 +105,3 @@ def merged(there: Any, change: Mapping[str, Any]) -> dict[str, Any]:
         else:
             result[name] = value
     return result
-
-
-def _stored_vectors(collection: Collection, spans: Sequence[tuple[int, int]]) -> Vectors:
-    """The rows of each field that are stored of documents: the first number of each, and how many.
-
-    Those of one after the other.
-    """
-    table = collection.store.vectors
-    vectors: dict[str, SparseBatch | NDArray[np.float32]] = {}
-    for field in collection.fields:
-        if field.kind == "dense":
-            dense = [table.dense(field, first - 1, first + rows - 1) for first, rows in spans]
-            vectors[field.name] = np.concatenate(dense)
-        else:
-            sparse = [table.sparse(field, first - 1, first + rows - 1) for first, rows in spans]
-            size = max(batch.vocabulary_size for batch in sparse)
-            vectors[field.name] = SparseBatch.concatenate(sparse, size)
-    return vectors

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.collection import Collection
 from index.collection.passage_table import OFF
+from index.collection.writable import Writable
 from lsr.corpus.documents import Document
 from lsr.corpus.passages import WORDS, Passage, count_words, split_document
 from lsr.encoding.document_encoders import DocumentEncoders
@@ -31,7 +31,7 @@ UNSPLIT = Split([], 0)
 
 
 def split_documents(
-    collection: Collection, documents: Sequence[Document], encoders: DocumentEncoders
+    collection: Writable, documents: Sequence[Document], encoders: DocumentEncoders
 ) -> Split:
     """The passages of documents, as the collection says.
 

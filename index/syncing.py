@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.indexing import CHUNK, IndexReport, index_documents
 from lsr.corpus.id_table import IdTable
 from lsr.corpus.items import Item
@@ -14,7 +14,7 @@ from lsr.encoding.progress import SILENT, Progress
 
 
 def sync_documents(
-    collection: Collection,
+    collection: Writable,
     items: Iterable[Item],
     progress: Progress = SILENT,
     processes: int = 1,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from eval.tuning import Tuning
     from index.collection.collection import Collection
     from index.indexing import IndexReport
+    from index.qdrant.collection import QdrantCollection
     from index.search.config import SearchConfig
     from index.search.query import SearchQuery
     from index.search.reranking import Reranking
@@ -80,21 +81,23 @@ _HOMES = {
 }
 
 
-def open(path: str | Path, *, trust_remote_code: bool = False) -> Collection:  # noqa: A001
-    """The collection in a directory.
+def open(path: str | Path, *, trust_remote_code: bool = False) -> Collection | QdrantCollection:  # noqa: A001
+    """The collection in a directory, or at an address of Qdrant.
 
     Args:
-        path: the directory.
+        path: the directory, or the address as in ``qdrant://host/name``; the server's key is taken
+            from the environment's ``LSR_QDRANT_API_KEY``.
         trust_remote_code: run the Python code that its models bring; False: only of those that
             the environment lists, as ``LSR_TRUST_REMOTE_CODE=NAME,NAME``.
 
     Raises:
         NotFoundError: there is none.
         CorruptionError: its file is damaged or of an unknown format version.
+        UnavailableError: Qdrant can't be reached.
     """
-    from index.collection.collection import Collection
+    from index.opening import open_collection, place_of
 
-    return Collection.open(Path(path), trusted=_trusted(trust_remote_code))
+    return open_collection(place_of(path), _trusted(trust_remote_code))
 
 
 def create(
@@ -105,11 +108,11 @@ def create(
     *,
     passages: str = "auto",
     trust_remote_code: bool = False,
-) -> Collection:
-    """A new, empty collection in a directory, which is made.
+) -> Collection | QdrantCollection:
+    """A new, empty collection in a directory, which is made, or at an address of Qdrant.
 
     Args:
-        path: the directory.
+        path: the directory or the address, as for ``open``.
         encoder: name of the sparse encoder, as ``lsr index --encoder`` takes it; None: the one
             that ships with this package, which is for English.
         dense: name of a dense encoder beside it.
@@ -122,12 +125,12 @@ def create(
         UsageError: there is a collection already, or a name is malformed.
         NotFoundError: there is no such encoder.
     """
-    from index.collection.collection import Collection
     from index.collection.field import encoder_fields
+    from index.opening import create_collection, place_of
 
     trusted = _trusted(trust_remote_code)
     fields = encoder_fields(encoder, dense, bm25, trusted)
-    return Collection.create(Path(path), fields, trusted=trusted, passages=passages)
+    return create_collection(place_of(path), fields, trusted=trusted, passages=passages)
 
 
 def index(
@@ -158,8 +161,9 @@ def index(
     Args:
         corpus: a file, folder or name as ``lsr index`` takes it, or documents, each a ``Document``
             or a mapping as a line of a .jsonl file.
-        into: directory of the collection, or one of a ``Client``, to which documents are sent; its
-            server encodes them, and only the arguments on reading and ``progress`` go with it.
+        into: directory of the collection, its address in Qdrant, or one of a ``Client``, to which
+            documents are sent; its server encodes them, and only the arguments on reading and
+            ``progress`` go with it.
         encoder: as for ``create``; None: the one the collection was built with.
         dense: as for ``create``.
         bm25: as for ``create``.
@@ -185,9 +189,8 @@ def index(
     """
     from contextlib import closing
 
-    from index.collection.collection import is_collection
-    from index.collection.opening import gone_if_unused, open_or_create, remove_unused
     from index.indexing import index_documents
+    from index.opening import gone_if_unused, is_there, open_or_create, place_of, remove_unused
     from index.syncing import sync_documents
     from lsr.corpus.readers.corpus import Reading
     from lsr.encoding.progress import LoggedProgress
@@ -200,9 +203,9 @@ def index(
             processes=processes > 1, trust_remote_code=trust_remote_code,
         )  # fmt: skip
         return into.upsert_items(items, progress)
-    target, trusted = Path(into), _trusted(trust_remote_code)
+    target, trusted = place_of(into), _trusted(trust_remote_code)
     write = sync_documents if sync else index_documents
-    new, made = not is_collection(target), not target.exists()
+    new, made = not is_there(target), isinstance(target, Path) and not target.exists()
     with (
         gone_if_unused(target),
         closing(open_or_create(target, encoder, dense, bm25, trusted, passages)) as collection,
@@ -215,7 +218,7 @@ def index(
 
 
 def search(
-    collection: Collection | RemoteCollection,
+    collection: Collection | QdrantCollection | RemoteCollection,
     query: str | SearchQuery,
     limit: int = 10,
     using: str | None = None,
@@ -241,12 +244,13 @@ def search(
     from index.collection.collection import Collection
     from index.filters.json_form import parse_filter_json
     from index.filters.text_form import parse_filter_text
+    from index.qdrant.collection import QdrantCollection
     from index.search import pipeline
     from index.search.arranging import spelled_out
     from index.search.config import SearchConfig
     from index.search.query import SearchQuery
 
-    if not isinstance(collection, Collection):
+    if not isinstance(collection, Collection | QdrantCollection):
         return collection.search(query, limit, using, filter, **settings)
     parsed = parse_filter_text(filter) if isinstance(filter, str) else None
     if filter is not None and parsed is None:
@@ -317,7 +321,8 @@ def evaluate(
         split: of a BEIR folder.
         data: a folder with BEIR folders, in which data sets are looked for before they are
             downloaded.
-        index: directory of the collection, made if need be; None: one in the user's cache.
+        index: directory or address of the collection, made if need be; None: one in the user's
+            cache.
         passages: as for ``create``.
         using: what is searched, or several; None: each field and their fusions.
         measures: names as of ir_measures; None: nDCG@10, Recall@100, MRR@10 and MAP@100.
@@ -337,6 +342,7 @@ def evaluate(
         UsageError: a measure or field is unknown, or a measure is deeper than ``depth``.
     """
     from eval.suite import Systems, load_suite, run_suite
+    from index.opening import place_of
     from index.search.config import SearchConfig
 
     named = [dataset] if isinstance(dataset, str | Path) else dataset
@@ -347,7 +353,7 @@ def evaluate(
         bm25,
         ([using] if isinstance(using, str) else list(using)) if using else (),
         SearchConfig(**settings),
-        None if index is None else Path(index),
+        None if index is None else place_of(index),
         measures or (),
         depth,
         against,
@@ -358,7 +364,7 @@ def evaluate(
 
 
 def tune(
-    collection: Collection,
+    collection: Collection | QdrantCollection,
     queries: str | Path | Mapping[str, str],
     qrels: str | Path | Mapping[str, Mapping[str, int]],
     **settings: Any,

@@ -36,10 +36,15 @@ def check_length(max_length: int, option: str = "max_length") -> None:
         raise UsageError(f"{option} is {max_length}; allowed is 3 to 1000000")
 
 
+MOST_LOGS = 4
+
+
 def check_logs(logs: int) -> None:
-    """Raise UsageError unless logs is 0, 1 or 2."""
-    if logs not in (0, 1, 2):
-        raise UsageError(f"logs is {logs}; allowed are 1, 2, and 0 for what the checkpoint says")
+    """Raise UsageError unless logs is 0 to ``MOST_LOGS``."""
+    if not 0 <= logs <= MOST_LOGS:
+        raise UsageError(
+            f"logs is {logs}; allowed are 1 to {MOST_LOGS}, and 0 for what the checkpoint says"
+        )
 
 
 def check_range(option: str, value: float, least: float, most: float = LARGEST_NUMBER) -> None:

@@ -10,12 +10,14 @@ import sys
 import click
 
 from lsr.errors import InputError, LsrError, UsageError
+from service.commands.adapt import adapt_command
 from service.commands.arena import arena_command
 from service.commands.bench import bench_command
 from service.commands.datasets import datasets_command
 from service.commands.delete import delete_command
 from service.commands.demo import demo_command
 from service.commands.dimensions import dimensions_command
+from service.commands.encode import encode_command
 from service.commands.eval_group import eval_command
 from service.commands.index import index_command
 from service.commands.info import info_command
@@ -31,11 +33,12 @@ from service.commands.maintenance import (
 from service.commands.mcp import mcp_command
 from service.commands.models import models_command
 from service.commands.pairs import pairs_command
+from service.commands.push import push_command
 from service.commands.search import search_command
 from service.commands.serve import serve_command
 from service.commands.train import train_command
 from service.commands.tune import tune_command
-from service.commands.vectors import encode_command, export_command, import_command
+from service.commands.vectors import export_command, import_command, merge_command
 
 COMMANDS = (
     index_command,
@@ -52,6 +55,7 @@ COMMANDS = (
     judge_command,
     tune_command,
     train_command,
+    adapt_command,
     pairs_command,
     models_command,
     bench_command,
@@ -59,11 +63,13 @@ COMMANDS = (
     lucene_command,
     encode_command,
     import_command,
+    merge_command,
     export_command,
     check_command,
     snapshot_command,
     restore_command,
     migrate_command,
+    push_command,
 )
 
 

@@ -57,6 +57,8 @@ def set_up(settings: ServerSettings) -> None:
         handler.setFormatter(formatter)
     # What is told at the start is no warning.
     logging.getLogger("service.commands.serve").setLevel(logging.INFO)
+    # Nor is which snapshots a replica copies and answers from.
+    logging.getLogger("service.replica").setLevel(logging.INFO)
     ACCESS.handlers = []
     ACCESS.propagate = False
     ACCESS.disabled = not settings.access_log

@@ -7,9 +7,17 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -17,12 +25,24 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from index.opening import Place, place_of
 from lsr.errors import NotFoundError, UsageError
 from service.api.hosts import is_loopback
 from service.state.keys import SHORTEST_ADMIN_KEY
 
 ENVIRONMENT = "LSR_SERVE_"
 """What the names of its variables begin with: LSR_SERVE_PORT."""
+
+
+def _place(value: object) -> object:
+    """What a text names, for pydantic."""
+    try:
+        return place_of(value) if isinstance(value, str) else value
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
+ServedPlace = Annotated[Place, BeforeValidator(_place), PlainSerializer(str, return_type=str)]
 
 
 class ServerSettings(BaseSettings):
@@ -41,9 +61,10 @@ class ServerSettings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    paths: list[Path] = Field(
+    paths: list[ServedPlace] = Field(
         default=[],
-        description="Collections, or folders of collections. New indexes go to the first folder.",
+        description="Collections, folders of collections, or addresses of collections in Qdrant. "
+        "New indexes go to the first folder.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port; 0: any free one.")
@@ -131,6 +152,21 @@ class ServerSettings(BaseSettings):
         default=None,
         description="Folder of snapshots; by default .lsr/snapshots in the first folder of paths.",
     )
+    follow: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder or object store (s3://bucket/folder) of published snapshots to follow, "
+        "with paths as the one folder to copy them to.",
+    )
+    follow_seconds: float = Field(
+        default=5, gt=0, le=86_400, description="Seconds between two looks for newer snapshots."
+    )
+    writer: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Address of the server that takes writes, which one that follows names when it "
+        "refuses them.",
+    )
     tasks_kept: int = Field(
         default=1000, ge=1, le=1_000_000, description="Tasks that are kept once they have ended."
     )
@@ -203,6 +239,17 @@ class ServerSettings(BaseSettings):
             raise ValueError("tls_cert and tls_key go together")
         return self
 
+    @model_validator(mode="after")
+    def _copies_have_a_place(self) -> Self:
+        if self.follow is not None and not (len(self.paths) == len(self.folders) == 1):
+            raise ValueError(
+                "a server that follows snapshots has one path: the folder to copy them to, as in: "
+                "lsr serve COPIES --follow SNAPSHOTS"
+            )
+        if self.writer is not None and self.follow is None:
+            raise ValueError("writer is for a server that follows snapshots, by the setting follow")
+        return self
+
     @field_validator("rate_by_key", "rate_by_address")
     @classmethod
     def _rate(cls, text: str | None) -> str | None:
@@ -211,6 +258,11 @@ class ServerSettings(BaseSettings):
 
             parse_rates(text)
         return text
+
+    @property
+    def folders(self) -> list[Path]:
+        """Those of the paths that are directories."""
+        return [place for place in self.paths if isinstance(place, Path)]
 
     @property
     def admin_token(self) -> str | None:

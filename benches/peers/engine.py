@@ -88,6 +88,7 @@ ENGINES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "bmp": ("peers.bmp", "BmpEngine", ("bmp",)),
     "seismic": ("peers.seismic", "SeismicEngine", ("seismic",)),
     "lucene": ("peers.lucene", "LuceneEngine", ("pyserini", "jnius_config")),
+    "qdrant": ("peers.qdrant", "QdrantEngine", ("qdrant_edge",)),
     "scipy": ("peers.scipy", "ScipyEngine", ()),
 }
 NEEDS = {name: packages for name, (_, _, packages) in ENGINES.items()}

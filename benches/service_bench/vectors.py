@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from index.collection.collection import Collection
-from index.collection.view import View
+from index.collection.segment_view import SegmentView
 from index.search.query import SearchQuery, encode_query
 from lsr.sparse import SparseBatch
 
@@ -58,7 +58,7 @@ def _vector(terms: Any, weights: Any) -> dict[str, float]:
     return dict(zip(map(str, terms.tolist()), map(float, weights.tolist()), strict=True))
 
 
-def _rows(view: View) -> Iterator[dict[str, Any]]:
+def _rows(view: SegmentView) -> Iterator[dict[str, Any]]:
     for segment in view.segments:
         batch = segment.sparse_rows(FIELD)
         owners = segment.documents.tolist()

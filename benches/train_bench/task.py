@@ -14,12 +14,12 @@ from lsr.train.config import (
     BatchConfig,
     EvaluationConfig,
     LossConfig,
-    ModelConfig,
     OptimizerConfig,
     SourceConfig,
     SparsityConfig,
     TrainingConfig,
 )
+from lsr.train.model_config import ModelConfig
 from lsr.train.pairs import PairSource, TrainingCorpus, normal
 
 LEARNING_RATE = 5e-5

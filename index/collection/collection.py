@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
@@ -15,17 +16,19 @@ from numpy.typing import NDArray
 
 from index.collection.builder import Builder
 from index.collection.columns import Columns
-from index.collection.field import Field
+from index.collection.field import Field, dump_fields
 from index.collection.field_encoders import FieldEncoders
 from index.collection.maintenance import Maintenance, MaintenanceConfig
+from index.collection.metadata import KeyDescription
 from index.collection.passage_table import AUTO, OFF
 from index.collection.segment import Segment, open_segment, preload_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
+from index.collection.segment_view import SegmentView
 from index.collection.storage_errors import is_full
 from index.collection.store import Store
 from index.collection.tail import Tail
 from index.collection.text_frequencies import TextFrequencies
-from index.collection.view import View
+from index.collection.writable import Vectors
 from index.collection.writer_lock import WriterLock
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
@@ -48,7 +51,6 @@ from lsr.whole_folder import flush_folder
 STORE_FILE = "collection.sqlite"
 # Seconds that a writer waits for others.
 LONGEST_WAIT = 5.0
-Vectors = Mapping[str, "SparseBatch | NDArray[np.float32]"]
 log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ class Collection:
         self.maintenance = Maintenance(
             path, store, self.builder, config or MaintenanceConfig(), self._adopt
         )
-        self._view: View | None = None
+        self._view: SegmentView | None = None
         self.columns = Columns(store)
         self._adopted: tuple[int, Segment] | None = None
         self._damaged: set[int] = set()
@@ -208,6 +210,11 @@ class Collection:
             raise
 
     @property
+    def place(self) -> str:
+        """Its directory."""
+        return str(self.path)
+
+    @property
     def passages(self) -> str:
         """Whether documents are split that an encoder doesn't read to the end: "auto" or "off"."""
         return str(self.store.setting("passages"))
@@ -265,10 +272,30 @@ class Collection:
     def matching(self, wanted: Filter) -> list[str]:
         """Ids of the documents that pass a filter, in the order of writing."""
         with self.store.reading():
-            live = self.store.live()
-            found = live[self.columns.matching(wanted, live)].tolist()
+            found = self.passing(wanted).tolist()
             names = self.store.ids(found)
             return [names[number] for number in found]
+
+    def passing(self, wanted: Filter) -> NDArray[np.int64]:
+        """Numbers of the documents that pass a filter, ascending."""
+        with self.store.reading():
+            live = self.store.live()
+            return live[self.columns.matching(wanted, live)]
+
+    def describe_metadata(self) -> list[KeyDescription]:
+        """Every metadata key, by name, with the kinds of its values and how many there are."""
+        return self.columns.describe()
+
+    def grow_vocabulary(self, vocabulary: Vocabulary, fields: Sequence[Field]) -> None:
+        """Keep a vocabulary of imported vectors that begins with what there is, and its fields."""
+        tokens = json.dumps(vocabulary.tokens)
+        with self.writing(), self.store.writing():
+            self.store.change({"vocabulary": tokens, "fields": dump_fields(fields)})
+
+    def change_settings(self, settings: Mapping[str, str]) -> None:
+        """Keep texts with the documents, those of the names that are given."""
+        with self.writing(), self.store.writing():
+            self.store.change(settings)
 
     def delete_matching(self, wanted: Filter) -> set[str]:
         """Delete the documents that pass a filter; returns their ids."""
@@ -292,7 +319,7 @@ class Collection:
                 raise
             self.write_failure = None
 
-    def view(self) -> View:
+    def view(self) -> SegmentView:
         """The collection as of its last committed write."""
         with self.pinned() as view:
             return view
@@ -314,9 +341,9 @@ class Collection:
         return self._view is not None and self._view.revision == self.store.revision()
 
     @contextmanager
-    def pinned(self) -> Iterator[View]:
+    def pinned(self) -> Iterator[SegmentView]:
         """The collection as of its last committed write; reads of the store inside see the same."""
-        outer: View | None = getattr(self._pinned, "view", None)
+        outer: SegmentView | None = getattr(self._pinned, "view", None)
         if outer is not None:
             yield outer
             return
@@ -335,7 +362,7 @@ class Collection:
             except _UnreadableSegment as unreadable:
                 self._note_damage(unreadable)
 
-    def _refresh(self) -> View | None:
+    def _refresh(self) -> SegmentView | None:
         """The view of this thread's transaction; None where another thread has a later one."""
         revision = self.store.revision()
         view = self._view
@@ -346,7 +373,7 @@ class Collection:
                     view = self._view = self._assemble(view, revision)
         return view if view.revision == revision else None
 
-    def _assemble(self, previous: View | None, revision: int) -> View:
+    def _assemble(self, previous: SegmentView | None, revision: int) -> SegmentView:
         """A view from what the previous one holds and what is new since."""
         current = self.segments.current()
         held: dict[int, tuple[Segment, DocumentMask | None]] = {}
@@ -383,7 +410,7 @@ class Collection:
                 f"{living_documents} documents are found where {len(self)} were written; mend what "
                 f"can be mended with: lsr check {self.path} --repair"
             )
-        return View(
+        return SegmentView(
             revision,
             tuple(entry.generation for entry in current.segments),
             tuple(segment for segment, _ in parts),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from lsr.backbones.checkpoint import Checkpoint
@@ -133,7 +132,7 @@ def check_vocabulary(field: Field, built: Vocabulary, encoder: SparseEncoder) ->
 
 
 def check_fields(
-    path: Path, built: Iterable[Field], wanted: Sequence[Field], exactly: bool
+    place: object, built: Iterable[Field], wanted: Sequence[Field], exactly: bool
 ) -> None:
     """Raise EncoderMismatchError unless a collection has the fields that are asked for.
 
@@ -150,7 +149,7 @@ def check_fields(
     if asked == there or (not exactly and asked.items() <= there.items()):
         return
     raise EncoderMismatchError(
-        f"{path} was built with {_spell(there)}, but {_spell(asked)} was asked for; "
+        f"{place} was built with {_spell(there)}, but {_spell(asked)} was asked for; "
         "leave out --encoder, --dense and --bm25 to keep its encoders, or give a new directory"
     )
 

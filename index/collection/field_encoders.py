@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.field import Field, check_encoder, check_vocabulary
-from index.collection.store import Store
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder, is_concatenated
 from lsr.encoders.encoder import SparseEncoder
@@ -21,6 +21,37 @@ from lsr.trusted_code import NO_CODE, TrustedCode
 from lsr.vocabulary import Vocabulary
 
 
+class Words(Protocol):
+    """The words of open fields."""
+
+    def all(self) -> Sequence[str]:
+        """Every word, by its number."""
+        ...
+
+
+class FieldStore(Protocol):
+    """Where fields are stored."""
+
+    @property
+    def name(self) -> str:
+        """Of the collection that has them."""
+        ...
+
+    @property
+    def fields(self) -> list[Field]:
+        """In the order in which the collection was created with them."""
+        ...
+
+    @property
+    def dictionary(self) -> Words:
+        """The words of open fields."""
+        ...
+
+    def tokens(self) -> list[str]:
+        """The tokens of the vocabulary of imported vectors."""
+        ...
+
+
 class FieldEncoders:
     """The fields, in the order in which the collection was created with them, and their encoders.
 
@@ -28,7 +59,7 @@ class FieldEncoders:
     and UsageError where it runs Python code that is not ``trusted``.
     """
 
-    def __init__(self, store: Store, trusted: TrustedCode = NO_CODE) -> None:
+    def __init__(self, store: FieldStore, trusted: TrustedCode = NO_CODE) -> None:
         self._store = store
         self.trusted = trusted
         self.batches: QueryBatches | None = None
@@ -44,7 +75,7 @@ class FieldEncoders:
     @property
     def collection(self) -> str:
         """Name of the collection that has the fields."""
-        return self._store.path.parent.name
+        return self._store.name
 
     @property
     def inference_free(self) -> bool:

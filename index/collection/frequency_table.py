@@ -57,7 +57,7 @@ class FrequencyTable:
         for number, counts, checksum in rows:
             try:
                 sound = checksum == _checksum(number, counts)
-                terms, changes = _unpack(counts)
+                terms, changes = unpack_changes(counts)
                 total[terms] += changes
             except (ValueError, IndexError, TypeError):
                 sound = False
@@ -71,7 +71,8 @@ class FrequencyTable:
         return int(self._database.setting("frequencies"))
 
     def _append(self, number: int, change: NDArray[np.int64]) -> None:
-        packed = _pack(change)
+        terms = np.flatnonzero(change)
+        packed = pack_changes(terms, change[terms])
         self._database.connection.execute(
             "INSERT INTO frequencies VALUES (?, ?, ?)", (number, packed, _checksum(number, packed))
         )
@@ -81,15 +82,14 @@ class FrequencyTable:
         return self._database.damage("table of term frequencies")
 
 
-def _pack(change: NDArray[np.int64]) -> bytes:
-    """The gaps between the terms that change and by how much, int32, byte by byte of all."""
-    terms = np.flatnonzero(change)
-    numbers = np.stack([np.diff(terms, prepend=0), change[terms]]).astype("<i4")
+def pack_changes(terms: NDArray[np.int64], changes: NDArray[np.int64]) -> bytes:
+    """The gaps between terms, ascending, and by how much each changes, int32, byte by byte."""
+    numbers = np.stack([np.diff(terms, prepend=0), changes]).astype("<i4")
     planes = numbers.view(np.uint8).reshape(2, len(terms), PLANES).transpose(0, 2, 1)
     return pack_text(planes.tobytes())
 
 
-def _unpack(counts: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def unpack_changes(counts: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Terms, ascending, and by how much each changes; raises ValueError where malformed."""
     planes = np.frombuffer(unpack_text(counts), dtype=np.uint8).reshape(2, PLANES, -1)
     gaps, changes = planes.transpose(0, 2, 1).copy().view("<i4")[:, :, 0].astype(np.int64)

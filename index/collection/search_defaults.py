@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
-from index.collection.database import Database
 from lsr.corpus.json_values import parse_json
 from lsr.errors import CorruptionError, InputError
 
@@ -14,7 +14,20 @@ Defaults = Mapping[str, Mapping[str, str | float]]
 """By the names of the fields that are searched, sorted, with + between: settings by name."""
 
 
-def search_defaults_text(store: Database) -> str:
+class SettingReader(Protocol):
+    """Where texts are kept with documents."""
+
+    def setting(self, name: str, absent: str | None = None) -> str | int:
+        """The text of a name; ``absent`` where there never was one."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Directory or address of the collection."""
+        ...
+
+
+def search_defaults_text(store: SettingReader) -> str:
     """The defaults of a collection as JSON; ``{}`` where nothing was tuned.
 
     Raises:
@@ -24,7 +37,7 @@ def search_defaults_text(store: Database) -> str:
         return str(store.setting(SETTING, absent="{}"))
     except CorruptionError as error:
         raise CorruptionError(
-            f"{error}, or forget what was tuned with: lsr tune {store.path.parent} --reset"
+            f"{error}, or forget what was tuned with: lsr tune {store.place} --reset"
         ) from error
 
 

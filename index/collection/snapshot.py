@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from index.collection.check import check, check_store
 from index.collection.collection import STORE_FILE, Collection
+from index.collection.commits import last_commit
 from index.collection.database import appear
 from index.collection.foreign_store import check_foreign_store
 from index.collection.maintenance import MaintenanceConfig
@@ -30,12 +31,13 @@ from index.collection.migration import migrate
 from index.collection.regular_file import open_plain
 from index.collection.schema import MIGRATED_VERSION, OLDER_VERSION
 from index.collection.search_defaults import check_search_defaults, search_defaults_text
-from index.collection.segment import read_segment
+from index.collection.segment import open_segment, read_segment
 from index.collection.segment_table import SegmentEntry
 from index.collection.snapshot_files import (
     STORE_COPY,
     Manifest,
     SnapshotFolder,
+    TakenSnapshot,
     copy_file,
     describe_file,
 )
@@ -137,6 +139,34 @@ def restore(
         return SnapshotReport.of(taken.manifest)
 
 
+def replicate(taken: TakenSnapshot, folder: Path) -> None:
+    """Make a collection to read of a snapshot, in a folder that appears whole when its caller is
+    done; all of its files are compared with their checksums.
+
+    Weights aren't compared with the store one by one, as ``restore`` does: who publishes a
+    snapshot has done so, and nobody writes to this collection.
+
+    Raises:
+        CorruptionError: any of it is damaged, missing, or other than the manifest says.
+        LsrError: it can't be written.
+    """
+    try:
+        (folder / "segments").mkdir(parents=True)
+        for name in taken.manifest.files:
+            taken.copy(name, folder / name)
+        with _opened_copy(folder, taken.manifest) as collection:
+            fields, identity = collection.store.grown_fields(), collection.store.identity
+            for entry in collection.segments.current().segments:
+                path = collection.maintenance.path(entry.generation)
+                open_segment(path, identity, entry, fields)
+            collection.view()
+        flush_folder(folder / "segments")
+    except (OSError, sqlite3.OperationalError) as error:
+        raise write_error(f"the copy can't be written ({error})", error, folder.parent) from error
+    except MALFORMED as error:
+        raise CorruptionError(f"its store is malformed ({type(error).__name__})") from error
+
+
 def _take(taken: SnapshotFolder, name: str, target: Path) -> None:
     """Copy a file; a segment that is none is left out, for it is built again."""
     try:
@@ -151,23 +181,7 @@ def _take(taken: SnapshotFolder, name: str, target: Path) -> None:
 def _verify(folder: Path, manifest: Manifest) -> None:
     """Make a store of its copy; compare every row with its checksum, and rebuild bad segments."""
     try:
-        version = check_foreign_store(folder / STORE_COPY)
-        if version == MIGRATED_VERSION:
-            (folder / STORE_COPY).rename(folder / STORE_FILE)
-        else:
-            appear(folder / STORE_COPY, folder / STORE_FILE)
-        if version in (MIGRATED_VERSION, OLDER_VERSION):
-            migrate(folder)
-        with closing(Collection.open(folder, AT_REST)) as collection:
-            if len(collection) != manifest.documents:
-                raise CorruptionError(
-                    f"its manifest says {manifest.documents} documents, and its store "
-                    f"{len(collection)}"
-                )
-            check_search_defaults(search_defaults_text(collection.store))
-            for field in collection.fields:
-                if field.encoder == IMPORTED and len(collection.store.tokens()) != field.size:
-                    raise CorruptionError(f"its vocabulary has not the {field.size} terms it needs")
+        with _opened_copy(folder, manifest) as collection:
             report = check(collection)
             if report.damaged and len(report.damaged) == len(report.problems):
                 collection.maintenance.rebuild(tuple(report.damaged))
@@ -181,6 +195,30 @@ def _verify(folder: Path, manifest: Manifest) -> None:
         raise CorruptionError(f"its store is malformed ({type(error).__name__})") from error
     if report.problems:
         raise CorruptionError(report.problems[0].partition(";")[0])
+
+
+@contextmanager
+def _opened_copy(folder: Path, manifest: Manifest) -> Iterator[Collection]:
+    """The collection that the files of a snapshot are, which was looked at before it was opened."""
+    version = check_foreign_store(folder / STORE_COPY)
+    if version == MIGRATED_VERSION:
+        (folder / STORE_COPY).rename(folder / STORE_FILE)
+    else:
+        appear(folder / STORE_COPY, folder / STORE_FILE)
+    if version in (MIGRATED_VERSION, OLDER_VERSION):
+        migrate(folder)
+    with closing(Collection.open(folder, AT_REST)) as collection:
+        if len(collection) != manifest.documents:
+            raise CorruptionError(
+                f"its manifest says {manifest.documents} documents, and its store {len(collection)}"
+            )
+        if manifest.commit is not None and collection.store.identity != manifest.commit.identity:
+            raise CorruptionError("its store is that of another collection than its manifest says")
+        check_search_defaults(search_defaults_text(collection.store))
+        for field in collection.fields:
+            if field.encoder == IMPORTED and len(collection.store.tokens()) != field.size:
+                raise CorruptionError(f"its vocabulary has not the {field.size} terms it needs")
+        yield collection
 
 
 @contextmanager
@@ -230,6 +268,7 @@ def _copy(collection: Collection, folder: Path, on_progress: Progress) -> Manife
             _back_up(store.connection, folder / STORE_COPY, on_progress)
             files[STORE_COPY] = describe_file(folder / STORE_COPY)
             documents = len(collection)
+            commit, _ = last_commit(store.connection, store.path)
     except FileNotFoundError as error:
         if not collection.segments.is_current(generation):
             return None
@@ -238,7 +277,8 @@ def _copy(collection: Collection, folder: Path, on_progress: Progress) -> Manife
             f"lsr check {collection.path} --repair"
         ) from error
     flush_folder(folder / "segments")
-    return Manifest(documents, files, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return Manifest(documents, files, created, commit)
 
 
 def _check_copy(collection: Collection, path: Path, copy: Path, entry: SegmentEntry) -> None:

@@ -7,11 +7,12 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from index.collection.commits import Commit
 from index.collection.regular_file import NotPlainFileError, open_plain
 from lsr.errors import CorruptionError, NotFoundError
 
@@ -23,6 +24,7 @@ LARGEST_MANIFEST = 1 << 24  # bytes
 PIECE = 1 << 20
 NAMES = re.compile(rf"{re.escape(STORE_COPY)}|segments/[0-9]{{1,20}}\.segment")
 BLAKE2B = re.compile("[0-9a-f]{128}")
+TOKEN = re.compile("[0-9a-f]{0,64}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
@@ -38,12 +40,14 @@ class Manifest:
     """How many documents a snapshot has, and its files by their paths in its folder.
 
     ``created`` is when it was written, UTC, as in 2026-11-27T12:00:00Z; empty where
-    that isn't known.
+    that isn't known. ``commit`` is the state of the collection that it is of; None in the
+    manifest of a release that didn't say.
     """
 
     documents: int
     files: Mapping[str, FileEntry]
     created: str
+    commit: Commit | None = None
 
     @property
     def bytes(self) -> int:
@@ -56,12 +60,66 @@ class Manifest:
             "format": FORMAT,
             "created": self.created,
             "documents": self.documents,
+            **({} if self.commit is None else {"commit": self.commit._asdict()}),
             "files": {name: entry._asdict() for name, entry in self.files.items()},
         }
         with (folder / MANIFEST).open("wb") as stream:
             stream.write(json.dumps(content, indent=2).encode())
             stream.flush()
             os.fsync(stream.fileno())
+
+
+def parse_manifest(content: bytes, snapshot: object) -> Manifest:
+    """What the bytes of a manifest say; ``snapshot`` is its place, for messages.
+
+    Raises:
+        CorruptionError: they are damaged, or of another format.
+    """
+    try:
+        if len(content) > LARGEST_MANIFEST:
+            raise ValueError("it is too large")
+        manifest = json.loads(content)
+        if manifest["format"] != FORMAT:
+            raise CorruptionError(
+                f"the snapshot {snapshot} has format version {manifest['format']} and this "
+                f"release reads {FORMAT}; use the release that wrote it"
+            )
+        files = {name: _entry(name, entry) for name, entry in manifest["files"].items()}
+        if STORE_COPY not in files:
+            raise ValueError("it names no store")
+        return Manifest(
+            _count(manifest["documents"]),
+            files,
+            _moment(manifest.get("created")),
+            _commit(manifest.get("commit")),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CorruptionError(
+            f"the manifest {snapshot}/{MANIFEST} is damaged ({error}); nothing was "
+            "restored, use another snapshot"
+        ) from error
+
+
+class TakenSnapshot(Protocol):
+    """A snapshot to read, wherever it is."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it says of itself."""
+        ...
+
+    def versions(self) -> dict[str, tuple[int, str]]:
+        """Of each file of the manifest that is there, its bytes, and what changes with it."""
+        ...
+
+    def copy(self, name: str, target: Path) -> None:
+        """Copy a file of the manifest, flushed to disk.
+
+        Raises:
+            CorruptionError: it is missing, no plain file, or not what the manifest says.
+            OSError: the target can't be written.
+        """
+        ...
 
 
 class SnapshotFolder:
@@ -89,6 +147,15 @@ class SnapshotFolder:
             yield cls(path, handle)
         finally:
             os.close(handle)
+
+    def versions(self) -> dict[str, tuple[int, str]]:
+        """Of each file of the manifest that is there, its bytes, and what changes with it."""
+        found = {}
+        for name in self.manifest.files:
+            with suppress(OSError):
+                place = os.stat(name, dir_fd=self._handle, follow_symlinks=False)
+                found[name] = place.st_size, f"{place.st_ino} {place.st_mtime_ns}"
+        return found
 
     def copy(self, name: str, target: Path) -> None:
         """Copy a file of the manifest, flushed to disk.
@@ -126,32 +193,16 @@ class SnapshotFolder:
             os.close(folder)
 
     def _read_manifest(self) -> Manifest:
-        damaged = f"the manifest {self._path / MANIFEST} is damaged"
         try:
             handle = open_plain(MANIFEST, folder=self._handle)
         except NotPlainFileError as error:
-            raise CorruptionError(f"{damaged}: {error}") from error
+            raise CorruptionError(
+                f"the manifest {self._path / MANIFEST} is damaged: {error}"
+            ) from error
         except OSError as error:
             raise NotFoundError(_no_snapshot(self._path)) from error
         with os.fdopen(handle, "rb") as stream:
-            content = stream.read(LARGEST_MANIFEST + 1)
-        try:
-            if len(content) > LARGEST_MANIFEST:
-                raise ValueError("it is too large")
-            manifest = json.loads(content)
-            if manifest["format"] != FORMAT:
-                raise CorruptionError(
-                    f"the snapshot {self._path} has format version {manifest['format']} and this "
-                    f"release reads {FORMAT}; use the release that wrote it"
-                )
-            files = {name: _entry(name, entry) for name, entry in manifest["files"].items()}
-            if STORE_COPY not in files:
-                raise ValueError("it names no store")
-            return Manifest(_count(manifest["documents"]), files, _moment(manifest.get("created")))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise CorruptionError(
-                f"{damaged} ({error}); nothing was restored, use another snapshot"
-            ) from error
+            return parse_manifest(stream.read(LARGEST_MANIFEST + 1), self._path)
 
 
 def copy_file(source: int, target: Path, limit: int | None = None) -> FileEntry:
@@ -212,6 +263,15 @@ def _count(value: Any) -> int:
 
 def _moment(value: Any) -> str:
     return value if isinstance(value, str) and MOMENT.fullmatch(value) else ""
+
+
+def _commit(value: Any) -> Commit | None:
+    if value is None:
+        return None
+    identity, token = value["identity"], value["token"]
+    if not all(isinstance(each, str) and TOKEN.fullmatch(each) for each in (identity, token)):
+        raise ValueError("its commit is none")
+    return Commit(identity, _count(value["revision"]), token)
 
 
 def _no_snapshot(path: Path) -> str:

@@ -61,6 +61,16 @@ class Store(Database):
         self.identity = str(self.setting("identity"))
 
     @property
+    def name(self) -> str:
+        """Of the collection."""
+        return self.path.parent.name
+
+    @property
+    def place(self) -> str:
+        """Directory of the collection."""
+        return str(self.path.parent)
+
+    @property
     def fields(self) -> list[Field]:
         """The fields; the vocabulary of imported vectors is that of this thread's transaction."""
         if all(field.encoder != IMPORTED for field in self._fields):
@@ -266,6 +276,10 @@ class Store(Database):
     def all_digests(self) -> list[bytes]:
         """Every document's digest, ascending."""
         return sorted(row.digest for row in self._id_rows("TRUE"))
+
+    def id_digests(self) -> dict[int, bytes]:
+        """The digest of each document by its sequence number, ascending."""
+        return {row.sequence: row.digest for row in self._id_rows("TRUE ORDER BY sequence")}
 
     def ids(self, sequence: Sequence[int]) -> dict[int, str]:
         """Id of each of some sequence numbers that are live."""

@@ -1,88 +1,162 @@
-"""One consistent state of a collection, as searches see it."""
+"""What the query path sees of a collection: one state of it, wherever it lies."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.best_passages import best_passages
-from index.collection.column import Column, passing
-from index.collection.columns import Columns
-from index.collection.dictionary import RememberedWords
+from index.collection.column import Column
 from index.collection.field import Field
 from index.collection.field_encoders import FieldEncoders
-from index.collection.recent import Recent
-from index.collection.search_defaults import search_defaults_text
-from index.collection.segment import Segment
-from index.collection.store import Store
-from index.collection.tail import Tail
-from index.engines.document_mask import DocumentMask, Masks
-from index.engines.effort import for_part
-from index.engines.posting_list import half
-from index.engines.registry import check_engine
-from index.engines.searcher import EXACT, Pruning, TopK, merge
-from index.filters.tree import Filter, Kind, check_size, conditions_of
-from lsr.sparse import SparseBatch
+from index.engines.searcher import EXACT, Pruning, TopK
+from index.filters.tree import Filter, Kind
+from lsr.corpus.documents import Document
+from lsr.corpus.passages import Passage
+from lsr.sparse import SparseBatch, SparseVector
 from lsr.statistics import CollectionStatistics
 
-# Bytes of masks kept for each view, of which there is hardly ever another, and what one takes
-# beside its rows.
-CAPACITY = 64 << 20
-OVERHEAD = 1024
-# Keys whose kinds are kept.
-MOST_KINDS = 1000
+# What a view made of a filter or of numbers, for itself; nobody else looks into it.
+Passing = Any
+Chosen = Any
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """Segments, oldest first, and which of their documents live (None: all of them).
+class PassageReader(Protocol):
+    """The passages of documents that are split."""
 
-    The first come from the files of the ``generations``, the others are the parts of the ``tail``.
-    Rankings name documents by sequence number, which ascends with segment and ordinal. A document
-    that is split into passages is searched by these, and scores as its best one.
-    ``deletions`` is the number of the newest tombstone that the masks know.
+    def of(self, sequence: Sequence[int]) -> dict[int, list[Passage]]:
+        """Those of each of some documents, by number, that is split."""
+        ...
 
-    ``fields`` has the fields and their encoders. Reads of the ``store``, and so ``masks`` and
-    ``columns``, are of the same state as long as the view is pinned; see ``Collection.pinned``.
+    def sizes(self, sequence: Sequence[int]) -> dict[int, int]:
+        """How many rows of vectors each of some documents has."""
+        ...
+
+
+class WordReader(Protocol):
+    """The words of open fields."""
+
+    def numbers(self, field: Field, words: Iterable[str]) -> dict[str, int]:
+        """The term ids of those of the words that an open field has."""
+        ...
+
+    def beginning(self, field: Field, start: str) -> dict[str, int]:
+        """The term ids of the words of an open field that begin with some letters."""
+        ...
+
+
+class VectorReader(Protocol):
+    """Vectors as they are stored."""
+
+    def sound_rows(self, field: Field, sequence: Sequence[int]) -> dict[int, SparseVector]:
+        """Those of some rows of a sparse field that are not damaged, by number."""
+        ...
+
+
+class StoreReader(Protocol):
+    """What is stored of the documents of a view."""
+
+    @property
+    def identity(self) -> str:
+        """32 hexadecimal digits that no other collection has."""
+        ...
+
+    @property
+    def passages(self) -> PassageReader:
+        """Of documents that are split."""
+        ...
+
+    @property
+    def dictionary(self) -> WordReader:
+        """The words of open fields."""
+        ...
+
+    @property
+    def vectors(self) -> VectorReader:
+        """As they are stored."""
+        ...
+
+    def ids(self, sequence: Sequence[int]) -> dict[int, str]:
+        """The id of each of some documents, by number."""
+        ...
+
+    def sequences(self, ids: Sequence[str]) -> dict[str, int]:
+        """The number of each id that is there."""
+        ...
+
+    def sound_documents(self, sequence: Sequence[int]) -> dict[int, Document]:
+        """Those of some documents, by number, that are not damaged."""
+        ...
+
+    def damage(self, what: str) -> str:
+        """The sentence that something in here is damaged."""
+        ...
+
+
+class View(Protocol):
+    """One state of a collection, while it is pinned.
+
+    Rankings name documents by number, which ascends in the order of writing. A row is a document,
+    or a passage of one that is split: these have the document's number and those that follow it. A
+    split document scores as its best passage. What ``masks``, ``only``, ``only_documents`` and
+    ``without`` give says what may be found; None: all that live.
     """
 
-    revision: int
-    generations: tuple[int, ...]
-    segments: tuple[Segment, ...]
-    alive: tuple[DocumentMask | None, ...]
-    tail: Tail
-    average_lengths: Mapping[str, float]
-    deletions: int
-    fields: FieldEncoders
-    store: Store
-    column_reader: Columns
-    _masks: Recent[Filter, Masks] = dataclasses.field(
-        default_factory=lambda: Recent(CAPACITY), repr=False
-    )
-    _kinds: Recent[str, frozenset[Kind]] = dataclasses.field(
-        default_factory=lambda: Recent(MOST_KINDS), repr=False
-    )
-    _statistics: dict[str, CollectionStatistics] = dataclasses.field(
-        default_factory=dict, repr=False
-    )
+    @property
+    def revision(self) -> int:
+        """Grows with each write."""
+        ...
+
+    @property
+    def fields(self) -> FieldEncoders:
+        """The fields and their encoders."""
+        ...
+
+    @property
+    def store(self) -> StoreReader:
+        """The documents."""
+        ...
 
     @property
     def generation(self) -> int:
-        """The newest segment file's; 0: there is none."""
-        return max(self.generations, default=0)
+        """A number that tells states of the index apart; 0: it is empty."""
+        ...
 
-    def __len__(self) -> int:
-        return self.count_documents(self.alive)
+    @property
+    def rows(self) -> int:
+        """How many rows there are, of which some may not live any more."""
+        ...
 
-    def count_documents(self, masks: Sequence[DocumentMask | None]) -> int:
-        """Number of documents that masks, one for each segment, let pass; None lets all."""
-        parts = zip(self.segments, masks, strict=True)
-        return sum(segment.count_documents(alive) for segment, alive in parts)
+    @property
+    def newest(self) -> int:
+        """The largest number of a row; each that is written later has a larger."""
+        ...
+
+    @property
+    def keys(self) -> list[str]:
+        """The metadata keys that documents have, sorted."""
+        ...
+
+    @property
+    def search_defaults(self) -> str:
+        """How it is searched where a search doesn't say, as JSON; ``{}``: nothing was tuned."""
+        ...
+
+    @property
+    def caveats(self) -> list[str]:
+        """A sentence for each way in which answers may differ from what is asked for."""
+        ...
+
+    def rows_after(self, number: int) -> int:
+        """How many rows have a larger number."""
+        ...
+
+    def count_documents(self, masks: Passing | None) -> int:
+        """How many documents may be found."""
+        ...
 
     def search_sparse(
         self,
@@ -91,236 +165,134 @@ class View:
         k: int,
         engine: str,
         pruning: Pruning = EXACT,
-        masks: Masks | None = None,
+        masks: Passing | None = None,
     ) -> TopK:
-        """Top k of a sparse field over all segments, which share the time of ``pruning``.
-
-        ``masks`` take the place of ``alive``.
-        """
-        check_engine(engine)
-        documents = sum(map(len, self.segments))
-        return self._search(
-            lambda segment, alive, floor, wanted: segment.searcher(field.name, engine).search(
-                queries, wanted, alive, for_part(pruning, len(segment), documents), floor
-            ),
-            len(queries),
-            k,
-            masks,
-            once=pruning.budget_us > 0,
-        )
+        """Top k of a sparse field."""
+        ...
 
     def search_dense(
-        self, field: Field, queries: NDArray[np.float32], k: int, masks: Masks | None = None
+        self, field: Field, queries: NDArray[np.float32], k: int, masks: Passing | None = None
     ) -> TopK:
-        """Exact top k of a dense field over all segments; ``masks`` as for ``search_sparse``."""
-        return self._search(
-            lambda segment, alive, _, wanted: segment.dense_searcher(field.name).search(
-                queries, wanted, alive
-            ),
-            len(queries),
-            k,
-            masks,
-        )
+        """Top k of a dense field; queries float32 (n, dimension)."""
+        ...
 
     def weights(
         self, field: Field, rows: Sequence[int], terms: NDArray[np.int32]
     ) -> NDArray[np.float32]:
         """The weights that engines score of some terms of a sparse field, float32 (rows, terms).
 
-        ``rows`` are numbers of documents, or of passages; 0 where one lacks a term, or isn't there.
+        0 where a row lacks a term, or isn't there.
         """
-        wanted = np.array(rows, dtype=np.int64)
-        found = np.zeros((len(rows), len(terms)), dtype=np.float32)
-        left = np.arange(len(rows))
-        for segment in self.segments:
-            places = np.searchsorted(segment.sequence, wanted[left])
-            places[places == len(segment)] = 0
-            here = segment.sequence[places] == wanted[left] if len(segment) else places < 0
-            if here.any():
-                index = segment.indexes[field.name]
-                found[left[here]] = index.weights_of(places[here].astype(np.int64), terms)
-                left = left[~here]
-            if not left.size:
-                break
-        return found
+        ...
 
     def scored_rows(self, field: Field, numbers: Sequence[int]) -> tuple[list[int], SparseBatch]:
-        """The weights that engines score of rows of a sparse field; while the view is pinned.
+        """The weights that engines score of rows of a sparse field.
 
         Returns:
             The numbers of the rows that are not damaged, and a row for each.
         """
-        stored = self.store.vectors.sound_rows(field, numbers)
-        rows = SparseBatch.from_rows(stored.values(), self.terms(field))
-        statistics = self.statistics(field) if field.weighed else None
-        impacts = self.fields.encoder(field).impacts(rows, statistics)
-        weights = half(impacts.values).astype(np.float32)
-        return list(stored), dataclasses.replace(impacts, values=weights)
+        ...
 
     def dense_rows(self, field: Field, numbers: Sequence[int]) -> dict[int, NDArray[np.float32]]:
-        """The vectors, float32 (dimension,), of rows of a dense field that segments hold."""
-        found = {}
-        wanted = np.unique(np.asarray(numbers, dtype=np.int64))
-        for segment in self.segments:
-            places = np.searchsorted(segment.sequence, wanted)
-            for number, place in zip(wanted.tolist(), places.tolist(), strict=True):
-                if place < len(segment) and segment.sequence[place] == number:
-                    found[number] = segment.vectors[field.name][place]
-        return found
+        """The vectors, float32 (dimension,), of those rows of a dense field that are there."""
+        ...
 
-    def masks(self, wanted: Filter) -> Masks:
-        """For each segment, which documents live and pass a filter; while the view is pinned.
+    def masks(self, wanted: Filter) -> Passing:
+        """What passes a filter.
 
         Raises:
             InputError: the filter is too deep or too large.
-            CorruptionError: the values of a key that it names are damaged.
         """
-        masks = self._masks.get(wanted)
-        if masks is None:
-            check_size(wanted)
-            columns = self.columns({part.key for part in conditions_of(wanted)})
-            masks = tuple(
-                _mask(segment.of_rows(passing(wanted, each, len(segment.numbers))), alive)
-                for segment, each, alive in zip(self.segments, columns, self.alive, strict=True)
-            )
-            self._masks.put(wanted, masks, _size_of(wanted, masks))
-        return masks
+        ...
 
-    def columns(self, keys: Collection[str]) -> list[dict[str, Column]]:
-        """The metadata columns of some keys in each segment; while the view is pinned.
+    def only(self, rows: Sequence[int]) -> Passing:
+        """These rows."""
+        ...
 
-        Raises:
-            CorruptionError: the values of a key are damaged.
-        """
-        return self.column_reader.of(self.segments, self.revision, keys)
+    def only_documents(self, numbers: NDArray[np.int64]) -> Passing:
+        """All rows of these documents, int64 (n,), ascending."""
+        ...
 
-    @cached_property
-    def keys(self) -> list[str]:
-        """The metadata keys that documents have, sorted; while the view is pinned."""
-        return self.column_reader.keys()
+    def without(self, rows: Sequence[int], masks: Passing | None) -> Passing:
+        """What may be found but for these rows."""
+        ...
 
-    @cached_property
-    def search_defaults(self) -> str:
-        """What ``search_defaults_text`` says of the store; while the view is pinned."""
-        return search_defaults_text(self.store)
+    def passes(self, wanted: Filter, rows: Sequence[int]) -> bool:
+        """Whether a filter lets any of some rows pass."""
+        ...
 
     def kinds(self, key: str) -> frozenset[Kind]:
-        """The kinds of the values that documents have under a key; while the view is pinned.
+        """The kinds of the values that documents have under a key."""
+        ...
 
-        Raises:
-            CorruptionError: the values of the key are damaged.
+    def holds_dates(self, key: str) -> bool:
+        """Whether the first and the last string under a key, of which there are, are dates."""
+        ...
+
+    def columns_of(
+        self, keys: Collection[str], numbers: NDArray[np.int64]
+    ) -> list[tuple[dict[str, Column], NDArray[np.int64], NDArray[np.int64]]]:
+        """Columns of keys with some documents in them, int64 (n,), in parts.
+
+        Of each part: the columns; the places, in ``numbers``, of the documents that are in it; and
+        the places of these in the columns, int64 like the former.
         """
-        kinds = self._kinds.get(key)
-        if kinds is None:
-            found: set[int] = set()
-            for segment, columns, alive in zip(
-                self.segments, self.columns([key]), self.alive, strict=True
-            ):
-                held = columns[key].kinds
-                if alive is not None:
-                    held = held[columns[key].counts(segment.of_documents(alive.allowed != 0)) > 0]
-                found.update(held.tolist())
-            kinds = frozenset(map(Kind, found))
-            self._kinds.put(key, kinds, 1)
-        return kinds
+        ...
 
-    def places(
-        self, numbers: NDArray[np.int64]
-    ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """For each segment, which of some documents are in it, and which of its documents they are.
+    def all_columns(
+        self, keys: Collection[str], masks: Passing | None
+    ) -> list[tuple[dict[str, Column], NDArray[np.int64], NDArray[np.bool_]]]:
+        """Columns of keys with all documents, in parts.
 
-        ``numbers`` int64 (n,). Places in these, and in the segment's ``numbers``, both int64.
+        Of each part: the columns; the numbers of its documents, int64 (size,); and which of them
+        may be found, bool (size,).
         """
-        found = []
-        for segment in self.segments:
-            if len(segment) == 0:
-                found.append((np.empty(0, np.int64), np.empty(0, np.int64)))
-                continue
-            # Segments have ranges of numbers to themselves.
-            first, last = segment.numbers[0], segment.numbers[-1]
-            places = np.flatnonzero((first <= numbers) & (numbers <= last))
-            found.append((places, segment.ordinals(numbers[places])))
-        return found
+        ...
+
+    def chosen(self, masks: Passing | None) -> Chosen:
+        """The documents that may be found, for ``value_counts``."""
+        ...
+
+    def among(self, numbers: NDArray[np.int64]) -> Chosen:
+        """These documents, int64 (n,), for ``value_counts``."""
+        ...
+
+    def value_counts(
+        self, key: str, chosen: Chosen
+    ) -> tuple[int, int, list[tuple[Column, NDArray[np.int64]]]]:
+        """How many of the chosen documents have each value of a key.
+
+        Returns:
+            How many are chosen; how many of them have any value but objects; and, in parts, the
+            values (of a column whose documents don't matter) with the count of each, int64 (v,).
+        """
+        ...
 
     def statistics(self, field: Field) -> CollectionStatistics:
-        """Term statistics of a field that stores counts, be it of words alone.
-
-        Passages count, each for itself. As in Lucene, deleted documents count until their segment
-        is rebuilt. The average length is the one by which all impacts were weighed.
-        """
-        if field.name not in self._statistics:
-            self._statistics[field.name] = self._count(field)
-        return self._statistics[field.name]
+        """Term statistics of a field that stores counts, be it of words alone."""
+        ...
 
     def text_statistics(self, field: Field) -> CollectionStatistics:
-        """Statistics of the closed terms of a field that are counted in texts.
-
-        Of the live documents alone, passages counting each for itself. Read once, while the view
-        is pinned.
-        """
-        key = f"texts of {field.name}"
-        if key not in self._statistics:
-            frequency = self.store.frequencies.total(field.size)
-            self._statistics[key] = CollectionStatistics(self.store.count_rows(), frequency, 0.0)
-        return self._statistics[key]
-
-    def _count(self, field: Field) -> CollectionStatistics:
-        files = self.segments[: len(self.generations)]
-        counted = [segment.statistics(field.name).document_frequency for segment in files]
-        counted += [part.document_frequency(field.name) for part in self.tail.parts]
-        frequency = np.zeros(max([field.size, *map(len, counted)]), dtype=np.int64)
-        for part in counted:
-            frequency[: len(part)] += part
-        return CollectionStatistics(
-            sum(map(len, files)) + sum(part.live for part in self.tail.parts),
-            frequency,
-            self.average_lengths.get(field.name, 0.0),
-            partial(self.words.numbers, field),
-        )
-
-    @cached_property
-    def words(self) -> RememberedWords:
-        """The words of the open fields; while the view is pinned."""
-        return RememberedWords(self.store.dictionary)
+        """Statistics of the closed terms of a field that are counted in texts."""
+        ...
 
     def terms(self, field: Field) -> int:
         """How many terms a sparse field has, those of its open part included."""
-        return self.store.dictionary.terms(field)
+        ...
 
     def tokens(self, field: Field, terms: Sequence[int]) -> dict[int, str]:
         """How some terms of a sparse field are spelled."""
-        token = self.fields.encoder(field).vocabulary.token
-        spelled = {term: token(term) for term in terms if term < field.size}
-        return spelled | self.words.words(field, terms)
-
-    def _search(
-        self,
-        search: Callable[[Segment, DocumentMask | None, NDArray[np.float32] | None, int], TopK],
-        queries: int,
-        k: int,
-        masks: Masks | None,
-        once: bool = False,
-    ) -> TopK:
-        parts = []
-        floor: NDArray[np.float32] | None = None
-        allowed = zip(self.segments, masks or self.alive, strict=True)
-        # The largest first: its k-th score spares the others most.
-        for segment, alive in sorted(allowed, key=lambda part: len(part[0]), reverse=True):
-            found = best_passages(segment, partial(search, segment, alive, floor), k, once)
-            parts.append(found)
-            if 0 < k <= found.scores.shape[1] and len(self.segments) > 1:
-                last = found.scores[:, k - 1]
-                floor = np.maximum(last, 0 if floor is None else floor)
-        if not parts:
-            none = np.empty((queries, 0), dtype=np.int64)
-            return TopK.exhaustive(none, none.astype(np.float32), "empty")
-        return merge(parts, k)
+        ...
 
 
-def _mask(passing: NDArray[np.bool_], alive: DocumentMask | None) -> DocumentMask:
-    return DocumentMask((passing if alive is None else passing & (alive.allowed != 0)).view("u1"))
+class Searchable(Protocol):
+    """A collection, as the query path needs it."""
 
+    @property
+    def fields(self) -> FieldEncoders:
+        """The fields and their encoders."""
+        ...
 
-def _size_of(wanted: Filter, masks: Masks) -> int:
-    """Bytes that an entry takes, roughly: a filter on long lists is larger than a small mask."""
-    return OVERHEAD + 2 * len(repr(wanted)) + sum(len(mask.allowed) for mask in masks)
+    def pinned(self) -> AbstractContextManager[View]:
+        """The collection as of its last committed write."""
+        ...

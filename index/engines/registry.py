@@ -27,10 +27,17 @@ def _lucene() -> Callable[[InvertedIndex], Searcher]:
     return LuceneSearcher
 
 
+def _qdrant() -> Callable[[InvertedIndex], Searcher]:
+    from index.engines.qdrant import QdrantSearcher
+
+    return QdrantSearcher
+
+
 ENGINES: dict[str, Callable[[], Callable[[InvertedIndex], Searcher]]] = {
     "native": _native,
     "reference": _reference,
     "lucene": _lucene,
+    "qdrant": _qdrant,
 }
 
 

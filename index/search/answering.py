@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.view import View
-from index.engines.document_mask import Masks
+from index.collection.view import Passing, View
 from index.engines.searcher import TopK
 from index.search.arranging import Arrangement, arrange
 from index.search.config import SearchConfig
@@ -52,7 +51,7 @@ class Answering:
     gaps: NDArray[np.float32]
     # What feedback made of the queries to a field.
     fed: Mapping[str, FedBack]
-    masks: Masks | None
+    masks: Passing | None
     # As in SearchResult.
     documents: int
     warnings: list[str]

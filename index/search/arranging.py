@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from index.collection.collection import Collection
-from index.collection.view import View
-from index.engines.document_mask import Masks
+from index.collection.view import Passing, Searchable, View
 from index.search.config import SearchConfig
 from index.search.cursor import Cursor
 from index.search.facets import (
@@ -19,8 +17,6 @@ from index.search.facets import (
     Facet,
     FacetCounts,
     count_facet,
-    filtered_documents,
-    found_documents,
 )
 from index.search.grouping import Grouping, GroupValue, group_documents
 from index.search.key_warnings import absent_warnings, filter_warnings, key_warnings
@@ -106,14 +102,14 @@ def spelled_out(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def count_filtered(
-    view: View, config: SearchConfig, masks: Masks | None, times: StageTimes
+    view: View, config: SearchConfig, masks: Passing | None, times: StageTimes
 ) -> list[FacetCounts]:
     """The facets over all that passes the filter, which are the same for every query."""
     facets = [facet for facet in config.facets if facet.over == FILTERED]
     if not facets:
         return []
     with times.stage("facets"):
-        chosen = filtered_documents(view, masks)
+        chosen = view.chosen(masks)
         return [count_facet(view, facet, chosen) for facet in facets]
 
 
@@ -129,7 +125,7 @@ def _count_matching(
         return list(filtered)
     others = iter(filtered)
     with times.stage("facets"):
-        chosen = found_documents(view, matches.numbers)
+        chosen = view.among(matches.numbers)
         return [
             next(others)
             if facet.over == FILTERED
@@ -139,7 +135,7 @@ def _count_matching(
 
 
 def count_in_collection(
-    collection: Collection, config: SearchConfig
+    collection: Searchable, config: SearchConfig
 ) -> tuple[list[FacetCounts], list[str]]:
     """The facets over all documents that pass the filter, and what ``config_warnings`` has to say.
 

@@ -106,12 +106,7 @@ class Cursor:
 
         What was fused stays so deep, but for what was written since the walk began.
         """
-        return plan.deeper(self.newer(view) + (0 if plan.fusion else len(self.served)))
-
-    def newer(self, view: View) -> int:
-        """Rows that were written since the walk began."""
-        ends = (np.searchsorted(part.sequence, self.newest, "right") for part in view.segments)
-        return sum(len(part) - int(end) for part, end in zip(view.segments, ends, strict=True))
+        return plan.deeper(view.rows_after(self.newest) + (0 if plan.fusion else len(self.served)))
 
     def unserved(self, view: View, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which documents, int64 (n,), were not served, be it as they were before a write."""
@@ -156,16 +151,11 @@ class Page:
         """The cursor of the next page."""
         cursor = self.cursor or Cursor(
             digest_of(self.view, self.query, self.config),
-            newest_document(self.view),
+            self.view.newest,
             np.empty(0, np.int64),
             np.empty(0, np.uint32),
         )
         return cursor.after(self.numbers, self.ids).text()
-
-
-def newest_document(view: View) -> int:
-    """The largest sequence number that the view has; each document written later has a larger."""
-    return max((int(part.sequence[-1]) for part in view.segments if len(part)), default=0)
 
 
 def digest_of(view: View, query: SearchQuery, config: SearchConfig) -> bytes:

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from typing_extensions import TypedDict
 
-from index.collection.collection import Collection
 from index.collection.field_encoders import FieldEncoders
 from index.collection.search_defaults import (
     LONGEST,
@@ -18,6 +17,7 @@ from index.collection.search_defaults import (
     search_defaults_text,
 )
 from index.collection.view import View
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.feedback import Feedback, feedback_text, parse_feedback
 from index.search.fusion import Fusion
@@ -97,7 +97,7 @@ def key_of(fields: FieldEncoders, using: str | None) -> str:
     return "+".join(sorted(names_of(using or default_using(fields))))
 
 
-def read_defaults(collection: Collection) -> dict[str, SearchDefaults]:
+def read_defaults(collection: Writable) -> dict[str, SearchDefaults]:
     """What a collection keeps, by ``key_of``.
 
     Raises:
@@ -106,7 +106,7 @@ def read_defaults(collection: Collection) -> dict[str, SearchDefaults]:
     return dict(_parsed(search_defaults_text(collection.store)))
 
 
-def keep_defaults(collection: Collection, using: str | None, defaults: SearchDefaults) -> None:
+def keep_defaults(collection: Writable, using: str | None, defaults: SearchDefaults) -> None:
     """Make settings those of every later search of the fields of ``using`` that says no others.
 
     Raises:
@@ -120,7 +120,7 @@ def keep_defaults(collection: Collection, using: str | None, defaults: SearchDef
 
 
 def change_defaults(
-    collection: Collection, changes: Mapping[str, Mapping[str, str | float] | None]
+    collection: Writable, changes: Mapping[str, Mapping[str, str | float] | None]
 ) -> None:
     """Make settings, as ``SearchDefaults.texts`` has them, those of the fields they stand under.
 
@@ -147,7 +147,7 @@ def change_defaults(
         _write(collection, kept)
 
 
-def reset_defaults(collection: Collection) -> None:
+def reset_defaults(collection: Writable) -> None:
     """Forget all that is kept, even where it is damaged.
 
     Raises:
@@ -157,12 +157,11 @@ def reset_defaults(collection: Collection) -> None:
     _write(collection, {})
 
 
-def _write(collection: Collection, defaults: dict[str, SearchDefaults]) -> None:
+def _write(collection: Writable, defaults: dict[str, SearchDefaults]) -> None:
     text = json.dumps({key: each.texts() for key, each in sorted(defaults.items())})
     if len(text) > LONGEST:
         raise InputError(f"the search defaults have {len(text)} characters; allowed are {LONGEST}")
-    with collection.writing(), collection.store.writing():
-        collection.store.change({SETTING: text})
+    collection.change_settings({SETTING: text})
 
 
 @lru_cache(maxsize=64)

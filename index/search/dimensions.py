@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.column import Column
-from index.collection.view import View
-from index.engines.document_mask import Masks
+from index.collection.view import Passing, View
 from index.search.dimension_settings import MOST_KEYS, Dimensions
-from index.search.facets import filtered_documents
 from index.search.query import SearchQuery
 from lsr.analysis.analyzer import Analyzer, analyzer
 from lsr.corpus.documents import EXTRACTED
@@ -55,7 +53,7 @@ class Cube:
         return [self.cells[place] for place in self.members.get(number, ())]
 
 
-def cube_of(view: View, settings: Dimensions, query: SearchQuery, masks: Masks | None) -> Cube:
+def cube_of(view: View, settings: Dimensions, query: SearchQuery, masks: Passing | None) -> Cube:
     """The cells of a query's text, with the documents that live and that masks let pass.
 
     The view is pinned.
@@ -82,16 +80,15 @@ def cube_of(view: View, settings: Dimensions, query: SearchQuery, masks: Masks |
     alike = None
     if settings.similarity is not None:
         alike = _Alike(view, settings.similarity, query.text, words)
-    chosen = filtered_documents(view, masks)
     cells: dict[Cell, int] = {}
     members: dict[int, set[int]] = {}
-    for columns, segment, passing in zip(view.columns(keys), view.segments, chosen, strict=True):
+    for columns, numbers, passing in view.all_columns(keys, masks):
         for key in keys:
             for phrase, codes in _matching(columns[key], grams, words, alike).items():
                 place = cells.setdefault(Cell(key, phrase), len(cells))
                 for document in _documents(columns[key], codes):
                     if passing[document]:
-                        members.setdefault(int(segment.numbers[document]), set()).add(place)
+                        members.setdefault(int(numbers[document]), set()).add(place)
     ordered = {number: tuple(sorted(places)) for number, places in members.items()}
     return Cube(tuple(cells), ordered)
 

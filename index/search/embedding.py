@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from index.collection.collection import Collection
 from index.collection.field import Field
-from index.collection.view import View
+from index.collection.view import Searchable, View
 from index.search.query import SearchQuery, encode_query
 from lsr.corpus.documents import check_unicode
 from lsr.encoders.encoder import SparseEncoder
@@ -25,7 +24,7 @@ class Embedded:
 
 
 def embed_texts(
-    collection: Collection,
+    collection: Searchable,
     texts: Sequence[str],
     as_queries: bool = False,
     using: str | None = None,

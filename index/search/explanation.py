@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from index.collection.collection import Collection
-from index.collection.view import View
+from index.collection.view import Searchable
 from index.search.config import LARGEST_LIMIT, SearchConfig
 from index.search.deadline import Deadline
 from index.search.hits import Hit
-from index.search.like import only_rows, rows_of
+from index.search.like import rows_of
 from index.search.matches import Total
 from index.search.pipeline import search_view
 from index.search.query import SearchQuery
@@ -66,7 +65,7 @@ class Explanation:
 
 
 def explain_document(
-    collection: Collection,
+    collection: Searchable,
     query: SearchQuery,
     identifier: str,
     config: SearchConfig | None = None,
@@ -102,7 +101,7 @@ def explain_document(
     )
     with collection.pinned() as view:
         rows = rows_of(view, [identifier])
-        passes = bare.filter is None or _passes(view, bare, rows)
+        passes = bare.filter is None or view.passes(bare.filter, rows)
         found = search_view(view, [query], bare, deadline, started)[0]
         places = {hit.id: place for place, hit in enumerate(found.hits, 1)}
         rank = places.get(identifier)
@@ -147,12 +146,6 @@ def _alone(config: SearchConfig) -> SearchConfig:
         config, limit=1, explain=True, filter=None, min_score=None, feedback=None,
         prefetch=prefetch, rerank=None,
     )  # fmt: skip
-
-
-def _passes(view: View, config: SearchConfig, rows: tuple[int, ...]) -> bool:
-    assert config.filter is not None
-    passing = zip(view.masks(config.filter), only_rows(view, rows), strict=True)
-    return any(bool(np.any((mask.allowed != 0) & (own.allowed != 0))) for mask, own in passing)
 
 
 def _ranks(hits: list[Hit], own: Hit) -> dict[str, int]:

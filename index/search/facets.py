@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.collection.column import Column
-from index.collection.view import View
-from index.engines.document_mask import Masks
+from index.collection.view import Chosen, View
 from index.filters.tree import Kind, Scalar, check_key
 from lsr.errors import InputError
 from lsr.settings import check_choice
@@ -20,9 +19,7 @@ from lsr.settings import check_choice
 MOST_FACETS = 64
 MOST_VALUES = 10_000
 FILTERED, MATCHING = "filtered", "matching"
-# Documents of each segment, bool (n_documents,).
-Chosen = Sequence[NDArray[np.bool_]]
-# The column of a segment, the codes of the values that were counted, and how often each was.
+# A column, the codes of the values that were counted, and how often each was.
 _Part = tuple[Column, NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -65,38 +62,16 @@ class FacetCounts:
     exact: bool = True
 
 
-def filtered_documents(view: View, masks: Masks | None) -> list[NDArray[np.bool_]]:
-    """The documents of each segment that live and that masks let pass (None: all)."""
-    return [
-        np.ones(len(segment.numbers), dtype=np.bool_)
-        if mask is None
-        else segment.of_documents(mask.allowed != 0)
-        for segment, mask in zip(view.segments, masks or view.alive, strict=True)
-    ]
-
-
-def found_documents(view: View, numbers: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
-    """The documents of each segment that are among some, int64 (n,)."""
-    chosen = []
-    for segment, (_, ordinals) in zip(view.segments, view.places(numbers), strict=True):
-        found = np.zeros(len(segment.numbers), dtype=np.bool_)
-        found[ordinals] = True
-        chosen.append(found)
-    return chosen
-
-
 def count_facet(view: View, facet: Facet, chosen: Chosen, exact: bool = True) -> FacetCounts:
-    """Count the values of a key in the chosen documents.
+    """Count the values of a key in the documents that the view has chosen.
 
     Raises:
         CorruptionError: the values of the key are damaged.
     """
     found: list[_Part] = []
-    having = 0
-    for columns, part in zip(view.columns([facet.key]), chosen, strict=True):
-        column = columns[facet.key]
-        counts = np.where(column.kinds == Kind.OBJECT, 0, column.counts(part))
-        having += int(np.count_nonzero(part & (column.smallest >= 0)))
+    documents, having, parts = view.value_counts(facet.key, chosen)
+    for column, held in parts:
+        counts = np.where(column.kinds == Kind.OBJECT, 0, held)
         codes = np.flatnonzero(counts)
         if len(codes):
             found.append((column, codes, counts[codes]))
@@ -104,7 +79,7 @@ def count_facet(view: View, facet: Facet, chosen: Chosen, exact: bool = True) ->
     return FacetCounts(
         facet.key,
         facet.over,
-        sum(int(np.count_nonzero(part)) for part in chosen),
+        documents,
         having,
         distinct,
         [(scalar.plain, count) for scalar, count in best],

@@ -59,8 +59,7 @@ def group_documents(
         CorruptionError: the values of the key are damaged.
     """
     parts = []
-    held = view.columns([grouping.key])
-    for columns, (places, ordinals) in zip(held, view.places(numbers), strict=True):
+    for columns, places, ordinals in view.columns_of([grouping.key], numbers):
         column = columns[grouping.key]
         ranks = np.full(column.size, NOWHERE, dtype=np.int64)
         ranks[ordinals] = places
@@ -85,7 +84,7 @@ def _members(parts: Sequence[_Part], scalar: Scalar | None) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The column of a segment, and the place of each document in the ranking, int64 (size,)."""
+    """A column, and the place of each document in the ranking, int64 (size,)."""
 
     column: Column
     ranks: NDArray[np.int64]

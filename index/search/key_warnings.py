@@ -88,9 +88,7 @@ def _is_odd_date(view: View, condition: Range) -> bool:
         return False
     if all(isinstance(v.value, str) and instant(v.value) is not None for v in _values(condition)):
         return False
-    held = [columns[condition.key].values for columns in view.columns([condition.key])]
-    ends = [str(value) for values in held for value in (*values[:1], *values[-1:])]
-    return all(instant(end) is not None for end in ends)
+    return view.holds_dates(condition.key)
 
 
 def _as_other_kind(given: Scalar, kinds: Iterable[Kind]) -> Scalar | None:

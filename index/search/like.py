@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from index.collection.field import Field
-from index.collection.view import View
-from index.engines.document_mask import DocumentMask, Masks, living
+from index.collection.view import Passing, View
 from index.search.feedback import Rocchio
 from index.search.query import SearchQuery
 from lsr.errors import CorruptionError, InputError, NotFoundError
@@ -67,20 +66,9 @@ class Like:
         mean = MEAN.sparse(nothing, as_queries(view, field, rows))
         return SearchQuery(sparse=(mean.indices.tolist(), mean.values.tolist()))
 
-    def left_out(self, view: View, masks: Masks | None) -> Masks:
-        """The masks, or what lives, without these documents."""
-        gone = np.array(sorted(self.rows), dtype=np.int64)
-        return tuple(
-            living(segment.sequence, gone, mask) or _all(len(segment))
-            for segment, mask in zip(view.segments, masks or view.alive, strict=True)
-        )
-
-
-def only_rows(view: View, rows: Sequence[int]) -> Masks:
-    """The masks that let these rows pass alone."""
-    return tuple(
-        DocumentMask(np.isin(segment.sequence, rows).view(np.uint8)) for segment in view.segments
-    )
+    def left_out(self, view: View, masks: Passing | None) -> Passing:
+        """What may be found without these documents; None: all that live."""
+        return view.without(self.rows, masks)
 
 
 def rows_of(view: View, ids: Sequence[str]) -> tuple[int, ...]:
@@ -105,7 +93,3 @@ def as_queries(view: View, field: Field, rows: SparseBatch) -> SparseBatch:
     counted = rows.indices >= (0 if field.counts else field.size)
     idf = view.statistics(field).idf_of(rows.indices)
     return replace(rows, values=np.where(counted, rows.values * idf, rows.values))
-
-
-def _all(rows: int) -> DocumentMask:
-    return DocumentMask(np.ones(rows, np.uint8))

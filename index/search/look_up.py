@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from index.collection.view import View
-from index.engines.document_mask import DocumentMask, Masks
 from index.engines.searcher import TopK
 from index.search.plan import FieldSearch
 from index.search.query import EncodedQuery
@@ -57,17 +55,8 @@ def _search_among(
     view: View, search: FieldSearch, vector: EncodedQuery, numbers: Sequence[int], engine: str
 ) -> TopK:
     """The ranking of some documents alone, which live."""
-    wanted = np.array(numbers, dtype=np.int64)
-    masks: Masks = tuple(_only(segment.documents, wanted) for segment in view.segments)
+    masks = view.only_documents(np.array(numbers, dtype=np.int64))
     if isinstance(vector, SparseVector):
         row = SparseBatch.from_rows([vector], view.terms(search.field))
         return view.search_sparse(search.field, row, len(numbers), engine, masks=masks)
     return view.search_dense(search.field, vector[np.newaxis], len(numbers), masks)
-
-
-def _only(documents: NDArray[np.int64], wanted: NDArray[np.int64]) -> DocumentMask:
-    """The mask of the rows that are of these documents; both ascend."""
-    allowed = np.zeros(len(documents) + 1, np.int8)
-    np.add.at(allowed, np.searchsorted(documents, wanted, "left"), 1)
-    np.subtract.at(allowed, np.searchsorted(documents, wanted, "right"), 1)
-    return DocumentMask(np.cumsum(allowed[:-1], dtype=np.int8).view(np.uint8))

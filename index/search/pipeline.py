@@ -9,9 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from index.collection.collection import Collection
-from index.collection.view import View
-from index.engines.document_mask import Masks
+from index.collection.view import Passing, Searchable, View
 from index.engines.searcher import TopK
 from index.search.answering import Answering
 from index.search.arranging import config_warnings, count_filtered
@@ -20,7 +18,7 @@ from index.search.cursor import Cursor
 from index.search.deadline import Deadline
 from index.search.defaults import with_defaults
 from index.search.fusing import fuse, sources_of
-from index.search.like import Like, only_rows
+from index.search.like import Like
 from index.search.plan import Plan, plan_search
 from index.search.query import SearchQuery
 from index.search.ranking import Rows, certificates, encode, rank
@@ -32,7 +30,7 @@ from index.search.stage_times import StageTimes
 
 
 def search(
-    collection: Collection,
+    collection: Searchable,
     query: SearchQuery,
     config: SearchConfig | None = None,
     deadline: Deadline | None = None,
@@ -54,7 +52,7 @@ def search(
 
 
 def search_batch(
-    collection: Collection,
+    collection: Searchable,
     queries: Sequence[SearchQuery],
     config: SearchConfig | None = None,
     deadline: Deadline | None = None,
@@ -110,7 +108,7 @@ def search_view(
         with times.stage("filter"):
             masks = view.masks(config.filter)
     if only is not None:
-        masks = only_rows(view, only)
+        masks = view.only(only)
     if like is not None:
         masks = like.left_out(view, masks)
     rounds = _rank(view, plan, encoded, masks, config, deadline, times)
@@ -127,8 +125,8 @@ def search_view(
         gaps=gaps,
         fed=rounds.fed,
         masks=masks,
-        documents=view.count_documents(masks or view.alive),
-        warnings=config_warnings(view, config),
+        documents=view.count_documents(masks),
+        warnings=[*config_warnings(view, config), *view.caveats],
         depth=depth,
         filtered=count_filtered(view, config, masks, times),
         cursor=cursor,
@@ -157,7 +155,7 @@ def _rank(
     view: View,
     plan: Plan,
     encoded: Mapping[str, Rows],
-    masks: Masks | None,
+    masks: Passing | None,
     config: SearchConfig,
     deadline: Deadline,
     times: StageTimes,

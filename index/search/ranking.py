@@ -8,8 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.view import View
-from index.engines.document_mask import Masks
+from index.collection.view import Passing, View
 from index.engines.searcher import TopK
 from index.search.at_once import at_once
 from index.search.config import SearchConfig
@@ -61,7 +60,7 @@ def rank(
     view: View,
     plan: Plan,
     encoded: Mapping[str, Rows],
-    masks: Masks | None,
+    masks: Passing | None,
     config: SearchConfig,
     deadline: Deadline,
     share: float = 1.0,
@@ -73,7 +72,7 @@ def rank(
     Raises:
         InputError: a score is beyond float32.
     """
-    rows_of_view = max(1, sum(map(len, view.segments)))
+    rows_of_view = max(1, view.rows)
 
     def ranked(each: FieldSearch) -> TopK:
         rows, limit = encoded[each.field.name], min(each.limit, rows_of_view)

@@ -84,12 +84,9 @@ def sort_documents(
     Raises:
         CorruptionError: the values of a key are damaged.
     """
-    columns = view.columns({key.key for key in keys if key.key != SCORE})
-    parts = [
-        _Part(held, places, ordinals, scores[places])
-        for held, (places, ordinals) in zip(columns, view.places(numbers), strict=True)
-    ]
-    # Ranks within a segment are kept with its columns, and leave few documents of each to compare.
+    columns = view.columns_of({key.key for key in keys if key.key != SCORE}, numbers)
+    parts = [_Part(held, places, ordinals, scores[places]) for held, places, ordinals in columns]
+    # Ranks within a part are kept with its columns, and leave few documents of each to compare.
     parts = [
         part.select(_first([*(part.ranks(key) for key in keys), numbers[part.places]], depth))
         for part in parts
@@ -102,7 +99,7 @@ def sort_documents(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Documents of one segment: their places among all, in the segment, and their scores."""
+    """Documents of one part: their places among all, in the columns, and their scores."""
 
     columns: dict[str, Column]
     places: NDArray[np.int64]
@@ -119,7 +116,7 @@ class _Part:
         return (column.largest if key.descending else column.smallest)[self.ordinals]
 
     def ranks(self, key: SortKey) -> NDArray[Any]:
-        """What ascends in the order of a key in this segment, (n,)."""
+        """What ascends in the order of a key in this part, (n,)."""
         if key.key == SCORE:
             return -self.scores if key.descending else self.scores
         ranks = self.columns[key.key].ranks.astype(np.int64)
@@ -127,7 +124,7 @@ class _Part:
 
 
 def _common_ranks(key: SortKey, parts: Sequence[_Part]) -> NDArray[Any]:
-    """What ascends in the order of a key in all segments, for the documents of each in turn."""
+    """What ascends in the order of a key in all parts, for the documents of each in turn."""
     if key.key == SCORE or len(parts) == 1:
         return np.concatenate([np.empty(0), *(part.ranks(key) for part in parts)])
     used = []

@@ -7,6 +7,7 @@ that lacks them, their names tell: ``document_0_MLMTransformer``, ``document_1_S
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,16 @@ from lsr.backbones.json_files import read_json_object
 from lsr.backbones.pipeline import MODULES, TABLES, TRANSFORMERS, pipeline
 from lsr.backbones.transformer_settings import whole_number
 from lsr.errors import InputError
+from lsr.settings import MOST_LOGS
 
 Side = Literal["document", "query"]
 OTHER: dict[Side, Side] = {"document": "query", "query": "document"}
 MODEL_SETTINGS = "config_sentence_transformers.json"
 SPLADE = "SpladePooling"
 LITERAL = ("literal", "literal_length")
+# One logarithm more than the prefixes; behind a slash, that of queries.
+_ONE = r"(?:log1p_){0,3}relu"
+_ACTIVATION = re.compile(rf"({_ONE})(?:/({_ONE}))?")
 
 
 def side_checkpoint(checkpoint: Checkpoint, side: Side) -> Checkpoint | None:
@@ -135,16 +140,23 @@ def declared_prompt(checkpoint: Checkpoint, side: Side) -> str:
 def declared_logs(checkpoint: Checkpoint, side: Side) -> int:
     """Logarithms that a SpladePooling module declares, else 1.
 
+    Beyond sentence-transformers' relu and log1p_relu, which have one and two, ``lsr train`` writes
+    activations of three and four, and two names with a slash between them: of documents and of
+    queries.
+
     Raises:
         InputError: it declares another activation.
     """
     activation = _pooling(checkpoint, side).get("activation_function", "relu")
-    if activation not in ("relu", "log1p_relu"):
+    found = _ACTIVATION.fullmatch(activation) if isinstance(activation, str) else None
+    if found is None:
         raise InputError(
             f"the checkpoint {checkpoint.name!r} asks for the activation {activation!r}; known are "
-            "relu and log1p_relu; name one with logs=1 or logs=2"
+            f"relu and log1p_relu; name one with logs=1 to logs={MOST_LOGS}"
         )
-    return 2 if activation == "log1p_relu" else 1
+    of_documents, of_queries = found.group(1, 2)
+    named = of_queries if side == "query" and of_queries is not None else of_documents
+    return 1 + str(named).count("log1p_")
 
 
 def declared_pool(checkpoint: Checkpoint, side: Side) -> str:

@@ -80,7 +80,7 @@ class DecoderConfig(DecoderReading):
     # Tokens of a text that count: prefix, BOS and EOS too, and one reading where the text is
     # echoed; 3 or more.
     max_length: int = 256
-    # Logarithms of the activation, 1 or 2; 0: what the checkpoint says, else 1.
+    # Logarithms of the activation, 1 to 4; 0: what the checkpoint says, else 1.
     logs: int = 0
     # Taken from each logit; 0 or more.
     shift: float = 0.0

@@ -49,7 +49,7 @@ class MaskedLmConfig:
     # Tokens of a text that count, prefix and special tokens included, 3 or more; 0: what the
     # checkpoint says, as sentence-transformers reads it, else 256.
     max_length: int = 0
-    # Logarithms of the activation, 1 or 2; 0: what the checkpoint says, else 1.
+    # Logarithms of the activation, 1 to 4; 0: what the checkpoint says, else 1.
     logs: int = 0
     # Over positions: "max", "sum", or "cls" for the first position alone; "auto": what the
     # checkpoint says, else "max".

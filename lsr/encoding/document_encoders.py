@@ -95,13 +95,19 @@ class DocumentEncoders:
             for context, texts in chunks:
                 yield context, self.encode(texts) if texts else NOTHING
             return
-        sparse = {key: (item.name, item.fingerprint) for key, item in self.sparse.items()}
-        dense = {key: (item.name, item.fingerprint) for key, item in self.dense.items()}
-        load = partial(_load, sparse, dense, self._trusted)
         jobs = ((context, texts or None) for context, texts in chunks)
-        with WorkerPool[Sequence[str], Encoded](load, processes) as pool:
+        with WorkerPool[Sequence[str], Encoded](self.loader(), processes) as pool:
             for context, encoded in pool.map(jobs):
                 yield context, encoded or NOTHING
+
+    def loader(self) -> Callable[[], Callable[[Sequence[str]], Encoded]]:
+        """Loads the same encoders in another process, and gives their ``encode``.
+
+        It raises EncoderMismatchError where it finds other weights under an encoder's name.
+        """
+        sparse = {key: (item.name, item.fingerprint) for key, item in self.sparse.items()}
+        dense = {key: (item.name, item.fingerprint) for key, item in self.dense.items()}
+        return partial(_load, sparse, dense, self._trusted)
 
     def _tokens(self) -> int:
         return sum(encoder.tokens_encoded for encoder in self._all().values())

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from lsr.corpus.chunks import CHUNK, Chunk, distinct_chunks
 from lsr.corpus.items import Item
+from lsr.corpus.shard import WHOLE, Shard
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoding.document_encoders import DocumentEncoders
 from lsr.encoding.health import NOT_FINITE, Health, HealthWatch, finite_rows
 from lsr.encoding.progress import SILENT, Progress
+from lsr.encoding.ray_cluster import RayCluster, Rest
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
@@ -28,8 +30,10 @@ FIELD = "vectors"
 class EncodeReport:
     """Running totals of one encoding run; ``kept`` texts were encoded by an earlier run.
 
-    ``taken`` items were read from the source, and of these ``read`` are done with. ``health`` is
-    of documents, once a thousand have been encoded or the run has ended.
+    ``taken`` items were read from the source, and of these ``read`` are done with; ``elsewhere``
+    ones are of other shards. ``corpus`` changes, once all is read, with any document of the source
+    and with its place. ``health`` is of documents, once a thousand have been encoded or the run has
+    ended.
     """
 
     encoded: int = 0
@@ -38,13 +42,15 @@ class EncodeReport:
     weights: int = 0
     taken: int = 0
     tokens: int = 0
+    elsewhere: int = 0
+    corpus: str = ""
     health: Health | None = None
     started: float = field(default_factory=time.perf_counter)
 
     @property
     def read(self) -> int:
         """Items seen, and done with."""
-        return self.encoded + self.kept + self.rejected
+        return self.encoded + self.kept + self.rejected + self.elsewhere
 
     @property
     def seconds(self) -> float:
@@ -70,6 +76,8 @@ def encode_items(
     processes: int = 1,
     statistics: CollectionStatistics | None = None,
     trusted: TrustedCode = NO_CODE,
+    shard: Shard = WHOLE,
+    cluster: RayCluster | None = None,
 ) -> EncodeReport:
     """Encode a stream of documents, chunk by chunk, into an output.
 
@@ -88,6 +96,9 @@ def encode_items(
         processes: how many encode documents, see ``DocumentEncoders.stream``; queries take one.
         statistics: of the collection, for queries whose encoder needs them.
         trusted: the models whose Python code may run in other processes too.
+        shard: the part that is encoded. All items are read, so that an id which another shard had
+            before is known; what is left out of a shard's own chunks is told by it alone.
+        cluster: encodes documents instead of processes of this machine; of the same corpus.
 
     Raises:
         UsageError: the items differ from those of the run that is gone on with, or queries are to
@@ -111,9 +122,14 @@ def encode_items(
         if looks
         else None
     )
-    chunks = distinct_chunks(items, progress.rejected, chunk_size)
-    waiting = _fresh(chunks, output, report, progress)
-    with closing(_encoded(encoder, waiting, queries, processes, statistics, trusted)) as rows:
+    waiting = _fresh(items, output, report, progress, shard, chunk_size)
+    if queries:
+        encoded = _encoded_queries(encoder, waiting, statistics)
+    else:
+        encoders = DocumentEncoders({FIELD: encoder}, trusted=trusted)
+        rest = Rest(shard, output.items, chunk_size)
+        encoded = _encoded_documents(encoders, waiting, processes, cluster, rest)
+    with closing(encoded) as rows:
         for (chunk, position, digest), batch, tokens in rows:
             if watch:
                 watch.add([document.contents for document in chunk.documents], batch)
@@ -137,59 +153,84 @@ def encode_items(
 
 
 def _fresh(
-    chunks: Iterable[Chunk[Item]],
+    items: Iterable[Item],
     output: Output,
     report: EncodeReport,
     progress: Progress,
+    shard: Shard,
+    chunk_size: int,
 ) -> Iterator[_Waiting]:
-    """The chunks that the output does not hold already, once it is sure that it holds these."""
+    """The shard's chunks that the output does not hold already, once it surely holds the others."""
     seen = hashlib.blake2b(digest_size=16)
     earlier = output.items
-    for chunk in chunks:
+    left_out: list[str] = []
+    for number, chunk in enumerate(distinct_chunks(items, left_out.append, chunk_size)):
         before = report.taken
         report.taken += len(chunk.items) + chunk.rejected
         for document in chunk.documents:
             seen.update(document.digest())
-        if before >= earlier:
+        if chunk.rejected:
+            seen.update(chunk.rejected.to_bytes(8))
+        own = shard.has(number)
+        for sentence in left_out if own else ():
+            progress.rejected(sentence)
+        left_out.clear()
+        if before < earlier:
+            same = report.taken < earlier or seen.hexdigest() == output.digest
+            if not same or report.taken > earlier:
+                raise _changed(output)
+        elif output.whole:
+            raise _changed(output)
+        elif own:
             yield _Waiting(chunk, report.taken, seen.hexdigest())
             continue
-        report.kept += len(chunk.items)
-        report.rejected += chunk.rejected
-        same = report.taken < earlier or seen.hexdigest() == output.digest
-        if not same or report.taken > earlier:
-            raise _changed()
+        if own:
+            report.kept += len(chunk.items)
+            report.rejected += chunk.rejected
+        else:
+            report.elsewhere += len(chunk.items) + chunk.rejected
         progress.chunk(report)
     if report.taken < earlier:
-        raise _changed()
+        raise _changed(output)
+    report.corpus = seen.hexdigest()
 
 
-def _encoded(
+def _encoded_queries(
     encoder: SparseEncoder,
     waiting: Iterable[_Waiting],
-    queries: bool,
-    processes: int,
     statistics: CollectionStatistics | None,
-    trusted: TrustedCode,
+) -> Generator[tuple[_Waiting, SparseBatch, int], None, None]:
+    """Each chunk with its rows, and how many tokens they took."""
+    for each in waiting:
+        before = encoder.tokens_encoded
+        asked = [document.contents for document in each.chunk.documents]
+        rows = encoder.encode_queries(asked, statistics)
+        yield each, rows, encoder.tokens_encoded - before
+
+
+def _encoded_documents(
+    encoders: DocumentEncoders,
+    waiting: Iterable[_Waiting],
+    processes: int,
+    cluster: RayCluster | None,
+    rest: Rest,
 ) -> Generator[tuple[_Waiting, SparseBatch, int], None, None]:
     """Each chunk with its rows, and how many tokens they took."""
     texts = ((each, [document.contents for document in each.chunk.documents]) for each in waiting)
-    if queries:
-        for each, asked in texts:
-            before = encoder.tokens_encoded
-            rows = encoder.encode_queries(asked, statistics)
-            yield each, rows, encoder.tokens_encoded - before
-        return
-    encoders = DocumentEncoders({FIELD: encoder}, trusted=trusted)
-    with closing(encoders.stream(texts, processes)) as stream:
+    if cluster is None:
+        made = encoders.stream(texts, processes)
+    else:
+        made = cluster.stream(encoders, texts, rest)
+    with closing(made) as stream:
         for each, encoded in stream:
             batch = encoded.vectors.get(FIELD)
             if not isinstance(batch, SparseBatch):
-                batch = SparseBatch.from_rows([], encoder.vocabulary.size)
+                batch = SparseBatch.from_rows([], encoders.sparse[FIELD].vocabulary.size)
             yield each, batch, encoded.tokens
 
 
-def _changed() -> UsageError:
+def _changed(output: Output) -> UsageError:
     return UsageError(
-        "the corpus isn't the one that was begun with; finish with the same, or delete the folder "
-        "that ends in .part"
+        "the corpus isn't the one that was begun with; finish with the same, or delete "
+        f"{output.begun}"
     )

@@ -47,7 +47,7 @@ class BatchOrder:
         config: size and order.
         seed: decides the order, and which of the mined documents are taken.
         mined: int64 (queries, depth), document rows, the best first, -1 where there are fewer;
-            needed for negatives and for topics.
+            needed for topics, and for the negatives that pairs don't come with.
 
     Raises:
         UsageError: there are fewer pairs than a batch has.
@@ -90,11 +90,22 @@ class BatchOrder:
         return np.random.default_rng([self._seed, *key])
 
     def _negatives(self, rows: Rows, step: int) -> Rows:
-        """int64 (B, negatives): a sample of each query's mined documents, -1 for missing ones."""
-        assert self._mined is not None
-        mined = self._mined[rows]
+        """int64 (B, negatives): a sample of each query's documents, -1 for missing ones.
+
+        Those that its pair came with are taken first, the mined ones after them.
+        """
+        mined = np.empty((len(rows), 0), np.int64) if self._mined is None else self._mined[rows]
         keys = self._random(1, step).random(mined.shape)
         keys[mined < 0] = 2.0
+        if self.corpus.given.size:
+            given = self.corpus.given[rows]
+            given = np.where(self.corpus.is_relevant(rows, given), -1, given)
+            keys[(mined[:, :, None] == given[:, None, :]).any(axis=2)] = 2.0
+            # Before all that were mined.
+            first = self._random(2, step).random(given.shape) - 1
+            first[given < 0] = 2.0
+            mined, keys = np.hstack([given, mined]), np.hstack([first, keys])
+        mined = np.where(keys < 2, mined, -1)
         chosen = np.argsort(keys, axis=1, kind="stable")[:, : self.config.negatives]
         found = np.take_along_axis(mined, chosen, axis=1)
         missing = self.config.negatives - found.shape[1]

@@ -5,82 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lsr.errors import UsageError
-from lsr.settings import check_choice, check_length, check_range
+from lsr.settings import check_choice, check_range
 from lsr.train.config_file import STRICT
-from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
+from lsr.train.model_config import ModelConfig
 from lsr.train.regularizer_registry import REGULARIZERS
 from lsr.trusted_code import without_consent
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What is trained.
-
-    With ``lora`` or ``decoder`` the base is a decoder-only language model, of which an adapter is
-    trained; what is not given of the two keeps its defaults.
-    """
-
-    # The checkpoint that training begins with: a folder or a hub id.
-    base: str
-    # Its name and licence in the model card; an empty name is ``base``, which may be a folder.
-    base_name: str = ""
-    base_licence: str = "not stated"
-    # How queries are encoded: "model" (bi-encoder, by the same model), "idf" (inference-free: a
-    # fixed table), "learned" (the table is trained too) or "binary" (weight 1).
-    queries: str = "idf"
-    # Where the table begins: "training" estimates it from the training documents, else it is that
-    # of a checkpoint, a folder or a hub id.
-    idf: str = "training"
-    # Logarithms of the activation: 1, or 2 for the l0 activation.
-    logs: int = 1
-    # Weight of documents' literal terms (lsr.encoders.literal_terms), 0 or more; 0: none.
-    literal: float = 0.0
-    # Tokens of a document that count in training, special ones included; 3 or more.
-    max_length: int = 128
-    # Tokens of a query that count in training, with queries = "model"; 3 or more.
-    query_length: int = 64
-    # Tokens of a text that the exported encoder reads; 3 or more.
-    export_length: int = 256
-    # The largest weights of a document that are kept, in training and in the exported model; with
-    # queries = "model" those of a query too. 0: all.
-    top_k: int = 0
-    # Probability of all dropout layers, 0 to 0.9.
-    dropout: float = 0.0
-    # Share of the weights of ``base`` in the exported ones, 0 to 0.99, the rest being trained:
-    # their average does better away from the training data (Wortsman et al. 2022).
-    base_share: float = 0.0
-    # The adapter of a decoder-only base.
-    lora: LoraConfig | None = None
-    # How a decoder-only base reads texts.
-    decoder: DecoderStudentConfig | None = None
-    __pydantic_config__ = STRICT
-
-    @property
-    def is_decoder(self) -> bool:
-        """Whether the base is a decoder-only language model."""
-        return self.lora is not None or self.decoder is not None
-
-    def __post_init__(self) -> None:
-        check_choice("queries", self.queries, ("model", "idf", "learned", "binary"))
-        if self.logs not in (1, 2):
-            raise UsageError(f"logs is {self.logs}; allowed are 1 and 2")
-        for option in ("max_length", "query_length", "export_length"):
-            check_length(getattr(self, option), option)
-        check_range("literal", self.literal, 0)
-        if self.literal and self.queries == "model":
-            raise UsageError("literal terms need queries without a model; leave literal out")
-        check_range("top_k", self.top_k, 0)
-        check_range("dropout", self.dropout, 0, 0.9)
-        check_range("base_share", self.base_share, 0, 0.99)
-        if self.is_decoder and self.queries != "model":
-            raise UsageError(
-                f"queries is {self.queries!r}, but a decoder encodes them itself; write "
-                'queries = "model", or leave out [model.lora] and [model.decoder]'
-            )
-        if self.is_decoder and self.dropout:
-            raise UsageError("the dropout of a decoder is its adapter's; give it in [model.lora]")
-        if self.is_decoder and self.base_share:
-            raise UsageError("an adapter has no base_share; leave it out")
 
 
 @dataclass(frozen=True)
@@ -108,8 +37,9 @@ class BatchConfig:
     # Mined negatives of each query; 0 or more.
     negatives: int = 0
     # "random", or "topics": queries whose mined documents are each other's positives come together,
-    # so that a batch is its own hard negatives (Hofstätter et al. 2021, "Efficiently Teaching an
-    # Effective Dense Retriever with Balanced Topic Aware Sampling").
+    # so that a batch is its own hard negatives. Hofstätter et al. 2021 ("Efficiently Teaching an
+    # Effective Dense Retriever with Balanced Topic Aware Sampling", TAS-B) have that aim, but draw
+    # from clusters of the queries.
     order: str = "random"
     __pydantic_config__ = STRICT
 
@@ -152,6 +82,12 @@ class LossConfig:
     # which several teachers need, or "raw", as one teacher gives them; "auto": raw in margin-mse of
     # one teacher, as in the papers, else scaled.
     teacher_scores: str = "auto"
+    # Whose margins margin-mse learns: of "all" pairs of candidates, as naver/splade, or of the
+    # "positive" and each other one, as Hofstätter et al. 2020.
+    pairs: str = "all"
+    # Whether info-nce over the batch ranks the queries for each positive too, and takes the mean of
+    # both directions.
+    symmetric: bool = False
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
@@ -160,6 +96,14 @@ class LossConfig:
         check_range("temperature", self.temperature, 1e-6)
         check_choice("candidates", self.candidates, ("list", "batch"))
         check_choice("teacher_scores", self.teacher_scores, ("auto", "raw", "scaled"))
+        check_choice("pairs", self.pairs, ("all", "positive"))
+        if self.pairs != "all" and self.name != "margin-mse":
+            raise UsageError(f"pairs is for margin-mse, not for {self.name}; leave it out")
+        if self.symmetric and (self.name, self.candidates) != ("info-nce", "batch"):
+            raise UsageError(
+                "symmetric is for info-nce over the batch; leave it out, or write "
+                'candidates = "batch"'
+            )
         if self.name == "info-nce" and self.teacher_scores != "auto":
             raise UsageError("info-nce has no teacher; leave out teacher_scores")
         if self.name == "margin-mse" and self.temperature != 1:
@@ -203,7 +147,7 @@ class SparsityConfig:
             check_range("target_nnz", self.target_nnz, 1)
         if self.regularizer == "l0-flops" and not self.threshold:
             raise UsageError(
-                "l0-flops needs a threshold, as 100: non-zeros that a text has for free"
+                "l0-flops needs a threshold, as 150: non-zeros that a text has for free"
             )
         if self.threshold and self.regularizer != "l0-flops":
             raise UsageError(f"threshold is for l0-flops, not for {self.regularizer}; leave it out")

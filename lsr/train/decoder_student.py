@@ -37,14 +37,17 @@ ADAPTER = "default"
 
 @dataclass(frozen=True, slots=True)
 class LoraConfig:
-    """A low-rank adapter: W becomes W + alpha / rank B A (Hu et al. 2022, eq. 3)."""
+    """A low-rank adapter: W becomes W + alpha / rank B A (Hu et al. 2022, section 4.1).
+
+    Rank, alpha and dropout are those of Echo-Mistral-SPLADE (Doshi et al. 2024, arXiv:2408.11119).
+    """
 
     # Rows of A; 1 or more.
     rank: int = 16
     # Scales the update; 1 or more.
-    alpha: int = 32
+    alpha: int = 8
     # Share of A's inputs that is left out of a training step, 0 to below 1.
-    dropout: float = 0.05
+    dropout: float = 0.1
     # The modules that are adapted, by the end of their names.
     targets: list[str] = field(default_factory=lambda: list(LINEAR))
     __pydantic_config__ = STRICT
@@ -63,6 +66,8 @@ class LoraConfig:
 class DecoderStudentConfig(DecoderReading):
     """How a decoder-only student reads texts, in training as afterwards, and what is trained."""
 
+    # As Echo-Mistral-SPLADE reads texts (Doshi et al. 2024).
+    echo: str = "yes"
     # Train the vocabulary projection as a whole too, apart from the input embeddings where the
     # model ties the two; the adapter then holds a copy of it.
     train_projection: bool = False

@@ -29,7 +29,7 @@ from lsr.backbones.exported_folder import appearing
 from lsr.backbones.model_weights import longest_input
 from lsr.backbones.torch_runtime import transformers
 from lsr.errors import InputError, UsageError
-from lsr.settings import check_choice, check_length
+from lsr.settings import MOST_LOGS, check_choice, check_length, check_range
 from lsr.train.model_folder import (
     UNBOUNDED,
     padding_token,
@@ -61,7 +61,7 @@ class Exported:
 
     # Queries go through the "model" as documents do, or through a "table" of term weights.
     queries: Literal["model", "table"] = "model"
-    # Logarithms of the activation: 1 or 2.
+    # Logarithms of the activation, 1 or more; sentence-transformers knows 1 and 2.
     logs: int = 1
     # Tokens of a text that count, special ones included; 3 or more.
     max_length: int = 256
@@ -73,11 +73,18 @@ class Exported:
     literal: float = 0.0
     # Their ``length``: mean terms of a training document.
     literal_length: float = 0.0
+    # Logarithms of the activation of queries that go through the model; 0: as of documents.
+    query_logs: int = 0
+
+    @property
+    def is_known_elsewhere(self) -> bool:
+        """Whether sentence-transformers has the activation of both sides."""
+        return self.logs <= 2 and self.query_logs in (0, self.logs)
 
     def __post_init__(self) -> None:
         check_choice("queries", self.queries, ("model", "table"))
-        if self.logs not in (1, 2):
-            raise UsageError(f"logs is {self.logs}; sentence-transformers knows 1 and 2")
+        check_range("logs", self.logs, 1, MOST_LOGS)
+        check_range("query_logs", self.query_logs, 0, MOST_LOGS)
         check_length(self.max_length)
         if self.top_k < 0:
             raise UsageError(f"top_k is {self.top_k}; allowed is 1 or more, and 0 for all terms")
@@ -191,10 +198,18 @@ def _inference_copy(model: PreTrainedModel, vocabulary: Vocabulary, drop_special
 
 def _write_pooling(folder: Path, settings: Exported) -> None:
     folder.mkdir()
-    activation = {1: "relu", 2: "log1p_relu"}[settings.logs]
+    activation = activation_name(settings.logs)
+    if settings.query_logs not in (0, settings.logs):
+        # A name that sentence-transformers doesn't know: it has one activation for both sides.
+        activation += f"/{activation_name(settings.query_logs)}"
     write_json(
         folder / "config.json", {"pooling_strategy": "max", "activation_function": activation}
     )
+
+
+def activation_name(logs: int) -> str:
+    """What sentence-transformers calls one and two logarithms, and so on."""
+    return "log1p_" * (logs - 1) + "relu"
 
 
 def _write_table(

@@ -52,28 +52,65 @@ def info_nce(
     return total / max(len(scores), 1)
 
 
+def symmetric_info_nce(
+    scores: torch.Tensor,
+    positives: torch.Tensor,
+    temperature: float = 1.0,
+    allowed: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The mean of InfoNCE of queries over documents, and of positives over the batch's queries.
+
+    As CLIP has it (Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+    Supervision", figure 3), for matching that is asked for in both directions. A query is no wrong
+    one for a document that it has as its positive too, or that does not count for it.
+
+    Args:
+        scores: float (B, C).
+        positives: int64 (B,), the column of each query's positive.
+        temperature: above 0.
+        allowed: bool (B, C) or None.
+
+    Raises:
+        UsageError: shapes differ, or the temperature isn't above 0.
+    """
+    allowed = _allowed(scores, allowed)
+    own = torch.arange(len(scores), device=scores.device)
+    # Rows are the positives, columns the queries.
+    same = positives.unsqueeze(1) == positives.unsqueeze(0)
+    right = own.unsqueeze(1) == own.unsqueeze(0)
+    asked = allowed[:, positives].T & (~same | right)
+    forward = info_nce(scores, positives, temperature, allowed)
+    return (forward + info_nce(scores[:, positives].T, own, temperature, asked)) / 2
+
+
 def margin_mse(
     student: torch.Tensor,
     teacher: torch.Tensor,
     allowed: torch.Tensor | None = None,
+    positives: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Squared difference between the student's and the teacher's margin, averaged over pairs.
 
-    Hofstätter et al. 2020 ("Improving Efficient Neural Ranking Models with Cross-Architecture
-    Knowledge Distillation", eq. 3) have one pair, the positive and a negative. Here, as in
-    naver/splade's ``hf/trainers.py``, it is the mean over all n² ordered pairs of the n candidates
-    that count, a candidate with itself included. It equals twice the variance of
+    With ``positives`` the pairs are those of Hofstätter et al. 2020 ("Improving Efficient Neural
+    Ranking Models with Cross-Architecture Knowledge Distillation", eq. 3): a query's positive and
+    each of its other candidates that count; a query whose positive doesn't count adds zero.
+
+    Without, as in naver/splade's ``hf/trainers.py``, they are all n² ordered pairs of the n
+    candidates that count, a candidate with itself included. Their mean equals twice the variance of
     student - teacher, which is how it is computed.
 
     Args:
         student: float (B, C).
         teacher: (B, C), scores of the same candidates.
         allowed: bool (B, C) or None.
+        positives: int64 (B,), the column of each query's positive; None: all pairs count.
 
     Raises:
         UsageError: shapes differ.
     """
     allowed = _allowed(student, allowed, teacher)
+    if positives is not None:
+        return _margins_of_positives(student - teacher, allowed, positives.unsqueeze(1))
     size = allowed.sum(1)
     counts = size >= 2
     difference = (student[counts] - teacher[counts]).masked_fill(~allowed[counts], 0)
@@ -81,6 +118,17 @@ def margin_mse(
     mean = difference.sum(1, keepdim=True) / size.unsqueeze(1)
     errors = (difference - mean).masked_fill(~allowed[counts], 0)
     return (errors.square().sum(1) / (size / 2)).sum() / max(len(student), 1)
+
+
+def _margins_of_positives(
+    difference: torch.Tensor, allowed: torch.Tensor, positives: torch.Tensor
+) -> torch.Tensor:
+    """Mean square of a positive's difference less those of the others, of each query, over B."""
+    counts = allowed.gather(1, positives).squeeze(1) & (allowed.sum(1) >= 2)
+    own = difference[counts].gather(1, positives[counts])
+    others = allowed[counts].scatter(1, positives[counts], False)
+    errors = (own - difference[counts]).masked_fill(~others, 0)
+    return (errors.square().sum(1) / others.sum(1)).sum() / max(len(difference), 1)
 
 
 def kl_divergence(

@@ -50,7 +50,8 @@ class MiningRounds:
         self._teacher = teacher
         self._export = export
         self._trusted = trusted
-        self._needed = bool(config.batches.negatives) or config.batches.order == "topics"
+        few = corpus.count_given() < config.batches.negatives
+        self._needed = bool(few.any()) or config.batches.order == "topics"
         self._round = -1
         self._order: BatchOrder | None = None
 

@@ -155,7 +155,10 @@ class ModelCard:
             if self._inference_free
             else f"Queries and documents go through a {model}"
         )
-        logs = {1: "log(1 + relu(z))", 2: "log(1 + log(1 + relu(z)))"}[settings.logs]
+        logs = _activation(settings.logs)
+        of_queries = ""
+        if settings.query_logs not in (0, settings.logs):
+            of_queries = f", of queries {_activation(settings.query_logs)}"
         cap = f" The {settings.top_k:,} largest weights of a vector stay." if settings.top_k else ""
         literal = ""
         if settings.literal:
@@ -167,7 +170,7 @@ class ModelCard:
             f"# {self.name}\n\n"
             "A learned sparse retrieval encoder: texts become term weights over the model's "
             f"vocabulary, and scores are inner products. {queries}, {settings.max_length:,} tokens "
-            f"of a text count, and a term weighs {logs} of its largest logit z."
+            f"of a text count, and a term weighs {logs} of its largest logit z{of_queries}."
             f"{literal}{cap}\n\n"
             f"It was trained from {self.base_model} (licence: {self.base_licence})"
             + (
@@ -186,6 +189,8 @@ class ModelCard:
         )
         if self.adapter:
             return usage
+        if not self.settings.is_known_elsewhere:
+            return f"{usage}\n\nsentence-transformers has no such activation, and refuses it."
         peer = READ_WITH_SENTENCE_TRANSFORMERS.format(name=self.name)
         lacking = ", which leaves out what a document's own terms weigh more"
         how = f"With sentence-transformers{lacking if self.settings.literal else ''}:"
@@ -217,6 +222,11 @@ class ModelCard:
             f"{fence}toml\n{self.config.rstrip()}\n{fence}",
         ]
         return "\n\n".join(part for part in parts if part)
+
+
+def _activation(logs: int) -> str:
+    """The formula of the weight of a logit z."""
+    return "log(1 + " * logs + "relu(z)" + ")" * logs
 
 
 def without_paths(text: str) -> str:

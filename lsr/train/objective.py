@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from lsr.train.batches import TrainingBatch
 from lsr.train.config import LossConfig, SparsityConfig, TrainingConfig
-from lsr.train.losses import WeightedLosses, info_nce, kl_divergence, margin_mse, match
+from lsr.train.losses import (
+    WeightedLosses,
+    info_nce,
+    kl_divergence,
+    margin_mse,
+    match,
+    symmetric_info_nce,
+)
 from lsr.train.regularizer_registry import RegularizerOptions, regularizer
 from lsr.train.regularizers import DocumentFrequencies, anti_zero
 from lsr.train.sparsity import SparsityController, SparsityTarget, warm_up
@@ -181,12 +188,14 @@ def _loss(
     allowed: torch.Tensor,
     positives: torch.Tensor,
 ) -> torch.Tensor:
+    if config.symmetric:
+        return symmetric_info_nce(scores, positives, config.temperature, allowed)
     if config.name == "info-nce":
         return info_nce(scores, positives, config.temperature, allowed)
     teacher = taught[learned]
     if config.name == "kl":
         return kl_divergence(scores, teacher, config.temperature, allowed)
-    return margin_mse(scores, teacher, allowed)
+    return margin_mse(scores, teacher, allowed, positives if config.pairs == "positive" else None)
 
 
 def zero_penalty(strength: float, *sides: torch.Tensor) -> torch.Tensor | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +25,20 @@ from lsr.errors import InputError, NotFoundError, UsageError
 
 SUFFIXES = (".jsonl", ".ndjson")
 # Of a pair: what is used, and what ``lsr pairs`` writes beside it.
-MEMBERS = {"query", "positive", "kind", "document"}
+MEMBERS = {"query", "positive", "negative", "negatives", "kind", "document"}
+# Given negatives of a pair that are read.
+MOST_NEGATIVES = 100
 MEMBERS_NAMED, MEMBER_SHOWN = 6, 40
 OnRejected = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A query and a document that answers it."""
+    """A query and a document that answers it, and documents that are given as wrong."""
 
     query: str
     positive: str
+    negatives: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,10 @@ def read_pairs(
 ) -> Iterator[Pair]:
     """The pairs of a source, in order.
 
-    A line of a .jsonl file is an object with ``query`` and ``positive``, both strings; which others
-    of its members are not used is said once. Of a BEIR folder, a pair is a query and the contents
-    of a document that the split judges above 0.
+    A line of a .jsonl file is an object with ``query`` and ``positive``, both strings; ``negative``
+    or ``negatives``, a string or a list of them, are wrong documents, of which the first
+    ``MOST_NEGATIVES`` are read. Which others of its members are not used is said once. Of a BEIR
+    folder, a pair is a query and the contents of a document that the split judges above 0.
 
     Args:
         source: a .jsonl file, plain, .gz or .xz, or a BEIR folder.
@@ -114,7 +119,7 @@ def _unused(path: Path, members: Mapping[str, int]) -> str:
     named = ", ".join(f"{name!r} (of {count} pairs)" for name, count in sorted(members.items()))
     advice = ""
     if any("negative" in name.casefold() for name in members):
-        advice = "; negatives are mined, as many as [batches] negatives says"
+        advice = "; negatives are read from 'negative' and 'negatives'"
     return f"{path}: not used are the members {named}{advice}"
 
 
@@ -123,7 +128,22 @@ def _pair(record: object) -> Pair:
     if not texts or not all(isinstance(text, str) for text in texts):
         raise InputError("no pair; give an object whose 'query' and 'positive' are strings")
     query, positive = map(str, texts)
-    return Pair(check_unicode(query, "query"), check_unicode(positive, "positive"))
+    negatives = tuple(check_unicode(text, "negative") for text in _negatives(record))
+    return Pair(check_unicode(query, "query"), check_unicode(positive, "positive"), negatives)
+
+
+def _negatives(record: Any) -> list[str]:
+    """The texts under ``negative`` and ``negatives``: each once, none blank or the positive."""
+    texts: list[Any] = []
+    for name in ("negative", "negatives"):
+        value = record.get(name, [])
+        texts += value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise InputError(
+            "no pair; give a string or a list of strings as 'negative', or leave it out"
+        )
+    wrong = dict.fromkeys(text for text in texts if text.strip() and text != record["positive"])
+    return list(wrong)[:MOST_NEGATIVES]
 
 
 def _judged_pairs(folder: Path, split: str, on_rejected: OnRejected) -> Iterator[Pair]:
@@ -174,6 +194,8 @@ class TrainingCorpus:
     ``query_groups`` int64 (queries,) has the same number for the same query text, letter case and
     white space left aside: a document of one is right for all of them. Equal documents are one
     row. ``held_out`` is what was kept aside. ``sampled`` is how many pairs each source gave.
+    ``given`` int64 (queries, most) are the rows of the negatives that pairs came with, -1 where one
+    has fewer.
     """
 
     queries: Sequence[str]
@@ -181,6 +203,7 @@ class TrainingCorpus:
     positives: NDArray[np.int64]
     held_out: HeldOut = field(default_factory=lambda: HeldOut({}, {}, {}), repr=False)
     sampled: tuple[int, ...] = ()
+    given: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
 
     @classmethod
     def build(
@@ -249,7 +272,29 @@ class TrainingCorpus:
         rows: dict[str, int] = {}
         positives = [rows.setdefault(pair.positive, len(rows)) for pair in pairs]
         queries = [pair.query for pair in pairs]
-        return cls(queries, list(rows), np.array(positives, dtype=np.int64), held_out, sampled)
+        # Behind the positives; what is held out is no negative either.
+        unseen = set(held_out.documents.values())
+        wrong = [
+            [rows.setdefault(text, len(rows)) for text in pair.negatives if text not in unseen]
+            for pair in pairs
+        ]
+        given = np.full((len(pairs), max(map(len, wrong))), -1, dtype=np.int64)
+        for row, numbers in zip(given, wrong, strict=True):
+            row[: len(numbers)] = numbers
+        documents, right = list(rows), np.array(positives, dtype=np.int64)
+        return cls(queries, documents, right, held_out, sampled, given)
+
+    def count_given(self) -> NDArray[np.int64]:
+        """How many negatives each pair came with, int64 (queries,)."""
+        if not self.given.size:
+            return np.zeros(len(self.queries), dtype=np.int64)
+        counts: NDArray[np.int64] = np.count_nonzero(self.given >= 0, axis=1)
+        return counts
+
+    def say_unused(self, on_rejected: OnRejected, instead: str) -> None:
+        """Say how many pairs came with negatives, where a training has no use for them."""
+        if count := np.count_nonzero(self.count_given()):
+            on_rejected(f"the negatives that {count:,} pairs came with are not used; {instead}")
 
     @cached_property
     def query_groups(self) -> NDArray[np.int64]:
@@ -285,6 +330,8 @@ class TrainingCorpus:
                 data = text.encode()
                 total.update(len(data).to_bytes(8, "little") + data)
         total.update(self.positives.tobytes())
+        if self.given.size:
+            total.update(self.given.tobytes())
         return total.hexdigest()
 
 

@@ -104,6 +104,8 @@ def run_training(
     toml = to_toml(config)
     draw([])
     corpus = training_corpus(config, watching.on_rejected)
+    if not config.batches.negatives:
+        corpus.say_unused(watching.on_rejected, "[batches] negatives = 1 or more takes them")
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
     teacher = (
         load_ensemble(config, corpus, cache, watching.on_progress, tools.trusted)

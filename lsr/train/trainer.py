@@ -167,7 +167,8 @@ class Trainer:
     def _query_side(self) -> QueryTable | MicroBatchEncoder:
         model, student = self.config.model, self.student
         if model.queries == "model":
-            weighing = Weighing(model.logs, model.query_length, top_k=model.top_k)
+            logs = model.query_logs or model.logs
+            weighing = Weighing(logs, model.query_length, top_k=model.top_k)
             return self._encoder("query", weighing)
         table = self._initial_table(model.queries)
         learned = model.queries == "learned"
@@ -380,6 +381,7 @@ def _exported(config: TrainingConfig, literal: LiteralTerms | None) -> Exported:
         model.top_k,
         model.literal,
         literal.length if literal else 0.0,
+        model.query_logs,
     )
 
 

@@ -78,6 +78,10 @@ class CsrWriter:
         batch = batch if self._scale is None else quantise(batch, self._scale)
         self._rows.append(documents, batch)
 
+    def numbers(self, words: Sequence[str]) -> NDArray[np.int32]:
+        """The numbers, from 0 on, that words of an open vocabulary got when they were written."""
+        return self._rows.numbers(words)
+
     def finish(self, target: BinaryIO) -> list[str]:
         """Write the whole file to ``target``; returns what a user should know of it."""
         vocabulary = self._rows.vocabulary(self._vocabulary)
@@ -136,10 +140,13 @@ class CsrVectors(VectorSource):
         self.encoder = metadata["encoder"]
         self._row = 0
 
+    def __len__(self) -> int:
+        return len(self._arrays["indptr"]) - 1
+
     @property
     def fraction(self) -> float | None:
         """See ``VectorSource``."""
-        return self._row / max(len(self._arrays["indptr"]) - 1, 1)
+        return self._row / max(len(self), 1)
 
     def tokens(self) -> list[str]:
         """See ``VectorSource``: the whole vocabulary that the vectors are over."""
@@ -159,23 +166,42 @@ class CsrVectors(VectorSource):
         Raises:
             CorruptionError: a row is not one of ascending terms and finite weights above 0.
         """
-        indptr, indices, values = map(self._all, ("indptr", "indices", "values"))
+        batch = self.rows(0, len(self))
+        if not ((batch.values > 0) & np.isfinite(batch.values)).all():
+            raise _corrupt(self._path, "a row has weights that are not allowed")
+        return batch
+
+    def rows(self, first: int, last: int) -> SparseBatch:
+        """Some of the vectors, over the vocabulary of the file, with whatever weights they have.
+
+        Raises:
+            CorruptionError: a row is not one of ascending terms.
+        """
+        indptr = self._arrays["indptr"].read(first, last + 1)
+        indices = self._arrays["indices"].read(int(indptr[0]), int(indptr[-1]))
+        values = self._arrays["values"].read(int(indptr[0]), int(indptr[-1]))
+        indptr = indptr - indptr[0]
         size = len(self._arrays["token_offsets"]) - 1
         follows = np.diff(indices, prepend=-1) > 0
         follows[indptr[:-1][np.diff(indptr) > 0]] = True
-        inside = (indices >= 0) & (indices < size)
-        if not (follows & inside & (values > 0) & np.isfinite(values)).all():
-            raise _corrupt(self._path, "a row has terms or weights that are not allowed")
+        if not (follows & (indices >= 0) & (indices < size)).all():
+            raise _corrupt(self._path, "a row has terms that are not allowed")
         return SparseBatch(indptr, indices, values, size)
+
+    def ids(self, first: int, last: int) -> list[bytes]:
+        """The ids of some rows, in UTF-8."""
+        offsets = self._arrays["id_offsets"].read(first, last + 1)
+        data = self._arrays["ids"].read(int(offsets[0]), int(offsets[-1])).tobytes()
+        return [data[a:b] for a, b in pairwise((offsets - offsets[0]).tolist())]
 
     def items(self, vocabulary: Vocabulary) -> Iterator[VectorItem]:
         """See ``VectorSource``."""
         terms = np.array([vocabulary.number(token, -1) for token in self.tokens()], np.int64)
-        rows = len(self._arrays["indptr"]) - 1
+        rows = len(self)
         for first in range(0, rows, ROWS_AT_A_TIME):
             last = min(first + ROWS_AT_A_TIME, rows)
             indptr = self._arrays["indptr"].read(first, last + 1)
-            ids = self._ids(first, last)
+            ids = self.ids(first, last)
             indices = self._arrays["indices"].read(int(indptr[0]), int(indptr[-1]))
             values = self._arrays["values"].read(int(indptr[0]), int(indptr[-1]))
             for row, (a, b) in enumerate(pairwise((indptr - indptr[0]).tolist())):
@@ -210,11 +236,6 @@ class CsrVectors(VectorSource):
 
     def _all(self, name: str) -> NDArray[Any]:
         return self._arrays[name].read(0, len(self._arrays[name]))
-
-    def _ids(self, first: int, last: int) -> list[bytes]:
-        offsets = self._arrays["id_offsets"].read(first, last + 1)
-        data = self._arrays["ids"].read(int(offsets[0]), int(offsets[-1])).tobytes()
-        return [data[a:b] for a, b in pairwise((offsets - offsets[0]).tolist())]
 
 
 def _document(identifier: bytes) -> Document:

@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
 from lsr.corpus.documents import Document
-from lsr.errors import CorruptionError, UsageError
+from lsr.errors import UsageError
 from lsr.sparse import SparseBatch
 from lsr.vectors.formats import VectorWriter, is_zipped
+from lsr.vectors.journal import Journal, Settings
 from lsr.vectors.json_lines import JsonLinesWriter
 from lsr.vectors.working_files import WorkingFiles
 
-JOURNAL = "journal.json"
 WHOLE = "whole"
-Settings = Mapping[str, str | float | bool | None]
 
 
 class Output(Protocol):
     """Where encoded documents go.
 
     ``items`` is how many items of the source an earlier run got through, and ``digest`` changes
-    with any document among them.
+    with any document among them. ``whole`` says that these were all. ``begun`` names what holds
+    them, for messages.
     """
 
-    items: int
-    digest: str
+    @property
+    def whole(self) -> bool: ...  # noqa: D102
+
+    @property
+    def begun(self) -> str: ...  # noqa: D102
+
+    @property
+    def items(self) -> int: ...  # noqa: D102
+
+    @property
+    def digest(self) -> str: ...  # noqa: D102
 
     def append(
         self, documents: Sequence[Document], batch: SparseBatch, items: int, digest: str
@@ -56,6 +64,9 @@ class VectorOutput:
         CorruptionError: the journal can't be read.
     """
 
+    whole = False
+    begun = "the folder that ends in .part"
+
     def __init__(
         self, path: Path, settings: Settings, writer: Callable[[WorkingFiles], VectorWriter]
     ) -> None:
@@ -63,19 +74,25 @@ class VectorOutput:
             raise UsageError(f"{path} is there already; delete it, or give another --out")
         self._path = path
         self._folder = path.with_name(f"{path.name}.part")
-        self._settings = dict(settings)
-        journal = self._read_journal()
-        self.items = int(journal["items"])
-        self.digest = str(journal["digest"])
-        self._writer = writer(WorkingFiles(self._folder, journal["sizes"]))
+        self._journal = Journal(self._folder, path, settings)
+        self._writer = writer(WorkingFiles(self._folder, self._journal.sizes))
+
+    @property
+    def items(self) -> int:
+        """See ``Output``."""
+        return self._journal.items
+
+    @property
+    def digest(self) -> str:
+        """See ``Output``."""
+        return self._journal.digest
 
     def append(
         self, documents: Sequence[Document], batch: SparseBatch, items: int, digest: str
     ) -> None:
         """See ``Output``; on disk when it returns."""
         self._writer.write(documents, batch)
-        self.items, self.digest = items, digest
-        self._write_journal(self._writer.files.sync())
+        self._journal.write(items, digest, self._writer.files.sync())
 
     def finish(self) -> list[str]:
         """Write the file and delete the folder; returns what a user should know of the file."""
@@ -92,48 +109,14 @@ class VectorOutput:
         shutil.rmtree(self._folder)
         return notes
 
-    def _read_journal(self) -> dict[str, Any]:
-        path = self._folder / JOURNAL
-        try:
-            journal = json.loads(path.read_bytes())
-            settings = journal["settings"]
-            whole = {"items", "digest", "sizes"} <= journal.keys()
-        except FileNotFoundError:
-            return {"items": 0, "digest": "", "sizes": {}}
-        except (ValueError, TypeError, KeyError, AttributeError):
-            whole = False
-        if not whole:
-            raise CorruptionError(f"{path} can't be read; delete {self._folder} and start again")
-        if settings != self._settings:
-            changed = [
-                name for name in self._settings if settings.get(name) != self._settings[name]
-            ]
-            raise UsageError(
-                f"{self._path} was begun with other settings ({', '.join(changed)}); finish it "
-                f"with the same command, or delete {self._folder}"
-            )
-        return dict(journal)
-
-    def _write_journal(self, sizes: Mapping[str, int]) -> None:
-        new = self._folder / f"{JOURNAL}.new"
-        journal = {
-            "settings": self._settings,
-            "items": self.items,
-            "digest": self.digest,
-            "sizes": dict(sizes),
-        }
-        with new.open("w") as file:
-            json.dump(journal, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._folder / JOURNAL)
-
 
 class StreamOutput:
     """Writes to a stream, in which nothing can be gone on with."""
 
     items = 0
     digest = ""
+    whole = False
+    begun = "what was written"
 
     def __init__(self, write: Callable[[Sequence[Document], SparseBatch], None]) -> None:
         self._write = write

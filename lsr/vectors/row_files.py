@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsr.corpus.documents import Document
 from lsr.sparse import SparseBatch
@@ -49,6 +50,10 @@ class RowFiles:
         self.files.append(IDS, b"".join(ids))
         self.files.append(INDICES, batch.indices)
         self.files.append(VALUES, batch.values)
+
+    def numbers(self, words: Sequence[str]) -> NDArray[np.int32]:
+        """The numbers of words that came with rows, int32 (n,)."""
+        return np.array([self._numbers[word] for word in words], dtype=np.int32)
 
     def vocabulary(self, closed: Vocabulary) -> Vocabulary:
         """What the rows are over: a vocabulary, and the words that came with them."""

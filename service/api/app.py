@@ -51,6 +51,7 @@ from service.api.searching import Searching
 from service.api.work import Work
 from service.mcp.http import PATH as MCP_PATH
 from service.mcp.http import McpEndpoint
+from service.replica.state import Replica
 from service.settings import ServerSettings
 from service.state.database import StateDatabase, state_file
 from service.state.idempotency import IdempotencyKeys
@@ -87,8 +88,12 @@ ROUTERS = (
 )
 
 
-def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> FastAPI:
+def create_app(
+    settings: ServerSettings, trusted: TrustedCode = NO_CODE, replica: Replica | None = None
+) -> FastAPI:
     """The application over collections; ``trusted`` are the models whose Python code may run.
+
+    With a ``replica`` the collections are its copies, and nobody writes to them.
 
     Raises:
         InputError: a re-ranker can't be used.
@@ -101,6 +106,7 @@ def create_app(settings: ServerSettings, trusted: TrustedCode = NO_CODE) -> Fast
     origins = AllowedOrigins(settings.allow_origin)
     batches = QueryBatches(settings.encoder_queue, settings.encoder_batch)
     served = Indexes(settings.paths, trusted, settings.reranker, batches)
+    served.replica = replica
     state = StateDatabase(state_path(settings, served))
     kept = Keys(state, settings.admin_token)
     rates = _rates(settings, state)

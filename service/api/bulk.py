@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.indexing import Outcome, upsert_documents
 from lsr.corpus.documents import Document
 from lsr.errors import InputError, LockedError, StorageFullError
@@ -55,7 +55,7 @@ FAILED = Failure(
 
 
 def bulk_upsert(
-    collection: Collection, body: bytes | bytearray, stopping: Callable[[], bool] = lambda: False
+    collection: Writable, body: bytes | bytearray, stopping: Callable[[], bool] = lambda: False
 ) -> BulkAnswer:
     """Write the documents of a request body, a chunk after the other.
 

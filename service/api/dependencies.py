@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
 
+from lsr.errors import ConflictError
 from service.api.encoders import AllowedEncoders
 from service.api.indexes import Indexes
 from service.api.lifecycle import Lifecycle
@@ -25,6 +26,16 @@ def _of_application(name: str) -> Any:
         return getattr(request.app.state, name)
 
     return Depends(given)
+
+
+async def _refuse_on_replica(request: Request) -> None:
+    replica = request.app.state.indexes.replica
+    if replica is not None:
+        raise ConflictError(replica.refusal)
+
+
+CHANGES_INDEXES = Depends(_refuse_on_replica)
+"""Of a route that writes to indexes, makes or deletes them: refused on a replica (409)."""
 
 
 async def _largest_body(request: Request) -> int:

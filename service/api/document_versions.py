@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, HTTPException
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from lsr.corpus.documents import Document
 
 TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
@@ -79,7 +79,7 @@ async def _conditions(if_match: IfMatch = None, if_none_match: IfNoneMatch = Non
 GivenConditions = Annotated[Conditions, Depends(_conditions)]
 
 
-def versioned(collection: Collection, identifier: str) -> tuple[Document, str] | None:
+def versioned(collection: Writable, identifier: str) -> tuple[Document, str] | None:
     """A document and the tag of its version, which no other has; None where there is none."""
     with collection.store.reading():
         document = collection.get(identifier)

@@ -29,6 +29,7 @@ from lsr.errors import (
     NotFoundError,
     OverloadedError,
     StorageFullError,
+    UnavailableError,
     UsageError,
 )
 from service.api.bodies import MalformedBodyError
@@ -47,6 +48,7 @@ STATUS: dict[type[LsrError], tuple[int, str]] = {
     MalformedBodyError: (400, "malformed_json"),
     EncoderMismatchError: (409, "encoder_mismatch"),
     OverloadedError: (503, "busy"),
+    UnavailableError: (503, "unavailable"),
     LockedError: (503, "locked"),
     CorruptionError: (500, "corrupt"),
     StorageFullError: (507, "storage_full"),
@@ -80,6 +82,8 @@ HTTP_TYPES = {
 }
 PUBLIC = {
     OverloadedError: "the server is busy; try again in a second",
+    UnavailableError: "what the index {index!r} lies in can't be reached; try again a little "
+    "later, and {log}",
     LockedError: "the index {index!r} is being written to, or was just replaced; try again in a "
     "second",
     CorruptionError: "stored bytes of the index {index!r} are damaged; {log}",

@@ -19,15 +19,18 @@ def index_details(indexes: Indexes, name: str) -> IndexDetails:
     """
     found, collection = indexes.describe(name), indexes[name]
     defaults = read_defaults(collection)
-    return {
+    details: IndexDetails = {
         "name": found["name"],
         "aliases": found["aliases"],
         "documents": found["documents"],
         "fields": found["fields"],
         "metadata": [
             {"key": each.key, "kinds": dict(each.kinds)}
-            for each in collection.columns.describe()[:MOST_KEYS]
+            for each in collection.describe_metadata()[:MOST_KEYS]
         ],
         "passages": "off" if collection.passages == OFF else "auto",
         "search_defaults": {using: each.texts() for using, each in defaults.items()},
     }
+    if "snapshot" in found:
+        details["snapshot"] = found["snapshot"]
+    return details

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Iterator
 
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from lsr.distribution import package_version
 from lsr.errors import LsrError
 from service.api.indexes import Indexes
 from service.api.metrics import LookedUp
+from service.replica.state import Replica
 
 # By the names that Collection.describe has.
 SIZES = {
@@ -50,6 +51,38 @@ class IndexMetrics(LookedUp):
                 continue
             up.add_metric([name], 1)
             for key, family in sizes.items():
-                family.add_metric([name], described[key])
+                if key in described:
+                    family.add_metric([name], described[key])
         yield up
         yield from sizes.values()
+        if self._indexes.replica is not None:
+            yield from _of_replica(self._indexes.replica)
+
+
+def _of_replica(replica: Replica) -> Iterator[Metric]:
+    """Which snapshots answer, how old they are, and how following goes on."""
+    names = GaugeMetricFamily(
+        "lsr_replica_snapshot_info", "The snapshot that answers.", labels=["index", "snapshot"]
+    )
+    ages = GaugeMetricFamily(
+        "lsr_replica_snapshot_age_seconds",
+        "Time since the snapshot that answers was taken.",
+        labels=["index"],
+    )
+    for index, name in replica.snapshots.items():
+        names.add_metric([index, name], 1)
+        if (age := replica.age_seconds(index)) is not None:
+            ages.add_metric([index], age)
+    yield names
+    yield ages
+    following = replica.following()
+    for name, text, value in (
+        ("last_look", "When snapshots were looked for last.", following.looked),
+        ("last_failure", "When following failed last; 0: never.", following.failed),
+    ):
+        yield GaugeMetricFamily(f"lsr_replica_{name}_timestamp_seconds", text, value)
+    yield CounterMetricFamily(
+        "lsr_replica_failures",
+        "Snapshots that were passed over, and looks that failed.",
+        following.failures,
+    )

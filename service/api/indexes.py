@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from index.collection.collection import STORE_FILE, Collection, is_collection
 from index.collection.field import Field
+from index.collection.writable import Writable
+from index.opening import Place, open_collection, place_of
 from index.search.pipeline import search
 from index.search.query import SearchQuery
 from lsr.encoders.encoder import short_name
@@ -20,6 +22,7 @@ from lsr.errors import ConflictError, LsrError, NotFoundError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.rerankers import ServedRerankers
 from service.api.schemas.responses import BrokenIndex, IndexAnswer
+from service.replica.state import Replica
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +60,8 @@ class Indexes:
     that the server is to stop: long writes then end early.
 
     Args:
-        paths: directories of collections, or folders that hold such directories.
+        paths: directories of collections, folders that hold such directories, or addresses of
+            collections in Qdrant.
         trusted: the models whose Python code may run.
         rerankers: names of the models that requests may re-rank by, which are loaded.
         batches: what encodes queries; None: each search encodes its own.
@@ -70,7 +74,7 @@ class Indexes:
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[Place],
         trusted: TrustedCode = NO_CODE,
         rerankers: Sequence[str] = (),
         batches: QueryBatches | None = None,
@@ -78,23 +82,23 @@ class Indexes:
         self._trusted = trusted
         self.batches = batches
         self.rerankers = ServedRerankers(rerankers, trusted)
-        self._paths: dict[str, Path] = {}
+        self._places: dict[str, Place] = {}
         self._folders: list[Path] = []
-        self._open: dict[str, tuple[tuple[int, int], Collection]] = {}
+        self._open: dict[str, tuple[object, Writable]] = {}
         self._opening: dict[str, threading.Lock] = {}
         self._unsearchable: dict[str, str] = {}
         self.aliases: Mapping[str, str] = {}
         self._told: dict[str, str] = {}
+        self.replica: Replica | None = None
+        """What is said of a server that follows snapshots."""
         self.stopping = False
-        for path in map(Path.absolute, paths):
+        for place in paths:
+            if not isinstance(place, Path):
+                self._add(place.name, place)
+                continue
+            path = place.absolute()
             if is_collection(path):
-                name = path.resolve().name
-                if name in self._paths:
-                    raise UsageError(
-                        f"two collections are called {name!r}; their directories must differ in "
-                        "name, for the name is their address"
-                    )
-                self._paths[name] = path
+                self._add(path.resolve().name, path)
             elif path.is_dir():
                 self._folders.append(path)
             else:
@@ -111,7 +115,7 @@ class Indexes:
     def names(self) -> list[str]:
         """Names of all collections, sorted."""
         found = {path.name for folder in self._folders for path in _collections(folder)}
-        return sorted(found | set(self._paths))
+        return sorted(found | set(self._places))
 
     def resolved(self, name: str) -> str:
         """The name of the index that goes by a name, its own or an alias.
@@ -126,6 +130,16 @@ class Indexes:
 
         Raises:
             NotFoundError: there is none.
+            ConflictError: it is in Qdrant.
+        """
+        found, place = self._found(name)
+        return self._directory(found, place)
+
+    def place_of(self, name: str) -> Place:
+        """The directory or address of the index that goes by a name, its own or an alias.
+
+        Raises:
+            NotFoundError: there is none.
         """
         return self._found(name)[1]
 
@@ -136,12 +150,13 @@ class Indexes:
             ConflictError: the name is an alias, or the index was given to the server by itself.
             NotFoundError: there is none.
         """
-        resolved, path = self._found(name)
+        resolved, place = self._found(name)
         if resolved != name:
             raise ConflictError(
                 f"{name!r} is an alias of the index {resolved!r}; name the index itself"
             )
-        if name in self._paths or path.is_symlink():
+        path = self._directory(name, place)
+        if name in self._places or path.is_symlink():
             raise ConflictError(
                 f"the index {name!r} was given to the server by itself or by a link, so its "
                 "directory stays as it is; a server of the folder that it is in may replace or "
@@ -149,9 +164,15 @@ class Indexes:
             )
         return path.parent
 
+    def snapshot(self, name: str) -> str | None:
+        """The snapshot that an index of a replica is a copy of, by any of its names."""
+        if self.replica is None:
+            return None
+        return self.replica.snapshots.get(self.aliases.get(name, name))
+
     def has(self, name: str) -> bool:
         """Whether an index has this name of its own."""
-        return self._path(name) is not None
+        return self._place(name) is not None
 
     def release(self, name: str) -> None:
         """Let go of the files of an index, which is opened anew where it is asked for again."""
@@ -161,58 +182,58 @@ class Indexes:
     def release_gone(self) -> None:
         """Let go of the files of indexes that were deleted or replaced."""
         for name, (identity, _) in list(self._open.items()):
-            path = self._path(name)
+            place = self._place(name)
             try:
-                is_there = path is not None and _identity(path) == identity
+                is_there = place is not None and _identity(place) == identity
             except OSError:
                 is_there = False
             if not is_there:
                 self.release(name)
 
-    def __getitem__(self, name: str) -> Collection:
-        name, path = self._found(name)
+    def __getitem__(self, name: str) -> Writable:
+        name, place = self._found(name)
         # One that opens slowly keeps nobody from the others.
         with self._opening.setdefault(name, threading.Lock()):
             # A directory that was deleted and indexed anew is another collection.
             try:
-                identity = _identity(path)
+                identity = _identity(place)
             except FileNotFoundError as error:
                 raise NotFoundError(f"the index {name!r} was just deleted") from error
             if name not in self._open or self._open[name][0] != identity:
                 self._close(name)
-                opened = Collection.open(path, trusted=self._trusted)
+                opened = open_collection(place, self._trusted)
                 opened.fields.batches = self.batches
                 self._open[name] = identity, opened
             return self._open[name][1]
 
-    def at_hand(self, name: str) -> Collection | None:
+    def at_hand(self, name: str) -> Writable | None:
         """A collection that is open, with the view of its last write, and needs no model for
         queries; None: it isn't.
 
         Raises:
             NotFoundError: there is no such index.
         """
-        name, path = self._found(name)
-        opened = self._open.get(name)
+        name, place = self._found(name)
+        identity, opened = self._open.get(name, (None, None))
         try:
-            if opened is None or opened[0] != _identity(path) or not opened[1].is_at_hand():
+            if not isinstance(opened, Collection) or identity != _identity(place):
                 return None
-            return opened[1] if opened[1].fields.inference_free else None
+            return opened if opened.is_at_hand() and opened.fields.inference_free else None
         except (LsrError, FileNotFoundError):
             return None
 
     def without_paths(self, message: str) -> str:
         """A message in which what is served, and its models, have names in place of paths."""
-        paths = {path: path.name for path in (*self._paths.values(), *self._folders)}
+        places = (*self._places.values(), *self._folders)
+        paths: dict[Place, str] = {place: place.name for place in places}
         for _, collection in list(self._open.values()):
-            paths[collection.path] = collection.path.name
+            paths[place_of(collection.place)] = collection.fields.collection
             for field in collection.fields:
                 model = Path(field.encoder.split(",")[0].rpartition(":")[2])
                 if model.is_absolute():
                     paths[model] = model.name
-        spelled = {
-            str(each): name for path, name in paths.items() for each in (path, path.resolve())
-        }
+        spelled = {str(place): name for place, name in paths.items()}
+        spelled |= {str(p.resolve()): name for p, name in paths.items() if isinstance(p, Path)}
         for path in sorted(spelled, key=len, reverse=True):
             message = message.replace(path, spelled[path])
         return message
@@ -220,11 +241,11 @@ class Indexes:
     def preload(self) -> None:
         """Have all segments in memory for the forks of this process, and no collection open."""
         for name in self.names():
-            path = self._path(name)
+            place = self._place(name)
             # What is wrong with it is told by those that serve it.
             with suppress(LsrError, OSError):
-                if path is not None:
-                    with closing(Collection.open(path)) as collection:
+                if isinstance(place, Path):
+                    with closing(Collection.open(place)) as collection:
                         collection.preload()
 
     def warm_up(self) -> None:
@@ -268,7 +289,8 @@ class Indexes:
         """Name, number of documents and fields of one collection."""
         name = self.resolved(name)
         collection = self[name]
-        return {
+        snapshot = self.snapshot(name)
+        answer: IndexAnswer = {
             "name": name,
             "aliases": sorted(each for each, target in self.aliases.items() if target == name),
             "documents": len(collection),
@@ -284,8 +306,11 @@ class Indexes:
                 for field in collection.fields
             ],
         }
+        if snapshot is not None:
+            answer["snapshot"] = snapshot
+        return answer
 
-    def _inference_free(self, name: str, collection: Collection, field: Field) -> bool:
+    def _inference_free(self, name: str, collection: Writable, field: Field) -> bool:
         # An encoder that could not be loaded is not tried again for this.
         if field.kind == "dense" or name in self._unsearchable:
             return False
@@ -338,16 +363,32 @@ class Indexes:
         if opened is not None:
             opened[1].close()
 
-    def _found(self, name: str) -> tuple[str, Path]:
-        """Name and directory of the index that goes by a name, its own or an alias."""
-        path = self._path(name)
-        if path is not None:
-            return name, path
+    def _add(self, name: str, place: Place) -> None:
+        if name in self._places:
+            raise UsageError(
+                f"two collections are called {name!r}; their directories or addresses must differ "
+                "in name, for the name is how they are asked for"
+            )
+        self._places[name] = place
+
+    def _directory(self, name: str, place: Place) -> Path:
+        if isinstance(place, Path):
+            return place
+        raise ConflictError(
+            f"the index {name!r} is in Qdrant, which keeps, copies and verifies its files itself; "
+            "this is done there, as docs/qdrant.md says"
+        )
+
+    def _found(self, name: str) -> tuple[str, Place]:
+        """Name and place of the index that goes by a name, its own or an alias."""
+        place = self._place(name)
+        if place is not None:
+            return name, place
         self._close(name)
         target = self.aliases.get(name)
-        path = None if target is None else self._path(target)
-        if target is not None and path is not None:
-            return target, path
+        place = None if target is None else self._place(target)
+        if target is not None and place is not None:
+            return target, place
         if target is not None:
             raise NotFoundError(
                 f"the alias {name!r} is of the index {target!r}, which is not there; point it at "
@@ -355,10 +396,14 @@ class Indexes:
             )
         raise UnknownIndexError(name, [*self.names(), *sorted(self.aliases)])
 
-    def _path(self, name: str) -> Path | None:
-        """Where a collection is that goes by this name, if any does."""
-        if name in self._paths:
-            return self._paths[name] if _holds_collection(self._paths[name]) else None
+    def _place(self, name: str) -> Place | None:
+        """Where a collection is that goes by this name, if any does.
+
+        One in Qdrant is taken to be there; what is wrong is told when it is opened.
+        """
+        given = self._places.get(name)
+        if given is not None:
+            return given if not isinstance(given, Path) or _holds_collection(given) else None
         if name.startswith(".") or name == "" or "/" in name or "\\" in name or "\0" in name:
             return None
         if len(name.encode()) > LONGEST_NAME:
@@ -367,9 +412,14 @@ class Indexes:
         return next(filter(_holds_collection, candidates), None)
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    """What no other collection at that path has, while one has its files open."""
-    return path.stat().st_ino, (path / STORE_FILE).stat().st_ino
+def _identity(place: Place) -> object:
+    """What no other collection at that place has, while one is open.
+
+    A collection in Qdrant notices itself that its name stands for another.
+    """
+    if not isinstance(place, Path):
+        return place
+    return place.stat().st_ino, (place / STORE_FILE).stat().st_ino
 
 
 def _collections(folder: Path) -> Iterator[Path]:

@@ -174,5 +174,5 @@ class LongWork:
         self._tidied = now
         self.lifecycle.finish_deletions()
         self._indexes.release_gone()
-        for path in self.settings.paths:
+        for path in self.settings.folders:
             Places(path).remove_leftovers()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import prometheus_client as prometheus
-from prometheus_client import multiprocess
+from prometheus_client import multiprocess, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -201,6 +201,13 @@ class Metrics:
         return encode(registry), content_type
 
 
+def count_as(worker: str) -> None:
+    """Have this process count as a worker of this name, in files that go on where one of the same
+    name before it left off; before its metrics are made.
+    """
+    values.ValueClass = values.MultiProcessValue(lambda: worker)
+
+
 class LookedUp(Collector):
     """Metrics whose values are looked up when Prometheus asks for them."""
 
@@ -209,7 +216,7 @@ class LookedUp(Collector):
         return []
 
 
-def forget_worker(process: int) -> None:
+def forget_worker(worker: str) -> None:
     """Leave a worker that has ended out of what is at work now; for the process that began it."""
     if SHARED_FOLDER in os.environ:
-        multiprocess.mark_process_dead(process)
+        multiprocess.mark_process_dead(worker)

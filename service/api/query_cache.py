@@ -7,7 +7,7 @@ import weakref
 from collections import OrderedDict
 from typing import NamedTuple
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.result import SearchResult
 
@@ -35,11 +35,11 @@ class QueryCache:
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[weakref.ref[Collection], bytes], _Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[weakref.ref[Writable], bytes], _Kept] = OrderedDict()
         self.bytes = 0
         """That are taken."""
 
-    def get(self, collection: Collection, revision: int, request: bytes) -> bytes | None:
+    def get(self, collection: Writable, revision: int, request: bytes) -> bytes | None:
         """What was kept as the answer to a request; None: nothing that is of this revision."""
         key = weakref.ref(collection), request
         with self._lock:
@@ -49,7 +49,7 @@ class QueryCache:
             self._kept.move_to_end(key)
             return kept.answer
 
-    def keep(self, collection: Collection, revision: int, request: bytes, answer: bytes) -> None:
+    def keep(self, collection: Writable, revision: int, request: bytes, answer: bytes) -> None:
         """Keep an answer, if it isn't too large; those that were not asked for longest go."""
         size = len(request) + len(answer) + OVERHEAD
         if size > LARGEST_SHARE * self._size:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
 from index.search.pipeline import search
@@ -53,7 +53,7 @@ class _Answered:
     """A search that was answered, and what was answered: ids with scores, best first."""
 
     name: str
-    collection: Collection
+    collection: Writable
     revision: int
     query: SearchQuery
     config: SearchConfig
@@ -105,7 +105,7 @@ class RecallProbe:
 
     def offer(
         self,
-        collection: Collection,
+        collection: Writable,
         revision: int,
         query: SearchQuery,
         config: SearchConfig,
@@ -118,14 +118,14 @@ class RecallProbe:
         if config.rerank or config.rewrite or config.cursor or config.sort or config.group_by:
             return
         found = [(hit.id, hit.score) for hit in result.hits]
-        name = collection.path.name
+        name = collection.fields.collection
         answered = _Answered(name, collection, revision, query, config, found, result.exact)
         try:
             self._waiting.put_nowait(answered)
         except queue.Full:
             self._skipped("full")
 
-    def describe(self, collection: Collection) -> RecallAnswer | None:
+    def describe(self, collection: Writable) -> RecallAnswer | None:
         """What was found of the searches of the last day; None: none was repeated."""
         found = self._state.rows(
             "SELECT sum(queries), sum(recall), min(hour) FROM recall_probes "

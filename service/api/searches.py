@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request
 from pydantic import ValidationError
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
 from index.search.query import SearchQuery
@@ -25,10 +25,17 @@ Asked = tuple[SearchQuery, SearchConfig]
 Answer = SearchAnswer | ErrorBody
 
 
+class Searched(NamedTuple):
+    """What is searched, and on a replica the snapshot that it is a copy of."""
+
+    collection: Writable
+    snapshot: str | None
+
+
 def answer_searches(
     request: Request,
     searching: Searching,
-    collection: Collection,
+    searched: Searched,
     given: Sequence[Any],
     rerankers: ServedRerankers,
     deadline: Deadline,
@@ -38,7 +45,7 @@ def answer_searches(
     Args:
         request: which brought them.
         searching: what searches.
-        collection: what is searched.
+        searched: what.
         given: the JSON of each search.
         rerankers: those that are served.
         deadline: of all together.
@@ -62,18 +69,19 @@ def answer_searches(
         alike.setdefault(f"{config!r}{apart}", []).append(place)
     for places in alike.values():
         part = {place: asked[place] for place in places}
-        answers |= _answer(request, searching, collection, part, deadline)
+        answers |= _answer(request, searching, searched, part, deadline)
     return [answers[place] for place in range(len(given))]
 
 
 def _answer(
     request: Request,
     searching: Searching,
-    collection: Collection,
+    searched: Searched,
     asked: dict[int, Asked],
     deadline: Deadline,
 ) -> dict[int, Answer]:
     """Searches of one configuration: together, and where one of them can't be, each by itself."""
+    collection, snapshot = searched
     config = next(iter(asked.values()))[1]
     if len(asked) > 1:
         try:
@@ -83,14 +91,14 @@ def _answer(
             pass
         else:
             return {
-                place: search_json(each, config.explain, config)
+                place: search_json(each, config.explain, config, snapshot)
                 for place, each in zip(asked, found, strict=True)
             }
     answers: dict[int, Answer] = {}
     for place, (query, _) in asked.items():
         try:
             result = searching.search(request, collection, query, config, deadline)
-            answers[place] = search_json(result, config.explain, config)
+            answers[place] = search_json(result, config.explain, config, snapshot)
         except LsrError as error:
             answers[place] = body_of(request, error)
     return answers

@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
 from index.search.pipeline import search, search_batch
@@ -56,7 +56,7 @@ class Searching:
     def search(
         self,
         request: Request,
-        collection: Collection,
+        collection: Writable,
         query: SearchQuery,
         config: SearchConfig,
         deadline: Deadline,
@@ -78,7 +78,7 @@ class Searching:
     def search_several(
         self,
         request: Request,
-        collection: Collection,
+        collection: Writable,
         queries: Sequence[SearchQuery],
         config: SearchConfig,
         deadline: Deadline,
@@ -97,7 +97,7 @@ class Searching:
     def answer(
         self,
         request: Request,
-        collection: Collection,
+        collection: Writable,
         query: SearchQuery,
         asked: bytes,
         fresh: Callable[[], tuple[SearchAnswer, bool]],
@@ -125,7 +125,7 @@ class Searching:
                 self._cache.keep(collection, view.revision, asked, joined(later))
             return _response(joined(members))
 
-    def recall(self, collection: Collection) -> RecallAnswer | None:
+    def recall(self, collection: Writable) -> RecallAnswer | None:
         """What the probe has found of an index; None: nothing yet, or there is none."""
         return None if self._probe is None else self._probe.describe(collection)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import InputError, UsageError
-from service.commands.options import engine_option, json_option, trust_option
+from service.commands.options import FolderType, engine_option, json_option, trust_option
 
 if TYPE_CHECKING:
     from index.collection.field import Field
     from index.collection.field_encoders import FieldEncoders
-    from index.collection.view import View
+    from index.collection.segment_view import SegmentView
     from index.search.recall import EffortResult
     from lsr.sparse import SparseBatch
     from lsr.trusted_code import TrustedCode
@@ -27,7 +27,7 @@ def bench_command() -> None:
 
 
 @bench_command.command("recall")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType("Qdrant searches sparse fields exactly"))
 @click.option(
     "--queries",
     required=True,
@@ -118,7 +118,7 @@ def _sparse_field(fields: FieldEncoders, using: str | None) -> Field:
     return field
 
 
-def _encoded(view: View, field: Field, texts: list[str], quiet: bool) -> SparseBatch:
+def _encoded(view: SegmentView, field: Field, texts: list[str], quiet: bool) -> SparseBatch:
     from index.search.query import SearchQuery, encode_query
     from lsr.sparse import SparseBatch
     from service.commands import terminal

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.options import json_option
+from service.commands.options import PLACE, json_option
+
+if TYPE_CHECKING:
+    from index.opening import Place
 
 
 @click.command("delete")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=PLACE)
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option(
     "--filter",
@@ -24,7 +27,7 @@ from service.commands.options import json_option
 @click.option("--yes", is_flag=True, help="Do not ask before deleting by a filter.")
 @json_option
 def delete_command(
-    collection: Path,
+    collection: Place,
     ids: Sequence[str],
     filter_text: str | None,
     dry_run: bool,
@@ -38,12 +41,12 @@ def delete_command(
     """
     if bool(ids) == (filter_text is not None):
         raise click.UsageError("give ids or --filter, one of them")
-    from index.collection.collection import Collection
     from index.filters.text_form import parse_filter_text
+    from index.opening import open_collection
     from service.commands import terminal
 
     wanted = None if filter_text is None else parse_filter_text(filter_text)
-    opened = Collection.open(collection)
+    opened = open_collection(collection)
     named = list(dict.fromkeys(ids))
     there = opened.store.sequences(named)
     missing = [identifier for identifier in named if identifier not in there]

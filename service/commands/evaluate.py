@@ -20,6 +20,7 @@ from service.commands.eval_output import (
     print_run_score,
 )
 from service.commands.options import (
+    PLACE,
     bm25_option,
     dense_option,
     json_option,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from eval.cell import Cell
     from eval.datasets import Dataset
     from eval.experiment import ExperimentProgress
+    from index.opening import Place
     from index.search.config import SearchConfig
     from lsr.trusted_code import TrustedCode
 
@@ -61,9 +63,7 @@ OF_LOADED_RUNS = (
 @bm25_option
 @language_option
 @passages_option
-@click.option(
-    "--index", "into", type=click.Path(path_type=Path), help="The collection to build or reuse."
-)
+@click.option("--index", "into", type=PLACE, help="The collection to build or reuse.")
 @click.option(
     "--using",
     "searches",
@@ -122,7 +122,7 @@ def score_command(
     bm25: bool,
     language: str | None,
     passages: str | None,
-    into: Path | None,
+    into: Place | None,
     searches: Sequence[str],
     searching: SearchConfig,
     split: str,

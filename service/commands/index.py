@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.commands.options import (
+    PLACE,
     bm25_option,
     dense_option,
     encoder_option,
@@ -22,15 +23,16 @@ from service.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from index.collection.collection import Collection
+    from index.collection.writable import Writable
     from index.indexing import IndexReport
+    from index.opening import Place
     from lsr.corpus.readers.corpus import Reading
     from lsr.trusted_code import TrustedCode
 
 
 @click.command("index")
 @click.argument("corpus")
-@click.option("--into", type=click.Path(path_type=Path), required=True, help="The collection.")
+@click.option("--into", type=PLACE, required=True, help="The collection.")
 @encoder_option
 @dense_option
 @bm25_option
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 @json_option
 def index_command(
     corpus: str,
-    into: Path,
+    into: Place,
     encoder: str | None,
     dense: str | None,
     bm25: bool,
@@ -67,11 +69,10 @@ def index_command(
     have not changed are not encoded again. Items that can't be read are reported and skipped, and
     the exit code is then 1.
     """
-    from index.collection.collection import is_collection
-    from index.collection.opening import remove_unused
+    from index.opening import is_there, remove_unused
     from service.commands import terminal
 
-    new, made = not is_collection(into), not into.exists()
+    new, made = not is_there(into), isinstance(into, Path) and not into.exists()
     report, collection = index_corpus(
         corpus,
         into,
@@ -102,7 +103,7 @@ def index_command(
 
 def index_corpus(
     corpus: str,
-    into: Path,
+    into: Place,
     encoder: str | None,
     trusted: TrustedCode,
     dense: str | None = None,
@@ -114,11 +115,11 @@ def index_corpus(
     sync: bool = False,
     passages: str | None = None,
     language: str | None = None,
-) -> tuple[IndexReport, Collection]:
+) -> tuple[IndexReport, Writable]:
     """Index with a progress bar, naming on standard error each item that is rejected."""
     from eval.datasets import named_corpus
-    from index.collection.opening import gone_if_unused, open_or_create
     from index.indexing import index_documents
+    from index.opening import gone_if_unused, open_or_create
     from index.syncing import sync_documents
     from lsr.corpus.readers.corpus import AS_USUAL, Corpus
     from service.commands import terminal

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.options import json_option
+from service.commands.options import PLACE, json_option
+
+if TYPE_CHECKING:
+    from index.opening import Place
 
 
 @click.command("info")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=PLACE)
 @json_option
-def info_command(collection: Path, as_json: bool) -> None:
+def info_command(collection: Place, as_json: bool) -> None:
     """Show what COLLECTION holds."""
     from dataclasses import asdict
 
-    from index.collection.collection import Collection
+    from index.opening import open_collection
     from index.search.defaults import read_defaults, settings_text
     from service.commands import terminal
     from service.commands.metadata_output import kinds_text
 
-    opened = Collection.open(collection)
+    opened = open_collection(collection)
     description = opened.describe() | {"splitting": opened.passages}
     fields = [asdict(field) for field in opened.fields]
-    keys = opened.columns.describe()
+    keys = opened.describe_metadata()
     tuned = read_defaults(opened)
     if as_json:
         metadata = [{"key": each.key, "kinds": dict(each.kinds)} for each in keys]

@@ -14,37 +14,145 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.options import json_option, trust_option
+from service.commands.options import PLACE, FolderType, json_option, trust_option
 
 if TYPE_CHECKING:
+    from index.collection.collection import Collection
     from index.collection.repair import RepairReport
     from index.collection.snapshot import SnapshotReport
+    from index.opening import Place
+    from index.qdrant.address import QdrantAddress
     from lsr.trusted_code import TrustedCode
 
 
+VERIFY = "lsr push again verifies a copy, and Qdrant what it stores"
+RECOVER = (
+    "recover a snapshot of Qdrant's by its own call, or restore to a directory and lsr push that"
+)
+
+
 @click.command("snapshot")
-@click.argument("collection", type=click.Path(path_type=Path))
-@click.argument("destination", type=click.Path(path_type=Path))
+@click.argument("collection", type=PLACE)
+@click.argument("destination", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--to",
+    "store",
+    metavar="SNAPSHOTS",
+    help="Publish it, named by the time, in the folder of COLLECTION in a folder or in an object "
+    "store (s3://bucket/folder), for lsr serve --follow; nothing where the newest there is of the "
+    "same state.",
+)
+@click.option("--as", "name", metavar="NAME", help="With --to: publish it as of this collection.")
+@click.option(
+    "--keep",
+    type=int,
+    metavar="N",
+    help="With --to: delete all snapshots of the collection there but the N newest.",
+)
 @json_option
-def snapshot_command(collection: Path, destination: Path, as_json: bool) -> None:
-    """Write a snapshot of COLLECTION to the new directory DESTINATION.
+def snapshot_command(
+    collection: Place,
+    destination: Path | None,
+    store: str | None,
+    name: str | None,
+    keep: int | None,
+    as_json: bool,
+) -> None:
+    """Write a snapshot of COLLECTION to the new directory DESTINATION, or publish it with --to.
 
     It is of one moment, even if another process is writing, and appears whole or not at all.
-    All of it is verified, and it shares no file with COLLECTION.
+    All of it is verified, and it shares no file with COLLECTION. Of one in Qdrant it is the file
+    that Qdrant makes, which Qdrant recovers.
     """
     from index.collection.collection import Collection
     from index.collection.snapshot import snapshot
+    from lsr.errors import UsageError
+    from service.commands import terminal
+
+    if (destination is None) == (store is None):
+        raise UsageError("say where the snapshot goes: a new DESTINATION, or --to SNAPSHOTS")
+    if store is None and (name is not None or keep is not None):
+        raise UsageError("--as and --keep are for snapshots that are published: add --to SNAPSHOTS")
+    if not isinstance(collection, Path):
+        if destination is None:
+            raise UsageError(
+                f"{collection} is in Qdrant, and replicas follow snapshots of collections in "
+                "folders; several servers may be over one collection in Qdrant themselves"
+            )
+        _snapshot_of_qdrant(collection, destination, as_json)
+        return
+    started = time.perf_counter()
+    opened = Collection.open(collection)
+    if store is not None:
+        _publish(opened, store, name or collection.resolve().name, keep, as_json)
+        return
+    assert destination is not None
+    with terminal.step_progress("copying", as_json) as on_progress:
+        report = snapshot(opened, destination, on_progress)
+    _print_copy(report, destination, "snapshot", time.perf_counter() - started, as_json)
+
+
+def _publish(
+    collection: Collection, address: str, name: str, keep: int | None, as_json: bool
+) -> None:
+    from index.snapshots.address import snapshot_store
+    from index.snapshots.publishing import publish
     from service.commands import terminal
 
     started = time.perf_counter()
     with terminal.step_progress("copying", as_json) as on_progress:
-        report = snapshot(Collection.open(collection), destination, on_progress)
-    _print_copy(report, destination, "snapshot", time.perf_counter() - started, as_json)
+        done = publish(collection, snapshot_store(address), name, keep, on_progress)
+    seconds = time.perf_counter() - started
+    if as_json:
+        counts = done.report._asdict() | {"seconds": round(seconds, 3)}
+        terminal.print_json(
+            {"snapshot": done.place, "name": done.name, "new": done.is_new, **counts}
+            | {"deleted": done.deleted}
+        )
+        return
+    if done.is_new:
+        _print_copy(done.report, done.place, "snapshot", seconds, as_json)
+    else:
+        terminal.out.print(
+            f"nothing was written since the snapshot {done.place}, which is the newest",
+            markup=False,
+        )
+    if done.deleted:
+        terminal.out.print(f"{_count(len(done.deleted), 'older snapshot')} deleted", markup=False)
+
+
+def _snapshot_of_qdrant(address: QdrantAddress, destination: Path, as_json: bool) -> None:
+    from contextlib import closing
+
+    from index.qdrant.collection import QdrantCollection
+    from lsr.errors import UsageError
+    from service.commands import terminal
+
+    started = time.perf_counter()
+    if destination.exists():
+        raise UsageError(f"{destination} is there already; give a new directory")
+    with closing(QdrantCollection.open(address)) as opened:
+        documents = len(opened)
+        destination.mkdir(parents=True)
+        made = opened.port.snapshot(destination)
+    files = [path for path in (made, *made.rglob("*")) if path.is_file()]
+    size, seconds = sum(path.stat().st_size for path in files), time.perf_counter() - started
+    if as_json:
+        terminal.print_json(
+            {"snapshot": str(made), "documents": documents, "bytes": size,
+             "seconds": round(seconds, 3)}
+        )  # fmt: skip
+        return
+    terminal.out.print(
+        f"the snapshot {made} of {address} holds {_count(documents, 'document')}, {size:,} bytes, "
+        f"in {seconds:.1f} s",
+        markup=False,
+    )
 
 
 @click.command("restore")
 @click.argument("snapshot", type=click.Path(path_type=Path))
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType(RECOVER))
 @json_option
 def restore_command(snapshot: Path, collection: Path, as_json: bool) -> None:
     """Make the new COLLECTION from SNAPSHOT, after verifying every byte of it."""
@@ -58,7 +166,7 @@ def restore_command(snapshot: Path, collection: Path, as_json: bool) -> None:
 
 
 @click.command("check")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType(VERIFY))
 @click.option("--repair", is_flag=True, help="Mend what is damaged from what is sound.")
 @trust_option
 @json_option
@@ -120,7 +228,7 @@ def check_command(collection: Path, repair: bool, trusted: TrustedCode, as_json:
 
 
 @click.command("migrate")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=FolderType("push its source anew to another name"))
 @json_option
 def migrate_command(collection: Path, as_json: bool) -> None:
     """Bring COLLECTION, written by the release before, to the format of this one.
@@ -164,7 +272,7 @@ def _repairs(done: RepairReport) -> Iterator[str]:
 
 
 def _print_copy(
-    report: SnapshotReport, target: Path, what: str, seconds: float, as_json: bool
+    report: SnapshotReport, target: Path | str, what: str, seconds: float, as_json: bool
 ) -> None:
     from service.commands import terminal
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.options import trust_option
+from service.commands.options import PLACE, trust_option
 
 if TYPE_CHECKING:
+    from index.opening import Place
     from lsr.trusted_code import TrustedCode
 
 
 @click.command("mcp")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=PLACE)
 @trust_option
-def mcp_command(paths: tuple[Path, ...], trusted: TrustedCode) -> None:
+def mcp_command(paths: tuple[Place, ...], trusted: TrustedCode) -> None:
     """Let a language model search PATHS: collections, or folders of collections.
 
     Speaks the Model Context Protocol over standard input and output, as programs that talk with

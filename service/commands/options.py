@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from index.opening import Place
     from lsr.trusted_code import TrustedCode
 
 
@@ -19,6 +21,43 @@ def _trusted(context: click.Context, option: click.Parameter, given: bool) -> Tr
     return TrustedCode.of_invocation(given)
 
 
+class PlaceType(click.ParamType[Any]):
+    """A collection: its directory, or where it is in Qdrant."""
+
+    name = "place"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Place:
+        """What the text names; raises UsageError where it is a malformed address."""
+        from index.opening import place_of
+
+        return place_of(value)
+
+
+class FolderType(click.ParamType[Any]):
+    """A collection in a directory, where what is done is not done over Qdrant.
+
+    ``instead`` goes on after what was given, and says what to do.
+    """
+
+    name = "path"
+
+    def __init__(self, instead: str = "name the directory of a collection") -> None:
+        self._instead = instead
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path; raises UsageError where it is an address of Qdrant."""
+        from index.qdrant.address import is_address
+        from lsr.errors import UsageError
+
+        if is_address(str(value)):
+            raise UsageError(f"{value} is in Qdrant, and this is of directories: {self._instead}")
+        return Path(value)
+
+
+PLACE = PlaceType()
+FOLDER = FolderType()
 encoder_option = click.option(
     "--encoder",
     metavar="NAME",
@@ -58,7 +97,7 @@ using_option = click.option(
     help="sparse, dense, bm25, hybrid (sparse+dense), or fields to fuse, as in sparse+bm25.",
 )
 engine_option = click.option(
-    "--engine", default="native", show_default=True, help="native, reference or lucene."
+    "--engine", default="native", show_default=True, help="native, reference, lucene or qdrant."
 )
 query_encoder_option = click.option(
     "--query-encoder",

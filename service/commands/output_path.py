@@ -37,10 +37,26 @@ def check_output(path: Path, option: str, parents: bool = False) -> Path:
         raise UsageError(f"{option} {str(path)!r} can't be used ({error.strerror})") from error
 
 
+def check_folder(path: Path, option: str) -> Path:
+    """The path itself, of a folder that a command writes into; made where it is missing.
+
+    Raises:
+        UsageError: it is no folder, can't be made, or may not be written to.
+    """
+    try:
+        return _writable(path, path, option, parents=True)
+    except OSError as error:
+        raise UsageError(f"{option} {str(path)!r} can't be used ({error.strerror})") from error
+
+
 def _checked(path: Path, option: str, parents: bool) -> Path:
     if path.is_dir():
         raise UsageError(f"{option} {str(path)!r} is a folder; give the path of a file")
-    folder = path.parent
+    return _writable(path, path.parent, option, parents)
+
+
+def _writable(path: Path, folder: Path, option: str, parents: bool) -> Path:
+    """The path itself, once it is sure that it, or else its folder, may be written to."""
     while parents and not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.exists():

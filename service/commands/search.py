@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from lsr.errors import UsageError
 from service.commands.arranging_options import arranging_options
-from service.commands.options import json_option, trust_option
+from service.commands.options import PLACE, json_option, trust_option
 from service.commands.search_options import search_options
 
 if TYPE_CHECKING:
+    from index.opening import Place
     from index.search.config import SearchConfig
     from lsr.trusted_code import TrustedCode
 
@@ -22,7 +22,7 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
 
 
 @click.command("search")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=PLACE)
 @click.argument("query", nargs=-1)
 @click.option(
     "--tokens",
@@ -50,7 +50,7 @@ EXAMPLE = '{"apple": 1.5, "pie": 0.5}'
 @trust_option
 @json_option
 def search_command(
-    collection: Path,
+    collection: Place,
     query: Sequence[str],
     tokens: str | None,
     like: Sequence[str],
@@ -65,12 +65,12 @@ def search_command(
     """Search COLLECTION for QUERY."""
     if not query and tokens is None and not like:
         raise click.UsageError("there is no query; give words, --tokens or --like")
-    from index.collection.collection import Collection
+    from index.opening import open_collection
     from index.search.pipeline import search
     from index.search.query import SearchQuery
     from service.commands import search_output, terminal
 
-    opened = Collection.open(collection, trusted=trusted)
+    opened = open_collection(collection, trusted)
     config = replace(
         searching,
         limit=limit,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.options import trust_option
+from service.commands.options import PLACE, trust_option
 
 if TYPE_CHECKING:
+    from index.opening import Place
     from lsr.trusted_code import TrustedCode
     from service.settings import ServerSettings
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @click.command("serve")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=PLACE)
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0: any free one.  [default: 8000]")
 @click.option(
@@ -63,6 +64,17 @@ log = logging.getLogger(__name__)
     help="Let requests re-rank by this model, as --rerank of lsr search takes it; again for more.",
 )
 @click.option(
+    "--follow",
+    metavar="SNAPSHOTS",
+    help="Answer from copies of the newest snapshots in a folder or object store, as lsr snapshot "
+    "--to publishes them; PATHS is the folder to copy them to.",
+)
+@click.option(
+    "--writer",
+    metavar="URL",
+    help="With --follow: the server that takes writes, for those who try to write to this one.",
+)
+@click.option(
     "--state",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -90,13 +102,17 @@ log = logging.getLogger(__name__)
 )
 @trust_option
 def serve_command(
-    paths: tuple[Path, ...],
+    paths: tuple[Place, ...],
     file: Path | None,
     print_config: bool,
     trusted: TrustedCode,
     **options: Any,
 ) -> None:
-    """Serve REST API and search page over PATHS: collections, or folders of collections."""
+    """Serve REST API and search page over PATHS: collections, folders of collections, or addresses
+    of collections in Qdrant.
+
+    With --follow, PATHS is the folder of a replica for its copies of snapshots.
+    """
     from lsr.errors import UsageError
     from service.settings import ServerSettings
 
@@ -129,8 +145,10 @@ def serve(settings: ServerSettings, trusted: TrustedCode) -> None:
             f"{folder} can't be written to: keys, aliases and tasks are forgotten when the server "
             "ends; keep them with --state FILE",
         )
-    if not server.served.names():
-        folder = settings.paths[0]
+    if settings.follow is not None:
+        _say(settings, f"following the snapshots in {settings.follow}")
+    elif not server.served.names():
+        folder = settings.folders[0]
         _say(
             settings,
             f"no index in {folder} yet; create one with: lsr index CORPUS --into {folder}/NAME",

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from lsr.errors import UsageError
-from service.commands.options import json_option, trust_option, using_option
+from service.commands.options import PLACE, json_option, trust_option, using_option
 
 if TYPE_CHECKING:
     from eval.tuning import Tuning
+    from index.opening import Place
     from lsr.trusted_code import TrustedCode
 
 
 @click.command("tune")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=PLACE)
 @click.option("--queries", metavar="PATH", help="A .jsonl, .tsv or .txt file, or a BEIR folder.")
 @click.option(
     "--qrels", type=click.Path(path_type=Path), help="Their judgements; never those of a test."
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @trust_option
 @json_option
 def tune_command(
-    collection: Path,
+    collection: Place,
     queries: str | None,
     qrels: Path | None,
     using: str | None,
@@ -54,7 +55,7 @@ def tune_command(
     from contextlib import closing
 
     from eval.tuning import tune
-    from index.collection.collection import Collection
+    from index.opening import open_collection
     from index.search.defaults import reset_defaults
     from lsr.corpus.qrels import read_qrels
     from lsr.corpus.queries import read_queries
@@ -68,7 +69,7 @@ def tune_command(
         raise UsageError("give the judged queries: --queries FILE --qrels FILE, or --reset")
     if reset and (queries is not None or qrels is not None):
         raise UsageError("--reset forgets what was tuned and takes no queries; leave them out")
-    with closing(Collection.open(collection, trusted=trusted)) as opened:
+    with closing(open_collection(collection, trusted)) as opened:
         if queries is None or qrels is None:
             reset_defaults(opened)
             if as_json:

@@ -1,4 +1,4 @@
-"""The commands that move vectors between files and collections: encode, import, export.
+"""The commands that move vectors between files and collections: import, export, merge.
 
 Everything heavier than click is imported inside the command that needs it.
 """
@@ -6,8 +6,6 @@ Everything heavier than click is imported inside the command that needs it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,129 +13,39 @@ import click
 
 from lsr.errors import UsageError
 from service.commands.options import (
+    PLACE,
     bm25_option,
     dense_option,
-    encoder_option,
     json_option,
-    processes_option,
     reading_options,
     trust_option,
 )
-from service.commands.output_path import check_output, output_file_or_folders
+from service.commands.output_path import output_file_or_folders
+from service.commands.vector_output import (
+    contents_option,
+    encode_json,
+    format_option,
+    quantise_option,
+    quiet_option,
+    vector_file,
+)
 
 if TYPE_CHECKING:
-    from lsr.corpus.items import Item
+    from index.opening import Place
     from lsr.corpus.readers.corpus import Reading
-    from lsr.encoding.runs import EncodeReport
     from lsr.trusted_code import TrustedCode
-    from lsr.vectors.csr import Maker
-    from lsr.vectors.formats import VectorWriter
-    from lsr.vectors.output import VectorOutput
-    from lsr.vectors.working_files import WorkingFiles
-    from lsr.vocabulary import Vocabulary
 
-FORMAT_NAMES = "jsonl, seismic, csr or ciff"
-format_option = click.option(
-    "--format",
-    "kind",
-    metavar="NAME",
-    help=f"{FORMAT_NAMES}.  [default: by the name of the file: .jsonl, .safetensors or .ciff]",
-)
-quantise_option = click.option(
-    "--quantise",
-    "scale",
-    type=float,
-    metavar="N",
-    help="Write round(weight * N), as Anserini needs it (100 is usual).  [default: weights as they "
-    "are; CIFF, which holds integers only: 100, or 1 where all are integers]",
-)
-contents_option = click.option(
-    "--contents/--no-contents", default=True, help="Write the texts, where the format has them."
-)
-quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
-
-
-@click.command("encode")
-@click.argument("corpus")
-@encoder_option
-@click.option(
-    "--out", required=True, help="The file to write; - for JSON lines on standard output."
-)
-@format_option
-@quantise_option
-@contents_option
-@click.option("--queries", is_flag=True, help="CORPUS holds queries: .jsonl, .tsv or .txt.")
-@reading_options
-@processes_option
-@trust_option
-@quiet_option
-@json_option
-def encode_command(
-    corpus: str,
-    encoder: str | None,
-    out: str,
-    kind: str | None,
-    scale: float | None,
-    contents: bool,
-    queries: bool,
-    reading: Reading,
-    processes: int,
-    trusted: TrustedCode,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    """Write the vectors of CORPUS, which is what lsr index takes, to a file.
-
-    Run the same command again after an interruption: it goes on where it stopped. Items that can't
-    be read are reported and skipped, and the exit code is then 1. bm25 writes term counts: they
-    become weights with the statistics of the collection they are imported into.
-    """
-    from eval.datasets import named_corpus
-    from lsr.encoders.catalogue import load_encoder
-    from lsr.encoders.packaged import DEFAULT_ENCODER
-    from lsr.encoding.runs import encode_items
-    from lsr.vectors.csr import Maker
-    from lsr.vectors.output import StreamOutput
-    from service.commands import terminal
-
-    loaded = load_encoder(DEFAULT_ENCODER if encoder is None else encoder, trusted)
-    items = _query_items(corpus, reading) if queries else named_corpus(corpus, reading)
-    settings = {"encoder": loaded.fingerprint, "queries": queries}
-    output: VectorOutput | StreamOutput
-    if out == "-":
-        if as_json:
-            raise UsageError("--out - writes the vectors to standard output; leave out --json")
-        output = _stream(kind, loaded.vocabulary, scale, contents)
-    else:
-        maker = Maker(loaded.name, loaded.fingerprint)
-        path = check_output(Path(out), "--out", parents=True)
-        output = _file(path, kind, loaded.vocabulary, maker, scale, contents, settings)
-    with terminal.indexing_progress(
-        lambda: terminal.fraction_read(items), "encoding", quiet or as_json
-    ) as progress:
-        report = encode_items(
-            loaded, items, output, queries, progress, processes=processes, trusted=trusted
-        )
-    notes = [] if isinstance(output, StreamOutput) else output.finish()
-    if passed_over := terminal.passed_over(items):
-        notes.append(passed_over)
-    if as_json:
-        terminal.print_json(_encode_json(report, out, notes))
-    elif out != "-":
-        terminal.print_encode_report(report, out, notes)
-    elif passed_over:
-        terminal.print_rejected(passed_over)
-    sys.exit(1 if report.rejected else 0)
+REJECTED_BEFORE = "items of the corpus that were rejected when its shards were encoded: {:,}"
 
 
 @click.command("import")
-@click.argument("vectors")
-@click.option("--into", type=click.Path(path_type=Path), required=True, help="The collection.")
+@click.argument("vectors", nargs=-1, required=True)
+@click.option("--into", type=PLACE, required=True, help="The collection.")
 @click.option(
     "--encoder",
     metavar="NAME",
-    help="What encodes queries, and whose vocabulary the vectors are over.  [default: none; "
-    "queries are given as tokens with weights]",
+    help="What encodes queries, and whose vocabulary the vectors are over.  [default: of shards, "
+    "what encoded them; else none, and queries are given as tokens with weights]",
 )
 @click.option(
     "--documents", metavar="CORPUS", help="Take title, text and metadata from here, by id."
@@ -149,8 +57,8 @@ def encode_command(
 @quiet_option
 @json_option
 def import_command(
-    vectors: str,
-    into: Path,
+    vectors: tuple[str, ...],
+    into: Place,
     encoder: str | None,
     documents: str | None,
     reading: Reading,
@@ -161,24 +69,28 @@ def import_command(
     as_json: bool,
 ) -> None:
     """Build a collection from VECTORS that were encoded elsewhere: JSON lines as of Anserini or
-    Seismic (.jsonl, .gz too, a folder of them, or - for standard input), our .safetensors, or CIFF.
+    Seismic (.jsonl, .gz too, a folder of them, or - for standard input), our .safetensors, or CIFF;
+    or all shards of lsr encode --shard, by their folders or the folder they are in, which bring
+    title, text and metadata.
 
     Run the same command again after an interruption: documents that have not changed are left as
     they are. Items that can't be read are reported and skipped, and the exit code is then 1.
     """
     from eval.datasets import named_corpus
-    from index.collection.collection import is_collection
-    from index.collection.opening import gone_if_unused, remove_unused
     from index.importing import import_vectors, open_for_import
+    from index.opening import gone_if_unused, is_there, remove_unused
     from lsr.corpus.readers.corpus import AS_USUAL
     from lsr.vectors.formats import open_vectors
+    from lsr.vectors.shard_set import ShardSet, shard_folders
     from service.commands import terminal
 
-    source = open_vectors(vectors)
+    shards = ShardSet(folders) if (folders := shard_folders(vectors)) else None
+    source = open_vectors(vectors[0]) if shards is None else shards
+    rejected_before = 0 if shards is None else shards.rejected
     if documents is None and reading != AS_USUAL:
         raise UsageError("the options on fields and files are for the corpus of --documents")
     texts = None if documents is None else named_corpus(documents, reading)
-    new, made = not is_collection(into), not into.exists()
+    new, made = not is_there(into), isinstance(into, Path) and not into.exists()
     with gone_if_unused(into):
         collection = open_for_import(into, source, encoder, dense, bm25, trusted)
         with terminal.indexing_progress(
@@ -192,20 +104,95 @@ def import_command(
         counts |= {name: getattr(report, name) for name in others}
         terminal.print_json(
             {"collection": str(into), "documents": len(collection), **counts,
-             "seconds": round(report.index.seconds, 3), **report.index.passed_over.as_json()}
+             "seconds": round(report.index.seconds, 3), **report.index.passed_over.as_json(),
+             **({} if shards is None else {"rejected_in_shards": rejected_before})}
         )  # fmt: skip
     else:
         terminal.print_import_report(report, len(collection), str(into))
+    if rejected_before:
+        terminal.print_rejected(REJECTED_BEFORE.format(rejected_before))
     empty = not len(collection)
     collection.close()
     if new and empty and report.index.rejected:
         terminal.print_rejected(f"no vector could be read, so there is no collection at {into}")
         remove_unused(into, made)
-    sys.exit(1 if progress.sentences else 0)
+    sys.exit(1 if progress.sentences or rejected_before else 0)
+
+
+@click.command("merge")
+@click.argument("shards", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    callback=output_file_or_folders,
+    required=True,
+    help="The file to write.",
+)
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    help="The encoder of the shards, where it has another name here.  [default: the name that it "
+    "had where they were encoded]",
+)
+@format_option
+@quantise_option
+@contents_option
+@trust_option
+@quiet_option
+@json_option
+def merge_command(
+    shards: tuple[str, ...],
+    out: Path,
+    encoder: str | None,
+    kind: str | None,
+    scale: float | None,
+    contents: bool,
+    trusted: TrustedCode,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make one file of all SHARDS of lsr encode --shard: the file that lsr encode writes of the
+    whole corpus, byte for byte.
+
+    Run the same command again after an interruption: it goes on where it stopped. Where items were
+    rejected when the shards were encoded, the exit code is 1.
+    """
+    from index.importing import encoder_of_shards
+    from lsr.encoding.runs import EncodeReport
+    from lsr.vectors.shard_set import ShardSet, shard_folders
+    from service.commands import terminal
+
+    if not (folders := shard_folders(shards)):
+        raise UsageError(f"{shards[0]!r} is no shard of lsr encode --shard; lsr merge takes these")
+    source = ShardSet(folders)
+    loaded = encoder_of_shards(source, encoder, trusted)
+    settings = {"shards": source.digest}
+    output = vector_file(out, kind, loaded.vocabulary, source.maker, scale, contents, settings)
+    report = EncodeReport()
+    with terminal.indexing_progress(
+        lambda: report.read / max(source.documents, 1), "merging", quiet or as_json
+    ) as progress:
+        for number, (documents, batch) in enumerate(source.chunks(), start=1):
+            report.taken += len(documents)
+            if number <= output.items:
+                report.kept += len(documents)
+            else:
+                report.encoded += len(documents)
+                report.weights += batch.nnz
+                output.append(documents, batch, number, "")
+            progress.chunk(report)
+    notes = output.finish()
+    if source.rejected:
+        notes.append(REJECTED_BEFORE.format(source.rejected))
+    if as_json:
+        terminal.print_json(encode_json(report, str(out), notes))
+    else:
+        terminal.print_encode_report(report, str(out), notes)
+    sys.exit(1 if source.rejected else 0)
 
 
 @click.command("export")
-@click.argument("collection", type=click.Path(path_type=Path))
+@click.argument("collection", type=PLACE)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -221,7 +208,7 @@ def import_command(
 @quiet_option
 @json_option
 def export_command(
-    collection: Path,
+    collection: Place,
     out: Path,
     field: str | None,
     kind: str | None,
@@ -232,13 +219,13 @@ def export_command(
     as_json: bool,
 ) -> None:
     """Write the vectors that COLLECTION stores to a file, as lsr encode does."""
-    from index.collection.collection import Collection
     from index.importing import stored_vectors
+    from index.opening import open_collection
     from lsr.encoding.runs import EncodeReport
     from lsr.vectors.csr import Maker
     from service.commands import terminal
 
-    opened = Collection.open(collection, trusted=trusted)
+    opened = open_collection(collection, trusted)
     chosen = opened.fields.named(field) if field else opened.fields[0]
     if chosen.kind != "sparse":
         raise UsageError(f"the field {chosen.name!r} is dense; only sparse vectors can be exported")
@@ -246,7 +233,7 @@ def export_command(
     settings = {"encoder": encoder.fingerprint, "revision": opened.store.revision()}
     maker = Maker(encoder.name, encoder.fingerprint)
     vocabulary = opened.fields.vocabulary(chosen)
-    output = _file(out, kind, vocabulary, maker, scale, contents, settings)
+    output = vector_file(out, kind, vocabulary, maker, scale, contents, settings)
     report, total = EncodeReport(), len(opened)
     with terminal.indexing_progress(
         lambda: report.read / max(total, 1), "exporting", quiet or as_json
@@ -262,72 +249,7 @@ def export_command(
             progress.chunk(report)
     notes = output.finish()
     if as_json:
-        terminal.print_json(_encode_json(report, str(out), notes))
+        terminal.print_json(encode_json(report, str(out), notes))
     else:
         terminal.print_encode_report(report, str(out), notes)
     opened.close()
-
-
-def _file(
-    out: Path,
-    kind: str | None,
-    vocabulary: Vocabulary,
-    maker: Maker,
-    scale: float | None,
-    contents: bool,
-    settings: dict[str, Any],
-) -> VectorOutput:
-    from lsr.vectors.formats import format_of, is_zipped, vector_writer
-    from lsr.vectors.output import VectorOutput
-    from lsr.vectors.quantisation import check_scale
-
-    chosen = kind or format_of(out)
-    if scale is not None:
-        check_scale(scale)
-
-    def writer(files: WorkingFiles) -> VectorWriter:
-        zipped = is_zipped(out)
-        return vector_writer(chosen, files, vocabulary, maker, scale, contents, zipped)
-
-    settings = settings | {"format": chosen, "quantise": scale, "contents": contents}
-    return VectorOutput(out, settings, writer)
-
-
-def _stream(kind: str | None, vocabulary: Vocabulary, scale: float | None, contents: bool) -> Any:
-    from lsr.vectors.formats import TEXT_KEYS
-    from lsr.vectors.json_lines import json_lines
-    from lsr.vectors.output import StreamOutput
-    from lsr.vectors.quantisation import check_scale
-
-    if (kind or "jsonl") not in TEXT_KEYS:
-        raise UsageError(
-            f"the format {kind!r} can't be written to standard output; allowed are "
-            f"{' and '.join(TEXT_KEYS)}, or give a file"
-        )
-    key = TEXT_KEYS[kind or "jsonl"] if contents else None
-    if scale is not None:
-        check_scale(scale)
-
-    def write(documents: Any, batch: Any) -> None:
-        sys.stdout.buffer.write(json_lines(documents, batch, vocabulary, key, scale))
-
-    return StreamOutput(write)
-
-
-def _query_items(source: str, reading: Reading) -> Iterable[Item]:
-    from lsr.corpus.documents import Document
-    from lsr.corpus.items import Item
-    from lsr.corpus.queries import read_queries
-    from lsr.corpus.readers.corpus import AS_USUAL
-
-    if reading != AS_USUAL:
-        raise UsageError("the fields of queries can't be named; leave out the options on them")
-    return [Item(source, 0, Document(query.id, query.text)) for query in read_queries(source)]
-
-
-def _encode_json(report: EncodeReport, out: str, notes: list[str]) -> dict[str, Any]:
-    names = ("encoded", "kept", "rejected", "weights", "tokens")
-    counts = {name: getattr(report, name) for name in names}
-    health = report.health and asdict(report.health)
-    seconds = round(report.seconds, 3)
-    return {"out": out, **counts, "health": health, "notes": notes, "seconds": seconds}

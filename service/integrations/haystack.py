@@ -13,6 +13,7 @@ from typing import Any
 
 import lsr
 from index.collection.collection import Collection
+from index.qdrant.collection import QdrantCollection
 from index.search.hits import Hit
 from lsr.encoding.progress import Progress
 from lsr.errors import InputError, MissingDependencyError
@@ -55,10 +56,10 @@ class LsrDocumentStore:
 
     def __init__(self, index: str, url: str | None = None, api_key: Secret | None = None) -> None:
         self.index, self.url, self.api_key = index, url, api_key
-        self._opened: Collection | RemoteCollection | None = None
+        self._opened: Collection | QdrantCollection | RemoteCollection | None = None
 
     @property
-    def collection(self) -> Collection | RemoteCollection:
+    def collection(self) -> Collection | QdrantCollection | RemoteCollection:
         """What is searched; opened when it is first needed."""
         if self._opened is None:
             if self.url is None:

@@ -10,13 +10,14 @@ import lsr
 from index.collection.collection import Collection
 from index.filters.json_form import parse_filter_json
 from index.listing import MOST_LISTED, fetch_documents, list_documents
+from index.qdrant.collection import QdrantCollection
 from index.search.hits import Hit
 from lsr.corpus.documents import Document
 from lsr.errors import UsageError
 from service.client.async_remote_collection import AsyncRemoteCollection
 from service.client.remote_collection import RemoteCollection
 
-Searched: TypeAlias = Collection | RemoteCollection | AsyncRemoteCollection
+Searched: TypeAlias = Collection | QdrantCollection | RemoteCollection | AsyncRemoteCollection
 FilterArgument: TypeAlias = str | Mapping[str, Any] | None
 TITLE, SCORE, PASSAGE = "title", "score", "passage"
 
@@ -59,7 +60,7 @@ async def search_async(
 
 
 def documents_of(
-    collection: Collection | RemoteCollection, wanted: Mapping[str, Any] | None
+    collection: Collection | QdrantCollection | RemoteCollection, wanted: Mapping[str, Any] | None
 ) -> Iterator[Document]:
     """The documents that pass a filter in its JSON form, in the order of writing."""
     if isinstance(collection, RemoteCollection):
@@ -73,7 +74,9 @@ def documents_of(
         yield from filter(None, page.documents.values())
 
 
-def fetched(collection: Collection | RemoteCollection, ids: Sequence[str]) -> list[str]:
+def fetched(
+    collection: Collection | QdrantCollection | RemoteCollection, ids: Sequence[str]
+) -> list[str]:
     """Those of the ids that documents have."""
     if isinstance(collection, RemoteCollection):
         return list(collection.fetch(ids))

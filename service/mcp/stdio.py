@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from index.opening import Place
 from lsr.trusted_code import NO_CODE, TrustedCode
 from service.api.indexes import Indexes
 from service.mcp.tools import Tools
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def serve(paths: Sequence[Path], trusted: TrustedCode = NO_CODE) -> None:
+def serve(paths: Sequence[Place], trusted: TrustedCode = NO_CODE) -> None:
     """Serve collections, or folders of collections, until the other side closes the input.
 
     Raises:

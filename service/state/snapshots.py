@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from index.collection.snapshot_files import SnapshotFolder
-from lsr.errors import ConflictError, CorruptionError, NotFoundError
+from index.snapshots.folder_store import FolderStore
+from index.snapshots.store import published
+from lsr.errors import ConflictError
 from service.settings import ServerSettings
 from service.state.places import Places, check_name
 
@@ -35,6 +35,8 @@ class Snapshots:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.store = FolderStore(folder)
+        """The same, as publishing sees them."""
 
     @classmethod
     def of_server(cls, settings: ServerSettings, served: _Served) -> Snapshots:
@@ -66,22 +68,11 @@ class Snapshots:
 
     def listed(self, index: str) -> list[SnapshotEntry]:
         """The snapshots of an index that can be read, by name."""
-        try:
-            paths = sorted((self._folder / check_name(index)).iterdir())
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        found = []
-        for path in paths:
-            if path.name.startswith("."):
-                continue
-            try:
-                with SnapshotFolder.opened(path) as taken:
-                    manifest = taken.manifest
-            except (NotFoundError, CorruptionError):
-                continue
-            entry = SnapshotEntry(path.name, manifest.created, manifest.documents, manifest.bytes)
-            found.append(entry)
-        return found
+        found = [
+            SnapshotEntry(each.name, each.created, each.manifest.documents, each.manifest.bytes)
+            for each in published(self.store, check_name(index))
+        ]
+        return sorted(found)
 
     def delete(self, index: str, name: str) -> None:
         """Delete a snapshot; what is left of it where this is cut short is none.
@@ -89,11 +80,4 @@ class Snapshots:
         Raises:
             NotFoundError: there is none.
         """
-        path = self.path(index, name)
-        gone = path.with_name(f".{name}.deleted")
-        shutil.rmtree(gone, ignore_errors=True)
-        try:
-            path.rename(gone)
-        except FileNotFoundError as error:
-            raise NotFoundError(f"the index {index!r} has no snapshot {name!r}") from error
-        shutil.rmtree(gone)
+        self.store.delete(check_name(index), check_name(name, "a snapshot"))

@@ -7,12 +7,13 @@ from typing import Any
 
 from index.collection.snapshot import SnapshotReport, restore, snapshot
 from index.collection.snapshot_files import SnapshotFolder
+from index.snapshots.publishing import prune
 from lsr.errors import ConflictError
 from service.tasks.run import Run
 
 
 def take_snapshot(run: Run) -> dict[str, Any]:
-    """Write a snapshot; ``name`` is its name."""
+    """Write a snapshot; ``name`` is its name, ``keep`` how many stay, or None."""
     name = str(run.parameters["name"])
     path = run.snapshots.path(run.task.index, name)
     if run.task.attempts > 1 and path.is_dir():
@@ -20,9 +21,12 @@ def take_snapshot(run: Run) -> dict[str, Any]:
         with SnapshotFolder.opened(path) as taken:
             report = SnapshotReport.of(taken.manifest)
     else:
-        with closing(run.open()) as collection:
+        with closing(run.open_directory()) as collection:
             report = snapshot(collection, path, run.step)
-    return {"snapshot": name, **report._asdict()}
+    keep = run.parameters.get("keep")
+    deleted = prune(run.snapshots.store, run.task.index, keep)
+    done = {"snapshot": name, **report._asdict()}
+    return done if keep is None else {**done, "deleted": deleted}
 
 
 def restore_snapshot(run: Run) -> dict[str, Any]:

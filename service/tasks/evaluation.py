@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.search.config import SearchConfig
 from index.search.deadline import Deadline
 from lsr.errors import InputError
@@ -95,7 +95,7 @@ def check_task(body: EvaluateBody, rerankers: ServedRerankers) -> None:
 
 
 def evaluated(
-    collection: Collection,
+    collection: Writable,
     body: EvaluateBody,
     config: SearchConfig,
     deadline: Deadline | None = None,

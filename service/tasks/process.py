@@ -86,7 +86,8 @@ class _Work:
         self._tasks = Tasks(state, settings.tasks_kept)
         self._bodies = TaskBodies(state)
         # One that is gone since the server began is no reason to do nothing for the others.
-        indexes = Indexes([path for path in settings.paths if path.exists()], trusted)
+        there = [each for each in settings.paths if not isinstance(each, Path) or each.exists()]
+        indexes = Indexes(there, trusted)
         aliases = Aliases(state)
         indexes.aliases = aliases
         self._lifecycle = Lifecycle(indexes, state, aliases, self._tasks, trusted)
@@ -154,7 +155,7 @@ class _Work:
         return {"type": STATUS[kind][1], "message": message}
 
     def _remove_folder(self, task: Task) -> None:
-        for path in self._settings.paths:
+        for path in self._settings.folders:
             places = Places(path.absolute())
             if places.is_building(task.id):
                 places.built(task.id)

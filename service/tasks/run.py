@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.collection.writer_lock import at_rest
+from index.opening import open_collection
 from lsr.errors import LockedError, NotFoundError
 from lsr.trusted_code import TrustedCode
 from service.api.lifecycle import Lifecycle
@@ -58,11 +60,22 @@ class Run:
         name = self.task.index
         return Places(indexes.folder_of(name)) if indexes.has(name) else self.lifecycle.places
 
-    def open(self) -> Collection:
+    def open(self) -> Writable:
         """The index, opened for this task alone.
 
         Raises:
             NotFoundError: there is none of that name, not even by an alias.
+        """
+        if not self.lifecycle.indexes.has(self.task.index):
+            raise NotFoundError(f"there is no index {self.task.index!r} any more")
+        return open_collection(self.lifecycle.indexes.place_of(self.task.index), self.trusted)
+
+    def open_directory(self) -> Collection:
+        """The index, opened for this task alone, which is about its files.
+
+        Raises:
+            ConflictError: it is in Qdrant.
+            NotFoundError: as ``open``.
         """
         if not self.lifecycle.indexes.has(self.task.index):
             raise NotFoundError(f"there is no index {self.task.index!r} any more")

@@ -17,12 +17,12 @@ def merge(run: Run) -> dict[str, Any]:
         if not collection.maintenance.flushed():
             collection.maintenance.flush()
         described = collection.describe()
-    return {"documents": described["documents"], "segments": described["segments"]}
+    return {name: described[name] for name in ("documents", "segments") if name in described}
 
 
 def check_index(run: Run) -> dict[str, Any]:
     """Verify store and segments."""
-    with closing(run.open()) as collection:
+    with closing(run.open_directory()) as collection:
         report = check(collection, run.step)
     shown = [run.lifecycle.indexes.without_paths(each) for each in report.problems[:MOST_PROBLEMS]]
     return {

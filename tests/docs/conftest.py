@@ -10,7 +10,7 @@ from service.cli import cli
 from tests.docs.pages import ROOT, pets
 from tests.forked import Process
 
-SHELL = ("|", ">", "<", "&", "$(")
+SHELL = ("|", ">", "<", "&", "$")
 
 
 class Terminal:

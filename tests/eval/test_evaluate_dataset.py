@@ -8,8 +8,8 @@ import pytest
 from eval.datasets import load_dataset
 from eval.experiment import ExperimentProgress, evaluate, evaluate_dataset
 from index.collection.collection import Collection
-from index.collection.opening import open_or_create
 from index.indexing import index_documents
+from index.opening import open_or_create, place_of
 from index.search.config import SearchConfig
 from lsr.corpus.documents import Document
 from lsr.corpus.items import Item
@@ -116,3 +116,12 @@ def test_a_query_without_text_counts_as_nothing_found(dataset, tmp_path):
     whole = evaluate(dataset, collection, SearchConfig(payload=False), ["nDCG@10"])
     assert row.measures["nDCG@10"] == pytest.approx(whole.measures["nDCG@10"] * 2 / 3)
     assert (row.run["q3"], row.queries, done[-1]) == ([], 3, 3)
+
+
+def test_an_index_in_qdrant_gets_the_same_row(dataset, tmp_path):
+    pytest.importorskip("qdrant_edge")
+    places = tmp_path / "index", place_of(f"qdrant-edge://{tmp_path}/there/fruit")
+    for _ in range(2):
+        (here,), (there,) = (evaluate_dataset(dataset, "bm25", index=place) for place in places)
+        assert there.measures == here.measures
+        assert (here.engine, there.engine) == ("native", "qdrant")

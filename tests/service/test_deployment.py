@@ -12,9 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
+from index.collection.snapshot_files import Manifest
 from index.indexing import index_documents
+from index.snapshots.store import PublishedSnapshot
 from lsr.corpus.readers.corpus import Corpus
 from service.api.app import create_app
+from service.replica.copies import Copy
+from service.replica.state import Replica
 from service.settings import ServerSettings
 from tests.service.conftest import ROOT, URL
 
@@ -50,7 +54,10 @@ def metrics(tmp_path_factory):
     made = Collection.create(folder / "all" / "fruit", encoder_fields("bm25"))
     index_documents(made, Corpus(str(folder / "corpus.jsonl")))
     made.close()
-    app = create_app(ServerSettings(paths=[folder / "all"], recall_probe=1))
+    settings = ServerSettings(paths=[folder / "all"], recall_probe=1)
+    taken = PublishedSnapshot("2026-11-27T12:00:00Z", 1, "taken", Manifest(1, {}, ""))
+    copies = {"fruit": Copy("fruit", taken, folder / "all" / "fruit")}
+    app = create_app(settings, replica=Replica(folder / "all", copies))
     with TestClient(app, base_url=URL) as client:
         for mode in ("exact", "approximate"):
             body = {"query": {"text": "apple"}, "params": {"mode": mode}}
@@ -118,10 +125,10 @@ def test_prometheus_takes_its_configuration_and_every_expression(tmp_path):
 
 def test_compose_mounts_what_there_is_and_shows_it_to_this_machine_alone():
     for name, service in COMPOSE["services"].items():
-        for volume in service["volumes"]:
+        for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert source in COMPOSE["volumes"] or (ROOT / source).exists(), (name, source)
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         assert ("profiles" in service) == (name != "lsr")
     served = COMPOSE["services"]["lsr"]
     assert served["read_only"] is True

@@ -14,7 +14,7 @@ TOWERS = ("shared", "two")
 
 @dataclass(frozen=True, slots=True)
 class SparConfig:
-    """How Lambda is trained."""
+    """How Lambda is trained; towers and pooling are the published ones (Chen et al. 2022)."""
 
     # The transformer to start from, a hub id or folder.
     model: str
@@ -22,9 +22,9 @@ class SparConfig:
     teacher: str = "bm25"
     # "shared" encodes queries and documents with one transformer, "two" with one each, both from
     # the same start.
-    towers: str = "shared"
+    towers: str = "two"
     # "mean" of all tokens, or "cls".
-    pooling: str = "mean"
+    pooling: str = "cls"
     # Tokens of a text that count, special ones included, of queries and documents alike; 3 or more.
     max_length: int = 256
     # How many of the teacher's best documents of a query are looked at. The first ``positives`` of

@@ -84,6 +84,7 @@ def run_spar(
     spar = config.spar
     sources = [PairSource(one.path, one.limit or None) for one in config.sources]
     corpus = TrainingCorpus.build(sources, spar.seed, 0.0, watching.on_rejected)
+    corpus.say_unused(watching.on_rejected, "those of the teacher's ranking are")
     output.mkdir(parents=True, exist_ok=True)
     log: TrainingLog | None = None
     steps = 0

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.convertors import Convertor, register_url_convertor
 
-from index.collection.collection import Collection
+from index.collection.writable import Writable
 from index.indexing import Outcome
 from index.patching import patch_document
 from index.search.deadline import Deadline
@@ -19,6 +19,7 @@ from service.api.bodies import JsonRoute, read_body
 from service.api.bulk import FULL, PARSING, all_decided, bulk_upsert, nothing_written
 from service.api.bulk_items import parse_items
 from service.api.dependencies import (
+    CHANGES_INDEXES,
     IndexName,
     LargestBody,
     Readers,
@@ -89,7 +90,7 @@ register_url_convertor("document_id", _DocumentId())
         507: {"model": StorageFullBody},
     },
     openapi_extra={"requestBody": BULK_BODY},
-    dependencies=[needs("write")],
+    dependencies=[needs("write"), CHANGES_INDEXES],
 )
 async def upsert(
     index: IndexName,
@@ -135,7 +136,7 @@ async def upsert(
     "/delete",
     response_model=DeleteAnswer,
     responses=ERRORS | BODY_ERRORS,
-    dependencies=[needs("write")],
+    dependencies=[needs("write"), CHANGES_INDEXES],
 )
 async def delete(
     index: IndexName,
@@ -193,7 +194,7 @@ async def get(
 @router.patch(
     "/{id:document_id}",
     responses=ERRORS | CONDITION_ERRORS | BODY_ERRORS,
-    dependencies=[needs("write")],
+    dependencies=[needs("write"), CHANGES_INDEXES],
 )
 async def patch(
     index: IndexName,
@@ -226,7 +227,9 @@ async def patch(
 
 
 @router.delete(
-    "/{id:document_id}", responses=ERRORS | CONDITION_ERRORS, dependencies=[needs("write")]
+    "/{id:document_id}",
+    responses=ERRORS | CONDITION_ERRORS,
+    dependencies=[needs("write"), CHANGES_INDEXES],
 )
 async def delete_one(
     index: IndexName,
@@ -251,7 +254,7 @@ async def delete_one(
     return {"deleted": 1, "ids": [id]}
 
 
-def _check(collection: Collection, identifier: str, conditions: Conditions) -> None:
+def _check(collection: Writable, identifier: str, conditions: Conditions) -> None:
     """Refuse a write to another version than the one that a request is for."""
     if conditions.any:
         found = versioned(collection, identifier)

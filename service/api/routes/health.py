@@ -40,8 +40,27 @@ async def readyz(
         return error_response(request, 503, "not_ready", message, BUSY)
     # In threads apart from those of requests.
     found = await asyncio.to_thread(indexes.problems)
+    answer: ReadyAnswer = {"status": "ok"}
+    followed: list[str] = []
+    if indexes.replica is not None:
+        if not indexes.names():
+            message = "no snapshot has been copied yet; publish one, or try again soon"
+            return error_response(request, 503, "not_ready", message, BUSY)
+        answer["snapshots"] = {
+            name: {"name": snapshot, "created": indexes.replica.created(name)}
+            for name, snapshot in indexes.replica.snapshots.items()
+            if key.reaches(name)
+        }
+        problems = await asyncio.to_thread(indexes.replica.problems)
+        followed = [
+            f"{name}: {sentence}" if name else sentence
+            for name, sentence in problems.items()
+            if not name or key.reaches(name)
+        ]
+        if problems:
+            answer |= {"status": "degraded", "problems": followed}
     if not found:
-        return {"status": "ok"}
+        return answer
     sentences = [
         f"{name}: {problem.sentence}" for name, problem in found.items() if key.reaches(name)
     ]
@@ -49,4 +68,4 @@ async def readyz(
         reasons = "; ".join(sentences) or "a key that reaches them is told why"
         message = f"no index can be searched: {reasons}"
         return error_response(request, 503, "not_ready", message, BUSY)
-    return {"status": "degraded", "problems": sentences}
+    return answer | {"status": "degraded", "problems": [*sentences, *followed]}

@@ -11,7 +11,14 @@ from index.search.deadline import Deadline
 from index.search.defaults import change_defaults
 from service.api.access import needs
 from service.api.bodies import JsonRoute
-from service.api.dependencies import Changes, Encoders, IndexName, ServedIndexes, Writers
+from service.api.dependencies import (
+    CHANGES_INDEXES,
+    Changes,
+    Encoders,
+    IndexName,
+    ServedIndexes,
+    Writers,
+)
 from service.api.errors import ERRORS
 from service.api.idempotent import Idempotency, IdempotencyKey, once
 from service.api.index_details import index_details
@@ -28,7 +35,7 @@ NO_SETTINGS = NewIndexBody()
     status_code=201,
     response_model=IndexDetails,
     responses=ERRORS,
-    dependencies=[needs("admin")],
+    dependencies=[needs("admin"), CHANGES_INDEXES],
 )
 async def create_index(
     index: IndexName,
@@ -62,7 +69,7 @@ async def create_index(
     return await once(keys, idempotency_key, request, await request.body(), create)
 
 
-@router.patch("", responses=ERRORS, dependencies=[needs("admin")])
+@router.patch("", responses=ERRORS, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def change_index(
     index: IndexName,
     body: ChangeIndexBody,
@@ -83,7 +90,7 @@ async def change_index(
     return await writers.run(request, changed)
 
 
-@router.delete("", responses=ERRORS, dependencies=[needs("admin")])
+@router.delete("", responses=ERRORS, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def delete_index(
     index: IndexName, request: Request, lifecycle: Changes, writers: Writers
 ) -> DeletedIndexAnswer:

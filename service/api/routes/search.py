@@ -23,7 +23,7 @@ from service.api.schemas.facets import FacetsAnswer, FacetsBody, facets_json
 from service.api.schemas.search_answer import SearchAnswer, search_json
 from service.api.schemas.search_batch import BatchAnswer, BatchBody
 from service.api.schemas.search_request import SearchBody
-from service.api.searches import answer_searches
+from service.api.searches import Searched, answer_searches
 from service.api.searching import Searching
 from service.api.work import Work
 
@@ -58,7 +58,8 @@ async def search_index(index: IndexName, body: SearchBody, request: Request) -> 
         def fresh() -> tuple[SearchAnswer, bool]:
             config = body.to_config(indexes.rerankers)
             result = searching.search(request, collection, query, config, deadline)
-            return search_json(result, body.explain, config), may_be_kept(config, result)
+            answer = search_json(result, body.explain, config, indexes.snapshot(index))
+            return answer, may_be_kept(config, result)
 
         return searching.answer(request, collection, query, asked, fresh)
 
@@ -80,8 +81,9 @@ async def search_several(
 
     def answer(deadline: Deadline) -> JSONResponse:
         started = time.perf_counter()
+        searched = Searched(indexes[index], indexes.snapshot(index))
         answers = answer_searches(
-            request, searching, indexes[index], body.given, indexes.rerankers, deadline
+            request, searching, searched, body.given, indexes.rerankers, deadline
         )
         took = 1000 * (time.perf_counter() - started)
         return PartedJSONResponse({"took_ms": round(took, 3), "answers": answers})

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from index.snapshots.store import NAME_FORMAT
 from lsr.errors import ConflictError, NotFoundError
 from service.api.access import Caller, key_of, must_have, must_reach, needs
 from service.api.bodies import JsonRoute
-from service.api.dependencies import Encoders, IndexName, Readers, Tasking, Writers
+from service.api.dependencies import CHANGES_INDEXES, Encoders, IndexName, Readers, Tasking, Writers
 from service.api.errors import ERRORS
 from service.api.long_work import LongWork
 from service.api.parted_json import PartedJSONResponse
@@ -110,7 +111,7 @@ async def cancel_task(
     return task_json(found)  # type: ignore[return-value]
 
 
-@long_work.post("/import", **TASK, dependencies=[needs("write")])
+@long_work.post("/import", **TASK, dependencies=[needs("write"), CHANGES_INDEXES])
 async def import_documents(
     index: IndexName,
     body: ImportBody,
@@ -137,7 +138,7 @@ async def import_documents(
     return await _answer(request, tasking, await writers.run(request, lambda _: asked()), wait)
 
 
-@long_work.post("/reencode", **TASK, dependencies=[needs("admin")])
+@long_work.post("/reencode", **TASK, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def reencode_index(
     index: IndexName,
     body: ReencodeBody,
@@ -165,7 +166,7 @@ async def reencode_index(
     return await _answer(request, tasking, await writers.run(request, lambda _: asked()), wait)
 
 
-@long_work.post("/merge", **TASK, dependencies=[needs("admin")])
+@long_work.post("/merge", **TASK, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def merge_segments(
     index: IndexName, request: Request, tasking: Tasking, writers: Writers, wait: Waits = False
 ) -> JSONResponse:
@@ -210,7 +211,7 @@ async def take_snapshot(
 
     def asked() -> Task:
         name = tasking.lifecycle.indexes.resolved(index)
-        snapshot = body.name or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        snapshot = body.name or time.strftime(NAME_FORMAT, time.gmtime())
         wanted = [
             task.parameters["name"]
             for task in tasking.tasks.listed(1000, None, name, ["snapshot"], UNFINISHED)
@@ -220,7 +221,7 @@ async def take_snapshot(
                 f"the index {name!r} has a snapshot {snapshot!r} already; give another name, or "
                 "delete it"
             )
-        return tasking.enqueue("snapshot", name, {"name": snapshot})
+        return tasking.enqueue("snapshot", name, {"name": snapshot, "keep": body.keep})
 
     return await _answer(request, tasking, await writers.run(request, lambda _: asked()), wait)
 
@@ -236,7 +237,7 @@ async def delete_snapshot(
     return {"name": snapshot, "deleted": True}
 
 
-@long_work.post("/restore", **TASK, dependencies=[needs("admin")])
+@long_work.post("/restore", **TASK, dependencies=[needs("admin"), CHANGES_INDEXES])
 async def restore_index(
     index: IndexName,
     body: RestoreBody,

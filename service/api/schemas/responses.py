@@ -39,12 +39,23 @@ class HealthAnswer(TypedDict):
     status: Literal["ok"]
 
 
+class AnsweringSnapshot(TypedDict):
+    """The snapshot that an index of a replica is a copy of."""
+
+    name: str
+    created: Annotated[str, Field(description="UTC; empty where that isn't known.")]
+
+
 class ReadyAnswer(TypedDict):
     """The server answers; ``degraded`` where something is wrong with some indexes."""
 
     status: Literal["ok", "degraded"]
     problems: Annotated[
         NotRequired[list[str]], Field(description="A sentence for each index that has a problem.")
+    ]
+    snapshots: Annotated[
+        NotRequired[dict[str, AnsweringSnapshot]],
+        Field(description="On a replica, what answers, of the indexes that the key reaches."),
     ]
 
 
@@ -79,6 +90,9 @@ class IndexAnswer(TypedDict):
 
     name: str
     aliases: Annotated[list[str], Field(description="Its other names, sorted.")]
+    snapshot: Annotated[
+        NotRequired[str], Field(description="On a replica, the snapshot that it is a copy of.")
+    ]
     documents: int
     fields: list[IndexField]
 

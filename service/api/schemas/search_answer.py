@@ -171,6 +171,7 @@ class OptionalSearchMeta(TypedDict, total=False):
         Field(description="Results of each ranking that were fused; all pages are among these."),
     ]
     rewritten: RewrittenQuery
+    snapshot: Annotated[str, Field(description="On a replica, the snapshot that was searched.")]
     feedback: Annotated[
         dict[str, list[str]],
         Field(description="By field the ids of the documents that fed back, best first."),
@@ -247,11 +248,18 @@ class SearchAnswer(TypedDict):
     context: Annotated[NotRequired[ContextAnswer], Field(description="With context_tokens.")]
 
 
-def search_json(result: SearchResult, explain: bool, config: SearchConfig) -> SearchAnswer:
-    """A search result as JSON; ``config`` is how was searched."""
+def search_json(
+    result: SearchResult, explain: bool, config: SearchConfig, snapshot: str | None = None
+) -> SearchAnswer:
+    """A search result as JSON.
+
+    ``config`` is how was searched, and ``snapshot`` of what on a replica.
+    """
     other: OptionalSearchMeta = {}
     if result.query_encoder:
         other["query_encoder"] = result.query_encoder
+    if snapshot is not None:
+        other["snapshot"] = snapshot
     if result.unknown_tokens:
         other["unknown_tokens"] = result.unknown_tokens
     if result.timed_out:

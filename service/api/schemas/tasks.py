@@ -67,6 +67,12 @@ class SnapshotBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "before-the-move"}]})
 
     name: Name | None = Field(default=None, description="By default the time, UTC.")
+    keep: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many snapshots of the index stay, the newest, this one included; by "
+        "default all.",
+    )
 
 
 class RestoreBody(Body):
@@ -154,6 +160,9 @@ class SnapshotResult(TypedDict):
     documents: int
     segments: int
     bytes: int
+    deleted: Annotated[
+        NotRequired[list[str]], Field(description="With keep, the older ones that went.")
+    ]
 
 
 class RestoreResult(TypedDict):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.collection import metadata, view
+from index.collection import metadata, segment_masks, segment_view
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.collection.recent import Recent
@@ -180,7 +180,7 @@ def test_masks_go_with_their_view(bm25_collection):
 
 
 def test_masks_are_kept_up_to_a_size(bm25_collection, monkeypatch):
-    monkeypatch.setattr(view, "CAPACITY", 4 * view.OVERHEAD)
+    monkeypatch.setattr(segment_view, "CAPACITY", 4 * segment_masks.OVERHEAD)
     collection = bm25_collection({"a": "apple"})
     for number in range(10):
         config = SearchConfig(filter=parse_filter_text(f"k != {number}"))

@@ -15,12 +15,12 @@ from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import Field, encoder_fields
 from index.collection.maintenance import MaintenanceConfig
-from index.collection.opening import open_or_create
 from index.collection.repair import repair
 from index.collection.schema import row_checksum
 from index.engines.searcher import Pruning
 from index.filters.text_form import parse_filter_text
 from index.indexing import index_documents, upsert_documents
+from index.opening import open_or_create
 from index.patching import Patch, patch_document
 from index.search.config import SearchConfig
 from index.search.pipeline import search

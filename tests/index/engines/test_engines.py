@@ -53,6 +53,11 @@ class TestLucene(ApproximateContract):
     engine = "lucene"
 
 
+@pytest.mark.skipif(find_spec("qdrant_edge") is None, reason="needs pip install qdrant-edge-py")
+class TestQdrant(SearcherContract):
+    engine = "qdrant"
+
+
 def test_every_engine_is_under_contract():
     exact = {contract.engine for contract in SearcherContract.__subclasses__()}
     approximate = {contract.engine for contract in ApproximateContract.__subclasses__()}

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.collection.opening import open_or_create
 from index.extracting import extract_dimensions
 from index.filters.text_form import parse_filter_text
 from index.indexing import index_documents
+from index.opening import open_or_create
 from index.patching import Patch, patch_document
 from index.search.config import SearchConfig
 from index.search.dimension_settings import Dimensions

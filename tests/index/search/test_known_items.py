@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from index.collection.opening import open_or_create
 from index.indexing import index_documents
+from index.opening import open_or_create
 from index.search.config import SearchConfig
 from index.search.pipeline import search
 from index.search.query import SearchQuery

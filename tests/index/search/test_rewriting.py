@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.collection.opening import open_or_create
 from index.indexing import index_documents
+from index.opening import open_or_create
 from index.search.config import SearchConfig
 from index.search.fusion import ReciprocalRankFusion
 from index.search.pipeline import search

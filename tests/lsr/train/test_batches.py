@@ -1,5 +1,7 @@
 """Batches are what a plain reading of the corpus gives, whatever the step they are asked at."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,6 +111,28 @@ def test_a_batch_is_a_function_of_its_step(order):
         assert batch(together, step) == in_order[step]
     other = BatchOrder(corpus, config, 6, mined)
     assert [batch(other, step) for step in range(25)] != in_order
+
+
+@settings(max_examples=60)
+@given(corpora, st.integers(1, 6), st.booleans(), st.integers(0, 2**32))
+def test_given_negatives_come_before_mined_ones(corpus, negatives, has_mined, seed):
+    generator = np.random.default_rng(seed)
+    rows = generator.integers(-1, len(corpus.documents), (len(corpus.queries), 3))
+    for row in rows:
+        _, first = np.unique(row, return_index=True)
+        row[np.setdiff1d(np.arange(3), first)] = -1
+    corpus = dataclasses.replace(corpus, given=rows)
+    mined = mined_at_random(corpus, 4, 1) if has_mined else None
+    batches = BatchOrder(corpus, BatchConfig(1, negatives), 3, mined)
+    for step in range(batches.batches_per_pass):
+        batch = batches(step)
+        query = int(batch.queries[0])
+        drawn = [int(batch.documents[column]) for column in batch.listed[0, 1:] if column >= 0]
+        wrong = set(rows[query].tolist()) - {-1} - answers_of(corpus, query)
+        more = set() if mined is None else set(mined[query].tolist()) - {-1} - wrong
+        assert len(set(drawn)) == len(drawn) == min(negatives, len(wrong | more))
+        assert set(drawn[: len(wrong)]) <= wrong
+        assert set(drawn[len(wrong) :]) <= more
 
 
 def test_negatives_are_drawn_anew_at_each_pass():

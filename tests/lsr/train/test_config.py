@@ -10,7 +10,6 @@ from lsr.train.config import (
     BatchConfig,
     LossConfig,
     MiningConfig,
-    ModelConfig,
     OptimizerConfig,
     SourceConfig,
     SparsityConfig,
@@ -18,6 +17,7 @@ from lsr.train.config import (
     TrainingConfig,
 )
 from lsr.train.config_file import parse_config, read_toml, to_toml
+from lsr.train.model_config import ModelConfig
 
 SMALLEST = """
 [model]
@@ -30,7 +30,7 @@ path = "pairs.jsonl"
 name = "info-nce"
 """
 FULL = TrainingConfig(
-    ModelConfig("a/b", queries="model", logs=2, top_k=7, dropout=0.1),
+    ModelConfig("a/b", queries="model", logs=2, query_logs=4, top_k=7, dropout=0.1),
     OptimizerConfig(steps=3, learning_rate=1e-3),
     (SourceConfig("one.jsonl", limit=5, licence="MIT"), SourceConfig('two "quoted" \\ ü')),
     (LossConfig("kl", 0.5, 2.0, "list"), LossConfig("margin-mse", 0.1), LossConfig("info-nce")),
@@ -103,7 +103,7 @@ MISTAKES = [
     ({"optimizer.learning_rate": "x"}, "[optimizer] learning_rate is 'x'; allowed is a number"),
     (SPARSE | {"documents.by_place": 1}, "[documents] by_place is 1; allowed is true or false"),
     ({"model.queries": "tf"}, "[model] queries is 'tf'; allowed are model, idf, learned and"),
-    ({"model.logs": 3}, "[model] logs is 3; allowed are 1 and 2"),
+    ({"model.logs": 5}, "[model] logs is 5; allowed is 1 to 4"),
     ({"model.max_length": 2}, "[model] max_length is 2; allowed is 3 to"),
     ({"model.query_length": 1}, "[model] query_length is 1; allowed is 3 to"),
     ({"model.export_length": 0}, "[model] export_length is 0; allowed is 3 to"),
@@ -141,7 +141,7 @@ MISTAKES = [
     (SPARSE | {"documents.threshold": 5}, "threshold is for l0-flops, not for flops"),
     (
         SPARSE | {"documents.regularizer": "l0-flops"},
-        "[documents] l0-flops needs a threshold, as 100: non-zeros that a text has for free",
+        "[documents] l0-flops needs a threshold, as 150: non-zeros that a text has for free",
     ),
     ({"losses.0.teacher_scores": "raw"}, "info-nce has no teacher; leave out teacher_scores"),
     ({"losses.0.teacher_scores": "x"}, "teacher_scores is 'x'; allowed are auto, raw and scaled"),

@@ -16,9 +16,11 @@ from lsr.train.export import Exported
 from tests.lsr.encoders.decoders import TEXTS, Plain, byte_level, save, sentence_piece
 
 READINGS = {
-    "plain": DecoderStudentConfig(),
+    "plain": DecoderStudentConfig(echo="no"),
     "echo": DecoderStudentConfig(echo="yes"),
-    "bidirectional": DecoderStudentConfig(bidirectional="yes", document_prefix="passage: "),
+    "bidirectional": DecoderStudentConfig(
+        echo="no", bidirectional="yes", document_prefix="passage: "
+    ),
 }
 SETTINGS = Exported(max_length=24)
 
@@ -194,7 +196,7 @@ def test_dropout_is_of_training_alone_and_the_seed_makes_the_first_weights(folde
 
 
 def test_queries_have_a_prefix_of_their_own(folders):
-    config = DecoderStudentConfig(query_prefix="query: ", document_prefix="passage: ")
+    config = DecoderStudentConfig(echo="no", query_prefix="query: ", document_prefix="passage: ")
     model = student(folders["llama"], config)
     with torch.no_grad():
         asked, written = (weights(model, TEXTS, side).numpy() for side in ("query", "document"))

@@ -15,6 +15,7 @@ from lsr.train.losses import (
     kl_divergence,
     margin_mse,
     match,
+    symmetric_info_nce,
 )
 from tests.lsr.train.finite_differences import assert_like_loop, value_and_gradient
 
@@ -57,13 +58,18 @@ def info_nce_loop(scores, positives, temperature, allowed):
     return total / len(scores)
 
 
-def margin_mse_loop(student, teacher, allowed):
+def margin_mse_loop(student, teacher, allowed, positives=None):
     total = 0.0
     for row, (ours, theirs) in enumerate(zip(student.tolist(), teacher.tolist(), strict=True)):
         kept = candidates(allowed, row, len(ours))
         if len(kept) < 2:
             continue
         chosen = [(i, j) for i in kept for j in kept]
+        if positives is not None:
+            positive = int(positives[row])
+            chosen = [(i, j) for i, j in chosen if i == positive != j]
+            if not chosen:
+                continue
         errors = [((ours[i] - ours[j]) - (theirs[i] - theirs[j])) ** 2 for i, j in chosen]
         total += sum(errors) / len(errors)
     return total / len(student)
@@ -103,6 +109,36 @@ def test_info_nce_equals_its_loop(problem, temperature):
     )
 
 
+def backward_loop(scores, positives, temperature, allowed):
+    """Of each positive over the queries."""
+    total, columns = 0.0, positives.tolist()
+    for row, column in enumerate(columns):
+        kept = [
+            other
+            for other in range(len(columns))
+            if (allowed is None or bool(allowed[other, column]))
+            and (other == row or columns[other] != column)
+        ]
+        if len(kept) >= 2 and row in kept:
+            shares = softmax([float(scores[other, column]) for other in kept], temperature)
+            total -= math.log(shares[kept.index(row)])
+    return total / len(columns)
+
+
+@settings(max_examples=60)
+@given(problems(), TEMPERATURES)
+def test_symmetric_info_nce_equals_its_loops(problem, temperature):
+    scores, _, allowed, positives = problem
+
+    def loops(s):
+        forward = info_nce_loop(s, positives, temperature, allowed)
+        return (forward + backward_loop(s, positives, temperature, allowed)) / 2
+
+    assert_like_loop(
+        lambda s: symmetric_info_nce(s, positives, temperature, allowed), loops, scores
+    )
+
+
 @settings(max_examples=60)
 @given(problems())
 def test_binary_cross_entropy_equals_its_loop(problem):
@@ -121,6 +157,17 @@ def test_margin_mse_equals_its_loop(problem):
     assert_like_loop(
         lambda s: margin_mse(s, teacher, allowed),
         lambda s: margin_mse_loop(s, teacher, allowed),
+        student,
+    )
+
+
+@settings(max_examples=60)
+@given(problems())
+def test_margin_mse_of_positives_equals_its_loop(problem):
+    student, teacher, allowed, positives = problem
+    assert_like_loop(
+        lambda s: margin_mse(s, teacher, allowed, positives),
+        lambda s: margin_mse_loop(s, teacher, allowed, positives),
         student,
     )
 
@@ -153,8 +200,10 @@ def test_autograd_of_every_loss_passes_torchs_own_check():
 def every_loss(teacher, allowed):
     positives = torch.zeros(len(teacher), dtype=torch.int64)
     yield lambda s: info_nce(s, positives, 1.0, allowed)
+    yield lambda s: symmetric_info_nce(s, positives, 1.0, allowed)
     yield lambda s: binary_cross_entropy(s, positives, allowed)
     yield lambda s: margin_mse(s, teacher, allowed)
+    yield lambda s: margin_mse(s, teacher, allowed, positives)
     yield lambda s: kl_divergence(s, teacher, 1.0, allowed)
 
 

@@ -8,13 +8,13 @@ from lsr.train.batches import TrainingBatch
 from lsr.train.config import (
     BatchConfig,
     LossConfig,
-    ModelConfig,
     OptimizerConfig,
     SourceConfig,
     SparsityConfig,
     TeacherConfig,
     TrainingConfig,
 )
+from lsr.train.model_config import ModelConfig
 from lsr.train.objective import Penalty, RankingLoss, zero_penalty
 from lsr.train.sparsity import SparsityController, SparsityTarget
 

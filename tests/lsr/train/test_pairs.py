@@ -58,16 +58,49 @@ def test_pairs_of_a_file(tmp_path, ending):
     assert said == [f"{path}: not used are the members 'id' (of 1 pairs), 'source' (of 1 pairs)"]
 
 
+def test_given_negatives_are_rows_of_the_corpus(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    lines = [
+        {"query": "a", "positive": "b", "negative": "c", "negatives": ["d", "c", "b", " "]},
+        {"query": "e", "positive": "d", "negatives": []},
+        {"query": "f", "positive": "g", "negative": ["x", 1]},
+        {"query": "h", "positive": "c", "negatives": [f"n{number}" for number in range(101)]},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = []
+    corpus = TrainingCorpus.build([PairSource(str(path))], on_rejected=said.append)
+    assert len(said) == 1
+    assert "line 3" in said[0] or ":3:" in said[0]
+    assert "give a string or a list of strings as 'negative'" in said[0]
+    found = {
+        query: [corpus.documents[row] for row in rows if row >= 0]
+        for query, rows in zip(corpus.queries, corpus.given, strict=True)
+    }
+    assert found == {"a": ["c", "d"], "e": [], "h": [f"n{number}" for number in range(100)]}
+    assert sorted(corpus.count_given().tolist()) == [0, 2, 100]
+    assert len(set(corpus.documents)) == len(corpus.documents)
+    plain = tmp_path / "plain.jsonl"
+    for line in lines:
+        line.pop("negative", None)
+        line.pop("negatives", None)
+    plain.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    without = TrainingCorpus.build([PairSource(str(plain))], on_rejected=refuse)
+    assert without.digest != corpus.digest
+    without.say_unused(refuse, "")
+    corpus.say_unused(said.append, "nothing does")
+    assert said[1] == "the negatives that 2 pairs came with are not used; nothing does"
+
+
 def test_what_is_given_and_not_used_is_said_once(tmp_path):
     path = tmp_path / "pairs.jsonl"
     pair = {"query": "a", "positive": "b"}
-    lines = [pair | {"negative": "c"}, pair, pair | {"negative": "d", "kind": "x", "document": "1"}]
+    lines = [pair | {"Negative": "c"}, pair, pair | {"Negative": "d", "kind": "x", "document": "1"}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     said = []
     assert len(list(read_pairs(str(path), said.append))) == 3
     assert said == [
-        f"{path}: not used are the members 'negative' (of 2 pairs); negatives are mined, as many "
-        "as [batches] negatives says"
+        f"{path}: not used are the members 'Negative' (of 2 pairs); negatives are read from "
+        "'negative' and 'negatives'"
     ]
     path.write_text(json.dumps(pair | {"kind": "title", "document": "d1"}))
     assert list(read_pairs(str(path), refuse)) == [Pair("a", "b")]

@@ -20,7 +20,6 @@ from lsr.train.config import (
     LossConfig,
     MemoryConfig,
     MiningConfig,
-    ModelConfig,
     OptimizerConfig,
     SourceConfig,
     SparsityConfig,
@@ -28,6 +27,7 @@ from lsr.train.config import (
     TrainingConfig,
 )
 from lsr.train.losses import match
+from lsr.train.model_config import ModelConfig
 from lsr.train.regularizers import idf_flops
 from lsr.train.run import Tools, Watching, run_training, training_corpus
 from lsr.train.student import MaskedLanguageStudent
@@ -110,7 +110,7 @@ LEARNED = {
     "memory": MemoryConfig(gradient_cache=True, chunk_tokens=40),
 }
 SYMMETRIC = {
-    "model": {"queries": "model", "dropout": 0.1, "top_k": 30},
+    "model": {"queries": "model", "dropout": 0.1, "top_k": 30, "logs": 1, "query_logs": 3},
     "losses": (LossConfig("margin-mse"), NCE),
     "teachers": (TeacherConfig("bm25"),),
     "documents": SparsityConfig("flops", target_nnz=20),

@@ -86,7 +86,7 @@ LIFE = [
     ("post", "/v1/aliases", 200, {"changes": [{"alias": "b", "index": "made"}]}),
     ("delete", "/v1/aliases/{alias}", 200, None),
     ("post", f"{INDEX}/import{WAIT}", 200, {"source": "corpus.jsonl"}),
-    ("post", f"{INDEX}/snapshots{WAIT}", 200, {"name": "one"}),
+    ("post", f"{INDEX}/snapshots{WAIT}", 200, {"name": "one", "keep": 9}),
     ("get", f"{INDEX}/snapshots", 200, None),
     ("post", f"{INDEX}/merge{WAIT}", 200, None),
     ("post", f"{INDEX}/check{WAIT}", 200, None),
@@ -223,15 +223,16 @@ def test_an_answer_with_other_members_is_found(document, answers, change):
 
 
 def test_the_searches_show_all_that_an_answer_may_hold(document, answers):
-    """But for the query encoder, which only the command line can choose, and unknown tokens, words
-    and rewriting, of which ``test_app.py``, ``test_words.py`` and ``test_rewriting.py`` have some.
+    """But for the query encoder, which only the command line can choose, and unknown tokens, words,
+    rewriting and snapshots of replicas, of which ``test_app.py``, ``test_words.py``,
+    ``test_rewriting.py`` and ``test_replica.py`` have some.
     """
     found = [body for _, path, status, body in answers if path.endswith("/search")
              and status == "200"]  # fmt: skip
     seen = {
         "SearchAnswer": {key for body in found for key in body},
         "SearchMeta": {key for body in found for key in body["meta"]}
-        | {"query_encoder", "unknown_tokens", "unknown_words", "rewritten"},
+        | {"query_encoder", "unknown_tokens", "unknown_words", "rewritten", "snapshot"},
         "SearchHit": {key for body in found for hit in body["hits"] for key in hit},
     }
     schemas = document["components"]["schemas"]

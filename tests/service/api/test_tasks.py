@@ -192,6 +192,18 @@ def test_a_server_imports_nothing_unless_its_owner_says_so(tmp_path):
             assert setting in refused(answer, 400, "bad_request")
 
 
+def test_of_several_snapshots_the_newest_stay(client, made):
+    for name in ("a", "b"):
+        assert "deleted" not in do(client, made, "snapshots", {"name": name})["result"]
+    client.post(f"/v1/indexes/{made}/documents", json=[{"id": "late", "text": "banana"}])
+    kept = do(client, made, "snapshots", {"name": "c", "keep": 2})["result"]
+    assert kept["deleted"] == ["a"]
+    listed = client.get(f"/v1/indexes/{made}/snapshots").json()["snapshots"]
+    assert [each["name"] for each in listed] == ["b", "c"]
+    answer = client.post(f"/v1/indexes/{made}/snapshots", json={"keep": 0})
+    refused(answer, 422, "invalid_request")
+
+
 def test_a_snapshot_comes_back_under_a_new_name_and_in_place(client, made):
     body = {"name": "one"}
     task = do(client, made, "snapshots", body)

@@ -109,7 +109,7 @@ def test_a_worker_that_ends_again_and_again_is_given_up(tmp_path):
         "import os, logging; logging.basicConfig()\n"
         "import service.api.workers as workers\n"
         "workers.PAUSE_SECONDS = 0.0\n"
-        "workers.Workers(2, lambda: os._exit(7), lambda process: print('ended')).run()\n"
+        "workers.Workers(2, lambda place: os._exit(7), lambda place: print('ended')).run()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False

@@ -29,6 +29,35 @@ def test_snapshot_then_restore_gives_the_same_answers(lsr, fruit):
     assert taken["snapshot"] == "second"
 
 
+def test_snapshots_are_published_and_old_ones_go(lsr, fruit, tmp_path):
+    first = json.loads(lsr("snapshot", "fruit", "--to", "published", "--json").stdout)
+    assert (first["new"], first["documents"], first["deleted"]) == (True, 3, [])
+    assert first["snapshot"] == f"published/fruit/{first['name']}"
+    again = lsr("snapshot", "fruit", "--to", "published").stdout.decode()
+    assert again == (
+        f"nothing was written since the snapshot {first['snapshot']}, which is the newest\n"
+    )
+    lsr("snapshot", "fruit", "--to", "published", "--as", "plums")
+    assert {each.name for each in (tmp_path / "published").iterdir()} == {"fruit", "plums"}
+    lsr("delete", "fruit", "a")
+    second = lsr("snapshot", "fruit", "--to", f"file://{tmp_path}/published", "--keep", "1")
+    assert second.stdout.decode().endswith("\n1 older snapshot deleted\n")
+    (left,) = (tmp_path / "published" / "fruit").iterdir()
+    report = json.loads(lsr("restore", left, "again", "--json").stdout)
+    assert report["documents"] == 2
+    for arguments, says in (
+        ((), "say where the snapshot goes"),
+        (("x", "--to", "y"), "say where the snapshot goes"),
+        (("x", "--keep", "2"), "add --to SNAPSHOTS"),
+        (("--to", "y", "--keep", "0"), "keep 1 or more"),
+        (("--to", "s3://key:secret@bucket"), "holds a name or password"),
+    ):
+        failed = lsr("snapshot", "fruit", *arguments)
+        assert failed.returncode == 2
+        assert says in sentence(failed)
+        assert "secret" not in sentence(failed)
+
+
 def test_check_names_each_problem_and_repairs(lsr, fruit):
     sound = lsr("check", "fruit")
     assert sound.returncode == 0

@@ -86,6 +86,8 @@ def brute_force(encoder, documents, queries, depth):
 def config(model, **changes):
     base = SparConfig(
         str(model),
+        towers="shared",
+        pooling="mean",
         depth=12,
         positives=3,
         negatives=4,

@@ -6,8 +6,8 @@ import pytest
 
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
-from index.collection.opening import open_or_create
 from index.indexing import index_documents
+from index.opening import open_or_create
 from index.search.config import SearchConfig
 from index.search.pipeline import search
 from index.search.query import SearchQuery

@@ -1,0 +1,1 @@
+"""Collections that lie in Qdrant: the same documents, vectors and query path."""

@@ -1,0 +1,90 @@
+"""How the model of a training is set up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lsr.errors import UsageError
+from lsr.settings import MOST_LOGS, check_choice, check_length, check_range
+from lsr.train.config_file import STRICT
+from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is trained.
+
+    With ``lora`` or ``decoder`` the base is a decoder-only language model, of which an adapter is
+    trained; what is not given of the two keeps its defaults.
+    """
+
+    # The checkpoint that training begins with: a folder or a hub id.
+    base: str
+    # Its name and licence in the model card; an empty name is ``base``, which may be a folder.
+    base_name: str = ""
+    base_licence: str = "not stated"
+    # How queries are encoded: "model" (bi-encoder, by the same model), "idf" (inference-free: a
+    # fixed table), "learned" (the table is trained too) or "binary" (weight 1).
+    queries: str = "idf"
+    # Where the table begins: "training" estimates it from the training documents, else it is that
+    # of a checkpoint, a folder or a hub id.
+    idf: str = "training"
+    # Logarithms of the activation, 1 to 4: 1 is SPLADE's, more are l0 activations.
+    logs: int = 1
+    # The same of queries, with queries = "model"; 0: as of documents.
+    query_logs: int = 0
+    # Weight of documents' literal terms (lsr.encoders.literal_terms), 0 or more; 0: none.
+    literal: float = 0.0
+    # Tokens of a document that count in training, special ones included; 3 or more.
+    max_length: int = 128
+    # Tokens of a query that count in training, with queries = "model"; 3 or more.
+    query_length: int = 64
+    # Tokens of a text that the exported encoder reads; 3 or more.
+    export_length: int = 256
+    # The largest weights of a document that are kept, in training and in the exported model; with
+    # queries = "model" those of a query too. 0: all.
+    top_k: int = 0
+    # Probability of all dropout layers, 0 to 0.9.
+    dropout: float = 0.0
+    # Share of the weights of ``base`` in the exported ones, 0 to 0.99, the rest being trained:
+    # their average does better away from the training data (Wortsman et al. 2022).
+    base_share: float = 0.0
+    # The adapter of a decoder-only base.
+    lora: LoraConfig | None = None
+    # How a decoder-only base reads texts.
+    decoder: DecoderStudentConfig | None = None
+    __pydantic_config__ = STRICT
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether the base is a decoder-only language model."""
+        return self.lora is not None or self.decoder is not None
+
+    def __post_init__(self) -> None:
+        check_choice("queries", self.queries, ("model", "idf", "learned", "binary"))
+        check_range("logs", self.logs, 1, MOST_LOGS)
+        check_range("query_logs", self.query_logs, 0, MOST_LOGS)
+        if self.query_logs and self.queries != "model":
+            raise UsageError(
+                f"query_logs is {self.query_logs}, but queries = {self.queries!r} has no "
+                "activation; leave it out"
+            )
+        for option in ("max_length", "query_length", "export_length"):
+            check_length(getattr(self, option), option)
+        check_range("literal", self.literal, 0)
+        if self.literal and self.queries == "model":
+            raise UsageError("literal terms need queries without a model; leave literal out")
+        check_range("top_k", self.top_k, 0)
+        check_range("dropout", self.dropout, 0, 0.9)
+        check_range("base_share", self.base_share, 0, 0.99)
+        if self.is_decoder and self.queries != "model":
+            raise UsageError(
+                f"queries is {self.queries!r}, but a decoder encodes them itself; write "
+                'queries = "model", or leave out [model.lora] and [model.decoder]'
+            )
+        if self.is_decoder and self.query_logs:
+            raise UsageError("a decoder has one activation for both sides; leave out query_logs")
+        if self.is_decoder and self.dropout:
+            raise UsageError("the dropout of a decoder is its adapter's; give it in [model.lora]")
+        if self.is_decoder and self.base_share:
+            raise UsageError("an adapter has no base_share; leave it out")
