@@ -9,6 +9,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import io
 import json
 import os
 import select
@@ -130,8 +131,7 @@ def _serve(requests, preloaded):
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
+    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     running = {}
@@ -153,9 +153,7 @@ def _serve(requests, preloaded):
             if not pid:
                 for each in (requests, told, *running.values()):
                     each.close()
-                signal.set_wakeup_fd(-1)
                 os.close(woken)
-                os.close(wake)
                 _begin(json.loads(request), files)
             running[pid] = told
             for each in files:
@@ -172,6 +170,7 @@ def _send(told, number):
 def _begin(request, files):
     """Be the process that was asked for, in a fork; doesn't return."""
     arguments, cwd, env = request
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     status = 1
@@ -186,9 +185,8 @@ def _begin(request, files):
                 os.close(file)
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
         for name, place, errors in (("stdout", 1, "strict"), ("stderr", 2, "backslashreplace")):
-            stream = open(place, "w", errors=errors, closefd=False)  # noqa: SIM115
-            stream.reconfigure(write_through=True)
-            setattr(sys, name, stream)
+            unbuffered = open(place, "wb", buffering=0, closefd=False)  # noqa: SIM115
+            setattr(sys, name, io.TextIOWrapper(unbuffered, errors=errors, write_through=True))
         sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
         sys.path[0] = cwd
         _run(arguments)
