@@ -29,6 +29,7 @@ BY_TYPE: dict[str, type[LsrError]] = {
     "encoder_mismatch": EncoderMismatchError,
     "locked": LockedError,
     "busy": UnavailableError,
+    "unavailable": UnavailableError,
     "corrupt": CorruptionError,
     "storage_full": StorageFullError,
 }

@@ -327,7 +327,7 @@ def test_fingerprints_are_equal_exactly_where_the_vectors_are(folders):
         ({"shift": -0.5}, r"shift is -0\.5"),
         ({"shift": float("nan")}, "shift is nan"),
         ({"max_length": 2}, "max_length is 2"),
-        ({"logs": 3}, "logs is 3"),
+        ({"logs": 5}, "logs is 5; allowed are 1 to 4"),
         ({"query_prefix": "a, b"}, "can't hold a comma"),
     ],
 )
