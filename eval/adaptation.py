@@ -31,7 +31,7 @@ from lsr.encoding.progress import Progress, Totals
 from lsr.errors import InputError, UsageError
 from lsr.settings import check_range
 from lsr.trusted_code import NO_CODE, TrustedCode
-from lsr.whole_file import write_whole
+from lsr.whole_file import replacing, write_whole
 from lsr.whole_folder import exchange
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def adapt(
         if judged is None and not swap:
             return found(None, False, None, "nothing was to be changed")
         made = work / COLLECTION
-        with closing(_opened(collection, made, after, trusted)) as new:
+        with closing(_opened(collection, made, after, adaptable.dense, trusted)) as new:
             copy = Reencoding(collection, new, _Steps(watching, len(collection)))
             copy.check_texts()
             copy.catch_up()
@@ -275,12 +275,10 @@ def _draw_pairs(collection: Collection, file: Path, config: AdaptationConfig) ->
     if not file.exists():
         documents = drawn_documents(collection, config.seed)
         drawn = islice(generate(documents, QueryGeneration(), config.seed), config.pairs)
-        partial_file = file.with_name(f".{file.name}.partial")
-        with lzma.open(partial_file, "wt", encoding="utf-8") as stream:
+        with replacing(file) as new, lzma.open(new, "wt", encoding="utf-8") as stream:
             for pair in drawn:
                 record = {"query": pair.query, "positive": pair.positive}
                 stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-        partial_file.replace(file)
     with lzma.open(file, "rb") as lines:
         return sum(1 for _ in lines)
 
@@ -322,9 +320,10 @@ def _held_out(before: str, after: str, corpus: TrainingCorpus, work: Path) -> Be
     return BeforeAfter.of(*values)
 
 
-def _opened(old: Collection, path: Path, encoder: str, trusted: TrustedCode) -> Writable:
+def _opened(
+    old: Collection, path: Path, encoder: str, dense: str | None, trusted: TrustedCode
+) -> Writable:
     """A collection as the old one but for the first encoder; what a run before left is used."""
-    dense = next((field.encoder for field in old.fields if field.kind == "dense"), None)
     bm25 = sum(field.kind == "sparse" for field in old.fields) > 1
     return open_or_create(path, encoder, dense, bm25, trusted, old.passages)
 
