@@ -15,12 +15,15 @@ from lsr.backbones.declared import Side
 from lsr.backbones.projection import VocabularyProjection
 from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.literal_terms import LiteralTerms
+from lsr.encoders.term_counts import count_terms
 from lsr.encoders.term_pooling import owners
 from lsr.encoders.term_pruning import special_terms
 from lsr.sparse import SparseBatch
+from lsr.train.components import MlpConfig
 from lsr.train.max_pooling import PooledMaxima
 from lsr.train.regularizers import saturate, top_k
-from lsr.train.student import Student
+from lsr.train.student import Tower
+from lsr.train.term_weights import activated, pool_positions
 
 Gradients = list[torch.Tensor | None]
 Item = TypeVar("Item")
@@ -41,6 +44,12 @@ class Weighing:
     top_k: int = 0
     # Leave out special tokens.
     drop_special: bool = False
+    # Keep only terms that occur in the text.
+    own_terms: bool = False
+    # How numbers of positions become weights, in place of logits over the vocabulary; None: by
+    # logits. ``pool`` is that of the side.
+    mlp: MlpConfig | None = None
+    pool: str = "max"
 
 
 @dataclass
@@ -61,7 +70,7 @@ class Encoded:
 
     def backward(self) -> None:
         """Carry the gradient of ``weights`` back to the parameters."""
-        if self.weights.grad is not None:
+        if self.weights.is_leaf and self.weights.grad is not None:
             self._carry_back(self.weights.grad)
 
 
@@ -85,7 +94,7 @@ class MicroBatchEncoder:
 
     def __init__(
         self,
-        student: Student,
+        student: Tower,
         weighing: Weighing,
         tokens: int = 0,
         cached: bool = False,
@@ -142,6 +151,11 @@ class MicroBatchEncoder:
     def _finish(self, weights: torch.Tensor, texts: Sequence[str]) -> torch.Tensor:
         """The model's weights with the literal ones, and without those that are cut."""
         weighing = self.weighing
+        if weighing.own_terms:
+            own = count_terms(self.student.vocabulary, texts)
+            kept = torch.zeros(weights.shape, dtype=torch.bool)
+            kept[torch.from_numpy(owners(own)), torch.from_numpy(own.indices)] = True
+            weights = weights.masked_fill(~kept.to(weights.device), 0)
         if weighing.literal is not None:
             own = weighing.literal(texts)
             places = torch.from_numpy(owners(own)), torch.from_numpy(own.indices.astype(np.int64))
@@ -159,6 +173,8 @@ class MicroBatchEncoder:
 
     def _weigh(self, batch: TokenBatch, projection: VocabularyProjection) -> torch.Tensor:
         """float (texts of the batch, V)."""
+        if self.weighing.mlp is not None:
+            return self._weigh_positions(batch, self.weighing.mlp)
         states, offsets = self.student.states(batch)
         weight, bias = self.student.projection()
         maxima = PooledMaxima(states, weight, bias, offsets, projection, self._keep)
@@ -167,6 +183,18 @@ class MicroBatchEncoder:
         weights = states.new_zeros(shape, dtype=torch.float32)
         values = saturate(maxima.values.float(), self.weighing.logs)
         return weights.index_put((maxima.rows, maxima.terms), values)
+
+    def _weigh_positions(self, batch: TokenBatch, mlp: MlpConfig) -> torch.Tensor:
+        """As ``_weigh``, by the term head."""
+        ids = batch.ids[batch.mask.astype(bool)].astype(np.int64)
+        rows = np.repeat(np.arange(len(batch.rows)), np.diff(batch.offsets))
+        weights = activated(self.student.term_numbers(batch).float(), mlp)
+        shape = len(batch.rows), self.student.vocabulary.size
+        if self._special is not None:
+            kept = np.flatnonzero(~self._special[ids])
+            weights = weights[torch.from_numpy(kept).to(weights.device)]
+            rows, ids = rows[kept], ids[kept]
+        return pool_positions(weights, rows, ids, shape, self.weighing.pool)
 
     def _keep(self, pooled: SparseBatch) -> SparseBatch:
         return pooled if self._special is None else pooled.keep(~self._special[pooled.indices])

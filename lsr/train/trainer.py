@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from lsr.encoders.literal_terms import LiteralTerms
 from lsr.encoders.term_counts import term_statistics
 from lsr.statistics import CollectionStatistics
 from lsr.train.batches import TrainingBatch
+from lsr.train.components import TABLES
 from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.config_file import tables
 from lsr.train.export import Exported
@@ -32,10 +33,10 @@ from lsr.train.negatives import Retrieve
 from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
 from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.pairs import TrainingCorpus
-from lsr.train.query_table import QueryTable, initial_table
 from lsr.train.sparsity import CollapseWatch
 from lsr.train.student import load_student
 from lsr.train.teachers import Teacher
+from lsr.train.term_table import TermTable, initial_table
 from lsr.train.training_log import Entry, TrainingLog
 from lsr.train.training_state import load_state, save_state, step_seed
 from lsr.trusted_code import NO_CODE, TrustedCode
@@ -99,8 +100,8 @@ class Trainer:
         self.student = load_student(config)
         self.literal = self._literal()
         self.exported = _exported(config, self.literal)
-        self.documents = self._document_side()
-        self.queries = self._query_side()
+        self.documents = self._side("document")
+        self.queries = self._side("query")
         steps, terms = config.optimizer.steps, self.student.vocabulary.size
         informed = uses_idf(config.documents) or uses_idf(config.queries)
         idf = self._initial_table("idf") if informed else None
@@ -154,29 +155,31 @@ class Trainer:
         length = max(1.0, self._statistics.average_length)
         return LiteralTerms(self.student.vocabulary, weight, length)
 
-    def _document_side(self) -> MicroBatchEncoder:
-        model = self.config.model
-        of_model = model.queries == "model"
-        return self._encoder(
-            "document",
-            Weighing(
-                model.logs, model.max_length, self.literal, model.top_k, drop_special=not of_model
-            ),
+    def _side(self, side: Side) -> TermTable | MicroBatchEncoder:
+        model, of_documents = self.config.model, side == "document"
+        kind = model.documents if of_documents else model.query_kind
+        if kind in TABLES:
+            texts = self.corpus.documents if of_documents else self.corpus.queries
+            table, learned = self._initial_table(kind), kind == "learned"
+            student = self.student
+            return TermTable(student.vocabulary, table, texts, learned, student.device)
+        mlp = model.term_weighting
+        weighing = Weighing(
+            model.logs if of_documents else model.query_logs or model.logs,
+            model.max_length if of_documents else model.query_length,
+            self.literal if of_documents else None,
+            model.top_k,
+            drop_special=not self.exported.keeps_special,
+            own_terms=kind == "own-terms",
+            mlp=mlp if kind == "mlp" else None,
+            pool=mlp.pool if of_documents else mlp.query_pool,
         )
+        memory, tower = self.config.memory, self.student.tower(side)
+        return MicroBatchEncoder(tower, weighing, memory.chunk_tokens, memory.gradient_cache, side)
 
-    def _query_side(self) -> QueryTable | MicroBatchEncoder:
-        model, student = self.config.model, self.student
-        if model.queries == "model":
-            logs = model.query_logs or model.logs
-            weighing = Weighing(logs, model.query_length, top_k=model.top_k)
-            return self._encoder("query", weighing)
-        table = self._initial_table(model.queries)
-        learned = model.queries == "learned"
-        return QueryTable(student.vocabulary, table, self.corpus.queries, learned, student.device)
-
-    def _initial_table(self, queries: str) -> NDArray[np.float32]:
+    def _initial_table(self, kind: str) -> NDArray[np.float32]:
         vocabulary, idf = self.student.vocabulary, self.config.model.idf
-        return initial_table(vocabulary, queries, idf, lambda: self._statistics)
+        return initial_table(vocabulary, kind, idf, lambda: self._statistics)
 
     @property
     def _finished(self) -> bool:
@@ -186,14 +189,13 @@ class Trainer:
         started, optimizing = time.perf_counter(), self.config.optimizer
         batch = self._batches(self.step)(self.step)
         seed_torch(step_seed(self.config.seed, self.step))
-        documents = self.documents([self.corpus.documents[row] for row in batch.documents])
-        queries = self._queries(batch)
-        weights = queries.weights if isinstance(queries, Encoded) else queries
-        loss, parts = self.ranking(weights, documents.weights, batch, *self._taught(batch))
-        loss = loss + self._penalised(weights, documents.weights, batch)
+        documents = _encoded(self.documents, self.corpus.documents, batch.documents)
+        queries = _encoded(self.queries, self.corpus.queries, batch.queries)
+        loss, parts = self.ranking(queries.weights, documents.weights, batch, *self._taught(batch))
+        loss = loss + self._penalised(queries.weights, documents.weights, batch)
         value = float(loss.detach())
         nnz = {"document": float(documents.nnz.float().mean())}
-        if isinstance(queries, Encoded):
+        if isinstance(self.queries, MicroBatchEncoder):
             nnz["query"] = float(queries.nnz.float().mean())
         self.watch.observe(self.step + 1, value, nnz["document"])
         strength = {
@@ -201,11 +203,10 @@ class Trainer:
             for side, penalty in self.penalties.items()
             if penalty.config.regularizer != "none"
         }
-        flops = float(active_share(weights) @ active_share(documents.weights))
+        flops = float(active_share(queries.weights) @ active_share(documents.weights))
         loss.backward()  # type: ignore[no-untyped-call]
         documents.backward()
-        if isinstance(queries, Encoded):
-            queries.backward()
+        queries.backward()
         share = rate_share(self.step, optimizing.steps, optimizing.warm_up)
         update(self.optimizer, share, optimizing.max_norm)
         for side, penalty in self.penalties.items():
@@ -226,11 +227,6 @@ class Trainer:
             lr=optimizing.learning_rate * share,
             docs_per_s=len(batch.documents) / (time.perf_counter() - started),
         )
-
-    def _queries(self, batch: TrainingBatch) -> Encoded | torch.Tensor:
-        if isinstance(self.queries, QueryTable):
-            return self.queries(batch.queries)
-        return self.queries([self.corpus.queries[row] for row in batch.queries])
 
     def _taught(self, batch: TrainingBatch) -> list[NDArray[np.float32] | None]:
         """The teachers' scores, scaled and raw; None where they aren't asked for."""
@@ -271,16 +267,10 @@ class Trainer:
         measures = dict(self.around.evaluate(encoder))
         return dataclasses.replace(entry, measures=measures)
 
-    def _encoder(self, side: Side, weighing: Weighing) -> MicroBatchEncoder:
-        memory = self.config.memory
-        return MicroBatchEncoder(
-            self.student, weighing, memory.chunk_tokens, memory.gradient_cache, side
-        )
-
     def export(self, folder: Path) -> Path:
         """Write the student as it is now to a folder, which is returned."""
-        table = self.queries.table() if isinstance(self.queries, QueryTable) else None
-        self.student.export(folder, self.exported, table)
+        table = self._table
+        self.student.export(folder, self.exported, table.table() if table else None)
         return folder
 
     def _current(self) -> Path:
@@ -329,9 +319,14 @@ class Trainer:
 
     @property
     def _learned_table(self) -> dict[str, torch.nn.Parameter]:
-        if isinstance(self.queries, QueryTable) and self.queries.weights.requires_grad:
-            return {"table": self.queries.weights}
-        return {}
+        table = self._table
+        return {"table": table.weights} if table and table.weights.requires_grad else {}
+
+    @property
+    def _table(self) -> TermTable | None:
+        """That of the side that has no model."""
+        sides = (self.documents, self.queries)
+        return next((side for side in sides if isinstance(side, TermTable)), None)
 
     @property
     def _facts(self) -> dict[str, Any]:
@@ -375,14 +370,28 @@ def _exported(config: TrainingConfig, literal: LiteralTerms | None) -> Exported:
     """How the trained encoder weighs texts."""
     model = config.model
     return Exported(
-        "model" if model.queries == "model" else "table",
+        "model" if model.encodes_queries else "table",
         model.logs,
         model.export_length,
         model.top_k,
         model.literal,
         literal.length if literal else 0.0,
         model.query_logs,
+        "table" if model.documents in TABLES else model.documents,
+        model.query_kind if model.encodes_queries else "",
+        model.towers,
+        model.term_weighting,
     )
+
+
+def _encoded(
+    side: TermTable | MicroBatchEncoder, texts: Sequence[str], rows: NDArray[np.int64]
+) -> Encoded:
+    """The term weights of the texts at some rows."""
+    if isinstance(side, TermTable):
+        # The table has its gradient from the loss itself.
+        return Encoded(side(rows), lambda gradient: None)
+    return side([texts[row] for row in rows])
 
 
 def active_share(weights: torch.Tensor) -> torch.Tensor:
