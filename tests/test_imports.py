@@ -24,6 +24,7 @@ NEEDS_TORCH = {
     "lsr.train.objective",
     "lsr.train.optimization",
     "lsr.train.term_table",
+    "lsr.train.sides",
     "lsr.train.term_weights",
     "lsr.train.student",
     "lsr.train.trainer",

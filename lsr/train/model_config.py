@@ -41,6 +41,12 @@ class ModelConfig:
     query_logs: int = 0
     # Weight of documents' literal terms (lsr.encoders.literal_terms), 0 or more; 0: none.
     literal: float = 0.0
+    # Weight of the BM25 of words that stands beside the model's scores, in training and after, as
+    # by ``,words=yes,words_weight=``; 0: none.
+    words: float = 0.0
+    # Layers of the transformer: of more than the base has, the further ones begin as the identity;
+    # of fewer, the first ones stay. 0: as many as the base has.
+    layers: int = 0
     # Tokens of a document that count in training, special ones included; 3 or more.
     max_length: int = 128
     # Tokens of a query that count in training, with queries = "model"; 3 or more.
@@ -91,6 +97,8 @@ class ModelConfig:
         self._check_weighing()
         for option in ("max_length", "query_length", "export_length"):
             check_length(getattr(self, option), option)
+        check_range("words", self.words, 0, 1000)
+        check_range("layers", self.layers, 0, 1000)
         check_range("top_k", self.top_k, 0)
         check_range("dropout", self.dropout, 0, 0.9)
         check_range("base_share", self.base_share, 0, 0.99)
@@ -148,6 +156,8 @@ class ModelConfig:
                 "a decoder is one tower whose projection is pooled by maximum; leave out documents "
                 "and towers"
             )
+        if self.layers:
+            raise UsageError("a decoder keeps its layers; leave out layers")
         if self.query_logs:
             raise UsageError("a decoder has one activation for both sides; leave out query_logs")
         if self.dropout:

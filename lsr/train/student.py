@@ -18,6 +18,7 @@ from lsr.backbones.model_weights import load_model, longest_input, read_tensors
 from lsr.errors import InputError
 from lsr.train.config import TrainingConfig
 from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
+from lsr.train.depth import with_layers
 from lsr.train.export import TERM_HEAD, Exported, TrainedModel, export_encoder
 from lsr.vocabulary import Vocabulary
 
@@ -89,6 +90,7 @@ class MaskedLanguageStudent(Student, Tower):
         checkpoint: where training begins.
         dropout: probability for all of the model's dropout layers.
         base_share: share of the weights where training began in the exported ones.
+        layers: how many the transformer gets; 0: what the checkpoint has.
         document: how documents go through it, one of ``lsr.train.components.MODELS``, or a table.
         query: the same of queries.
 
@@ -101,11 +103,14 @@ class MaskedLanguageStudent(Student, Tower):
         checkpoint: Checkpoint,
         dropout: float = 0.0,
         base_share: float = 0.0,
+        layers: int = 0,
         document: str = "mlm",
         query: str = "mlm",
     ) -> None:
         self.vocabulary = checkpoint.vocabulary
         self.model = load_model(checkpoint, "AutoModelForMaskedLM")
+        if layers:
+            with_layers(self.model, layers)
         self.random = dropout > 0
         self.model.train(self.random)
         for module in self.model.modules():
@@ -287,7 +292,7 @@ def load_student(config: TrainingConfig) -> Student:
 
         def tower(document: str, query: str) -> MaskedLanguageStudent:
             return MaskedLanguageStudent(
-                checkpoint, model.dropout, model.base_share, document, query
+                checkpoint, model.dropout, model.base_share, model.layers, document, query
             )
 
         document, query = model.documents, model.query_kind

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.backbones.declared import Side
 from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
-from lsr.encoders.literal_terms import LiteralTerms
-from lsr.encoders.term_counts import term_statistics
-from lsr.statistics import CollectionStatistics
+from lsr.train.ahead import Ahead
 from lsr.train.batches import TrainingBatch
-from lsr.train.components import TABLES
 from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.config_file import tables
-from lsr.train.export import Exported
-from lsr.train.micro_batches import Encoded, MicroBatchEncoder, Weighing
+from lsr.train.micro_batches import MicroBatchEncoder
 from lsr.train.mining_rounds import MiningRounds
 from lsr.train.negatives import Retrieve
 from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
 from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.pairs import TrainingCorpus
+from lsr.train.sides import Read, Sides, encode, read
 from lsr.train.sparsity import CollapseWatch
 from lsr.train.student import load_student
 from lsr.train.teachers import Teacher
-from lsr.train.term_table import TermTable, initial_table
 from lsr.train.training_log import Entry, TrainingLog
 from lsr.train.training_state import load_state, save_state, step_seed
 from lsr.trusted_code import NO_CODE, TrustedCode
@@ -45,6 +39,8 @@ Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]
 SHOWN = ("licence", "base_name", "base_licence")
 STATE, LOG, STUDENT = "state.safetensors", "log.jsonl", "student"
+# Devices beside which the processor is free for the next step's texts and teachers.
+AHEAD_OF = ("cuda",)
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,24 @@ class Surroundings:
     trusted: TrustedCode = NO_CODE
     # The one teacher, whose scores are learned as they are.
     raw_teacher: Teacher | None = None
+    # BM25 of words, which ``[model] words`` puts beside the student's scores.
+    words: Teacher | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a step needs besides the model.
+
+    Scores float32 (B, N) are None where they aren't asked for: ``beside`` are those of words, times
+    their weight.
+    """
+
+    batch: TrainingBatch
+    documents: Read
+    queries: Read
+    scaled: NDArray[np.float32] | None
+    raw: NDArray[np.float32] | None
+    beside: NDArray[np.float32] | None
 
 
 class Trainer:
@@ -98,13 +112,12 @@ class Trainer:
         self.around = surroundings
         seed_torch(config.seed)
         self.student = load_student(config)
-        self.literal = self._literal()
-        self.exported = _exported(config, self.literal)
-        self.documents = self._side("document")
-        self.queries = self._side("query")
+        self.sides = Sides(config, corpus, self.student)
+        self.documents, self.queries = self.sides.document, self.sides.query
+        self.exported = self.sides.exported
         steps, terms = config.optimizer.steps, self.student.vocabulary.size
         informed = uses_idf(config.documents) or uses_idf(config.queries)
-        idf = self._initial_table("idf") if informed else None
+        idf = self.sides.initial_table("idf") if informed else None
         self.penalties = {
             "document": Penalty(config.documents, steps, terms, idf),
             "query": Penalty(config.queries, steps, terms, idf),
@@ -115,7 +128,7 @@ class Trainer:
             self.student.parameters().values(),
             config.optimizer.learning_rate,
             config.optimizer.weight_decay,
-            self._learned_table.values(),
+            self.sides.learned.values(),
             config.optimizer.table_rate,
         )
         self.step = 0
@@ -124,6 +137,11 @@ class Trainer:
             config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept,
             surroundings.trusted,
         )  # fmt: skip
+        ahead = self.student.device.type in AHEAD_OF
+        self._prepared = Ahead(
+            self._prepare,
+            lambda step: ahead and step < steps and self._batches.is_begun(step),
+        )
         self._restore()
 
     def run(self) -> Path:
@@ -144,54 +162,21 @@ class Trainer:
                     self.save()
         return self._current()
 
-    @cached_property
-    def _statistics(self) -> CollectionStatistics:
-        return term_statistics(self.student.vocabulary, self.corpus.documents)
-
-    def _literal(self) -> LiteralTerms | None:
-        weight = self.config.model.literal
-        if not weight:
-            return None
-        length = max(1.0, self._statistics.average_length)
-        return LiteralTerms(self.student.vocabulary, weight, length)
-
-    def _side(self, side: Side) -> TermTable | MicroBatchEncoder:
-        model, of_documents = self.config.model, side == "document"
-        kind = model.documents if of_documents else model.query_kind
-        if kind in TABLES:
-            texts = self.corpus.documents if of_documents else self.corpus.queries
-            table, learned = self._initial_table(kind), kind == "learned"
-            student = self.student
-            return TermTable(student.vocabulary, table, texts, learned, student.device)
-        mlp = model.term_weighting
-        weighing = Weighing(
-            model.logs if of_documents else model.query_logs or model.logs,
-            model.max_length if of_documents else model.query_length,
-            self.literal if of_documents else None,
-            model.top_k,
-            drop_special=not self.exported.keeps_special,
-            own_terms=kind == "own-terms",
-            mlp=mlp if kind == "mlp" else None,
-            pool=mlp.pool if of_documents else mlp.query_pool,
-        )
-        memory, tower = self.config.memory, self.student.tower(side)
-        return MicroBatchEncoder(tower, weighing, memory.chunk_tokens, memory.gradient_cache, side)
-
-    def _initial_table(self, kind: str) -> NDArray[np.float32]:
-        vocabulary, idf = self.student.vocabulary, self.config.model.idf
-        return initial_table(vocabulary, kind, idf, lambda: self._statistics)
-
     @property
     def _finished(self) -> bool:
         return self.step >= self.config.optimizer.steps
 
     def _train_step(self) -> Entry:
         started, optimizing = time.perf_counter(), self.config.optimizer
-        batch = self._batches(self.step)(self.step)
+        prepared = self._prepared(self.step)
+        batch = prepared.batch
         seed_torch(step_seed(self.config.seed, self.step))
-        documents = _encoded(self.documents, self.corpus.documents, batch.documents)
-        queries = _encoded(self.queries, self.corpus.queries, batch.queries)
-        loss, parts = self.ranking(queries.weights, documents.weights, batch, *self._taught(batch))
+        documents = encode(self.documents, prepared.documents)
+        queries = encode(self.queries, prepared.queries)
+        loss, parts = self.ranking(
+            queries.weights, documents.weights, batch,
+            prepared.scaled, prepared.raw, prepared.beside,
+        )  # fmt: skip
         loss = loss + self._penalised(queries.weights, documents.weights, batch)
         value = float(loss.detach())
         nnz = {"document": float(documents.nnz.float().mean())}
@@ -228,18 +213,17 @@ class Trainer:
             docs_per_s=len(batch.documents) / (time.perf_counter() - started),
         )
 
-    def _taught(self, batch: TrainingBatch) -> list[NDArray[np.float32] | None]:
-        """The teachers' scores, scaled and raw; None where they aren't asked for."""
-        shape = len(batch.queries), len(batch.documents)
-        candidates = np.broadcast_to(batch.documents, shape)
-        asked = (
-            (self.around.teacher, self.ranking.needs_scaled),
-            (self.around.raw_teacher, self.ranking.needs_raw),
+    def _prepare(self, step: int) -> Prepared:
+        batch, around, ranking = self._batches(step)(step), self.around, self.ranking
+        words = _scores(around.words, batch)
+        return Prepared(
+            batch,
+            read(self.documents, self.corpus.documents, batch.documents),
+            read(self.queries, self.corpus.queries, batch.queries),
+            _scores(around.teacher if ranking.needs_scaled else None, batch),
+            _scores(around.raw_teacher if ranking.needs_raw else None, batch),
+            None if words is None else words * np.float32(self.config.model.words),
         )
-        return [
-            teacher.scores(batch.queries, candidates) if needed and teacher else None
-            for teacher, needed in asked
-        ]
 
     def _penalised(
         self, queries: torch.Tensor, documents: torch.Tensor, batch: TrainingBatch
@@ -269,7 +253,7 @@ class Trainer:
 
     def export(self, folder: Path) -> Path:
         """Write the student as it is now to a folder, which is returned."""
-        table = self._table
+        table = self.sides.table
         self.student.export(folder, self.exported, table.table() if table else None)
         return folder
 
@@ -287,7 +271,9 @@ class Trainer:
 
     def encoder_name(self, folder: Path) -> str:
         """The name by which ``load_encoder`` loads what was exported to a folder."""
-        return self.student.encoder_name(str(folder), self.exported)
+        name = self.student.encoder_name(str(folder), self.exported)
+        words = self.config.model.words
+        return f"{name},words=yes,words_weight={words:g}" if words else name
 
     def save(self) -> None:
         """Write everything that a resumed training needs, in one file."""
@@ -315,18 +301,7 @@ class Trainer:
             for name, parameter in self.student.parameters().items()
             if parameter.requires_grad
         }
-        return found | self._learned_table
-
-    @property
-    def _learned_table(self) -> dict[str, torch.nn.Parameter]:
-        table = self._table
-        return {"table": table.weights} if table and table.weights.requires_grad else {}
-
-    @property
-    def _table(self) -> TermTable | None:
-        """That of the side that has no model."""
-        sides = (self.documents, self.queries)
-        return next((side for side in sides if isinstance(side, TermTable)), None)
+        return found | self.sides.learned
 
     @property
     def _facts(self) -> dict[str, Any]:
@@ -345,7 +320,9 @@ class Trainer:
     def _restore(self) -> None:
         if not (self.output / STATE).is_file():
             return
-        state = load_state(self.output / STATE, self._trained, self.optimizer, self._facts)
+        state = load_state(
+            self.output / STATE, self._trained, self.optimizer, self._facts, _usual(self.config)
+        )
         for side, penalty in self.penalties.items():
             penalty.load_state_dict(state.values["penalties"][side])
             penalty.load_tensors(
@@ -359,39 +336,29 @@ class Trainer:
         self.step = state.step
 
 
+def _scores(teacher: Teacher | None, batch: TrainingBatch) -> NDArray[np.float32] | None:
+    """float32 (B, N): the teacher's scores of all documents of the batch; None without one."""
+    shape = len(batch.queries), len(batch.documents)
+    candidates = np.broadcast_to(batch.documents, shape)
+    return None if teacher is None else teacher.scores(batch.queries, candidates)
+
+
+def _usual(config: TrainingConfig) -> dict[str, Any]:
+    """The defaults of all settings of single tables, named as ``_facts`` names them."""
+    return {
+        f"{table}.{setting.name}": setting.default
+        for table, value in vars(config).items()
+        if dataclasses.is_dataclass(value)
+        for setting in dataclasses.fields(value)
+        if setting.default is not dataclasses.MISSING
+    }
+
+
 def _deciding(value: Any) -> Any:
     """The settings without what only the model card shows."""
     if isinstance(value, dict):
         return {name: _deciding(inner) for name, inner in value.items() if name not in SHOWN}
     return [_deciding(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _exported(config: TrainingConfig, literal: LiteralTerms | None) -> Exported:
-    """How the trained encoder weighs texts."""
-    model = config.model
-    return Exported(
-        "model" if model.encodes_queries else "table",
-        model.logs,
-        model.export_length,
-        model.top_k,
-        model.literal,
-        literal.length if literal else 0.0,
-        model.query_logs,
-        "table" if model.documents in TABLES else model.documents,
-        model.query_kind if model.encodes_queries else "",
-        model.towers,
-        model.term_weighting,
-    )
-
-
-def _encoded(
-    side: TermTable | MicroBatchEncoder, texts: Sequence[str], rows: NDArray[np.int64]
-) -> Encoded:
-    """The term weights of the texts at some rows."""
-    if isinstance(side, TermTable):
-        # The table has its gradient from the loss itself.
-        return Encoded(side(rows), lambda gradient: None)
-    return side([texts[row] for row in rows])
 
 
 def active_share(weights: torch.Tensor) -> torch.Tensor:

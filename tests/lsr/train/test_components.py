@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from lsr.backbones.checkpoint import Checkpoint
@@ -29,7 +30,7 @@ from lsr.train.micro_batches import MicroBatchEncoder, Weighing
 from lsr.train.model_config import ModelConfig
 from lsr.train.student import MaskedLanguageStudent
 from lsr.train.term_weights import activated, pool_positions
-from lsr.train.trainer import Surroundings, Trainer
+from lsr.train.trainer import STATE, Surroundings, Trainer
 from tests.lsr.train.finite_differences import central_differences
 from tests.lsr.train.tiny_training import TERMS, tiny_checkpoint, tiny_corpus
 
@@ -190,6 +191,21 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(base, tmp_path, tow
     again.run()
     for name, value in whole.student.parameters().items():
         assert torch.equal(value, again.student.parameters()[name]), name
+
+
+def test_a_state_from_before_there_were_components_is_gone_on_with(base, tmp_path):
+    first = trainer(base, tmp_path)
+    first.run()
+    path = tmp_path / STATE
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    facts = json.loads(metadata["facts"])
+    for setting in ("documents", "towers", "layers"):
+        del facts[f"model.{setting}"]
+    save_file(load_file(path), path, metadata | {"facts": json.dumps(facts)})
+    assert trainer(base, tmp_path).step == 2
+    with pytest.raises(UsageError, match=r"model.documents='mlm'.*'cls-mlm'"):
+        trainer(base, tmp_path, documents="cls-mlm")
 
 
 def student(base, kind):
