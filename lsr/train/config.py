@@ -238,12 +238,16 @@ class MemoryConfig:
     # Repeat forward passes instead of keeping them, so that a batch of any size needs the memory of
     # a micro-batch a thread (``lsr.train.micro_batches``); it needs ``chunk_tokens``.
     gradient_cache: bool = False
-    # Tokens of a micro-batch, padding included; 0: one micro-batch a thread.
+    # Tokens of a micro-batch, padding included; 0: one micro-batch a thread, one on a GPU.
     chunk_tokens: int = 0
+    # What the model computes in: "float32", or "bfloat16" where torch's autocast takes it; weights,
+    # losses and term weights are float32. "auto": bfloat16 on a GPU.
+    precision: str = "auto"
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
         check_range("chunk_tokens", self.chunk_tokens, 0)
+        check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
         if self.gradient_cache and not self.chunk_tokens:
             raise UsageError("gradient_cache needs chunk_tokens; 4096 is a good start")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -43,6 +44,16 @@ class Weighing:
     drop_special: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class ReadTexts:
+    """Texts as the student takes them: what of a step needs no model."""
+
+    count: int
+    batches: Sequence[TokenBatch]
+    # Their literal terms, where they have some.
+    literal: SparseBatch | None
+
+
 @dataclass
 class Encoded:
     """Term weights of texts, whose gradient is carried back on demand.
@@ -69,7 +80,8 @@ class MicroBatchEncoder:
     """Encodes texts with the student, and carries gradients back, a micro-batch at a time.
 
     On a CPU each micro-batch is computed by one thread, so the results do not depend on how
-    threads share an operation, and gradients are added in the order of the micro-batches. With
+    threads share an operation, and gradients are added in the order of the micro-batches. On a GPU
+    they follow one another. With
     ``cached``, forward passes keep nothing and are repeated when the gradient is known: the
     gradient cache of Gao et al. 2021 ("Scaling Deep Contrastive Learning Batch Size under Memory
     Limited Setup"), whose micro-batches are called sub-batches, and chunks in its code. Memory is
@@ -81,6 +93,7 @@ class MicroBatchEncoder:
         tokens: padded tokens in a micro-batch; 0 for as many micro-batches as threads.
         cached: repeat the forward pass.
         side: whether the texts are documents or queries.
+        precision: as in ``MemoryConfig``.
     """
 
     def __init__(
@@ -90,8 +103,11 @@ class MicroBatchEncoder:
         tokens: int = 0,
         cached: bool = False,
         side: Side = "document",
+        precision: str = "auto",
     ) -> None:
         self.student = student
+        on_cpu = student.device.type == "cpu"
+        self._halved = precision == "bfloat16" or (precision == "auto" and not on_cpu)
         self.weighing = weighing
         self.cached = cached
         self._one_a_thread = not tokens
@@ -100,10 +116,17 @@ class MicroBatchEncoder:
         self._special = special if special.any() else None
         self._parameters = [p for p in student.parameters().values() if p.requires_grad]
 
-    def __call__(self, texts: Sequence[str]) -> Encoded:
+    def read(self, texts: Sequence[str]) -> ReadTexts:
+        """What ``__call__`` takes in the place of texts, which may be read ahead of time."""
+        literal = self.weighing.literal
+        batches = self._split(texts) if self._one_a_thread else list(self._batcher(texts))
+        return ReadTexts(len(texts), batches, None if literal is None else literal(texts))
+
+    def __call__(self, texts: Sequence[str] | ReadTexts) -> Encoded:
         """Term weights of each text, in their order; a blank text has none."""
         student = self.student
-        batches = self._split(texts) if self._one_a_thread else list(self._batcher(texts))
+        read = texts if isinstance(texts, ReadTexts) else self.read(texts)
+        batches = read.batches
         weight, bias = student.projection()
         terms = min(student.vocabulary.size, len(weight))
         projection = VocabularyProjection(weight, bias, terms)
@@ -121,10 +144,10 @@ class MicroBatchEncoder:
                 return weigh(place)
 
         parts = self._each(forward, range(len(batches)))
-        weights = torch.zeros(len(texts), student.vocabulary.size, device=student.device)
+        weights = torch.zeros(read.count, student.vocabulary.size, device=student.device)
         for batch, part in zip(batches, parts, strict=True):
             weights[torch.from_numpy(batch.rows)] = part.detach()
-        weights = self._finish(weights, texts)
+        weights = self._finish(weights, read.literal)
 
         def carry_back(gradient: torch.Tensor) -> None:
             gradient = gradient.masked_fill(weights.detach() <= 0, 0)
@@ -139,11 +162,10 @@ class MicroBatchEncoder:
 
         return Encoded(weights.requires_grad_(), carry_back)
 
-    def _finish(self, weights: torch.Tensor, texts: Sequence[str]) -> torch.Tensor:
+    def _finish(self, weights: torch.Tensor, own: SparseBatch | None) -> torch.Tensor:
         """The model's weights with the literal ones, and without those that are cut."""
         weighing = self.weighing
-        if weighing.literal is not None:
-            own = weighing.literal(texts)
+        if own is not None:
             places = torch.from_numpy(owners(own)), torch.from_numpy(own.indices.astype(np.int64))
             places = places[0].to(weights.device), places[1].to(weights.device)
             values = torch.from_numpy(own.values).to(weights.device)
@@ -151,7 +173,8 @@ class MicroBatchEncoder:
         return top_k(weights, weighing.top_k) if weighing.top_k else weights
 
     def _split(self, texts: Sequence[str]) -> list[TokenBatch]:
-        return self._batcher.split(texts, torch.get_num_threads())
+        on_cpu = self.student.device.type == "cpu"
+        return self._batcher.split(texts, torch.get_num_threads() if on_cpu else 1)
 
     def _each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Random numbers are drawn in order, so then no two micro-batches go at the same time."""
@@ -159,14 +182,21 @@ class MicroBatchEncoder:
 
     def _weigh(self, batch: TokenBatch, projection: VocabularyProjection) -> torch.Tensor:
         """float (texts of the batch, V)."""
-        states, offsets = self.student.states(batch)
+        with self._autocast():
+            states, offsets = self.student.states(batch)
         weight, bias = self.student.projection()
-        maxima = PooledMaxima(states, weight, bias, offsets, projection, self._keep)
+        if self._halved:
+            states = states.float()
+        search = torch.bfloat16 if self._halved else states.dtype
+        maxima = PooledMaxima(states, weight, bias, offsets, projection, self._keep, search)
         shape = len(batch.rows), self.student.vocabulary.size
         # A decoder's states may be shorter than float32.
         weights = states.new_zeros(shape, dtype=torch.float32)
         values = saturate(maxima.values.float(), self.weighing.logs)
         return weights.index_put((maxima.rows, maxima.terms), values)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.student.device.type, torch.bfloat16, enabled=self._halved)
 
     def _keep(self, pooled: SparseBatch) -> SparseBatch:
         return pooled if self._special is None else pooled.keep(~self._special[pooled.indices])

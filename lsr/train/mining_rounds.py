@@ -62,13 +62,21 @@ class MiningRounds:
             UsageError: documents must be mined, and nothing retrieves them.
         """
         config = self._config
-        number = step * config.mining.rounds // config.optimizer.steps if self._needed else 0
+        number = self._round_of(step)
         if self._order is None or number != self._round:
             first = -(-number * config.optimizer.steps // config.mining.rounds)
             mined = self._mine(number, begins=step == first) if self._needed else None
             self._order = BatchOrder(self._corpus, config.batches, config.seed, mined)
             self._round = number
         return self._order
+
+    def is_begun(self, step: int) -> bool:
+        """Whether the round of that step has begun, so that its order needs no student."""
+        return self._order is not None and self._round_of(step) == self._round
+
+    def _round_of(self, step: int) -> int:
+        config = self._config
+        return step * config.mining.rounds // config.optimizer.steps if self._needed else 0
 
     def _mine(self, number: int, begins: bool) -> NDArray[np.int64]:
         """int64 (queries, pool): what the retriever, or in later rounds the student, ranks high.

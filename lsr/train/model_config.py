@@ -35,6 +35,12 @@ class ModelConfig:
     query_logs: int = 0
     # Weight of documents' literal terms (lsr.encoders.literal_terms), 0 or more; 0: none.
     literal: float = 0.0
+    # Weight of the BM25 of words that stands beside the model's scores, in training and after, as
+    # by ``,words=yes,words_weight=``; 0: none.
+    words: float = 0.0
+    # Layers of the transformer: of more than the base has, the further ones begin as the identity;
+    # of fewer, the first ones stay. 0: as many as the base has.
+    layers: int = 0
     # Tokens of a document that count in training, special ones included; 3 or more.
     max_length: int = 128
     # Tokens of a query that count in training, with queries = "model"; 3 or more.
@@ -75,6 +81,8 @@ class ModelConfig:
         for option in ("max_length", "query_length", "export_length"):
             check_length(getattr(self, option), option)
         check_range("literal", self.literal, 0)
+        check_range("words", self.words, 0, 1000)
+        check_range("layers", self.layers, 0, 1000)
         if self.literal and self.queries == "model":
             raise UsageError("literal terms need queries without a model; leave literal out")
         check_range("top_k", self.top_k, 0)
@@ -85,6 +93,8 @@ class ModelConfig:
                 f"queries is {self.queries!r}, but a decoder encodes them itself; write "
                 'queries = "model", or leave out [model.lora] and [model.decoder]'
             )
+        if self.is_decoder and self.layers:
+            raise UsageError("a decoder keeps its layers; leave out layers")
         if self.is_decoder and self.query_logs:
             raise UsageError("a decoder has one activation for both sides; leave out query_logs")
         if self.is_decoder and self.dropout:

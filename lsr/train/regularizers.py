@@ -72,7 +72,7 @@ def idf_flops(weights: torch.Tensor, idf: torch.Tensor) -> torch.Tensor:
             f"IDF has shape {tuple(idf.shape)} and vectors have {weights.shape[1]} terms; "
             "both must have the same vocabulary"
         )
-    return (_mean_weights(weights) / idf.clamp(min=SMALLEST_IDF)).square().sum()
+    return (_mean_weights(weights) / idf.to(weights).clamp(min=SMALLEST_IDF)).square().sum()
 
 
 class DocumentFrequencies:

@@ -11,12 +11,13 @@ from statistics import fmean
 from typing import Any
 
 from lsr.distribution import installed_versions
+from lsr.encoders.open_vocabulary import beside_model
 from lsr.train.config import TrainingConfig
 from lsr.train.config_file import to_toml
 from lsr.train.model_card import ModelCard, Result, Source
 from lsr.train.negatives import Retrieve
 from lsr.train.pairs import HeldOut, OnRejected, PairSource, TrainingCorpus
-from lsr.train.teachers import load_ensemble
+from lsr.train.teachers import load_ensemble, load_teacher
 from lsr.train.trainer import (
     LOG,
     Evaluate,
@@ -114,7 +115,12 @@ def run_training(
     )
     evaluate = _evaluate(config, corpus.held_out, tools, watching)
     alone = teacher.alone if teacher else None
-    around = Surroundings(teacher, tools.retrieve, evaluate, watching.on_step, tools.trusted, alone)
+    words = None
+    if config.model.words:
+        words = load_teacher(beside_model(), corpus, cache, watching.on_progress)
+    around = Surroundings(
+        teacher, tools.retrieve, evaluate, watching.on_step, tools.trusted, alone, words
+    )
     trainer = Trainer(config, corpus, output, around)
     (output / CONFIG).write_text(toml, encoding="utf-8")
     begun = trainer.step

@@ -18,6 +18,7 @@ from lsr.backbones.model_weights import load_model, longest_input
 from lsr.errors import InputError
 from lsr.train.config import TrainingConfig
 from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
+from lsr.train.depth import with_layers
 from lsr.train.export import Exported, export_encoder
 from lsr.vocabulary import Vocabulary
 
@@ -69,6 +70,7 @@ class MaskedLanguageStudent(Student):
         checkpoint: where training begins.
         dropout: probability for all of the model's dropout layers.
         base_share: share of the weights where training began in the exported ones.
+        layers: how many the transformer gets; 0: what the checkpoint has.
         new_head: begin with a head of torch's random numbers, as ``renew_head`` makes it.
 
     Raises:
@@ -80,10 +82,13 @@ class MaskedLanguageStudent(Student):
         checkpoint: Checkpoint,
         dropout: float = 0.0,
         base_share: float = 0.0,
+        layers: int = 0,
         new_head: bool = False,
     ) -> None:
         self.vocabulary = checkpoint.vocabulary
         self.model = load_model(checkpoint, "AutoModelForMaskedLM")
+        if layers:
+            with_layers(self.model, layers)
         self.random = dropout > 0
         self.model.train(self.random)
         for module in self.model.modules():
@@ -187,6 +192,8 @@ def load_student(config: TrainingConfig) -> Student:
     model = config.model
     checkpoint = Checkpoint.resolve(model.base)
     if not model.is_decoder:
-        return MaskedLanguageStudent(checkpoint, model.dropout, model.base_share, model.new_head)
+        return MaskedLanguageStudent(
+            checkpoint, model.dropout, model.base_share, model.layers, model.new_head
+        )
     reading, lora = model.decoder or DecoderStudentConfig(), model.lora or LoraConfig()
     return DecoderStudent(checkpoint, reading, lora, config.seed)

@@ -22,11 +22,12 @@ from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.literal_terms import LiteralTerms
 from lsr.encoders.term_counts import term_statistics
 from lsr.statistics import CollectionStatistics
+from lsr.train.ahead import Ahead
 from lsr.train.batches import TrainingBatch
 from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.config_file import tables
 from lsr.train.export import Exported
-from lsr.train.micro_batches import Encoded, MicroBatchEncoder, Weighing
+from lsr.train.micro_batches import Encoded, MicroBatchEncoder, ReadTexts, Weighing
 from lsr.train.mining_rounds import MiningRounds
 from lsr.train.negatives import Retrieve
 from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
@@ -44,6 +45,8 @@ Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]
 SHOWN = ("licence", "base_name", "base_licence")
 STATE, LOG, STUDENT = "state.safetensors", "log.jsonl", "student"
+# Devices beside which the processor is free for the next step's texts and teachers.
+AHEAD_OF = ("cuda",)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,24 @@ class Surroundings:
     trusted: TrustedCode = NO_CODE
     # The one teacher, whose scores are learned as they are.
     raw_teacher: Teacher | None = None
+    # BM25 of words, which ``[model] words`` puts beside the student's scores.
+    words: Teacher | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a step needs besides the model.
+
+    ``queries`` is None where they go through a table; scores float32 (B, N) are None where they
+    aren't asked for: ``beside`` are those of words, times their weight.
+    """
+
+    batch: TrainingBatch
+    documents: ReadTexts
+    queries: ReadTexts | None
+    scaled: NDArray[np.float32] | None
+    raw: NDArray[np.float32] | None
+    beside: NDArray[np.float32] | None
 
 
 class Trainer:
@@ -123,6 +144,11 @@ class Trainer:
             config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept,
             surroundings.trusted,
         )  # fmt: skip
+        ahead = self.student.device.type in AHEAD_OF
+        self._prepared = Ahead(
+            self._prepare,
+            lambda step: ahead and step < steps and self._batches.is_begun(step),
+        )
         self._restore()
 
     def run(self) -> Path:
@@ -184,12 +210,15 @@ class Trainer:
 
     def _train_step(self) -> Entry:
         started, optimizing = time.perf_counter(), self.config.optimizer
-        batch = self._batches(self.step)(self.step)
+        prepared = self._prepared(self.step)
+        batch = prepared.batch
         seed_torch(step_seed(self.config.seed, self.step))
-        documents = self.documents([self.corpus.documents[row] for row in batch.documents])
-        queries = self._queries(batch)
+        documents = self.documents(prepared.documents)
+        queries = self._queries(prepared)
         weights = queries.weights if isinstance(queries, Encoded) else queries
-        loss, parts = self.ranking(weights, documents.weights, batch, *self._taught(batch))
+        loss, parts = self.ranking(
+            weights, documents.weights, batch, prepared.scaled, prepared.raw, prepared.beside
+        )
         loss = loss + self._penalised(weights, documents.weights, batch)
         value = float(loss.detach())
         nnz = {"document": float(documents.nnz.float().mean())}
@@ -227,23 +256,28 @@ class Trainer:
             docs_per_s=len(batch.documents) / (time.perf_counter() - started),
         )
 
-    def _queries(self, batch: TrainingBatch) -> Encoded | torch.Tensor:
-        if isinstance(self.queries, QueryTable):
-            return self.queries(batch.queries)
-        return self.queries([self.corpus.queries[row] for row in batch.queries])
-
-    def _taught(self, batch: TrainingBatch) -> list[NDArray[np.float32] | None]:
-        """The teachers' scores, scaled and raw; None where they aren't asked for."""
-        shape = len(batch.queries), len(batch.documents)
-        candidates = np.broadcast_to(batch.documents, shape)
-        asked = (
-            (self.around.teacher, self.ranking.needs_scaled),
-            (self.around.raw_teacher, self.ranking.needs_raw),
+    def _prepare(self, step: int) -> Prepared:
+        batch = self._batches(step)(step)
+        documents = self.documents.read([self.corpus.documents[row] for row in batch.documents])
+        queries = None
+        if isinstance(self.queries, MicroBatchEncoder):
+            queries = self.queries.read([self.corpus.queries[row] for row in batch.queries])
+        around, ranking = self.around, self.ranking
+        words = _scores(around.words, batch)
+        return Prepared(
+            batch,
+            documents,
+            queries,
+            _scores(around.teacher if ranking.needs_scaled else None, batch),
+            _scores(around.raw_teacher if ranking.needs_raw else None, batch),
+            None if words is None else words * np.float32(self.config.model.words),
         )
-        return [
-            teacher.scores(batch.queries, candidates) if needed and teacher else None
-            for teacher, needed in asked
-        ]
+
+    def _queries(self, prepared: Prepared) -> Encoded | torch.Tensor:
+        if isinstance(self.queries, QueryTable):
+            return self.queries(prepared.batch.queries)
+        assert prepared.queries is not None
+        return self.queries(prepared.queries)
 
     def _penalised(
         self, queries: torch.Tensor, documents: torch.Tensor, batch: TrainingBatch
@@ -274,7 +308,12 @@ class Trainer:
     def _encoder(self, side: Side, weighing: Weighing) -> MicroBatchEncoder:
         memory = self.config.memory
         return MicroBatchEncoder(
-            self.student, weighing, memory.chunk_tokens, memory.gradient_cache, side
+            self.student,
+            weighing,
+            memory.chunk_tokens,
+            memory.gradient_cache,
+            side,
+            memory.precision,
         )
 
     def export(self, folder: Path) -> Path:
@@ -297,7 +336,9 @@ class Trainer:
 
     def encoder_name(self, folder: Path) -> str:
         """The name by which ``load_encoder`` loads what was exported to a folder."""
-        return self.student.encoder_name(str(folder), self.exported)
+        name = self.student.encoder_name(str(folder), self.exported)
+        words = self.config.model.words
+        return f"{name},words=yes,words_weight={words:g}" if words else name
 
     def save(self) -> None:
         """Write everything that a resumed training needs, in one file."""
@@ -362,6 +403,13 @@ class Trainer:
             )
         self.watch.load_state_dict(state.values["watch"])
         self.step = state.step
+
+
+def _scores(teacher: Teacher | None, batch: TrainingBatch) -> NDArray[np.float32] | None:
+    """float32 (B, N): the teacher's scores of all documents of the batch; None without one."""
+    shape = len(batch.queries), len(batch.documents)
+    candidates = np.broadcast_to(batch.documents, shape)
+    return None if teacher is None else teacher.scores(batch.queries, candidates)
 
 
 def _deciding(value: Any) -> Any:
