@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import log
 from statistics import fmean
 
@@ -75,7 +76,7 @@ def _between(points: Sequence[Score], flops: float | None) -> Score | None:
     ordered = sorted(
         (point for point in points if point.flops), key=lambda point: point.flops or 0.0
     )
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in pairwise(ordered):
         if flops and low.flops and high.flops and low.flops <= flops <= high.flops:
             width = log(high.flops / low.flops)
             share = log(flops / low.flops) / width if width else 0.0
