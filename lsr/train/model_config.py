@@ -61,6 +61,9 @@ class ModelConfig:
     # Share of the weights of ``base`` in the exported ones, 0 to 0.99, the rest being trained:
     # their average does better away from the training data (Wortsman et al. 2022).
     base_share: float = 0.0
+    # Begin with a new head of random weights, and with the base's body: what training brings is
+    # then not what the base has learned before.
+    new_head: bool = False
     # How an "mlp" weighs.
     mlp: MlpConfig | None = None
     # The adapter of a decoder-only base.
@@ -104,6 +107,11 @@ class ModelConfig:
         check_range("base_share", self.base_share, 0, 0.99)
         if self.is_decoder:
             self._check_decoder()
+        if self.new_head and self.base_share:
+            raise UsageError(
+                "base_share averages with the weights of the base, which a new head has none of; "
+                "leave out one of base_share and new_head"
+            )
 
     def _check_sides(self) -> None:
         """See that the components of the two sides go together."""
@@ -164,3 +172,5 @@ class ModelConfig:
             raise UsageError("the dropout of a decoder is its adapter's; give it in [model.lora]")
         if self.base_share:
             raise UsageError("an adapter has no base_share; leave it out")
+        if self.new_head:
+            raise UsageError("a decoder keeps its projection; leave out new_head")
