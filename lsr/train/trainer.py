@@ -20,7 +20,8 @@ from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
 from lsr.encoders.literal_terms import LiteralTerms
-from lsr.encoders.term_counts import term_statistics
+from lsr.encoders.term_counts import counted_statistics
+from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.train.ahead import Ahead
 from lsr.train.batches import TrainingBatch
@@ -34,6 +35,7 @@ from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
 from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.pairs import TrainingCorpus
 from lsr.train.query_table import QueryTable, initial_table
+from lsr.train.read_corpus import CorpusTokens, corpus_counts, corpus_tokens
 from lsr.train.sparsity import CollapseWatch
 from lsr.train.student import load_student
 from lsr.train.teachers import Teacher
@@ -70,6 +72,8 @@ class Surroundings:
     raw_teacher: Teacher | None = None
     # BM25 of words, which ``[model] words`` puts beside the student's scores.
     words: Teacher | None = None
+    # Folder of what trainings on the same pairs share: vectors, tokens, rankings. None: none.
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +146,7 @@ class Trainer:
         self._written: int | None = None
         self._batches = MiningRounds(
             config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept,
-            surroundings.trusted,
+            surroundings.trusted, surroundings.cache,
         )  # fmt: skip
         ahead = self.student.device.type in AHEAD_OF
         self._prepared = Ahead(
@@ -171,7 +175,29 @@ class Trainer:
 
     @cached_property
     def _statistics(self) -> CollectionStatistics:
-        return term_statistics(self.student.vocabulary, self.corpus.documents)
+        return counted_statistics(self.student.vocabulary, [self._counts])
+
+    @cached_property
+    def _counts(self) -> SparseBatch:
+        corpus = self.corpus
+        return corpus_counts(
+            self.student.vocabulary, corpus.documents, corpus.digest, self.around.cache
+        )
+
+    @cached_property
+    def _literal_terms(self) -> SparseBatch | None:
+        """Of all documents."""
+        return self.literal.of_counts(self._counts) if self.literal else None
+
+    @cached_property
+    def _tokens(self) -> CorpusTokens | None:
+        """Of all documents, where a training sees more of them than there are."""
+        batches, corpus = self.config.batches, self.corpus
+        seen = self.config.optimizer.steps * batches.queries * (1 + batches.negatives)
+        if seen <= len(corpus.documents):
+            return None
+        cache = self.around.cache
+        return corpus_tokens(self.documents.batcher, corpus.documents, corpus.digest, cache)
 
     def _literal(self) -> LiteralTerms | None:
         weight = self.config.model.literal
@@ -258,7 +284,7 @@ class Trainer:
 
     def _prepare(self, step: int) -> Prepared:
         batch = self._batches(step)(step)
-        documents = self.documents.read([self.corpus.documents[row] for row in batch.documents])
+        documents = self._read(batch.documents)
         queries = None
         if isinstance(self.queries, MicroBatchEncoder):
             queries = self.queries.read([self.corpus.queries[row] for row in batch.queries])
@@ -272,6 +298,14 @@ class Trainer:
             _scores(around.raw_teacher if ranking.needs_raw else None, batch),
             None if words is None else words * np.float32(self.config.model.words),
         )
+
+    def _read(self, rows: NDArray[np.int64]) -> ReadTexts:
+        """The documents of these rows."""
+        if self._tokens is None:
+            return self.documents.read([self.corpus.documents[row] for row in rows])
+        own = self._literal_terms
+        literal = None if own is None else own.reorder(rows)
+        return self.documents.read_tokens(len(rows), *self._tokens.of(rows), literal)
 
     def _queries(self, prepared: Prepared) -> Encoded | torch.Tensor:
         if isinstance(self.queries, QueryTable):
