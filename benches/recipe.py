@@ -83,7 +83,7 @@ def run(
     rows = list(tables.rows())
     print_table(rows, COLUMNS, options.json == "-")
     if options.json:
-        report = {"machine": tables.machine, "versions": tables.versions}
+        report = {"machine": tables.machines, "versions": tables.versions}
         write_json(options.json, report | {"command": options.command, "rows": rows})
     return 0
 
@@ -145,7 +145,7 @@ def _kept(options: argparse.Namespace, program: str) -> Path:
 def _shown(arguments: list[str] | None) -> list[str]:
     """The arguments that change a number; not where things are on this machine."""
     places = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for option in ("--assets", "--work", "--cache", "--json", "--jobs", "--minutes"):
+    for option in ("--assets", "--work", "--cache", "--json", "--jobs", "--minutes", "--results"):
         places.add_argument(option)
     return places.parse_known_args(arguments)[1]
 

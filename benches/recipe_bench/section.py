@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from eval.plots import svg_of
 from eval.significance import PairedTest
@@ -152,9 +153,9 @@ def _changed(budget: Budget) -> list[str]:
 
 def written(command: str, budget: Budget, tables: Tables) -> str:
     """How the numbers were made, and on what."""
-    machine = tables.machine
-    packages = ", ".join(f"{name} {number}" for name, number in tables.versions.items())
-    gpu = f"{machine['gpu']}, " if machine.get("gpu") else ""
+    packages = "; and ".join(
+        ", ".join(f"{name} {number}" for name, number in each.items()) for each in tables.versions
+    )
     seconds = [
         float(facts["seconds"])
         for by_seed in tables.facts.values()
@@ -165,8 +166,7 @@ def written(command: str, budget: Budget, tables: Tables) -> str:
     trainings = len(seconds)
     sentences = [
         f"Written by `{command}` on {datetime.now(tz=UTC):%Y-%m-%d}. Trained, scored and timed on "
-        f"{gpu}{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
-        f"{packages}.",
+        f"{', and '.join(map(_machine, tables.machines))}; {packages}.",
         f"Each of {trainings} trainings had {budget.steps} steps of {budget.batch} queries{took}; "
         "several ran at a time.",
     ]
@@ -174,6 +174,11 @@ def written(command: str, budget: Budget, tables: Tables) -> str:
         failed = ", ".join(sorted(tables.failed))
         sentences.append(f"Collapsed, and so without numbers: {failed}.")
     return " ".join(sentences)
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    gpu = f"{machine['gpu']}, " if machine.get("gpu") else ""
+    return f"{gpu}{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
 
 
 def _numbers(tables: Tables, row: str) -> list[str]:

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from recipe_bench.jobs import Job, Places
-from recipe_bench.results import Results
+from recipe_bench.results import Measured, Results
 from recipe_bench.scores import Score
 
 Scores = Mapping[str, Score]
@@ -20,7 +20,8 @@ class Tables:
     """What was measured of the rows that were asked for.
 
     ``scores`` and ``facts`` by row and seed; ``failed`` has why the training of a row collapsed;
-    ``missing`` are rows with no result. ``machine`` and ``versions`` are those of the trainings.
+    ``missing`` are rows with no result. ``machines`` and ``versions`` are those of the trainings,
+    or of all rows where nothing was trained.
     """
 
     collections: tuple[str, ...]
@@ -28,8 +29,8 @@ class Tables:
     facts: dict[str, dict[int, Mapping[str, Any]]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
-    machine: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
+    machines: list[Mapping[str, Any]] = field(default_factory=list)
+    versions: list[Mapping[str, str]] = field(default_factory=list)
 
     def mean(self, row: str) -> dict[str, Score]:
         """Collection to the mean over the seeds of a row, query by query."""
@@ -85,6 +86,7 @@ def mean_score(scores: Iterable[Score]) -> Score:
 def collected(jobs: Iterable[Job], places: Places, results: Results) -> Tables:
     """The results of jobs; a row of which a collection is missing is missing as a whole."""
     tables = Tables(places.collections)
+    made: list[tuple[bool, Measured]] = []
     for job in jobs:
         for row, key in job.keys(places).items():
             found = results.of(key)
@@ -99,6 +101,9 @@ def collected(jobs: Iterable[Job], places: Places, results: Results) -> Tables:
             one = found[places.collections[0]]
             tables.scores.setdefault(row, {})[job.seed] = whole
             tables.facts.setdefault(row, {})[job.seed] = one.facts
-            if job.seed or not tables.machine:
-                tables.machine, tables.versions = one.machine, one.versions
+            made.append((bool(job.seed), one))
+    for trained, one in made:
+        if trained or not any(seed for seed, _ in made):
+            tables.machines += [one.machine] if one.machine not in tables.machines else []
+            tables.versions += [one.versions] if one.versions not in tables.versions else []
     return tables

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from lsr.backbones.batch_threads import map_batches
-from lsr.backbones.batching import TokenBatch
+from lsr.backbones.batching import TokenBatch, Tokenized
 from lsr.backbones.declared import Side
 from lsr.backbones.projection import VocabularyProjection
 from lsr.backbones.torch_runtime import seed_torch
@@ -122,7 +123,7 @@ class MicroBatchEncoder:
         self.weighing = weighing
         self.cached = cached
         self._one_a_thread = not tokens
-        self._batcher = student.batcher(side, weighing.max_length, tokens)
+        self.batcher = student.batcher(side, weighing.max_length, tokens)
         special = special_terms(student.vocabulary, "drop" if weighing.drop_special else "keep")
         self._special = special if special.any() else None
         self._parameters = [p for p in student.parameters().values() if p.requires_grad]
@@ -130,9 +131,31 @@ class MicroBatchEncoder:
     def read(self, texts: Sequence[str]) -> ReadTexts:
         """What ``__call__`` takes in the place of texts, which may be read ahead of time."""
         literal = self.weighing.literal
-        batches = self._split(texts) if self._one_a_thread else list(self._batcher(texts))
+        tokens = self.batcher.tokenize(texts)
         own = count_terms(self.student.vocabulary, texts) if self.weighing.own_terms else None
-        return ReadTexts(len(texts), batches, None if literal is None else literal(texts), own)
+        return self.read_tokens(
+            len(texts), *tokens, None if literal is None else literal(texts), own
+        )
+
+    def read_tokens(
+        self,
+        count: int,
+        rows: NDArray[np.int64],
+        tokens: Sequence[Tokenized],
+        literal: SparseBatch | None,
+        own: SparseBatch | None = None,
+    ) -> ReadTexts:
+        """The same of ``count`` texts whose tokens and terms were made before.
+
+        ``rows`` and ``tokens`` are what ``Batcher.tokenize`` gives; ``literal`` and ``own`` as in
+        ``ReadTexts``.
+        """
+        batches = (
+            self._split(rows, tokens)
+            if self._one_a_thread
+            else list(self.batcher.batches(rows, tokens))
+        )
+        return ReadTexts(count, batches, literal, own)
 
     def __call__(self, texts: Sequence[str] | ReadTexts) -> Encoded:
         """Term weights of each text, in their order; a blank text has none."""
@@ -187,9 +210,9 @@ class MicroBatchEncoder:
             weights.index_put_(_places(own, weights.device), values, accumulate=True)
         return top_k(weights, weighing.top_k) if weighing.top_k else weights
 
-    def _split(self, texts: Sequence[str]) -> list[TokenBatch]:
+    def _split(self, rows: NDArray[np.int64], tokens: Sequence[Tokenized]) -> list[TokenBatch]:
         on_cpu = self.student.device.type == "cpu"
-        return self._batcher.split(texts, torch.get_num_threads() if on_cpu else 1)
+        return self.batcher.split(rows, tokens, torch.get_num_threads() if on_cpu else 1)
 
     def _each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Random numbers are drawn in order, so then no two micro-batches go at the same time."""

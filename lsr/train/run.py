@@ -126,7 +126,14 @@ def run_training(
     if config.model.words:
         words = load_teacher(beside_model(), corpus, cache, watching.on_progress)
     around = Surroundings(
-        teacher, tools.retrieve, evaluate, watching.on_step, tools.trusted, alone, words
+        teacher,
+        tools.retrieve,
+        evaluate,
+        watching.on_step,
+        tools.trusted,
+        alone,
+        words,
+        cache,
     )
     trainer = Trainer(config, corpus, output, around)
     (output / CONFIG).write_text(toml, encoding="utf-8")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from lsr.backbones.declared import Side
 from lsr.encoders.literal_terms import LiteralTerms
-from lsr.encoders.term_counts import term_statistics
+from lsr.encoders.term_counts import count_terms, counted_statistics
+from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.train.components import TABLES
 from lsr.train.config import TrainingConfig
 from lsr.train.export import Exported
 from lsr.train.micro_batches import Encoded, MicroBatchEncoder, ReadTexts, Weighing
 from lsr.train.pairs import TrainingCorpus
+from lsr.train.read_corpus import CorpusTokens, corpus_counts, corpus_tokens
 from lsr.train.student import Student
 from lsr.train.term_table import TermTable, initial_table
 
@@ -29,13 +31,21 @@ Read = ReadTexts | NDArray[np.int64]
 class Sides:
     """Both sides as the configuration has them, over one student.
 
-    ``document`` and ``query`` encode; ``exported`` says how the trained encoder weighs texts.
+    ``document`` and ``query`` encode; ``exported`` says how the trained encoder weighs texts. What
+    of the documents needs no model is made once, and kept in the folder ``cache``, if any.
     """
 
-    def __init__(self, config: TrainingConfig, corpus: TrainingCorpus, student: Student) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        corpus: TrainingCorpus,
+        student: Student,
+        cache: Path | None = None,
+    ) -> None:
         self._config = config
         self._corpus = corpus
         self._student = student
+        self._cache = cache
         self._literal = self._literal_terms()
         self.exported = self._exported()
         self.document = self._side("document")
@@ -60,7 +70,46 @@ class Sides:
 
     @cached_property
     def _statistics(self) -> CollectionStatistics:
-        return term_statistics(self._student.vocabulary, self._corpus.documents)
+        return counted_statistics(self._student.vocabulary, [self._counts])
+
+    @cached_property
+    def _counts(self) -> SparseBatch:
+        vocabulary, corpus = self._student.vocabulary, self._corpus
+        return corpus_counts(vocabulary, corpus.documents, corpus.digest, self._cache)
+
+    @cached_property
+    def _literal_parts(self) -> SparseBatch | None:
+        """Of all documents."""
+        return self._literal.of_counts(self._counts) if self._literal else None
+
+    @cached_property
+    def _tokens(self) -> CorpusTokens | None:
+        """Of all documents, where a training sees more of them than there are."""
+        batches, corpus, side = self._config.batches, self._corpus, self.document
+        seen = self._config.optimizer.steps * batches.queries * (1 + batches.negatives)
+        if seen <= len(corpus.documents) or isinstance(side, TermTable):
+            return None
+        return corpus_tokens(side.batcher, corpus.documents, corpus.digest, self._cache)
+
+    def read_documents(self, rows: NDArray[np.int64]) -> Read:
+        """What of encoding the documents of these rows needs no model."""
+        if isinstance(self.document, TermTable):
+            return rows
+        if self._tokens is None:
+            return self.document.read([self._corpus.documents[row] for row in rows])
+        parts, only_own = self._literal_parts, self.document.weighing.own_terms
+        return self.document.read_tokens(
+            len(rows),
+            *self._tokens.of(rows),
+            None if parts is None else parts.reorder(rows),
+            self._counts.reorder(rows) if only_own else None,
+        )
+
+    def read_queries(self, rows: NDArray[np.int64]) -> Read:
+        """The same of queries."""
+        if isinstance(self.query, TermTable):
+            return rows
+        return self.query.read([self._corpus.queries[row] for row in rows])
 
     def _literal_terms(self) -> LiteralTerms | None:
         weight = self._config.model.literal
@@ -89,9 +138,9 @@ class Sides:
         model, of_documents, student = self._config.model, side == "document", self._student
         kind = model.documents if of_documents else model.query_kind
         if kind in TABLES:
-            texts = self._corpus.documents if of_documents else self._corpus.queries
-            table, learned = self.initial_table(kind), kind == "learned"
-            return TermTable(student.vocabulary, table, texts, learned, student.device)
+            queries = self._corpus.queries
+            terms = self._counts if of_documents else count_terms(student.vocabulary, queries)
+            return TermTable(terms, self.initial_table(kind), kind == "learned", student.device)
         mlp, memory = model.term_weighting, self._config.memory
         weighing = Weighing(
             model.logs if of_documents else model.query_logs or model.logs,
@@ -111,11 +160,6 @@ class Sides:
             side,
             memory.precision,
         )
-
-
-def read(side: TrainedSide, texts: Sequence[str], rows: NDArray[np.int64]) -> Read:
-    """What of encoding the texts at some rows needs no model."""
-    return rows if isinstance(side, TermTable) else side.read([texts[row] for row in rows])
 
 
 def encode(side: TrainedSide, texts: Read) -> Encoded:

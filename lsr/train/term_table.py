@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.term_table import read_term_table
-from lsr.encoders.term_counts import count_terms
 from lsr.errors import UsageError
+from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
 
@@ -20,20 +20,20 @@ class TermTable:
     """w_j = relu(table_j) if term j occurs in the text, else 0 (Geng et al. 2024, eq. 3).
 
     ``weights`` float32 (V,) is a parameter, and trained where ``learned``. Special tokens have no
-    part. ``texts`` are all queries of the training, or all of its documents.
+    part. ``terms`` are those of all queries of the training, or of all its documents, as
+    ``count_terms`` gives them.
     """
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        terms: SparseBatch,
         table: NDArray[np.float32],
-        texts: Sequence[str],
         learned: bool,
         device: torch.device,
     ) -> None:
         weights = torch.from_numpy(table.copy()).to(device)
         self.weights = torch.nn.Parameter(weights, requires_grad=learned)
-        self._terms = count_terms(vocabulary, texts)
+        self._terms = terms
 
     def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """float32 (B, V): the weights of the texts at these rows."""

@@ -27,7 +27,7 @@ from lsr.train.negatives import Retrieve
 from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
 from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.pairs import TrainingCorpus
-from lsr.train.sides import Read, Sides, encode, read
+from lsr.train.sides import Read, Sides, encode
 from lsr.train.sparsity import CollapseWatch
 from lsr.train.student import load_student
 from lsr.train.teachers import Teacher
@@ -64,6 +64,8 @@ class Surroundings:
     raw_teacher: Teacher | None = None
     # BM25 of words, which ``[model] words`` puts beside the student's scores.
     words: Teacher | None = None
+    # Folder of what trainings on the same pairs share: vectors, tokens, rankings. None: none.
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,7 @@ class Trainer:
         self.around = surroundings
         seed_torch(config.seed)
         self.student = load_student(config)
-        self.sides = Sides(config, corpus, self.student)
+        self.sides = Sides(config, corpus, self.student, surroundings.cache)
         self.documents, self.queries = self.sides.document, self.sides.query
         self.exported = self.sides.exported
         steps, terms = config.optimizer.steps, self.student.vocabulary.size
@@ -135,7 +137,7 @@ class Trainer:
         self._written: int | None = None
         self._batches = MiningRounds(
             config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept,
-            surroundings.trusted,
+            surroundings.trusted, surroundings.cache,
         )  # fmt: skip
         ahead = self.student.device.type in AHEAD_OF
         self._prepared = Ahead(
@@ -218,8 +220,8 @@ class Trainer:
         words = _scores(around.words, batch)
         return Prepared(
             batch,
-            read(self.documents, self.corpus.documents, batch.documents),
-            read(self.queries, self.corpus.queries, batch.queries),
+            self.sides.read_documents(batch.documents),
+            self.sides.read_queries(batch.queries),
             _scores(around.teacher if ranking.needs_scaled else None, batch),
             _scores(around.raw_teacher if ranking.needs_raw else None, batch),
             None if words is None else words * np.float32(self.config.model.words),

@@ -127,7 +127,7 @@ def test_what_is_exported_is_what_was_trained(base, tmp_path, documents, queries
     ids=str,
 )
 def test_settings_of_a_component_are_exported(base, tmp_path, model):
-    training = trainer(base, tmp_path, **model)
+    training = trainer(base, tmp_path, 4, **model)
     student = training.run()
     assert_same_vectors(training, load_encoder(str(student)))
 
