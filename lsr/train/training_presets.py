@@ -212,6 +212,7 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     result = {key: value for key, value in below.items() if not (named and key in EITHER)}
     for key, value in above.items():
         old = result.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        result[key] = _over(old, value) if both else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = _over(old, value)
+        result[key] = value
     return result
