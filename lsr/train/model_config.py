@@ -55,6 +55,9 @@ class ModelConfig:
     # Share of the weights of ``base`` in the exported ones, 0 to 0.99, the rest being trained:
     # their average does better away from the training data (Wortsman et al. 2022).
     base_share: float = 0.0
+    # Begin with a new head of random weights, and with the base's body: what training brings is
+    # then not what the base has learned before.
+    new_head: bool = False
     # The adapter of a decoder-only base.
     lora: LoraConfig | None = None
     # How a decoder-only base reads texts.
@@ -98,3 +101,10 @@ class ModelConfig:
             raise UsageError("the dropout of a decoder is its adapter's; give it in [model.lora]")
         if self.is_decoder and self.base_share:
             raise UsageError("an adapter has no base_share; leave it out")
+        if self.new_head and self.is_decoder:
+            raise UsageError("a decoder keeps its projection; leave out new_head")
+        if self.new_head and self.base_share:
+            raise UsageError(
+                "base_share averages with the weights of the base, which a new head has none of; "
+                "leave out one of base_share and new_head"
+            )

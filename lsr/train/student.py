@@ -71,6 +71,7 @@ class MaskedLanguageStudent(Student):
         dropout: probability for all of the model's dropout layers.
         base_share: share of the weights where training began in the exported ones.
         layers: how many the transformer gets; 0: what the checkpoint has.
+        new_head: begin with a head of torch's random numbers, as ``renew_head`` makes it.
 
     Raises:
         InputError: the checkpoint is no masked language model.
@@ -82,6 +83,7 @@ class MaskedLanguageStudent(Student):
         dropout: float = 0.0,
         base_share: float = 0.0,
         layers: int = 0,
+        new_head: bool = False,
     ) -> None:
         self.vocabulary = checkpoint.vocabulary
         self.model = load_model(checkpoint, "AutoModelForMaskedLM")
@@ -100,6 +102,8 @@ class MaskedLanguageStudent(Student):
                 f"the checkpoint {checkpoint.name!r} has no vocabulary projection over its "
                 f"{terms} terms; give a masked language model as base"
             )
+        if new_head:
+            renew_head(self.model)
         self._projection = projection
         self._base_share = base_share
         self._base: dict[str, torch.Tensor] = {}
@@ -154,11 +158,42 @@ class MaskedLanguageStudent(Student):
         return folder
 
 
+def renew_head(model: Any) -> None:
+    """Give a masked language model a head that has learned nothing, in place.
+
+    Matrices are drawn from a normal distribution as wide as ``initializer_range``, biases are 0,
+    norms 1, as BERT begins. The projection begins as the input embeddings, which the body keeps.
+
+    Raises:
+        InputError: they are narrower or wider than the projection.
+    """
+    projection, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
+    if projection.weight.shape != embeddings.weight.shape:
+        raise InputError(
+            f"a new head begins with the input embeddings, of shape "
+            f"{tuple(embeddings.weight.shape)}, and the projection has "
+            f"{tuple(projection.weight.shape)}; leave out new_head"
+        )
+    with torch.no_grad():
+        projection.weight.copy_(embeddings.weight)
+    kept = {id(parameter) for parameter in (projection.weight, *model.base_model.parameters())}
+    width = getattr(model.config, "initializer_range", 0.02)
+    for name, parameter in model.named_parameters():
+        if id(parameter) in kept:
+            continue
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=width)
+        else:
+            torch.nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 1.0)
+
+
 def load_student(config: TrainingConfig) -> Student:
     """The model that training begins with."""
     model = config.model
     checkpoint = Checkpoint.resolve(model.base)
     if not model.is_decoder:
-        return MaskedLanguageStudent(checkpoint, model.dropout, model.base_share, model.layers)
+        return MaskedLanguageStudent(
+            checkpoint, model.dropout, model.base_share, model.layers, model.new_head
+        )
     reading, lora = model.decoder or DecoderStudentConfig(), model.lora or LoraConfig()
     return DecoderStudent(checkpoint, reading, lora, config.seed)

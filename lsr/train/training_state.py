@@ -95,7 +95,8 @@ def load_state(
             f"{path} is no training state ({error}); delete it to begin anew"
         ) from error
     for name in sorted({*facts, *saved}):
-        if facts.get(name) != saved.get(name):
+        # A setting that is younger than the state was off.
+        if (facts.get(name) or None) != (saved.get(name) or None):
             raise UsageError(
                 f"{path} was saved with {name}={saved.get(name)!r}, but {name}={facts.get(name)!r} "
                 "is asked for; resume with the same, or give another folder"

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 from eval.judged_set import JudgedSet
 from index.mining import retrieve
@@ -366,6 +368,21 @@ def test_another_training_in_the_folder_is_refused(base, tmp_path, change, named
     assert named in str(raised.value)
     # How it is reported is no part of it.
     train(dataclasses.replace(config, output="elsewhere", checkpoint_every=3), tmp_path)
+
+
+def test_a_state_from_before_a_setting_is_gone_on_with_where_it_is_off(base, tmp_path):
+    config = recipe(base)
+    train(config, tmp_path, stop=5)
+    with safe_open(tmp_path / STATE, "pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    facts = json.loads(metadata["facts"])
+    del facts["model.new_head"]
+    save_file(tensors, tmp_path / STATE, metadata | {"facts": json.dumps(facts)})
+    begun = dataclasses.replace(config, model=dataclasses.replace(config.model, new_head=True))
+    with pytest.raises(UsageError, match=r"new_head=None, but model\.new_head=True"):
+        train(begun, tmp_path)
+    train(config, tmp_path)
 
 
 def test_another_corpus_in_the_folder_is_refused(base, tmp_path):
