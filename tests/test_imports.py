@@ -18,6 +18,8 @@ NEEDS_TORCH = {
     "lsr.backbones.projection",
     "lsr.backbones.backbone",
     "lsr.backbones.causal",
+    "lsr.backbones.dense_maxima",
+    "lsr.train.depth",
     "lsr.train.micro_batches",
     "lsr.train.losses",
     "lsr.train.max_pooling",
