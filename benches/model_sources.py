@@ -56,7 +56,7 @@ def main() -> int:
     else:
         pairs = list(docstring_pairs(options.sources))
     pairs = sorted(set(pairs))
-    random.Random(1).shuffle(pairs)  # noqa: S311
+    random.Random(1).shuffle(pairs)
     pairs = pairs[: options.limit] if options.limit else pairs
     with lzma.open(options.output, "wt", encoding="utf-8") as file:
         for query, positive in pairs:
