@@ -234,7 +234,8 @@ def measured(job, places, random):
 @pytest.mark.parametrize("most", [None, 20, 6, 1])
 def test_the_section_is_written_from_results_alone(tmp_path, most):
     """Of all rows, and of those that a run that was cut off has."""
-    options = recipe.parse(["--assets", str(tmp_path / "none"), "--collections", "med,cranfield"])
+    given = ["--assets", str(tmp_path / "none"), "--collections", "med,cranfield"]
+    options = recipe.parse([*given, "--work", str(tmp_path)])
     places = recipe.places_of(options)
     random = np.random.default_rng(3)
     every = jobs(recipe.budget_of(options), options.shipped)
@@ -243,8 +244,7 @@ def test_the_section_is_written_from_results_alone(tmp_path, most):
     guide = tmp_path / "docs" / "guide.md"
     guide.parent.mkdir()
     guide.write_text(f"{BEGIN}\n{END}\n")
-    given = ["--results", str(tmp_path / "results.jsonl"), "--write", str(guide)]
-    given += ["--assets", str(tmp_path / "none"), "--collections", "med,cranfield"]
+    given += ["--results", str(tmp_path / "results.jsonl"), "--write", str(guide)]
     assert recipe.main(given) == 0
     text = guide.read_text()
     assert "on G, P, 2 cores" in text
