@@ -192,7 +192,8 @@ def test_a_model_is_trained_around_its_words(base, tmp_path):
     assert beside.max() > 0
     total = np.where(batch.allowed, scores + 1.6 * beside, -np.inf)
     right = total[np.arange(len(total)), batch.positives]
-    expected = np.mean(np.log(np.exp(total - right[:, None]).sum(axis=1)))
+    spread = (total - right[:, None]) / NCE.temperature
+    expected = np.mean(np.log(np.exp(spread).sum(axis=1)))
     trainer.run()
     assert measured(tmp_path / "made")[0].loss == pytest.approx(expected, rel=1e-5)
     assert trainer.encoder_name(Path("x")) == "x,words=yes,words_weight=1.6"
