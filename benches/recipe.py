@@ -15,9 +15,10 @@ import argparse
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -69,6 +70,20 @@ def run(
     section_of: Callable[[Tables], tuple[str, dict[str, bytes]]],
 ) -> int:
     """Train and score what is asked for, or write the section of what was; the exit status."""
+    with ExitStack() as stack:
+        if options.work is None:
+            # The trainings of --quick are worth nothing.
+            new = stack.enter_context(TemporaryDirectory()) if options.quick else None
+            options.work = Path(new) if new else cache_folder() / options.program
+        options.results = options.results or options.work / "results.jsonl"
+        return _run(options, every, section_of)
+
+
+def _run(
+    options: argparse.Namespace,
+    every: list[Job],
+    section_of: Callable[[Tables], tuple[str, dict[str, bytes]]],
+) -> int:
     try:
         places, wanted = places_of(options), chosen(options, every)
         results = Results(options.results)
@@ -130,16 +145,9 @@ def options_of(
         options.sources = QUICK_SOURCES
         options.collections = ",".join(QUICK_COLLECTIONS)
         options.most = options.most or QUICK_JOBS
-    options.work = options.work or _kept(options, program)
-    options.marks = marks(program)
-    options.results = options.results or options.work / "results.jsonl"
+    options.program = program
     options.command = shlex.join(["python", f"benches/{program}.py", *_shown(arguments)])
     return options
-
-
-def _kept(options: argparse.Namespace, program: str) -> Path:
-    """The folder of the trainings; a new one for those of --quick, which are worth nothing."""
-    return Path(tempfile.mkdtemp()) if options.quick else cache_folder() / program
 
 
 def _shown(arguments: list[str] | None) -> list[str]:
@@ -186,7 +194,7 @@ def write(
     if not tables.scores:
         raise UsageError(f"{options.results} has no results of these rows; run the bench first")
     text, figures = section_of(tables)
-    replace_section(options.write, text, *options.marks)
+    replace_section(options.write, text, *marks(options.program))
     for name, picture in figures.items():
         path = options.write.parent / PLOTS / name
         path.parent.mkdir(parents=True, exist_ok=True)
