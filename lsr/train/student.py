@@ -74,7 +74,8 @@ class MaskedLanguageStudent(Student):
         new_head: begin with a head of torch's random numbers, as ``renew_head`` makes it.
 
     Raises:
-        InputError: the checkpoint is no masked language model.
+        InputError: the checkpoint is no masked language model, nor, with a new head, the body of
+            one.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class MaskedLanguageStudent(Student):
         new_head: bool = False,
     ) -> None:
         self.vocabulary = checkpoint.vocabulary
-        self.model = load_model(checkpoint, "AutoModelForMaskedLM")
+        self.model = load_model(checkpoint, "AutoModelForMaskedLM", new_head=new_head)
         if layers:
             with_layers(self.model, layers)
         self.random = dropout > 0
