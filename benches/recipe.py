@@ -15,8 +15,9 @@ import argparse
 import os
 import shlex
 import sys
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -54,6 +55,16 @@ COLUMNS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the bench; 2 for wrong usage."""
     options = parse(arguments)
+    with ExitStack() as stack:
+        if options.work is None:
+            # The trainings of --quick are worth nothing.
+            new = stack.enter_context(TemporaryDirectory()) if options.quick else None
+            options.work = Path(new) if new else cache_folder() / "recipe"
+        options.results = options.results or options.work / "results.jsonl"
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         budget, places = budget_of(options), places_of(options)
         wanted = chosen(options, jobs(budget, options.shipped))
@@ -103,15 +114,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         options.sources = QUICK_SOURCES
         options.collections = ",".join(QUICK_COLLECTIONS)
         options.most = options.most or QUICK_JOBS
-    options.work = options.work or _kept(options)
-    options.results = options.results or options.work / "results.jsonl"
     options.command = shlex.join(["python", "benches/recipe.py", *_shown(arguments)])
     return options
-
-
-def _kept(options: argparse.Namespace) -> Path:
-    """The folder of the trainings; a new one for those of --quick, which are worth nothing."""
-    return Path(tempfile.mkdtemp()) if options.quick else cache_folder() / "recipe"
 
 
 def _shown(arguments: list[str] | None) -> list[str]:

@@ -5,25 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from eval.judged_set import training_judge
 from index.mining import retrieve
+from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.catalogue import load_encoder
-from lsr.encoders.encoder import SparseEncoder
 from lsr.train.config import LossConfig, OptimizerConfig, SourceConfig, TrainingConfig
 from lsr.train.config_file import to_toml
 from lsr.train.model_config import ModelConfig
-from lsr.train.negatives import RANKINGS, kept_ranking
+from lsr.train.negatives import kept_ranking
 from lsr.train.pairs import PairSource, TrainingCorpus
+from lsr.train.read_corpus import corpus_counts
 from lsr.train.run import Tools, Watching, run_training
 from lsr.train.teachers import load_teacher
 from lsr.train.trainer import LOG, STUDENT, Surroundings, Trainer
@@ -37,7 +35,7 @@ SAMPLE = 1
 
 @dataclass(frozen=True)
 class Workshop:
-    """The folder of all trainings, and that of what they share: vectors, rankings and tables.
+    """The folder of all trainings, and that of what they share: vectors, rankings and counts.
 
     Trainings with the same sources have the same pairs, whatever their seed, so that the teachers
     need to read them once.
@@ -55,8 +53,8 @@ class Workshop:
         say(f"{row}: {config.optimizer.steps} steps in {output}")
         corpus = _corpus_of(config)
         watching = Watching(_tell(row), lambda what, done, total: None, say)
-        tools = Tools(self._retrieve(corpus), training_judge)
-        report = run_training(self._with_table(config), output, self.cache, tools, watching, corpus)
+        tools = Tools(retrieve, training_judge)
+        report = run_training(config, output, self.cache, tools, watching, corpus)
         text = json.dumps(report.to_json() | {"config": asdict(config)}, indent=1)
         partial = output / f"{REPORT}.partial"
         partial.write_text(text, encoding="utf-8")
@@ -65,12 +63,17 @@ class Workshop:
 
     def untrained(self, config: TrainingConfig) -> Path:
         """The base of a training as an encoder, whose queries are the IDF of the pairs."""
-        config = _untrained(config)
-        student = self.folder / _folder_name("untrained", config) / STUDENT
+        model, asked = config.model, config.evaluation
+        lengths = {"max_length": model.max_length, "export_length": model.export_length}
+        plain = TrainingConfig(
+            ModelConfig(model.base, **lengths), OptimizerConfig(1), config.sources,
+            (LossConfig("info-nce"),), evaluation=asked,
+        )  # fmt: skip
+        student = self.folder / _folder_name("untrained", plain) / STUDENT
         if not student.is_dir():
             student.parent.mkdir(parents=True, exist_ok=True)
-            around = Surroundings()
-            Trainer(config, _corpus_of(config), student.parent, around).export(student)
+            around = Surroundings(cache=self.cache)
+            Trainer(plain, _corpus_of(plain), student.parent, around).export(student)
         return student
 
     def prepare(self, config: TrainingConfig, what: str) -> None:
@@ -82,26 +85,10 @@ class Workshop:
             load_teacher(name, corpus, self.cache)
         elif kind == "ranking":
             depth, _, name = name.partition(" ")
-            texts = corpus.documents, corpus.queries
-            self._retrieve(corpus)(load_encoder(name), *texts, int(depth))
+            kept_ranking(retrieve, load_encoder(name), corpus, int(depth), self.cache)
         else:
-            self.untrained(config)
-
-    def _retrieve(self, corpus: TrainingCorpus) -> Callable[..., NDArray[np.int64]]:
-        """Ranks the documents of a corpus, once for all trainings."""
-
-        def ranked(
-            encoder: SparseEncoder, documents: Sequence[str], queries: Sequence[str], depth: int
-        ) -> NDArray[np.int64]:
-            return kept_ranking(retrieve, encoder, corpus, depth, self.cache / RANKINGS)
-
-        return ranked
-
-    def _with_table(self, config: TrainingConfig) -> TrainingConfig:
-        """The same with the IDF of its pairs from the file where it is kept, bit for bit."""
-        if not _needs_table(config):
-            return config
-        return replace(config, model=replace(config.model, idf=str(self.untrained(config))))
+            vocabulary = Checkpoint.resolve(config.model.base).vocabulary
+            corpus_counts(vocabulary, corpus.documents, corpus.digest, self.cache)
 
 
 def needs(config: TrainingConfig) -> list[str]:
@@ -109,20 +96,8 @@ def needs(config: TrainingConfig) -> list[str]:
     found = [f"teacher {teacher.name}" for teacher in config.asked_teachers]
     if config.batches.negatives or config.batches.order == "topics":
         found.append(f"ranking {config.mining.depth} {config.mining.retriever}")
-    return [*found, "table"] if _needs_table(config) else found
-
-
-def _needs_table(config: TrainingConfig) -> bool:
     informed = config.documents.regularizer == "idf-flops" or config.model.queries == "idf"
-    return informed and config.model.idf == "training"
-
-
-def _untrained(config: TrainingConfig) -> TrainingConfig:
-    """What alone decides the encoder of no step."""
-    asked = config.model
-    model = ModelConfig(asked.base, max_length=asked.max_length, export_length=asked.export_length)
-    loss, evaluation = LossConfig("info-nce"), config.evaluation
-    return TrainingConfig(model, OptimizerConfig(1), config.sources, (loss,), evaluation=evaluation)
+    return [*found, "counts"] if informed or config.model.literal else found
 
 
 def _corpus_of(config: TrainingConfig) -> TrainingCorpus:
