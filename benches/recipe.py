@@ -146,7 +146,6 @@ def options_of(
         options.collections = ",".join(QUICK_COLLECTIONS)
         options.most = options.most or QUICK_JOBS
     options.program = program
-    options.marks = marks(program)
     options.command = shlex.join(["python", f"benches/{program}.py", *_shown(arguments)])
     return options
 
@@ -195,7 +194,7 @@ def write(
     if not tables.scores:
         raise UsageError(f"{options.results} has no results of these rows; run the bench first")
     text, figures = section_of(tables)
-    replace_section(options.write, text, *options.marks)
+    replace_section(options.write, text, *marks(options.program))
     for name, picture in figures.items():
         path = options.write.parent / PLOTS / name
         path.parent.mkdir(parents=True, exist_ok=True)
