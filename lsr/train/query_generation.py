@@ -112,13 +112,13 @@ def _title(document: Document, settings: QueryGeneration, draw: random.Random) -
 def _headings(document: Document, settings: QueryGeneration, draw: random.Random) -> Pairs:
     """Each heading, answered by what stands between it and the next."""
     lines = document.text.splitlines()
-    places = list(_heading_places(lines))
+    places = list(heading_places(lines))
     ends = [*(start for start, _, _ in places), len(lines)][1:]
     for (_, begin, heading), end in zip(places, ends, strict=True):
         yield heading, "\n".join(lines[begin:end])
 
 
-def _heading_places(lines: list[str]) -> Iterator[tuple[int, int, str]]:
+def heading_places(lines: list[str]) -> Iterator[tuple[int, int, str]]:
     """Line of each heading, line where its section begins, and its text.
 
     A heading is marked by #, or underlined, or a short line that begins like a sentence and does
