@@ -88,7 +88,12 @@ def training_corpus(config: TrainingConfig, on_rejected: OnRejected) -> Training
 
 
 def run_training(
-    config: TrainingConfig, output: Path, cache: Path, tools: Tools, watching: Watching
+    config: TrainingConfig,
+    output: Path,
+    cache: Path,
+    tools: Tools,
+    watching: Watching,
+    corpus: TrainingCorpus | None = None,
 ) -> TrainingReport:
     """Train as configured, or go on, and write student, card, configuration, log and plot.
 
@@ -98,13 +103,14 @@ def run_training(
         cache: folder of the teachers' vectors, which trainings may share.
         tools: see there.
         watching: see there.
+        corpus: the pairs of the configuration's sources, where they have been read already.
     """
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
     # What the end needs is missed at the beginning.
     toml = to_toml(config)
     draw([])
-    corpus = training_corpus(config, watching.on_rejected)
+    corpus = corpus or training_corpus(config, watching.on_rejected)
     if not config.batches.negatives:
         corpus.say_unused(watching.on_rejected, "[batches] negatives = 1 or more takes them")
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
