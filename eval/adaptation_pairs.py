@@ -34,7 +34,7 @@ class DrawnPairs:
 
     ``count`` pairs at most, those of a chat endpoint first, for ``asked`` documents; ``negatives``
     documents of each pair, drawn by the seed from the first ``depth`` that the collection finds for
-    its query.
+    its query. ``kinds`` are those of ``QueryGeneration``.
     """
 
     count: int
@@ -42,6 +42,7 @@ class DrawnPairs:
     negatives: int
     depth: int
     seed: int
+    kinds: tuple[str, ...] = ("title", "heading", "span", "keywords")
 
     def write(
         self,
@@ -77,7 +78,7 @@ class DrawnPairs:
         if answers is not None:
             first = islice(drawn_documents(collection, self.seed), self.asked)
             of_chat = ask_for_queries(first, answers, CHAT_QUERIES)
-        return chain(of_chat, generate(documents, QueryGeneration(), self.seed))
+        return chain(of_chat, generate(documents, QueryGeneration(self.kinds), self.seed))
 
     def _wrong(
         self, collection: Collection, pairs: list[GeneratedPair], generator: np.random.Generator

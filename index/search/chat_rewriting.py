@@ -57,7 +57,7 @@ class MoreQueries:
 
 @dataclass(frozen=True, slots=True)
 class HypotheticalPassages:
-    """HyDE (Gao et al. 2023, section 3.2): passages that would answer stand for the query.
+    """HyDE (Gao et al. 2023): passages that would answer stand for the query.
 
     The vector for a dense field is the mean of the query's and of those of ``count`` passages that
     a chat endpoint writes, encoded as documents. Sparse fields are asked by the query as it is.

@@ -33,11 +33,11 @@ class QueryGeneration:
     # The fewest and the most words of a span; 1 or more.
     shortest: int = 4
     longest: int = 16
-    # How often a span is cut out of its document, 0 to 1: 0.9 in Lee et al. 2019 (arXiv:1906.00300,
-    # section 4).
+    # How often a span is cut out of its document, 0 to 1: 0.9 in Lee et al. 2019
+    # (arXiv:1906.00300).
     removal: float = 0.9
     # The least and the most of a document's words that a crop takes, as shares above 0, to 1: 0.05
-    # and 0.5 in Izacard et al. 2021 (arXiv:2112.09118, section 3.1 and appendix).
+    # and 0.5 in Izacard et al. 2021 (arXiv:2112.09118).
     least: float = 0.05
     most: float = 0.5
     # The most words of a keyword query; 1 or more.

@@ -17,7 +17,7 @@ from lsr.vocabulary import Vocabulary
 
 
 class QueryTable:
-    """q_j = relu(table_j) if term j occurs in the query, else 0 (Geng et al. 2024, eq. 3).
+    """q_j = relu(table_j) if term j occurs in the query, else 0 (Geng et al. 2024).
 
     ``weights`` float32 (V,) is a parameter, and trained where ``learned``. Special tokens have no
     part.
