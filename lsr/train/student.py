@@ -183,7 +183,7 @@ class MaskedLanguageStudent(Student, Tower):
         """In the layouts of transformers and sentence-transformers.
 
         The weights are base_share theta_0 + (1 - base_share) theta (Wortsman et al. 2022, "Robust
-        fine-tuning of zero-shot models", eq. 1).
+        fine-tuning of zero-shot models").
         """
         with self.averaged():
             export_encoder(folder, self.model, self.vocabulary, settings, table, self.head)
