@@ -103,23 +103,15 @@ def run_training(
         cache: folder of the teachers' vectors, which trainings may share.
         tools: see there.
         watching: see there.
-<<<<<<< HEAD
         corpus: the pairs; None: those that the seed draws of the configuration's sources.
-=======
-        corpus: the pairs of the configuration's sources, where they have been read already.
->>>>>>> adapting
     """
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
     # What the end needs is missed at the beginning.
     toml = to_toml(config)
     draw([])
-<<<<<<< HEAD
     if corpus is None:
         corpus = training_corpus(config, watching.on_rejected)
-=======
-    corpus = corpus or training_corpus(config, watching.on_rejected)
->>>>>>> adapting
     if not config.batches.negatives:
         corpus.say_unused(watching.on_rejected, "[batches] negatives = 1 or more takes them")
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
