@@ -37,7 +37,7 @@ ADAPTER = "default"
 
 @dataclass(frozen=True, slots=True)
 class LoraConfig:
-    """A low-rank adapter: W becomes W + alpha / rank B A (Hu et al. 2022, section 4.1).
+    """A low-rank adapter: W becomes W + alpha / rank B A (Hu et al. 2022).
 
     Rank, alpha and dropout are those of Echo-Mistral-SPLADE (Doshi et al. 2024, arXiv:2408.11119).
     """

@@ -96,7 +96,8 @@ class MaskedLanguageStudent(Student, Tower):
         query: the same of queries.
 
     Raises:
-        InputError: the checkpoint is no masked language model.
+        InputError: the checkpoint is no masked language model, nor, with a new head, the body of
+            one.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class MaskedLanguageStudent(Student, Tower):
         query: str = "mlm",
     ) -> None:
         self.vocabulary = checkpoint.vocabulary
-        self.model = load_model(checkpoint, "AutoModelForMaskedLM")
+        self.model = load_model(checkpoint, "AutoModelForMaskedLM", new_head=new_head)
         if layers:
             with_layers(self.model, layers)
         self.random = dropout > 0
@@ -182,7 +183,7 @@ class MaskedLanguageStudent(Student, Tower):
         """In the layouts of transformers and sentence-transformers.
 
         The weights are base_share theta_0 + (1 - base_share) theta (Wortsman et al. 2022, "Robust
-        fine-tuning of zero-shot models", eq. 1).
+        fine-tuning of zero-shot models").
         """
         with self.averaged():
             export_encoder(folder, self.model, self.vocabulary, settings, table, self.head)

@@ -17,7 +17,7 @@ from lsr.vocabulary import Vocabulary
 
 
 class TermTable:
-    """w_j = relu(table_j) if term j occurs in the text, else 0 (Geng et al. 2024, eq. 3).
+    """w_j = relu(table_j) if term j occurs in the text, else 0 (Geng et al. 2024).
 
     ``weights`` float32 (V,) is a parameter, and trained where ``learned``. Special tokens have no
     part. ``terms`` are those of all queries of the training, or of all its documents, as
