@@ -62,6 +62,8 @@ def section(command: str, budget: Budget, tables: Tables) -> str:
     pairs = [named(*pair) for pair in PAIRS] + [named(*pair, "separate") for pair in SEPARATE]
     presets = [preset_row(name) for name in TRAINING_PRESETS]
     by_mean = sorted((row for row in pairs if row in there), key=lambda row: -_mean(tables, row))
+    named_presets = [row for row in presets if row in there]
+    steps, said = list(_steps(tables)), list(claims(tables))
     parts = [
         written(command, budget, tables),
         "**Components of documents / of queries**, the best first",
@@ -70,16 +72,15 @@ def section(command: str, budget: Budget, tables: Tables) -> str:
         _grid(tables),
         "**Expansion on either side**",
         _rows(tables, map(named_pair, EXPANSIONS.values()), EXPANSIONS),
-        "**One component changed**",
-        markdown(
-            ["what is added", "from", "to", "nDCG@10 x 100, and collections where p < 0.05"],
-            _steps(tables),
-        ),
-        "**What the framework's paper says**",
-        markdown(["claim", "seen here", "verdict"], claims(tables)),
-        "**Presets**",
-        _rows(tables, [row for row in presets if row in there]),
     ]
+    if steps:
+        headings = ["what is added", "from", "to", "nDCG@10 x 100, and collections where p < 0.05"]
+        parts += ["**One component changed**", markdown(headings, steps)]
+    if said:
+        headings = ["claim", "seen here", "verdict"]
+        parts += ["**What the framework's paper says**", markdown(headings, said)]
+    if named_presets:
+        parts += ["**Presets**", _rows(tables, named_presets)]
     return "\n\n".join(parts)
 
 

@@ -20,6 +20,7 @@ from lsr.train.components import MODELS, TABLES, MlpConfig
 from lsr.train.config import (
     BatchConfig,
     LossConfig,
+    MemoryConfig,
     OptimizerConfig,
     SourceConfig,
     SparsityConfig,
@@ -416,6 +417,20 @@ def test_combinations_without_sense_are_refused(model, message):
 def test_a_side_that_is_fixed_has_no_regularizer(base, tmp_path, model, settings, message):
     with pytest.raises(UsageError, match=message):
         trainer(base, tmp_path, sides=settings, **model)
+
+
+@pytest.mark.parametrize("documents", MODELS)
+def test_a_component_is_trained_in_bfloat16(base, tmp_path, documents):
+    memory = {"memory": MemoryConfig(precision="bfloat16")}
+    training = trainer(base, tmp_path, 3, memory, documents=documents, queries="mlp")
+    before = training.documents(TEXTS).weights.detach().clone()
+    entry = training.run()
+    after = training.documents(TEXTS).weights.detach()
+    assert entry.is_dir()
+    assert after.isfinite().all()
+    assert not torch.equal(before, after)
+    found = dense(load_encoder(str(entry)).encode_documents(TEXTS))
+    np.testing.assert_allclose(found, after, rtol=0, atol=0.05 * float(after.max()))
 
 
 @pytest.mark.parametrize(
