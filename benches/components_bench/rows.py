@@ -16,6 +16,8 @@ SEEDS = (1, 2)
 # Mean non-zeros to which a side that adds terms is trained.
 QUERY_NNZ = 30.0
 QUERY_LENGTH = 64
+# Of a micro-batch, where a step has many documents.
+CHUNK_TOKENS = 4096
 # What a side that adds terms begins with, so that it can be made sparse.
 EXPANDING = tuple(kind for kind in PROJECTIONS if kind != "own-terms")
 # Components of documents and of queries, the most important first; the first few are those that
@@ -44,7 +46,7 @@ PAIRS = (
     ("learned", "mlm"),
 )
 SEPARATE = (("mlm", "mlm"), ("mlm", "mlp"), ("mlp", "mlp"))
-# Presets that train with what all rows have: none waits for a loss or a size of its own.
+# The loss that has no teacher.
 TEACHERLESS = "info-nce"
 
 
@@ -91,6 +93,10 @@ def preset_tables(budget: Budget, name: str) -> dict[str, Any]:
     given |= {"preset": name, "model": own | {"query_length": QUERY_LENGTH}}
     given |= {"teachers": base["teachers"]} if taught else {}
     given["batches"] = base["batches"]
+    negatives = tables["batches"]["negatives"]
+    if negatives > 1 and tables["model"]["documents"] in PROJECTIONS:
+        # A new head begins with all terms, of all these documents.
+        given["memory"] = {"gradient_cache": True, "chunk_tokens": CHUNK_TOKENS}
     targets = {"documents": TARGET_NNZ, "queries": QUERY_NNZ}
     given |= {side: {"target_nnz": targets[side]} for side in targets if side in tables}
     return with_preset(given)
