@@ -202,7 +202,7 @@ def _without_query_expansion(tables: Tables) -> Iterator[list[str]]:
             continue
         kept = judge(found) != "**the opposite was seen**"
         yield [
-            f"Without query expansion ({less}) SPLADE is searched in about 70 % less time, at no loss",
+            f"Without query expansion ({less}) SPLADE takes about 70 % less time, at no loss",
             f"{before:.1f} to {after:.1f} µs ({100 * (after / before - 1):+.0f} %); nDCG@10 "
             f"{difference(found)}",
             _verdict(kept and after < MUCH_FASTER * before),
