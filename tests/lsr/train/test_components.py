@@ -156,8 +156,10 @@ def test_a_training_begins_with_the_head_of_its_base(base, tmp_path):
     torch.testing.assert_close(second.documents(TEXTS).weights, documents)
 
 
-def test_separate_towers_begin_alike_and_come_apart(base, tmp_path):
-    training = trainer(base, tmp_path, queries="model", towers="separate")
+@pytest.mark.parametrize("documents", ["mlm", "mlp"])
+def test_separate_towers_begin_alike_and_come_apart(base, tmp_path, documents):
+    model = {"documents": documents, "queries": "model", "new_head": True}
+    training = trainer(base, tmp_path, towers="separate", **model)
     before = {name: value.clone() for name, value in training.student.parameters().items()}
     for name, value in before.items():
         side, _, rest = name.partition(".")
