@@ -8,6 +8,7 @@ from typing import Any
 from recipe_bench.ingredients import TARGET_NNZ, Budget, merged, seeded
 from recipe_bench.jobs import TRAINED, Job
 from recipe_bench.rows import BM25
+from recipe_bench.rows import GENTLE_RATE as RATE
 
 from lsr.train.components import PROJECTIONS
 from lsr.train.training_presets import TRAINING_PRESETS, with_preset
@@ -45,15 +46,17 @@ PAIRS = (
     ("idf", "mlm"),
     ("learned", "mlm"),
 )
+# Those from which the claims are answered once more, with the head of the checkpoint.
+CLAIMED = PAIRS[:14]
 SEPARATE = (("mlm", "mlm"), ("mlm", "mlp"), ("mlp", "mlp"))
 # The loss that has no teacher.
 TEACHERLESS = "info-nce"
 
 
-def named(document: str, query: str, towers: str = "shared") -> str:
+def named(document: str, query: str, towers: str = "shared", own_head: bool = False) -> str:
     """The row of two components."""
     apart = ", separate" if towers == "separate" else ""
-    return f"{document} / {query}{apart}"
+    return f"{document} / {query}{apart}{', own head' if own_head else ''}"
 
 
 def preset_row(name: str) -> str:
@@ -79,6 +82,11 @@ def changes(document: str, query: str, towers: str = "shared") -> dict[str, Any]
         "documents": flops | {"target_nnz": TARGET_NNZ} if document in EXPANDING else plain,
         "queries": flops | {"target_nnz": QUERY_NNZ} if query in EXPANDING else plain,
     }
+
+
+def with_own_head(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The same from the checkpoint's own head, at the rate that the recipe has for it."""
+    return merged(tables, {"model": {"new_head": False}, "optimizer": {"learning_rate": RATE}})
 
 
 def preset_tables(budget: Budget, name: str) -> dict[str, Any]:
@@ -113,7 +121,11 @@ def jobs(budget: Budget) -> list[Job]:
     first, second = (
         [job(named(*one), merged(base, changes(*one)), seed) for one in every] for seed in SEEDS
     )
+    own = [
+        job(named(*pair, own_head=True), with_own_head(merged(base, changes(*pair))), SEEDS[0])
+        for pair in CLAIMED
+    ]
     presets = [
         job(preset_row(name), preset_tables(budget, name), SEEDS[0]) for name in TRAINING_PRESETS
     ]
-    return [Job({BM25: "bm25"}), *first, *presets, *second]
+    return [Job({BM25: "bm25"}), *first, *own, *presets, *second]

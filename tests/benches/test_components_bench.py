@@ -50,6 +50,9 @@ def test_sides_that_add_terms_are_steered_and_no_others(budget):
             continue
         document, query = row.partition(",")[0].split(" / ")
         config = parse_config(job.tables, TrainingConfig)
+        own_head = row.endswith(", own head")
+        assert config.model.new_head != own_head
+        assert config.optimizer.learning_rate == (1e-4 if own_head else 5e-4)
         assert (config.documents.target_nnz == 120) == (document in ("mlm", "cls-mlm"))
         assert (config.queries.target_nnz == 30) == (query in ("mlm", "cls-mlm"))
         assert (config.model.documents, config.model.query_kind) == (document, query)
@@ -104,6 +107,9 @@ def test_claims_are_decided_by_the_numbers(tmp_path, budget, places):
         return [line[-1] for line in claims(collected(jobs(budget), places, kept))]
 
     assert verdicts(AS_CLAIMED, ["mlm / mlm"]) == ["seen"] * 6
+    own = {f"{row}, own head": value for row, value in AS_CLAIMED.items()}
+    assert verdicts(AS_CLAIMED | own, ["mlm / mlm", "mlm / mlm, own head"]) == ["seen"] * 12
+    assert verdicts(own, []) == ["seen"] * 4 + ["**not seen**"] * 2
     same = dict.fromkeys(AS_CLAIMED, 0.4)
     assert verdicts(same, []) == ["**not seen**"] * 6
     worse = AS_CLAIMED | {"mlm / mlm": 0.7}
