@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.term_counts import term_statistics
-from lsr.errors import InputError, UsageError
+from lsr.errors import CollapseError, InputError, UsageError
 from lsr.train.components import MODELS, TABLES, MlpConfig
 from lsr.train.config import (
     BatchConfig,
@@ -286,6 +286,13 @@ def test_a_damaged_declaration_is_refused(base, tmp_path, found):
 def test_a_side_that_is_fixed_has_no_regularizer(base, tmp_path, model, settings, message):
     with pytest.raises(UsageError, match=message):
         trainer(base, tmp_path, sides=settings, **model)
+
+
+def test_a_training_whose_queries_become_empty_is_stopped(base, tmp_path):
+    strong = {"queries": SparsityConfig("l1", strength=1e4, warm_up=0.0)}
+    training = trainer(base, tmp_path, 80, strong, documents="binary", queries="mlm")
+    with pytest.raises(CollapseError, match="queries had 0.00 active terms"):
+        training.run()
 
 
 @pytest.mark.parametrize("documents", MODELS)
