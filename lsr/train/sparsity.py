@@ -289,8 +289,8 @@ class CollapseWatch:
         if self.empty_steps >= self.window:
             raise CollapseError(
                 f"training stopped at step {step} because {self._plural} had {nnz:.2f} active "
-                f"terms on average and fewer than {self.fewest:g} for {self.window} steps, so that no "
-                "gradient flows any more; most likely the regulariser grew too strong too soon: "
+                f"terms on average and fewer than {self.fewest:g} for {self.window} steps, so that "
+                "no gradient flows any more; most likely the regulariser grew too strong too soon: "
                 "lower its strength or set target_nnz, lengthen the warm-up or add anti-zero, and "
                 f"start before step {step - self.window + 1}"
             )
