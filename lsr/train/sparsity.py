@@ -298,9 +298,9 @@ class CollapseWatch:
             raise CollapseError(
                 f"training stopped at step {step} because {self._plural} had {nnz:.0f} of "
                 f"{self.terms} terms active on average and more than {self.fullest:.0%} for "
-                f"{self.window} steps, so that an index of them is no use; most likely the regulariser is too "
-                "weak or its warm-up too long: raise its strength or set target_nnz, or shorten "
-                "the warm-up"
+                f"{self.window} steps, so that an index of them is no use; most likely the "
+                "regulariser is too weak or its warm-up too long: raise its strength or set "
+                "target_nnz, or shorten the warm-up"
             )
 
     def state_dict(self) -> dict[str, int]:
