@@ -40,7 +40,10 @@ class LiteralTerms:
 
     def __call__(self, texts: Sequence[str]) -> SparseBatch:
         """One row a text; texts are not truncated."""
-        counts = count_terms(self.vocabulary, texts)
+        return self.of_counts(count_terms(self.vocabulary, texts))
+
+    def of_counts(self, counts: SparseBatch) -> SparseBatch:
+        """The same of texts whose terms ``count_terms`` has counted."""
         counts = counts.keep(~self._weak[counts.indices])
         lengths = np.bincount(owners(counts), weights=counts.values, minlength=len(counts)).astype(
             np.float64

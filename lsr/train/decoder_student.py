@@ -173,6 +173,14 @@ class DecoderStudent:
             if parameter.requires_grad
         }
 
+    def tower(self, side: Side) -> DecoderStudent:
+        """The same for both sides."""
+        return self
+
+    def term_numbers(self, batch: TokenBatch) -> torch.Tensor:
+        """There is no term head."""
+        raise UsageError("a decoder has no term head; it weighs terms by its projection")
+
     def batcher(self, side: Side, max_length: int, token_budget: int) -> Batcher:
         """As ``DecoderEncoder.batcher``."""
         return self._encoder.batcher(side, max_length, token_budget)

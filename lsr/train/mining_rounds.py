@@ -31,6 +31,7 @@ class MiningRounds:
         export: gives the encoder's name of the student in a folder, which it writes there where
             there is none, or, as its second argument says, anew.
         trusted: the models whose Python code may run.
+        cache: folder that trainings share, for the ranking of the first round; None: ``output``.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class MiningRounds:
         teacher: Teacher | None,
         export: Callable[[Path, bool], str],
         trusted: TrustedCode = NO_CODE,
+        cache: Path | None = None,
     ) -> None:
         self._config = config
         self._corpus = corpus
@@ -50,6 +52,7 @@ class MiningRounds:
         self._teacher = teacher
         self._export = export
         self._trusted = trusted
+        self._cache = cache
         few = corpus.count_given() < config.batches.negatives
         self._needed = bool(few.any()) or config.batches.order == "topics"
         self._round = -1
@@ -96,5 +99,5 @@ class MiningRounds:
             config,
             self._teacher,
             self._config.seed,
-            self._output / RANKINGS,
+            self._output / RANKINGS if number or self._cache is None else self._cache,
         )

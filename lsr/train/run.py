@@ -103,14 +103,15 @@ def run_training(
         cache: folder of the teachers' vectors, which trainings may share.
         tools: see there.
         watching: see there.
-        corpus: the pairs of the configuration's sources, where they have been read already.
+        corpus: the pairs; None: those that the seed draws of the configuration's sources.
     """
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
     # What the end needs is missed at the beginning.
     toml = to_toml(config)
     draw([])
-    corpus = corpus or training_corpus(config, watching.on_rejected)
+    if corpus is None:
+        corpus = training_corpus(config, watching.on_rejected)
     if not config.batches.negatives:
         corpus.say_unused(watching.on_rejected, "[batches] negatives = 1 or more takes them")
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
@@ -125,7 +126,14 @@ def run_training(
     if config.model.words:
         words = load_teacher(beside_model(), corpus, cache, watching.on_progress)
     around = Surroundings(
-        teacher, tools.retrieve, evaluate, watching.on_step, tools.trusted, alone, words
+        teacher,
+        tools.retrieve,
+        evaluate,
+        watching.on_step,
+        tools.trusted,
+        alone,
+        words,
+        cache,
     )
     trainer = Trainer(config, corpus, output, around)
     (output / CONFIG).write_text(toml, encoding="utf-8")
