@@ -90,7 +90,7 @@ def adapt(
         begin(work, collection, config)
         corpus = draw_pairs(collection, work, config, watching)
         before = measure_before(work, collection, adaptable, corpus, config.seed)
-        settings = training_config(adaptable, work, config, before.scale)
+        settings = training_config(adaptable, work, config, before.training_nnz)
         student = train_encoder(settings, corpus, work, watching, trusted)
         pairs = read_drawn(work / PAIRS)
         encoders = adaptable.over(adaptable.checkpoint.folder), adaptable.over(student)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from eval.adaptation_pairs import DrawnPairs
-from eval.adaptation_scale import EncoderScale
-from eval.adapted_encoder import INFERENCE_FREE, Adaptable, mean_non_zeros
+from eval.adapted_encoder import COUNTED, INFERENCE_FREE, Adaptable, mean_non_zeros
 from eval.judged_set import training_judge
 from index.collection.collection import Collection
 from index.mining import retrieve
@@ -31,9 +31,6 @@ STEPS_A_MINUTE, PAIRS_A_MINUTE = 80, 600
 # Documents of a pair that count as wrong, drawn from the first that the collection finds.
 NEGATIVES_OF_PAIR, DEPTH = 4, 30
 FEWEST_HELD_OUT = 30
-# The range of an encoder that tells documents apart is wider; of one that doesn't, it would teach
-# nothing.
-LEAST_SCALE = 20.0
 # Tokens of a text in training.
 MAX_LENGTH = 128
 PAIRS, ENCODER, ANSWERS = "pairs.jsonl.xz", "encoder", "answers.jsonl"
@@ -78,10 +75,10 @@ class AdaptationConfig:
 
 @dataclass(frozen=True)
 class Before:
-    """The encoder before: terms of a document of the collection, and what training must keep."""
+    """Mean terms of the encoder before: of a document of the collection, and of one in training."""
 
     nnz: float
-    scale: EncoderScale
+    training_nnz: float
 
 
 def begin(work: Path, collection: Collection, config: AdaptationConfig) -> None:
@@ -140,21 +137,23 @@ def measure_before(
 ) -> Before:
     """What the encoder gives now, which a run that was interrupted has measured already."""
 
-    def measured() -> dict[str, float]:
+    file = work / MEASURED
+    if not file.exists():
         nnz = mean_non_zeros(adaptable.closed, collection, seed)
         encoder = load_encoder(adaptable.closed_reading(MAX_LENGTH))
-        answers = [corpus.documents[row] for row in corpus.positives]
-        scale = EncoderScale.of(encoder, corpus.queries, answers)
-        return {"nnz": nnz, "training_nnz": scale.nnz, "range": scale.range}
-
-    found = _kept(work / MEASURED, measured)
-    return Before(found["nnz"], EncoderScale(found["training_nnz"], found["range"]))
+        texts = [corpus.documents[row] for row in corpus.positives[:COUNTED]]
+        inside = float(np.diff(encoder.encode_documents(texts).indptr).mean())
+        write_whole(file, json.dumps({"nnz": nnz, "training_nnz": inside}))
+    return Before(**json.loads(file.read_text(encoding="utf-8")))
 
 
 def training_config(
-    adaptable: Adaptable, work: Path, config: AdaptationConfig, scale: EncoderScale
+    adaptable: Adaptable, work: Path, config: AdaptationConfig, nnz: float
 ) -> TrainingConfig:
-    """How the encoder is trained: from its own weights, on the pairs, with as many terms."""
+    """How the encoder is trained: from its own weights, on the pairs, with as many terms.
+
+    ``nnz`` is what a document has in training before.
+    """
     from lsr.backbones.declared import declared_literal, declared_logs, declared_top_k
     from lsr.backbones.transformer_settings import declared_length
     from lsr.train.config import (
@@ -187,15 +186,15 @@ def training_config(
     teachers = [TeacherConfig("bm25"), TeacherConfig(adaptable.closed)]
     if adaptable.dense is not None:
         teachers.append(TeacherConfig(f"dense:{adaptable.dense}"))
-    sparse = SparsityConfig("flops", target_nnz=max(1.0, scale.nnz), warm_up=0.1)
+    # There is no need to press at first: the encoder has the wanted number of terms.
+    sparse = SparsityConfig("flops", target_nnz=max(1.0, nnz), warm_up=0.1, initial=1e-5)
     return TrainingConfig(
         model,
         OptimizerConfig(config.steps, config.learning_rate, warm_up=0.05),
         (SourceConfig(str(work / PAIRS), licence="that of the collection"),),
         (LossConfig("kl"),),
         tuple(teachers),
-        # The teachers' range is that of the encoder, which then has no cause to change its own.
-        teacher_scale=max(LEAST_SCALE, scale.range),
+        teacher_range=adaptable.plain,
         documents=sparse,
         queries=SparsityConfig() if free else SparsityConfig("flops", strength=1e-3),
         batches=BatchConfig(32, order="topics"),
@@ -223,11 +222,3 @@ def train_encoder(
         settings, folder, folder / "teachers", tools, watching, corpus
     )
     return report.student
-
-
-def _kept(file: Path, measured: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """The numbers of a file, which are measured and written where there is none."""
-    if not file.exists():
-        write_whole(file, json.dumps(measured()))
-    found: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
-    return found

@@ -7,7 +7,6 @@ import pytest
 
 from eval.adaptation import COLLECTION, adapt
 from eval.adaptation_report import BeforeAfter
-from eval.adaptation_scale import EncoderScale
 from eval.adaptation_training import AdaptationConfig, training_config
 from eval.adapted_encoder import Adaptable, drawn_documents, mean_non_zeros
 from index.collection.collection import Collection
@@ -137,8 +136,9 @@ def test_the_training_is_of_the_collections_own_encoder(tmp_path, encoder):
     assert texts != [document.contents for document in drawn_documents(collection, 2)]
     expected = np.diff(load_encoder(adaptable.closed).encode_documents(texts).indptr).mean()
     assert mean_non_zeros(adaptable.closed, collection, 1) == pytest.approx(expected)
-    config = training_config(adaptable, tmp_path, LEARNS, EncoderScale(17.0, 29.0))
-    assert (config.documents.target_nnz, config.teacher_scale) == (17, 29)
+    config = training_config(adaptable, tmp_path, LEARNS, 17.0)
+    assert config.documents.target_nnz == 17
+    assert config.teacher_range == encoder == adaptable.plain
     assert [each.name for each in config.teachers] == ["bm25", adaptable.closed]
     collection.close()
 
