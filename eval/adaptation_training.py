@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Steps and pairs for a minute of training on two cores, teachers included.
 STEPS_A_MINUTE, PAIRS_A_MINUTE = 80, 600
 # Documents of a pair that count as wrong, drawn from the first that the collection finds.
-NEGATIVES_OF_PAIR, DEPTH = 4, 30
+NEGATIVES_OF_PAIR, DEPTH = 2, 30
 FEWEST_HELD_OUT = 30
 # Tokens of a text in training.
 MAX_LENGTH = 128
@@ -48,9 +48,9 @@ class AdaptationConfig:
     # Decides what is drawn.
     seed: int = 1
     # The highest of the training.
-    learning_rate: float = 5e-5
+    learning_rate: float = 1e-4
     # Share of the weights as they were in the adapted ones, the rest being trained.
-    base_share: float = 0.5
+    base_share: float = 0.25
     # Documents of which a chat endpoint is asked for queries; 0: none.
     chat: int = 0
 
@@ -183,21 +183,20 @@ def training_config(
         top_k=declared_top_k(checkpoint),
         base_share=config.base_share,
     )
-    teachers = [TeacherConfig("bm25"), TeacherConfig(adaptable.closed)]
-    if adaptable.dense is not None:
-        teachers.append(TeacherConfig(f"dense:{adaptable.dense}"))
+    other = "bm25" if adaptable.dense is None else f"dense:{adaptable.dense}"
+    teachers = [TeacherConfig(other), TeacherConfig(adaptable.closed)]
     # There is no need to press at first: the encoder has the wanted number of terms.
     sparse = SparsityConfig("flops", target_nnz=max(1.0, nnz), warm_up=0.1, initial=1e-5)
     return TrainingConfig(
         model,
         OptimizerConfig(config.steps, config.learning_rate, warm_up=0.05),
         (SourceConfig(str(work / PAIRS), licence="that of the collection"),),
-        (LossConfig("kl"),),
+        (LossConfig("margin-mse", teacher_scores="scaled"),),
         tuple(teachers),
         teacher_range=adaptable.plain,
         documents=sparse,
         queries=SparsityConfig() if free else SparsityConfig("flops", strength=1e-3),
-        batches=BatchConfig(32, order="topics"),
+        batches=BatchConfig(16, NEGATIVES_OF_PAIR, order="topics"),
         mining=MiningConfig(depth=50, pool=50),
         evaluation=EvaluationConfig(every=0, held_out=config.held_out),
         output=str(work / ENCODER),
