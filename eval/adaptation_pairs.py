@@ -91,7 +91,7 @@ class DrawnPairs:
         for pair, result in zip(pairs, search_batch(collection, asked, config), strict=True):
             others = [hit.id for hit in result.hits if hit.id != pair.document]
             count = min(self.negatives, len(others))
-            chosen = generator.choice(len(others), count, replace=False) if count else []
+            chosen = generator.choice(len(others), count, replace=False).tolist() if count else []
             found.append([others[place] for place in sorted(chosen)])
         texts = _texts(collection, {name for names in found for name in names})
         return [[texts[name] for name in names if name in texts] for names in found]
