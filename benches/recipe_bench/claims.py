@@ -17,6 +17,7 @@ from recipe_bench.rows import (
 
 # Of the FLOPS' microseconds, above which a method is not called faster.
 FASTER = 0.95
+SEEN, NOT_SEEN, OPPOSITE = "seen", "**not seen**", "**the opposite was seen**"
 Compare = Callable[[str, str | None], Comparison]
 """Two rows; without a second, the baseline's curve at the FLOPS of the first."""
 
@@ -80,7 +81,7 @@ def _time(claim: Claim, microseconds: Callable[[str], float | None]) -> tuple[st
     ours, theirs = microseconds(claim.first), microseconds(claim.second or BASELINE)
     if not (ours and theirs):
         return "–", "not measured"
-    verdict = "seen" if ours < FASTER * theirs else "**not seen**"
+    verdict = SEEN if ours < FASTER * theirs else NOT_SEEN
     return f"{ours:.1f} µs beside {theirs:.1f} µs", verdict
 
 
@@ -90,9 +91,9 @@ def judge(found: Comparison) -> str:
         return "can't be compared"
     better, worse = found.significant(1), found.significant(-1)
     if found.difference > 0 and better and not worse:
-        return "seen"
+        return SEEN
     opposite = found.difference < 0 and worse and not better
-    return "**the opposite was seen**" if opposite else "**not seen**"
+    return OPPOSITE if opposite else NOT_SEEN
 
 
 def difference(found: Comparison) -> str:

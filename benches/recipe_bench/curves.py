@@ -17,6 +17,10 @@ COSTS = {
     "nnz": "non-zeros of a document",
     "microseconds": "µs a query, one core",
 }
+# Of a table of the points, behind the method.
+POINT_COLUMNS = (
+    "target", "reached", "strength", "non-zeros", "FLOPS", "µs a query", "nDCG@10 x 100", "seeds",
+)  # fmt: skip
 
 
 def curve(tables: Tables, method: str) -> list[str]:

@@ -10,9 +10,9 @@ from typing import Any
 from eval.plots import svg_of
 from eval.significance import PairedTest
 from lsr.errors import NotFoundError, UsageError
-from recipe_bench.claims import claim_rows, difference
+from recipe_bench.claims import SEEN, claim_rows, difference
 from recipe_bench.comparisons import LEVEL, Comparison, at_flops, compare
-from recipe_bench.curves import COSTS, curve, draw, point_rows
+from recipe_bench.curves import POINT_COLUMNS, curve, draw, point_rows
 from recipe_bench.ingredients import Budget
 from recipe_bench.rows import (
     BASELINE,
@@ -69,46 +69,49 @@ def section(
     """The text, and the plots that it shows by the name of their files in the folder ``plots``."""
     versus = Versus(tables)
     changed = [row for row in _changed(budget) if row in tables.scores]
+    figures: dict[str, bytes] = {}
     parts = [_written(command, budget, tables)]
     if BASELINE in tables.scores:
+        parts += _claims_part(tables, versus)
         parts += [
             "**One thing changed of the baseline**",
             markdown(
                 ["", *NUMBERS, "at equal target", "at equal FLOPS", "seeds"],
                 [_overview(tables, versus, row) for row in (BASELINE, *changed)],
             ),
-            "**The same by collection, at equal target**",
-            _tests([(row, versus(row, rival(row))) for row in changed], tables),
-            "**The same by collection, at equal FLOPS**",
-            _tests([(row, versus(row, None)) for row in changed], tables),
-            "**What papers claim**",
-            markdown(
-                ["claim", "of", "nDCG@10 x 100, and collections where p < 0.05", "verdict"],
-                claim_rows(versus, lambda row: tables.overall(row, "microseconds"), tables.scores),
-            ),
         ]
     parts += _path_part(budget, tables, versus)
-    parts += [
-        "**By collection, nDCG@10 x 100**",
-        _by_collection(tables, [*UNTRAINED, BASELINE, *changed, *path(budget), INFORMED]),
-    ]
-    if SHIPPED in tables.scores:
-        rivals = [row for row in (BM25, FREE, FREE_COLLECTION, BOTH) if row in tables.scores]
-        tests = [(f"{SHIPPED} against {row}", versus(SHIPPED, row)) for row in rivals]
-        parts += ["**The shipped model and its rivals**", _tests(tests, tables)]
-    figures: dict[str, bytes] = {}
     if any(len(curve(tables, method)) > 1 for method in METHODS):
         figures[PLOT] = svg_of(draw(tables)).encode()
         parts += [
             "**Trade-off curves**",
             f"![nDCG@10 over FLOPS, non-zeros and time]({plots}/{PLOT})",
-            markdown(
-                ["", "target", "reached", "strength", "non-zeros", *list(COSTS)[:1],
-                 "µs a query", "nDCG@10 x 100", "seeds"],
-                point_rows(tables),
-            ),
-        ]  # fmt: skip
+            markdown(["", *POINT_COLUMNS], point_rows(tables)),
+        ]
+    parts += [
+        "**By collection, nDCG@10 x 100**",
+        _by_collection(tables, [*UNTRAINED, BASELINE, *changed, *path(budget), INFORMED]),
+    ]
+    if BASELINE in tables.scores:
+        parts += [
+            "**One thing changed, by collection, at equal target**",
+            _tests([(row, versus(row, rival(row))) for row in changed], tables),
+            "**One thing changed, by collection, at equal FLOPS**",
+            _tests([(row, versus(row, None)) for row in changed], tables),
+        ]
+    if SHIPPED in tables.scores:
+        rivals = [row for row in (BM25, FREE, FREE_COLLECTION, BOTH) if row in tables.scores]
+        tests = [(f"{SHIPPED} against {row}", versus(SHIPPED, row)) for row in rivals]
+        parts += ["**The shipped model and its rivals**", _tests(tests, tables)]
     return "\n\n".join(parts), figures
+
+
+def _claims_part(tables: Tables, versus: Versus) -> list[str]:
+    rows = list(claim_rows(versus, lambda row: tables.overall(row, "microseconds"), tables.scores))
+    seen = sum(row[-1] == SEEN for row in rows)
+    headings = ["claim", "of", "nDCG@10 x 100, and collections where p < 0.05", "verdict"]
+    sentence = f"Of {len(rows)} claims of papers, {seen} were seen at this size:"
+    return ["**What papers claim**", sentence, markdown(headings, rows)] if rows else []
 
 
 class Versus:
