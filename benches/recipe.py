@@ -16,6 +16,7 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +28,7 @@ from recipe_bench.ingredients import BATCH, COLLECTIONS, LIMITS, Budget
 from recipe_bench.jobs import Job, Places, run_jobs
 from recipe_bench.results import Results
 from recipe_bench.rows import jobs
-from recipe_bench.section import replace_section, section
+from recipe_bench.section import marks, replace_section, section
 from recipe_bench.tables import Tables, collected
 
 from eval.kept_indexes import cache_folder
@@ -56,25 +57,42 @@ COLUMNS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the bench; 2 for wrong usage."""
     options = parse(arguments)
+    budget = budget_of(options)
+    return run(
+        options,
+        jobs(budget, options.shipped),
+        lambda tables: section(options.command, budget, tables, PLOTS),
+    )
+
+
+def run(
+    options: argparse.Namespace,
+    every: list[Job],
+    section_of: Callable[[Tables], tuple[str, dict[str, bytes]]],
+) -> int:
+    """Train and score what is asked for, or write the section of what was; the exit status."""
     with ExitStack() as stack:
         if options.work is None:
             # The trainings of --quick are worth nothing.
             new = stack.enter_context(TemporaryDirectory()) if options.quick else None
-            options.work = Path(new) if new else cache_folder() / "recipe"
+            options.work = Path(new) if new else cache_folder() / options.program
         options.results = options.results or options.work / "results.jsonl"
-        return _run(options)
+        return _run(options, every, section_of)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(
+    options: argparse.Namespace,
+    every: list[Job],
+    section_of: Callable[[Tables], tuple[str, dict[str, bytes]]],
+) -> int:
     try:
-        budget, places = budget_of(options), places_of(options)
-        wanted = chosen(options, jobs(budget, options.shipped))
+        places, wanted = places_of(options), chosen(options, every)
         results = Results(options.results)
         if options.jobs or not options.write:
             run_jobs(wanted, places, results, options.jobs or 1, options.minutes)
         tables = collected(wanted, places, results)
         if options.write:
-            write(options, budget, tables)
+            write(options, tables, section_of)
     except LsrError as error:
         print(error, file=sys.stderr)
         return 2
@@ -88,7 +106,14 @@ def _run(options: argparse.Namespace) -> int:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = parser_of(__doc__)
+    parser.add_argument("--shipped", default=DEFAULT_ENCODER, help="the encoder of the last row")
+    return options_of(parser, arguments, "recipe")
+
+
+def parser_of(documentation: str) -> argparse.ArgumentParser:
+    """The options that every bench of trainings has."""
+    parser = argparse.ArgumentParser(description=documentation.split("\n")[0])
     parser.add_argument("--assets", type=Path, default=ASSETS, help="folder of data and models")
     parser.add_argument("--work", type=Path, help="folder of the trainings; default: in the cache")
     parser.add_argument("--cache", type=Path, help="folder of teachers' vectors; default: in it")
@@ -104,10 +129,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=0, help="of each file, at most")
     parser.add_argument("--queries", type=int, default=0, help="of each collection, at most")
     parser.add_argument("--collections", default=",".join(COLLECTIONS))
-    parser.add_argument("--shipped", default=DEFAULT_ENCODER, help="the encoder of the last row")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the section into it")
     parser.add_argument("--quick", action="store_true", help="tiny trainings, under 50 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")
+    return parser
+
+
+def options_of(
+    parser: argparse.ArgumentParser, arguments: list[str] | None, program: str
+) -> argparse.Namespace:
+    """The options of a bench of that name, with what follows from them."""
     options = parser.parse_args(arguments)
     options.sources = tuple(LIMITS)
     if options.quick:
@@ -115,7 +146,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         options.sources = QUICK_SOURCES
         options.collections = ",".join(QUICK_COLLECTIONS)
         options.most = options.most or QUICK_JOBS
-    options.command = shlex.join(["python", "benches/recipe.py", *_shown(arguments)])
+    options.program = program
+    options.command = shlex.join(["python", f"benches/{program}.py", *_shown(arguments)])
     return options
 
 
@@ -154,12 +186,16 @@ def chosen(options: argparse.Namespace, every: list[Job]) -> list[Job]:
     return [*(job for job in named if not job.seed), *kept]
 
 
-def write(options: argparse.Namespace, budget: Budget, tables: Tables) -> None:
+def write(
+    options: argparse.Namespace,
+    tables: Tables,
+    section_of: Callable[[Tables], tuple[str, dict[str, bytes]]],
+) -> None:
     """Put the section, and the plots that it shows, where the docs are."""
     if not tables.scores:
         raise UsageError(f"{options.results} has no results of these rows; run the bench first")
-    text, figures = section(options.command, budget, tables, PLOTS)
-    replace_section(options.write, text)
+    text, figures = section_of(tables)
+    replace_section(options.write, text, *marks(options.program))
     for name, picture in figures.items():
         path = options.write.parent / PLOTS / name
         path.parent.mkdir(parents=True, exist_ok=True)

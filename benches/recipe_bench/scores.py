@@ -46,6 +46,8 @@ class Score:
     flops: float | None
     microseconds: float | None
     per_query: dict[str, float]
+    # Of a query, as ``nnz`` of a document.
+    query_nnz: float | None = None
 
 
 class Scorer:
@@ -98,7 +100,8 @@ def _sparse(encoder: SparseEncoder, judged: JudgedSet) -> Score:
     score = judged.judge(ranking)
     ndcg, recall = (score.measures[name] for name in MEASURES)
     per_query = measure_queries(judged.qrels, score.run, TESTED)
-    return Score(ndcg, recall, score.nnz, score.flops, microseconds(ranking), per_query)
+    asked = ranking.queries.nnz / max(len(ranking.queries), 1)
+    return Score(ndcg, recall, score.nnz, score.flops, microseconds(ranking), per_query, asked)
 
 
 def microseconds(ranking: Ranking, repeats: int = REPEATS) -> float:

@@ -35,10 +35,17 @@ from recipe_bench.rows import (
 )
 from recipe_bench.tables import Tables
 
-BEGIN, END = "<!-- recipe: begin -->", "<!-- recipe: end -->"
 PLOT = "recipe-curves.svg"
 UNTRAINED = (BM25, BOTH, FREE, FREE_COLLECTION, DENSE_ROW, SHIPPED)
 NUMBERS = ("nDCG@10 x 100", "Recall@100 x 100", "non-zeros", "FLOPS", "µs a query")
+
+
+def marks(program: str) -> tuple[str, str]:
+    """Lines between which the section of a bench stands."""
+    return f"<!-- {program}: begin -->", f"<!-- {program}: end -->"
+
+
+BEGIN, END = marks("recipe")
 
 
 def replace_section(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
@@ -70,7 +77,7 @@ def section(
     versus = Versus(tables)
     changed = [row for row in _changed(budget) if row in tables.scores]
     figures: dict[str, bytes] = {}
-    parts = [_written(command, budget, tables)]
+    parts = [written(command, budget, tables)]
     if BASELINE in tables.scores:
         parts += _claims_part(tables, versus)
         parts += [
@@ -147,7 +154,8 @@ def _changed(budget: Budget) -> list[str]:
     return [*methods, *ablations(budget), *both_sides()]
 
 
-def _written(command: str, budget: Budget, tables: Tables) -> str:
+def written(command: str, budget: Budget, tables: Tables) -> str:
+    """How the numbers were made, and on what."""
     packages = "; and ".join(
         ", ".join(f"{name} {number}" for name, number in each.items()) for each in tables.versions
     )

@@ -79,6 +79,7 @@ def mean_score(scores: Iterable[Score]) -> Score:
         mean("flops"),
         mean("microseconds"),
         {query: fmean(score.per_query[query] for score in found) for query in found[0].per_query},
+        mean("query_nnz"),
     )
 
 

@@ -83,7 +83,7 @@ class VocabularyProjection:
     ) -> SparseBatch:
         """Sum of ``activation(logit)`` over the positions of each document, where positive.
 
-        SPLADE's first form (Formal et al. 2021a, eq. 3).
+        SPLADE's first form (Formal et al. 2021a).
         """
         lengths = np.diff(offsets)
         owners = _owners(lengths, states.device).flatten()

@@ -14,7 +14,7 @@ def with_layers(model: Any, layers: int) -> None:
     """Give a BERT-like model so many layers, in place.
 
     A further layer is a copy of the last one whose two branches add nothing, as in Bert2BERT's and
-    Net2Net's growth (Chen et al. 2016, "Net2Net", section 2.3): training begins from nearly the
+    Net2Net's growth (Chen et al. 2016, "Net2Net"): training begins from nearly the
     function of the base. What its two normalisations do to a state of the base is undone by their
     scale and shift: exactly where states have the mean and deviation that the scale and shift of
     the last normalisation give on average.

@@ -17,12 +17,15 @@ from lsr.backbones.declared import Side
 from lsr.backbones.projection import VocabularyProjection
 from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.literal_terms import LiteralTerms
+from lsr.encoders.term_counts import count_terms
 from lsr.encoders.term_pooling import owners
 from lsr.encoders.term_pruning import special_terms
 from lsr.sparse import SparseBatch
+from lsr.train.components import MlpConfig
 from lsr.train.max_pooling import PooledMaxima
 from lsr.train.regularizers import saturate, top_k
-from lsr.train.student import Student
+from lsr.train.student import Tower
+from lsr.train.term_weights import activated, pool_positions
 
 Gradients = list[torch.Tensor | None]
 Item = TypeVar("Item")
@@ -43,6 +46,12 @@ class Weighing:
     top_k: int = 0
     # Leave out special tokens.
     drop_special: bool = False
+    # Keep only terms that occur in the text.
+    own_terms: bool = False
+    # How numbers of positions become weights, in place of logits over the vocabulary; None: by
+    # logits. ``pool`` is that of the side.
+    mlp: MlpConfig | None = None
+    pool: str = "max"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +62,8 @@ class ReadTexts:
     batches: Sequence[TokenBatch]
     # Their literal terms, where they have some.
     literal: SparseBatch | None
+    # Their terms, where no others count.
+    own: SparseBatch | None = None
 
 
 @dataclass
@@ -73,7 +84,7 @@ class Encoded:
 
     def backward(self) -> None:
         """Carry the gradient of ``weights`` back to the parameters."""
-        if self.weights.grad is not None:
+        if self.weights.is_leaf and self.weights.grad is not None:
             self._carry_back(self.weights.grad)
 
 
@@ -99,7 +110,7 @@ class MicroBatchEncoder:
 
     def __init__(
         self,
-        student: Student,
+        student: Tower,
         weighing: Weighing,
         tokens: int = 0,
         cached: bool = False,
@@ -120,8 +131,11 @@ class MicroBatchEncoder:
     def read(self, texts: Sequence[str]) -> ReadTexts:
         """What ``__call__`` takes in the place of texts, which may be read ahead of time."""
         literal = self.weighing.literal
-        own = None if literal is None else literal(texts)
-        return self.read_tokens(len(texts), *self.batcher.tokenize(texts), own)
+        tokens = self.batcher.tokenize(texts)
+        own = count_terms(self.student.vocabulary, texts) if self.weighing.own_terms else None
+        return self.read_tokens(
+            len(texts), *tokens, None if literal is None else literal(texts), own
+        )
 
     def read_tokens(
         self,
@@ -129,14 +143,19 @@ class MicroBatchEncoder:
         rows: NDArray[np.int64],
         tokens: Sequence[Tokenized],
         literal: SparseBatch | None,
+        own: SparseBatch | None = None,
     ) -> ReadTexts:
-        """The same of ``count`` texts whose tokens and literal terms were made before.
+        """The same of ``count`` texts whose tokens and terms were made before.
 
-        ``rows`` and ``tokens`` are what ``Batcher.tokenize`` gives.
+        ``rows`` and ``tokens`` are what ``Batcher.tokenize`` gives; ``literal`` and ``own`` as in
+        ``ReadTexts``.
         """
-        if self._one_a_thread:
-            return ReadTexts(count, self._split(rows, tokens), literal)
-        return ReadTexts(count, list(self.batcher.batches(rows, tokens)), literal)
+        batches = (
+            self._split(rows, tokens)
+            if self._one_a_thread
+            else list(self.batcher.batches(rows, tokens))
+        )
+        return ReadTexts(count, batches, literal, own)
 
     def __call__(self, texts: Sequence[str] | ReadTexts) -> Encoded:
         """Term weights of each text, in their order; a blank text has none."""
@@ -163,7 +182,7 @@ class MicroBatchEncoder:
         weights = torch.zeros(read.count, student.vocabulary.size, device=student.device)
         for batch, part in zip(batches, parts, strict=True):
             weights[torch.from_numpy(batch.rows)] = part.detach()
-        weights = self._finish(weights, read.literal)
+        weights = self._finish(weights, read)
 
         def carry_back(gradient: torch.Tensor) -> None:
             gradient = gradient.masked_fill(weights.detach() <= 0, 0)
@@ -178,14 +197,17 @@ class MicroBatchEncoder:
 
         return Encoded(weights.requires_grad_(), carry_back)
 
-    def _finish(self, weights: torch.Tensor, own: SparseBatch | None) -> torch.Tensor:
+    def _finish(self, weights: torch.Tensor, read: ReadTexts) -> torch.Tensor:
         """The model's weights with the literal ones, and without those that are cut."""
         weighing = self.weighing
+        if read.own is not None:
+            kept = torch.zeros(weights.shape, dtype=torch.bool, device=weights.device)
+            kept[_places(read.own, weights.device)] = True
+            weights = weights.masked_fill(~kept, 0)
+        own = read.literal
         if own is not None:
-            places = torch.from_numpy(owners(own)), torch.from_numpy(own.indices.astype(np.int64))
-            places = places[0].to(weights.device), places[1].to(weights.device)
             values = torch.from_numpy(own.values).to(weights.device)
-            weights.index_put_(places, values, accumulate=True)
+            weights.index_put_(_places(own, weights.device), values, accumulate=True)
         return top_k(weights, weighing.top_k) if weighing.top_k else weights
 
     def _split(self, rows: NDArray[np.int64], tokens: Sequence[Tokenized]) -> list[TokenBatch]:
@@ -198,6 +220,8 @@ class MicroBatchEncoder:
 
     def _weigh(self, batch: TokenBatch, projection: VocabularyProjection) -> torch.Tensor:
         """float (texts of the batch, V)."""
+        if self.weighing.mlp is not None:
+            return self._weigh_positions(batch, self.weighing.mlp)
         with self._autocast():
             states, offsets = self.student.states(batch)
         weight, bias = self.student.projection()
@@ -210,6 +234,20 @@ class MicroBatchEncoder:
         weights = states.new_zeros(shape, dtype=torch.float32)
         values = saturate(maxima.values.float(), self.weighing.logs)
         return weights.index_put((maxima.rows, maxima.terms), values)
+
+    def _weigh_positions(self, batch: TokenBatch, mlp: MlpConfig) -> torch.Tensor:
+        """As ``_weigh``, by the term head."""
+        ids = batch.ids[batch.mask.astype(bool)].astype(np.int64)
+        rows = np.repeat(np.arange(len(batch.rows)), np.diff(batch.offsets))
+        with self._autocast():
+            numbers = self.student.term_numbers(batch)
+        weights = activated(numbers.float(), mlp)
+        shape = len(batch.rows), self.student.vocabulary.size
+        if self._special is not None:
+            kept = np.flatnonzero(~self._special[ids])
+            weights = weights[torch.from_numpy(kept).to(weights.device)]
+            rows, ids = rows[kept], ids[kept]
+        return pool_positions(weights, rows, ids, shape, self.weighing.pool)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.student.device.type, torch.bfloat16, enabled=self._halved)
@@ -229,3 +267,9 @@ class MicroBatchEncoder:
                 parameter.grad = gradient
             else:
                 parameter.grad.add_(gradient)
+
+
+def _places(batch: SparseBatch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row and term of each weight, int64 (nnz,)."""
+    rows, terms = torch.from_numpy(owners(batch)), torch.from_numpy(batch.indices.astype(np.int64))
+    return rows.to(device), terms.to(device)

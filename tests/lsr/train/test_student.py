@@ -149,3 +149,15 @@ def test_a_new_head_is_not_averaged_with_a_base_that_has_none():
         ModelConfig("base", base_share=0.5, new_head=True)
     with pytest.raises(UsageError, match="leave out new_head"):
         ModelConfig("base", queries="model", lora=LoraConfig(), new_head=True)
+
+
+def test_a_body_without_a_head_begins_with_a_new_one(folder, tmp_path):
+    whole = transformers.AutoModelForMaskedLM.from_pretrained(folder)
+    whole.bert.save_pretrained(tmp_path / "body")
+    (tmp_path / "body" / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    checkpoint = Checkpoint.resolve(str(tmp_path / "body"))
+    with pytest.raises(InputError, match="lacks"):
+        MaskedLanguageStudent(checkpoint)
+    found = MaskedLanguageStudent(checkpoint, new_head=True).parameters()
+    for name, weight in whole.bert.named_parameters():
+        assert torch.equal(found[f"bert.{name}"], weight), name
