@@ -154,7 +154,7 @@ def options_of(
 def _shown(arguments: list[str] | None) -> list[str]:
     """The arguments that change a number; not where things are on this machine."""
     places = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for option in ("--assets", "--work", "--cache", "--json", "--jobs", "--minutes", "--results"):
+    for option in ("--assets", "--work", "--cache", "--json", "--jobs", "--minutes"):
         places.add_argument(option)
     return places.parse_known_args(arguments)[1]
 
