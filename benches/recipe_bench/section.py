@@ -120,8 +120,8 @@ def _claims_part(tables: Tables, versus: Versus) -> list[str]:
     single = sum(row[-2] == "1" for row in seen)
     headings = ["claim", "of", "nDCG@10 x 100, and collections where p < 0.05", "seeds", "verdict"]
     sentence = (
-        f"Of {len(rows)} claims of papers, {len(seen)} were seen at this size, {single} of these by "
-        "one seed alone. The baseline's own mean differs from seed to seed by the ± below."
+        f"Of {len(rows)} claims of papers, {len(seen)} were seen at this size, {single} of these "
+        "by one seed alone. The baseline's own mean differs from seed to seed by the ± below."
     )
     return ["**What papers claim**", sentence, markdown(headings, rows)]
 
