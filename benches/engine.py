@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -101,12 +102,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def size_of(name: str) -> int:
-    """A number of documents such as 300, 10k or 1M."""
+    """A number of documents such as 300, 10k, 1M or 8.8M."""
     factor = {"k": 1000, "M": 1_000_000}.get(name[-1:], 1)
     digits = name if factor == 1 else name[:-1]
-    if not digits.isdigit() or int(digits) == 0:
+    known = re.fullmatch(r"[0-9]+(\.[0-9])?" if factor > 1 else "[0-9]+", digits, re.ASCII)
+    if known is None or float(digits) == 0:
         raise UsageError(f"the size {name!r} is no number of documents; give one such as 10k or 1M")
-    return int(digits) * factor
+    return round(float(digits) * factor)
 
 
 def arrange(documents: SparseBatch, path: Path | None) -> tuple[SparseBatch, str]:

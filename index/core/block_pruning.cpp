@@ -12,12 +12,9 @@
 namespace lsr {
 namespace {
 
-constexpr std::uint16_t no_slot = 0xFFFF;
 constexpr std::size_t seed_blocks = 48;
 constexpr std::size_t first_tier = 128;
 constexpr std::size_t largest_tier = 1 << 14;
-// A narrow list is searched, not read whole, where it is so many times longer than what is sought.
-constexpr std::size_t searched_share = 24;
 constexpr std::size_t scored_together = 6;  // and k more
 constexpr std::size_t terms_at_once = 6;
 // Where more than one document in so many is wanted, bounds prune nothing.
@@ -63,19 +60,25 @@ private:
         const auto blocks = index_.row_stride();
         s_.bounds.assign(blocks, 0);
         s_.chunk_max.resize(blocks / chunk_size);
-        for (const auto t : s_.narrow) {
-            const auto& term = query_.terms[t];
-            const auto end = static_cast<std::size_t>(index_.narrow_starts[term.place + 1]);
-            for (auto p = static_cast<std::size_t>(index_.narrow_starts[term.place]); p < end;
-                 ++p) {
-                auto& bound = s_.bounds[index_.narrow_blocks[p]];
-                bound = static_cast<Bound>(
-                    bound + part_of_bound(term.scaled, index_.narrow_impacts[p]));
-            }
-        }
+        s_.narrow_ends.assign(s_.narrow.size() * s_.chunk_max.size(), 0);
+        for (std::size_t n = 0; n < s_.narrow.size(); ++n) sweep_narrow(n);
         kernels_.sweep(s_.wide.data(), s_.wide.size(), s_.bounds.data(), blocks,
                        s_.chunk_max.data());
         if (!allowed_.all()) restrict_to_allowed();
+    }
+
+    void sweep_narrow(std::size_t n) {
+        const auto& term = query_.terms[s_.narrow[n]];
+        const auto begin = static_cast<std::size_t>(index_.narrow_starts[term.place]);
+        const auto end = static_cast<std::size_t>(index_.narrow_starts[term.place + 1]);
+        auto* ends = s_.narrow_ends.data() + n * s_.chunk_max.size();
+        for (auto p = begin; p < end; ++p) {
+            const auto block = index_.narrow_blocks[p];
+            auto& bound = s_.bounds[block];
+            bound = static_cast<Bound>(bound +
+                                       part_of_bound(term.scaled, index_.narrow_impacts[p]));
+            ends[block / chunk_size] = static_cast<std::uint32_t>(p + 1 - begin);
+        }
     }
 
     void restrict_to_allowed() {
@@ -104,7 +107,7 @@ private:
         return std::max(std::ceil(least() / pruning_.factor), 1.0);
     }
 
-    // Fills `survivors` with the blocks of at least this bound, ascending.
+    // Fills `pending` with the blocks of at least this bound, ascending.
     void select(double needed) {
         s_.selected.resize(s_.bounds.size());
         std::size_t count = 0;
@@ -112,8 +115,8 @@ private:
             count = kernels_.select(s_.bounds.data(), s_.bounds.size(), s_.chunk_max.data(),
                                     static_cast<Bound>(needed), s_.selected.data());
         }
-        s_.survivors.assign(s_.selected.begin(),
-                            s_.selected.begin() + static_cast<std::ptrdiff_t>(count));
+        s_.pending.assign(s_.selected.begin(),
+                          s_.selected.begin() + static_cast<std::ptrdiff_t>(count));
     }
 
     // Scores the blocks of the highest bounds, for a first threshold.
@@ -121,25 +124,29 @@ private:
         const auto wanted = seed_blocks + k_ / 4;
         const auto least = static_cast<double>(reached_by(s_.chunk_max, wanted));
         select(std::max(least, needed()));
-        keep_best(wanted);
+        take_best(wanted);
         process();
     }
 
     // A bound that at least so many of the bounds reach, and not many more; 0 if there are fewer.
     static Bound reached_by(std::span<const Bound> bounds, std::size_t wanted) {
         if (bounds.size() < wanted) return 0;
-        const auto [low, high] = std::minmax_element(bounds.begin(), bounds.end());
-        const auto width = static_cast<int>(std::bit_width(static_cast<unsigned>(*high - *low)));
+        auto low = bounds.front(), high = bounds.front();
+        for (const auto bound : bounds) {
+            low = std::min(low, bound);
+            high = std::max(high, bound);
+        }
+        const auto width = static_cast<int>(std::bit_width(static_cast<unsigned>(high - low)));
         const auto shift = std::max(width - 7, 0);
         std::array<std::uint32_t, 128> counts{};
-        for (const auto bound : bounds) ++counts[static_cast<std::size_t>((bound - *low) >> shift)];
+        for (const auto bound : bounds) ++counts[static_cast<std::size_t>((bound - low) >> shift)];
         auto bucket = counts.size();
         for (std::size_t reached = 0; reached < wanted;) reached += counts[--bucket];
-        return static_cast<Bound>(*low + (bucket << shift));
+        return static_cast<Bound>(low + (bucket << shift));
     }
 
     [[nodiscard]] bool exhaustive_is_cheaper() const {
-        return static_cast<double>(s_.survivors.size() * query_.terms.size()) *
+        return static_cast<double>(s_.pending.size() * query_.terms.size()) *
                    ns_per_block_and_term >
                static_cast<double>(query_.postings) * ns_per_posting +
                    static_cast<double>(index_.document_count()) * ns_per_document;
@@ -147,29 +154,39 @@ private:
 
     // Scores what can enter the top k, best bounds first.
     void work_down() {
-        for (auto tier = first_tier; !s_.survivors.empty();
+        for (auto tier = first_tier; !s_.pending.empty();
              tier = std::min(8 * tier, largest_tier)) {
             if (out_of_budget()) break;
-            keep_best(tier);
+            take_best(tier);
             process();
-            select(needed_of_block());
+            const auto needed = needed_of_block();
+            std::erase_if(s_.pending, [&](auto block) { return s_.bounds[block] < needed; });
         }
     }
 
-    // Leaves about so many of the best bounds in `survivors`.
-    void keep_best(std::size_t wanted) {
-        if (s_.survivors.size() <= wanted + wanted / 2) return;
-        s_.ranked.resize(s_.survivors.size());
-        for (std::size_t i = 0; i < s_.survivors.size(); ++i) {
-            s_.ranked[i] = s_.bounds[s_.survivors[i]];
+    // Moves about so many of the best bounds from `pending` to `survivors`, each in its order.
+    void take_best(std::size_t wanted) {
+        if (s_.pending.size() <= wanted + wanted / 2) {
+            std::swap(s_.survivors, s_.pending);
+            s_.pending.clear();
+            return;
+        }
+        s_.ranked.resize(s_.pending.size());
+        for (std::size_t i = 0; i < s_.pending.size(); ++i) {
+            s_.ranked[i] = s_.bounds[s_.pending[i]];
         }
         const auto least = reached_by(s_.ranked, wanted);
-        std::size_t kept = 0;
-        for (const auto block : s_.survivors) {
-            s_.survivors[kept] = block;
-            kept += s_.bounds[block] >= least ? 1 : 0;
+        s_.survivors.resize(s_.pending.size());
+        std::size_t taken = 0, left = 0;
+        for (const auto block : s_.pending) {
+            const bool take = s_.bounds[block] >= least;
+            s_.survivors[taken] = block;
+            s_.pending[left] = block;
+            taken += take ? 1 : 0;
+            left += take ? 0 : 1;
         }
-        s_.survivors.resize(kept);
+        s_.survivors.resize(taken);
+        s_.pending.resize(left);
     }
 
     // Scores what can enter the top k of the survivors. Their bounds become 0.
@@ -219,18 +236,15 @@ private:
 
     // Leaves in `later` the documents of active blocks that reach the threshold.
     void refine_narrow(Bound needed) {
-        s_.slots.resize(s_.bounds.size(), no_slot);
-        for (const auto slot : s_.active) s_.slots[s_.survivors[slot]] = slot;
         s_.hits.clear();
         s_.hit_ends.clear();
-        for (const auto t : s_.narrow) {
-            find_hits(query_.terms[t]);
+        for (std::size_t n = 0; n < s_.narrow.size(); ++n) {
+            find_hits(n);
             s_.hit_ends.push_back(s_.hits.size());
         }
         s_.later.clear();
         for (const auto slot : s_.active) {
             const auto block = s_.survivors[slot];
-            s_.slots[block] = no_slot;
             auto lanes = kernels_.reaching(s_.lanes[slot], needed) & allowed_.in(block);
             for (; lanes != 0; lanes &= lanes - 1) {
                 const auto lane = static_cast<std::uint16_t>(std::countr_zero(lanes));
@@ -240,39 +254,26 @@ private:
     }
 
     // The term's postings in active blocks; takes its part off the lanes of other documents there.
-    void find_hits(const QueryTerm& term) {
+    void find_hits(std::size_t n) {
+        const auto& term = query_.terms[s_.narrow[n]];
         const auto begin = static_cast<std::size_t>(index_.narrow_starts[term.place]);
-        const auto end = static_cast<std::size_t>(index_.narrow_starts[term.place + 1]);
-        Bound part = 0;
-        const auto hit = [&](std::size_t p, std::uint16_t slot) {
-            auto& lanes = s_.lanes[slot];
-            if (index_.narrow_impacts[p] != 0) {
-                part = part_of_bound(term.scaled, index_.narrow_impacts[p]);
-                for (auto& lane : lanes) lane = static_cast<Bound>(lane - std::min(lane, part));
-            }
-            const auto lane = index_.narrow_lanes[p];
-            lanes[lane] = static_cast<Bound>(lanes[lane] + part);
-            s_.hits.push_back({slot, lane, static_cast<std::uint32_t>(p - begin)});
-        };
-        if (s_.active.size() * searched_share > end - begin) {
-            s_.matches.resize(std::max(s_.matches.size(), end - begin));
-            std::size_t count = 0;
-            for (auto p = begin; p < end; ++p) {
-                s_.matches[count] = static_cast<std::uint32_t>(p - begin);
-                count += s_.slots[index_.narrow_blocks[p]] != no_slot ? 1 : 0;
-            }
-            for (std::size_t i = 0; i < count; ++i) {
-                const auto p = begin + s_.matches[i];
-                hit(p, s_.slots[index_.narrow_blocks[p]]);
-            }
-            return;
-        }
-        auto from = index_.narrow_blocks.begin() + static_cast<std::ptrdiff_t>(begin);
-        const auto last = index_.narrow_blocks.begin() + static_cast<std::ptrdiff_t>(end);
+        const auto* ends = s_.narrow_ends.data() + n * s_.chunk_max.size();
+        const auto* blocks = index_.narrow_blocks.data() + begin;
         for (const auto slot : s_.active) {
-            from = std::lower_bound(from, last, s_.survivors[slot]);
-            for (; from != last && *from == s_.survivors[slot]; ++from) {
-                hit(static_cast<std::size_t>(from - index_.narrow_blocks.begin()), slot);
+            const auto block = s_.survivors[slot];
+            std::size_t end = ends[block / chunk_size];
+            while (end != 0 && blocks[end - 1] > block) --end;
+            auto first = end;
+            while (first != 0 && blocks[first - 1] == block) --first;
+            if (first == end) continue;
+            auto& lanes = s_.lanes[slot];
+            const auto part =
+                part_of_bound(term.scaled, index_.narrow_impacts[begin + first]);
+            for (auto& lane : lanes) lane = static_cast<Bound>(lane - std::min(lane, part));
+            for (auto p = first; p < end; ++p) {
+                const auto lane = index_.narrow_lanes[begin + p];
+                lanes[lane] = static_cast<Bound>(lanes[lane] + part);
+                s_.hits.push_back({slot, lane, static_cast<std::uint32_t>(p)});
             }
         }
     }
