@@ -20,7 +20,10 @@ def describe_versions(packages: list[str]) -> dict[str, str]:
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
     folder = Path(__file__).parent
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:  # git is not installed
+        return "unknown"
     return done.stdout.strip() or "unknown"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import lzma
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -12,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.adapted_encoder import INFERENCE_FREE, Adaptable, drawn_documents, mean_non_zeros
+from eval.adaptation_pairs import DrawnPairs, kinds_of
+from eval.adapted_encoder import INFERENCE_FREE, Adaptable, mean_non_zeros
 from eval.judged_search import judge_search
 from eval.judged_set import training_judge
 from eval.significance import Interval, mean_interval, paired_scores
@@ -31,7 +31,7 @@ from lsr.encoding.progress import Progress, Totals
 from lsr.errors import InputError, UsageError
 from lsr.settings import check_range
 from lsr.trusted_code import NO_CODE, TrustedCode
-from lsr.whole_file import replacing, write_whole
+from lsr.whole_file import write_whole
 from lsr.whole_folder import exchange
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ SEARCHED = 5000
 FEWEST_HELD_OUT = 30
 # Seconds that the swap waits for writers.
 LONGEST_WAIT = 60.0
+# Documents of a pair that count as wrong, drawn from the first that the collection finds.
+NEGATIVES_OF_PAIR, DEPTH = 4, 30
 PAIRS, ENCODER, COLLECTION = "pairs.jsonl.xz", "encoder", "collection"
+ANSWERS = "answers.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,11 @@ class AdaptationConfig:
     learning_rate: float = 5e-5
     # Share of the weights as they were in the adapted ones, the rest being trained.
     base_share: float = 0.5
+    # Documents of which a chat endpoint is asked for queries.
+    chat: int = 0
 
     def __post_init__(self) -> None:
+        check_range("chat", self.chat, 0, 1_000_000)
         check_range("learning_rate", self.learning_rate, 1e-12)
         check_range("base_share", self.base_share, 0, 0.99)
         check_range("minutes", self.minutes, 0.01, 24 * 60)
@@ -161,13 +167,14 @@ def adapt(
         adaptable = Adaptable.of(collection, trusted)
         work.mkdir(parents=True, exist_ok=True)
         nnz = _begun(work, collection, adaptable, config)
-        pairs = _draw_pairs(collection, work / PAIRS, config)
+        _draw_pairs(collection, work, config, watching)
         settings = training_config(adaptable, work, config, nnz)
         student, corpus = _train(settings, work, watching, trusted)
         after = adaptable.over(student)
         held_out = _held_out(adaptable.over(adaptable.checkpoint.folder), after, corpus, work)
         new_nnz = mean_non_zeros(adaptable.closed_over(student), collection, config.seed)
-        found = partial(Adapted, after, pairs, (nnz, new_nnz), held_out)
+        pairs = kinds_of(work / PAIRS)
+        found = partial(Adapted, after, pairs.total(), (nnz, new_nnz), held_out)
         if held_out.gain.low <= 0:
             reason = "the gain on the pairs that were kept aside may be chance"
             return found(None, False, None, reason)
@@ -268,19 +275,23 @@ def _begun(
     return float(known["nnz"])
 
 
-def _draw_pairs(collection: Collection, file: Path, config: AdaptationConfig) -> int:
-    """Write the pairs, unless they are there; how many there are."""
-    from lsr.train.query_generation import QueryGeneration, generate
+def _draw_pairs(
+    collection: Collection, work: Path, config: AdaptationConfig, watching: Watching
+) -> None:
+    """Write the pairs, unless they are there."""
+    from lsr.chat import ChatEndpoint
+    from lsr.chat_answers import KeptAnswers
 
-    if not file.exists():
-        documents = drawn_documents(collection, config.seed)
-        drawn = islice(generate(documents, QueryGeneration(), config.seed), config.pairs)
-        with replacing(file) as new, lzma.open(new, "wt", encoding="utf-8") as stream:
-            for pair in drawn:
-                record = {"query": pair.query, "positive": pair.positive}
-                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-    with lzma.open(file, "rb") as lines:
-        return sum(1 for _ in lines)
+    file = work / PAIRS
+    if file.exists():
+        return
+    answers = None
+    if config.chat:
+        answers = KeptAnswers(work / ANSWERS, ChatEndpoint.from_environment())
+    drawn = DrawnPairs(config.pairs, config.chat, NEGATIVES_OF_PAIR, DEPTH, config.seed)
+    drawn.write(collection, file, answers, watching.on_progress)
+    if answers is not None and answers.failed:
+        watching.on_rejected(f"the chat endpoint gave no queries for {answers.failed:,} documents")
 
 
 def _train(
@@ -298,7 +309,8 @@ def _train(
     ranked = partial(retrieve, on_progress=watching.on_progress)
     tools = Tools(ranked, training_judge, trusted)
     folder = work / ENCODER
-    report: TrainingReport = run_training(settings, folder, folder / "teachers", tools, watching)
+    cache = folder / "teachers"
+    report: TrainingReport = run_training(settings, folder, cache, tools, watching, corpus)
     return report.student, corpus
 
 

@@ -49,8 +49,8 @@ def vector_costs(
 
     ``query_nonzeros`` and ``document_nonzeros`` are means, the latter of passages where documents
     were split; ``flops`` is the expected number of products of a query and a document, the sum over
-    terms of the share of documents that have the term times that of queries (Paria et al. 2020,
-    equation 4; those of a dense field are all its dimensions); ``bytes_per_document`` is what the
+    terms of the share of documents that have the term times that of queries (Paria et al. 2020;
+    those of a dense field are all its dimensions); ``bytes_per_document`` is what the
     indexes of the fields take on disk. Without feedback, and of at most 1,000 queries. Of a
     collection in Qdrant, which does not tell what it takes, there are none.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,12 +33,14 @@ class Dataset:
 
     ``corpus`` gives a fresh iterable over the documents at each call. ``queries`` holds exactly
     the queries that are judged. ``drops_self`` tells that a query's own id does not count.
+    ``caveats`` are sentences that a reader of its results should know.
     """
 
     name: str
     corpus: Callable[[], Iterable[Item]] = field(repr=False)
     queries: list[Query] = field(repr=False)
     qrels: Qrels = field(repr=False)
+    caveats: Sequence[str] = ()
 
     @property
     def drops_self(self) -> bool:

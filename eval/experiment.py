@@ -256,7 +256,7 @@ def evaluate(
         measures=values.means,
         provenance=provenance(dataset, collection, engine, ranked.query_encoder, ranked.reranked),
         config=settings_of(config),
-        caveats=queries_without_text(dataset),
+        caveats=[*dataset.caveats, *queries_without_text(dataset)],
         per_query=values.per_query,
         costs={"ms_per_query": 1000 * ranked.seconds / max(len(dataset.queries), 1)},
         run=ranked.run,

@@ -14,7 +14,7 @@ from eval.datasets import Dataset, load_dataset
 from eval.measures import measure
 from eval.run import Run
 from index.engines.searcher import TopK
-from index.mining import rank
+from index.mining import Ranking, rank
 from lsr.corpus.qrels import Qrels
 from lsr.encoders.encoder import SparseEncoder
 from lsr.sparse import SparseBatch
@@ -90,7 +90,14 @@ class JudgedSet:
 
     def score(self, encoder: SparseEncoder, names: Sequence[str] = MEASURES) -> JudgedScore:
         """Rank all documents for each query by our exact engine, and measure the rankings."""
-        ranking = rank(encoder, list(self.documents.values()), list(self.queries.values()), DEPTH)
+        return self.judge(self.rank(encoder), names)
+
+    def rank(self, encoder: SparseEncoder) -> Ranking:
+        """The documents for each query, and the vectors of both, by our exact engine."""
+        return rank(encoder, list(self.documents.values()), list(self.queries.values()), DEPTH)
+
+    def judge(self, ranking: Ranking, names: Sequence[str] = MEASURES) -> JudgedScore:
+        """Measure the rankings."""
         run = self.run(ranking.best)
         return JudgedScore(
             measure(self.qrels, run, names),

@@ -15,7 +15,7 @@ def rank_biased_overlap(
 ) -> float:
     """RBO@k, 0 (nothing in common) to 1 (the same), extrapolated from the first k ranks.
 
-    Webber, Moffat and Zobel (2010), "A Similarity Measure for Indefinite Rankings", eq. 30:
+    Webber, Moffat and Zobel (2010), "A Similarity Measure for Indefinite Rankings":
     (X_k / k) p^k + (1 - p) / p * sum over d = 1..k of (X_d / d) p^d, where X_d is how many
     documents the first d of both have in common. Where both rankings are shorter than k, the
     longer one's length takes the place of k; two empty ones are the same.

@@ -14,7 +14,7 @@ from eval.compared import by_dataset, main_measure
 from eval.comparison import comparable, compare_systems, significance_marks
 from eval.plots import svg_of
 from eval.published import MEASURE, published_numbers
-from eval.results import AVERAGE, Results, system_key
+from eval.results import OVER_ALL, Results, system_key
 from eval.suite_plots import Plot, plots_of
 
 # A cell of a table: what is shown, and the number that it sorts by.
@@ -98,7 +98,9 @@ def _means(results: Results) -> list[str]:
             for each in own
         ]
         count = len(own[0].over)
-        over = f"{count} data sets" if dataset == AVERAGE else f"the {count} parts of {dataset}"
+        over = f"the {count} parts of {dataset}"
+        if dataset in OVER_ALL:
+            over = f"{count} data sets{dataset.removeprefix(OVER_ALL[0])}"
         found += [
             f"<h2>Means over {escape(over)}</h2>",
             _table(["system", *measures], rows, best=range(1, len(measures) + 1)),

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import pandas
 
 AVERAGE = "average"
+# Behind the name of what is turned round (``eval.both_ways``): a data set, a group, an average.
+REVERSED = " reversed"
+OVER_ALL = AVERAGE, AVERAGE + REVERSED
 COLUMNS = ("dataset", "encoder", "using", "engine")
 
 
@@ -110,7 +113,8 @@ class Results(Sequence[Cell]):
     def averages(self) -> list[Average]:
         """The mean over all data sets of each system that has been scored on all of them.
 
-        A data set of several parts counts once. Empty where there is one data set only.
+        A data set of several parts counts once, and those that are reversed have a mean of their
+        own. Empty where there is one data set only.
         """
         parts = self.parts()
         sets: dict[str, dict[str, Cell | Average]] = {}
@@ -120,7 +124,12 @@ class Results(Sequence[Cell]):
                 sets[name] = dict(self._of(name))
             else:
                 sets[group] = {system_key(each): each for each in parts if each.dataset == group}
-        return self._averages(AVERAGE, sets) if len(sets) > 1 else []
+        turned = {name: each for name, each in sets.items() if name.endswith(REVERSED)}
+        others = {name: each for name, each in sets.items() if name not in turned}
+        found = []
+        for name, alike in zip(OVER_ALL, (others, turned), strict=True):
+            found += self._averages(name, alike) if len(alike) > 1 else []
+        return found
 
     def _of(self, dataset: str) -> dict[str, Cell]:
         return {system_key(cell): cell for cell in self._cells if cell.dataset == dataset}
@@ -223,7 +232,7 @@ def read_table(path: Path) -> Results:
     groups: dict[str, str] = {}
     try:
         for each in value.get("averages", []):
-            if each["dataset"] != AVERAGE:
+            if each["dataset"] not in OVER_ALL:
                 groups |= {str(part): str(each["dataset"]) for part in each["over"]}
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -38,7 +38,8 @@ def train(
     the pairs that are kept aside.
 
     Args:
-        config: a TOML file; its ``kind`` is "sparse" where it has none, "spar" or "cross-encoder".
+        config: a TOML file; its ``kind`` is "sparse" where it has none, "spar" or "cross-encoder";
+            a sparse one may name a ``preset`` of ``lsr.train.training_presets``.
         output: folder of everything that is written; None: the configuration's.
         cache: folder of the teachers' vectors, which trainings may share; None: ``teachers`` in
             the output folder.
@@ -59,6 +60,7 @@ def train(
     from lsr.train.reranker.run import run_cross_encoder
     from lsr.train.run import Tools, Watching, run_training
     from lsr.train.spar.run import SparTrainingConfig, run_spar
+    from lsr.train.training_presets import with_preset
 
     warned = LoggedProgress().rejected
     watching = watching or Watching(lambda entry, steps: None, no_progress, warned)
@@ -66,7 +68,7 @@ def train(
     tables = read_toml(config)
     kind = tables.pop("kind", "sparse")
     if kind == "sparse":
-        sparse = parse_config(tables, TrainingConfig)
+        sparse = parse_config(with_preset(tables), TrainingConfig)
         folder = output or Path(sparse.output)
         tools = Tools(ranked, training_judge, trusted)
         return run_training(sparse, folder, cache or folder / "teachers", tools, watching)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,10 @@ from lsr.errors import InputError, LsrError, MissingDependencyError, UsageError
 # Of one answer, bytes.
 LONGEST_ANSWER = 1 << 20
 TIMEOUT_MS = 10_000.0
+# Characters of a line of a list.
+LONGEST_LINE = 400
+# What a model may put before a line of a list.
+BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+")
 
 
 class ChatError(LsrError):
@@ -119,6 +124,14 @@ class ChatEndpoint:
         except httpx.HTTPError as error:
             raise ChatError("the chat endpoint can't be reached") from error
         return bytes(answer)
+
+
+def answered_lines(answer: str) -> list[str]:
+    """The distinct lines of an answer, without bullets, numbers and quotes around them."""
+    lines = (
+        BULLET.sub("", line).strip().strip("\"'")[:LONGEST_LINE] for line in answer.splitlines()
+    )
+    return list(dict.fromkeys(line for line in lines if line))
 
 
 def _late(limit_ms: float) -> str:

@@ -32,7 +32,7 @@ from service.commands.maintenance import (
 )
 from service.commands.mcp import mcp_command
 from service.commands.models import models_command
-from service.commands.pairs import pairs_command
+from service.commands.pairs import augment_command, pairs_command
 from service.commands.push import push_command
 from service.commands.search import search_command
 from service.commands.serve import serve_command
@@ -57,6 +57,7 @@ COMMANDS = (
     train_command,
     adapt_command,
     pairs_command,
+    augment_command,
     models_command,
     bench_command,
     arena_command,

@@ -1,4 +1,4 @@
-"""The recipe: hyper-parameters, data, and what each row of the table adds to the row before."""
+"""What all trainings of the recipe share: hyper-parameters, data, teachers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsr.train.config import TrainingConfig
-from lsr.train.config_file import parse_config
-
-LEARNING_RATE = 1e-4
+LEARNING_RATE = 5e-4
 TARGET_NNZ = 120.0
-# The share of the target below which the l0 mask leaves a document alone.
-THRESHOLD = 100 / 120
 TEACHER_SCALE = 20.0
-LITERAL, BASE_SHARE = 1.0, 0.5
 BATCH = 32
 MAX_LENGTH, EXPORT_LENGTH, TEACHER_LENGTH = 128, 256, 192
 HELD_OUT = 0.005
-# Later rows have non-zeros that no regulariser moves: literal terms, and the base's share.
-TARGETED = "+ topic batches"
 # Pairs of each file.
 LIMITS = {
     "arxiv-title-abstract": 28_000,
@@ -34,7 +26,7 @@ COLLECTIONS = ("scifact", "cranfield", "med", "npl-vaswani", "nq-oracle")
 
 @dataclass(frozen=True)
 class Budget:
-    """What all rows share: where assets are, how long each is trained, and from which seed.
+    """What all rows share: where assets are, and how long each is trained.
 
     ``pairs`` of each file at most, where it is not 0; ``batch`` queries a step; ``sources`` are
     names of ``LIMITS``.
@@ -42,7 +34,6 @@ class Budget:
 
     assets: Path
     steps: int
-    seed: int = 1
     batch: int = BATCH
     pairs: int = 0
     sources: tuple[str, ...] = tuple(LIMITS)
@@ -58,11 +49,12 @@ class Budget:
         return str(self.assets / "models" / DENSE)
 
     def base(self) -> dict[str, Any]:
-        """The tables of TOML that every row begins with."""
+        """The tables of TOML that every row begins with; seeds are given by ``seeded``."""
         return {
             "model": {
                 "base": self.student,
-                "queries": "binary",
+                "new_head": True,
+                "queries": "idf",
                 "max_length": MAX_LENGTH,
                 "export_length": EXPORT_LENGTH,
             },
@@ -75,12 +67,11 @@ class Budget:
             ],
             "batches": {"queries": self.batch},
             "losses": [{"name": "kl"}],
-            "teachers": [{"name": self.teachers()["dense"]}],
+            "teachers": self.ensemble("dense", "sparse"),
             "teacher_scale": TEACHER_SCALE,
+            "documents": {"regularizer": "flops", "target_nnz": TARGET_NNZ},
             "optimizer": {"steps": self.steps, "learning_rate": LEARNING_RATE},
             "evaluation": {"every": 0, "held_out": HELD_OUT},
-            "seed": self.seed,
-            "checkpoint_every": 100,
         }
 
     def teachers(self) -> dict[str, str]:
@@ -91,39 +82,14 @@ class Budget:
             "bm25": "bm25",
         }
 
-    def ingredients(self, target: float = TARGET_NNZ) -> dict[str, dict[str, Any]]:
-        """Row to the tables that it changes, in the order in which they are added."""
-        every = [{"name": name} for name in self.teachers().values()]
-        return {
-            "KL from one teacher": {},
-            "+ ensemble": {"teachers": every},
-            "+ FLOPS to order": {"documents": {"regularizer": "flops", "target_nnz": target}},
-            "+ IDF queries": {"model": {"queries": "idf"}},
-            "+ l0 mask": {
-                "documents": {
-                    "regularizer": "l0-flops",
-                    "threshold": round(THRESHOLD * target),
-                }
-            },
-            "+ l0 activation": {"model": {"logs": 2}},
-            # No negatives are mined: the rankings only put queries of one topic into a batch.
-            TARGETED: {"batches": {"order": "topics"}},
-            "+ literal terms": {"model": {"literal": LITERAL}},
-            "+ half of the base": {"model": {"base_share": BASE_SHARE}},
-        }
+    def ensemble(self, *names: str) -> list[dict[str, Any]]:
+        """Tables of these teachers."""
+        return [{"name": self.teachers()[name]} for name in names]
 
-    def configs(self, target: float = TARGET_NNZ) -> dict[str, TrainingConfig]:
-        """The training of each row."""
-        tables, found = self.base(), {}
-        for row, changes in self.ingredients(target).items():
-            tables = merged(tables, changes)
-            found[row] = parse_config(tables, TrainingConfig)
-        return found
 
-    def untrained(self) -> TrainingConfig:
-        """What gives, before its first step, the student with IDF queries of these pairs."""
-        changes = {"model": {"queries": "idf"}, "losses": [{"name": "info-nce"}], "teachers": []}
-        return parse_config(merged(self.base(), changes), TrainingConfig)
+def seeded(tables: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The tables with a seed, which decides the order of batches, draws and a new head."""
+    return merged(tables, {"seed": seed})
 
 
 def merged(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from eval.datasets import load_dataset
 from eval.judged_set import DEPTH, MEASURES, JudgedSet
 from eval.measures import measure, measure_queries
+from index.engines.inverted_index import InvertedIndex
+from index.engines.native import NativeSearcher
 from index.engines.searcher import TopK
+from index.mining import Ranking
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.dense import DenseEncoder
 from lsr.encoders.encoder import SparseEncoder
@@ -25,68 +28,57 @@ from lsr.train.vector_cache import dense_vectors
 DENSE = "dense:"
 # The measure whose values for each query are compared.
 TESTED = MEASURES[0]
+# How often each query is timed.
+REPEATS = 5
 
 
 @dataclass(frozen=True)
 class Score:
     """An encoder on a collection; ``per_query`` has nDCG@10 of each query.
 
-    ``nnz`` and ``flops`` as in ``JudgedScore``, None for a dense encoder.
+    ``nnz`` and ``flops`` as in ``JudgedScore``, and ``microseconds`` of a query alone, on one core:
+    mean over the queries. The three are None for a dense encoder.
     """
 
     ndcg_at_10: float
     recall_at_100: float
     nnz: float | None
     flops: float | None
+    microseconds: float | None
     per_query: dict[str, float]
+    # Of a query, as ``nnz`` of a document.
+    query_nnz: float | None = None
 
 
 class Scorer:
-    """Scores encoders on collections, and keeps the scores in files.
+    """Scores encoders on collections.
 
     Args:
         collections: with their test queries.
-        folder: where scores, and the vectors of dense encoders, are kept.
+        folder: where the vectors of dense encoders are kept.
     """
 
     def __init__(self, collections: Sequence[JudgedSet], folder: Path) -> None:
         self.collections = collections
         self._folder = folder
-        self._digests = {judged.name: _digest(judged) for judged in collections}
 
     def __call__(self, name: str) -> dict[str, Score]:
         """Collection to score, of an encoder's name, or of ``dense:`` and a dense one's."""
         if name.startswith(DENSE):
             dense = DenseEncoder.load(name.removeprefix(DENSE))
-            return {
-                judged.name: self._kept(dense.fingerprint, judged, partial(self._dense, dense))
-                for judged in self.collections
-            }
+            return {judged.name: self._dense(dense, judged) for judged in self.collections}
         sparse = load_encoder(name)
-        return {
-            judged.name: self._kept(sparse.fingerprint, judged, partial(_sparse, sparse))
-            for judged in self.collections
-        }
-
-    def _kept(
-        self, fingerprint: str, judged: JudgedSet, score: Callable[[JudgedSet], Score]
-    ) -> Score:
-        path = self._folder / f"{fingerprint}-{self._digests[judged.name]}.json"
-        if not path.is_file():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix(".partial")
-            unfinished.write_text(json.dumps(asdict(score(judged))), encoding="utf-8")
-            unfinished.replace(path)
-        return Score(**json.loads(path.read_text(encoding="utf-8")))
+        return {judged.name: _sparse(sparse, judged) for judged in self.collections}
 
     def _dense(self, encoder: DenseEncoder, judged: JudgedSet) -> Score:
-        stem = f"{encoder.fingerprint}-{self._digests[judged.name]}"
+        stem = f"{encoder.fingerprint}-{_digest(judged)}"
         documents = list(judged.documents.values())
         stored = dense_vectors(self._folder / f"{stem}-documents.npy", encoder, documents)
         queries = encoder.encode_queries(list(judged.queries.values()))
         run = judged.run(exhaustive(queries, stored, DEPTH))
         ndcg, recall = measure(judged.qrels, run, MEASURES).values()
-        return Score(ndcg, recall, None, None, measure_queries(judged.qrels, run, TESTED))
+        per_query = measure_queries(judged.qrels, run, TESTED)
+        return Score(ndcg, recall, None, None, None, per_query)
 
 
 def exhaustive(queries: NDArray[Any], documents: NDArray[Any], depth: int) -> TopK:
@@ -104,10 +96,29 @@ def load_collections(data: Path, names: Sequence[str], queries: int) -> list[Jud
 
 
 def _sparse(encoder: SparseEncoder, judged: JudgedSet) -> Score:
-    score = judged.score(encoder)
+    ranking = judged.rank(encoder)
+    score = judged.judge(ranking)
     ndcg, recall = (score.measures[name] for name in MEASURES)
     per_query = measure_queries(judged.qrels, score.run, TESTED)
-    return Score(ndcg, recall, score.nnz, score.flops, per_query)
+    asked = ranking.queries.nnz / max(len(ranking.queries), 1)
+    return Score(ndcg, recall, score.nnz, score.flops, microseconds(ranking), per_query, asked)
+
+
+def microseconds(ranking: Ranking, repeats: int = REPEATS) -> float:
+    """Of our engine for the best ten of a query: one query a call, on one core, without encoding.
+
+    The mean over queries of the least of several times, which leaves out what the machine did
+    meanwhile.
+    """
+    searcher = NativeSearcher(InvertedIndex.build(ranking.documents), threads=1)
+    queries = [ranking.queries.select(rows) for rows in np.eye(len(ranking.queries), dtype=bool)]
+    least = np.full(len(queries), np.inf)
+    for _ in range(repeats):
+        for place, query in enumerate(queries):
+            started = time.perf_counter_ns()
+            searcher.search(query, 10)
+            least[place] = min(least[place], time.perf_counter_ns() - started)
+    return float(least.mean()) / 1000
 
 
 def _digest(judged: JudgedSet) -> str:

@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import mean
+from typing import Any
 
-from eval.significance import PairedTest, holm, paired_t_test
+from eval.plots import svg_of
+from eval.significance import PairedTest
 from lsr.errors import NotFoundError, UsageError
-from recipe_bench.scores import Score
+from recipe_bench.claims import claim_rows, difference
+from recipe_bench.comparisons import LEVEL, Comparison, at_flops, compare
+from recipe_bench.curves import COSTS, curve, draw, point_rows
+from recipe_bench.ingredients import Budget
+from recipe_bench.rows import (
+    BASELINE,
+    BM25,
+    BOTH,
+    DENSE_ROW,
+    FLOPS,
+    FREE,
+    FREE_COLLECTION,
+    INFORMED,
+    MASK,
+    METHODS,
+    SHIPPED,
+    TARGETS,
+    ablations,
+    aliases,
+    both_sides,
+    path,
+    point,
+)
+from recipe_bench.tables import Tables
 
-BEGIN, END = "<!-- recipe: begin -->", "<!-- recipe: end -->"
-LEVEL = 0.05
-Scores = Mapping[str, Mapping[str, Score]]
-"""Row to collection to score."""
+PLOT = "recipe-curves.svg"
+UNTRAINED = (BM25, BOTH, FREE, FREE_COLLECTION, DENSE_ROW, SHIPPED)
+NUMBERS = ("nDCG@10 x 100", "Recall@100 x 100", "non-zeros", "FLOPS", "µs a query")
+
+
+def marks(program: str) -> tuple[str, str]:
+    """Lines between which the section of a bench stands."""
+    return f"<!-- {program}: begin -->", f"<!-- {program}: end -->"
+
+
+BEGIN, END = marks("recipe")
 
 
 def replace_section(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
@@ -38,60 +70,180 @@ def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def score_tables(scores: Scores) -> str:
-    """A table a measure: rows by collections, with the mean over collections."""
-    shown: dict[str, tuple[Callable[[Score], float | None], str]] = {
-        "nDCG@10 x 100": (lambda score: 100 * score.ndcg_at_10, ".1f"),
-        "Recall@100 x 100": (lambda score: 100 * score.recall_at_100, ".1f"),
-        "Non-zeros of a document, mean": (lambda score: score.nnz, ".0f"),
-        "FLOPS": (lambda score: score.flops, ".2f"),
-    }
-    return "\n\n".join(
-        f"**{title}**\n\n{_score_table(scores, value, form)}"
-        for title, (value, form) in shown.items()
-    )
-
-
-def _score_table(scores: Scores, value: Callable[[Score], float | None], form: str) -> str:
-    collections = list(next(iter(scores.values())))
-    rows = []
-    for row, by_collection in scores.items():
-        values = [value(by_collection[name]) for name in collections]
-        there = [number for number in values if number is not None]
-        if there:
-            rows.append([row, *(f"{number:{form}}" for number in [*there, mean(there)])])
-    return markdown(["", *collections, "mean"], rows)
-
-
-def compare(
-    scores: Scores, pairs: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], dict[str, PairedTest]]:
-    """The test of each pair of rows on each collection, p by Holm over the collections."""
-    found = {}
-    for first, second in pairs:
-        tests = {
-            name: paired_t_test(score.per_query, scores[second][name].per_query)
-            for name, score in scores[first].items()
-        }
-        raised = holm([test.p for test in tests.values()])
-        found[first, second] = {
-            name: PairedTest(test.difference, p)
-            for (name, test), p in zip(tests.items(), raised, strict=True)
-        }
-    return found
-
-
-def test_table(tests: Mapping[tuple[str, str], Mapping[str, PairedTest]]) -> str:
-    """Differences with their p, bold below the level."""
-    collections = list(next(iter(tests.values())))
-    rows = [
-        [f"{first} against {second}", *(_cell(by_name[name]) for name in collections)]
-        for (first, second), by_name in tests.items()
+def section(
+    command: str, budget: Budget, tables: Tables, plots: str
+) -> tuple[str, dict[str, bytes]]:
+    """The text, and the plots that it shows by the name of their files in the folder ``plots``."""
+    versus = Versus(tables)
+    changed = [row for row in _changed(budget) if row in tables.scores]
+    parts = [written(command, budget, tables)]
+    if BASELINE in tables.scores:
+        parts += [
+            "**One thing changed of the baseline**",
+            markdown(
+                ["", *NUMBERS, "at equal target", "at equal FLOPS", "seeds"],
+                [_overview(tables, versus, row) for row in (BASELINE, *changed)],
+            ),
+            "**The same by collection, at equal target**",
+            _tests([(row, versus(row, rival(row))) for row in changed], tables),
+            "**The same by collection, at equal FLOPS**",
+            _tests([(row, versus(row, None)) for row in changed], tables),
+            "**What papers claim**",
+            markdown(
+                ["claim", "of", "nDCG@10 x 100, and collections where p < 0.05", "verdict"],
+                claim_rows(versus, lambda row: tables.overall(row, "microseconds"), tables.scores),
+            ),
+        ]
+    parts += _path_part(budget, tables, versus)
+    parts += [
+        "**By collection, nDCG@10 x 100**",
+        _by_collection(tables, [*UNTRAINED, BASELINE, *changed, *path(budget), INFORMED]),
     ]
-    return markdown(["", *collections], rows)
+    if SHIPPED in tables.scores:
+        rivals = [row for row in (BM25, FREE, FREE_COLLECTION, BOTH) if row in tables.scores]
+        tests = [(f"{SHIPPED} against {row}", versus(SHIPPED, row)) for row in rivals]
+        parts += ["**The shipped model and its rivals**", _tests(tests, tables)]
+    figures: dict[str, bytes] = {}
+    if any(len(curve(tables, method)) > 1 for method in METHODS):
+        figures[PLOT] = svg_of(draw(tables)).encode()
+        parts += [
+            "**Trade-off curves**",
+            f"![nDCG@10 over FLOPS, non-zeros and time]({plots}/{PLOT})",
+            markdown(
+                ["", "target", "reached", "strength", "non-zeros", *list(COSTS)[:1],
+                 "µs a query", "nDCG@10 x 100", "seeds"],
+                point_rows(tables),
+            ),
+        ]  # fmt: skip
+    return "\n\n".join(parts), figures
 
 
-def _cell(test: PairedTest) -> str:
+class Versus:
+    """Compares rows of the tables; without a second, with the baseline's curve at equal FLOPS."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._curve = [tables.mean(row) for row in curve(tables, FLOPS)]
+
+    def __call__(self, first: str, second: str | None) -> Comparison:
+        """Of the means over seeds, query by query."""
+        ours = self._tables.mean(first)
+        if second is None:
+            return compare(ours, at_flops(self._curve, ours))
+        if second not in self._tables.scores:
+            return compare(ours, dict.fromkeys(ours))
+        return compare(ours, self._tables.mean(second))
+
+
+def rival(row: str) -> str:
+    """The baseline, or its method at the target that the row has."""
+    targets = {point(MASK, target): point(FLOPS, target) for target in TARGETS}
+    return targets.get(row, BASELINE)
+
+
+def _changed(budget: Budget) -> list[str]:
+    """The rows beside the baseline: the methods where they are published, and the ablations."""
+    methods = [
+        point(method, target)
+        for method in METHODS[1:]
+        for target in ((180, 240) if method == MASK else (120,))
+    ]
+    return [*methods, *ablations(budget), *both_sides()]
+
+
+def written(command: str, budget: Budget, tables: Tables) -> str:
+    """How the numbers were made, and on what."""
+    packages = "; and ".join(
+        ", ".join(f"{name} {number}" for name, number in each.items()) for each in tables.versions
+    )
+    seconds = [
+        float(facts["seconds"])
+        for by_seed in tables.facts.values()
+        for facts in by_seed.values()
+        if "seconds" in facts
+    ]
+    took = f" and took {min(seconds):.0f} to {max(seconds):.0f} seconds" if seconds else ""
+    trainings = len(seconds)
+    sentences = [
+        f"Written by `{command}` on {datetime.now(tz=UTC):%Y-%m-%d}. Trained, scored and timed on "
+        f"{', and '.join(map(_machine, tables.machines))}; {packages}.",
+        f"Each of {trainings} trainings had {budget.steps} steps of {budget.batch} queries{took}; "
+        "several ran at a time.",
+    ]
+    if tables.failed:
+        failed = ", ".join(sorted(tables.failed))
+        sentences.append(f"Collapsed, and so without numbers: {failed}.")
+    return " ".join(sentences)
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    gpu = f"{machine['gpu']}, " if machine.get("gpu") else ""
+    return f"{gpu}{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
+
+
+def _numbers(tables: Tables, row: str) -> list[str]:
+    """Cells of ``NUMBERS``."""
+    spread = tables.spread(row)
+    ndcg = f"{100 * (tables.overall(row, 'ndcg_at_10') or 0.0):.1f}"
+    cells = [
+        ndcg if spread is None else f"{ndcg} ± {100 * spread:.1f}",
+        f"{100 * (tables.overall(row, 'recall_at_100') or 0.0):.1f}",
+    ]
+    for cost, digits in (("nnz", 0), ("flops", 2), ("microseconds", 1)):
+        value = tables.overall(row, cost)
+        cells.append("–" if value is None else f"{value:.{digits}f}")
+    return cells
+
+
+def _overview(tables: Tables, versus: Versus, row: str) -> list[str]:
+    against = ["–", "–"]
+    if row != BASELINE:
+        against = [difference(versus(row, other)) for other in (rival(row), None)]
+    return [row, *_numbers(tables, row), *against, str(len(tables.scores[row]))]
+
+
+def _path_part(budget: Budget, tables: Tables, versus: Versus) -> list[str]:
+    """Each row is the row above and one thing more."""
+    same = aliases(budget)
+    rows, before = [], None
+    for name in (*path(budget), INFORMED):
+        row = same.get(name, name)
+        if row not in tables.scores:
+            before = None
+            continue
+        above = "–" if before is None else difference(versus(row, before))
+        rows.append([name, *_numbers(tables, row), above, str(len(tables.scores[row]))])
+        before = row
+    if len(rows) < 2:
+        return []
+    return [
+        "**One thing after the other**",
+        markdown(["", *NUMBERS, "against the row above", "seeds"], rows),
+    ]
+
+
+def _by_collection(tables: Tables, rows: Iterable[str]) -> str:
+    found = []
+    for row in dict.fromkeys(rows):
+        if row in tables.scores:
+            values = [100 * score.ndcg_at_10 for score in tables.mean(row).values()]
+            mean = sum(values) / len(values)
+            found.append([row, *(f"{value:.1f}" for value in (*values, mean))])
+    return markdown(["", *tables.collections, "mean"], found)
+
+
+def _tests(found: Iterable[tuple[str, Comparison]], tables: Tables) -> str:
+    rows = [
+        [name, *(_cell(compared.tests[collection]) for collection in tables.collections)]
+        for name, compared in found
+    ]
+    return markdown(["", *tables.collections], rows)
+
+
+def _cell(test: PairedTest | None) -> str:
+    """The difference with its p, bold below the level."""
+    if test is None:
+        return "–"
     p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
     words = f"{100 * test.difference:+.1f} ({p})"
     return f"**{words}**" if test.p < LEVEL else words

@@ -7,25 +7,39 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from eval.judged_set import training_judge
 from index.mining import retrieve
-from lsr.train.config import TrainingConfig
+from lsr.backbones.checkpoint import Checkpoint
+from lsr.encoders.catalogue import load_encoder
+from lsr.train.config import LossConfig, OptimizerConfig, SourceConfig, TrainingConfig
 from lsr.train.config_file import to_toml
-from lsr.train.run import Tools, Watching, run_training, training_corpus
+from lsr.train.model_config import ModelConfig
+from lsr.train.negatives import kept_ranking
+from lsr.train.pairs import PairSource, TrainingCorpus
+from lsr.train.read_corpus import corpus_counts
+from lsr.train.run import Tools, Watching, run_training
+from lsr.train.teachers import load_teacher
 from lsr.train.trainer import LOG, STUDENT, Surroundings, Trainer
 from lsr.train.training_log import Entry, read_log
 
 REPORT = "report.json"
-EVERY = 50
+EVERY = 250
+# Of the sample of pairs, which is the same in all trainings whatever their seed.
+SAMPLE = 1
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """The folder of all trainings, and that of the teachers' vectors, which they share."""
+    """The folder of all trainings, and that of what they share: vectors, rankings and counts.
+
+    Trainings with the same sources have the same pairs, whatever their seed, so that the teachers
+    need to read them once.
+    """
 
     folder: Path
     cache: Path
@@ -37,8 +51,10 @@ class Workshop:
             say(f"{row}: done before")
             return output
         say(f"{row}: {config.optimizer.steps} steps in {output}")
+        corpus = _corpus_of(config)
         watching = Watching(_tell(row), lambda what, done, total: None, say)
-        report = run_training(config, output, self.cache, Tools(retrieve, training_judge), watching)
+        tools = Tools(retrieve, training_judge)
+        report = run_training(config, output, self.cache, tools, watching, corpus)
         text = json.dumps(report.to_json() | {"config": asdict(config)}, indent=1)
         partial = output / f"{REPORT}.partial"
         partial.write_text(text, encoding="utf-8")
@@ -46,20 +62,65 @@ class Workshop:
         return output
 
     def untrained(self, config: TrainingConfig) -> Path:
-        """The folder of the student before its first step."""
-        output = self.folder / _folder_name("untrained", config)
-        student = output / STUDENT
+        """The base of a training as an encoder, whose queries are the IDF of the pairs."""
+        model, asked = config.model, config.evaluation
+        lengths = {"max_length": model.max_length, "export_length": model.export_length}
+        plain = TrainingConfig(
+            ModelConfig(model.base, **lengths), OptimizerConfig(1), config.sources,
+            (LossConfig("info-nce"),), evaluation=asked,
+        )  # fmt: skip
+        student = self.folder / _folder_name("untrained", plain) / STUDENT
         if not student.is_dir():
-            output.mkdir(parents=True, exist_ok=True)
-            corpus = training_corpus(config, say)
-            Trainer(config, corpus, output, Surroundings()).export(student)
+            student.parent.mkdir(parents=True, exist_ok=True)
+            around = Surroundings(cache=self.cache)
+            Trainer(plain, _corpus_of(plain), student.parent, around).export(student)
         return student
 
+    def prepare(self, config: TrainingConfig, what: str) -> None:
+        """Compute one of ``needs`` of a training, unless it is there."""
+        kind, _, name = what.partition(" ")
+        corpus = _corpus_of(config)
+        say(f"preparing {what}")
+        if kind == "teacher":
+            load_teacher(name, corpus, self.cache)
+        elif kind == "ranking":
+            depth, _, name = name.partition(" ")
+            kept_ranking(retrieve, load_encoder(name), corpus, int(depth), self.cache)
+        else:
+            vocabulary = Checkpoint.resolve(config.model.base).vocabulary
+            corpus_counts(vocabulary, corpus.documents, corpus.digest, self.cache)
 
-def last_nnz(output: Path, share: float = 0.1) -> float:
-    """Mean non-zeros of a document over the last ``share`` of a training's steps."""
+
+def needs(config: TrainingConfig) -> list[str]:
+    """What of a training is worth computing before, as others may need the same."""
+    found = [f"teacher {teacher.name}" for teacher in config.asked_teachers]
+    if config.batches.negatives or config.batches.order == "topics":
+        found.append(f"ranking {config.mining.depth} {config.mining.retriever}")
+    informed = config.documents.regularizer == "idf-flops" or config.model.queries == "idf"
+    return [*found, "counts"] if informed or config.model.literal else found
+
+
+def _corpus_of(config: TrainingConfig) -> TrainingCorpus:
+    return _corpus(config.sources, config.evaluation.held_out)
+
+
+@lru_cache(maxsize=1)
+def _corpus(sources: tuple[SourceConfig, ...], held_out: float) -> TrainingCorpus:
+    files = [PairSource(one.path, one.limit or None) for one in sources]
+    return TrainingCorpus.build(files, SAMPLE, held_out, say)
+
+
+def last_steps(output: Path, share: float = 0.1) -> dict[str, float]:
+    """Mean non-zeros of a document, and the regulariser's strength, over a training's last steps.
+
+    ``share`` of all steps are the last.
+    """
     entries = read_log(output / LOG)
-    return mean(entry.nnz["document"] for entry in entries[-max(1, round(share * len(entries))) :])
+    last = entries[-max(1, round(share * len(entries))) :]
+    return {
+        "nnz": mean(entry.nnz["document"] for entry in last),
+        "strength": mean(entry.strength.get("document", 0.0) for entry in last),
+    }
 
 
 def seconds(output: Path) -> float:

@@ -46,10 +46,10 @@ class Anatomy:
 
         torch.set_num_threads(1)
         from lsr.backbones.checkpoint import Checkpoint
-        from lsr.encoders.term_counts import term_statistics
+        from lsr.encoders.term_counts import count_terms, term_statistics
         from lsr.train.optimization import adamw
-        from lsr.train.query_table import QueryTable
         from lsr.train.student import MaskedLanguageStudent
+        from lsr.train.term_table import TermTable
 
         self._student = MaskedLanguageStudent(Checkpoint.resolve(task.base))
         vocabulary = self._student.vocabulary
@@ -58,7 +58,7 @@ class Anatomy:
         self._documents = [document for _, document in pairs]
         queries = [query for query, _ in pairs]
         table = term_statistics(vocabulary, self._documents).idf
-        encode = QueryTable(vocabulary, table, queries, False, self._student.device)
+        encode = TermTable(count_terms(vocabulary, queries), table, False, self._student.device)
         self._queries = encode(np.arange(len(queries)))
         config = task.config.optimizer
         self._max_norm = config.max_norm

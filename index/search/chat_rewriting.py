@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,15 +13,12 @@ from index.collection.view import View
 from index.search.deadline import Deadline
 from index.search.query import SearchQuery
 from index.search.rewriting import Rewritten
-from lsr.chat import ChatEndpoint, ChatError
+from lsr.chat import ChatEndpoint, ChatError, answered_lines
 from lsr.errors import UsageError
 from lsr.settings import check_range
 
-# Characters of a query that are sent, and of one that comes back.
+# Characters of a query that are sent.
 LONGEST_ASKED = 4000
-LONGEST_LINE = 400
-# What a model may put before a line of a list, and around it.
-BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+")
 _ANSWERS: Recent[tuple[str, str, str], str] = Recent(4 << 20)
 
 
@@ -52,8 +48,7 @@ class MoreQueries:
             answer = _complete(prompt, deadline)
         except ChatError as error:
             return Rewritten((query,), (_failed(error),))
-        lines = [BULLET.sub("", line).strip().strip("\"'") for line in answer.splitlines()]
-        texts = [line[:LONGEST_LINE] for line in dict.fromkeys(lines) if line]
+        texts = answered_lines(answer)
         others = [text for text in texts if text != query.text][: self.count]
         notes = tuple(f"searched besides: {text}" for text in others)
         # A vector that was given is the query's own; the others have their text alone.
@@ -62,7 +57,7 @@ class MoreQueries:
 
 @dataclass(frozen=True, slots=True)
 class HypotheticalPassages:
-    """HyDE (Gao et al. 2023, section 3.2): passages that would answer stand for the query.
+    """HyDE (Gao et al. 2023): passages that would answer stand for the query.
 
     The vector for a dense field is the mean of the query's and of those of ``count`` passages that
     a chat endpoint writes, encoded as documents. Sparse fields are asked by the query as it is.

@@ -121,8 +121,8 @@ def _no_projection(checkpoint: Checkpoint) -> InputError:
 class EpicLanguageModel(MaskedLanguageModel):
     """A masked language model with the two further heads of EPIC's document side.
 
-    MacAvaney et al. 2020, "Expansion via Prediction of Importance with Contextualization", eqs. 1
-    to 4; the layout is that of thongnt99/learned-sparse-retrieval (``lsr/models/mlm.py``): a
+    MacAvaney et al. 2020, "Expansion via Prediction of Importance with Contextualization";
+    the layout is that of thongnt99/learned-sparse-retrieval (``lsr/models/mlm.py``): a
     BertForMaskedLM, under any prefix, beside ``term_importance.linear`` and
     ``doc_quality.linear``, each (1, width).
 
@@ -188,7 +188,7 @@ class LastHiddenStates:
 class EmbeddingProjection(LastHiddenStates, Backbone):
     """SPARTA: last hidden states against the model's own input embeddings, without context.
 
-    Zhao et al. 2021, eqs. 1 to 4, as in BEIR (``beir/retrieval/models/sparta.py``), which has no
+    Zhao et al. 2021, as in BEIR (``beir/retrieval/models/sparta.py``), which has no
     bias.
 
     Raises:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,28 @@ class TokenBatch:
         return torch.from_numpy(self.ids).to(device), torch.from_numpy(self.mask).to(device)
 
 
+class Tokenized(Protocol):
+    """The tokens of a text, or of a pair of texts, which types tell apart."""
+
+    @property
+    def ids(self) -> Sequence[int] | NDArray[np.integer[Any]]:
+        """Of the tokens, special ones included."""
+        ...
+
+    @property
+    def type_ids(self) -> Sequence[int] | int:
+        """Of each of them, or one for all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """Those of one text, which were made before."""
+
+    ids: NDArray[np.integer[Any]]
+    type_ids: int = 0
+
+
 class Batcher:
     """Tokenises with special tokens, truncates, and yields padded batches, longest first.
 
@@ -64,13 +87,19 @@ class Batcher:
 
     def __call__(self, texts: Sequence[str]) -> Iterator[TokenBatch]:
         """Batches over the texts that have tokens; blank ones are in no batch."""
-        rows, encodings = self._tokenize(texts)
+        return self.batches(*self.tokenize(texts))
+
+    def batches(
+        self, rows: NDArray[np.int64], encodings: Sequence[Tokenized]
+    ) -> Iterator[TokenBatch]:
+        """The same of what ``tokenize`` gave."""
         for batch in padded(encodings, self._token_budget):
             yield self._counted(batch, rows)
 
-    def split(self, texts: Sequence[str], parts: int) -> list[TokenBatch]:
-        """At most so many batches, of about the same number of tokens each."""
-        rows, encodings = self._tokenize(texts)
+    def split(
+        self, rows: NDArray[np.int64], encodings: Sequence[Tokenized], parts: int
+    ) -> list[TokenBatch]:
+        """At most so many batches, of about the same number of tokens each, likewise."""
         order = longest_first(encodings)
         ends = np.cumsum([len(encodings[place].ids) for place in order])
         total = ends[-1] if len(ends) else 0
@@ -81,11 +110,17 @@ class Batcher:
             for start, end in itertools.pairwise(bounds)
         ]
 
-    def _tokenize(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], list[Encoding]]:
+    def tokenize(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], list[Encoding]]:
         """The places of the texts that are not blank, and their tokens."""
         rows = [row for row, text in enumerate(texts) if text.strip()]
         encodings = self._tokenizer.encode_batch_fast([self._prefix + texts[row] for row in rows])
         return np.array(rows, dtype=np.int64), encodings
+
+    @property
+    def key(self) -> str:
+        """Hexadecimal digits that change with anything that changes tokens."""
+        parts = self._tokenizer.to_str(), self._prefix
+        return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
 
     def _counted(self, batch: TokenBatch, rows: NDArray[np.int64]) -> TokenBatch:
         self.tokens += int(batch.mask.sum())
@@ -114,7 +149,7 @@ class Batcher:
         return SparseBatch.concatenate([*parts, empty], self._size).reorder(places)
 
 
-def padded(encodings: Sequence[Encoding], token_budget: int) -> Iterator[TokenBatch]:
+def padded(encodings: Sequence[Tokenized], token_budget: int) -> Iterator[TokenBatch]:
     """Batches of at most that many tokens, padding included, longest texts first.
 
     A text of more is a batch of its own; one without tokens is in no batch.
@@ -127,7 +162,7 @@ def padded(encodings: Sequence[Encoding], token_budget: int) -> Iterator[TokenBa
         start = end
 
 
-def longest_first(encodings: Sequence[Encoding]) -> list[int]:
+def longest_first(encodings: Sequence[Tokenized]) -> list[int]:
     """The places of those that have tokens."""
     lengths = [len(encoding.ids) for encoding in encodings]
     return sorted(
@@ -135,7 +170,7 @@ def longest_first(encodings: Sequence[Encoding]) -> list[int]:
     )
 
 
-def pad(encodings: Sequence[Encoding], places: Sequence[int]) -> TokenBatch:
+def pad(encodings: Sequence[Tokenized], places: Sequence[int]) -> TokenBatch:
     """The batch of these places, of which the first is the longest."""
     ids = np.zeros((len(places), len(encodings[places[0]].ids)), dtype=np.int64)
     mask, types = np.zeros_like(ids), np.zeros_like(ids)

@@ -25,6 +25,7 @@ OTHER: dict[Side, Side] = {"document": "query", "query": "document"}
 MODEL_SETTINGS = "config_sentence_transformers.json"
 SPLADE = "SpladePooling"
 LITERAL = ("literal", "literal_length")
+COMPONENTS = "components"
 # One logarithm more than the prefixes; behind a slash, that of queries.
 _ONE = r"(?:log1p_){0,3}relu"
 _ACTIVATION = re.compile(rf"({_ONE})(?:/({_ONE}))?")
@@ -212,6 +213,22 @@ def declared_literal(checkpoint: Checkpoint) -> DeclaredLiteral:
         )
     weight, length = numbers
     return DeclaredLiteral(weight, length or 100.0)
+
+
+def declared_components(checkpoint: Checkpoint) -> dict[str, str]:
+    """Options of the family ``pair`` that a folder of ``lsr train`` asks for; none in most.
+
+    Raises:
+        InputError: they are no options.
+    """
+    own = (checkpoint.json(MODEL_SETTINGS) or {}).get("lsr", {})
+    found = own.get(COMPONENTS, {}) if isinstance(own, dict) else {}
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise InputError(
+            f"the {MODEL_SETTINGS} of {checkpoint.name!r} has lsr.{COMPONENTS}={found!r}; allowed "
+            "are options of an encoder, each a text"
+        )
+    return found
 
 
 def _number(checkpoint: Checkpoint, file: str, key: str, least: int) -> int | None:

@@ -25,7 +25,7 @@ NOT_COMPUTATION = {"base_model_name_or_path", "revision", "inference_mode", "pef
 class Adapter:
     """A LoRA adapter in peft's layout: ``adapter_config.json``, ``adapter_model.safetensors``.
 
-    A layer's weight becomes W + scale B A (Hu et al. 2022, eq. 3), the scale being alpha / r, or
+    A layer's weight becomes W + scale B A (Hu et al. 2022), the scale being alpha / r, or
     alpha / sqrt(r) where the settings ask for it.
     """
 

@@ -39,8 +39,8 @@ def load_model(
         own_code: whether Python code of the checkpoint's own may run, where it is trusted.
         dtype: ``float32``, ``bfloat16`` or ``float16``; ``auto`` is bfloat16 on a GPU, else
             float32.
-        new_head: whether a head of one output is made anew, from torch's random numbers, where the
-            checkpoint has another or none: training begins so.
+        new_head: whether a head is made anew, from torch's random numbers, where the checkpoint has
+            another or none: training begins so. That of a classifier has one output.
 
     Raises:
         InputError: transformers can't load it as that class, or it lacks weights of that class.
@@ -51,7 +51,9 @@ def load_model(
     # What transformers has itself never runs in a folder's code.
     code = checkpoint.code is not None
 
-    head = {"num_labels": 1, "ignore_mismatched_sizes": True} if new_head else {}
+    head = {}
+    if new_head and auto_class == CLASSIFIER:
+        head = {"num_labels": 1, "ignore_mismatched_sizes": True}
 
     def load(loader: Any, settings: dict[str, Any]) -> Any:
         return loader.from_pretrained(checkpoint.folder, trust_remote_code=code, **settings, **head)

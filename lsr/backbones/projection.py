@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lsr._core import kernels
+from lsr.backbones.dense_maxima import dense_maxima
 from lsr.backbones.screening import ScreenedProjection
 from lsr.sparse import SparseBatch
 
@@ -53,19 +54,26 @@ class VocabularyProjection:
         """
         if screened := self._screening(states):
             return screened.largest(states.numpy(), offsets, floor)
-        maximum = _maximum_of_parts if states.device.type == "cpu" else _scattered_maximum
-        return self._tiled_largest(states, offsets, floor, maximum)
+        if states.device.type == "cpu":
+            return self._tiled_largest(states, offsets, floor)
+        return self._largest_at_once(states, offsets, floor)
+
+    def _largest_at_once(
+        self, states: torch.Tensor, offsets: NDArray[np.int64], floor: float
+    ) -> SparseBatch:
+        """``largest`` in few large operations, for a GPU."""
+        return positive(dense_maxima(states, self.weight, self.bias, offsets).values, floor)
 
     def _tiled_largest(
-        self,
-        states: torch.Tensor,
-        offsets: NDArray[np.int64],
-        floor: float,
-        maximum: Callable[[torch.Tensor, NDArray[np.int64]], torch.Tensor],
+        self, states: torch.Tensor, offsets: NDArray[np.int64], floor: float
     ) -> SparseBatch:
-        """``largest`` by torch, a tile of terms at a time; ``maximum`` is one of those below."""
-        lengths = np.diff(offsets)
-        return self._pooled(states, len(lengths), lambda tile: maximum(tile, lengths), floor)
+        """``largest`` by torch, a tile of terms at a time."""
+        lengths = np.diff(offsets).tolist()
+
+        def maximum(logits: torch.Tensor) -> torch.Tensor:
+            return torch.stack([part.amax(dim=0) for part in torch.split(logits, lengths)])
+
+        return self._pooled(states, len(lengths), maximum, floor)
 
     def summed(
         self,
@@ -75,7 +83,7 @@ class VocabularyProjection:
     ) -> SparseBatch:
         """Sum of ``activation(logit)`` over the positions of each document, where positive.
 
-        SPLADE's first form (Formal et al. 2021a, eq. 3).
+        SPLADE's first form (Formal et al. 2021a).
         """
         lengths = np.diff(offsets)
         owners = _owners(lengths, states.device).flatten()
@@ -172,22 +180,26 @@ class WholeLogits(VocabularyProjection):
     def _screening(self, states: torch.Tensor) -> None:
         return None
 
+    def _largest_at_once(
+        self, states: torch.Tensor, offsets: NDArray[np.int64], floor: float
+    ) -> SparseBatch:
+        return self._tiled_largest(states, offsets, floor)
+
     def _tiles(self, states: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
         for start in range(0, self.terms, VOCABULARY_TILE):
             yield start, states[:, start : min(start + VOCABULARY_TILE, self.terms)]
 
 
-def _maximum_of_parts(logits: torch.Tensor, lengths: NDArray[np.int64]) -> torch.Tensor:
-    """Largest of each document's rows; the faster on a CPU."""
-    parts = torch.split(logits, lengths.tolist())
-    return torch.stack([part.amax(dim=0) for part in parts])
-
-
-def _scattered_maximum(logits: torch.Tensor, lengths: NDArray[np.int64]) -> torch.Tensor:
-    """The same in one operation for all documents, as a GPU likes it."""
-    owners = _owners(lengths, logits.device).expand_as(logits)
-    lowest = logits.new_full((len(lengths), logits.shape[1]), -torch.inf)
-    return lowest.scatter_reduce_(0, owners, logits, "amax")
+def positive(values: torch.Tensor, floor: float = 0.0) -> SparseBatch:
+    """What is above ``floor``, or is no number, of values (texts, terms) on any device."""
+    rows, terms = torch.nonzero(~(values <= floor), as_tuple=True)
+    ends = torch.bincount(rows, minlength=len(values)).cumsum(0)
+    return SparseBatch(
+        np.concatenate([np.zeros(1, np.int64), ends.cpu().numpy()]),
+        terms.to(torch.int32).cpu().numpy(),
+        values[rows, terms].float().cpu().numpy(),
+        values.shape[1],
+    )
 
 
 def _owners(lengths: NDArray[np.int64], device: torch.device) -> torch.Tensor:

@@ -69,7 +69,7 @@ def saturated(
 
 
 class Bm25Encoder(SparseEncoder):
-    """Robertson and Zaragoza (2009), eq. 3.15, in Lucene's form without the factor (k1 + 1).
+    """Robertson and Zaragoza (2009), in Lucene's form without the factor (k1 + 1).
 
     score(q, d) = sum over t of qtf(t) * idf(t) * tf / (tf + k1 * (1 - b + b * |d| / avgdl)).
     Documents are stored as counts of all terms; ``impacts`` weighs them, queries carry the IDF.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lsr.analysis.analyzer import ANALYZERS
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.declared import side_checkpoint, term_weights
+from lsr.backbones.declared import declared_components, side_checkpoint, term_weights
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
 from lsr.encoders.encoder import SparseEncoder, split_name
@@ -133,11 +133,18 @@ def _load(name: str, parsed: EncoderName, trusted: TrustedCode) -> SparseEncoder
     if family == "decoder":
         return FAMILIES["decoder"](parsed.model, parsed.options)
     checkpoint = Checkpoint.resolve(parsed.model, trusted)
+    if family is None and (declared := declared_components(checkpoint)):
+        return FAMILIES["pair"](checkpoint, _over(declared, parsed.options), trusted)
     if family is None:
         table = term_weights(checkpoint)
         tabled = table is not None and side_checkpoint(checkpoint, "query") is None
         family = "inference-free" if tabled else "splade"
     return FAMILIES[family](checkpoint, parsed.options, trusted)
+
+
+def _over(declared: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Options of a name over those of its folder, one without a side over those of both."""
+    return {k: v for k, v in declared.items() if k.partition(".")[2] not in given} | dict(given)
 
 
 def _over_folder(parsed: EncoderName) -> EncoderName:

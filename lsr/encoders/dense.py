@@ -185,7 +185,7 @@ class ConcatenatedEncoder(DenseEncoder):
     """Two dense encoders as one, whose inner product is s1 + weight s2.
 
     Queries are [q1; weight q2], documents [d1; d2]: SPAR (Chen et al. 2022, "Salient Phrase Aware
-    Dense Retrieval", section 3.2), where the second encoder is the lexical model Lambda. The weight
+    Dense Retrieval"), where the second encoder is the lexical model Lambda. The weight
     is of queries alone, so vectors of documents serve any.
     """
 

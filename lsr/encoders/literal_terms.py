@@ -23,7 +23,7 @@ class LiteralTerms:
 
     A language model that pools by maximum sees no term frequency and no length, and rare words
     that it has not learned get no weight from it. BM25's part of the score (Robertson and Zaragoza
-    2009, eq. 3.15), added to the model's weights, leaves to the model what BM25 misses, as in
+    2009), added to the model's weights, leaves to the model what BM25 misses, as in
     CLEAR (Gao et al. 2021, "Complement Lexical Retrieval Model with Semantic Residual Embeddings").
     IDF is the query's part. Stop words and punctuation get nothing and do not count for |d|.
     """
@@ -40,7 +40,10 @@ class LiteralTerms:
 
     def __call__(self, texts: Sequence[str]) -> SparseBatch:
         """One row a text; texts are not truncated."""
-        counts = count_terms(self.vocabulary, texts)
+        return self.of_counts(count_terms(self.vocabulary, texts))
+
+    def of_counts(self, counts: SparseBatch) -> SparseBatch:
+        """The same of texts whose terms ``count_terms`` has counted."""
         counts = counts.keep(~self._weak[counts.indices])
         lengths = np.bincount(owners(counts), weights=counts.values, minlength=len(counts)).astype(
             np.float64

@@ -114,8 +114,8 @@ class PooledLogits(Component):
 
     Max pooling: w_j = log1p(relu(max over positions i of z_ij)), Formal et al. 2021b ("SPLADE
     v2") and Lassance et al. 2024; with two logarithms log1p(log1p(relu(max z))), Shen et
-    al. 2025. Sum pooling: w_j = sum over i of log1p(relu(z_ij)), Formal et al. 2021a ("SPLADE"),
-    eq. 3. With ``importance=epic`` (MacAvaney et al. 2020) z_ij is first multiplied by position i's
+    al. 2025. Sum pooling: w_j = sum over i of log1p(relu(z_ij)), Formal et al. 2021a ("SPLADE").
+    With ``importance=epic`` (MacAvaney et al. 2020) z_ij is first multiplied by position i's
     importance, and the weights at last by the document's quality.
 
     Args:

@@ -223,6 +223,14 @@ def open_vocabulary(
     return inner
 
 
+def beside_model() -> str:
+    """The name of the encoder that weighs words as they are weighed beside a model, but for the
+    factor ``words_weight``.
+    """
+    usual = OpenVocabularyConfig()
+    return f"bm25,k1={usual.words_k1:g},b={usual.words_b:g},analyzer={usual.analyzer}"
+
+
 def split_options(options: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """The options of an encoder, and those of the words beside it."""
     known = {"words", *OpenVocabularyConfig.__dataclass_fields__}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -45,13 +45,23 @@ def collection_statistics(
 
 def term_statistics(vocabulary: Vocabulary, texts: Sequence[str]) -> CollectionStatistics:
     """Statistics of texts that are not kept; stop words and punctuation have no length."""
+    starts = range(0, len(texts), COUNTED)
+    return counted_statistics(
+        vocabulary, (count_terms(vocabulary, texts[start : start + COUNTED]) for start in starts)
+    )
+
+
+def counted_statistics(
+    vocabulary: Vocabulary, counted: Iterable[SparseBatch]
+) -> CollectionStatistics:
+    """The same of texts whose terms ``count_terms`` has counted, some at a time."""
     strong = ~weak_terms(vocabulary, STOP_WORDS)
-    frequency, length = np.zeros(vocabulary.size, dtype=np.int64), 0.0
-    for start in range(0, len(texts), COUNTED):
-        counts = count_terms(vocabulary, texts[start : start + COUNTED])
+    frequency, length, texts = np.zeros(vocabulary.size, dtype=np.int64), 0.0, 0
+    for counts in counted:
         frequency += counts.document_frequency()
         length += float(counts.values[strong[counts.indices]].sum(dtype=np.float64))
-    return CollectionStatistics(len(texts), frequency, length / max(len(texts), 1))
+        texts += len(counts)
+    return CollectionStatistics(texts, frequency, length / max(texts, 1))
 
 
 def count_terms(vocabulary: Vocabulary, texts: Sequence[str], max_length: int = 0) -> SparseBatch:

@@ -118,7 +118,7 @@ class Reading:
 class TermLookup(Component):
     """The table's weight of each term that occurs in a text, once or as often as it occurs.
 
-    q_j = relu(table_j) if term j occurs in the text, else 0 (Geng et al. 2024, eq. 3). Special
+    q_j = relu(table_j) if term j occurs in the text, else 0 (Geng et al. 2024). Special
     tokens get no weight.
 
     Args:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from lsr.errors import UsageError
 from lsr.settings import check_choice, check_range
+from lsr.train.components import TABLES
 from lsr.train.config_file import STRICT
 from lsr.train.model_config import ModelConfig
 from lsr.train.regularizer_registry import REGULARIZERS
@@ -238,12 +239,16 @@ class MemoryConfig:
     # Repeat forward passes instead of keeping them, so that a batch of any size needs the memory of
     # a micro-batch a thread (``lsr.train.micro_batches``); it needs ``chunk_tokens``.
     gradient_cache: bool = False
-    # Tokens of a micro-batch, padding included; 0: one micro-batch a thread.
+    # Tokens of a micro-batch, padding included; 0: one micro-batch a thread, one on a GPU.
     chunk_tokens: int = 0
+    # What the model computes in: "float32", or "bfloat16" where torch's autocast takes it; weights,
+    # losses and term weights are float32. "auto": bfloat16 on a GPU.
+    precision: str = "auto"
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
         check_range("chunk_tokens", self.chunk_tokens, 0)
+        check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
         if self.gradient_cache and not self.chunk_tokens:
             raise UsageError("gradient_cache needs chunk_tokens; 4096 is a good start")
 
@@ -319,12 +324,19 @@ class TrainingConfig:
                 f"[batches] negatives is {self.batches.negatives}, and [mining] pool only "
                 f"{self.mining.pool}; draw a larger pool or take fewer negatives"
             )
-        if self.model.queries != "model" and self.queries.regularizer != "none":
+        if not self.model.encodes_queries and self.queries.regularizer != "none":
             raise UsageError(
                 f"queries = {self.model.queries!r} has no query model whose weights [queries] "
                 "could make sparse; use queries = 'model', or leave out [queries]"
             )
-        if self.anti_zero and self.model.queries != "model":
+        if self.model.documents in TABLES and self.documents.regularizer != "none":
+            raise UsageError(
+                f"documents = {self.model.documents!r} has no model whose weights [documents] "
+                "could make sparse; leave out [documents]"
+            )
+        if self.anti_zero and not (
+            self.model.encodes_queries and self.model.documents not in TABLES
+        ):
             raise UsageError("anti_zero needs queries = 'model'")
         check_range("teacher_scale", self.teacher_scale, 1e-6)
         check_range("anti_zero", self.anti_zero, 0)

@@ -37,7 +37,7 @@ ADAPTER = "default"
 
 @dataclass(frozen=True, slots=True)
 class LoraConfig:
-    """A low-rank adapter: W becomes W + alpha / rank B A (Hu et al. 2022, section 4.1).
+    """A low-rank adapter: W becomes W + alpha / rank B A (Hu et al. 2022).
 
     Rank, alpha and dropout are those of Echo-Mistral-SPLADE (Doshi et al. 2024, arXiv:2408.11119).
     """
@@ -172,6 +172,14 @@ class DecoderStudent:
             for name, parameter in self._adapted.named_parameters()
             if parameter.requires_grad
         }
+
+    def tower(self, side: Side) -> DecoderStudent:
+        """The same for both sides."""
+        return self
+
+    def term_numbers(self, batch: TokenBatch) -> torch.Tensor:
+        """There is no term head."""
+        raise UsageError("a decoder has no term head; it weighs terms by its projection")
 
     def batcher(self, side: Side, max_length: int, token_budget: int) -> Batcher:
         """As ``DecoderEncoder.batcher``."""

@@ -10,28 +10,35 @@ sentence-transformers reads to make a SparseEncoder of them:
     document_1_SpladePooling/config.json
     query_0_SparseStaticEmbedding/          the table, and the tokenizer once more
     idf.json                                the table by token, as OpenSearch reads it
+    query_0_MLMTransformer/                 the query side's own model, with separate towers
     README.md                               the model card, which ``lsr.train.run`` puts there
+
+Components that sentence-transformers does not have are declared under ``lsr`` in
+config_sentence_transformers.json, as options of the family ``pair``, and the pooling's settings are
+then such that sentence-transformers refuses the folder.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.backbones.declared import LITERAL
+from lsr.backbones.declared import COMPONENTS, LITERAL, Side
 from lsr.backbones.exported_folder import appearing
 from lsr.backbones.model_weights import longest_input
 from lsr.backbones.torch_runtime import transformers
 from lsr.errors import InputError, UsageError
 from lsr.settings import MOST_LOGS, check_choice, check_length, check_range
+from lsr.train.components import MODELS, MlpConfig, keeps_special
 from lsr.train.model_folder import (
     UNBOUNDED,
+    add_head,
     padding_token,
     write_json,
     write_modules,
@@ -41,6 +48,7 @@ from lsr.train.model_folder import (
 from lsr.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 # The release of sentence-transformers that brought sparse encoders. It and later ones know these
@@ -51,6 +59,13 @@ POOLING = "sentence_transformers.sparse_encoder.models.SpladePooling"
 STATIC = "sentence_transformers.sparse_encoder.models.SparseStaticEmbedding"
 ROUTER = "sentence_transformers.models.Router"
 QUERY_FOLDER = "query_0_SparseStaticEmbedding"
+DOCUMENT_POOLING = "document_1_SpladePooling"
+QUERY_MODEL = "query_0_MLMTransformer"
+QUERY_POOLING = "query_1_SpladePooling"
+# The layer of an "mlp", one of ``lsr.encoders.term_weighting.HEADS``.
+TERM_HEAD = "tok_proj"
+# A pooling strategy that nobody has.
+BY_COMPONENT = "by-component"
 # No logit outweighs it, and float16 holds it, in which others may store it.
 NEVER = -1e4
 
@@ -75,19 +90,88 @@ class Exported:
     literal_length: float = 0.0
     # Logarithms of the activation of queries that go through the model; 0: as of documents.
     query_logs: int = 0
+    # How documents are encoded: one of ``lsr.train.components.MODELS``, or by the "table".
+    document: str = "mlm"
+    # The same of queries that go through a model; empty: as documents.
+    query: str = ""
+    # Whether each side has a model of its own.
+    towers: str = "shared"
+    # How an "mlp" weighs.
+    mlp: MlpConfig = field(default_factory=MlpConfig)
+
+    @property
+    def kinds(self) -> dict[Side, str]:
+        """How each side is encoded, a table being "table"."""
+        query = "table" if self.queries == "table" else self.query or self.document
+        return {"document": self.document, "query": query}
+
+    @property
+    def has_table(self) -> bool:
+        """Whether a side is encoded by a table."""
+        return "table" in self.kinds.values()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the components are those that sentence-transformers has."""
+        return self.document == "mlm" and self.kinds["query"] in ("mlm", "table")
 
     @property
     def is_known_elsewhere(self) -> bool:
-        """Whether sentence-transformers has the activation of both sides."""
-        return self.logs <= 2 and self.query_logs in (0, self.logs)
+        """Whether sentence-transformers has components and activation of both sides."""
+        one = self.query_logs in (0, self.logs) or self.towers == "separate"
+        return self.is_plain and max(self.logs, self.query_logs) <= 2 and one
+
+    @property
+    def keeps_special(self) -> bool:
+        """Whether special tokens have weights."""
+        return keeps_special(*self.kinds.values())
+
+    def components(self) -> dict[str, str]:
+        """The options of the family ``pair`` by which lsr encodes; none where it is plain."""
+        if self.is_plain:
+            return {}
+        return {
+            key: str(value) for side in self.kinds for key, value in self._component(side).items()
+        }
+
+    def _component(self, side: Side) -> dict[str, Any]:
+        kind = self.kinds[side]
+        if kind == "table":
+            return {side: "table"}
+        logs = self.query_logs if side == "query" and self.query_logs else self.logs
+        settings: dict[str, Any] = {"max_length": self.max_length, "top_k": self.top_k}
+        if kind == "mlp":
+            mlp, base = self.mlp, "mlp"
+            pool = mlp.pool if side == "document" else mlp.query_pool
+            settings |= {"activation": mlp.activation, "logs": mlp.logs, "pool": pool}
+        else:
+            base = "cls-mlm" if kind == "cls-mlm" else "mlm"
+            settings |= {"logs": logs, "pool": "cls" if kind == "cls-mlm" else "max"}
+            settings |= {"special": "keep" if self.keeps_special else "drop"}
+            settings |= {"own_terms": "yes"} if kind == "own-terms" else {}
+            settings |= {"head": "embeddings"} if kind == "embeddings" else {}
+            if side == "document" and self.literal:
+                settings |= {"literal": self.literal, "literal_length": self.literal_length}
+        return {side: base} | {f"{side}.{key}": value for key, value in settings.items()}
 
     def __post_init__(self) -> None:
         check_choice("queries", self.queries, ("model", "table"))
+        check_choice("document", self.document, (*MODELS, "table"))
+        check_choice("query", self.query, ("", *MODELS))
+        if set(self.kinds.values()) == {"table"}:
+            raise UsageError("both sides are a table; an encoder that is trained has a model")
         check_range("logs", self.logs, 1, MOST_LOGS)
         check_range("query_logs", self.query_logs, 0, MOST_LOGS)
         check_length(self.max_length)
         if self.top_k < 0:
             raise UsageError(f"top_k is {self.top_k}; allowed is 1 or more, and 0 for all terms")
+
+
+class TrainedModel(NamedTuple):
+    """A masked language model, on any device, and the linear layer of an "mlp" on it."""
+
+    model: PreTrainedModel
+    head: torch.nn.Linear | None = None
 
 
 def export_encoder(
@@ -96,21 +180,25 @@ def export_encoder(
     vocabulary: Vocabulary,
     settings: Exported,
     table: NDArray[np.float32] | None,
+    head: torch.nn.Linear | None = None,
+    query: TrainedModel | None = None,
 ) -> None:
     """Write the folder; it appears whole or not at all, in place of an earlier export.
 
     Weights are stored as float32, in which all readers compute. Rows of the projection
     behind the vocabulary are left out. With a table, documents get no weight for special tokens,
     which no query has: their bias is so low that they never become active, where the projection
-    has a bias. ``model`` stays as it is, and so does the state of torch's random numbers.
+    has a bias. The model stays as it is, and so does the state of torch's random numbers.
 
     Args:
         folder: where; its parent exists.
-        model: the masked language model, on any device.
+        model: the masked language model of both sides, or of documents, on any device.
         vocabulary: the terms, and the tokenizer.
         settings: how it weighs texts.
-        table: float32 (V,), the weight of each term of a query, or None where queries go through
-            the model. Negative weights and those of special tokens become 0.
+        table: float32 (V,), the weight of each term of a text of the side that has no model, or
+            None where both have. Negative weights and those of special tokens become 0.
+        head: its linear layer, with an "mlp".
+        query: model and layer of queries, with separate towers.
 
     Raises:
         UsageError: the folder holds something other than an earlier export, or table and settings
@@ -118,25 +206,53 @@ def export_encoder(
         InputError: a weight is not finite, the table does not fit the vocabulary, or
             the model or the tokenizer lacks what the formats need.
     """
-    if (table is not None) != (settings.queries == "table"):
+    if (table is not None) != settings.has_table:
         raise UsageError(
-            f"queries={settings.queries} and {'a' if table is not None else 'no'} table were "
-            "given; give a table with queries=table, and only then"
+            f"documents by {settings.document}, queries by {settings.kinds['query']} and "
+            f"{'a' if table is not None else 'no'} table were given; give a table with "
+            "queries=table, and only then"
         )
     weights = None if table is None else _checked(table, vocabulary)
-    copied = _inference_copy(model, vocabulary, drop_special=table is not None)
-    length = longest_input(copied, settings.max_length)
+    # By their bias where other readers take the folder; else lsr is told to leave them out.
+    never = settings.is_plain and table is not None
     with appearing(folder, "modules.json") as new:
-        write_transformer(new, copied, vocabulary, length)
-        if weights is None:
-            _write_pooling(new / "1_SpladePooling", settings)
-            modules = {"": TRANSFORMER, "1_SpladePooling": POOLING}
-        else:
-            _write_pooling(new / "document_1_SpladePooling", settings)
+        copied = _write_model(new, TrainedModel(model, head), vocabulary, settings, never)
+        modules = {"": TRANSFORMER, "1_SpladePooling": POOLING}
+        if query is not None:
+            (new / QUERY_MODEL).mkdir()
+            _write_model(new / QUERY_MODEL, query, vocabulary, settings)
+            logs = settings.query_logs or settings.logs
+            _write_pooling(new / DOCUMENT_POOLING, settings, settings.logs)
+            _write_pooling(new / QUERY_POOLING, settings, logs)
+            _write_router(new, {QUERY_MODEL: TRANSFORMER, QUERY_POOLING: POOLING})
+            modules = {"": ROUTER}
+        elif weights is None:
+            _write_pooling(new / "1_SpladePooling", settings, settings.logs, settings.query_logs)
+        elif settings.is_plain:
+            _write_pooling(new / DOCUMENT_POOLING, settings, settings.logs)
             _write_table(new, vocabulary, weights, padding_token(copied, vocabulary))
             modules = {"": ROUTER}
+        else:
+            _write_pooling(new / "1_SpladePooling", settings, settings.logs)
+            _write_term_list(new, vocabulary, weights)
         write_modules(new, modules)
         write_json(new / "config_sentence_transformers.json", _sentence_transformers(settings))
+
+
+def _write_model(
+    folder: Path,
+    trained: TrainedModel,
+    vocabulary: Vocabulary,
+    settings: Exported,
+    drop_special: bool = False,
+) -> Any:
+    """Write model, term head and tokenizer; return the model as it was written."""
+    copied = _inference_copy(trained.model, vocabulary, drop_special)
+    length = longest_input(copied, settings.max_length)
+    write_transformer(folder, copied, vocabulary, length)
+    if trained.head is not None:
+        add_head(folder / "model.safetensors", TERM_HEAD, trained.head)
+    return copied
 
 
 def _checked(table: NDArray[np.float32], vocabulary: Vocabulary) -> NDArray[np.float32]:
@@ -196,14 +312,15 @@ def _inference_copy(model: PreTrainedModel, vocabulary: Vocabulary, drop_special
     return copied
 
 
-def _write_pooling(folder: Path, settings: Exported) -> None:
+def _write_pooling(folder: Path, settings: Exported, logs: int, query_logs: int = 0) -> None:
     folder.mkdir()
-    activation = activation_name(settings.logs)
-    if settings.query_logs not in (0, settings.logs):
+    activation = activation_name(logs)
+    if query_logs not in (0, logs):
         # A name that sentence-transformers doesn't know: it has one activation for both sides.
-        activation += f"/{activation_name(settings.query_logs)}"
+        activation += f"/{activation_name(query_logs)}"
+    strategy = "max" if settings.is_plain else BY_COMPONENT
     write_json(
-        folder / "config.json", {"pooling_strategy": "max", "activation_function": activation}
+        folder / "config.json", {"pooling_strategy": strategy, "activation_function": activation}
     )
 
 
@@ -223,18 +340,28 @@ def _write_table(
     save_file({"weight": weights}, module / "model.safetensors", metadata={"format": "pt"})
     write_json(module / "config.json", {"frozen": True})
     write_tokenizer(module, vocabulary, UNBOUNDED, padding)
+    _write_term_list(folder, vocabulary, weights)
+    _write_router(folder, {QUERY_FOLDER: STATIC})
+
+
+def _write_term_list(folder: Path, vocabulary: Vocabulary, weights: NDArray[np.float32]) -> None:
+    """The table as idf.json."""
     # OpenSearch takes 1 for a token that is not listed. str() gives the shortest number that
     # float32 reads back as the same.
     listed = {
         token: float(str(weight)) for token, weight in zip(vocabulary.tokens, weights, strict=True)
     }
     write_json(folder / "idf.json", listed)
-    document = {"": TRANSFORMER, "document_1_SpladePooling": POOLING}
+
+
+def _write_router(folder: Path, query: Mapping[str, str]) -> None:
+    """The way of queries through their modules, and of documents through the root's model."""
+    document = {"": TRANSFORMER, DOCUMENT_POOLING: POOLING}
     write_json(
         folder / "router_config.json",
         {
-            "types": {QUERY_FOLDER: STATIC} | document,
-            "structure": {"query": [QUERY_FOLDER], "document": list(document)},
+            "types": {**query, **document},
+            "structure": {"query": list(query), "document": list(document)},
             "parameters": {"default_route": "document", "allow_empty_key": True},
         },
     )
@@ -257,6 +384,11 @@ def _sentence_transformers(settings: Exported) -> Mapping[str, Any]:
     }
     if settings.top_k:
         config["max_active_dims"] = settings.top_k
+    own: dict[str, Any] = {}
     if settings.literal:
-        config["lsr"] = {key: getattr(settings, key) for key in LITERAL}
+        own |= {key: getattr(settings, key) for key in LITERAL}
+    if components := settings.components():
+        own[COMPONENTS] = components
+    if own:
+        config["lsr"] = own
     return config

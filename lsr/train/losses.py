@@ -31,8 +31,8 @@ def info_nce(
 ) -> torch.Tensor:
     """-log softmax(scores / temperature) of each query's positive.
 
-    van den Oord et al. 2018 ("Representation Learning with Contrastive Predictive Coding"), eq. 4;
-    SPLADE's ranking loss with in-batch and mined negatives (Formal et al. 2021a, eq. 4). A query
+    van den Oord et al. 2018 ("Representation Learning with Contrastive Predictive Coding");
+    SPLADE's ranking loss with in-batch and mined negatives (Formal et al. 2021a). A query
     whose positive doesn't count adds zero.
 
     Args:
@@ -92,7 +92,7 @@ def margin_mse(
     """Squared difference between the student's and the teacher's margin, averaged over pairs.
 
     With ``positives`` the pairs are those of Hofstätter et al. 2020 ("Improving Efficient Neural
-    Ranking Models with Cross-Architecture Knowledge Distillation", eq. 3): a query's positive and
+    Ranking Models with Cross-Architecture Knowledge Distillation"): a query's positive and
     each of its other candidates that count; a query whose positive doesn't count adds zero.
 
     Without, as in naver/splade's ``hf/trainers.py``, they are all n² ordered pairs of the n
@@ -140,7 +140,7 @@ def kl_divergence(
     """KL(p_teacher ‖ p_student) with p = softmax(scores / temperature), for each query.
 
     Gradients shrink with 1/temperature². Hinton et al. 2015 ("Distilling the Knowledge in a Neural
-    Network", section 2) multiply the loss by temperature² against it, as sentence-transformers'
+    Network") multiply the loss by temperature² against it, as sentence-transformers'
     SparseDistillKLDivLoss does at temperature 2; here the weight of the loss can do so.
     naver/splade and OpenSearch's training code have temperature 1, where both are the same.
 
@@ -172,7 +172,7 @@ def binary_cross_entropy(
     """-log sigmoid(s) of each query's positive and -log sigmoid(-s) of its other candidates.
 
     The mean over a query's candidates that count: each pair is judged on its own, as Nogueira and
-    Cho 2019 ("Passage Re-ranking with BERT", eq. 1) train a cross-encoder.
+    Cho 2019 ("Passage Re-ranking with BERT") train a cross-encoder.
 
     Args:
         scores: float (B, C).

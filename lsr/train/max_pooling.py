@@ -10,10 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.backbones.projection import VOCABULARY_TILE, VocabularyProjection
+from lsr.backbones.dense_maxima import DenseMaxima, dense_maxima
+from lsr.backbones.projection import VOCABULARY_TILE, VocabularyProjection, positive
 from lsr.encoders.term_pooling import owners
 from lsr.sparse import SparseBatch
 
+# Where logits are searched by the native core; elsewhere by few large operations.
+HOST = "cpu"
 Keep = Callable[[SparseBatch], SparseBatch]
 
 
@@ -27,7 +30,9 @@ class PooledMaxima:
     is zero behind the ReLU. So nothing but the winning position of each positive term takes part
     in the backward pass, and neither direction holds (batch, length, vocabulary) logits: forward
     they are computed a tile of terms at a time, or screened in 8-bit integers first
-    (``lsr.backbones.projection``).
+    (``lsr.backbones.projection``). On a GPU tiles are as large as its memory likes, and which
+    logit is the largest is decided in the type of ``search``; values and gradients are of the type
+    of the states.
 
     Args:
         states: float (tokens, width), without padding.
@@ -36,6 +41,7 @@ class PooledMaxima:
         offsets: int64 (texts + 1,), where each text's states begin; each has at least one.
         projection: of the same weight and bias.
         keep: leaves out weights, such as those of special tokens, or all but the k largest.
+        search: the type of the logits that are compared on a GPU.
     """
 
     def __init__(
@@ -46,18 +52,36 @@ class PooledMaxima:
         offsets: NDArray[np.int64],
         projection: VocabularyProjection,
         keep: Keep | None = None,
+        search: torch.dtype = torch.float32,
     ) -> None:
-        fixed = states.detach()
-        pooled = projection.largest(fixed, offsets)
+        fixed, device = states.detach(), states.device
+        maxima = None
+        if device.type == HOST:
+            pooled = projection.largest(fixed, offsets)
+        else:
+            maxima = _searched(fixed, projection, offsets, search)
+            pooled = positive(maxima.values)
         if keep is not None:
             pooled = keep(pooled)
-        winners = winning_positions(fixed, weight.detach(), offsets, pooled)
-        device = states.device
         self.rows = torch.from_numpy(owners(pooled)).to(device)
         self.terms = torch.from_numpy(pooled.indices.astype(np.int64)).to(device)
+        if maxima is None:
+            winners = winning_positions(fixed, weight.detach(), offsets, pooled)
+        else:
+            winners = maxima.positions[self.rows, self.terms]
         self.values: torch.Tensor = _Logits.apply(  # type: ignore[no-untyped-call]
             states, weight, bias, winners, self.terms
         )
+
+
+def _searched(
+    states: torch.Tensor,
+    projection: VocabularyProjection,
+    offsets: NDArray[np.int64],
+    dtype: torch.dtype,
+) -> DenseMaxima:
+    bias = None if projection.bias is None else projection.bias.to(dtype)
+    return dense_maxima(states.to(dtype), projection.weight.to(dtype), bias, offsets)
 
 
 class _Logits(torch.autograd.Function):

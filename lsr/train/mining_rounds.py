@@ -31,6 +31,7 @@ class MiningRounds:
         export: gives the encoder's name of the student in a folder, which it writes there where
             there is none, or, as its second argument says, anew.
         trusted: the models whose Python code may run.
+        cache: folder that trainings share, for the ranking of the first round; None: ``output``.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class MiningRounds:
         teacher: Teacher | None,
         export: Callable[[Path, bool], str],
         trusted: TrustedCode = NO_CODE,
+        cache: Path | None = None,
     ) -> None:
         self._config = config
         self._corpus = corpus
@@ -50,6 +52,7 @@ class MiningRounds:
         self._teacher = teacher
         self._export = export
         self._trusted = trusted
+        self._cache = cache
         few = corpus.count_given() < config.batches.negatives
         self._needed = bool(few.any()) or config.batches.order == "topics"
         self._round = -1
@@ -62,13 +65,21 @@ class MiningRounds:
             UsageError: documents must be mined, and nothing retrieves them.
         """
         config = self._config
-        number = step * config.mining.rounds // config.optimizer.steps if self._needed else 0
+        number = self._round_of(step)
         if self._order is None or number != self._round:
             first = -(-number * config.optimizer.steps // config.mining.rounds)
             mined = self._mine(number, begins=step == first) if self._needed else None
             self._order = BatchOrder(self._corpus, config.batches, config.seed, mined)
             self._round = number
         return self._order
+
+    def is_begun(self, step: int) -> bool:
+        """Whether the round of that step has begun, so that its order needs no student."""
+        return self._order is not None and self._round_of(step) == self._round
+
+    def _round_of(self, step: int) -> int:
+        config = self._config
+        return step * config.mining.rounds // config.optimizer.steps if self._needed else 0
 
     def _mine(self, number: int, begins: bool) -> NDArray[np.int64]:
         """int64 (queries, pool): what the retriever, or in later rounds the student, ranks high.
@@ -88,5 +99,5 @@ class MiningRounds:
             config,
             self._teacher,
             self._config.seed,
-            self._output / RANKINGS,
+            self._output / RANKINGS if number or self._cache is None else self._cache,
         )

@@ -144,6 +144,35 @@ class ModelCard:
 
     def _heading(self) -> str:
         settings = self.settings
+        cap = f" The {settings.top_k:,} largest weights of a vector stay." if settings.top_k else ""
+        literal = ""
+        if settings.literal:
+            literal = (
+                f" Terms of a document itself weigh {settings.literal:g} tf / (tf + k) more, k as "
+                "in BM25."
+            )
+        return (
+            f"# {self.name}\n\n"
+            "A learned sparse retrieval encoder: texts become term weights over the model's "
+            f"vocabulary, and scores are inner products. {self._sides()}{literal}{cap}\n\n"
+            f"It was trained from {self.base_model} (licence: {self.base_licence})"
+            + (
+                "; the licences of its base and of its data hold for it."
+                if self.licence == OTHER
+                else f" and is licensed under {self.licence}."
+            )
+        )
+
+    def _sides(self) -> str:
+        """What texts go through, and how a term weighs."""
+        settings = self.settings
+        count = f"{settings.max_length:,} tokens of a text count"
+        if not settings.is_plain:
+            document, query = settings.kinds.values()
+            of_documents = _component(document, settings.logs)
+            of_queries = _component(query, settings.query_logs or settings.logs)
+            apart = ", each side has a model of its own" if settings.towers == "separate" else ""
+            return f"Documents {of_documents}. Queries {of_queries}; {count}{apart}."
         model = (
             "decoder-only language model with a low-rank adapter"
             if self.adapter
@@ -155,29 +184,13 @@ class ModelCard:
             if self._inference_free
             else f"Queries and documents go through a {model}"
         )
-        logs = _activation(settings.logs)
-        of_queries = ""
+        each = " each" if settings.towers == "separate" else ""
+        logs, of_queries = _activation(settings.logs), ""
         if settings.query_logs not in (0, settings.logs):
             of_queries = f", of queries {_activation(settings.query_logs)}"
-        cap = f" The {settings.top_k:,} largest weights of a vector stay." if settings.top_k else ""
-        literal = ""
-        if settings.literal:
-            literal = (
-                f" Terms of a document itself weigh {settings.literal:g} tf / (tf + k) more, k as "
-                "in BM25."
-            )
         return (
-            f"# {self.name}\n\n"
-            "A learned sparse retrieval encoder: texts become term weights over the model's "
-            f"vocabulary, and scores are inner products. {queries}, {settings.max_length:,} tokens "
-            f"of a text count, and a term weighs {logs} of its largest logit z{of_queries}."
-            f"{literal}{cap}\n\n"
-            f"It was trained from {self.base_model} (licence: {self.base_licence})"
-            + (
-                "; the licences of its base and of its data hold for it."
-                if self.licence == OTHER
-                else f" and is licensed under {self.licence}."
-            )
+            f"{queries}{each}, {count}, and a term weighs {logs} of its largest logit z"
+            f"{of_queries}."
         )
 
     def _usage(self) -> str:
@@ -190,7 +203,8 @@ class ModelCard:
         if self.adapter:
             return usage
         if not self.settings.is_known_elsewhere:
-            return f"{usage}\n\nsentence-transformers has no such activation, and refuses it."
+            lacking = "activation" if self.settings.is_plain else "components"
+            return f"{usage}\n\nsentence-transformers has no such {lacking}, and refuses it."
         peer = READ_WITH_SENTENCE_TRANSFORMERS.format(name=self.name)
         lacking = ", which leaves out what a document's own terms weigh more"
         how = f"With sentence-transformers{lacking if self.settings.literal else ''}:"
@@ -222,6 +236,21 @@ class ModelCard:
             f"{fence}toml\n{self.config.rstrip()}\n{fence}",
         ]
         return "\n\n".join(part for part in parts if part)
+
+
+def _component(kind: str, logs: int) -> str:
+    """What is done with the texts of a side."""
+    weight = _activation(logs)
+    return {
+        "mlm": f"go through a masked language model, {weight} of a term's largest logit z",
+        "cls-mlm": f"go through a masked language model, {weight} of a term's logit z at [CLS]",
+        "own-terms": f"go through a masked language model, {weight} of the largest logit z of each "
+        "term that the text has",
+        "embeddings": f"go through a language model, {weight} of the largest product z of a term's "
+        "input embedding and a hidden state",
+        "mlp": "go through a language model and a linear layer, which weighs each term of the text",
+        "table": "are weighed by a table of their terms, without a model",
+    }[kind]
 
 
 def _activation(logs: int) -> str:

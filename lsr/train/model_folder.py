@@ -50,6 +50,24 @@ def write_transformer(folder: Path, model: Any, vocabulary: Vocabulary, length: 
     write_tokenizer(folder, vocabulary, length, padding_token(model, vocabulary))
 
 
+def add_head(path: Path, layer: str, head: Any) -> None:
+    """Put a linear layer of that name beside the weights of a model.
+
+    Raises:
+        InputError: its weights are not finite.
+    """
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(path)
+    for name, tensor in head.state_dict().items():
+        if not tensor.isfinite().all():
+            raise InputError(
+                f"the weights {layer}.{name} are not all finite; train with a lower learning rate"
+            )
+        tensors[f"{layer}.{name}"] = tensor.detach().float().cpu().contiguous()
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
 def padding_token(model: Any, vocabulary: Vocabulary) -> str:
     """The token that fills batches up: the model's own, else any special one.
 

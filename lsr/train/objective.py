@@ -136,6 +136,7 @@ class RankingLoss:
         batch: TrainingBatch,
         scaled: NDArray[np.float32] | None,
         raw: NDArray[np.float32] | None = None,
+        beside: NDArray[np.float32] | None = None,
     ) -> tuple[torch.Tensor, dict[str, float]]:
         """The sum, and each loss before its weight.
 
@@ -145,6 +146,8 @@ class RankingLoss:
             batch: of which they are the weights.
             scaled: float32 (B, N), of all teachers; None where no loss needs them.
             raw: float32 (B, N), of the one teacher; None where no loss needs them.
+            beside: float32 (B, N), what stands beside the student's scores when it is used; they
+                are learned around it. None: nothing.
         """
         taught = {
             name: torch.from_numpy(given).to(documents.device)
@@ -153,6 +156,8 @@ class RankingLoss:
         }
         scores = match(queries, documents)
         device = scores.device
+        if beside is not None:
+            scores = scores + torch.from_numpy(beside).to(device)
         listed = torch.from_numpy(batch.listed).to(device)
         allowed = torch.from_numpy(batch.allowed).to(device)
         positives = torch.from_numpy(batch.positives).to(device)

@@ -215,10 +215,11 @@ class TrainingCorpus:
     ) -> TrainingCorpus:
         """Sample pairs of each source and keep some queries aside.
 
-        What is sampled, and the order of rows, depend on the texts, the limits and the seed, not
-        on the order of a file. What is held out depends on the texts alone. A pair is left out
-        that is there already, whose query or document is blank, or whose two texts are the same;
-        and a pair of a query that is not held out with a document that is.
+        What is sampled, and the order of rows, depend on the texts, the limits and, where a limit
+        leaves pairs out, the seed, not on the order of a file. What is held out depends on the
+        texts alone. A pair is left out that is there already, whose query or document is blank, or
+        whose two texts are the same; and a pair of a query that is not held out with a document
+        that is.
 
         Args:
             sources: where pairs are, and how many are taken of each.
@@ -248,8 +249,9 @@ class TrainingCorpus:
                     aside[pair] = place
                 else:
                     sample.add(pair, text_hash(str(seed), pair.query, pair.positive))
-            kept |= sample.pairs()
-            sampled.append(len(sample.pairs()))
+            chosen = sample.pairs()
+            kept |= chosen if sample.left_out else {pair: _place(pair) for pair in chosen}
+            sampled.append(len(chosen))
             if left_out:
                 on_rejected(
                     f"{source.path}: {left_out} pairs are left out, whose query or document is "
@@ -340,6 +342,8 @@ class _Sample:
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
+        # Whether there were more pairs.
+        self.left_out = False
         self._hashes: dict[Pair, int] = {}
         self._largest: list[tuple[int, str, str]] = []
 
@@ -351,17 +355,23 @@ class _Sample:
             return
         if len(self._hashes) < self._limit:
             heapq.heappush(self._largest, (-number, pair.query, pair.positive))
-        elif number < -self._largest[0][0]:
+            self._hashes[pair] = number
+            return
+        self.left_out = True
+        if number < -self._largest[0][0]:
             _, query, positive = heapq.heapreplace(
                 self._largest, (-number, pair.query, pair.positive)
             )
             del self._hashes[Pair(query, positive)]
-        else:
-            return
-        self._hashes[pair] = number
+            self._hashes[pair] = number
 
     def pairs(self) -> dict[Pair, int]:
         return self._hashes
+
+
+def _place(pair: Pair) -> int:
+    """Of a pair in the order of rows, whatever the seed."""
+    return text_hash(pair.query, pair.positive)
 
 
 def _held_out(pairs: Sequence[Pair]) -> HeldOut:

@@ -33,11 +33,11 @@ class QueryGeneration:
     # The fewest and the most words of a span; 1 or more.
     shortest: int = 4
     longest: int = 16
-    # How often a span is cut out of its document, 0 to 1: 0.9 in Lee et al. 2019 (arXiv:1906.00300,
-    # section 4).
+    # How often a span is cut out of its document, 0 to 1: 0.9 in Lee et al. 2019
+    # (arXiv:1906.00300).
     removal: float = 0.9
     # The least and the most of a document's words that a crop takes, as shares above 0, to 1: 0.05
-    # and 0.5 in Izacard et al. 2021 (arXiv:2112.09118, section 3.1 and appendix).
+    # and 0.5 in Izacard et al. 2021 (arXiv:2112.09118).
     least: float = 0.05
     most: float = 0.5
     # The most words of a keyword query; 1 or more.
@@ -112,13 +112,13 @@ def _title(document: Document, settings: QueryGeneration, draw: random.Random) -
 def _headings(document: Document, settings: QueryGeneration, draw: random.Random) -> Pairs:
     """Each heading, answered by what stands between it and the next."""
     lines = document.text.splitlines()
-    places = list(_heading_places(lines))
+    places = list(heading_places(lines))
     ends = [*(start for start, _, _ in places), len(lines)][1:]
     for (_, begin, heading), end in zip(places, ends, strict=True):
         yield heading, "\n".join(lines[begin:end])
 
 
-def _heading_places(lines: list[str]) -> Iterator[tuple[int, int, str]]:
+def heading_places(lines: list[str]) -> Iterator[tuple[int, int, str]]:
     """Line of each heading, line where its section begins, and its text.
 
     A heading is marked by #, or underlined, or a short line that begins like a sentence and does

@@ -24,8 +24,8 @@ SMALLEST_IDF = 0.1
 def flops(weights: torch.Tensor) -> torch.Tensor:
     """FLOPS: Σ_j (1/N Σ_i |w_ij|)², a smooth stand-in for the multiplications of a search.
 
-    Paria et al. 2020 ("Minimizing FLOPs to Learn Efficient Sparse Representations"), section 4.1;
-    SPLADE (Formal et al. 2021a), eq. 5.
+    Paria et al. 2020 ("Minimizing FLOPs to Learn Efficient Sparse Representations");
+    SPLADE (Formal et al. 2021a).
     """
     return _mean_weights(weights).square().sum()
 
@@ -72,7 +72,7 @@ def idf_flops(weights: torch.Tensor, idf: torch.Tensor) -> torch.Tensor:
             f"IDF has shape {tuple(idf.shape)} and vectors have {weights.shape[1]} terms; "
             "both must have the same vocabulary"
         )
-    return (_mean_weights(weights) / idf.clamp(min=SMALLEST_IDF)).square().sum()
+    return (_mean_weights(weights) / idf.to(weights).clamp(min=SMALLEST_IDF)).square().sum()
 
 
 class DocumentFrequencies:

@@ -11,12 +11,13 @@ from statistics import fmean
 from typing import Any
 
 from lsr.distribution import installed_versions
+from lsr.encoders.open_vocabulary import beside_model
 from lsr.train.config import TrainingConfig
 from lsr.train.config_file import to_toml
 from lsr.train.model_card import ModelCard, Result, Source
 from lsr.train.negatives import Retrieve
 from lsr.train.pairs import HeldOut, OnRejected, PairSource, TrainingCorpus
-from lsr.train.teachers import load_ensemble
+from lsr.train.teachers import load_ensemble, load_teacher
 from lsr.train.trainer import (
     LOG,
     Evaluate,
@@ -87,7 +88,12 @@ def training_corpus(config: TrainingConfig, on_rejected: OnRejected) -> Training
 
 
 def run_training(
-    config: TrainingConfig, output: Path, cache: Path, tools: Tools, watching: Watching
+    config: TrainingConfig,
+    output: Path,
+    cache: Path,
+    tools: Tools,
+    watching: Watching,
+    corpus: TrainingCorpus | None = None,
 ) -> TrainingReport:
     """Train as configured, or go on, and write student, card, configuration, log and plot.
 
@@ -97,13 +103,15 @@ def run_training(
         cache: folder of the teachers' vectors, which trainings may share.
         tools: see there.
         watching: see there.
+        corpus: the pairs; None: those that the seed draws of the configuration's sources.
     """
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
     # What the end needs is missed at the beginning.
     toml = to_toml(config)
     draw([])
-    corpus = training_corpus(config, watching.on_rejected)
+    if corpus is None:
+        corpus = training_corpus(config, watching.on_rejected)
     if not config.batches.negatives:
         corpus.say_unused(watching.on_rejected, "[batches] negatives = 1 or more takes them")
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
@@ -114,7 +122,19 @@ def run_training(
     )
     evaluate = _evaluate(config, corpus.held_out, tools, watching)
     alone = teacher.alone if teacher else None
-    around = Surroundings(teacher, tools.retrieve, evaluate, watching.on_step, tools.trusted, alone)
+    words = None
+    if config.model.words:
+        words = load_teacher(beside_model(), corpus, cache, watching.on_progress)
+    around = Surroundings(
+        teacher,
+        tools.retrieve,
+        evaluate,
+        watching.on_step,
+        tools.trusted,
+        alone,
+        words,
+        cache,
+    )
     trainer = Trainer(config, corpus, output, around)
     (output / CONFIG).write_text(toml, encoding="utf-8")
     begun = trainer.step

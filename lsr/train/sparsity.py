@@ -13,7 +13,7 @@ PATH_POINTS = 1024
 
 
 def warm_up(step: int, steps: int, strength: float) -> float:
-    """strength · min(1, (step / steps)²): the quadratic warm-up of Paria et al. 2020, section 4.2.
+    """strength · min(1, (step / steps)²): the quadratic warm-up of Paria et al. 2020.
 
     ``step`` counts from 1, the first optimiser step, so that the full strength is reached at step
     ``steps``; naver/splade's ``RegWeightScheduler`` and OpenSearch's training code do the same.

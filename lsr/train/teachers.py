@@ -114,7 +114,7 @@ class Ensemble:
 
     The scores s of a teacher become (s - min) / (max - min + 1e-6) over the candidates of each
     query; their weighted mean is multiplied by ``scale``. Heterogeneous ensemble distillation of
-    Geng et al. 2024 (arXiv:2411.04403, section 3.2), whose code has the scale 30.
+    Geng et al. 2024 (arXiv:2411.04403), whose code has the scale 30.
 
     Args:
         teachers: one or more.

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsr.backbones.declared import Side
 from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
-from lsr.encoders.literal_terms import LiteralTerms
-from lsr.encoders.term_counts import term_statistics
-from lsr.statistics import CollectionStatistics
+from lsr.train.ahead import Ahead
 from lsr.train.batches import TrainingBatch
 from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.config_file import tables
-from lsr.train.export import Exported
-from lsr.train.micro_batches import Encoded, MicroBatchEncoder, Weighing
+from lsr.train.micro_batches import MicroBatchEncoder
 from lsr.train.mining_rounds import MiningRounds
 from lsr.train.negatives import Retrieve
 from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
 from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.pairs import TrainingCorpus
-from lsr.train.query_table import QueryTable, initial_table
+from lsr.train.sides import Read, Sides, encode
 from lsr.train.sparsity import CollapseWatch
 from lsr.train.student import load_student
 from lsr.train.teachers import Teacher
@@ -44,6 +39,8 @@ Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]
 SHOWN = ("licence", "base_name", "base_licence")
 STATE, LOG, STUDENT = "state.safetensors", "log.jsonl", "student"
+# Devices beside which the processor is free for the next step's texts and teachers.
+AHEAD_OF = ("cuda",)
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,26 @@ class Surroundings:
     trusted: TrustedCode = NO_CODE
     # The one teacher, whose scores are learned as they are.
     raw_teacher: Teacher | None = None
+    # BM25 of words, which ``[model] words`` puts beside the student's scores.
+    words: Teacher | None = None
+    # Folder of what trainings on the same pairs share: vectors, tokens, rankings. None: none.
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a step needs besides the model.
+
+    Scores float32 (B, N) are None where they aren't asked for: ``beside`` are those of words, times
+    their weight.
+    """
+
+    batch: TrainingBatch
+    documents: Read
+    queries: Read
+    scaled: NDArray[np.float32] | None
+    raw: NDArray[np.float32] | None
+    beside: NDArray[np.float32] | None
 
 
 class Trainer:
@@ -97,13 +114,12 @@ class Trainer:
         self.around = surroundings
         seed_torch(config.seed)
         self.student = load_student(config)
-        self.literal = self._literal()
-        self.exported = _exported(config, self.literal)
-        self.documents = self._document_side()
-        self.queries = self._query_side()
+        self.sides = Sides(config, corpus, self.student, surroundings.cache)
+        self.documents, self.queries = self.sides.document, self.sides.query
+        self.exported = self.sides.exported
         steps, terms = config.optimizer.steps, self.student.vocabulary.size
         informed = uses_idf(config.documents) or uses_idf(config.queries)
-        idf = self._initial_table("idf") if informed else None
+        idf = self.sides.initial_table("idf") if informed else None
         self.penalties = {
             "document": Penalty(config.documents, steps, terms, idf),
             "query": Penalty(config.queries, steps, terms, idf),
@@ -114,15 +130,20 @@ class Trainer:
             self.student.parameters().values(),
             config.optimizer.learning_rate,
             config.optimizer.weight_decay,
-            self._learned_table.values(),
+            self.sides.learned.values(),
             config.optimizer.table_rate,
         )
         self.step = 0
         self._written: int | None = None
         self._batches = MiningRounds(
             config, corpus, output, surroundings.retrieve, surroundings.teacher, self._kept,
-            surroundings.trusted,
+            surroundings.trusted, surroundings.cache,
         )  # fmt: skip
+        ahead = self.student.device.type in AHEAD_OF
+        self._prepared = Ahead(
+            self._prepare,
+            lambda step: ahead and step < steps and self._batches.is_begun(step),
+        )
         self._restore()
 
     def run(self) -> Path:
@@ -143,57 +164,25 @@ class Trainer:
                     self.save()
         return self._current()
 
-    @cached_property
-    def _statistics(self) -> CollectionStatistics:
-        return term_statistics(self.student.vocabulary, self.corpus.documents)
-
-    def _literal(self) -> LiteralTerms | None:
-        weight = self.config.model.literal
-        if not weight:
-            return None
-        length = max(1.0, self._statistics.average_length)
-        return LiteralTerms(self.student.vocabulary, weight, length)
-
-    def _document_side(self) -> MicroBatchEncoder:
-        model = self.config.model
-        of_model = model.queries == "model"
-        return self._encoder(
-            "document",
-            Weighing(
-                model.logs, model.max_length, self.literal, model.top_k, drop_special=not of_model
-            ),
-        )
-
-    def _query_side(self) -> QueryTable | MicroBatchEncoder:
-        model, student = self.config.model, self.student
-        if model.queries == "model":
-            logs = model.query_logs or model.logs
-            weighing = Weighing(logs, model.query_length, top_k=model.top_k)
-            return self._encoder("query", weighing)
-        table = self._initial_table(model.queries)
-        learned = model.queries == "learned"
-        return QueryTable(student.vocabulary, table, self.corpus.queries, learned, student.device)
-
-    def _initial_table(self, queries: str) -> NDArray[np.float32]:
-        vocabulary, idf = self.student.vocabulary, self.config.model.idf
-        return initial_table(vocabulary, queries, idf, lambda: self._statistics)
-
     @property
     def _finished(self) -> bool:
         return self.step >= self.config.optimizer.steps
 
     def _train_step(self) -> Entry:
         started, optimizing = time.perf_counter(), self.config.optimizer
-        batch = self._batches(self.step)(self.step)
+        prepared = self._prepared(self.step)
+        batch = prepared.batch
         seed_torch(step_seed(self.config.seed, self.step))
-        documents = self.documents([self.corpus.documents[row] for row in batch.documents])
-        queries = self._queries(batch)
-        weights = queries.weights if isinstance(queries, Encoded) else queries
-        loss, parts = self.ranking(weights, documents.weights, batch, *self._taught(batch))
-        loss = loss + self._penalised(weights, documents.weights, batch)
+        documents = encode(self.documents, prepared.documents)
+        queries = encode(self.queries, prepared.queries)
+        loss, parts = self.ranking(
+            queries.weights, documents.weights, batch,
+            prepared.scaled, prepared.raw, prepared.beside,
+        )  # fmt: skip
+        loss = loss + self._penalised(queries.weights, documents.weights, batch)
         value = float(loss.detach())
         nnz = {"document": float(documents.nnz.float().mean())}
-        if isinstance(queries, Encoded):
+        if isinstance(self.queries, MicroBatchEncoder):
             nnz["query"] = float(queries.nnz.float().mean())
         self.watch.observe(self.step + 1, value, nnz["document"])
         strength = {
@@ -201,11 +190,10 @@ class Trainer:
             for side, penalty in self.penalties.items()
             if penalty.config.regularizer != "none"
         }
-        flops = float(active_share(weights) @ active_share(documents.weights))
+        flops = float(active_share(queries.weights) @ active_share(documents.weights))
         loss.backward()  # type: ignore[no-untyped-call]
         documents.backward()
-        if isinstance(queries, Encoded):
-            queries.backward()
+        queries.backward()
         share = rate_share(self.step, optimizing.steps, optimizing.warm_up)
         update(self.optimizer, share, optimizing.max_norm)
         for side, penalty in self.penalties.items():
@@ -227,23 +215,17 @@ class Trainer:
             docs_per_s=len(batch.documents) / (time.perf_counter() - started),
         )
 
-    def _queries(self, batch: TrainingBatch) -> Encoded | torch.Tensor:
-        if isinstance(self.queries, QueryTable):
-            return self.queries(batch.queries)
-        return self.queries([self.corpus.queries[row] for row in batch.queries])
-
-    def _taught(self, batch: TrainingBatch) -> list[NDArray[np.float32] | None]:
-        """The teachers' scores, scaled and raw; None where they aren't asked for."""
-        shape = len(batch.queries), len(batch.documents)
-        candidates = np.broadcast_to(batch.documents, shape)
-        asked = (
-            (self.around.teacher, self.ranking.needs_scaled),
-            (self.around.raw_teacher, self.ranking.needs_raw),
+    def _prepare(self, step: int) -> Prepared:
+        batch, around, ranking = self._batches(step)(step), self.around, self.ranking
+        words = _scores(around.words, batch)
+        return Prepared(
+            batch,
+            self.sides.read_documents(batch.documents),
+            self.sides.read_queries(batch.queries),
+            _scores(around.teacher if ranking.needs_scaled else None, batch),
+            _scores(around.raw_teacher if ranking.needs_raw else None, batch),
+            None if words is None else words * np.float32(self.config.model.words),
         )
-        return [
-            teacher.scores(batch.queries, candidates) if needed and teacher else None
-            for teacher, needed in asked
-        ]
 
     def _penalised(
         self, queries: torch.Tensor, documents: torch.Tensor, batch: TrainingBatch
@@ -271,16 +253,10 @@ class Trainer:
         measures = dict(self.around.evaluate(encoder))
         return dataclasses.replace(entry, measures=measures)
 
-    def _encoder(self, side: Side, weighing: Weighing) -> MicroBatchEncoder:
-        memory = self.config.memory
-        return MicroBatchEncoder(
-            self.student, weighing, memory.chunk_tokens, memory.gradient_cache, side
-        )
-
     def export(self, folder: Path) -> Path:
         """Write the student as it is now to a folder, which is returned."""
-        table = self.queries.table() if isinstance(self.queries, QueryTable) else None
-        self.student.export(folder, self.exported, table)
+        table = self.sides.table
+        self.student.export(folder, self.exported, table.table() if table else None)
         return folder
 
     def _current(self) -> Path:
@@ -297,7 +273,9 @@ class Trainer:
 
     def encoder_name(self, folder: Path) -> str:
         """The name by which ``load_encoder`` loads what was exported to a folder."""
-        return self.student.encoder_name(str(folder), self.exported)
+        name = self.student.encoder_name(str(folder), self.exported)
+        words = self.config.model.words
+        return f"{name},words=yes,words_weight={words:g}" if words else name
 
     def save(self) -> None:
         """Write everything that a resumed training needs, in one file."""
@@ -325,13 +303,7 @@ class Trainer:
             for name, parameter in self.student.parameters().items()
             if parameter.requires_grad
         }
-        return found | self._learned_table
-
-    @property
-    def _learned_table(self) -> dict[str, torch.nn.Parameter]:
-        if isinstance(self.queries, QueryTable) and self.queries.weights.requires_grad:
-            return {"table": self.queries.weights}
-        return {}
+        return found | self.sides.learned
 
     @property
     def _facts(self) -> dict[str, Any]:
@@ -350,7 +322,9 @@ class Trainer:
     def _restore(self) -> None:
         if not (self.output / STATE).is_file():
             return
-        state = load_state(self.output / STATE, self._trained, self.optimizer, self._facts)
+        state = load_state(
+            self.output / STATE, self._trained, self.optimizer, self._facts, _usual(self.config)
+        )
         for side, penalty in self.penalties.items():
             penalty.load_state_dict(state.values["penalties"][side])
             penalty.load_tensors(
@@ -364,25 +338,29 @@ class Trainer:
         self.step = state.step
 
 
+def _scores(teacher: Teacher | None, batch: TrainingBatch) -> NDArray[np.float32] | None:
+    """float32 (B, N): the teacher's scores of all documents of the batch; None without one."""
+    shape = len(batch.queries), len(batch.documents)
+    candidates = np.broadcast_to(batch.documents, shape)
+    return None if teacher is None else teacher.scores(batch.queries, candidates)
+
+
+def _usual(config: TrainingConfig) -> dict[str, Any]:
+    """The defaults of all settings of single tables, named as ``_facts`` names them."""
+    return {
+        f"{table}.{setting.name}": setting.default
+        for table, value in vars(config).items()
+        if dataclasses.is_dataclass(value)
+        for setting in dataclasses.fields(value)
+        if setting.default is not dataclasses.MISSING
+    }
+
+
 def _deciding(value: Any) -> Any:
     """The settings without what only the model card shows."""
     if isinstance(value, dict):
         return {name: _deciding(inner) for name, inner in value.items() if name not in SHOWN}
     return [_deciding(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _exported(config: TrainingConfig, literal: LiteralTerms | None) -> Exported:
-    """How the trained encoder weighs texts."""
-    model = config.model
-    return Exported(
-        "model" if model.queries == "model" else "table",
-        model.logs,
-        model.export_length,
-        model.top_k,
-        model.literal,
-        literal.length if literal else 0.0,
-        model.query_logs,
-    )
 
 
 def active_share(weights: torch.Tensor) -> torch.Tensor:

@@ -77,8 +77,11 @@ def load_state(
     parameters: Parameters,
     optimizer: torch.optim.Optimizer,
     facts: Mapping[str, Any],
+    usual: Mapping[str, Any] | None = None,
 ) -> Resumed:
     """Put weights and optimizer back as they were saved; arguments as for ``save_state``.
+
+    ``usual`` are facts that held where a state does not tell them, because it is older than they.
 
     Raises:
         InputError: the file is damaged, or of another model.
@@ -94,6 +97,7 @@ def load_state(
         raise InputError(
             f"{path} is no training state ({error}); delete it to begin anew"
         ) from error
+    saved = {name: value for name, value in (usual or {}).items() if name in facts} | saved
     for name in sorted({*facts, *saved}):
         if facts.get(name) != saved.get(name):
             raise UsageError(

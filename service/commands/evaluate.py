@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from eval.cell import Cell
     from eval.datasets import Dataset
     from eval.experiment import ExperimentProgress
+    from eval.suite import Suite
     from index.opening import Place
     from index.search.config import SearchConfig
     from lsr.trusted_code import TrustedCode
@@ -85,6 +86,11 @@ OF_LOADED_RUNS = (
     "dense encoder that imitates it; published: put the numbers of others beside.",
 )
 @click.option(
+    "--both-ways",
+    is_flag=True,
+    help="Then the other way round: each document that answers a query asked over the queries.",
+)
+@click.option(
     "--baseline",
     metavar="NAME",
     help="Test the systems against this one, instead of all against each other.",
@@ -129,6 +135,7 @@ def score_command(
     measures: Sequence[str],
     depth: int | None,
     against: str | None,
+    both_ways: bool,
     baseline: str | None,
     load_run: Path | None,
     save_run: Path | None,
@@ -165,6 +172,8 @@ def score_command(
     else:
         _check_loading()
     suite = load_suite(datasets, split, data)
+    if both_ways:
+        suite = _turned_round_too(suite, into, save_qrels)
     if len(suite.datasets) > 1 and (load_run is not None or save_qrels is not None):
         option = "--load-run" if load_run is not None else "--save-qrels"
         raise UsageError(f"{option} is of one data set, and {len(suite.datasets)} were given")
@@ -200,6 +209,15 @@ def score_command(
     if save_run is not None:
         for path in save_runs(save_run, results):
             terminal.err.print(f"wrote {path}", markup=False)
+
+
+def _turned_round_too(suite: Suite, into: Place | None, save_qrels: Path | None) -> Suite:
+    from eval.both_ways import both_ways
+
+    for option, given in (("--index", into), ("--save-qrels", save_qrels)):
+        if given is not None:
+            raise UsageError(f"{option} is of one data set, and --both-ways makes another of it")
+    return both_ways(suite)
 
 
 def _on_cell(output: Path | None) -> Callable[[Cell, bool], None]:

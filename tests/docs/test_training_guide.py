@@ -8,10 +8,12 @@ import tomllib
 import pytest
 
 from lsr.train import config, decoder_student
+from lsr.train.components import MlpConfig
 from lsr.train.config_file import parse_config
 from lsr.train.reranker.config import CrossEncoderTrainingConfig
 from lsr.train.spar import config as spar
 from lsr.train.spar.run import SparTrainingConfig
+from lsr.train.training_presets import TRAINING_PRESETS, with_preset
 from tests.docs.pages import GUIDE, blocks, name_of, pages_with
 
 KINDS = {
@@ -24,7 +26,7 @@ KINDS = {
 @pytest.mark.parametrize("page", pages_with("toml"), ids=name_of)
 def test_every_configuration_is_valid(page):
     for block in blocks(page, "toml"):
-        raw = tomllib.loads(block)
+        raw = with_preset(tomllib.loads(block))
         parse_config(raw, KINDS[raw.get("kind", "sparse")])
 
 
@@ -54,6 +56,7 @@ def test_the_training_guide_names_every_setting_and_its_default():
     tables = {
         "": config.TrainingConfig,
         "model": config.ModelConfig,
+        "model.mlp": MlpConfig,
         "model.lora": decoder_student.LoraConfig,
         "model.decoder": decoder_student.DecoderStudentConfig,
         "sources": config.SourceConfig,
@@ -83,3 +86,11 @@ def test_the_training_guide_names_every_setting_and_its_default():
                 assert not shown or name == "targets"
             else:
                 assert json.loads(shown) == value, (table, name)
+
+
+def test_the_page_of_components_names_every_preset_and_what_differs():
+    text = (GUIDE.parent / "components.md").read_text()
+    for name, preset in TRAINING_PRESETS.items():
+        line = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        assert preset.paper in line
+        assert preset.differs in line

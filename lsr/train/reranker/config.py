@@ -87,10 +87,16 @@ class PairLossConfig:
     weight: float = 1.0
     # Divides scores in info-nce and kl; above 0.
     temperature: float = 1.0
+    # Whose margins margin-mse learns: of "all" pairs of candidates, as naver/splade, or of the
+    # "positive" and each other one, as Hofstätter et al. 2020.
+    pairs: str = "all"
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
         check_choice("name", self.name, LOSSES)
+        check_choice("pairs", self.pairs, ("all", "positive"))
+        if self.pairs != "all" and self.name != "margin-mse":
+            raise UsageError(f"pairs is for margin-mse, not for {self.name}; leave it out")
         check_range("weight", self.weight, 0)
         check_range("temperature", self.temperature, 1e-6)
         if self.name in ("bce", "margin-mse") and self.temperature != 1:

@@ -147,6 +147,10 @@ class _Training:
         # What decides the weights.
         deciding = tables(replace(config, output="", checkpoint_every=1))
         deciding["model"].pop("base")
+        for loss in deciding["losses"]:
+            # As states were written before there was a choice.
+            if loss["pairs"] == "all":
+                del loss["pairs"]
         self.facts = json.loads(json.dumps(deciding | {"pairs": corpus.digest}))
         self.facts |= {"start": student.start}
         self.order: BatchOrder | None = None
@@ -225,7 +229,7 @@ class _Training:
         taught = _tensor((alone or self._teacher).scores(batch.queries, rows), scores)
         if loss.name == "kl":
             return kl_divergence(scores, taught, loss.temperature, allowed)
-        return margin_mse(scores, taught, allowed)
+        return margin_mse(scores, taught, allowed, positives if loss.pairs == "positive" else None)
 
 
 def _tensor(array: NDArray[Any], like: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """SPAR: a dense lexical model, Lambda, that learns to rank as a sparse encoder does.
 
 Chen et al. 2022, "Salient Phrase Aware Dense Retrieval: Can a Dense Retriever Imitate a Sparse
-One?" (arXiv 2110.06918), section 3.1, with the settings of facebookresearch/dpr-scale (``spar/``).
+One?" (arXiv 2110.06918), with the settings of facebookresearch/dpr-scale (``spar/``).
 Concatenated with another dense encoder it gives SPAR: ``lsr.encoders.dense.ConcatenatedEncoder``.
 """
 

@@ -26,11 +26,12 @@ class ChatServer:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                owner.prompts.append(body["messages"][0]["content"])
+                prompt = body["messages"][0]["content"]
+                owner.prompts.append(prompt)
                 owner.keys.append(self.headers.get("Authorization"))
                 owner.paths.append(self.path)
                 time.sleep(owner.delay)
-                text = owner.answer(owner.prompts[-1])
+                text = owner.answer(prompt)
                 choice = {"message": {"role": "assistant", "content": str(text)}}
                 sent = (
                     text if isinstance(text, bytes) else json.dumps({"choices": [choice]}).encode()

@@ -59,7 +59,8 @@ def test_parts_hold_each_text_once_and_are_of_like_size(
 ):
     tokenizer.enable_truncation(max_length)
     expected = {row: tokenizer.encode(t).ids for row, t in enumerate(texts) if t.strip()}
-    batches = Batcher(vocabulary, max_length, 1).split(texts, parts)
+    batcher = Batcher(vocabulary, max_length, 1)
+    batches = batcher.split(*batcher.tokenize(texts), parts)
     assert len(batches) <= parts
     found = [
         (row, ids[mask == 1].tolist())

@@ -51,11 +51,8 @@ def test_tiles_give_the_maximum_of_the_full_tensor(seed, lengths, terms, with_bi
 def ways(head, states, offsets, floor):
     """What ``largest`` does with this processor, without fast kernels, and on a GPU."""
     yield head.largest(states, offsets, floor)
-    for maximum in (
-        lsr.backbones.projection._maximum_of_parts,
-        lsr.backbones.projection._scattered_maximum,
-    ):
-        yield head._tiled_largest(states, offsets, floor, maximum)
+    yield head._tiled_largest(states, offsets, floor)
+    yield head._largest_at_once(states, offsets, floor)
 
 
 def test_bfloat16_gives_nearly_the_same_weights():

@@ -102,7 +102,7 @@ MISTAKES = [
     ({"optimizer.steps": 1.5}, "[optimizer] steps is 1.5; allowed is a whole number"),
     ({"optimizer.learning_rate": "x"}, "[optimizer] learning_rate is 'x'; allowed is a number"),
     (SPARSE | {"documents.by_place": 1}, "[documents] by_place is 1; allowed is true or false"),
-    ({"model.queries": "tf"}, "[model] queries is 'tf'; allowed are model, idf, learned and"),
+    ({"model.queries": "tf"}, "[model] queries is 'tf'; allowed are model, mlm, cls-mlm"),
     ({"model.logs": 5}, "[model] logs is 5; allowed is 1 to 4"),
     ({"model.max_length": 2}, "[model] max_length is 2; allowed is 3 to"),
     ({"model.query_length": 1}, "[model] query_length is 1; allowed is 3 to"),

@@ -191,8 +191,11 @@ def test_autograd_of_every_loss_passes_torchs_own_check():
     positives = torch.tensor([0, 1, 3])
     for loss in (
         lambda s: info_nce(s, positives, 0.5, allowed),
+        lambda s: symmetric_info_nce(s, positives, 0.5, allowed),
         lambda s: margin_mse(s, teacher, allowed),
+        lambda s: margin_mse(s, teacher, allowed, positives),
         lambda s: kl_divergence(s, teacher, 2.0, allowed),
+        lambda s: binary_cross_entropy(s, positives, allowed),
     ):
         assert torch.autograd.gradcheck(loss, (student,))
 

@@ -51,6 +51,15 @@ def gradients(function, tensors, direction):
     return value.detach(), [None if leaf is None else leaf.grad for leaf in leaves]
 
 
+@pytest.fixture(params=["native", "a GPU's way"])
+def way(request, monkeypatch):
+    """Both ways to find the largest logits."""
+    if request.param != "native":
+        monkeypatch.setattr("lsr.train.max_pooling.HOST", "nowhere")
+        # A few terms at a time.
+        monkeypatch.setattr("lsr.backbones.dense_maxima.LOGITS_AT_A_TIME", 7 * 28)
+
+
 def assert_like_dense(states, weight, bias, offsets, terms=None, **tolerance):
     terms = terms or len(weight)
     direction = torch.randn(
@@ -67,7 +76,7 @@ def assert_like_dense(states, weight, bias, offsets, terms=None, **tolerance):
 
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize(("terms", "width"), [(3, 1), (600, 16), (1300, 24)])
-def test_float32_values_and_gradients(terms, width, with_bias):
+def test_float32_values_and_gradients(way, terms, width, with_bias):
     inputs = random_inputs(LENGTHS, width, terms, 1, with_bias=with_bias)
     assert_like_dense(*inputs, rtol=1e-4, atol=1e-4)
 

@@ -108,6 +108,36 @@ def test_the_recipe_is_word_for_word_but_for_paths():
     assert "jane" not in CARD.markdown()
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentences"),
+    [
+        (
+            Exported(document="mlp", query="own-terms", logs=2, query_logs=1),
+            ["linear layer, which weighs each term of the text. Queries go through",
+             "log(1 + relu(z)) of the largest logit z of each term that the text has; 256 tokens",
+             "no such components, and refuses it"],
+        ),
+        (
+            Exported(document="cls-mlm", queries="table"),
+            ["a term's logit z at [CLS]. Queries are weighed by a table", "no such components"],
+        ),
+        (
+            Exported(document="embeddings", query="mlp", towers="separate"),
+            ["largest product z", "each side has a model of its own", "no such components"],
+        ),
+        (
+            Exported(towers="separate"),
+            ["Queries and documents go through a masked language model each", "SparseEncoder("],
+        ),
+    ],
+)  # fmt: skip
+def test_the_card_says_what_each_side_is(settings, sentences):
+    text = dataclasses.replace(CARD, settings=settings).markdown()
+    for sentence in sentences:
+        assert sentence in text
+    assert ("inference-free" in metadata(text)["tags"]) == (settings.queries == "table")
+
+
 def test_what_was_not_measured_is_not_claimed():
     card = ModelCard("m", Exported(), "MIT", "b/m", "MIT", [Source("d", 1, "MIT")], "", "lsr train")
     text = card.markdown()

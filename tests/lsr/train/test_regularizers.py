@@ -140,7 +140,7 @@ def test_autograd_of_anti_zero_and_saturation_passes_torchs_own_check():
     weights = torch.rand(6, 5, generator=generator, dtype=torch.float64) + 0.1
     weights.requires_grad_()
     assert torch.autograd.gradcheck(anti_zero, (weights, 2 * weights.detach()))
-    for logs in range(4):
+    for logs in range(5):
         assert torch.autograd.gradcheck(lambda z, logs=logs: saturate(z - 0.5, logs), (weights,))
 
 
@@ -211,7 +211,7 @@ def test_top_k_refuses_no_terms():
 @given(st.lists(st.sampled_from([-3.0, -0.5, 0.25, 1.0, 40.0]), min_size=1, max_size=5))
 def test_saturation_equals_its_formula(logits):
     logits = torch.tensor(logits, dtype=torch.float64)
-    for logs in range(4):
+    for logs in range(5):
 
         def loop(moved, logs=logs):
             total = 0.0

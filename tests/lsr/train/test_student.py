@@ -9,8 +9,10 @@ import transformers
 
 from lsr.backbones.batching import Batcher
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.errors import InputError
+from lsr.errors import InputError, UsageError
+from lsr.train.decoder_student import LoraConfig
 from lsr.train.export import Exported
+from lsr.train.model_config import ModelConfig
 from lsr.train.student import MaskedLanguageStudent
 from tests.lsr.train.tiny_training import TERMS, tiny_checkpoint
 
@@ -103,3 +105,59 @@ def test_exported_weights_are_averaged_with_the_bases(folder, tmp_path):
     for name, weight in plain.named_parameters():
         torch.testing.assert_close(weight.detach(), base[name] + 0.75, rtol=1e-6, atol=1e-6)
         assert torch.equal(student.parameters()[name].detach(), base[name] + 1.0)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_new_head_has_learned_nothing_and_the_body_is_the_bases(tmp_path, tied):
+    folder = tiny_checkpoint(tmp_path / "base", tie_word_embeddings=tied)
+    base = transformers.AutoModelForMaskedLM.from_pretrained(folder)
+    checkpoint = Checkpoint.resolve(str(folder))
+
+    def begun(seed):
+        torch.manual_seed(seed)
+        return MaskedLanguageStudent(checkpoint, new_head=True)
+
+    student, same, other = begun(1), begun(1), begun(2)
+    found, again = student.parameters(), same.parameters()
+    for name, weight in base.bert.named_parameters():
+        assert torch.equal(found[f"bert.{name}"], weight), name
+    head = {name for name in found if not name.startswith("bert.")}
+    assert len(head) == (5 if tied else 7)
+    embeddings = found["bert.embeddings.word_embeddings.weight"]
+    before = dict(base.named_parameters())
+    dense = "cls.predictions.transform.dense.weight"
+    for name in head:
+        assert torch.equal(found[name], again[name])
+        if name == "cls.predictions.decoder.weight":
+            assert torch.equal(found[name], embeddings)
+        elif name == dense:
+            assert not torch.equal(found[name], other.parameters()[name])
+            assert not torch.equal(found[name], before[name])
+            assert found[name].std().item() == pytest.approx(0.3, rel=0.2)
+        else:
+            value = 0.0 if name.endswith("bias") else 1.0
+            assert torch.equal(found[name], torch.full_like(found[name], value))
+    assert (student.projection()[0] is embeddings) == tied
+    student.export(tmp_path / "out", Exported(), None)
+    written = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "out")
+    for name, weight in written.named_parameters():
+        assert torch.equal(weight, found[name]), name
+
+
+def test_a_new_head_is_not_averaged_with_a_base_that_has_none():
+    with pytest.raises(UsageError, match="base_share and new_head"):
+        ModelConfig("base", base_share=0.5, new_head=True)
+    with pytest.raises(UsageError, match="leave out new_head"):
+        ModelConfig("base", queries="model", lora=LoraConfig(), new_head=True)
+
+
+def test_a_body_without_a_head_begins_with_a_new_one(folder, tmp_path):
+    whole = transformers.AutoModelForMaskedLM.from_pretrained(folder)
+    whole.bert.save_pretrained(tmp_path / "body")
+    (tmp_path / "body" / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    checkpoint = Checkpoint.resolve(str(tmp_path / "body"))
+    with pytest.raises(InputError, match="lacks"):
+        MaskedLanguageStudent(checkpoint)
+    found = MaskedLanguageStudent(checkpoint, new_head=True).parameters()
+    for name, weight in whole.bert.named_parameters():
+        assert torch.equal(found[f"bert.{name}"], weight), name

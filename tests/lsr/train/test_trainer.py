@@ -2,16 +2,20 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 from eval.judged_set import JudgedSet
 from index.mining import retrieve
 from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.open_vocabulary import beside_model
 from lsr.encoders.term_counts import term_statistics
 from lsr.errors import CollapseError, UsageError
 from lsr.train.config import (
@@ -77,7 +81,7 @@ def judge(encoder):
     return JudgedSet("tiny", documents, queries, qrels).score(encoder).named()
 
 
-def train(config, folder, teacher=None, stop=None, evaluate=None):
+def train(config, folder, teacher=None, stop=None, evaluate=None, cache=None):
     """The trainer at its end; with ``stop`` it is interrupted after that step."""
     folder.mkdir(exist_ok=True)
 
@@ -85,7 +89,7 @@ def train(config, folder, teacher=None, stop=None, evaluate=None):
         if entry.step == stop:
             raise StoppedError
 
-    around = Surroundings(teacher, retrieve, evaluate, on_step, raw_teacher=teacher)
+    around = Surroundings(teacher, retrieve, evaluate, on_step, raw_teacher=teacher, cache=cache)
     trainer = Trainer(config, CORPUS, folder, around)
     if stop is None:
         trainer.run()
@@ -153,6 +157,56 @@ def test_interrupted_and_resumed_is_uninterrupted(base, teacher, tmp_path, setti
         for name in ("whole", "parts")
     ]
     assert exported[0] == exported[1]
+
+
+@pytest.mark.parametrize("settings", [LEARNED, SYMMETRIC, FIXED], ids=["l", "s", "f"])
+def test_what_is_read_ahead_and_kept_changes_nothing(
+    base, teacher, tmp_path, monkeypatch, settings
+):
+    config = recipe(base, **settings)
+    if "{base}" in config.mining.retriever:
+        config = dataclasses.replace(
+            config, mining=dataclasses.replace(config.mining, retriever=f"splade:{base}")
+        )
+    train(config, tmp_path / "plain", teacher)
+    monkeypatch.setattr("lsr.train.trainer.AHEAD_OF", ("cpu",))
+    for name in ("ahead", "again"):
+        train(config, tmp_path / name, teacher, cache=tmp_path / "cache")
+    plain, *others = (load_file(tmp_path / name / STATE) for name in ("plain", "ahead", "again"))
+    for name, tensor in plain.items():
+        assert all(tensor.tobytes() == other[name].tobytes() for other in others), name
+
+
+def test_a_model_is_trained_around_its_words(base, tmp_path):
+    """The loss of the first step is that of the model's scores and the words' together."""
+    config = recipe(base, steps=1, model={"queries": "idf", "words": 1.6}, losses=(NCE,))
+    words = load_teacher(beside_model(), CORPUS, tmp_path / "cache")
+    (tmp_path / "made").mkdir()
+    around = Surroundings(words=words)
+    trainer = Trainer(config, CORPUS, tmp_path / "made", around)
+    batch = trainer._prepared(0).batch
+    documents = trainer.documents([CORPUS.documents[row] for row in batch.documents])
+    queries = trainer.queries(batch.queries)
+    scores = (queries @ documents.weights.T).detach().numpy()
+    beside = words.scores(batch.queries, np.tile(batch.documents, (len(batch.queries), 1)))
+    assert beside.max() > 0
+    total = np.where(batch.allowed, scores + 1.6 * beside, -np.inf)
+    right = total[np.arange(len(total)), batch.positives]
+    spread = (total - right[:, None]) / NCE.temperature
+    expected = np.mean(np.log(np.exp(spread).sum(axis=1)))
+    trainer.run()
+    assert measured(tmp_path / "made")[0].loss == pytest.approx(expected, rel=1e-5)
+    assert trainer.encoder_name(Path("x")) == "x,words=yes,words_weight=1.6"
+
+
+def test_half_precision_trains_alike(base, tmp_path):
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        config = recipe(base, memory=MemoryConfig(precision=precision))
+        train(config, tmp_path / precision)
+        losses[precision] = [entry.loss for entry in measured(tmp_path / precision)]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.1)
+    assert losses["bfloat16"] != losses["float32"]
 
 
 def test_evaluation_does_not_change_the_weights(base, teacher, tmp_path):
@@ -314,6 +368,21 @@ def test_another_training_in_the_folder_is_refused(base, tmp_path, change, named
     assert named in str(raised.value)
     # How it is reported is no part of it.
     train(dataclasses.replace(config, output="elsewhere", checkpoint_every=3), tmp_path)
+
+
+def test_a_state_from_before_a_setting_is_gone_on_with_where_it_is_off(base, tmp_path):
+    config = recipe(base)
+    train(config, tmp_path, stop=5)
+    with safe_open(tmp_path / STATE, "pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    facts = json.loads(metadata["facts"])
+    del facts["model.new_head"]
+    save_file(tensors, tmp_path / STATE, metadata | {"facts": json.dumps(facts)})
+    begun = dataclasses.replace(config, model=dataclasses.replace(config.model, new_head=True))
+    with pytest.raises(UsageError, match=r"new_head=None, but model\.new_head=True"):
+        train(begun, tmp_path)
+    train(config, tmp_path)
 
 
 def test_another_corpus_in_the_folder_is_refused(base, tmp_path):

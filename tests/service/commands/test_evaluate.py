@@ -196,3 +196,22 @@ def test_known_data_sets_are_listed(lsr, tmp_path):
     assert len(json.loads(lsr("datasets", "beir-13", "--json").stdout)["datasets"]) == 13
     assert "no data set or suite is known" in sentence(lsr("datasets", "fruit"))
     assert "ask NIST" in sentence(lsr("eval", "robust04"))
+
+
+def test_both_ways_has_rows_the_other_way_round(lsr, tmp_path):
+    documents = [{"_id": "d1", "text": "a cherry pie"}, {"_id": "d2", "text": "unjudged"}]
+    dataset(tmp_path, documents)
+    asked = ["eval", "dataset", "--encoder", "bm25", "--both-ways", "--measure", "P@1"]
+    rows = json.loads(lsr(*asked, "--json").stdout)["results"]
+    assert [(row["dataset"], row["queries"], row["documents"]) for row in rows] == [
+        ("dataset", 1, 2),
+        ("dataset reversed", 1, 1),
+    ]
+    assert [row["measures"]["P@1"] for row in rows] == [1, 1]
+    assert "dataset reversed" in lsr(*asked).stdout.decode()
+    saved = lsr(*asked, "--save-run", "a.run", "--output", "kept")
+    assert saved.returncode == 0, saved.stderr
+    assert (tmp_path / "a.dataset-reversed.bm25.sparse.run").read_text().startswith("d1 Q0 q1 1 ")
+    for option, value in (("--index", "c"), ("--save-qrels", "q.txt"), ("--load-run", "a.run")):
+        assert f"{option} is " in sentence(lsr(*asked, option, value)) or option == "--load-run"
+        assert lsr(*asked, option, value).returncode == 2

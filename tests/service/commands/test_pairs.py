@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lsr.train.pairs import read_pairs
+from tests.index.search.chat_server import ChatServer
 from tests.service.conftest import sentence, write_jsonl
 
 RECORDS = [
@@ -49,3 +50,45 @@ def test_kinds_and_bad_items(lsr, tmp_path):
         result = lsr("pairs", corpus, *arguments)
         assert result.returncode == 2
         assert reason in sentence(result)
+
+
+def test_more_pairs_of_given_ones(lsr, tmp_path):
+    words = " ".join(f"customers{n} doctor" for n in range(9))
+    record = {"query": f"Skills:\n{words}", "positive": f"Job\n\n{words}", "negative": "Cook"}
+    write_jsonl(tmp_path / "given.jsonl", [record, {"query": 1}])
+    result = lsr("augment", "given.jsonl", "--output", "more.jsonl.xz", "--copies", 2, "--json")
+    assert result.returncode == 0, result.stderr
+    assert "given.jsonl:2: no pair" in result.stderr.decode()
+    report = json.loads(result.stdout)
+    pairs = list(read_pairs(str(tmp_path / "more.jsonl.xz")))
+    assert (report["pairs"], report["paraphrases"]) == (1, len(pairs) - 1) == (1, 8)
+    assert pairs[0].query == record["query"]
+    assert {pair.negatives for pair in pairs} == {("Cook",)}
+    assert all(pair.query.startswith("Skills:\n") for pair in pairs)
+    lsr("augment", "given.jsonl", "--output", "again.jsonl.xz", "--copies", 2)
+    assert list(read_pairs(str(tmp_path / "again.jsonl.xz"))) == pairs
+    none = lsr("augment", "given.jsonl", "--output", "none.jsonl", "--sections", "Education")
+    assert "no paraphrase was made: no text has a section of these headings" in none.stderr.decode()
+    for arguments, reason in (
+        (["--output", "more.jsonl.xz"], "is there already"),
+        (["--output", "b.jsonl", "--by", "chat"], "set LSR_CHAT_URL"),
+        (["--output", "b.jsonl", "--by", "chat", "--alpha", "0.2"], "are of --by eda"),
+        (["--output", "b.jsonl", "--alpha", "2"], "alpha is 2"),
+        (["--output", "b.jsonl", "--synonyms", "none.txt"], "no file of synonyms"),
+        (["--output", "b.jsonl", "--copies", "99"], "copies is 99"),
+    ):
+        result = lsr("augment", "given.jsonl", *arguments)
+        assert result.returncode == 2, arguments
+        assert reason in sentence(result)
+
+
+def test_queries_of_a_chat_endpoint(lsr, tmp_path, monkeypatch):
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", RECORDS)
+    assert "set LSR_CHAT_URL" in sentence(
+        lsr("pairs", corpus, "--output", "a.jsonl", "--kinds", "chat")
+    )
+    with ChatServer(lambda prompt: "what is sweet").running(monkeypatch):
+        result = lsr("pairs", corpus, "--output", "a.jsonl", "--kinds", "title,chat")
+    assert result.returncode == 0, result.stderr
+    assert "a.jsonl holds 3 pairs (1 title, 2 chat)" in result.stdout.decode()
+    assert not (tmp_path / "a.jsonl.answers").exists()

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.encoders.term_counts import term_statistics
+from lsr.encoders.term_counts import count_terms, term_statistics
 from lsr.encoders.term_lookup import TermLookup
 from lsr.errors import UsageError
-from lsr.train.query_table import QueryTable, initial_table
+from lsr.train.term_table import TermTable, initial_table
 from tests.lsr.train.tiny_training import (
     SPECIAL,
     TERMS,
@@ -49,7 +49,7 @@ def random_table(vocabulary):
 @pytest.mark.parametrize("learned", [True, False])
 def test_weights_are_those_of_the_lookup(vocabulary, learned):
     table = random_table(vocabulary)
-    queries = QueryTable(vocabulary, table, QUERIES, learned, CPU)
+    queries = TermTable(count_terms(vocabulary, QUERIES), table, learned, CPU)
     rows = np.array([3, 1, 0, 0, 2, *range(len(QUERIES))])
     found = queries(rows)
     lookup = TermLookup(vocabulary, table, {}).encode([QUERIES[row] for row in rows])
@@ -61,7 +61,7 @@ def test_weights_are_those_of_the_lookup(vocabulary, learned):
 
 def test_gradient_of_a_learned_table_is_that_of_a_loop(vocabulary):
     table = random_table(vocabulary)
-    queries = QueryTable(vocabulary, table, QUERIES, True, CPU)
+    queries = TermTable(count_terms(vocabulary, QUERIES), table, True, CPU)
     rows = np.array([0, 3, 5, 5, 1])
     factors = torch.randn(len(rows), TERMS, generator=torch.Generator().manual_seed(2))
     (queries(rows) * factors).sum().backward()
@@ -78,7 +78,7 @@ def test_gradient_of_a_learned_table_is_that_of_a_loop(vocabulary):
 def test_training_the_table_leaves_the_one_given_alone(vocabulary):
     table = random_table(vocabulary)
     kept = table.copy()
-    queries = QueryTable(vocabulary, table, QUERIES, True, CPU)
+    queries = TermTable(count_terms(vocabulary, QUERIES), table, True, CPU)
     with torch.no_grad():
         queries.weights.add_(1)
     np.testing.assert_array_equal(table, kept)

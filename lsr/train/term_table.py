@@ -1,8 +1,8 @@
-"""The query side without a model: a table of term weights, fixed or trained."""
+"""A side without a model: a table of term weights, fixed or trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,33 +10,33 @@ from numpy.typing import NDArray
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.term_table import read_term_table
-from lsr.encoders.term_counts import count_terms
 from lsr.errors import UsageError
+from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 from lsr.vocabulary import Vocabulary
 
 
-class QueryTable:
-    """q_j = relu(table_j) if term j occurs in the query, else 0 (Geng et al. 2024, eq. 3).
+class TermTable:
+    """w_j = relu(table_j) if term j occurs in the text, else 0 (Geng et al. 2024).
 
     ``weights`` float32 (V,) is a parameter, and trained where ``learned``. Special tokens have no
-    part.
+    part. ``terms`` are those of all queries of the training, or of all its documents, as
+    ``count_terms`` gives them.
     """
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        terms: SparseBatch,
         table: NDArray[np.float32],
-        queries: Sequence[str],
         learned: bool,
         device: torch.device,
     ) -> None:
         weights = torch.from_numpy(table.copy()).to(device)
         self.weights = torch.nn.Parameter(weights, requires_grad=learned)
-        self._terms = count_terms(vocabulary, queries)
+        self._terms = terms
 
     def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """float32 (B, V): the weights of the queries at these rows."""
+        """float32 (B, V): the weights of the texts at these rows."""
         table = self.weights.relu()
         found = [self._terms[int(row)].indices for row in rows]
         device = table.device
@@ -52,20 +52,20 @@ class QueryTable:
 
 
 def initial_table(
-    vocabulary: Vocabulary, queries: str, idf: str, count: Callable[[], CollectionStatistics]
+    vocabulary: Vocabulary, kind: str, idf: str, count: Callable[[], CollectionStatistics]
 ) -> NDArray[np.float32]:
     """float32 (V,): where the table begins, 0 for special tokens.
 
     Args:
         vocabulary: the student's.
-        queries: ``binary`` for 1 everywhere, else IDF.
+        kind: ``binary`` for 1 everywhere, else IDF.
         idf: ``training`` takes that of ``count``; else a checkpoint that has a table.
         count: makes the statistics of the training documents, where they are needed.
 
     Raises:
         UsageError: the checkpoint has no table over this vocabulary.
     """
-    if queries == "binary":
+    if kind == "binary":
         table = np.ones(vocabulary.size, dtype=np.float32)
     elif idf == "training":
         table = count().idf.copy()

@@ -1,0 +1,69 @@
+"""The trade-off curves: effectiveness over FLOPS, non-zeros and time, a line for each method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from eval.plots import COLOURS, MARKERS
+from recipe_bench.rows import METHODS, TARGETS, point
+from recipe_bench.tables import Tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COSTS = {
+    "flops": "FLOPS, terms that a query and a document share",
+    "nnz": "non-zeros of a document",
+    "microseconds": "µs a query, one core",
+}
+
+
+def curve(tables: Tables, method: str) -> list[str]:
+    """The rows of a method that there are, the sparsest first."""
+    return [row for target in TARGETS if (row := point(method, target)) in tables.scores]
+
+
+def draw(tables: Tables) -> Figure:
+    """A panel for each cost, means over collections and seeds."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    axes = figure.subplots(1, len(COSTS), sharey=True)
+    for axis, (cost, label) in zip(axes, COSTS.items(), strict=True):
+        for place, method in enumerate(METHODS):
+            rows = curve(tables, method)
+            axis.plot(
+                [tables.overall(row, cost) for row in rows],
+                [100 * (tables.overall(row, "ndcg_at_10") or 0.0) for row in rows],
+                marker=MARKERS[place], color=COLOURS[place], linewidth=1, markersize=6,
+                markerfacecolor="none", label=method,
+            )  # fmt: skip
+        axis.set_xlabel(label)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("nDCG@10 x 100, mean of the collections")
+    axes[0].legend(fontsize="small")
+    return figure
+
+
+def point_rows(tables: Tables) -> Iterator[list[str]]:
+    """Of each point: its target, what it reached, its costs and nDCG@10."""
+    for method in METHODS:
+        for target in TARGETS:
+            row = point(method, target)
+            if row not in tables.scores:
+                continue
+            reached = tables.fact(row, "nnz")
+            strength = tables.fact(row, "strength")
+            yield [
+                method,
+                str(target),
+                "–" if reached is None else f"{reached:.0f}",
+                "–" if strength is None else f"{strength:.2g}",
+                *(
+                    f"{tables.overall(row, cost) or 0.0:.{digits}f}"
+                    for cost, digits in (("nnz", 0), ("flops", 2), ("microseconds", 1))
+                ),
+                f"{100 * (tables.overall(row, 'ndcg_at_10') or 0.0):.1f}",
+                str(len(tables.scores[row])),
+            ]

@@ -1,0 +1,167 @@
+"""What is trained: the baseline, rows that change one thing of it, curves, and the path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recipe_bench.ingredients import EXPORT_LENGTH, TARGET_NNZ, Budget, merged, seeded
+from recipe_bench.jobs import TRAINED, Job
+
+SEEDS = (1, 2, 3)
+# Non-zeros of a document to which each method of the curves is trained, and how many of them the
+# l0 mask leaves alone: of the published thresholds, 150 and 200, the targets are 180 and 240.
+TARGETS = (60, 120, 180, 240, 360)
+MASK_SHARE = 5 / 6
+NEGATIVES, DEPTH, MARGIN = 7, 50, 0.95
+# From the checkpoint's own head.
+GENTLE_RATE, LITERAL, BASE_SHARE = 1e-4, 1.0, 0.5
+
+BASELINE = "baseline"
+FLOPS, MASK, ACTIVATION = "FLOPS", "l0 mask", "l0 activation"
+DF_FLOPS, IDF_FLOPS = "DF-FLOPS", "IDF-aware FLOPS"
+METHODS = (FLOPS, MASK, ACTIVATION, DF_FLOPS, IDF_FLOPS)
+BM25, BOTH, DENSE_ROW = "BM25", "splade-tiny, both sides", "MiniLM, dense"
+FREE = "splade-tiny, IDF of the pairs, untrained"
+FREE_COLLECTION = "splade-tiny, IDF of the collection, untrained"
+SHIPPED = "shipped model"
+INFORMED = "+ IDF of the collection too"
+
+
+def point(method: str, target: int) -> str:
+    """The row of a method that was trained to a number of non-zeros."""
+    return BASELINE if (method, target) == (FLOPS, TARGET_NNZ) else f"{method}, target {target}"
+
+
+def curve_changes(method: str, target: float) -> dict[str, Any]:
+    """What a point of a curve changes of the baseline."""
+    regularizer = {DF_FLOPS: "df-flops", IDF_FLOPS: "idf-flops", MASK: "l0-flops"}
+    documents: dict[str, Any] = {"target_nnz": float(target)}
+    if method in regularizer:
+        documents["regularizer"] = regularizer[method]
+    if method == MASK:
+        documents["threshold"] = round(MASK_SHARE * target)
+    return {"documents": documents} | ({"model": {"logs": 2}} if method == ACTIVATION else {})
+
+
+def ablations(budget: Budget) -> dict[str, dict[str, Any]]:
+    """Row to the one thing that it changes of the baseline, beside the points of the curves."""
+    raw = [{"name": "kl", "teacher_scores": "raw"}]
+    mined = {
+        "batches": {"negatives": NEGATIVES},
+        "mining": {"depth": DEPTH, "pool": 30, "margin": MARGIN},
+    }
+    margins = {"name": "margin-mse", "weight": 0.1}
+    return {
+        "teacher: dense": {"teachers": budget.ensemble("dense")},
+        "teacher: sparse": {"teachers": budget.ensemble("sparse")},
+        "teachers: dense + sparse + BM25": {"teachers": budget.ensemble("dense", "sparse", "bm25")},
+        "teacher: dense, not normalised": {"teachers": budget.ensemble("dense"), "losses": raw},
+        "queries without IDF": {"model": {"queries": "binary"}},
+        "mined negatives": mined,
+        "three logarithms": {"model": {"logs": 3}},
+        "four logarithms": {"model": {"logs": 4}},
+        "MarginMSE, all pairs": {"losses": [margins]},
+        "MarginMSE, given pairs": {"losses": [margins | {"pairs": "positive"}]},
+        "teacher: sparse, not normalised": {"teachers": budget.ensemble("sparse"), "losses": raw},
+        "topic batches": {"batches": {"order": "topics"}, "mining": {"depth": DEPTH}},
+        "InfoNCE, no teacher": {"losses": [{"name": "info-nce"}], "teachers": []},
+        "the checkpoint's own head": {"model": {"new_head": False}},
+    }
+
+
+def both_sides() -> dict[str, dict[str, Any]]:
+    """Row to its changes: queries by the model too, with logarithms of their own."""
+    regularizer = {"queries": {"regularizer": "flops", "target_nnz": 30.0}}
+    model = {"queries": "model", "query_length": 64}
+    logs = {
+        "queries by the model": {},
+        "queries by the model, two logarithms of documents": {"logs": 2, "query_logs": 1},
+        "queries by the model, two logarithms of both": {"logs": 2},
+    }
+    return {row: regularizer | {"model": model | changes} for row, changes in logs.items()}
+
+
+def path(budget: Budget) -> dict[str, dict[str, Any]]:
+    """Row to all that it changes of the baseline; each is the row above and one thing more."""
+    by_one = ablations(budget)
+    plain = {"regularizer": "none", "target_nnz": 0.0}
+    dense = by_one["teacher: dense"]
+    activation = merged(by_one["mined negatives"], {"model": {"logs": 2}})
+    literal = merged(activation, {"model": {"literal": LITERAL}})
+    own = merged(literal, {"model": {"new_head": False}})
+    own = merged(own, {"optimizer": {"learning_rate": GENTLE_RATE}})
+    binary = by_one["queries without IDF"]
+    return {
+        "KL from one teacher": merged(merged(dense, binary), {"documents": plain}),
+        "+ a second teacher": merged(binary, {"documents": plain}),
+        "+ FLOPS to order": binary,
+        "+ IDF queries": {},
+        "+ mined negatives": by_one["mined negatives"],
+        "+ l0 activation": activation,
+        "+ literal terms": literal,
+        "+ the checkpoint's own head": own,
+        "+ half of the base": merged(own, {"model": {"base_share": BASE_SHARE}}),
+    }
+
+
+def aliases(budget: Budget) -> dict[str, str]:
+    """Row of the path to the row of another name that has the same training."""
+    base = budget.base()
+    others = {BASELINE: {}} | ablations(budget)
+    return {
+        row: other
+        for row, changes in path(budget).items()
+        for other, same in others.items()
+        if merged(base, changes) == merged(base, same)
+    }
+
+
+def jobs(budget: Budget, shipped: str) -> list[Job]:
+    """Everything that is trained and scored, the most important first.
+
+    Of equal importance the first seed of all rows comes before the second of any.
+    """
+    base, by_one = budget.base(), ablations(budget)
+    ranked: list[tuple[int, Job]] = []
+
+    def train(rank: int, row: str, changes: Mapping[str, Any], *seeds: int) -> None:
+        encoders = {row: TRAINED} | ({INFORMED: f"inference-free:{TRAINED},idf=both"}
+                                     if row == last else {})  # fmt: skip
+        tables = merged(base, changes)
+        ranked.extend((rank, Job(encoders, seed, seeded(tables, seed))) for seed in seeds or SEEDS)
+
+    last = list(path(budget))[-1]
+    for method in METHODS:
+        for target in TARGETS:
+            row, changes = point(method, target), curve_changes(method, target)
+            published = target in ((180, 240) if method == MASK else (120,))
+            central = (target == 180 and method in (FLOPS, MASK)) or target == TARGET_NNZ
+            central = central and (published or method == FLOPS)
+            train(1 if central else 2, row, changes, SEEDS[0])
+            if published or method == FLOPS:
+                train(1 if central else 3, row, changes, *SEEDS[1:])
+    for place, (row, changes) in enumerate(by_one.items()):
+        train(1 if place < 10 else 4, row, changes)
+    same = aliases(budget)
+    for row, changes in path(budget).items():
+        if row not in same:
+            train(5, row, changes)
+    for row, changes in both_sides().items():
+        train(6, row, changes)
+    ranked.sort(key=lambda pair: (pair[0], pair[1].seed))
+    return [*untrained_jobs(budget, shipped), *(job for _, job in ranked)]
+
+
+def untrained_jobs(budget: Budget, shipped: str) -> list[Job]:
+    """What nothing is trained for."""
+    length = f"max_length={EXPORT_LENGTH}"
+    tables = merged(budget.base(), {"model": {"new_head": False}})
+    return [
+        Job({BM25: "bm25"}),
+        Job({BOTH: f"splade:{budget.student},{length}"}),
+        Job({FREE: TRAINED}, tables=tables, steps=False),
+        Job({FREE_COLLECTION: f"inference-free:{budget.student},{length},idf=collection"}),
+        Job({DENSE_ROW: f"dense:{budget.dense},dtype=bfloat16"}),
+        Job({SHIPPED: shipped}),
+    ]
