@@ -166,8 +166,8 @@ lsr::BlockIndexArrays unpack(const lsr::PackedLists& packed, const std::vector<l
                              order, vocabulary, 2);
 }
 
-template <typename T>
-bool same(const std::vector<T>& a, const std::vector<T>& b) {
+template <typename T, typename Allocator>
+bool same(const std::vector<T, Allocator>& a, const std::vector<T, Allocator>& b) {
     return a.size() == b.size() &&
            (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
