@@ -491,6 +491,18 @@ void check_packed_rows(std::mt19937& random) {
     }
 }
 
+// Vectors of small and of large memory, as they grow from the one into the other.
+void check_large_pages() {
+    lsr::LargeVector<std::uint32_t> grown;
+    for (std::uint32_t i = 0; i < 3'000'000; ++i) grown.push_back(i);
+    const auto copy = grown;
+    grown.resize(10);
+    grown.shrink_to_fit();
+    for (std::uint32_t i = 0; i < copy.size(); ++i) {
+        if (copy[i] != i || (i < grown.size() && grown[i] != i)) fail("a large vector differs");
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -508,6 +520,7 @@ int main() {
     check_kernels(random);
     check_damage(random);
     check_finite();
+    check_large_pages();
     check_checksums(random);
     check_packed_rows(random);
     check_marking(random);
