@@ -1,12 +1,13 @@
 """The training recipe, ingredient by ingredient: the tables of docs/training.md.
 
     python benches/recipe.py --quick
-    python benches/recipe.py --results recipe.jsonl --jobs 12
+    python benches/recipe.py --jobs 2 --write docs/training.md
     python benches/recipe.py --results recipe.jsonl --write docs/training.md
 
-The first trains and scores everything in little, the second in whole, and the third writes what
-the file of results has, without training. Run the same command again after an interruption: what is
-in the file is not done again. benches/README.md tells what is compared.
+The first trains and scores everything in little. The second does so in whole, two trainings at a
+time, and writes the tables; the third, without ``--jobs``, writes what a file of results has and
+trains nothing. Run the same command again after an interruption: what is in the file is not done
+again. benches/README.md tells what is compared.
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ def _run(
     try:
         places, wanted = places_of(options), chosen(options, every)
         results = Results(options.results)
-        if not options.write:
-            run_jobs(wanted, places, results, options.jobs, options.minutes)
+        if options.jobs or not options.write:
+            run_jobs(wanted, places, results, options.jobs or 1, options.minutes)
         tables = collected(wanted, places, results)
         if options.write:
             write(options, tables, section_of)
@@ -117,7 +118,9 @@ def parser_of(documentation: str) -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, help="folder of the trainings; default: in the cache")
     parser.add_argument("--cache", type=Path, help="folder of teachers' vectors; default: in it")
     parser.add_argument("--results", type=Path, metavar="FILE", help="default: in --work")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    parser.add_argument(
+        "--jobs", type=int, help="trainings at a time; default: 1, or none with --write"
+    )
     parser.add_argument("--minutes", type=float, default=0, help="after these none is begun")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has it")
     parser.add_argument("--most", type=int, default=0, help="trainings, the most important first")
@@ -126,9 +129,7 @@ def parser_of(documentation: str) -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=int, default=0, help="of each file, at most")
     parser.add_argument("--queries", type=int, default=0, help="of each collection, at most")
     parser.add_argument("--collections", default=",".join(COLLECTIONS))
-    parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="put the section into it, of the results alone"
-    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the section into it")
     parser.add_argument("--quick", action="store_true", help="tiny trainings, under 50 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")
     return parser
@@ -153,7 +154,7 @@ def options_of(
 def _shown(arguments: list[str] | None) -> list[str]:
     """The arguments that change a number; not where things are on this machine."""
     places = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for option in ("--assets", "--work", "--cache", "--json", "--jobs", "--minutes", "--results"):
+    for option in ("--assets", "--work", "--cache", "--json", "--jobs", "--minutes"):
         places.add_argument(option)
     return places.parse_known_args(arguments)[1]
 
@@ -171,7 +172,7 @@ def places_of(options: argparse.Namespace) -> Places:
         raise UsageError(
             f"there is no collection {min(unknown)!r}; allowed are {', '.join(COLLECTIONS)}"
         )
-    if options.jobs < 1:
+    if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"--jobs is {options.jobs}; allowed is 1 or more")
     cache = options.cache or options.work / "teachers"
     return Places(options.assets.resolve(), options.work, cache, names, options.queries)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -21,6 +20,7 @@ from lsr.chat_answers import KeptAnswers
 from lsr.corpus.documents import Document
 from lsr.train.chat_queries import ask_for_queries
 from lsr.train.pair_files import writing_pairs
+from lsr.train.pairs import normal
 from lsr.train.query_generation import GeneratedPair, QueryGeneration, generate
 
 QUERIES_AT_A_TIME = 64
@@ -64,6 +64,7 @@ class DrawnPairs:
                             "positive": pair.positive,
                             "negatives": wrong,
                             "kind": pair.kind,
+                            "document": pair.document,
                         }
                     )
                 done += len(part)
@@ -90,16 +91,53 @@ class DrawnPairs:
         for pair, result in zip(pairs, search_batch(collection, asked, config), strict=True):
             others = [hit.id for hit in result.hits if hit.id != pair.document]
             count = min(self.negatives, len(others))
-            chosen = generator.choice(len(others), count, replace=False) if count else []
+            chosen = generator.choice(len(others), count, replace=False).tolist() if count else []
             found.append([others[place] for place in sorted(chosen)])
         texts = _texts(collection, {name for names in found for name in names})
         return [[texts[name] for name in names if name in texts] for names in found]
 
 
-def kinds_of(file: Path) -> Counter[str]:
-    """How many pairs of each kind a file holds."""
+def read_drawn(file: Path) -> list[GeneratedPair]:
+    """The pairs of a file, without their negatives."""
     with lzma.open(file, "rt", encoding="utf-8") as lines:
-        return Counter(json.loads(line)["kind"] for line in lines)
+        records = map(json.loads, lines)
+        return [
+            GeneratedPair(each["query"], each["positive"], each["kind"], each["document"])
+            for each in records
+        ]
+
+
+def judge_texts(
+    collection: Collection,
+    pairs: Sequence[GeneratedPair],
+    queries: Mapping[str, str],
+    texts: Sequence[Document],
+) -> dict[str, dict[str, int]]:
+    """Which texts are from the document that a query was drawn from: 1 for each, by its id.
+
+    Args:
+        collection: of the documents.
+        pairs: all that were drawn.
+        queries: texts by id, of some of the pairs.
+        texts: texts of pairs, or whole documents.
+    """
+    asked = {normal(text): name for name, text in queries.items()}
+    sources: dict[str, set[str]] = {name: set() for name in queries}
+    parts: dict[str, set[str]] = {}
+    for pair in pairs:
+        parts.setdefault(pair.document, set()).add(pair.positive)
+        if name := asked.get(normal(pair.query)):
+            sources[name].add(pair.document)
+    whole = _texts(collection, {each for found in sources.values() for each in found})
+    ids: dict[str, str] = {each.text: each.id for each in texts}
+    return {
+        name: {
+            ids[text]: 1
+            for document in sorted(documents)
+            for text in {*parts[document], whole.get(document, "")} & ids.keys()
+        }
+        for name, documents in sources.items()
+    }
 
 
 def _by_model(collection: Collection) -> SearchConfig:

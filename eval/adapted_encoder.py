@@ -77,6 +77,21 @@ class Adaptable:
         """The name of the encoder without words beside its vocabulary."""
         return self.closed_over(self.checkpoint.folder)
 
+    @property
+    def plain(self) -> str:
+        """The same with queries weighed as in training, by the table of the model alone."""
+        options = split_options(self.options)[0]
+        return _named(
+            self.family,
+            self.checkpoint.folder,
+            {key: value for key, value in options.items() if key != "idf"},
+        )
+
+    def closed_reading(self, tokens: int) -> str:
+        """The same, of which so many tokens of a text count."""
+        options = {**split_options(self.options)[0], "max_length": str(tokens)}
+        return _named(self.family, self.checkpoint.folder, options)
+
     def closed_over(self, folder: Path) -> str:
         """The same over the weights of another folder."""
         return _named(self.family, folder, split_options(self.options)[0])

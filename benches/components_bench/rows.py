@@ -8,6 +8,7 @@ from typing import Any
 from recipe_bench.ingredients import TARGET_NNZ, Budget, merged, seeded
 from recipe_bench.jobs import TRAINED, Job
 from recipe_bench.rows import BM25
+from recipe_bench.rows import GENTLE_RATE as RATE
 
 from lsr.train.components import PROJECTIONS
 from lsr.train.training_presets import TRAINING_PRESETS, with_preset
@@ -16,6 +17,8 @@ SEEDS = (1, 2)
 # Mean non-zeros to which a side that adds terms is trained.
 QUERY_NNZ = 30.0
 QUERY_LENGTH = 64
+# Of a micro-batch, where a step has many documents.
+CHUNK_TOKENS = 4096
 # What a side that adds terms begins with, so that it can be made sparse.
 EXPANDING = tuple(kind for kind in PROJECTIONS if kind != "own-terms")
 # Components of documents and of queries, the most important first; the first few are those that
@@ -43,15 +46,17 @@ PAIRS = (
     ("idf", "mlm"),
     ("learned", "mlm"),
 )
+# Those from which the claims are answered once more, with the head of the checkpoint.
+CLAIMED = PAIRS[:14]
 SEPARATE = (("mlm", "mlm"), ("mlm", "mlp"), ("mlp", "mlp"))
-# Presets that train with what all rows have: none waits for a loss or a size of its own.
+# The loss that has no teacher.
 TEACHERLESS = "info-nce"
 
 
-def named(document: str, query: str, towers: str = "shared") -> str:
+def named(document: str, query: str, towers: str = "shared", own_head: bool = False) -> str:
     """The row of two components."""
     apart = ", separate" if towers == "separate" else ""
-    return f"{document} / {query}{apart}"
+    return f"{document} / {query}{apart}{', own head' if own_head else ''}"
 
 
 def preset_row(name: str) -> str:
@@ -79,6 +84,11 @@ def changes(document: str, query: str, towers: str = "shared") -> dict[str, Any]
     }
 
 
+def with_own_head(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The same from the checkpoint's own head, at the rate that the recipe has for it."""
+    return merged(tables, {"model": {"new_head": False}, "optimizer": {"learning_rate": RATE}})
+
+
 def preset_tables(budget: Budget, name: str) -> dict[str, Any]:
     """A preset on the recipe's pairs, teachers and steps, to the non-zeros of the other rows."""
     base = budget.base()
@@ -91,6 +101,10 @@ def preset_tables(budget: Budget, name: str) -> dict[str, Any]:
     given |= {"preset": name, "model": own | {"query_length": QUERY_LENGTH}}
     given |= {"teachers": base["teachers"]} if taught else {}
     given["batches"] = base["batches"]
+    negatives = tables["batches"]["negatives"]
+    if negatives > 1 and tables["model"]["documents"] in PROJECTIONS:
+        # A new head begins with all terms, of all these documents.
+        given["memory"] = {"gradient_cache": True, "chunk_tokens": CHUNK_TOKENS}
     targets = {"documents": TARGET_NNZ, "queries": QUERY_NNZ}
     given |= {side: {"target_nnz": targets[side]} for side in targets if side in tables}
     return with_preset(given)
@@ -107,7 +121,11 @@ def jobs(budget: Budget) -> list[Job]:
     first, second = (
         [job(named(*one), merged(base, changes(*one)), seed) for one in every] for seed in SEEDS
     )
+    own = [
+        job(named(*pair, own_head=True), with_own_head(merged(base, changes(*pair))), SEEDS[0])
+        for pair in CLAIMED
+    ]
     presets = [
         job(preset_row(name), preset_tables(budget, name), SEEDS[0]) for name in TRAINING_PRESETS
     ]
-    return [Job({BM25: "bm25"}), *first, *presets, *second]
+    return [Job({BM25: "bm25"}), *first, *own, *presets, *second]

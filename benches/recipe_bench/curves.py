@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from eval.plots import COLOURS, MARKERS
-from recipe_bench.rows import METHODS, TARGETS, point
+from recipe_bench.rows import DF_FLOPS, METHODS, levels, point
 from recipe_bench.tables import Tables
 
 if TYPE_CHECKING:
@@ -17,11 +17,15 @@ COSTS = {
     "nnz": "non-zeros of a document",
     "microseconds": "µs a query, one core",
 }
+# Of a table of the points, behind the method.
+POINT_COLUMNS = (
+    "target", "reached", "strength", "non-zeros", "FLOPS", "µs a query", "nDCG@10 x 100", "seeds",
+)  # fmt: skip
 
 
 def curve(tables: Tables, method: str) -> list[str]:
     """The rows of a method that there are, the sparsest first."""
-    return [row for target in TARGETS if (row := point(method, target)) in tables.scores]
+    return [row for level in levels(method) if (row := point(method, level)) in tables.scores]
 
 
 def draw(tables: Tables) -> Figure:
@@ -49,15 +53,15 @@ def draw(tables: Tables) -> Figure:
 def point_rows(tables: Tables) -> Iterator[list[str]]:
     """Of each point: its target, what it reached, its costs and nDCG@10."""
     for method in METHODS:
-        for target in TARGETS:
-            row = point(method, target)
+        for level in levels(method):
+            row = point(method, level)
             if row not in tables.scores:
                 continue
             reached = tables.fact(row, "nnz")
             strength = tables.fact(row, "strength")
             yield [
                 method,
-                str(target),
+                "–" if method == DF_FLOPS else f"{level:g}",
                 "–" if reached is None else f"{reached:.0f}",
                 "–" if strength is None else f"{strength:.2g}",
                 *(

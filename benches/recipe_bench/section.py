@@ -10,9 +10,9 @@ from typing import Any
 from eval.plots import svg_of
 from eval.significance import PairedTest
 from lsr.errors import NotFoundError, UsageError
-from recipe_bench.claims import claim_rows, difference
+from recipe_bench.claims import SEEN, claim_rows, difference
 from recipe_bench.comparisons import LEVEL, Comparison, at_flops, compare
-from recipe_bench.curves import COSTS, curve, draw, point_rows
+from recipe_bench.curves import POINT_COLUMNS, curve, draw, point_rows
 from recipe_bench.ingredients import Budget
 from recipe_bench.rows import (
     BASELINE,
@@ -32,6 +32,7 @@ from recipe_bench.rows import (
     both_sides,
     path,
     point,
+    published,
 )
 from recipe_bench.tables import Tables
 
@@ -76,46 +77,53 @@ def section(
     """The text, and the plots that it shows by the name of their files in the folder ``plots``."""
     versus = Versus(tables)
     changed = [row for row in _changed(budget) if row in tables.scores]
+    figures: dict[str, bytes] = {}
     parts = [written(command, budget, tables)]
     if BASELINE in tables.scores:
+        parts += _claims_part(tables, versus)
         parts += [
             "**One thing changed of the baseline**",
             markdown(
                 ["", *NUMBERS, "at equal target", "at equal FLOPS", "seeds"],
                 [_overview(tables, versus, row) for row in (BASELINE, *changed)],
             ),
-            "**The same by collection, at equal target**",
-            _tests([(row, versus(row, rival(row))) for row in changed], tables),
-            "**The same by collection, at equal FLOPS**",
-            _tests([(row, versus(row, None)) for row in changed], tables),
-            "**What papers claim**",
-            markdown(
-                ["claim", "of", "nDCG@10 x 100, and collections where p < 0.05", "verdict"],
-                claim_rows(versus, lambda row: tables.overall(row, "microseconds"), tables.scores),
-            ),
         ]
     parts += _path_part(budget, tables, versus)
-    parts += [
-        "**By collection, nDCG@10 x 100**",
-        _by_collection(tables, [*UNTRAINED, BASELINE, *changed, *path(budget), INFORMED]),
-    ]
-    if SHIPPED in tables.scores:
-        rivals = [row for row in (BM25, FREE, FREE_COLLECTION, BOTH) if row in tables.scores]
-        tests = [(f"{SHIPPED} against {row}", versus(SHIPPED, row)) for row in rivals]
-        parts += ["**The shipped model and its rivals**", _tests(tests, tables)]
-    figures: dict[str, bytes] = {}
     if any(len(curve(tables, method)) > 1 for method in METHODS):
         figures[PLOT] = svg_of(draw(tables)).encode()
         parts += [
             "**Trade-off curves**",
             f"![nDCG@10 over FLOPS, non-zeros and time]({plots}/{PLOT})",
-            markdown(
-                ["", "target", "reached", "strength", "non-zeros", *list(COSTS)[:1],
-                 "µs a query", "nDCG@10 x 100", "seeds"],
-                point_rows(tables),
-            ),
-        ]  # fmt: skip
+            markdown(["", *POINT_COLUMNS], point_rows(tables)),
+        ]
+    parts += [
+        "**By collection, nDCG@10 x 100**",
+        _by_collection(tables, [*UNTRAINED, BASELINE, *changed, *path(budget), INFORMED]),
+    ]
+    if BASELINE in tables.scores:
+        parts += [
+            "**One thing changed, by collection, at equal target**",
+            _tests([(row, versus(row, rival(row))) for row in changed], tables),
+            "**One thing changed, by collection, at equal FLOPS**",
+            _tests([(row, versus(row, None)) for row in changed], tables),
+        ]
+    if SHIPPED in tables.scores:
+        rivals = [row for row in (BM25, FREE, FREE_COLLECTION, BOTH) if row in tables.scores]
+        tests = [(f"{SHIPPED} against {row}", versus(SHIPPED, row)) for row in rivals]
+        parts += ["**The shipped model and its rivals**", _tests(tests, tables)]
     return "\n\n".join(parts), figures
+
+
+def _claims_part(tables: Tables, versus: Versus) -> list[str]:
+    rows = list(claim_rows(versus, lambda row: tables.overall(row, "microseconds"), tables.scores))
+    seen = [row for row in rows if row[-1] == SEEN]
+    single = sum(row[-2] == "1" for row in seen)
+    headings = ["claim", "of", "nDCG@10 x 100, and collections where p < 0.05", "seeds", "verdict"]
+    sentence = (
+        f"Of {len(rows)} claims of papers, {len(seen)} were seen at this size, {single} of these "
+        "by one seed alone. The baseline's own mean differs from seed to seed by the ± below."
+    )
+    return ["**What papers claim**", sentence, markdown(headings, rows)]
 
 
 class Versus:
@@ -126,28 +134,26 @@ class Versus:
         self._curve = [tables.mean(row) for row in curve(tables, FLOPS)]
 
     def __call__(self, first: str, second: str | None) -> Comparison:
-        """Of the means over seeds, query by query."""
-        ours = self._tables.mean(first)
+        """Of the means over the seeds that both have, query by query; of all where none is."""
+        tables = self._tables
+        ours = tables.mean(first)
         if second is None:
             return compare(ours, at_flops(self._curve, ours))
-        if second not in self._tables.scores:
+        if second not in tables.scores:
             return compare(ours, dict.fromkeys(ours))
-        return compare(ours, self._tables.mean(second))
+        both = tables.scores[first].keys() & tables.scores[second].keys()
+        return compare(tables.mean(first, both), tables.mean(second, both))
 
 
 def rival(row: str) -> str:
     """The baseline, or its method at the target that the row has."""
-    targets = {point(MASK, target): point(FLOPS, target) for target in TARGETS}
-    return targets.get(row, BASELINE)
+    same = {point(MASK, target): point(FLOPS, target) for target in TARGETS}
+    return same.get(row, BASELINE)
 
 
 def _changed(budget: Budget) -> list[str]:
     """The rows beside the baseline: the methods where they are published, and the ablations."""
-    methods = [
-        point(method, target)
-        for method in METHODS[1:]
-        for target in ((180, 240) if method == MASK else (120,))
-    ]
+    methods = [point(method, level) for method in METHODS[1:] for level in published(method)]
     return [*methods, *ablations(budget), *both_sides()]
 
 
@@ -171,8 +177,13 @@ def written(command: str, budget: Budget, tables: Tables) -> str:
         "several ran at a time.",
     ]
     if tables.failed:
-        failed = ", ".join(sorted(tables.failed))
+        failed = "; ".join(sorted(tables.failed))
         sentences.append(f"Collapsed, and so without numbers: {failed}.")
+    if tables.missing:
+        sentences.append(
+            f"{len(tables.missing)} more trainings and encoders of the bench are not done yet; the "
+            "tables say how many seeds a row has."
+        )
     return " ".join(sentences)
 
 

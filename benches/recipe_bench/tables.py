@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
@@ -19,8 +19,8 @@ Scores = Mapping[str, Score]
 class Tables:
     """What was measured of the rows that were asked for.
 
-    ``scores`` and ``facts`` by row and seed; ``failed`` has why the training of a row collapsed;
-    ``missing`` are rows with no result. ``machines`` and ``versions`` are those of the trainings,
+    ``scores`` and ``facts`` by row and seed; ``failed`` has why a training collapsed;
+    ``missing`` are jobs with no result. ``machines`` and ``versions`` are those of the trainings,
     or of all rows where nothing was trained.
     """
 
@@ -32,9 +32,9 @@ class Tables:
     machines: list[Mapping[str, Any]] = field(default_factory=list)
     versions: list[Mapping[str, str]] = field(default_factory=list)
 
-    def mean(self, row: str) -> dict[str, Score]:
-        """Collection to the mean over the seeds of a row, query by query."""
-        found = list(self.scores[row].values())
+    def mean(self, row: str, seeds: Collection[int] = ()) -> dict[str, Score]:
+        """Collection to the mean over these seeds of a row, or all, query by query."""
+        found = [scores for seed, scores in self.scores[row].items() if not seeds or seed in seeds]
         return {name: mean_score([one[name] for one in found]) for name in self.collections}
 
     def overall(self, row: str, value: str) -> float | None:
@@ -91,7 +91,7 @@ def collected(jobs: Iterable[Job], places: Places, results: Results) -> Tables:
         for row, key in job.keys(places).items():
             found = results.of(key)
             if "" in found:
-                tables.failed[row] = found[""].failed
+                tables.failed[job.name] = found[""].failed
                 continue
             scores = {name: found[name].score for name in places.collections if name in found}
             whole = {name: score for name, score in scores.items() if score is not None}

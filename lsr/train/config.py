@@ -269,6 +269,9 @@ class TrainingConfig:
     teachers: tuple[TeacherConfig, ...] = ()
     # Multiplies teachers' normalised scores; above 0.
     teacher_scale: float = 30.0
+    # An encoder, by its name: the range of its scores of a query's candidates takes the place of
+    # ``teacher_scale``, so that teachers say how to rank and not how far apart; empty: none.
+    teacher_range: str = ""
     # How documents are made sparse, and queries, with queries = "model".
     documents: SparsityConfig = field(default_factory=SparsityConfig)
     queries: SparsityConfig = field(default_factory=SparsityConfig)
@@ -338,6 +341,7 @@ class TrainingConfig:
             self.model.encodes_queries and self.model.documents not in TABLES
         ):
             raise UsageError("anti_zero needs queries = 'model'")
+        object.__setattr__(self, "teacher_range", without_consent(self.teacher_range))
         check_range("teacher_scale", self.teacher_scale, 1e-6)
         check_range("anti_zero", self.anti_zero, 0)
         check_range("seed", self.seed, 0, 2**32 - 1)

@@ -28,7 +28,11 @@ def writing_pairs(path: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
         replacing(path) as partial,
         cast(IO[str], opener(partial, "wt", encoding="utf-8")) as stream,
     ):
-        yield lambda record: stream.write(json.dumps(record, ensure_ascii=False) + "\n") and None
+
+        def write(record: Mapping[str, Any]) -> None:
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+        yield write
 
 
 def check_ending(path: Path) -> None:

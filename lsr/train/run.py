@@ -116,7 +116,9 @@ def run_training(
         corpus.say_unused(watching.on_rejected, "[batches] negatives = 1 or more takes them")
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
     teacher = (
-        load_ensemble(config, corpus, cache, watching.on_progress, tools.trusted)
+        load_ensemble(
+            config, corpus, cache, watching.on_progress, tools.trusted, config.teacher_range
+        )
         if needed
         else None
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lsr.errors import CollapseError, InputError, UsageError
 
@@ -245,7 +245,7 @@ class CollapseWatch:
 
     # Size of the vocabulary, V.
     terms: int
-    # For how many steps in a row documents must be empty or full; 1 or more.
+    # For how many steps in a row documents, or queries, must be empty or full; 1 or more.
     window: int = 50
     # A mean nnz below this is (almost) no active term.
     fewest: float = 1.0
@@ -254,6 +254,8 @@ class CollapseWatch:
     # Steps from the first in which full documents are no fault; an untrained model begins there.
     # Longer than the warm-up of the regulariser.
     grace: int = 1000
+    # Whose vectors they are.
+    side: Literal["document", "query"] = "document"
     # For how many steps documents have been empty, and full.
     empty_steps: int = 0
     full_steps: int = 0
@@ -264,41 +266,45 @@ class CollapseWatch:
                 f"terms is {self.terms} and window {self.window}; allowed is 1 or more"
             )
 
+    @property
+    def _plural(self) -> str:
+        return {"document": "documents", "query": "queries"}[self.side]
+
     def observe(self, step: int, loss: float, nnz: float) -> None:
         """Take in the loss and mean nnz of step ``step``, which counts from 1.
 
         Raises:
-            CollapseError: the loss isn't finite, or documents were empty or full for a window.
+            CollapseError: the loss isn't finite, or the vectors were empty or full for a window.
         """
         if not (math.isfinite(loss) and math.isfinite(nnz)):
             raise CollapseError(
                 f"training stopped at step {step} because its loss is {loss} with {nnz} active "
-                "terms per document, which no later step can mend; most likely the learning rate "
-                "is too high or the scores overflow: lower the learning rate, clip gradients or "
-                "raise the temperature, and resume from an earlier checkpoint"
+                f"terms per {self.side}, which no later step can mend; most likely the learning "
+                "rate is too high or the scores overflow: lower the learning rate, clip gradients "
+                "or raise the temperature, and resume from an earlier checkpoint"
             )
         self.empty_steps = self.empty_steps + 1 if nnz < self.fewest else 0
         full = nnz > self.fullest * self.terms and step > self.grace
         self.full_steps = self.full_steps + 1 if full else 0
         if self.empty_steps >= self.window:
             raise CollapseError(
-                f"training stopped at step {step} because documents had {nnz:.2f} active terms on "
-                f"average and fewer than {self.fewest:g} for {self.window} steps, so that no "
-                "gradient flows any more; most likely the regulariser grew too strong too soon: "
+                f"training stopped at step {step} because {self._plural} had {nnz:.2f} active "
+                f"terms on average and fewer than {self.fewest:g} for {self.window} steps, so that "
+                "no gradient flows any more; most likely the regulariser grew too strong too soon: "
                 "lower its strength or set target_nnz, lengthen the warm-up or add anti-zero, and "
                 f"start before step {step - self.window + 1}"
             )
         if self.full_steps >= self.window:
             raise CollapseError(
-                f"training stopped at step {step} because documents had {nnz:.0f} of {self.terms} "
-                f"terms active on average and more than {self.fullest:.0%} for {self.window} "
-                "steps, so that an index of them is no use; most likely the regulariser is too "
-                "weak or its warm-up too long: raise its strength or set target_nnz, or shorten "
-                "the warm-up"
+                f"training stopped at step {step} because {self._plural} had {nnz:.0f} of "
+                f"{self.terms} terms active on average and more than {self.fullest:.0%} for "
+                f"{self.window} steps, so that an index of them is no use; most likely the "
+                "regulariser is too weak or its warm-up too long: raise its strength or set "
+                "target_nnz, or shorten the warm-up"
             )
 
     def state_dict(self) -> dict[str, int]:
-        """How long documents have been empty and full, as plain JSON values."""
+        """How long vectors have been empty and full, as plain JSON values."""
         return {"empty_steps": self.empty_steps, "full_steps": self.full_steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

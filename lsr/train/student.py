@@ -15,6 +15,7 @@ from lsr.backbones.batching import Batcher, TokenBatch
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import Side
 from lsr.backbones.model_weights import load_model, longest_input, read_tensors
+from lsr.backbones.torch_runtime import seed_torch
 from lsr.errors import InputError
 from lsr.train.config import TrainingConfig
 from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
@@ -325,6 +326,8 @@ def load_student(config: TrainingConfig) -> Student:
     if not model.is_decoder:
 
         def tower(document: str, query: str) -> MaskedLanguageStudent:
+            # Two of them begin alike, their new heads too.
+            seed_torch(config.seed)
             return MaskedLanguageStudent(
                 checkpoint, model.dropout, model.base_share, model.layers, model.new_head,
                 document, query,

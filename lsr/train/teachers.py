@@ -120,6 +120,8 @@ class Ensemble:
         teachers: one or more.
         weights: of each, above 0; None: all the same.
         scale: by what the mean is multiplied, above 0.
+        ranged_by: what takes the place of the scale, for each query: the range of its scores of
+            the candidates; None: the scale is the same for all.
 
     Raises:
         UsageError: there is no teacher, or a weight or the scale is not allowed.
@@ -130,6 +132,7 @@ class Ensemble:
         teachers: Sequence[Teacher],
         weights: Sequence[float] | None = None,
         scale: float = 30.0,
+        ranged_by: Teacher | None = None,
     ) -> None:
         given = [1.0] * len(teachers) if weights is None else list(weights)
         if not teachers or len(given) != len(teachers):
@@ -143,7 +146,10 @@ class Ensemble:
                     f"a weight or the scale of an ensemble is {number}; allowed is above 0"
                 )
         total = sum(given)
-        self.name = f"{scale:g} * (" + " + ".join(
+        scale = 1.0 if ranged_by else scale
+        self._ranged_by = ranged_by
+        by = f"range of {ranged_by.name}" if ranged_by else f"{scale:g}"
+        self.name = f"{by} * (" + " + ".join(
             f"{weight / total:.3g} {teacher.name}"
             for weight, teacher in zip(given, teachers, strict=True)
         ) + ")"  # fmt: skip
@@ -154,10 +160,13 @@ class Ensemble:
     def scores(
         self, queries: NDArray[np.int64], documents: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """See ``Teacher``; between 0 and the scale."""
+        """See ``Teacher``; between 0 and the scale, or the range."""
         mean = np.zeros(documents.shape, dtype=np.float64)
         for teacher, weight in self._teachers:
             mean += weight * min_max(teacher.scores(queries, documents), documents >= 0)
+        if self._ranged_by is not None:
+            low, high = _extremes(self._ranged_by.scores(queries, documents), documents >= 0)
+            mean *= np.maximum(high - low, 0)
         return mean.astype(np.float32)
 
 
@@ -166,11 +175,18 @@ def min_max(scores: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np
 
     ``scores`` and ``there`` have the shape (B, C).
     """
+    low, high = _extremes(scores, there)
+    with np.errstate(invalid="ignore"):
+        return np.where(there, (scores - low) / (high - low + SMALLEST_RANGE), 0.0)
+
+
+def _extremes(
+    scores: NDArray[np.float32], there: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The lowest and the highest score of a row that are there, float64 (B, 1) each."""
     wide = scores.astype(np.float64)
     low = np.min(wide, axis=1, where=there, initial=np.inf, keepdims=True)
-    high = np.max(wide, axis=1, where=there, initial=-np.inf, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        return np.where(there, (wide - low) / (high - low + SMALLEST_RANGE), 0.0)
+    return low, np.max(wide, axis=1, where=there, initial=-np.inf, keepdims=True)
 
 
 def shared_candidates(documents: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -185,13 +201,18 @@ def load_ensemble(
     cache: Path,
     on_progress: OnProgress,
     trusted: TrustedCode = NO_CODE,
+    ranged_by: str = "",
 ) -> Ensemble | None:
-    """The configured ensemble of the teachers that have a weight, or None without any."""
+    """The configured ensemble of the teachers that have a weight, or None without any.
+
+    ``ranged_by`` names an encoder, as for ``Ensemble``; empty: none.
+    """
     asked = config.asked_teachers
     if not asked:
         return None
     teachers = [load_teacher(one.name, corpus, cache, on_progress, trusted) for one in asked]
-    return Ensemble(teachers, [one.weight for one in asked], config.teacher_scale)
+    ranges = load_teacher(ranged_by, corpus, cache, on_progress, trusted) if ranged_by else None
+    return Ensemble(teachers, [one.weight for one in asked], config.teacher_scale, ranges)
 
 
 def load_teacher(

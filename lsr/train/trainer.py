@@ -38,6 +38,8 @@ from lsr.trusted_code import NO_CODE, TrustedCode
 Evaluate = Callable[[SparseEncoder], Mapping[str, float]]
 OnStep = Callable[[Entry, int], None]
 SHOWN = ("licence", "base_name", "base_licence")
+# Mean terms of queries below which nearly all of them are empty.
+EMPTY_QUERIES = 0.1
 STATE, LOG, STUDENT = "state.safetensors", "log.jsonl", "student"
 # Devices beside which the processor is free for the next step's texts and teachers.
 AHEAD_OF = ("cuda",)
@@ -126,6 +128,8 @@ class Trainer:
         }
         self.ranking = RankingLoss(config)
         self.watch = CollapseWatch(terms, grace=max(1000, round(0.5 * steps)))
+        # Some queries are rightly empty, and full ones no fault of a training without a penalty.
+        self.query_watch = CollapseWatch(terms, fewest=EMPTY_QUERIES, fullest=1.0, side="query")
         self.optimizer = adamw(
             self.student.parameters().values(),
             config.optimizer.learning_rate,
@@ -185,6 +189,8 @@ class Trainer:
         if isinstance(self.queries, MicroBatchEncoder):
             nnz["query"] = float(queries.nnz.float().mean())
         self.watch.observe(self.step + 1, value, nnz["document"])
+        if "query" in nnz:
+            self.query_watch.observe(self.step + 1, value, nnz["query"])
         strength = {
             side: penalty.strength
             for side, penalty in self.penalties.items()
@@ -284,6 +290,7 @@ class Trainer:
             others |= {f"{side}.{name}": value for name, value in penalty.tensors().items()}
         values = {
             "watch": self.watch.state_dict(),
+            "query_watch": self.query_watch.state_dict(),
             "penalties": {side: p.state_dict() for side, p in self.penalties.items()},
         }
         save_state(
@@ -335,6 +342,8 @@ class Trainer:
                 }
             )
         self.watch.load_state_dict(state.values["watch"])
+        if "query_watch" in state.values:  # of older ones it isn't known
+            self.query_watch.load_state_dict(state.values["query_watch"])
         self.step = state.step
 
 

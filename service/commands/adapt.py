@@ -11,7 +11,7 @@ from lsr.errors import UsageError
 from service.commands.options import FolderType, json_option, trust_option
 
 if TYPE_CHECKING:
-    from eval.adaptation import Adapted, BeforeAfter
+    from eval.adaptation_report import Adapted, BeforeAfter
     from lsr.trusted_code import TrustedCode
 
 
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Where all is made, and the encoder stays.  [default: COLLECTION-adapted]",
 )
+@click.option(
+    "--chat",
+    default=0,
+    metavar="N",
+    help="Have the endpoint of LSR_CHAT_URL write queries of N documents.",
+)
 @click.option("--held-out", default=0.1, show_default=True, help="Share of the pairs kept aside.")
 @click.option("--seed", default=1, show_default=True, help="Of what is drawn.")
 @click.option("--dry-run", is_flag=True, help="Train and compare; leave the collection alone.")
@@ -38,6 +44,7 @@ def adapt_command(
     queries: str | None,
     qrels: Path | None,
     work: Path | None,
+    chat: int,
     held_out: float,
     seed: int,
     dry_run: bool,
@@ -47,15 +54,17 @@ def adapt_command(
 ) -> None:
     """Adapt the encoder of COLLECTION to its documents; no queries are needed, and no GPU.
 
-    It is trained on titles, headings, spans and keywords of the documents, and compared with what
-    it was on pairs that training never saw, and on judged queries where you give some. Only where
-    it is better the documents are encoded anew, and the new collection takes the place of the old,
-    which stays in the folder of the work. Run the same command again after an interruption.
+    It is trained on titles, headings, spans and keywords of the documents, and on queries that a
+    chat endpoint writes if you want, and compared with what it was on pairs that training never
+    saw, and on judged queries where you give some. Only where it is better the documents are
+    encoded anew, and the new collection takes the place of the old, which stays in the folder of
+    the work. Run the same command again after an interruption.
     """
     from eval.training import require_packages
 
     require_packages()
-    from eval.adaptation import AdaptationConfig, adapt
+    from eval.adaptation import adapt
+    from eval.adaptation_training import AdaptationConfig
     from lsr.corpus.qrels import read_qrels
     from lsr.corpus.queries import read_queries
     from lsr.train.run import Watching
@@ -67,7 +76,7 @@ def adapt_command(
     if queries is not None and qrels is not None:
         asked = {query.id: query.text for query in read_queries(queries)}
         judged = asked, read_qrels(qrels)
-    config = AdaptationConfig(minutes, held_out, seed)
+    config = AdaptationConfig(minutes, held_out, seed, chat=chat)
     work = work or collection.with_name(f"{collection.name}-adapted")
     with terminal.training_progress(quiet or as_json) as (on_step, on_progress):
         found = adapt(

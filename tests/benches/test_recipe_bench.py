@@ -16,14 +16,16 @@ from recipe_bench.jobs import Places
 from recipe_bench.results import Measured, Results
 from recipe_bench.rows import (
     BASELINE,
+    DF_FLOPS,
     MASK,
     METHODS,
-    TARGETS,
     ablations,
     aliases,
     curve_changes,
     jobs,
+    levels,
     path,
+    published,
 )
 from recipe_bench.scores import Score, exhaustive
 from recipe_bench.section import BEGIN, END, markdown, replace_section
@@ -63,12 +65,16 @@ def test_every_ablation_changes_one_thing_of_the_baseline(budget):
         assert differing == {*changes}, row
         # A teacher as it is needs one teacher, and negatives and topics are mined.
         assert len(differing) == 1 or differing <= {"teachers", "losses", "batches", "mining"}
-    published = [curve_changes(MASK, target)["documents"]["threshold"] for target in (180, 240)]
-    assert published == [150, 200]
+    thresholds = [curve_changes(MASK, t)["documents"]["threshold"] for t in published(MASK)]
+    assert thresholds == [150, 200]
     for method in METHODS:
-        targets = [curve_changes(method, target)["documents"]["target_nnz"] for target in TARGETS]
-        assert targets == list(TARGETS)
-        assert len(targets) == 5
+        given = "strength" if method == DF_FLOPS else "target_nnz"
+        points = [curve_changes(method, level)["documents"] for level in levels(method)]
+        for documents in points:
+            parse_config(merged(base, {"documents": documents}), TrainingConfig)
+        assert [documents[given] for documents in points] == list(levels(method))
+        assert len(points) == 5
+        assert {*published(method)} <= {*levels(method)}
 
 
 def test_every_row_of_the_path_is_the_row_before_and_its_own_changes(budget):
@@ -100,8 +106,9 @@ def test_every_job_is_one_of_its_own_wherever_the_assets_are(budget, places, tmp
     assert not {*keys[6:]} & {key for job in more for key in job.keys(places).values()}
     # The most important are first, and of those the first seed.
     trained = [job for job in every if job.seed]
-    assert trained[0].name == f"{BASELINE}, seed 1"
-    assert [job.seed for job in trained[:48]] == [1] * 16 + [2] * 16 + [3] * 16
+    assert trained[1].name == f"{BASELINE}, seed 1"
+    seeds = [job.seed for job in trained[:51]]
+    assert seeds == [1] * 19 + [2] * 16 + [3] * 16
 
 
 def test_merging_changes_tables_within_tables_and_neither_argument():
@@ -198,6 +205,8 @@ def test_seeds_are_averaged_query_by_query():
     )  # fmt: skip
     mean = tables.mean("row")
     assert list(mean["b"].per_query.values()) == pytest.approx(values[:, 1].mean(axis=0))
+    some = tables.mean("row", {1, 3})["a"].per_query
+    assert list(some.values()) == pytest.approx(values[[0, 2], 0].mean(axis=0))
     assert tables.overall("row", "ndcg_at_10") == pytest.approx(values.mean())
     assert tables.spread("row") == pytest.approx(values.mean(axis=(1, 2)).std(ddof=1))
     assert tables.fact("row", "nnz") == 15
@@ -213,6 +222,8 @@ def test_seeds_are_averaged_query_by_query():
         ([(-0.3, 0.01), (0.1, 0.9)], "**the opposite was seen**"),
         ([(-0.3, 0.1), (0.1, 0.9)], "**not seen**"),
         ([None, None], "can't be compared"),
+        ([(0.1, 0.01), None], "can't be compared"),
+        ([(0.1, 0.01), (0.1, 0.01), None], "seen"),
     ],
 )
 def test_numbers_decide_what_is_said_of_a_claim(tests, verdict):
@@ -298,6 +309,6 @@ def test_the_head_of_a_judged_set_has_its_queries_documents_only():
 
 def test_the_command_in_the_docs_names_no_place():
     given = ["--work", "/a", "--json=/b", "--steps", "9", "--write", "docs/training.md"]
-    given += ["--assets", "/c", "--jobs", "3", "--minutes", "2", "--results", "/d"]
+    given += ["--assets", "/c", "--jobs", "3", "--minutes", "2"]
     command = recipe.parse(given).command
     assert command == "python benches/recipe.py --steps 9 --write docs/training.md"

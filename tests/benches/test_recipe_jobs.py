@@ -104,7 +104,7 @@ def test_jobs_are_done_once_and_the_others_go_on_where_one_fails(tmp_path, maske
     assert found.scores["lexical"][0]["med"].ndcg_at_10 == 1
     assert found.scores["row"][1]["med"].microseconds > 0
     assert found.facts["row"][1].keys() == {"seconds", "nnz", "strength"}
-    assert {*found.failed} == {"too fast"}
+    assert {*found.failed} == {"too fast, seed 1"}
     assert found.missing == ["gone"]
     assert "gone: failed (NotFoundError" in capfd.readouterr().err
     before = file.read_bytes()

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from eval.adaptation import COLLECTION, AdaptationConfig, BeforeAfter, adapt, training_config
+from eval.adaptation import COLLECTION, adapt
+from eval.adaptation_report import BeforeAfter
+from eval.adaptation_training import AdaptationConfig, training_config
 from eval.adapted_encoder import Adaptable, drawn_documents, mean_non_zeros
 from index.collection.collection import Collection
 from index.indexing import index_documents
@@ -136,6 +138,7 @@ def test_the_training_is_of_the_collections_own_encoder(tmp_path, encoder):
     assert mean_non_zeros(adaptable.closed, collection, 1) == pytest.approx(expected)
     config = training_config(adaptable, tmp_path, LEARNS, 17.0)
     assert config.documents.target_nnz == 17
+    assert config.teacher_range == encoder == adaptable.plain
     assert [each.name for each in config.teachers] == ["bm25", adaptable.closed]
     collection.close()
 

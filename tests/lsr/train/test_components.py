@@ -9,30 +9,30 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.term_counts import term_statistics
-from lsr.encoders.term_pooling import pool_terms
-from lsr.errors import InputError, UsageError
+from lsr.errors import CollapseError, InputError, UsageError
 from lsr.train.components import MODELS, TABLES, MlpConfig
 from lsr.train.config import (
     BatchConfig,
     LossConfig,
+    MemoryConfig,
     OptimizerConfig,
     SourceConfig,
     SparsityConfig,
     TrainingConfig,
 )
-from lsr.train.config_file import parse_config
+from lsr.train.export import Exported
 from lsr.train.micro_batches import MicroBatchEncoder, Weighing
 from lsr.train.model_config import ModelConfig
-from lsr.train.student import MaskedLanguageStudent
-from lsr.train.term_weights import activated, pool_positions
+from lsr.train.student import MaskedLanguageStudent, SeparateTowers
 from lsr.train.trainer import STATE, Surroundings, Trainer
-from tests.lsr.train.finite_differences import central_differences
-from tests.lsr.train.tiny_training import TERMS, tiny_checkpoint, tiny_corpus
+from tests.lsr.encoders import published
+from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_corpus
+
+pytestmark = pytest.mark.long
 
 CORPUS = tiny_corpus(24)
 LENGTH = 12
@@ -82,8 +82,15 @@ def assert_same_vectors(training, encoder):
 
 SHARED = [
     (document, query, "shared")
-    for document, query in itertools.product((*MODELS, *TABLES), (*MODELS, *TABLES))
-    if document in MODELS or query in MODELS
+    for document, query in [
+        *itertools.product(MODELS, MODELS),
+        *((model, "idf") for model in MODELS),
+        *(("binary", model) for model in MODELS),
+        ("mlp", "learned"),
+        ("own-terms", "binary"),
+        ("learned", "mlm"),
+        ("idf", "mlp"),
+    ]
 ]
 SEPARATE = [
     (document, query, "separate")
@@ -155,8 +162,10 @@ def test_a_training_begins_with_the_head_of_its_base(base, tmp_path):
     torch.testing.assert_close(second.documents(TEXTS).weights, documents)
 
 
-def test_separate_towers_begin_alike_and_come_apart(base, tmp_path):
-    training = trainer(base, tmp_path, queries="model", towers="separate")
+@pytest.mark.parametrize("documents", ["mlm", "mlp"])
+def test_separate_towers_begin_alike_and_come_apart(base, tmp_path, documents):
+    model = {"documents": documents, "queries": "model", "new_head": True}
+    training = trainer(base, tmp_path, towers="separate", **model)
     before = {name: value.clone() for name, value in training.student.parameters().items()}
     for name, value in before.items():
         side, _, rest = name.partition(".")
@@ -206,118 +215,6 @@ def test_a_state_from_before_there_were_components_is_gone_on_with(base, tmp_pat
     assert trainer(base, tmp_path).step == 2
     with pytest.raises(UsageError, match=r"model.documents='mlm'.*'cls-mlm'"):
         trainer(base, tmp_path, documents="cls-mlm")
-
-
-def student(base, kind):
-    return MaskedLanguageStudent(Checkpoint.resolve(base), document=kind, query=kind)
-
-
-def by_hand(student, kind, text, mlp=None, pool="max"):
-    """float (V,) with a gradient: the formula of a component, for one text, in loops."""
-    tokenizer = Tokenizer.from_str(student.vocabulary.tokenizer.to_str())
-    own = set(tokenizer.encode(text, add_special_tokens=False).ids) - set(
-        student.vocabulary.special
-    )
-    tokenizer.enable_truncation(LENGTH)
-    ids = tokenizer.encode(text).ids
-    inputs = torch.tensor([ids])
-    mask = torch.ones_like(inputs)
-    row = [torch.zeros(()) for _ in range(TERMS)]
-    if kind == "mlp":
-        hidden = student.model.bert(input_ids=inputs, attention_mask=mask).last_hidden_state[0]
-        for position, term in enumerate(ids):
-            if term in student.vocabulary.special:
-                continue
-            number = hidden[position] @ student.head.weight[0] + student.head.bias[0]
-            weight = number.relu()
-            if mlp.activation == "softplus":
-                weight = (1 + number.exp()).log()
-            if mlp.logs:
-                weight = (1 + weight).log()
-            if pool == "sum":
-                row[term] = row[term] + weight
-            elif pool == "max":
-                row[term] = torch.maximum(row[term], weight)
-            elif not any(term == before for before in ids[:position]):
-                row[term] = weight
-        return torch.stack(row)
-    if kind == "embeddings":
-        states = student.model.bert(input_ids=inputs, attention_mask=mask).last_hidden_state[0]
-        weight, bias = student.model.bert.embeddings.word_embeddings.weight, torch.zeros(TERMS)
-    else:
-        states = student.model(input_ids=inputs, attention_mask=mask).logits[0]
-        weight, bias = student.projection()
-    positions = range(1) if kind == "cls-mlm" else range(len(ids))
-    for term in range(TERMS):
-        if kind == "own-terms" and term not in own:
-            continue
-        logits = [states[position] @ weight[term] + bias[term] for position in positions]
-        row[term] = (1 + torch.stack(logits).max(dim=0).values.relu()).log()
-    return torch.stack(row)
-
-
-CASES = [(kind, None, "max") for kind in MODELS if kind != "mlp"]
-CASES += [("mlp", MlpConfig(), pool) for pool in ("max", "sum", "first")]
-CASES += [("mlp", MlpConfig("softplus", 1), "sum")]
-
-
-@pytest.mark.parametrize(("kind", "mlp", "pool"), CASES)
-@pytest.mark.parametrize("cached", [False, True])
-def test_weights_and_gradients_are_those_of_a_loop(base, kind, mlp, pool, cached):
-    texts = [text for text in TEXTS if text]
-    factors = torch.randn(len(texts), TERMS, generator=torch.Generator().manual_seed(2))
-    torch.manual_seed(5)
-    looped = student(base, kind)
-    wanted = torch.stack([by_hand(looped, kind, text, mlp, pool) for text in texts])
-    (wanted.square() * factors).sum().backward()
-    torch.manual_seed(5)
-    trained = student(base, kind)
-    weighing = Weighing(
-        max_length=LENGTH, own_terms=kind == "own-terms", mlp=mlp, pool=pool,
-        drop_special=kind == "mlp",
-    )  # fmt: skip
-    encoder = MicroBatchEncoder(trained.tower("document"), weighing, 40, cached)
-    encoded = encoder(texts)
-    torch.testing.assert_close(encoded.weights.detach(), wanted.detach(), rtol=1e-5, atol=1e-5)
-    (encoded.weights.square() * factors).sum().backward()
-    encoded.backward()
-    for name, parameter in looped.parameters().items():
-        own = trained.parameters()[name].grad
-        gradient = parameter.grad
-        if gradient is None:
-            assert own is None or not own.any()
-            continue
-        scale = max(1.0, float(gradient.abs().max()))
-        own = torch.zeros_like(gradient) if own is None else own
-        torch.testing.assert_close(own, gradient, rtol=1e-4, atol=1e-5 * scale)
-
-
-@pytest.mark.parametrize("pool", ["max", "sum", "first"])
-@pytest.mark.parametrize("mlp", [MlpConfig(), MlpConfig("softplus"), MlpConfig("softplus", 1)])
-def test_pooled_positions_are_those_of_inference_and_their_gradient_is_right(pool, mlp):
-    generator = np.random.default_rng(3)
-    rows, terms = np.sort(generator.integers(0, 3, 30)), generator.integers(0, 7, 30)
-    numbers = torch.from_numpy(generator.normal(0.3, 1, 30))
-    factors = torch.from_numpy(generator.normal(0, 1, (3, 7)))
-    weights = activated(numbers, mlp)
-    pooled = pool_positions(weights, rows, terms, (3, 7), pool)
-    expected = pool_terms(rows, terms, weights.numpy().astype(np.float32), (3, 7), pool)
-    np.testing.assert_allclose(pooled, dense(expected), rtol=1e-6)
-
-    def value(values):
-        made = pool_positions(activated(values, mlp), rows, terms, (3, 7), pool)
-        return (made.square() * factors).sum()
-
-    numbers.requires_grad_()
-    (gradient,) = torch.autograd.grad(value(numbers), numbers)
-    numeric = central_differences(value, numbers.detach())
-    torch.testing.assert_close(gradient, numeric, rtol=1e-5, atol=1e-6)
-
-
-def test_no_position_is_no_weight():
-    none = np.zeros(0, dtype=np.int64)
-    for pool in ("max", "sum", "first"):
-        assert not pool_positions(torch.zeros(0), none, none, (2, 3), pool).any()
 
 
 def test_a_documents_table_is_trained_too(base, tmp_path):
@@ -371,33 +268,6 @@ def test_a_damaged_declaration_is_refused(base, tmp_path, found):
 
 
 @pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        ({"documents": "binary", "queries": "binary"}, "no model to train"),
-        ({"documents": "learned", "queries": "learned"}, "no model to train"),
-        ({"documents": "idf", "queries": "model"}, "name theirs"),
-        ({"documents": "mlp", "queries": "idf", "logs": 2}, "logs is 2"),
-        ({"documents": "mlm", "queries": "mlp", "query_logs": 2}, "query_logs is 2"),
-        ({"documents": "mlp", "queries": "idf", "literal": 1.0}, "literal terms stand beside"),
-        ({"queries": "own-terms", "literal": 1.0}, "literal terms need queries without"),
-        ({"queries": "idf", "towers": "separate"}, "have one model"),
-        ({"documents": "binary", "queries": "mlm", "towers": "separate"}, "have one model"),
-        ({"queries": "model", "mlp": {"pool": "sum"}}, r"\[model.mlp\] is for an mlp"),
-        ({"documents": "mlp", "mlp": {"logs": 2}}, "allowed are 0 and 1"),
-        ({"documents": "tfidf"}, "tfidf"),
-        ({"queries": "tfidf"}, "tfidf"),
-        ({"towers": "three"}, "towers"),
-        ({"queries": "model", "documents": "mlp", "lora": {}}, "a decoder is one tower"),
-        ({"queries": "model", "towers": "separate", "lora": {}}, "a decoder is one tower"),
-    ],
-    ids=str,
-)
-def test_combinations_without_sense_are_refused(model, message):
-    with pytest.raises(UsageError, match=message):
-        parse_config({"base": "b"} | model, ModelConfig)
-
-
-@pytest.mark.parametrize(
     ("model", "settings", "message"),
     [
         (
@@ -418,6 +288,27 @@ def test_a_side_that_is_fixed_has_no_regularizer(base, tmp_path, model, settings
         trainer(base, tmp_path, sides=settings, **model)
 
 
+def test_a_training_whose_queries_become_empty_is_stopped(base, tmp_path):
+    strong = {"queries": SparsityConfig("l1", strength=1e4, warm_up=0.0)}
+    training = trainer(base, tmp_path, 80, strong, documents="binary", queries="mlm")
+    with pytest.raises(CollapseError, match=r"queries had 0\.00 active terms"):
+        training.run()
+
+
+@pytest.mark.parametrize("documents", MODELS)
+def test_a_component_is_trained_in_bfloat16(base, tmp_path, documents):
+    memory = {"memory": MemoryConfig(precision="bfloat16")}
+    training = trainer(base, tmp_path, 3, memory, documents=documents, queries="mlp")
+    before = training.documents(TEXTS).weights.detach().clone()
+    entry = training.run()
+    after = training.documents(TEXTS).weights.detach()
+    assert entry.is_dir()
+    assert after.isfinite().all()
+    assert not torch.equal(before, after)
+    found = dense(load_encoder(str(entry)).encode_documents(TEXTS))
+    np.testing.assert_allclose(found, after, rtol=0, atol=0.05 * float(after.max()))
+
+
 @pytest.mark.parametrize(
     "sides",
     [
@@ -430,3 +321,39 @@ def test_a_term_weighting_side_can_be_made_sparse(base, tmp_path, sides):
     training = trainer(base, tmp_path, 3, sides, documents="mlp", queries="own-terms")
     training.run()
     assert_same_vectors(training, load_encoder(str(tmp_path / "student")))
+
+
+@pytest.mark.parametrize("build", ["distilbert_mlm", "roberta_mlm", "modernbert_mlm"])
+@pytest.mark.parametrize(
+    ("document", "query", "towers"),
+    [("mlp", "own-terms", "shared"), ("embeddings", "mlp", "separate")],
+)
+def test_other_architectures_have_components_too(tmp_path, build, document, query, towers):
+    getattr(published, build)(tmp_path / "base")
+    checkpoint = Checkpoint.resolve(str(tmp_path / "base"))
+    torch.manual_seed(3)
+    if towers == "shared":
+        trained = MaskedLanguageStudent(checkpoint, document=document, query=query)
+    else:
+        kinds = (document, query)
+        trained = SeparateTowers(
+            *(MaskedLanguageStudent(checkpoint, document=kind, query=kind) for kind in kinds)
+        )
+    settings = Exported(document=document, query=query, towers=towers, max_length=LENGTH)
+    trained.export(tmp_path / "out", settings, None)
+    encoder = load_encoder(str(tmp_path / "out"))
+    texts = ["the wing", "Wing flow over a boundary layer; the Wing!", "unknownish flow " * 9]
+    sides = (
+        ("document", document, encoder.encode_documents),
+        ("query", query, encoder.encode_queries),
+    )
+    for side, kind, encode in sides:
+        weighing = Weighing(
+            max_length=LENGTH,
+            drop_special=not settings.keeps_special,
+            own_terms=kind == "own-terms",
+            mlp=MlpConfig() if kind == "mlp" else None,
+        )
+        weights = MicroBatchEncoder(trained.tower(side), weighing, side=side)(texts).weights
+        np.testing.assert_allclose(dense(encode(texts)), weights.detach(), rtol=0, atol=2e-5)
+        assert weights.any()

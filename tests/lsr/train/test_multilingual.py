@@ -1,4 +1,4 @@
-"""A body of many languages: an XLM-R of random weights is trained, indexed with and searched."""
+"""A body of many languages: a random XLM-R is trained, exported, indexed and searched."""
 
 import json
 import tomllib

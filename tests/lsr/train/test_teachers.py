@@ -355,3 +355,22 @@ def test_the_teachers_of_the_default_model_find_the_positives(tmp_path, assets):
     teachers = [load_teacher(name, corpus, Path(tmp_path)) for name in ["bm25", *names]]
     scores = Ensemble(teachers).scores(np.array([0, 1]), np.array([[0, 1], [0, 1]]))
     assert scores.argmax(axis=1).tolist() == [1, 0]
+
+
+def test_a_range_takes_the_place_of_the_scale():
+    random = np.random.default_rng(5)
+    made = [
+        DenseTeacher(name, random.normal(size=(3, 4)).astype(np.float16),
+                     random.normal(size=(6, 4)).astype(np.float16))
+        for name in "abc"
+    ]  # fmt: skip
+    documents = np.array([[0, 1, 2, 3], [4, 5, -1, -1], [2, 2, 2, 2]])
+    found = Ensemble(made[:2], [1, 3], 7.0, made[2]).scores(np.arange(3), documents)
+    plain = Ensemble(made[:2], [1, 3], 1.0).scores(np.arange(3), documents)
+    for row, candidates in enumerate(documents):
+        there = [
+            float(made[2].scores(np.array([row]), candidates[None])[0, place])
+            for place in range(4)
+            if candidates[place] >= 0
+        ]
+        np.testing.assert_allclose(found[row], plain[row] * (max(there) - min(there)), rtol=1e-5)

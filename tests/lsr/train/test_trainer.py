@@ -380,7 +380,7 @@ def test_a_state_from_before_a_setting_is_gone_on_with_where_it_is_off(base, tmp
     del facts["model.new_head"]
     save_file(tensors, tmp_path / STATE, metadata | {"facts": json.dumps(facts)})
     begun = dataclasses.replace(config, model=dataclasses.replace(config.model, new_head=True))
-    with pytest.raises(UsageError, match=r"new_head=None, but model\.new_head=True"):
+    with pytest.raises(UsageError, match=r"new_head=False, but model\.new_head=True"):
         train(begun, tmp_path)
     train(config, tmp_path)
 

@@ -2,6 +2,7 @@
 
 import json
 
+from tests.index.search.chat_server import ChatServer
 from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_pairs, with_table
 from tests.service.conftest import sentence, write_jsonl
 
@@ -34,3 +35,27 @@ def test_mistakes_are_named(tmp_path, lsr, corpus):
     assert "--queries FILE and --qrels FILE" in sentence(lsr("adapt", "c", "--queries", "q.tsv"))
     assert "minutes is 0" in sentence(lsr("adapt", "c", "--minutes", "0"))
     assert "nowhere" in sentence(lsr("adapt", "nowhere"))
+
+
+def test_a_chat_endpoint_writes_queries_and_the_card_tells(tmp_path, lsr, monkeypatch):
+    with_table(tiny_checkpoint(tmp_path / "base"))
+    documents = [
+        {"id": f"d{number}", "title": query, "text": text}
+        for number, (query, text) in enumerate(tiny_pairs(120))
+    ]
+    write_jsonl(tmp_path / "corpus.jsonl", documents)
+    lsr("index", "corpus.jsonl", "--into", "c", "--encoder", "inference-free:./base")
+    options = ["--minutes", "0.05", "--held-out", "0.3", "--chat", "40"]
+    assert "set LSR_CHAT_URL" in sentence(lsr("adapt", "c", *options, "--work", "w"))
+    with ChatServer(lambda prompt: " ".join(prompt.split()[-2:])).running(monkeypatch) as server:
+        assert json.loads(lsr("adapt", "c", *options, "--work", "w", "--json").stdout)
+        assert len(server.prompts) == 40
+        lsr("adapt", "c", *options, "--work", "w")
+        assert len(server.prompts) == 40
+    card = (tmp_path / "w/encoder/student/README.md").read_text()
+    assert card.count("## Adaptation") == 1
+    assert "documents of the collection `c`" in card
+    assert "40 chat" in card
+    assert "| pairs kept aside |" in card
+    assert "The collection stays: the gain on the pairs that were kept aside may be chance." in card
+    assert str(tmp_path) not in card
