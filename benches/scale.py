@@ -1,18 +1,21 @@
-"""One large collection: filled, opened, searched and updated, each in a process of its own.
+"""Large collections: filled, opened, searched and updated, each in a process of its own.
 
     python benches/scale.py --quick
-    python benches/scale.py --documents 1M --json scale.json
+    python benches/scale.py --documents 280k,1M,4M --json scale.json --plot growth.png
 
 The steps are those of users: batches are upserted and flushed into segments; another process opens
 the collection, searches it, and writes to it. Memory is the peak of each process (VmHWM), which
-counts the pages of the mapped index that searches touched. The vectors to write are mapped from
-files that are made beforehand, in a process that isn't measured.
+counts all of an index that is searched. The vectors to write are mapped from files that are made
+beforehand, in a process that isn't measured. What is kept with ``--keep`` is used again by the next
+run, and not updated.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
+import shutil
 import sys
 import tempfile
 import time
@@ -29,20 +32,22 @@ from engine_bench.vectors import (
     load_documents,
     load_queries,
     map_batch,
-    resize,
-    save_batch,
+    save_resized,
 )
 from live import K, fill, upsert
-from machine import describe_machine, describe_versions, peak_memory_mb
+from machine import describe_machine, describe_versions, peak_memory_mb, resident_memory_mb
 
 from index.collection.collection import Collection
 from index.collection.field import SPARSE
 from lsr.errors import LsrError
 from lsr.sparse import SparseBatch
+from lsr.threads import available_cores
 
 QUICK_SIZE = 10_000
 UPDATED = 1_000
 ROUNDS = 5
+# A file beside a collection that is kept, once it is built.
+WHOLE = "whole"
 COLUMNS = {"step": "step", "documents": "documents", "figure": "figure", "value": "value"}
 
 
@@ -50,13 +55,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the bench; 2 for wrong usage."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=DATA, help="folder of vectors and queries")
-    parser.add_argument("--documents", default="1M", help="such as 280k or 1M")
+    parser.add_argument("--documents", default="1M", help="such as 280k or 1M,4M,8.8M")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="of collections to use again")
     parser.add_argument("--quick", action="store_true", help="10k documents, under 50 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="microseconds by documents")
     options = parser.parse_args(arguments)
     try:
-        size = QUICK_SIZE if options.quick else size_of(options.documents)
-        rows = run(options.data, size)
+        sizes = [size_of(name) for name in options.documents.split(",")]
+        rows = run(options.data, [QUICK_SIZE] if options.quick else sizes, options.keep)
     except LsrError as error:
         print(error, file=sys.stderr)
         return 2
@@ -66,20 +73,32 @@ def main(arguments: list[str] | None = None) -> int:
         "rows": rows,
     }
     publish(report, COLUMNS, options.json)
+    if options.plot:
+        plot_growth(options.plot, rows)
     return 0
 
 
-def run(data: Path, size: int) -> list[dict[str, Any]]:
-    """The rows: one for each figure of each step."""
+def run(data: Path, sizes: list[int], keep: Path | None) -> list[dict[str, Any]]:
+    """The rows: one for each figure of each step of each size."""
     rows = []
-    with tempfile.TemporaryDirectory(prefix="lsr-bench-") as folder:
-        path = Path(folder)
-        alone(make_vectors, data, path, size)
-        for step in (build, open_and_search, update):
-            for figure, value in alone(step, data, path).items():
-                rows.append(
+    for size in sizes:
+        with contextlib.ExitStack() as stack:
+            if keep is None:
+                path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lsr-bench-")))
+                steps = [make_vectors, build, open_and_search, update]
+            else:
+                path = keep / str(size)
+                steps = [open_and_search]
+                if not (path / WHOLE).exists():
+                    shutil.rmtree(path, ignore_errors=True)
+                    path.mkdir(parents=True)
+                    steps = [make_vectors, build, open_and_search]
+            for step in steps:
+                found = alone(step, data, path, size)
+                rows += [
                     {"step": step.__name__, "documents": size, "figure": figure, "value": value}
-                )
+                    for figure, value in found.items()
+                ]
     return rows
 
 
@@ -92,11 +111,11 @@ def alone(step: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, f
 def make_vectors(data: Path, folder: Path, size: int) -> dict[str, float]:
     """Write the documents' vectors where the other processes map them."""
     documents = load_documents(data)
-    save_batch(folder, resize(documents, len(documents) if size == 280_000 else size))
+    save_resized(folder, documents, len(documents) if size == 280_000 else size)
     return {}
 
 
-def build(_: Path, folder: Path) -> dict[str, float]:
+def build(_: Path, folder: Path, size: int) -> dict[str, float]:
     """Fill a collection, with segments built in the background, and flush it."""
     vectors = map_batch(folder, VOCABULARY)
     started = time.perf_counter()
@@ -105,6 +124,7 @@ def build(_: Path, folder: Path) -> dict[str, float]:
     collection.close()
     segments = sum(path.stat().st_size for path in (folder / "collection/segments").iterdir())
     store = (folder / "collection/collection.sqlite").stat().st_size
+    (folder / WHOLE).touch()
     return {
         "seconds to write and flush": round(seconds, 1),
         "documents/s": round(len(vectors) / seconds),
@@ -115,7 +135,7 @@ def build(_: Path, folder: Path) -> dict[str, float]:
     }
 
 
-def open_and_search(data: Path, folder: Path) -> dict[str, float]:
+def open_and_search(data: Path, folder: Path, _: int) -> dict[str, float]:
     """Open the collection and search it, one query at a time on one thread."""
     started = time.perf_counter()
     collection = Collection.open(folder / "collection")
@@ -123,7 +143,11 @@ def open_and_search(data: Path, folder: Path) -> dict[str, float]:
     made = collection.fields.named(SPARSE)
     for segment in view.segments:
         segment.searcher(SPARSE, "native")
-    figures = {"ms to open": round(1000 * (time.perf_counter() - started), 1)}
+    figures = {
+        "ms to open": round(1000 * (time.perf_counter() - started), 1),
+        "segments": len(view.segments),
+        "MB after opening": round(resident_memory_mb()),
+    }
     for name in QUERIES:
         queries = load_queries(data, name, 1000)
         single = [SparseBatch.from_rows([query], VOCABULARY) for query in queries]
@@ -137,10 +161,16 @@ def open_and_search(data: Path, folder: Path) -> dict[str, float]:
         figures[f"us a search, {name}, mean"] = round(float(middle.mean()), 1)
         figures[f"us a search, {name}, p50"] = round(float(np.percentile(middle, 50)), 1)
         figures[f"us a search, {name}, p99"] = round(float(np.percentile(middle, 99)), 1)
+        before = time.perf_counter()
+        view.search_sparse(made, queries, K, "native")
+        together = 1e6 * (time.perf_counter() - before) / len(queries)
+        figures[f"us a search, {name}, all at once on {available_cores()} cores"] = round(
+            together, 1
+        )
     return figures | {"peak MB": round(peak_memory_mb())}
 
 
-def update(_: Path, folder: Path) -> dict[str, float]:
+def update(_: Path, folder: Path, size: int) -> dict[str, float]:
     """Replace a thousand documents, delete a thousand, and search after each."""
     vectors = map_batch(folder, VOCABULARY)
     collection = Collection.open(folder / "collection")
@@ -161,6 +191,28 @@ def update(_: Path, folder: Path) -> dict[str, float]:
         )
     collection.close()
     return figures | {"peak MB": round(peak_memory_mb())}
+
+
+def plot_growth(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Mean microseconds of a search by the number of documents, a line for each kind of query."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(5.5, 4.5), layout="constrained")
+    for name in QUERIES:
+        points = [
+            (row["documents"], row["value"])
+            for row in rows
+            if row["figure"] == f"us a search, {name}, mean"
+        ]
+        axis.plot(*zip(*points, strict=True), "o-", label=f"{name} queries")
+    axis.set(xlabel="documents", ylabel="microseconds a query, one thread", xscale="log")
+    axis.set(yscale="log")
+    axis.legend()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,38 @@ def unpack_lists(
     ``vocabulary_size``.
     """
 
+def search(
+    indexes: Sequence[BlockIndex],
+    masks: Sequence[NDArray[np.uint16] | None],
+    numbers: Sequence[NDArray[np.int64] | None],
+    indptr: NDArray[np.int64],
+    terms: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    k: int,
+    floor: NDArray[np.float32] | None = None,
+    factor: float = 1.0,
+    budget_us: int = 0,
+    threads: int = 1,
+    kernels: str = "",
+    choice: int = 0,
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.int64],
+]:
+    """Rankings of the documents of several indexes that score at least ``floor``, by query.
+
+    Of each index, what its ``mask`` made of the documents that may be returned (None: all), and the
+    numbers of its documents by ordinal, ascending from index to index (None: those that follow the
+    documents before). ``choice`` 0 takes the faster strategy, 1 and 2 that of the list below
+    wherever it can give the answer.
+
+    Numbers int64 and scores float32, both (queries, min(k, documents)), -1 and 0 where a ranking is
+    shorter; then for each query what no unseen document's score exceeds, and its strategies (0
+    nothing, 1 exhaustive, 2 block pruning, 3 these two of different indexes), int64.
+    """
+
 class BlockIndex:
     """An index over arrays that stay alive with this object.
 
@@ -78,7 +110,7 @@ class BlockIndex:
         """Its posting lists in few bytes, in parts; see index/core/packed_lists.hpp."""
 
     def mask(self, allowed: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """What ``search`` takes as ``mask``, of a byte for each ordinal."""
+        """What ``search`` takes as a mask, of a byte for each ordinal."""
 
     def weights_of(
         self, ordinals: NDArray[np.int64], terms: NDArray[np.int32]
@@ -86,35 +118,6 @@ class BlockIndex:
         """The bits of the float16 weight of each term in each document, 0 where it lacks the term.
 
         (ordinals, terms). Raises ValueError where there is no such document.
-        """
-
-    def search(
-        self,
-        indptr: NDArray[np.int64],
-        terms: NDArray[np.int32],
-        weights: NDArray[np.float32],
-        k: int,
-        mask: NDArray[np.uint16] | None = None,
-        floor: NDArray[np.float32] | None = None,
-        factor: float = 1.0,
-        budget_us: int = 0,
-        threads: int = 1,
-        kernels: str = "",
-        choice: int = 0,
-    ) -> tuple[
-        NDArray[np.int64],
-        NDArray[np.float32],
-        NDArray[np.float32],
-        NDArray[np.int64],
-    ]:
-        """Rankings of documents that score at least ``floor``, by query.
-
-        ``choice`` 0 takes the faster strategy, 1 and 2 that of the list below wherever it can give
-        the answer.
-
-        Ordinals int64 and scores float32, both (queries, min(k, documents)), -1 and 0 where a
-        ranking is shorter; then for each query what no unseen document's score exceeds, and its
-        strategy (0 nothing, 1 exhaustive, 2 block pruning), int64.
         """
 
 class RunTable:

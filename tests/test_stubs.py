@@ -82,14 +82,17 @@ def test_a_stub_is_its_extension(extension):
 
 
 def test_the_comparison_sees_what_differs():
-    search = index._core.BlockIndex.search
+    search = index._core.search
     stub = (ROOT / "index/_core.pyi").read_text()
     changes = [
-        ("terms: NDArray[np.int32],\n        weights", "weights"),
+        (
+            "terms: NDArray[np.int32],\n    weights: NDArray[np.float32],\n    k",
+            "weights: NDArray[np.float32],\n    k",
+        ),
         ("k: int", "depth: int"),
         ("budget_us: int = 0", "budget_us: int = 1"),
-        ("mask: NDArray[np.uint16]", "mask: NDArray[np.uint8]"),
-        ("choice: int = 0,\n    ) -> tuple[", "choice: int = 0,\n    ) -> list["),
+        ("masks: Sequence[NDArray[np.uint16]", "masks: Sequence[NDArray[np.uint8]"),
+        ("choice: int = 0,\n) -> tuple[", "choice: int = 0,\n) -> list["),
     ]
     for old, new in changes:
         assert stub.count(old) == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -35,7 +37,7 @@ def resize(documents: SparseBatch, count: int) -> SparseBatch:
     if count == len(documents):
         return documents
     if count > len(documents):
-        return _crossed(documents, count)
+        return _batch(scipy.sparse.vstack(list(_crossed(documents, count)), format="csr"))
     rows = np.random.default_rng(SEED).choice(len(documents), count, replace=False)
     return take(documents, np.sort(rows))
 
@@ -51,6 +53,26 @@ def save_batch(folder: Path, batch: SparseBatch) -> None:
         np.save(folder / f"{name}.npy", getattr(batch, name))
 
 
+def save_resized(folder: Path, documents: SparseBatch, count: int) -> None:
+    """What ``save_batch`` writes of ``resize``, in memory that doesn't grow with ``count``."""
+    if count <= len(documents):
+        save_batch(folder, resize(documents, count))
+        return
+    lengths = [np.zeros(1, dtype=np.int64)]
+    with (
+        (folder / "indices.bin").open("wb") as indices,
+        (folder / "values.bin").open("wb") as values,
+    ):
+        for part in _crossed(documents, count):
+            batch = _batch(part)
+            lengths.append(np.diff(batch.indptr))
+            batch.indices.tofile(indices)
+            batch.values.tofile(values)
+    np.save(folder / "indptr.npy", np.cumsum(np.concatenate(lengths)))
+    for name, dtype in (("indices", np.int32), ("values", np.float32)):
+        _to_npy(folder / f"{name}.bin", folder / f"{name}.npy", dtype)
+
+
 def map_batch(folder: Path, vocabulary_size: int) -> SparseBatch:
     """A batch that ``save_batch`` wrote."""
     indptr, indices, values = (
@@ -59,8 +81,18 @@ def map_batch(folder: Path, vocabulary_size: int) -> SparseBatch:
     return SparseBatch(indptr, indices, values, vocabulary_size)
 
 
-def _crossed(documents: SparseBatch, count: int) -> SparseBatch:
-    """The documents, then crosses of two of them.
+def _to_npy(path: Path, target: Path, dtype: type[Any]) -> None:
+    """Give an array's bare bytes the header of its kind of file; the file of the bytes goes."""
+    array = np.memmap(path, dtype=dtype, mode="r")
+    copy = np.lib.format.open_memmap(target, mode="w+", dtype=dtype, shape=array.shape)
+    for start in range(0, len(array), CHUNK * 100):
+        copy[start : start + CHUNK * 100] = array[start : start + CHUNK * 100]
+    copy.flush()
+    path.unlink()
+
+
+def _crossed(documents: SparseBatch, count: int) -> Iterator[scipy.sparse.csr_array]:
+    """The documents, then crosses of two of them, part by part.
 
     A cross keeps each posting of one document with probability 0.7 and each of another with 0.3,
     of a term in both the larger weight; each weight is multiplied by exp(normal(0, 0.1)) and
@@ -68,7 +100,7 @@ def _crossed(documents: SparseBatch, count: int) -> SparseBatch:
     """
     random = np.random.default_rng(SEED)
     matrix = documents.to_scipy()
-    parts = [matrix]
+    yield matrix
     missing = count - len(documents)
     while missing:
         pairs = random.integers(0, len(documents), (min(missing, CHUNK), 2))
@@ -79,9 +111,8 @@ def _crossed(documents: SparseBatch, count: int) -> SparseBatch:
         crossed.data = (crossed.data * noise).astype(np.float16).astype(np.float32)
         crossed.eliminate_zeros()
         crossed = crossed[np.diff(crossed.indptr) > 0]
-        parts.append(crossed)
+        yield crossed
         missing -= crossed.shape[0]
-    return _batch(scipy.sparse.vstack(parts, format="csr"))
 
 
 def _thinned(

@@ -89,6 +89,7 @@ ENGINES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "seismic": ("peers.seismic", "SeismicEngine", ("seismic",)),
     "lucene": ("peers.lucene", "LuceneEngine", ("pyserini", "jnius_config")),
     "qdrant": ("peers.qdrant", "QdrantEngine", ("qdrant_edge",)),
+    "sindi": ("peers.sindi", "SindiEngine", ("pyvsag",)),
     "scipy": ("peers.scipy", "ScipyEngine", ()),
 }
 NEEDS = {name: packages for name, (_, _, packages) in ENGINES.items()}

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.segment import Segment
 from index.engines.searcher import TopK
 
 # Passages that are fetched at first for each document wanted, and how many times more each time
@@ -17,43 +16,33 @@ MORE = 4
 
 
 def best_passages(
-    segment: Segment, search: Callable[[int], TopK], k: int, once: bool = False
+    search: Callable[[int], TopK], rows: int, split: bool, k: int, once: bool = False
 ) -> TopK:
-    """The top k documents of a segment, by the number of each, with the best passage of each.
+    """The top k documents, by the number of each, with the best passage of each.
 
     The ranking is that of all passages without those of a document that came before, so it is
     exact where theirs is. Of passages that score alike, the first in the document is the best.
 
     Args:
-        segment: what is searched.
-        search: its top passages, so many, by their places in the segment.
+        search: the top rows, so many, by the numbers of their documents and of the passages.
+        rows: how many there are.
+        split: whether any document has more than one.
         k: documents wanted.
         once: don't search again where the passages are of fewer documents; how much those that
             were not fetched could score is ``unseen`` then.
     """
-    if segment.owners is None:
-        return _named(segment, search(k))
-    wanted = min(len(segment), AT_FIRST * k)
+    if not split:
+        return search(k)
+    wanted = min(rows, AT_FIRST * k)
     while True:
-        found = _named(segment, search(wanted))
+        found = search(wanted)
         first = _first_of_documents(found.documents)
         # More passages may follow where all that were asked for were found.
         cut = (found.documents >= 0).sum(axis=1) >= wanted
-        short = cut & (first.sum(axis=1) < k) & (wanted < len(segment))
+        short = cut & (first.sum(axis=1) < k) & (wanted < rows)
         if once or not short.any():
             return _kept(found, first, k, short)
-        wanted = min(len(segment), MORE * wanted)
-
-
-def _named(segment: Segment, found: TopK) -> TopK:
-    """A ranking with numbers of documents, and of passages, in the place of places."""
-    if len(segment) == 0:
-        return found
-    missing = found.documents < 0
-    places = np.where(missing, 0, found.documents)
-    documents = segment.documents[places]
-    passages = None if segment.owners is None else segment.sequence[places] - documents
-    return found._replace(documents=np.where(missing, -1, documents), passages=passages)
+        wanted = min(rows, MORE * wanted)
 
 
 def _first_of_documents(documents: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -280,23 +280,26 @@ class Maintenance:
             reweigh = everything and (whole or doubled or not current.segments)
             lengths = None if reweigh else current.average_lengths
             rows = self._builder.rows(after, last, lengths, self._go_on)
-        segment = rows.segment()
+        segment, weighed_by = rows.segment(), rows.average_lengths
+        # Of rows, built and opened segment, none is in memory longer than it must be.
+        del rows
         self._go_on()
-        entry, opened = self._write(
-            SegmentEntry(current.generation + 1, after, last, len(segment), 0), segment
-        )
+        entry = SegmentEntry(current.generation + 1, after, last, len(segment), 0)
+        entry = self._write(entry, segment)
+        del segment
+        opened = read_segment(self.path(entry.generation), self._store.identity, entry)
         self._go_on()
         self._adopt(entry.generation, opened)
         try:
             with self._store.writing():
                 self._table.publish(wanted.replaced, entry, current.deletions)
                 if reweigh:
-                    self._table.weigh(rows.average_lengths, current.written)
+                    self._table.weigh(weighed_by, current.written)
                 for field in self._store.fields:
                     if field.counted:
                         self._store.frequencies.compact(field.size)
                 if whole:
-                    documents = segment.count_documents(None)
+                    documents = opened.count_documents(None)
                     self._store.change({"optimised": last, "optimised_documents": documents})
         except BaseException:
             self._adopt(entry.generation, None)
@@ -309,14 +312,13 @@ class Maintenance:
         if threading.current_thread() is self._thread and self._pauses:
             raise Abandoned
 
-    def _write(self, entry: SegmentEntry, segment: Segment) -> tuple[SegmentEntry, Segment]:
-        """Write a file and read it back, every checksum verified; the entry with its digest."""
+    def _write(self, entry: SegmentEntry, segment: Segment) -> SegmentEntry:
+        """Write a file; the entry with its digest."""
         path, collection = self.path(entry.generation), self._store.identity
         try:
             self.segments.mkdir(exist_ok=True)
             digest = write_segment(path, segment, collection, entry.generation)
-            entry = entry._replace(digest=digest)
-            return entry, read_segment(path, collection, entry)
+            return entry._replace(digest=digest)
         except OSError as error:
             raise write_error(
                 f"no segment can be written in {self.segments} ({error.strerror or error}); the "

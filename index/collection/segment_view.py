@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.best_passages import best_passages
 from index.collection.column import Column
 from index.collection.columns import Columns
 from index.collection.dictionary import RememberedWords
@@ -27,13 +26,14 @@ from index.collection.segment_masks import (
     size_of_masks,
     without_rows,
 )
+from index.collection.segment_search import search_in_turn, search_together
 from index.collection.store import Store
 from index.collection.tail import Tail
 from index.engines.document_mask import DocumentMask, Masks
 from index.engines.effort import for_part
 from index.engines.posting_list import half
 from index.engines.registry import check_engine
-from index.engines.searcher import EXACT, Pruning, TopK, merge
+from index.engines.searcher import EXACT, Pruning, TopK
 from index.filters.dates import instant
 from index.filters.tree import Filter, Kind, check_size, conditions_of
 from lsr.sparse import SparseBatch
@@ -124,15 +124,18 @@ class SegmentView:
 
         ``masks`` take the place of ``alive``.
         """
-        check_engine(engine)
+        allowed = masks or self.alive
+        if check_engine(engine) == "native" and self.segments:
+            return search_together(self.segments, allowed, field.name, queries, k, pruning)
         documents = self.rows
-        return self._search(
+        return search_in_turn(
             lambda segment, alive, floor, wanted: segment.searcher(field.name, engine).search(
                 queries, wanted, alive, for_part(pruning, len(segment), documents), floor
             ),
+            self.segments,
+            allowed,
             len(queries),
             k,
-            masks,
             once=pruning.budget_us > 0,
         )
 
@@ -140,13 +143,14 @@ class SegmentView:
         self, field: Field, queries: NDArray[np.float32], k: int, masks: Masks | None = None
     ) -> TopK:
         """Exact top k of a dense field over all segments; ``masks`` as for ``search_sparse``."""
-        return self._search(
+        return search_in_turn(
             lambda segment, alive, _, wanted: segment.dense_searcher(field.name).search(
                 queries, wanted, alive
             ),
+            self.segments,
+            masks or self.alive,
             len(queries),
             k,
-            masks,
         )
 
     def weights(
@@ -375,26 +379,3 @@ class SegmentView:
         token = self.fields.encoder(field).vocabulary.token
         spelled = {term: token(term) for term in terms if term < field.size}
         return spelled | self.words.words(field, terms)
-
-    def _search(
-        self,
-        search: Callable[[Segment, DocumentMask | None, NDArray[np.float32] | None, int], TopK],
-        queries: int,
-        k: int,
-        masks: Masks | None,
-        once: bool = False,
-    ) -> TopK:
-        parts = []
-        floor: NDArray[np.float32] | None = None
-        allowed = zip(self.segments, masks or self.alive, strict=True)
-        # The largest first: its k-th score spares the others most.
-        for segment, alive in sorted(allowed, key=lambda part: len(part[0]), reverse=True):
-            found = best_passages(segment, partial(search, segment, alive, floor), k, once)
-            parts.append(found)
-            if 0 < k <= found.scores.shape[1] and len(self.segments) > 1:
-                last = found.scores[:, k - 1]
-                floor = np.maximum(last, 0 if floor is None else floor)
-        if not parts:
-            none = np.empty((queries, 0), dtype=np.int64)
-            return TopK.exhaustive(none, none.astype(np.float32), "empty")
-        return merge(parts, k)

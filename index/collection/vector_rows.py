@@ -5,6 +5,7 @@ Sparse ones are packed (index/core/packed_rows.hpp), weights as float16; dense o
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
@@ -42,8 +43,8 @@ class SparseRows:
     """Gathers the bytes of rows, which are then unpacked all at once."""
 
     def __init__(self) -> None:
-        self._terms, self._term_starts = bytearray(), [0]
-        self._weights, self._starts = bytearray(), [0]
+        self._terms, self._term_starts = bytearray(), array("q", [0])
+        self._weights, self._starts = bytearray(), array("q", [0])
 
     def append(self, terms: bytes | None, weights: bytes) -> None:
         """Add a row."""
@@ -53,7 +54,7 @@ class SparseRows:
         self._starts.append(len(self._weights))
 
     def unpack(self, vocabulary_size: int) -> SparseBatch:
-        """All rows in their order; indices may be of any term, as they were written.
+        """All rows in their order, none of which is kept; indices may be of any term.
 
         Raises:
             ValueError: a row is malformed.
@@ -64,6 +65,7 @@ class SparseRows:
             np.frombuffer(self._weights, dtype=np.uint8),
             np.array(self._starts, dtype=np.int64),
         )
+        self._terms, self._weights = bytearray(), bytearray()
         values = weights.view(np.float16).astype(np.float32)
         return SparseBatch(indptr, terms, values, vocabulary_size)
 

@@ -1,63 +1,25 @@
-// With marking_bindings.cpp all that knows Python: checks arrays, releases the GIL, calls, returns arrays.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
+// With search_bindings.cpp and marking_bindings.cpp all that knows Python: checks arrays, releases the GIL, calls, returns arrays.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
-#include <algorithm>
-#include <atomic>
-#include <cmath>
-#include <future>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
 
-#include "block_pruning.hpp"
+#include "array_bindings.hpp"
 #include "builder.hpp"
 #include "checksum.hpp"
 #include "document_weights.hpp"
+#include "kernels.hpp"
 #include "marking_bindings.hpp"
 #include "packed_lists.hpp"
 #include "packed_rows.hpp"
+#include "search_bindings.hpp"
 #include "validate.hpp"
 
-namespace nb = nanobind;
-
 namespace {
-
-template <typename T>
-using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu, nb::ro>;
-
-template <typename T>
-std::span<const T> span_of(const Array<T>& array) {
-    return {array.data(), array.shape(0)};
-}
-
-// Structures of the index as Python sees them: arrays of unsigned integers of their size.
-template <typename T>
-struct Plain {
-    using type = T;
-};
-template <>
-struct Plain<lsr::HalfWeight> {
-    using type = std::uint16_t;
-};
-template <>
-struct Plain<lsr::Group> {
-    using type = std::uint64_t;
-};
-template <typename T>
-using PlainOf = typename Plain<T>::type;
-
-template <typename T>
-nb::object array_of(std::vector<T>&& values, std::vector<std::size_t> shape) {
-    static_assert(sizeof(T) == sizeof(PlainOf<T>));
-    auto* owned = new std::vector<T>(std::move(values));
-    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    return nb::cast(nb::ndarray<nb::numpy, PlainOf<T>>(
-        reinterpret_cast<PlainOf<T>*>(owned->data()), shape.size(), shape.data(), owner));
-}
 
 // Calls visit(name, member of a, member of b) for each array of an index.
 template <typename A, typename B, typename Visit>
@@ -147,62 +109,6 @@ nb::tuple unpack_rows(const Array<std::uint8_t>& terms, const Array<std::int64_t
                           array_of(std::move(unpacked.weights), {count}));
 }
 
-struct Queries {
-    Array<std::int64_t> indptr;
-    Array<std::int32_t> terms;
-    Array<float> weights;
-
-    [[nodiscard]] std::size_t size() const { return indptr.shape(0) - 1; }
-
-    [[nodiscard]] lsr::SparseQuery operator[](std::size_t q) const {
-        const auto begin = static_cast<std::size_t>(indptr.data()[q]);
-        const auto count = static_cast<std::size_t>(indptr.data()[q + 1]) - begin;
-        return {{terms.data() + begin, count}, {weights.data() + begin, count}};
-    }
-
-    void check() const {
-        const auto rows = span_of(indptr);
-        if (rows.empty() || rows.front() != 0 || terms.shape(0) != weights.shape(0) ||
-            rows.back() != static_cast<std::int64_t>(terms.shape(0)) ||
-            !std::is_sorted(rows.begin(), rows.end())) {
-            throw std::invalid_argument("query rows don't fit their terms and weights");
-        }
-        for (std::size_t q = 0; q < size(); ++q) {
-            const auto query = (*this)[q];
-            if (std::adjacent_find(query.terms.begin(), query.terms.end(),
-                                   std::greater_equal<>{}) != query.terms.end()) {
-                throw std::invalid_argument("a query's terms must be strictly ascending");
-            }
-        }
-        const auto all = span_of(weights);
-        if (!std::all_of(all.begin(), all.end(),
-                         [](float w) { return std::isfinite(w) && w >= 0; })) {
-            throw std::invalid_argument("a query's weights must be finite and not negative");
-        }
-    }
-};
-
-// What a search of several queries fills, a row of k for each.
-struct Results {
-    std::size_t k;
-    std::vector<std::int64_t> ordinals;
-    std::vector<float> scores, unseen;
-    std::vector<std::int64_t> strategies;
-
-    Results(std::size_t queries, std::size_t wanted)
-        : k(wanted), ordinals(queries * k, -1), scores(queries * k), unseen(queries),
-          strategies(queries) {}
-
-    void set(std::size_t q, const lsr::Ranking& ranking) {
-        for (std::size_t rank = 0; rank < ranking.documents.size(); ++rank) {
-            ordinals[q * k + rank] = ranking.documents[rank].document;
-            scores[q * k + rank] = ranking.documents[rank].score;
-        }
-        unseen[q] = ranking.unseen;
-        strategies[q] = static_cast<std::int64_t>(ranking.strategy);
-    }
-};
-
 // An index over arrays that Python owns and this object keeps alive.
 class BlockIndex {
 public:
@@ -270,69 +176,9 @@ public:
                         {ordinals.shape(0), terms.shape(0)});
     }
 
-    nb::tuple search(const Array<std::int64_t>& indptr, const Array<std::int32_t>& terms,
-                     const Array<float>& weights, std::size_t k,
-                     std::optional<Array<std::uint16_t>> mask,
-                     std::optional<Array<float>> floor, double factor,
-                     std::int64_t budget_us, unsigned threads, const std::string& kernels,
-                     int choice) const {
-        const Queries queries{indptr, terms, weights};
-        queries.check();
-        if (mask && mask->shape(0) != index_.block_count()) {
-            throw std::invalid_argument("mask needs a number for each block");
-        }
-        if (floor && floor->shape(0) != queries.size()) {
-            throw std::invalid_argument("floor needs a score for each query");
-        }
-        const auto* chosen =
-            kernels.empty() ? &lsr::best_kernels() : lsr::kernels_named(kernels);
-        if (chosen == nullptr) {
-            throw std::invalid_argument("this machine has no kernels called " + kernels);
-        }
-        if (!(factor > 0 && factor <= 1 && budget_us >= 0)) {
-            throw std::invalid_argument("factor is above 0 and at most 1, budget_us 0 or more");
-        }
-        if (choice < 0 || choice > static_cast<int>(lsr::Choice::block_pruning)) {
-            throw std::invalid_argument("choice is 0, 1 or 2");
-        }
-        const lsr::Pruning pruning{factor, std::chrono::microseconds(budget_us)};
-        const lsr::Allowed allowed{mask ? span_of(*mask) : std::span<const lsr::BlockMask>{}};
-        Results results(queries.size(), std::min(k, index_.document_count()));
-        {
-            nb::gil_scoped_release released;
-            search_all(queries, allowed, floor ? span_of(*floor) : std::span<const float>{},
-                       pruning, static_cast<lsr::Choice>(choice), *chosen, threads, results);
-        }
-        const auto rows = queries.size();
-        return nb::make_tuple(array_of(std::move(results.ordinals), {rows, results.k}),
-                              array_of(std::move(results.scores), {rows, results.k}),
-                              array_of(std::move(results.unseen), {rows}),
-                              array_of(std::move(results.strategies), {rows}));
-    }
+    [[nodiscard]] const lsr::BlockIndex& index() const noexcept { return index_; }
 
 private:
-    void search_all(const Queries& queries, const lsr::Allowed& allowed,
-                    std::span<const float> floor, const lsr::Pruning& pruning, lsr::Choice choice, const lsr::Kernels& kernels,
-                    unsigned threads, Results& results) const {
-        std::atomic<std::size_t> next{0};
-        const auto work = [&] {
-            // Scratch space stays with its thread: a query must not pay for clearing new memory.
-            thread_local lsr::Scratch scratch;
-            for (auto q = next++; q < queries.size(); q = next++) {
-                results.set(q, lsr::search(index_, queries[q], results.k,
-                                           floor.empty() ? 0 : floor[q], allowed, pruning, choice,
-                                           kernels, scratch));
-            }
-        };
-        std::vector<std::future<void>> others;
-        const auto wanted = std::min<std::size_t>(std::max(threads, 1U), queries.size());
-        for (std::size_t t = 1; t < wanted; ++t) {
-            others.push_back(std::async(std::launch::async, work));
-        }
-        work();
-        for (auto& other : others) other.get();
-    }
-
     lsr::BlockIndex index_;
     lsr::DocumentWeights weights_{index_};
     std::vector<nb::object> kept_;
@@ -385,11 +231,25 @@ NB_MODULE(_core, m) {
         .def(nb::init<const nb::dict&>(), nb::arg("arrays"))
         .def("pack_lists", &BlockIndex::pack_lists)
         .def("mask", &BlockIndex::mask, nb::arg("allowed"))
-        .def("weights_of", &BlockIndex::weights_of, nb::arg("ordinals"), nb::arg("terms"))
-        .def("search", &BlockIndex::search, nb::arg("indptr"), nb::arg("terms"),
-             nb::arg("weights"), nb::arg("k"), nb::arg("mask") = nb::none(),
-             nb::arg("floor") = nb::none(),
-             nb::arg("factor") = 1.0, nb::arg("budget_us") = 0, nb::arg("threads") = 1,
-             nb::arg("kernels") = "", nb::arg("choice") = 0);
+        .def("weights_of", &BlockIndex::weights_of, nb::arg("ordinals"), nb::arg("terms"));
+    m.def(
+        "search",
+        [](const std::vector<const BlockIndex*>& indexes, const std::vector<Mask>& masks,
+           const std::vector<Numbers>& numbers, const Array<std::int64_t>& indptr,
+           const Array<std::int32_t>& terms, const Array<float>& weights, std::size_t k,
+           std::optional<Array<float>> floor, double factor, std::int64_t budget_us,
+           unsigned threads, const std::string& kernels, int choice) {
+            std::vector<const lsr::BlockIndex*> parts;
+            for (const auto* each : indexes) {
+                if (each == nullptr) throw std::invalid_argument("an index is None");
+                parts.push_back(&each->index());
+            }
+            return search(parts, masks, numbers, indptr, terms, weights, k, std::move(floor),
+                          factor, budget_us, threads, kernels, choice);
+        },
+        nb::arg("indexes"), nb::arg("masks"), nb::arg("numbers"),
+          nb::arg("indptr"), nb::arg("terms"), nb::arg("weights"), nb::arg("k"),
+          nb::arg("floor") = nb::none(), nb::arg("factor") = 1.0, nb::arg("budget_us") = 0,
+          nb::arg("threads") = 1, nb::arg("kernels") = "", nb::arg("choice") = 0);
     bind_marking(m);
 }

@@ -1,392 +1,91 @@
 #include "block_pruning.hpp"
 
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <cmath>
-#include <limits>
-#include <numeric>
+#include <optional>
+#include <utility>
 
+#include "block_search.hpp"
 #include "exhaustive.hpp"
 
 namespace lsr {
 namespace {
 
-constexpr std::uint16_t no_slot = 0xFFFF;
-constexpr std::size_t seed_blocks = 48;
-constexpr std::size_t first_tier = 128;
-constexpr std::size_t largest_tier = 1 << 14;
-// A narrow list is searched, not read whole, where it is so many times longer than what is sought.
-constexpr std::size_t searched_share = 24;
-constexpr std::size_t scored_together = 6;  // and k more
-constexpr std::size_t terms_at_once = 6;
 // Where more than one document in so many is wanted, bounds prune nothing.
 constexpr std::size_t documents_per_result = 200;
-// Measured costs in nanoseconds, for choosing between the two ways.
-constexpr double ns_per_posting = 3;
-constexpr double ns_per_document = 0.3;
-constexpr double ns_per_block_and_term = 6;
 
-class BlockSearch {
+// A search of all parts, which share the score to beat.
+class PartsSearch {
 public:
-    BlockSearch(const BlockIndex& index, const PlannedQuery& query, const Allowed& allowed,
-                const Pruning& pruning, const Kernels& kernels, Scratch& scratch, std::size_t k,
-                TopK& top)
-        : k_(k), index_(index), query_(query), allowed_(allowed), pruning_(pruning),
-          kernels_(kernels), s_(scratch), top_(top),
-          started_(std::chrono::steady_clock::now()) {}
-
-    // False: nothing was decided, the exhaustive way is better.
-    bool run(bool at_any_cost) {
-        lay_out(index_, query_, s_);
-        sweep();
-        seed();
-        const bool limited = pruning_.budget.count() > 0;
-        if (pruning_.exact() && least() < 1) return false;
-        select(needed_of_block());
-        if (!at_any_cost && !limited && exhaustive_is_cheaper()) return false;
-        work_down();
-        return true;
+    PartsSearch(std::span<const Part> parts, const SparseQuery& query, const Pruning& pruning,
+                Choice choice, const Kernels& kernels, std::vector<Scratch>& scratch,
+                std::size_t k, Score floor)
+        : at_any_cost_(choice == Choice::block_pruning), top_(k, floor) {
+        const auto started = Clock::now();
+        scratch.resize(std::max(scratch.size(), parts.size()));
+        planned_.reserve(parts.size());
+        for (std::size_t p = 0; p < parts.size(); ++p) {
+            const auto& index = *parts[p].index;
+            PlannedQuery plan(index, query);
+            if (plan.terms.empty()) continue;
+            const bool worthwhile = at_any_cost_ ||
+                                    (choice == Choice::fastest &&
+                                     k * documents_per_result <= index.document_count());
+            planned_.push_back({parts[p], std::move(plan), {}});
+            auto& each = planned_.back();
+            if (each.query.bounded() && worthwhile) {
+                each.pruned.emplace(each.part, each.query, pruning, started, kernels, scratch[p],
+                                    k, top_);
+            }
+        }
     }
 
-    // A score that no document left out exceeds; 0: none could enter.
-    [[nodiscard]] Score unseen() const {
-        if (pruning_.exact()) return 0;
-        const auto untouched = *std::max_element(s_.bounds.begin(), s_.bounds.end());
-        if (untouched < query_.least_bound(top_.threshold())) return 0;
-        return std::nextafter(static_cast<Score>(query_.score_within(untouched)),
-                              std::numeric_limits<Score>::infinity());
+    [[nodiscard]] Ranking run() && {
+        Ranking found;
+        std::vector<std::pair<double, Planned*>> promising;
+        for (auto& each : planned_) {
+            if (!each.pruned) continue;
+            each.pruned->begin();
+            promising.emplace_back(each.pruned->promise(), &each);
+        }
+        std::stable_sort(promising.begin(), promising.end(),
+                         [](auto& a, auto& b) { return a.first > b.first; });
+        for (const auto& [promise, each] : promising) {
+            if (each->pruned->finish(at_any_cost_)) continue;
+            each->pruned.reset();
+            top_.forget(each->part.first, each->part.index->document_count());
+        }
+        for (const auto& each : planned_) {
+            found.block_pruning |= each.pruned.has_value();
+            found.exhaustive |= !each.pruned;
+            if (each.pruned) continue;
+            score_all(*each.part.index, each.query, each.part.allowed, each.part.first, top_);
+        }
+        for (const auto& each : planned_) {
+            if (each.pruned) found.unseen = std::max(found.unseen, each.pruned->unseen());
+        }
+        found.documents = std::move(top_).ranked();
+        return found;
     }
 
 private:
-    void sweep() {
-        const auto blocks = index_.row_stride();
-        s_.bounds.assign(blocks, 0);
-        s_.chunk_max.resize(blocks / chunk_size);
-        for (const auto t : s_.narrow) {
-            const auto& term = query_.terms[t];
-            const auto end = static_cast<std::size_t>(index_.narrow_starts[term.place + 1]);
-            for (auto p = static_cast<std::size_t>(index_.narrow_starts[term.place]); p < end;
-                 ++p) {
-                auto& bound = s_.bounds[index_.narrow_blocks[p]];
-                bound = static_cast<Bound>(
-                    bound + part_of_bound(term.scaled, index_.narrow_impacts[p]));
-            }
-        }
-        kernels_.sweep(s_.wide.data(), s_.wide.size(), s_.bounds.data(), blocks,
-                       s_.chunk_max.data());
-        if (!allowed_.all()) restrict_to_allowed();
-    }
+    struct Planned {
+        const Part& part;
+        PlannedQuery query;
+        std::optional<BlockSearch> pruned;  // none: all is scored
+    };
 
-    void restrict_to_allowed() {
-        const auto blocks = allowed_.masks.size();
-        for (std::size_t begin = 0; begin < blocks; begin += chunk_size) {
-            const auto end = std::min(begin + chunk_size, blocks);
-            Bound largest = 0;
-            for (auto block = begin; block < end; ++block) {
-                const auto bound = allowed_.in(block) == 0 ? Bound{0} : s_.bounds[block];
-                s_.bounds[block] = bound;
-                largest = std::max(largest, bound);
-            }
-            s_.chunk_max[begin / chunk_size] = largest;
-        }
-    }
-
-    // The least bound with which a document could still enter.
-    [[nodiscard]] double least() const {
-        return query_.least_bound(top_.threshold());
-    }
-
-    [[nodiscard]] double needed() const { return std::max(least(), 1.0); }
-
-    // The least bound with which a block is looked into.
-    [[nodiscard]] double needed_of_block() const {
-        return std::max(std::ceil(least() / pruning_.factor), 1.0);
-    }
-
-    // Fills `survivors` with the blocks of at least this bound, ascending.
-    void select(double needed) {
-        s_.selected.resize(s_.bounds.size());
-        std::size_t count = 0;
-        if (needed <= std::numeric_limits<Bound>::max()) {
-            count = kernels_.select(s_.bounds.data(), s_.bounds.size(), s_.chunk_max.data(),
-                                    static_cast<Bound>(needed), s_.selected.data());
-        }
-        s_.survivors.assign(s_.selected.begin(),
-                            s_.selected.begin() + static_cast<std::ptrdiff_t>(count));
-    }
-
-    // Scores the blocks of the highest bounds, for a first threshold.
-    void seed() {
-        const auto wanted = seed_blocks + k_ / 4;
-        const auto least = static_cast<double>(reached_by(s_.chunk_max, wanted));
-        select(std::max(least, needed()));
-        keep_best(wanted);
-        process();
-    }
-
-    // A bound that at least so many of the bounds reach, and not many more; 0 if there are fewer.
-    static Bound reached_by(std::span<const Bound> bounds, std::size_t wanted) {
-        if (bounds.size() < wanted) return 0;
-        const auto [low, high] = std::minmax_element(bounds.begin(), bounds.end());
-        const auto width = static_cast<int>(std::bit_width(static_cast<unsigned>(*high - *low)));
-        const auto shift = std::max(width - 7, 0);
-        std::array<std::uint32_t, 128> counts{};
-        for (const auto bound : bounds) ++counts[static_cast<std::size_t>((bound - *low) >> shift)];
-        auto bucket = counts.size();
-        for (std::size_t reached = 0; reached < wanted;) reached += counts[--bucket];
-        return static_cast<Bound>(*low + (bucket << shift));
-    }
-
-    [[nodiscard]] bool exhaustive_is_cheaper() const {
-        return static_cast<double>(s_.survivors.size() * query_.terms.size()) *
-                   ns_per_block_and_term >
-               static_cast<double>(query_.postings) * ns_per_posting +
-                   static_cast<double>(index_.document_count()) * ns_per_document;
-    }
-
-    // Scores what can enter the top k, best bounds first.
-    void work_down() {
-        for (auto tier = first_tier; !s_.survivors.empty();
-             tier = std::min(8 * tier, largest_tier)) {
-            if (out_of_budget()) break;
-            keep_best(tier);
-            process();
-            select(needed_of_block());
-        }
-    }
-
-    // Leaves about so many of the best bounds in `survivors`.
-    void keep_best(std::size_t wanted) {
-        if (s_.survivors.size() <= wanted + wanted / 2) return;
-        s_.ranked.resize(s_.survivors.size());
-        for (std::size_t i = 0; i < s_.survivors.size(); ++i) {
-            s_.ranked[i] = s_.bounds[s_.survivors[i]];
-        }
-        const auto least = reached_by(s_.ranked, wanted);
-        std::size_t kept = 0;
-        for (const auto block : s_.survivors) {
-            s_.survivors[kept] = block;
-            kept += s_.bounds[block] >= least ? 1 : 0;
-        }
-        s_.survivors.resize(kept);
-    }
-
-    // Scores what can enter the top k of the survivors. Their bounds become 0.
-    void process() {
-        if (s_.survivors.empty()) return;
-        const auto needed =
-            static_cast<Bound>(std::min<double>(this->needed(), std::numeric_limits<Bound>::max()));
-        refine_wide(needed);
-        refine_narrow(needed);
-        for (const auto block : s_.survivors) s_.bounds[block] = 0;
-        score_candidates(scored_together + k_);
-    }
-
-    [[nodiscard]] bool out_of_budget() const {
-        return pruning_.budget.count() != 0 &&
-               std::chrono::steady_clock::now() - started_ >= pruning_.budget;
-    }
-
-    // Leaves in `active` the slots of blocks that reach the threshold.
-    void refine_wide(Bound needed) {
-        const auto slots = s_.survivors.size();
-        s_.lanes.resize(slots);
-        s_.active.resize(slots);
-        s_.found.resize(s_.wide.size() * slots);
-        for (std::size_t slot = 0; slot < slots; ++slot) {
-            const auto block = s_.survivors[slot];
-            s_.lanes[slot].fill(s_.bounds[block]);
-            keep_allowed(s_.lanes[slot], allowed_.in(block));
-            s_.active[slot] = static_cast<std::uint16_t>(slot);
-        }
-        const Candidates candidates{s_.survivors.data(), s_.lanes.data()};
-        auto active = slots;
-        for (std::size_t w = 0; w < s_.wide.size(); ++w) {
-            const auto& next = s_.wide[std::min(w + 1, s_.wide.size() - 1)];
-            active = kernels_.refine(s_.wide[w], next, candidates, s_.active.data(), active, needed,
-                                     s_.found.data() + w * slots);
-        }
-        s_.active.resize(active);
-    }
-
-    static void keep_allowed(std::array<Bound, block_size>& lanes, BlockMask allowed) {
-        if (allowed == whole_block) return;
-        for (std::size_t lane = 0; lane < block_size; ++lane) {
-            lanes[lane] = (allowed >> lane & 1U) != 0 ? lanes[lane] : Bound{0};
-        }
-    }
-
-    // Leaves in `later` the documents of active blocks that reach the threshold.
-    void refine_narrow(Bound needed) {
-        s_.slots.resize(s_.bounds.size(), no_slot);
-        for (const auto slot : s_.active) s_.slots[s_.survivors[slot]] = slot;
-        s_.hits.clear();
-        s_.hit_ends.clear();
-        for (const auto t : s_.narrow) {
-            find_hits(query_.terms[t]);
-            s_.hit_ends.push_back(s_.hits.size());
-        }
-        s_.later.clear();
-        for (const auto slot : s_.active) {
-            const auto block = s_.survivors[slot];
-            s_.slots[block] = no_slot;
-            auto lanes = kernels_.reaching(s_.lanes[slot], needed) & allowed_.in(block);
-            for (; lanes != 0; lanes &= lanes - 1) {
-                const auto lane = static_cast<std::uint16_t>(std::countr_zero(lanes));
-                s_.later.push_back({slot, block, lane, s_.lanes[slot][lane]});
-            }
-        }
-    }
-
-    // The term's postings in active blocks; takes its part off the lanes of other documents there.
-    void find_hits(const QueryTerm& term) {
-        const auto begin = static_cast<std::size_t>(index_.narrow_starts[term.place]);
-        const auto end = static_cast<std::size_t>(index_.narrow_starts[term.place + 1]);
-        Bound part = 0;
-        const auto hit = [&](std::size_t p, std::uint16_t slot) {
-            auto& lanes = s_.lanes[slot];
-            if (index_.narrow_impacts[p] != 0) {
-                part = part_of_bound(term.scaled, index_.narrow_impacts[p]);
-                for (auto& lane : lanes) lane = static_cast<Bound>(lane - std::min(lane, part));
-            }
-            const auto lane = index_.narrow_lanes[p];
-            lanes[lane] = static_cast<Bound>(lanes[lane] + part);
-            s_.hits.push_back({slot, lane, static_cast<std::uint32_t>(p - begin)});
-        };
-        if (s_.active.size() * searched_share > end - begin) {
-            s_.matches.resize(std::max(s_.matches.size(), end - begin));
-            std::size_t count = 0;
-            for (auto p = begin; p < end; ++p) {
-                s_.matches[count] = static_cast<std::uint32_t>(p - begin);
-                count += s_.slots[index_.narrow_blocks[p]] != no_slot ? 1 : 0;
-            }
-            for (std::size_t i = 0; i < count; ++i) {
-                const auto p = begin + s_.matches[i];
-                hit(p, s_.slots[index_.narrow_blocks[p]]);
-            }
-            return;
-        }
-        auto from = index_.narrow_blocks.begin() + static_cast<std::ptrdiff_t>(begin);
-        const auto last = index_.narrow_blocks.begin() + static_cast<std::ptrdiff_t>(end);
-        for (const auto slot : s_.active) {
-            from = std::lower_bound(from, last, s_.survivors[slot]);
-            for (; from != last && *from == s_.survivors[slot]; ++from) {
-                hit(static_cast<std::size_t>(from - index_.narrow_blocks.begin()), slot);
-            }
-        }
-    }
-
-    // Scores the documents of the highest bounds first, the others if they still reach.
-    void score_candidates(std::size_t together) {
-        while (!s_.later.empty()) {
-            s_.candidates.clear();
-            if (s_.later.size() <= 2 * together) {
-                std::swap(s_.candidates, s_.later);
-            } else {
-                const auto middle = s_.later.begin() + static_cast<std::ptrdiff_t>(together);
-                std::nth_element(s_.later.begin(), middle, s_.later.end(),
-                                 [](auto& a, auto& b) { return a.bound > b.bound; });
-                s_.candidates.assign(s_.later.begin(), middle);
-                s_.later.erase(s_.later.begin(), middle);
-            }
-            score_together();
-            const auto least = needed();
-            std::erase_if(s_.later, [&](auto& candidate) { return candidate.bound < least; });
-        }
-    }
-
-    void score_together() {
-        const auto count = s_.candidates.size();
-        const auto needed =
-            static_cast<Bound>(std::min<double>(this->needed(), std::numeric_limits<Bound>::max()));
-        s_.places.resize(s_.wide.size() * count);
-        s_.chosen.resize(count);
-        std::iota(s_.chosen.begin(), s_.chosen.end(), 0U);
-        auto chosen = count;
-        for (std::size_t first = 0; first < s_.wide.size() && chosen > 0; first += terms_at_once) {
-            const auto last = std::min(first + terms_at_once, s_.wide.size());
-            for (auto w = first; w < last; ++w) {
-                kernels_.locate(s_.wide[w], s_.candidates.data(), s_.chosen.data(), chosen,
-                                s_.found.data() + w * s_.survivors.size(),
-                                s_.places.data() + w * count);
-            }
-            for (auto w = first; w < last; ++w) {
-                chosen = kernels_.tighten(s_.wide[w], s_.units[w], s_.candidates.data(),
-                                          s_.chosen.data(), chosen, s_.places.data() + w * count,
-                                          needed);
-            }
-        }
-        for (std::size_t i = 0; i < chosen; ++i) {
-            const auto& candidate = s_.candidates[s_.chosen[i]];
-            const auto document = candidate.block * block_size + candidate.lane;
-            if (document < index_.document_count()) {
-                top_.push({index_.order[document], score(s_.chosen[i])});
-            }
-        }
-    }
-
-    [[nodiscard]] Score score(std::size_t c) const {
-        Score sum = 0;
-        for (std::size_t t = 0; t < query_.terms.size(); ++t) {
-            const auto& term = query_.terms[t];
-            const auto* weights = index_.weights.data() + index_.weight_starts[term.place];
-            const auto place = place_of(t, c);
-            if (place >= 0) sum += term.weight * weights[place].value();
-        }
-        return sum;
-    }
-
-    // Place of the document's weight among the term's; -1 where it lacks the term.
-    [[nodiscard]] std::int32_t place_of(std::size_t t, std::size_t c) const {
-        if (query_.terms[t].row < 0) return narrow_place(t, s_.candidates[c]);
-        return s_.places[s_.place_of_term[t] * s_.candidates.size() + c];
-    }
-
-    [[nodiscard]] std::int32_t narrow_place(std::size_t t, const Candidate& candidate) const {
-        const std::size_t n = s_.place_of_term[t];
-        const auto end = s_.hits.begin() + static_cast<std::ptrdiff_t>(s_.hit_ends[n]);
-        auto hit = s_.hits.begin() + static_cast<std::ptrdiff_t>(n == 0 ? 0 : s_.hit_ends[n - 1]);
-        hit = std::lower_bound(hit, end, candidate.slot,
-                               [](const auto& a, auto slot) { return a.slot < slot; });
-        for (; hit != end && hit->slot == candidate.slot; ++hit) {
-            if (hit->lane == candidate.lane) return static_cast<std::int32_t>(hit->posting);
-        }
-        return -1;
-    }
-
-    std::size_t k_;
-    const BlockIndex& index_;
-    const PlannedQuery& query_;
-    const Allowed& allowed_;
-    const Pruning& pruning_;
-    const Kernels& kernels_;
-    Scratch& s_;
-    TopK& top_;
-    std::chrono::steady_clock::time_point started_;
+    bool at_any_cost_;
+    TopK top_;
+    std::vector<Planned> planned_;
 };
 
 }  // namespace
 
-Ranking search(const BlockIndex& index, const SparseQuery& query, std::size_t k, Score floor,
-               const Allowed& allowed, const Pruning& pruning, Choice choice,
-               const Kernels& kernels, Scratch& scratch) {
-    const PlannedQuery planned(index, query);
-    if (k == 0 || planned.terms.empty()) return {};
-    const bool worthwhile = choice == Choice::block_pruning ||
-                            (choice == Choice::fastest &&
-                             k * documents_per_result <= index.document_count());
-    if (planned.bounded() && worthwhile) {
-        TopK top(k, floor);
-        BlockSearch pruned(index, planned, allowed, pruning, kernels, scratch, k, top);
-        if (pruned.run(choice == Choice::block_pruning)) {
-            const auto unseen = pruned.unseen();
-            return {std::move(top).ranked(), unseen, Strategy::block_pruning};
-        }
-    }
-    TopK all(k, floor);
-    score_all(index, planned, allowed, all);
-    return {std::move(all).ranked(), 0, Strategy::exhaustive};
+Ranking search(std::span<const Part> parts, const SparseQuery& query, std::size_t k, Score floor,
+               const Pruning& pruning, Choice choice, const Kernels& kernels,
+               std::vector<Scratch>& scratch) {
+    if (k == 0) return {};
+    return PartsSearch(parts, query, pruning, choice, kernels, scratch, k, floor).run();
 }
 
 }  // namespace lsr

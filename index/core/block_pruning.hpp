@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "block_index.hpp"
@@ -24,22 +25,30 @@ struct Pruning {
     }
 };
 
-enum class Strategy : std::uint8_t { nothing, exhaustive, block_pruning };
-
 // Which way to go: what the planner finds faster, or one way wherever it gives an exact answer.
 enum class Choice : std::uint8_t { fastest, exhaustive, block_pruning };
 
-// What a search found: documents best first, ties by ordinal ascending; a score that no document
-// left out by the pruning exceeds, or 0; and the way that was gone.
+// A part of the documents searched. Documents are numbered through: those of a part have its first
+// number and, by ordinal, those that follow.
+struct Part {
+    const BlockIndex* index;
+    Allowed allowed;
+    DocId first = 0;
+};
+
+// What a search found: documents best first, ties by number ascending; a score that no document
+// left out by the pruning exceeds, or 0; and the ways that were gone, in any part.
 struct Ranking {
     std::vector<ScoredDocument> documents;
     Score unseen = 0;
-    Strategy strategy = Strategy::nothing;
+    bool exhaustive = false;
+    bool block_pruning = false;
 };
 
-// The k allowed documents of highest inner product above 0 and not below `floor`.
-[[nodiscard]] Ranking search(const BlockIndex& index, const SparseQuery& query, std::size_t k,
-                             Score floor, const Allowed& allowed, const Pruning& pruning,
-                             Choice choice, const Kernels& kernels, Scratch& scratch);
+// The k allowed documents of highest inner product above 0 and not below `floor`. Parts, which
+// ascend, share the score to beat. `scratch` grows to one for each part.
+[[nodiscard]] Ranking search(std::span<const Part> parts, const SparseQuery& query, std::size_t k,
+                             Score floor, const Pruning& pruning, Choice choice,
+                             const Kernels& kernels, std::vector<Scratch>& scratch);
 
 }  // namespace lsr

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "block_index.hpp"
+#include "large_pages.hpp"
 #include "reorder.hpp"
 
 namespace lsr {
@@ -21,16 +22,16 @@ struct BlockIndexArrays {
     std::vector<TermId> terms;
     std::vector<float> steps;
     std::vector<std::int64_t> weight_starts;
-    std::vector<HalfWeight> weights;
+    LargeVector<HalfWeight> weights;
     std::vector<std::int32_t> rows;
     std::vector<std::int64_t> narrow_starts;
-    std::vector<BlockId> narrow_blocks;
-    std::vector<std::uint8_t> narrow_lanes;
-    std::vector<Impact> narrow_impacts;
-    std::vector<Impact> block_max;
-    std::vector<Group> groups;
+    LargeVector<BlockId> narrow_blocks;
+    LargeVector<std::uint8_t> narrow_lanes;
+    LargeVector<Impact> narrow_impacts;
+    LargeVector<Impact> block_max;
+    LargeVector<Group> groups;
     std::vector<std::int64_t> mask_starts;
-    std::vector<BlockMask> masks;
+    LargeVector<BlockMask> masks;
 
     [[nodiscard]] BlockIndex view() const;
 };

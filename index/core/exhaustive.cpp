@@ -39,7 +39,7 @@ public:
         }
     }
 
-    void collect(std::size_t first_block, const Allowed& allowed, TopK& top) const {
+    void collect(std::size_t first_block, const Allowed& allowed, DocId first, TopK& top) const {
         const auto blocks = std::min(window_blocks, index_.block_count() - first_block);
         for (std::size_t b = 0; b < blocks; ++b) {
             const auto* scores = scores_.data() + b * block_size;
@@ -52,7 +52,7 @@ public:
             for (std::size_t lane = 0; lane < block_size; ++lane) {
                 if (scores[lane] <= 0 || scores[lane] < top.threshold()) continue;
                 if ((allowed.in(block) >> lane & 1U) == 0) continue;
-                top.push({index_.order[block * block_size + lane], scores[lane]});
+                top.push({first + index_.order[block * block_size + lane], scores[lane]});
             }
         }
     }
@@ -99,12 +99,12 @@ private:
 }  // namespace
 
 void score_all(const BlockIndex& index, const PlannedQuery& query, const Allowed& allowed,
-               TopK& top) {
+               DocId first, TopK& top) {
     if (query.terms.empty()) return;
     Window window(index, query);
     for (std::size_t block = 0; block < index.block_count(); block += window_blocks) {
         window.score(block);
-        window.collect(block, allowed, top);
+        window.collect(block, allowed, first, top);
     }
 }
 

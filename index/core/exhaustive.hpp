@@ -7,9 +7,9 @@
 
 namespace lsr {
 
-// Pushes every allowed document that shares a term with the query, under its ordinal. Each score is
-// the float32 sum of float32 products in ascending term order.
+// Pushes every allowed document that shares a term with the query, under its ordinal and `first`
+// more. Each score is the float32 sum of float32 products in ascending term order.
 void score_all(const BlockIndex& index, const PlannedQuery& query, const Allowed& allowed,
-               TopK& top);
+               DocId first, TopK& top);
 
 }  // namespace lsr

@@ -15,12 +15,6 @@ constexpr std::size_t vectors_in_chunk = chunk_size / lanes_in_vector;
 
 __m256i load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
 
-// Impacts times 256, so that the high half of the product with a weight is its part of the bound.
-__m256i shifted_impacts(const Impact* impacts) {
-    const auto narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(impacts));
-    return _mm256_slli_epi16(_mm256_cvtepu8_epi16(narrow), 8);
-}
-
 std::uint16_t largest_lane(__m256i lanes) {
     const auto half =
         _mm_max_epu16(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
@@ -29,25 +23,43 @@ std::uint16_t largest_lane(__m256i lanes) {
     return static_cast<std::uint16_t>(~least);
 }
 
+// Rows are streamed from beyond the caches: so many bytes before they are used they are asked for.
+constexpr std::size_t row_bytes_ahead = 512;
+
 void sweep(const WideTerm* terms, std::size_t term_count, Bound* bounds, std::size_t blocks,
            Bound* chunk_max) {
+    const auto zero = _mm256_setzero_si256();
+    static_assert(chunk_size == 64);
     for (std::size_t begin = 0; begin < blocks; begin += chunk_size) {
-        __m256i sums[vectors_in_chunk];
-        for (std::size_t v = 0; v < vectors_in_chunk; ++v) {
-            sums[v] = load(bounds + begin + v * lanes_in_vector);
-        }
+        // Of blocks 0 to 7 and 16 to 23; 8 to 15 and 24 to 31; the same of those from 32 on.
+        __m256i sums[vectors_in_chunk] = {zero, zero, zero, zero};
         for (std::size_t t = 0; t < term_count; ++t) {
             const auto weight = _mm256_set1_epi16(static_cast<short>(terms[t].weight));
-            for (std::size_t v = 0; v < vectors_in_chunk; ++v) {
-                const auto impacts = shifted_impacts(terms[t].row + begin + v * lanes_in_vector);
-                sums[v] = _mm256_add_epi16(sums[v], _mm256_mulhi_epu16(impacts, weight));
+            const auto* row = terms[t].row + begin;
+            _mm_prefetch(reinterpret_cast<const char*>(row + row_bytes_ahead), _MM_HINT_T0);
+            for (std::size_t half = 0; half < 2; ++half) {
+                // Behind a zero byte an impact is 256 times itself, so that the high half of its
+                // product with a weight is its part of the bound.
+                const auto impacts = load(row + 32 * half);
+                const auto low = _mm256_unpacklo_epi8(zero, impacts);
+                const auto high = _mm256_unpackhi_epi8(zero, impacts);
+                sums[2 * half] =
+                    _mm256_add_epi16(sums[2 * half], _mm256_mulhi_epu16(low, weight));
+                sums[2 * half + 1] =
+                    _mm256_add_epi16(sums[2 * half + 1], _mm256_mulhi_epu16(high, weight));
             }
         }
-        auto largest = sums[0];
+        const __m256i in_order[vectors_in_chunk] = {
+            _mm256_permute2x128_si256(sums[0], sums[1], 0x20),
+            _mm256_permute2x128_si256(sums[0], sums[1], 0x31),
+            _mm256_permute2x128_si256(sums[2], sums[3], 0x20),
+            _mm256_permute2x128_si256(sums[2], sums[3], 0x31)};
+        auto largest = zero;
         for (std::size_t v = 0; v < vectors_in_chunk; ++v) {
-            largest = _mm256_max_epu16(largest, sums[v]);
-            _mm256_storeu_si256(
-                reinterpret_cast<__m256i*>(bounds + begin + v * lanes_in_vector), sums[v]);
+            auto* place = bounds + begin + v * lanes_in_vector;
+            const auto sum = _mm256_add_epi16(in_order[v], load(place));
+            largest = _mm256_max_epu16(largest, sum);
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(place), sum);
         }
         chunk_max[begin / chunk_size] = largest_lane(largest);
     }
@@ -97,19 +109,27 @@ std::uint32_t at_least(__m256i lanes, __m256i needed) {
     return lane_bits(_mm256_cmpeq_epi16(_mm256_max_epu16(lanes, needed), lanes));
 }
 
+// A bit for each of 32 bounds of at least `needed`.
+std::uint32_t reaching_of_32(const Bound* bounds, __m256i needed) {
+    const auto low = load(bounds), high = load(bounds + lanes_in_vector);
+    const auto both = _mm256_packs_epi16(_mm256_cmpeq_epi16(_mm256_max_epu16(low, needed), low),
+                                         _mm256_cmpeq_epi16(_mm256_max_epu16(high, needed), high));
+    constexpr int in_order = 0b11'01'10'00;
+    return static_cast<std::uint32_t>(
+        _mm256_movemask_epi8(_mm256_permute4x64_epi64(both, in_order)));
+}
+
 std::size_t select(const Bound* bounds, std::size_t blocks, const Bound* chunk_max, Bound needed,
                    BlockId* chosen) {
     const auto least = _mm256_set1_epi16(static_cast<short>(needed));
     std::size_t count = 0;
     for (std::size_t begin = 0; begin < blocks; begin += chunk_size) {
         if (chunk_max[begin / chunk_size] < needed) continue;
-        for (auto block = begin; block < begin + chunk_size; block += lanes_in_vector) {
-            auto bits = at_least(load(bounds + block), least);
-            while (bits != 0) {
-                chosen[count++] = static_cast<BlockId>(
-                    block + static_cast<std::size_t>(std::countr_zero(bits)));
-                bits &= bits - 1;
-            }
+        auto bits = std::uint64_t{reaching_of_32(bounds + begin, least)} |
+                    std::uint64_t{reaching_of_32(bounds + begin + 32, least)} << 32;
+        for (; bits != 0; bits &= bits - 1) {
+            chosen[count++] =
+                static_cast<BlockId>(begin + static_cast<std::size_t>(std::countr_zero(bits)));
         }
     }
     return count;
@@ -154,6 +174,7 @@ std::size_t refine(const WideTerm& term, const WideTerm& next, const Candidates&
             const auto beyond = _mm256_subs_epu16(left, almost);
             _mm_prefetch(reinterpret_cast<const char*>(next.groups + block / group_size),
                          _MM_HINT_T0);
+            _mm_prefetch(reinterpret_cast<const char*>(next.row + block), _MM_HINT_T0);
             active[kept] = place;
             kept += _mm256_testz_si256(beyond, beyond) != 0 ? 0 : 1;
         }

@@ -61,6 +61,13 @@ UnpackedRows unpack_rows(std::span<const std::uint8_t> terms,
     UnpackedRows unpacked;
     unpacked.starts.reserve(term_starts.size());
     unpacked.starts.push_back(0);
+    std::size_t total = 0;
+    for (std::size_t row = 0; row + 1 < term_starts.size(); ++row) {
+        std::size_t count = 0;
+        if (unpack_count(row_of(terms, term_starts, row), count)) total += count;
+    }
+    unpacked.terms.reserve(total);
+    unpacked.weights.reserve(total);
     for (std::size_t row = 0; row + 1 < term_starts.size(); ++row) {
         const auto row_terms = row_of(terms, term_starts, row);
         const auto row_weights = row_of(weights, weight_starts, row);

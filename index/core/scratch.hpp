@@ -23,8 +23,10 @@ struct Scratch {
     std::vector<Bound> chunk_max;
     std::vector<Bound> ranked;
     std::vector<BlockId> selected;
-    std::vector<BlockId> survivors;
-    std::vector<std::uint16_t> slots;  // by block: its place in `survivors` while it is active
+    std::vector<BlockId> pending;    // those that could still hold a result
+    std::vector<BlockId> survivors;  // those looked into together
+    // By narrow term and chunk: where its postings there end in its list, or 0 where it has none.
+    std::vector<std::uint32_t> narrow_ends;
     std::vector<std::array<Bound, block_size>> lanes;  // by slot, as all below
     std::vector<std::uint16_t> active;
     std::vector<std::uint32_t> found;  // by wide term and slot: its mask
@@ -32,7 +34,6 @@ struct Scratch {
     std::vector<std::size_t> narrow;     // places in the query
     std::vector<float> units;            // by wide term: bound units in a weight of 1
     std::vector<std::uint32_t> place_of_term;  // by place in the query: place in either of these
-    std::vector<std::uint32_t> matches;
     std::vector<NarrowHit> hits;
     std::vector<std::size_t> hit_ends;   // by place in `narrow`
     std::vector<Candidate> candidates;  // those scored together, by slot

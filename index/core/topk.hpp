@@ -31,6 +31,15 @@ public:
         if (full()) threshold_ = heap_.front().score;
     }
 
+    // Takes out the documents of `count` numbers from `first` on, which are to come again. What has
+    // been reached stays the score to beat: they alone would reach it.
+    void forget(DocId first, std::size_t count) {
+        std::erase_if(heap_, [&](auto& each) {
+            return each.document >= first && each.document - first < count;
+        });
+        std::make_heap(heap_.begin(), heap_.end(), ranks_before);
+    }
+
     [[nodiscard]] std::vector<ScoredDocument> ranked() && {
         std::sort(heap_.begin(), heap_.end(), ranks_before);
         return std::move(heap_);

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from lsr.sparse import LARGEST_WEIGHT
 
+AT_ONCE = 1 << 20  # weights that are rounded together
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PostingLists:
@@ -26,4 +28,9 @@ class PostingLists:
 
 def half(weights: NDArray[np.float32]) -> NDArray[np.float16]:
     """Weights as they are stored: rounded to float16, cut at its largest number."""
-    return np.minimum(weights, LARGEST_WEIGHT).astype(np.float16)
+    stored = np.empty(weights.shape, dtype=np.float16)
+    # Part by part: the weights of a segment take hundreds of megabytes.
+    for start in range(0, len(weights), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        stored[part] = np.minimum(weights[part], LARGEST_WEIGHT)
+    return stored

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import engine
 import numpy as np
+import peers.ours
 import pytest
 from engine_bench.comparison import Plan, compare, mark_best
 from engine_bench.report import plot
 from engine_bench.truth import Truth
-from engine_bench.vectors import resize
+from engine_bench.vectors import map_batch, resize, save_resized
 from packages import why_missing
 from peers.engine import EXACT, NEEDS
 
+from index.engines.document_mask import DocumentMask
 from lsr.errors import UsageError
 from lsr.sparse import SparseBatch, SparseVector
 
@@ -120,7 +122,36 @@ def test_other_sizes_are_subsets_or_hold_the_documents_and_crosses_of_them(count
     assert 0.8 < resized.nnz / len(resized) / (documents.nnz / 600) < 1.2
 
 
-@pytest.mark.parametrize("name", ["0", "x", "-1", "1.5k", "k"])
+@pytest.mark.parametrize("count", [100, 600, 1500])
+def test_vectors_of_other_sizes_are_written_as_they_would_be_made(tmp_path, count):
+    documents = random_batch(600, 40, 1)
+    save_resized(tmp_path, documents, count)
+    written, made = map_batch(tmp_path, TERMS), resize(documents, count)
+    for name in ("indptr", "indices", "values"):
+        assert getattr(written, name).dtype == getattr(made, name).dtype
+        np.testing.assert_array_equal(getattr(written, name), getattr(made, name))
+
+
+def test_our_engine_searches_as_many_segments_as_it_takes(monkeypatch, tmp_path):
+    documents, queries = random_batch(600, 40, 1), random_batch(20, 8, 2)
+    mask = DocumentMask((np.arange(600) % 3 > 0).astype(np.uint8))
+    found = []
+    for largest in (1000, 250):
+        monkeypatch.setattr(peers.ours, "LARGEST_DOCUMENT_COUNT", largest)
+        assert sorted(peers.ours.native_order(documents)) == list(range(600))
+        ours = peers.ours.OurEngine()
+        ours.build(documents, tmp_path)
+        prepared = [ours.prepare(query, alive) for query in queries for alive in (None, mask)]
+        found.append([ours.documents(ours.search(query, 10)) for query in prepared])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("name", "size"), [("300", 300), ("10k", 10_000), ("8.8M", 8_800_000)])
+def test_sizes_by_name(name, size):
+    assert engine.size_of(name) == size
+
+
+@pytest.mark.parametrize("name", ["0", "x", "-1", "1.5k", "k", "0.0M", "1.25M", "M"])
 def test_a_size_that_is_none_is_refused(name):
     with pytest.raises(UsageError, match="10k or 1M"):
         engine.size_of(name)

@@ -138,12 +138,13 @@ void compare(const Corpus& corpus, const lsr::BlockIndex& index, const Query& qu
     const auto exact = expected(corpus, query, k, allowed);
     const auto masks = masked ? block_masks(index, allowed) : std::vector<lsr::BlockMask>{};
     const lsr::Allowed passing{masks};
-    lsr::Scratch scratch;
+    std::vector<lsr::Scratch> scratch;
+    const lsr::Part part{&index, passing};
     for (const auto* name : {"scalar", "avx2"}) {
         const auto* kernels = lsr::kernels_named(name);
         if (kernels == nullptr) continue;
         for (const auto choice : {Choice::fastest, Choice::exhaustive, Choice::block_pruning}) {
-            const auto found = lsr::search(index, {query.terms, query.weights}, k, 0, passing,
+            const auto found = lsr::search({&part, 1}, {query.terms, query.weights}, k, 0,
                                            {}, choice, *kernels, scratch);
             if (!same(found.documents, exact) || found.unseen != 0) {
                 fail(std::string("an exact search differs, kernels ") + name);
@@ -152,7 +153,7 @@ void compare(const Corpus& corpus, const lsr::BlockIndex& index, const Query& qu
         lsr::Pruning pruning;
         pruning.factor = 0.3 + 0.1 * static_cast<double>(random() % 8);
         pruning.budget = std::chrono::microseconds(random() % 3);
-        const auto found = lsr::search(index, {query.terms, query.weights}, k, 0, passing,
+        const auto found = lsr::search({&part, 1}, {query.terms, query.weights}, k, 0,
                                        pruning, Choice::block_pruning, *kernels, scratch);
         check_certificate(found.documents, exact, found.unseen);
     }
@@ -165,8 +166,8 @@ lsr::BlockIndexArrays unpack(const lsr::PackedLists& packed, const std::vector<l
                              order, vocabulary, 2);
 }
 
-template <typename T>
-bool same(const std::vector<T>& a, const std::vector<T>& b) {
+template <typename T, typename Allocator>
+bool same(const std::vector<T, Allocator>& a, const std::vector<T, Allocator>& b) {
     return a.size() == b.size() &&
            (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
@@ -185,9 +186,71 @@ void check_packed_lists(const lsr::BlockIndexArrays& arrays, std::size_t vocabul
     }
 }
 
+// The documents from `first` on, `count` of them, by themselves.
+Corpus part_of(const Corpus& corpus, std::size_t first, std::size_t count) {
+    Corpus part;
+    const auto from = corpus.offsets[first];
+    part.offsets.clear();
+    for (auto d = first; d <= first + count; ++d) part.offsets.push_back(corpus.offsets[d] - from);
+    const auto begin = static_cast<std::ptrdiff_t>(from);
+    const auto end = static_cast<std::ptrdiff_t>(corpus.offsets[first + count]);
+    part.terms.assign(corpus.terms.begin() + begin, corpus.terms.begin() + end);
+    part.weights.assign(corpus.weights.begin() + begin, corpus.weights.begin() + end);
+    return part;
+}
+
+// Searches of a corpus that is cut into several indexes.
+void check_parts(std::mt19937& random, const Corpus& corpus, std::size_t documents,
+                 std::size_t vocabulary, int queries) {
+    std::vector<lsr::BlockIndexArrays> arrays;
+    std::vector<std::size_t> starts{0};
+    while (starts.back() < documents) {
+        const auto left = documents - starts.back();
+        const auto count = 1 + random() % left;
+        arrays.push_back(lsr::build(part_of(corpus, starts.back(), count).view(), vocabulary,
+                                    {random() % 2 == 0, 1}));
+        starts.push_back(starts.back() + count);
+    }
+    std::vector<lsr::BlockIndex> indexes;
+    for (const auto& each : arrays) indexes.push_back(each.view());
+    std::vector<lsr::Scratch> scratch;
+    for (int q = 0; q < queries; ++q) {
+        const auto query = random_query(random, vocabulary, 30);
+        const std::size_t k = 1 + random() % (random() % 3 == 0 ? 2 * documents + 1 : 12);
+        std::vector<bool> allowed(documents, true);
+        const bool masked = random() % 2 == 0;
+        for (std::size_t d = 0; masked && d < documents; ++d) allowed[d] = random() % 3 == 0;
+        std::vector<std::vector<lsr::BlockMask>> masks(indexes.size());
+        std::vector<lsr::Part> parts;
+        for (std::size_t p = 0; p < indexes.size(); ++p) {
+            if (masked) {
+                masks[p] = block_masks(
+                    indexes[p], {allowed.begin() + static_cast<std::ptrdiff_t>(starts[p]),
+                                 allowed.begin() + static_cast<std::ptrdiff_t>(starts[p + 1])});
+            }
+            parts.push_back({&indexes[p], {masks[p]}, static_cast<lsr::DocId>(starts[p])});
+        }
+        const auto exact = expected(corpus, query, k, allowed);
+        for (const auto choice : {Choice::fastest, Choice::exhaustive, Choice::block_pruning}) {
+            const auto found = lsr::search(parts, {query.terms, query.weights}, k, 0, {}, choice,
+                                           lsr::best_kernels(), scratch);
+            if (!same(found.documents, exact) || found.unseen != 0) {
+                fail("an exact search of several parts differs");
+            }
+        }
+        lsr::Pruning pruning;
+        pruning.factor = 0.3 + 0.1 * static_cast<double>(random() % 8);
+        pruning.budget = std::chrono::microseconds(random() % 3);
+        const auto found = lsr::search(parts, {query.terms, query.weights}, k, 0, pruning,
+                                       Choice::fastest, lsr::best_kernels(), scratch);
+        check_certificate(found.documents, exact, found.unseen);
+    }
+}
+
 void check_corpus(std::mt19937& random, std::size_t documents, std::size_t vocabulary,
                   std::size_t longest, bool ties, int queries) {
     const auto corpus = random_corpus(random, documents, vocabulary, longest, ties);
+    if (documents > 0) check_parts(random, corpus, documents, vocabulary, queries);
     for (const bool reorder : {false, true}) {
         const auto arrays = lsr::build(corpus.view(), vocabulary, {reorder, 2});
         if (lsr::build(corpus.view(), vocabulary, {reorder, 1}).order != arrays.order) {
@@ -230,7 +293,7 @@ void spoil(lsr::BlockMask& mask, std::mt19937& random) {
 void check_damage(std::mt19937& random) {
     const auto corpus = random_corpus(random, 300, 40, 12, false);
     const auto intact = lsr::build(corpus.view(), 40, {true, 1});
-    lsr::Scratch scratch;
+    std::vector<lsr::Scratch> scratch;
     std::size_t refused = 0;
     constexpr std::size_t rounds = 2500;
     for (std::size_t round = 0; round < rounds; ++round) {
@@ -248,8 +311,10 @@ void check_damage(std::mt19937& random) {
             const auto damaged = unpack(packed, order, 40);
             const auto query = random_query(random, 40, 30);
             for (const auto choice : {Choice::exhaustive, Choice::block_pruning}) {
-                (void)lsr::search(damaged.view(), {query.terms, query.weights}, 5, 0, {}, {},
-                                  choice, lsr::best_kernels(), scratch);
+                const auto index = damaged.view();
+                const lsr::Part part{&index, {}};
+                (void)lsr::search({&part, 1}, {query.terms, query.weights}, 5, 0, {}, choice,
+                                  lsr::best_kernels(), scratch);
             }
         } catch (const std::invalid_argument&) {
             ++refused;
@@ -426,6 +491,18 @@ void check_packed_rows(std::mt19937& random) {
     }
 }
 
+// Vectors of small and of large memory, as they grow from the one into the other.
+void check_large_pages() {
+    lsr::LargeVector<std::uint32_t> grown;
+    for (std::uint32_t i = 0; i < 3'000'000; ++i) grown.push_back(i);
+    const auto copy = grown;
+    grown.resize(10);
+    grown.shrink_to_fit();
+    for (std::uint32_t i = 0; i < copy.size(); ++i) {
+        if (copy[i] != i || (i < grown.size() && grown[i] != i)) fail("a large vector differs");
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -443,6 +520,7 @@ int main() {
     check_kernels(random);
     check_damage(random);
     check_finite();
+    check_large_pages();
     check_checksums(random);
     check_packed_rows(random);
     check_marking(random);

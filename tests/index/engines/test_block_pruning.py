@@ -136,15 +136,10 @@ def test_less_pruning_finds_more(index, reference, queries):
     assert recalls[-1] == 1
 
 
-def test_a_mask_is_prepared_once(index, queries, monkeypatch):
-    searcher = NativeSearcher(index)
-    calls = []
-    original = searcher._mask
-    monkeypatch.setattr(searcher, "_mask", lambda allowed: (calls.append(1), original(allowed))[1])
+def test_a_mask_is_prepared_once(index, queries):
     mask = DocumentMask(np.ones(12_000, np.uint8))
-    for _ in range(3):
-        searcher.search(queries, 5, mask)
-    assert len(calls) == 1
+    NativeSearcher(index).search(queries, 5, mask)
+    mask.prepared(index.core, lambda _: pytest.fail("it was not kept"))
 
 
 def test_documents_of_one_topic_share_blocks(index):

@@ -3,6 +3,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from index import _core
 from index.engines.inverted_index import InvertedIndex
 from index.engines.native import NativeSearcher
 from index.engines.registry import ENGINES, open_searcher
@@ -93,7 +94,7 @@ def test_malformed_queries_and_documents_are_refused(indptr, terms):
     offsets, ids = np.array(indptr, np.int64), np.array(terms, np.int32)
     index = InvertedIndex.build(batch_of([{1: 1.0}]))
     with pytest.raises(ValueError, match="quer"):
-        index.core.search(offsets, ids, np.ones(len(terms), np.float32), 5)
+        _core.search([index.core], [None], [None], offsets, ids, np.ones(len(terms), np.float32), 5)
     with pytest.raises(ValueError, match="document"):
         InvertedIndex.build(SparseBatch(offsets, ids, np.ones(len(terms), np.float32), 5))
 
@@ -101,10 +102,9 @@ def test_malformed_queries_and_documents_are_refused(indptr, terms):
 @pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
 def test_weights_that_have_no_bound_are_refused(weight):
     row = SparseBatch(np.array([0, 1]), np.zeros(1, np.int32), np.array([weight], np.float32), 1)
+    core = InvertedIndex.build(batch_of([{0: 1.0}])).core
     with pytest.raises(ValueError, match="weights"):
-        InvertedIndex.build(batch_of([{0: 1.0}])).core.search(
-            row.indptr, row.indices, row.values, 1
-        )
+        _core.search([core], [None], [None], row.indptr, row.indices, row.values, 1)
     if not np.isposinf(weight):  # cut to the largest float16
         with pytest.raises(ValueError, match="weight"):
             InvertedIndex.build(row)
