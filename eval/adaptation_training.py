@@ -48,9 +48,9 @@ class AdaptationConfig:
     # Decides what is drawn.
     seed: int = 1
     # The highest of the training.
-    learning_rate: float = 1e-4
+    learning_rate: float = 4e-4
     # Share of the weights as they were in the adapted ones, the rest being trained.
-    base_share: float = 0.25
+    base_share: float = 0.0
     # Documents of which a chat endpoint is asked for queries; 0: none.
     chat: int = 0
 
