@@ -445,7 +445,7 @@ def _array(path: Path, memory: NDArray[np.uint8], section: _Section) -> NDArray[
 def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: _Table) -> Segment:
     indexes = {}
     try:
-        sequence = arrays["sequence"]
+        sequence = _apart(arrays["sequence"])
         for name, size in table.vocabulary_sizes.items():
             parts = {part: arrays[f"indexes/{name}/{part}"] for part in PACKED}
             try:
@@ -461,7 +461,15 @@ def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: _Table) -> S
         for name, array in arrays.items()
         if name.startswith("vectors/")
     }
-    return Segment(sequence, indexes, vectors, table.average_lengths, arrays.get("owners"))
+    owners = _apart(arrays["owners"]) if "owners" in arrays else None
+    return Segment(sequence, indexes, vectors, table.average_lengths, owners)
+
+
+def _apart(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy, so that what was read, packed lists and all, needn't stay in memory."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
 
 
 def _align(position: int) -> int:

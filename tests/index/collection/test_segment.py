@@ -55,6 +55,18 @@ def test_round_trip(tmp_path_factory, documents):
     assert same(read(path, write(path, segment)), segment)
 
 
+def test_a_segment_without_vectors_keeps_nothing_of_the_bytes_that_were_read(tmp_path):
+    whole = segment_of([{1: 1.0}, {2: 2.0}])
+    owners = np.array([3, 3], dtype=np.int64)
+    segment = Segment(np.array([3, 4]), whole.indexes, {}, whole.average_lengths, owners)
+    path = tmp_path / "000001.segment"
+    kept = read(path, write(path, segment))
+    assert kept.owners is not None
+    for array in (kept.sequence, kept.owners):
+        assert array.base is None
+        assert not array.flags.writeable
+
+
 @pytest.fixture
 def written(tmp_path):
     segment = segment_of([{1: 1.0, 2: 0.5}, {2: 2.0}])
