@@ -21,10 +21,12 @@ export function answerFacts(answer, explained) {
       ["generation", String(meta.generation)],
       ["feedback", feedback(meta.feedback)],
       ["time", milliseconds(took)],
+      ["kept", meta.cached ? "from an earlier search" : ""],
     ],
     "numbers",
   );
-  return [facts, stageTable(meta.stages_ms)];
+  // A kept answer went through no stage.
+  return meta.cached ? [facts] : [facts, stageTable(meta.stages_ms)];
 }
 
 function stageTable(stages) {
