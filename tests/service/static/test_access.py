@@ -42,7 +42,7 @@ def filled(page: Any, name: str) -> None:
             summary.click()
         expect(page.locator("table").first).to_be_visible()
     elif name == "index":
-        expect(page.locator(".scores")).to_be_visible()
+        expect(page.locator(".numbers:visible").first).to_be_visible()
     elif name == "error":
         expect(page.locator("#status.error")).to_be_visible()
     else:
