@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib.util
-import json
-import lzma
 import random
 import re
 import sys
@@ -22,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lsr.corpus.documents import Document
+from lsr.train.pair_files import writing_pairs
 from lsr.train.query_generation import QueryGeneration, generate
 
 PARTS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
@@ -58,9 +57,9 @@ def main() -> int:
     pairs = sorted(set(pairs))
     random.Random(1).shuffle(pairs)
     pairs = pairs[: options.limit] if options.limit else pairs
-    with lzma.open(options.output, "wt", encoding="utf-8") as file:
+    with writing_pairs(options.output) as write:
         for query, positive in pairs:
-            print(json.dumps({"query": query, "positive": positive}), file=file)
+            write({"query": query, "positive": positive})
     print(f"{options.output}: {len(pairs):,} pairs", file=sys.stderr)
     return 0
 

@@ -250,7 +250,9 @@ class TrainingCorpus:
                 else:
                     sample.add(pair, text_hash(str(seed), pair.query, pair.positive))
             chosen = sample.pairs()
-            kept |= chosen if sample.left_out else {pair: _place(pair) for pair in chosen}
+            if not sample.left_out:
+                chosen = {pair: text_hash(pair.query, pair.positive) for pair in chosen}
+            kept |= chosen
             sampled.append(len(chosen))
             if left_out:
                 on_rejected(
@@ -350,28 +352,20 @@ class _Sample:
     def add(self, pair: Pair, number: int) -> None:
         if pair in self._hashes:
             return
-        if self._limit is None:
-            self._hashes[pair] = number
-            return
-        if len(self._hashes) < self._limit:
-            heapq.heappush(self._largest, (-number, pair.query, pair.positive))
-            self._hashes[pair] = number
-            return
-        self.left_out = True
-        if number < -self._largest[0][0]:
-            _, query, positive = heapq.heapreplace(
-                self._largest, (-number, pair.query, pair.positive)
-            )
-            del self._hashes[Pair(query, positive)]
-            self._hashes[pair] = number
+        if self._limit is not None:
+            entry = -number, pair.query, pair.positive
+            if len(self._hashes) < self._limit:
+                heapq.heappush(self._largest, entry)
+            else:
+                self.left_out = True
+                _, query, positive = heapq.heappushpop(self._largest, entry)
+                self._hashes.pop(Pair(query, positive), None)
+                if (query, positive) == (pair.query, pair.positive):
+                    return
+        self._hashes[pair] = number
 
     def pairs(self) -> dict[Pair, int]:
         return self._hashes
-
-
-def _place(pair: Pair) -> int:
-    """Of a pair in the order of rows, whatever the seed."""
-    return text_hash(pair.query, pair.positive)
 
 
 def _held_out(pairs: Sequence[Pair]) -> HeldOut:

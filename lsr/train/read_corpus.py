@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,6 @@ class CorpusTokens:
         self._ids = ids
         self._offsets = offsets
 
-    def __len__(self) -> int:
-        return len(self._offsets) - 1
-
     def of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Tokens]]:
         """What ``Batcher.tokenize`` gives of the texts of these rows."""
         first, last = self._offsets[rows], self._offsets[rows + 1]
@@ -59,10 +56,10 @@ def corpus_tokens(
     Raises:
         CorruptionError: the file there is damaged, or of other texts.
     """
-    name = f"tokens-{batcher.key}-{digest}.safetensors"
-    arrays = _kept(cache and cache / name, lambda: _tokenized(batcher, texts))
+    path = cache and cache / f"tokens-{batcher.key}-{digest}.safetensors"
+    arrays = _kept(path, lambda: _tokenized(batcher, texts))
     offsets, ids = arrays["offsets"], arrays["ids"]
-    _check(cache and cache / name, len(texts), offsets, ids)
+    _check(path, len(texts), offsets, ids)
     return CorpusTokens(ids, offsets)
 
 
@@ -70,12 +67,12 @@ def corpus_counts(
     vocabulary: Vocabulary, texts: Sequence[str], digest: str, cache: Path | None
 ) -> SparseBatch:
     """How often each term occurs in each text, as ``count_terms`` says; likewise."""
-    name = f"counts-{vocabulary.digest}-{digest}.safetensors"
-    arrays = _kept(cache and cache / name, lambda: _counted(vocabulary, texts))
+    path = cache and cache / f"counts-{vocabulary.digest}-{digest}.safetensors"
+    arrays = _kept(path, lambda: _counted(vocabulary, texts))
     indptr, indices, values = arrays["indptr"], arrays["indices"], arrays["values"]
-    _check(cache and cache / name, len(texts), indptr, indices)
+    _check(path, len(texts), indptr, indices)
     if len(values) != len(indices) or indices.max(initial=0) >= vocabulary.size:
-        raise _damaged(cache and cache / name)
+        raise _damaged(path)
     return SparseBatch(indptr, indices, values, vocabulary.size)
 
 
@@ -101,11 +98,11 @@ def _counted(vocabulary: Vocabulary, texts: Sequence[str]) -> Arrays:
     return {"indptr": counts.indptr, "indices": counts.indices, "values": counts.values}
 
 
-def _kept(path: Path | None, make: Any) -> Arrays:
+def _kept(path: Path | None, make: Callable[[], Arrays]) -> Arrays:
     from safetensors.numpy import save_file
 
     if path is None:
-        return dict(make())
+        return make()
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:

@@ -7,7 +7,8 @@ from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_pairs, with_tabl
 from tests.service.conftest import sentence, write_jsonl
 
 
-def test_a_collection_is_adapted_or_stays(tmp_path, lsr):
+def index_tiny(tmp_path, lsr):
+    """The collection c, by an encoder of random weights."""
     with_table(tiny_checkpoint(tmp_path / "base"))
     documents = [
         {"id": f"d{number}", "title": query, "text": text}
@@ -15,6 +16,10 @@ def test_a_collection_is_adapted_or_stays(tmp_path, lsr):
     ]
     write_jsonl(tmp_path / "corpus.jsonl", documents)
     lsr("index", "corpus.jsonl", "--into", "c", "--encoder", "inference-free:./base")
+
+
+def test_a_collection_is_adapted_or_stays(tmp_path, lsr):
+    index_tiny(tmp_path, lsr)
     options = ["--minutes", "0.05", "--held-out", "0.3"]
     told = lsr("adapt", "c", *options, "--json")
     found = json.loads(told.stdout)
@@ -38,13 +43,7 @@ def test_mistakes_are_named(tmp_path, lsr, corpus):
 
 
 def test_a_chat_endpoint_writes_queries_and_the_card_tells(tmp_path, lsr, monkeypatch):
-    with_table(tiny_checkpoint(tmp_path / "base"))
-    documents = [
-        {"id": f"d{number}", "title": query, "text": text}
-        for number, (query, text) in enumerate(tiny_pairs(120))
-    ]
-    write_jsonl(tmp_path / "corpus.jsonl", documents)
-    lsr("index", "corpus.jsonl", "--into", "c", "--encoder", "inference-free:./base")
+    index_tiny(tmp_path, lsr)
     options = ["--minutes", "0.05", "--held-out", "0.3", "--chat", "40"]
     assert "set LSR_CHAT_URL" in sentence(lsr("adapt", "c", *options, "--work", "w"))
     with ChatServer(lambda prompt: " ".join(prompt.split()[-2:])).running(monkeypatch) as server:
