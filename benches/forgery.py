@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benches.crash import SPARSE
-from index._core import checksum
+from index._core import BlockIndex, checksum
 from index.collection.segment import ALIGNMENT, HEADER, MAGIC, SECTIONS, VERSION
 from index.engines.inverted_index import PACKED, InvertedIndex
 
@@ -144,7 +144,7 @@ def _weights(parts: Parts, numbers: random.Random) -> str:
     else:
         weights[numbers.randrange(len(weights))] *= np.float16(0.5)
     arrays["weights"] = weights.view(np.uint16)
-    forged = InvertedIndex(arrays, size).pack()
+    forged = InvertedIndex(BlockIndex(arrays), size).pack()
     parts.arrays.update({prefix + name: array for name, array in forged.items()})
     return "weights of nobody"
 

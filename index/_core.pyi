@@ -1,6 +1,6 @@
 """Inverted index of a segment: building, exact and approximate search."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def unpack_rows(
 def kernels() -> list[str]:
     """Names of the inner loops that this machine can run."""
 
-def unpack_lists(
+def unpack(
     terms: NDArray[np.uint8],
     lengths: NDArray[np.uint8],
     documents: NDArray[np.uint8],
@@ -59,13 +59,17 @@ def unpack_lists(
     masks: NDArray[np.uint16],
     order: NDArray[np.uint32],
     vocabulary_size: int,
-    threads: int,
-) -> dict[str, NDArray[Any]]:
-    """The arrays of an index, from the parts of ``BlockIndex.pack_lists`` and its ``order``.
+    room: Callable[[int], NDArray[np.uint8]],
+) -> BlockIndex:
+    """The index of which these are the parts, by ``BlockIndex.pack_lists``, and the ``order``.
 
-    Whatever the bytes are: raises ValueError where they are malformed, or a term is not below
-    ``vocabulary_size``.
+    They may be anyone's: raises ValueError where they are malformed, or a term is not below
+    ``vocabulary_size``, and so does whatever needs a list that turns out to be malformed. ``room``
+    gives the index so many bytes, zeros all, that it may write to.
     """
+
+def end() -> None:
+    """Tell work in the background to let go, for the process ends."""
 
 def search(
     indexes: Sequence[BlockIndex],
@@ -106,6 +110,23 @@ class BlockIndex:
     """
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None: ...
+    def complete(self, threads: int, in_background: bool) -> None:
+        """Unpack all lists that are still packed, in the background until ``end`` is called.
+
+        What was packed is let go of. Raises ValueError where a list is malformed.
+        """
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all lists are unpacked."""
+
+    @property
+    def is_malformed(self) -> bool:
+        """Whether a list has been found malformed, so that no search will do."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Its arrays by name, over its own memory; what lists fill in is there once they are."""
+
     def pack_lists(self) -> dict[str, NDArray[Any]]:
         """Its posting lists in few bytes, in parts; see index/core/packed_lists.hpp."""
 

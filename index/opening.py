@@ -40,16 +40,21 @@ def is_there(place: Place) -> bool:
     return is_collection(place) if isinstance(place, Path) else QdrantCollection.is_at(place)
 
 
-def open_collection(place: Place, trusted: TrustedCode = NO_CODE) -> Collection | QdrantCollection:
+def open_collection(
+    place: Place, trusted: TrustedCode = NO_CODE, mapped_in: str | Path | None = None
+) -> Collection | QdrantCollection:
     """The collection that is there; ``trusted`` are the models whose Python code may run.
+
+    ``mapped_in`` is as for ``Collection.open``, and says nothing of a collection in Qdrant.
 
     Raises:
         NotFoundError: there is none.
         CorruptionError: it is damaged, or of an unknown format.
         UnavailableError: Qdrant can't be asked.
+        UsageError: there is no folder ``mapped_in``.
     """
     if isinstance(place, Path):
-        return Collection.open(place, trusted=trusted)
+        return Collection.open(place, trusted=trusted, mapped_in=mapped_in)
     return QdrantCollection.open(place, trusted=trusted)
 
 

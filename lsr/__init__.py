@@ -81,7 +81,9 @@ _HOMES = {
 }
 
 
-def open(path: str | Path, *, trust_remote_code: bool = False) -> Collection | QdrantCollection:  # noqa: A001
+def open(  # noqa: A001
+    path: str | Path, *, trust_remote_code: bool = False, mapped_in: str | Path | None = None
+) -> Collection | QdrantCollection:
     """The collection in a directory, or at an address of Qdrant.
 
     Args:
@@ -89,15 +91,19 @@ def open(path: str | Path, *, trust_remote_code: bool = False) -> Collection | Q
             from the environment's ``LSR_QDRANT_API_KEY``.
         trust_remote_code: run the Python code that its models bring; False: only of those that
             the environment lists, as ``LSR_TRUST_REMOTE_CODE=NAME,NAME``.
+        mapped_in: a folder on a disk that the index is mapped from, so that it may be larger than
+            memory; None: the one that the environment's ``LSR_MAPPED_IN`` names, or else the index
+            is in memory.
 
     Raises:
         NotFoundError: there is none.
         CorruptionError: its file is damaged or of an unknown format version.
         UnavailableError: Qdrant can't be reached.
+        UsageError: there is no folder ``mapped_in``.
     """
     from index.opening import open_collection, place_of
 
-    return open_collection(place_of(path), _trusted(trust_remote_code))
+    return open_collection(place_of(path), _trusted(trust_remote_code), mapped_in)
 
 
 def create(

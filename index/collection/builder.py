@@ -118,6 +118,22 @@ class Builder:
                 between()
         return Rows(sequence, sparse, vectors, lengths, owners)
 
+    def index(
+        self, name: str, sequence: NDArray[np.int64], average_lengths: Mapping[str, float]
+    ) -> tuple[InvertedIndex, NDArray[np.bool_]]:
+        """The index of a sparse field of some rows, and which of them are there, bool (n,).
+
+        The others have no terms. Rows in between that ``sequence``, int64 (n,), lacks are left out.
+        """
+        rows = self.rows(int(sequence[0]) - 1, int(sequence[-1]), average_lengths)
+        rows = rows.select(np.isin(rows.sequence, sequence))
+        there = np.isin(sequence, rows.sequence)
+        batch = rows.sparse[name]
+        starts = np.zeros(len(sequence) + 1, dtype=np.int64)
+        starts[1:][there] = np.diff(batch.indptr)
+        spread = replace(batch, indptr=np.cumsum(starts))
+        return InvertedIndex.build(spread), there
+
     def average_lengths(self) -> dict[str, float]:
         """Mean length of the rows of all live documents, for each field that stores term counts."""
         return {

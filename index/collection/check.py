@@ -18,7 +18,8 @@ from index.collection.field import Field
 from index.collection.metadata import has_sound_values, metadata_rows
 from index.collection.rows import name_of_row
 from index.collection.search_defaults import check_search_defaults, search_defaults_text
-from index.collection.segment import Segment, open_segment
+from index.collection.segment import Segment
+from index.collection.segment_opening import open_segment
 from index.collection.segment_table import SegmentEntry
 from index.collection.store import Store
 from index.engines.document_mask import living
@@ -290,7 +291,7 @@ def _segment_problems(
     advice = f"rebuild it with: lsr check {collection.path} --repair"
     try:
         store = collection.store
-        segment = open_segment(path, store.identity, entry, store.grown_fields())
+        segment = open_segment(path, store.identity, entry, store.grown_fields(), collection.room)
     except CorruptionError as error:
         yield f"{error}; {advice}"
         return

@@ -21,7 +21,8 @@ from index.collection.field_encoders import FieldEncoders
 from index.collection.maintenance import Maintenance, MaintenanceConfig
 from index.collection.metadata import KeyDescription
 from index.collection.passage_table import AUTO, OFF
-from index.collection.segment import Segment, open_segment, preload_segment
+from index.collection.segment import Segment
+from index.collection.segment_opening import UnreadableSegment, open_segments, preload_segment
 from index.collection.segment_table import SegmentEntry, SegmentTable
 from index.collection.segment_view import SegmentView
 from index.collection.storage_errors import is_full
@@ -30,6 +31,7 @@ from index.collection.tail import Tail
 from index.collection.text_frequencies import TextFrequencies
 from index.collection.writable import Vectors
 from index.collection.writer_lock import WriterLock
+from index.engines.array_room import room_in
 from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document, documents_digest
@@ -73,15 +75,17 @@ class Collection:
         store: Store,
         config: MaintenanceConfig | None = None,
         trusted: TrustedCode = NO_CODE,
+        mapped_in: str | Path | None = None,
     ) -> None:
         self.path = path
         self.store = store
+        self.room = room_in(mapped_in)
         self.fields = FieldEncoders(store, trusted)
         self.builder = Builder(store, self.fields.encoder)
         self.frequencies = TextFrequencies(store, self.fields)
         self.segments = SegmentTable(store)
         self.maintenance = Maintenance(
-            path, store, self.builder, config or MaintenanceConfig(), self._adopt
+            path, store, self.builder, config or MaintenanceConfig(), self._adopt, self.room
         )
         self._view: SegmentView | None = None
         self.columns = Columns(store)
@@ -126,17 +130,24 @@ class Collection:
 
     @classmethod
     def open(
-        cls, path: Path, config: MaintenanceConfig | None = None, trusted: TrustedCode = NO_CODE
+        cls,
+        path: Path,
+        config: MaintenanceConfig | None = None,
+        trusted: TrustedCode = NO_CODE,
+        mapped_in: str | Path | None = None,
     ) -> Collection:
         """An existing collection, maintained by the defaults where no ``config`` says otherwise.
 
         ``trusted`` are the models whose Python code may run, which no collection says itself.
+        ``mapped_in`` is a folder on a disk that indexes are mapped from, so that they may be larger
+        than memory; None: as the environment's ``LSR_MAPPED_IN`` says, or in memory.
 
         Raises:
             NotFoundError: there is none.
             CorruptionError: its file is damaged or of an unknown format version.
+            UsageError: there is no folder ``mapped_in``.
         """
-        return cls(path, Store(path / STORE_FILE), config, trusted)
+        return cls(path, Store(path / STORE_FILE), config, trusted, mapped_in)
 
     def close(self) -> None:
         """Stop the work in the background, abandoning a build, which loses nothing."""
@@ -334,7 +345,7 @@ class Collection:
             identity, fields = self.store.identity, self.store.grown_fields()
             for entry in self.segments.current().segments:
                 path = self.maintenance.path(entry.generation)
-                preload_segment(path, identity, entry, fields, engine)
+                preload_segment(path, identity, entry, fields, engine, self.room)
 
     def is_at_hand(self) -> bool:
         """Whether the view of the last committed write is there, so that to pin it is no work."""
@@ -359,7 +370,7 @@ class Collection:
                     finally:
                         self._pinned.view = None
                     return
-            except _UnreadableSegment as unreadable:
+            except UnreadableSegment as unreadable:
                 self._note_damage(unreadable)
 
     def _refresh(self) -> SegmentView | None:
@@ -391,12 +402,14 @@ class Collection:
             if previous.average_lengths == current.average_lengths and not forgotten:
                 tail = previous.tail
         files = []
+        missing = [entry for entry in current.segments if entry.generation not in held]
+        opened = self._open_segments(missing)
         for entry in current.segments:
             if entry.generation in held:
                 segment, alive = held[entry.generation]
                 alive = living(segment.sequence, died, alive)
             else:
-                segment = self._open_segment(entry)
+                segment = opened[entry.generation]
                 dead = self.segments.dead(entry.after, entry.last)
                 alive = living(segment.sequence, dead)
             files.append((segment, alive))
@@ -423,21 +436,24 @@ class Collection:
             self.columns,
         )
 
-    def _open_segment(self, entry: SegmentEntry) -> Segment:
-        """A current segment; built in memory from the store where its file is known as damaged."""
-        if entry.generation in self._damaged:
-            current = self.segments.current()
-            return self.builder.rows(entry.after, entry.last, current.average_lengths).segment()
-        adopted = self._adopted
-        if adopted is not None and adopted[0] == entry.generation:
-            return adopted[1]
-        path = self.maintenance.path(entry.generation)
-        try:
-            return open_segment(path, self.store.identity, entry, self.store.grown_fields())
-        except CorruptionError as error:
-            raise _UnreadableSegment(entry.generation, str(error)) from error
+    def _open_segments(self, entries: Sequence[SegmentEntry]) -> dict[int, Segment]:
+        """Current segments; built in memory from the store where a file is known as damaged."""
+        found: dict[int, Segment] = {}
+        adopted, lengths = self._adopted, self.segments.current().average_lengths
+        for entry in entries:
+            if entry.generation in self._damaged:
+                rows = self.builder.rows(entry.after, entry.last, lengths)
+                found[entry.generation] = rows.segment()
+            elif adopted is not None and adopted[0] == entry.generation:
+                found[entry.generation] = adopted[1]
+        left = [entry for entry in entries if entry.generation not in found]
+        if left:
+            identity, fields = self.store.identity, self.store.grown_fields()
+            opened = open_segments(self.maintenance.path, identity, left, fields, self.room)
+            found |= zip([entry.generation for entry in left], opened, strict=True)
+        return found
 
-    def _note_damage(self, unreadable: _UnreadableSegment) -> None:
+    def _note_damage(self, unreadable: UnreadableSegment) -> None:
         """A file that can't be read is damaged, unless it was replaced since we looked it up."""
         if self.segments.is_current(unreadable.generation):
             log.warning("%s; it is rebuilt from the store in memory", unreadable)
@@ -461,12 +477,6 @@ class Collection:
         if pid is None:
             return "another process"
         return "another handle of this process" if pid == os.getpid() else f"the process {pid}"
-
-
-class _UnreadableSegment(Exception):  # noqa: N818
-    def __init__(self, generation: int, reason: str) -> None:
-        super().__init__(reason)
-        self.generation = generation
 
 
 def is_collection(path: Path) -> bool:

@@ -22,6 +22,7 @@ from index.collection.segment import Segment, read_segment, write_segment
 from index.collection.segment_table import Current, SegmentEntry, SegmentTable
 from index.collection.storage_errors import write_error
 from index.collection.store import Store
+from index.engines.array_room import Room, private
 from index.engines.inverted_index import LARGEST_DOCUMENT_COUNT
 from lsr.errors import LsrError, UsageError
 
@@ -117,6 +118,7 @@ class Maintenance:
         config: when what is due.
         adopt: takes the generation and the opened segment just before it is published, so that
             this process's readers need not open the file; None takes it back.
+        room: where the arrays of such a segment live.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class Maintenance:
         builder: Builder,
         config: MaintenanceConfig,
         adopt: Callable[[int, Segment | None], None],
+        room: Room = private,
     ) -> None:
         self.config = config
         self.segments = folder / "segments"
@@ -133,6 +136,7 @@ class Maintenance:
         self._table = SegmentTable(store)
         self._builder = builder
         self._adopt = adopt
+        self._room = room
         self._lock = FileLock(folder / "maintenance.lock")
         self._state = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -287,7 +291,8 @@ class Maintenance:
         entry = SegmentEntry(current.generation + 1, after, last, len(segment), 0)
         entry = self._write(entry, segment)
         del segment
-        opened = read_segment(self.path(entry.generation), self._store.identity, entry)
+        path = self.path(entry.generation)
+        opened = read_segment(path, self._store.identity, entry, self._room)
         self._go_on()
         self._adopt(entry.generation, opened)
         try:

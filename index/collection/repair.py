@@ -24,7 +24,8 @@ from index.collection.field import Field
 from index.collection.file_lock import FileLock
 from index.collection.rows import append_vectors
 from index.collection.salvage import make_metadata, salvage
-from index.collection.segment import Segment, open_segment
+from index.collection.segment import Segment
+from index.collection.segment_opening import open_segment
 from index.collection.store import Store
 from index.collection.vector_rows import Row, dense_rows, sparse_rows
 from lsr.errors import CorruptionError, LockedError, LsrError
@@ -212,7 +213,8 @@ def _rows_of_segments(
             continue
         try:
             path, store = collection.maintenance.path(entry.generation), collection.store
-            segment = open_segment(path, store.identity, entry, store.grown_fields())
+            fields, room = store.grown_fields(), collection.room
+            segment = open_segment(path, store.identity, entry, fields, room)
         except LsrError:
             continue
         yield from _rows_of(segment, field, covered)

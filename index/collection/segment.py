@@ -5,8 +5,8 @@ File layout, little-endian: magic (8 bytes), format version (u32), length of the
 generation, and name, shape, offset and checksum (index/core/checksum.hpp) of each section; then the
 sections, each at the first multiple of 64 bytes after the one before, with zeros between.
 
-A file is read as if anyone had written it. It is read into private memory: what was verified is
-what is searched, whatever becomes of the file.
+A file is read as if anyone had written it. It is read into memory, or a file, of this process
+alone: what was verified is what is searched, whatever becomes of the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import FileIO
@@ -27,12 +28,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index._core import all_finite, checksum
+from index._core import checksum
 from index.collection.column import Column
-from index.collection.field import Field
 from index.collection.recent import Recent
 from index.collection.regular_file import open_plain
 from index.collection.segment_table import SegmentEntry
+from index.engines.array_room import Room, out_of_memory, private
 from index.engines.dense import DenseSearcher
 from index.engines.document_mask import DocumentMask
 from index.engines.inverted_index import PACKED, InvertedIndex
@@ -70,7 +71,7 @@ class Segment:
     """
 
     sequence: NDArray[np.int64]
-    indexes: Mapping[str, InvertedIndex]
+    indexes: dict[str, InvertedIndex]
     vectors: Mapping[str, NDArray[np.float32]]
     average_lengths: Mapping[str, float]
     owners: NDArray[np.int64] | None = None
@@ -127,6 +128,12 @@ class Segment:
             self._searchers[key] = open_searcher(engine, self.indexes[name])
         searcher: Searcher = self._searchers[key]
         return searcher
+
+    def replace_index(self, name: str, index: InvertedIndex) -> None:
+        """Take another index of the same rows for a sparse field."""
+        self.indexes[name] = index
+        for key in [key for key in self._searchers if key[1] == name]:
+            self._searchers.pop(key, None)
 
     def dense_searcher(self, name: str) -> DenseSearcher:
         """FAISS over a dense field, opened once."""
@@ -190,112 +197,56 @@ def write_segment(path: Path, segment: Segment, collection: str, generation: int
     return _digest(header, encoded)
 
 
-def read_segment(path: Path, collection: str, entry: SegmentEntry) -> Segment:
+def read_segment(path: Path, collection: str, entry: SegmentEntry, room: Room = private) -> Segment:
     """Read the segment that a collection published, every checksum verified.
 
     Args:
         path: the file.
         collection: the collection's identity.
         entry: what its store says of the segment.
+        room: where its arrays live.
 
     Raises:
         CorruptionError: the file is missing, damaged, of another format version, or not the one
             that was published.
+        LsrError: there is no room for it.
     """
-    try:
-        with FileIO(open_plain(path)) as stream:
-            table = _read_table(path, stream, collection, entry)
-            memory = _read_sections(path, stream, table)
-    except (OSError, MemoryError) as error:
-        raise CorruptionError(f"the segment {path} can't be read: {error}") from error
-    arrays = {section.name: _array(path, memory, section) for section in table.sections}
-    return _segment(path, arrays, table)
-
-
-def open_segment(
-    path: Path, collection: str, entry: SegmentEntry, fields: Sequence[Field]
-) -> Segment:
-    """``read_segment`` of a file that anyone may have written, and check all that searches rely on.
-
-    Args:
-        path: the file.
-        collection: the collection's identity.
-        entry: what its store says of the segment.
-        fields: those of the collection, the size of an open one being that of now.
-
-    Raises:
-        CorruptionError: as there; or a search could leave the arrays, or the segment doesn't fit
-            the collection.
-    """
-    kept = _preloaded.pop(path, None)
-    if kept is not None and kept[0] == entry.digest:
-        return kept[1]
-    segment = read_segment(path, collection, entry)
-    _validate(path, segment, entry, fields)
+    segment = read_packed(path, collection, entry, room)
+    complete(path, segment)
     return segment
 
 
-# Segments by their files, with the digests of these.
-_preloaded: dict[Path, tuple[bytes, Segment]] = {}
+def read_packed(path: Path, collection: str, entry: SegmentEntry, room: Room) -> Segment:
+    """``read_segment`` of a segment whose posting lists are unpacked later, as by ``complete``."""
+    try:
+        with FileIO(open_plain(path)) as stream:
+            table = _read_table(path, stream, collection, entry)
+            memory = _read_sections(path, stream, table, room)
+        arrays = {section.name: _array(path, memory, section) for section in table.sections}
+        return _segment(path, arrays, table, room)
+    except OSError as error:
+        raise CorruptionError(f"the segment {path} can't be read: {error}") from error
+    except MemoryError as error:
+        raise out_of_memory() from error
 
 
-def preload_segment(
-    path: Path, collection: str, entry: SegmentEntry, fields: Sequence[Field], engine: str
-) -> None:
-    """Open a segment, and its searchers, for whoever opens it next in this process or in a fork.
+def complete(path: Path, segment: Segment) -> None:
+    """Unpack the posting lists of a segment, which was read from a path.
 
     Raises:
-        CorruptionError: as ``open_segment``.
+        CorruptionError: one is malformed.
     """
-    segment = open_segment(path, collection, entry, fields)
-    for name in segment.indexes:
-        segment.searcher(name, engine)
-    _preloaded[path] = entry.digest, segment
-
-
-def _validate(path: Path, segment: Segment, entry: SegmentEntry, fields: Sequence[Field]) -> None:
-    numbers = segment.sequence
-    sound = len(numbers) == entry.documents and bool((np.diff(numbers) > 0).all())
-    if not sound or (len(numbers) and not entry.after < numbers[0] <= numbers[-1] <= entry.last):
-        raise CorruptionError(f"the segment {path} holds other documents than the store says")
-    if segment.owners is not None and not _are_passages(numbers, segment.owners):
-        raise CorruptionError(f"the segment {path} holds passages of no document")
-    sizes = {each.name: each.size for each in fields if each.kind == "sparse"}
-    # A vocabulary may have grown since.
-    grown = sizes.keys() == segment.indexes.keys() and all(
-        index.vocabulary_size <= sizes[name] for name, index in segment.indexes.items()
-    )
-    shapes = {each.name: (len(segment), each.size) for each in fields if each.kind == "dense"}
-    if (
-        not grown
-        or shapes != {name: vectors.shape for name, vectors in segment.vectors.items()}
-        or {each.name for each in fields if each.weighed} != set(segment.average_lengths)
-    ):
-        raise CorruptionError(f"the segment {path} has other fields than the collection")
-    if not all(
-        math.isfinite(length) and length >= 0 for length in segment.average_lengths.values()
-    ):
-        raise CorruptionError(f"the segment {path} is weighed by a length that is none")
-    for name, vectors in segment.vectors.items():
-        if not all_finite(vectors.reshape(-1)):
-            raise CorruptionError(
-                f"a vector of the field {name!r} of the segment {path} is not finite"
-            )
     for name, index in segment.indexes.items():
-        if index.document_count != len(segment):
-            raise CorruptionError(
-                f"the field {name!r} of the segment {path} has {index.document_count} documents, "
-                f"and the segment {len(segment)}"
-            )
+        with _naming(path, name):
+            index.complete()
 
 
-def _are_passages(numbers: NDArray[np.int64], owners: NDArray[np.int64]) -> bool:
-    """Whether each row is the first of a document, or follows one of the same."""
-    if numbers.shape != owners.shape:
-        return False
-    follows = (np.diff(owners) == 0) & (np.diff(numbers) == 1)
-    first = owners == numbers
-    return bool(first[:1].all() and (first[1:] | follows).all())
+@contextmanager
+def _naming(path: Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except CorruptionError as error:
+        raise CorruptionError(f"the field {name!r} of the segment {path}: {error}") from error
 
 
 def _sections(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
@@ -413,13 +364,12 @@ def _count(value: Any) -> int:
     return value
 
 
-def _read_sections(path: Path, stream: FileIO, table: _Table) -> NDArray[np.uint8]:
+def _read_sections(path: Path, stream: FileIO, table: _Table, room: Room) -> NDArray[np.uint8]:
     """All sections, in memory that begins at a multiple of 64 and can't be written."""
     # Looked at first: a table may name more bytes than there is memory.
     if os.fstat(stream.fileno()).st_size != table.start + table.size:
         raise CorruptionError(f"the segment {path} has another size than it says")
-    # NumPy asks for large pages, which makes this several times faster than small ones would.
-    memory = np.empty(table.size + ALIGNMENT, dtype=np.uint8)
+    memory = room(table.size + ALIGNMENT)
     aligned = -memory.ctypes.data % ALIGNMENT
     memory = memory[aligned : aligned + table.size]
     stream.seek(table.start)
@@ -442,18 +392,14 @@ def _array(path: Path, memory: NDArray[np.uint8], section: _Section) -> NDArray[
     return array
 
 
-def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: _Table) -> Segment:
+def _segment(path: Path, arrays: Mapping[str, NDArray[Any]], table: _Table, room: Room) -> Segment:
     indexes = {}
     try:
         sequence = _apart(arrays["sequence"])
         for name, size in table.vocabulary_sizes.items():
             parts = {part: arrays[f"indexes/{name}/{part}"] for part in PACKED}
-            try:
-                indexes[name] = InvertedIndex.unpack(parts, size)
-            except CorruptionError as error:
-                raise CorruptionError(
-                    f"the field {name!r} of the segment {path}: {error}"
-                ) from error
+            with _naming(path, name):
+                indexes[name] = InvertedIndex.unpack(parts, size, room)
     except KeyError as error:
         raise CorruptionError(f"the segment {path} lacks the section {error}") from error
     vectors = {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.collection.builder import Builder
 from index.collection.column import Column
 from index.collection.columns import Columns
 from index.collection.dictionary import RememberedWords
@@ -36,9 +39,12 @@ from index.engines.registry import check_engine
 from index.engines.searcher import EXACT, Pruning, TopK
 from index.filters.dates import instant
 from index.filters.tree import Filter, Kind, check_size, conditions_of
+from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch
 from lsr.statistics import CollectionStatistics
 
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 # Bytes of masks kept for each view, of which there is hardly ever another.
 CAPACITY = 64 << 20
 # Keys whose kinds are kept.
@@ -125,19 +131,24 @@ class SegmentView:
         ``masks`` take the place of ``alive``.
         """
         allowed = masks or self.alive
-        if check_engine(engine) == "native" and self.segments:
-            return search_together(self.segments, allowed, field.name, queries, k, pruning)
-        documents = self.rows
-        return search_in_turn(
-            lambda segment, alive, floor, wanted: segment.searcher(field.name, engine).search(
-                queries, wanted, alive, for_part(pruning, len(segment), documents), floor
-            ),
-            self.segments,
-            allowed,
-            len(queries),
-            k,
-            once=pruning.budget_us > 0,
-        )
+        check_engine(engine)
+
+        def search() -> TopK:
+            if engine == "native" and self.segments:
+                return search_together(self.segments, allowed, field.name, queries, k, pruning)
+            documents = self.rows
+            return search_in_turn(
+                lambda segment, alive, floor, wanted: segment.searcher(field.name, engine).search(
+                    queries, wanted, alive, for_part(pruning, len(segment), documents), floor
+                ),
+                self.segments,
+                allowed,
+                len(queries),
+                k,
+                once=pruning.budget_us > 0,
+            )
+
+        return self._soundly(field, search)
 
     def search_dense(
         self, field: Field, queries: NDArray[np.float32], k: int, masks: Masks | None = None
@@ -160,6 +171,11 @@ class SegmentView:
 
         ``rows`` are numbers of documents, or of passages; 0 where one lacks a term, or isn't there.
         """
+        return self._soundly(field, lambda: self._weights(field, rows, terms))
+
+    def _weights(
+        self, field: Field, rows: Sequence[int], terms: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
         wanted = np.array(rows, dtype=np.int64)
         found = np.zeros((len(rows), len(terms)), dtype=np.float32)
         left = np.arange(len(rows))
@@ -174,6 +190,38 @@ class SegmentView:
             if not left.size:
                 break
         return found
+
+    def _soundly(self, field: Field, read: Callable[[], T]) -> T:
+        """What is read of a sparse field; of the store, where lists turn out to be malformed."""
+        try:
+            return read()
+        except CorruptionError as error:
+            parts = zip(self.segments, self.alive, strict=True)
+            damaged = [each for each in parts if each[0].indexes[field.name].core.is_malformed]
+            if not damaged:
+                raise
+            log.warning("a segment is damaged: %s; it is rebuilt from the store in memory", error)
+            for segment, alive in damaged:
+                self._rebuild(field, segment, alive)
+        return read()
+
+    def _rebuild(self, field: Field, segment: Segment, alive: DocumentMask | None) -> None:
+        """Give a segment a sound index of a field, while the view is pinned.
+
+        Raises:
+            CorruptionError: what was asked for was made of the damaged one; or the view is not
+                pinned, and the store has changed.
+        """
+        builder = Builder(self.store, self.fields.encoder)
+        index, there = builder.index(field.name, segment.sequence, self.average_lengths)
+        before = segment.indexes[field.name].document_frequency()
+        segment.replace_index(field.name, index)
+        relied_on = self._statistics.pop(field.name, None) is not None
+        lost = not there.all() if alive is None else bool((alive.allowed != 0)[~there].any())
+        if lost or (relied_on and not np.array_equal(before, index.document_frequency())):
+            raise CorruptionError(
+                "a damaged segment was rebuilt from the store while it was searched; search again"
+            )
 
     def scored_rows(self, field: Field, numbers: Sequence[int]) -> tuple[list[int], SparseBatch]:
         """The weights that engines score of rows of a sparse field; while the view is pinned.

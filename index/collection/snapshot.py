@@ -31,7 +31,8 @@ from index.collection.migration import migrate
 from index.collection.regular_file import open_plain
 from index.collection.schema import MIGRATED_VERSION, OLDER_VERSION
 from index.collection.search_defaults import check_search_defaults, search_defaults_text
-from index.collection.segment import open_segment, read_segment
+from index.collection.segment import read_segment
+from index.collection.segment_opening import open_segment
 from index.collection.segment_table import SegmentEntry
 from index.collection.snapshot_files import (
     STORE_COPY,

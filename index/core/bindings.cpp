@@ -3,6 +3,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -13,6 +15,7 @@
 #include "checksum.hpp"
 #include "document_weights.hpp"
 #include "kernels.hpp"
+#include "list_unpacker.hpp"
 #include "marking_bindings.hpp"
 #include "packed_lists.hpp"
 #include "packed_rows.hpp"
@@ -64,20 +67,9 @@ nb::dict build(const Array<std::int64_t>& offsets, const Array<std::int32_t>& te
     return dict_of(std::move(arrays));
 }
 
-nb::dict unpack_lists(const Array<std::uint8_t>& terms, const Array<std::uint8_t>& lengths,
-                      const Array<std::uint8_t>& documents, const Array<std::uint8_t>& weights,
-                      const Array<std::uint16_t>& masks, const Array<std::uint32_t>& order,
-                      std::size_t vocabulary_size, unsigned threads) {
-    lsr::BlockIndexArrays arrays;
-    {
-        nb::gil_scoped_release released;
-        arrays = lsr::unpack_lists(
-            {span_of(terms), span_of(lengths), span_of(documents), span_of(weights),
-             span_of(masks)},
-            span_of(order), vocabulary_size, threads);
-    }
-    return dict_of(std::move(arrays));
-}
+// Set where the process ends: what is at work in the background lets go.
+std::atomic<bool> ending = false;
+const std::atomic<bool> going_on = false;
 
 nb::tuple pack_rows(const Array<std::int64_t>& starts, const Array<std::int32_t>& terms,
                     const Array<std::uint16_t>& weights) {
@@ -109,7 +101,9 @@ nb::tuple unpack_rows(const Array<std::uint8_t>& terms, const Array<std::int64_t
                           array_of(std::move(unpacked.weights), {count}));
 }
 
-// An index over arrays that Python owns and this object keeps alive.
+using Room = nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// An index over arrays, or room for them, that Python owns and this object keeps alive.
 class BlockIndex {
 public:
     explicit BlockIndex(const nb::dict& arrays) {
@@ -129,6 +123,59 @@ public:
         });
         nb::gil_scoped_release released;
         lsr::validate_shape(index_);
+    }
+
+    BlockIndex(const Array<std::uint8_t>& terms, const Array<std::uint8_t>& lengths,
+               const Array<std::uint8_t>& documents, const Array<std::uint8_t>& weights,
+               const Array<std::uint16_t>& masks, const Array<std::uint32_t>& order,
+               std::size_t vocabulary_size, const nb::callable& room) {
+        {
+            nb::gil_scoped_release released;
+            unpacker_ = std::make_unique<lsr::ListUnpacker>(
+                lsr::PackedListsView{span_of(terms), span_of(lengths), span_of(documents),
+                                     span_of(weights), span_of(masks)},
+                span_of(order), vocabulary_size);
+        }
+        auto given = room(unpacker_->room_size());
+        const auto memory = nb::cast<Room>(given);
+        kept_.push_back(std::move(given));
+        unpacker_->use({memory.data(), memory.shape(0)});
+        index_ = unpacker_->index();
+        packed_ = {terms, lengths, documents, weights};
+        packed_masks_ = masks;
+    }
+
+    void complete(unsigned threads, bool in_background) {
+        if (unpacker_ == nullptr) return;
+        {
+            nb::gil_scoped_release released;
+            unpacker_->complete(threads, in_background ? ending : going_on);
+        }
+        if (unpacker_->is_complete()) {
+            packed_.clear();
+            packed_masks_ = {};
+        }
+    }
+
+    [[nodiscard]] bool is_complete() const {
+        return unpacker_ == nullptr || unpacker_->is_complete();
+    }
+    [[nodiscard]] bool is_malformed() const {
+        return unpacker_ != nullptr && unpacker_->is_malformed();
+    }
+
+    // Each array by its name, over the memory of the index.
+    static nb::dict arrays(nb::handle_t<BlockIndex> self) {
+        const auto& index = nb::cast<const BlockIndex&>(self).index_;
+        nb::dict result;
+        for_each_array(index, index, [&](const char* name, auto& span, auto&) {
+            using T = std::remove_const_t<
+                typename std::remove_reference_t<decltype(span)>::element_type>;
+            const auto size = span.size();
+            result[name] = nb::cast(nb::ndarray<nb::numpy, const PlainOf<T>>(
+                reinterpret_cast<const PlainOf<T>*>(span.data()), 1, &size, self));
+        });
+        return result;
     }
 
     nb::dict pack_lists() const {
@@ -182,7 +229,18 @@ private:
     lsr::BlockIndex index_;
     lsr::DocumentWeights weights_{index_};
     std::vector<nb::object> kept_;
+    // What is unpacked, until all is.
+    std::vector<Array<std::uint8_t>> packed_;
+    Array<std::uint16_t> packed_masks_;
+    std::unique_ptr<lsr::ListUnpacker> unpacker_;
 };
+
+BlockIndex* unpack(const Array<std::uint8_t>& terms, const Array<std::uint8_t>& lengths,
+                   const Array<std::uint8_t>& documents, const Array<std::uint8_t>& weights,
+                   const Array<std::uint16_t>& masks, const Array<std::uint32_t>& order,
+                   std::size_t vocabulary_size, const nb::callable& room) {
+    return new BlockIndex(terms, lengths, documents, weights, masks, order, vocabulary_size, room);
+}
 
 }  // namespace
 
@@ -217,9 +275,7 @@ NB_MODULE(_core, m) {
     m.def("pack_rows", &pack_rows, nb::arg("starts"), nb::arg("terms"), nb::arg("weights"));
     m.def("unpack_rows", &unpack_rows, nb::arg("terms"), nb::arg("term_starts"),
           nb::arg("weights"), nb::arg("weight_starts"));
-    m.def("unpack_lists", &unpack_lists, nb::arg("terms"), nb::arg("lengths"),
-          nb::arg("documents"), nb::arg("weights"), nb::arg("masks"), nb::arg("order"),
-          nb::arg("vocabulary_size"), nb::arg("threads"));
+    m.def("end", [] { ending = true; });
     m.def("kernels", [] {
         nb::list names;
         for (const auto* name : {"scalar", "avx2"}) {
@@ -229,6 +285,10 @@ NB_MODULE(_core, m) {
     });
     nb::class_<BlockIndex>(m, "BlockIndex")
         .def(nb::init<const nb::dict&>(), nb::arg("arrays"))
+        .def("complete", &BlockIndex::complete, nb::arg("threads"), nb::arg("in_background"))
+        .def_prop_ro("is_complete", &BlockIndex::is_complete)
+        .def_prop_ro("is_malformed", &BlockIndex::is_malformed)
+        .def("arrays", &BlockIndex::arrays)
         .def("pack_lists", &BlockIndex::pack_lists)
         .def("mask", &BlockIndex::mask, nb::arg("allowed"))
         .def("weights_of", &BlockIndex::weights_of, nb::arg("ordinals"), nb::arg("terms"));
@@ -251,5 +311,8 @@ NB_MODULE(_core, m) {
           nb::arg("indptr"), nb::arg("terms"), nb::arg("weights"), nb::arg("k"),
           nb::arg("floor") = nb::none(), nb::arg("factor") = 1.0, nb::arg("budget_us") = 0,
           nb::arg("threads") = 1, nb::arg("kernels") = "", nb::arg("choice") = 0);
+    m.def("unpack", &unpack, nb::arg("terms"), nb::arg("lengths"), nb::arg("documents"),
+          nb::arg("weights"), nb::arg("masks"), nb::arg("order"), nb::arg("vocabulary_size"),
+          nb::arg("room"));
     bind_marking(m);
 }

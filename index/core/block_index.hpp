@@ -44,6 +44,8 @@ struct Group {
     std::uint32_t weight;  // place of its first weight in the list
 };
 
+class ListUnpacker;
+
 struct BlockIndex {
     std::span<const DocId> order;           // (documents) ordinal of each document
     std::span<const TermId> terms;          // (terms) ascending
@@ -59,6 +61,8 @@ struct BlockIndex {
     std::span<const Group> groups;          // (rows, group_count())
     std::span<const std::int64_t> mask_starts;    // (rows + 1)
     std::span<const BlockMask> masks;       // (masks + group_size)
+    // Who reads a list, or its step, asks here for it first; nullptr: all are there.
+    ListUnpacker* unpacker = nullptr;
 
     [[nodiscard]] std::size_t document_count() const noexcept { return order.size(); }
     [[nodiscard]] std::size_t block_count() const noexcept {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+#include <utility>
 
 #include "parallel.hpp"
 
@@ -122,7 +123,7 @@ Impact block_maximum(const List& list, std::size_t begin, std::size_t end) {
     return impact_of(HalfWeight{largest}, list.step);
 }
 
-void pack_narrow(const List& list, std::size_t start, BlockIndexArrays& out) {
+void pack_narrow(const List& list, std::size_t start, const ListRoom& out) {
     for_each_block(list.documents, [&](std::size_t block, std::size_t begin, std::size_t end) {
         for (auto i = begin; i < end; ++i) {
             out.narrow_blocks[start + i] = static_cast<BlockId>(block);
@@ -157,10 +158,28 @@ HalfWeight largest_of(std::span<const HalfWeight> weights, std::size_t count) {
     return {largest};
 }
 
-std::span<const HalfWeight> weights_of(const BlockIndexArrays& arrays, std::size_t place) {
-    const auto begin = static_cast<std::size_t>(arrays.weight_starts[place]);
-    const auto end = static_cast<std::size_t>(arrays.weight_starts[place + 1]);
-    return std::span(arrays.weights).subspan(begin, end - begin);
+std::span<const HalfWeight> weights_of(const BlockIndex& index, std::size_t place) {
+    const auto begin = static_cast<std::size_t>(index.weight_starts[place]);
+    const auto end = static_cast<std::size_t>(index.weight_starts[place + 1]);
+    return index.weights.subspan(begin, end - begin);
+}
+
+// Gives the arrays of lists their sizes; `blocks` has their number of each list.
+void make_room(BlockIndexArrays& out, std::span<const std::size_t> blocks) {
+    const auto stride = out.view().row_stride();
+    auto places = place_lists(out.weight_starts, blocks, stride);
+    out.rows = std::move(places.rows);
+    out.narrow_starts = std::move(places.narrow_starts);
+    out.mask_starts = std::move(places.mask_starts);
+    const auto row_count = out.mask_starts.size() - 1;
+    const auto narrow = static_cast<std::size_t>(out.narrow_starts.back());
+    out.steps.resize(blocks.size());
+    out.narrow_blocks.resize(narrow);
+    out.narrow_lanes.resize(narrow);
+    out.narrow_impacts.resize(narrow);
+    out.block_max.resize(row_count * stride);
+    out.groups.resize(row_count * out.view().group_count());
+    out.masks.resize(static_cast<std::size_t>(out.mask_starts.back()) + group_size);
 }
 
 }  // namespace
@@ -169,6 +188,11 @@ BlockIndex BlockIndexArrays::view() const {
     return {order,         terms,         steps,        weight_starts,  weights,
             rows,          narrow_starts, narrow_blocks, narrow_lanes,  narrow_impacts,
             block_max,     groups,        mask_starts,  masks};
+}
+
+ListRoom BlockIndexArrays::room() {
+    return {steps,          weights,   narrow_blocks, narrow_lanes,
+            narrow_impacts, block_max, groups,        masks};
 }
 
 BlockIndexArrays build(const Documents& documents, std::size_t vocabulary_size,
@@ -192,8 +216,10 @@ BlockIndexArrays build(const Documents& documents, std::size_t vocabulary_size,
     in_chunks(terms, lists_at_a_time, config.threads,
               [&](std::size_t place) { blocks[place] = count_blocks(list_of(place)); });
     make_room(out, blocks);
+    const auto index = out.view();
+    const auto room = out.room();
     in_chunks(terms, lists_at_a_time, config.threads,
-              [&](std::size_t place) { put_list(out, place, list_of(place)); });
+              [&](std::size_t place) { put_list(index, room, place, list_of(place)); });
     return out;
 }
 
@@ -208,41 +234,37 @@ std::size_t count_blocks(std::span<const DocId> documents) {
     return count;
 }
 
-void make_room(BlockIndexArrays& out, std::span<const std::size_t> blocks) {
-    const auto stride = out.view().row_stride();
-    out.steps.resize(blocks.size());
-    out.narrow_starts.push_back(0);
-    out.mask_starts.push_back(0);
+ListPlaces place_lists(std::span<const std::int64_t> weight_starts,
+                       std::span<const std::size_t> blocks, std::size_t row_stride) {
+    ListPlaces places;
+    places.rows.reserve(blocks.size());
+    places.narrow_starts.reserve(blocks.size() + 1);
+    places.narrow_starts.push_back(0);
+    places.mask_starts.push_back(0);
     for (std::size_t place = 0; place < blocks.size(); ++place) {
-        const auto count = out.weight_starts[place + 1] - out.weight_starts[place];
-        const bool wide = blocks[place] * wide_share > stride;
-        out.rows.push_back(wide ? static_cast<std::int32_t>(out.mask_starts.size() - 1) : -1);
-        out.narrow_starts.push_back(out.narrow_starts.back() + (wide ? 0 : count));
+        const auto count = weight_starts[place + 1] - weight_starts[place];
+        const bool wide = blocks[place] * wide_share > row_stride;
+        places.rows.push_back(wide ? static_cast<std::int32_t>(places.mask_starts.size() - 1) : -1);
+        places.narrow_starts.push_back(places.narrow_starts.back() + (wide ? 0 : count));
         if (wide) {
-            out.mask_starts.push_back(out.mask_starts.back() +
-                                      static_cast<std::int64_t>(blocks[place]));
+            places.mask_starts.push_back(places.mask_starts.back() +
+                                         static_cast<std::int64_t>(blocks[place]));
         }
     }
-    const auto row_count = out.mask_starts.size() - 1;
-    const auto narrow = static_cast<std::size_t>(out.narrow_starts.back());
-    out.narrow_blocks.resize(narrow);
-    out.narrow_lanes.resize(narrow);
-    out.narrow_impacts.resize(narrow);
-    out.block_max.resize(row_count * stride);
-    out.groups.resize(row_count * out.view().group_count());
-    out.masks.resize(static_cast<std::size_t>(out.mask_starts.back()) + group_size);
+    return places;
 }
 
-void put_list(BlockIndexArrays& out, std::size_t place, std::span<const DocId> documents) {
-    if (out.rows[place] < 0) {
-        const auto weights = weights_of(out, place);
+void put_list(const BlockIndex& index, const ListRoom& room, std::size_t place,
+              std::span<const DocId> documents) {
+    if (index.rows[place] < 0) {
+        const auto weights = weights_of(index, place);
         const List list{documents, weights, step_of(weights)};
-        out.steps[place] = list.step;
-        pack_narrow(list, static_cast<std::size_t>(out.narrow_starts[place]), out);
+        room.steps[place] = list.step;
+        pack_narrow(list, static_cast<std::size_t>(index.narrow_starts[place]), room);
         return;
     }
     std::vector<std::int32_t> blocks;
-    auto* masks = out.masks.data() + out.mask_starts[static_cast<std::size_t>(out.rows[place])];
+    auto* masks = room.masks.data() + index.mask_starts[static_cast<std::size_t>(index.rows[place])];
     for_each_block(documents, [&](std::size_t block, std::size_t begin, std::size_t end) {
         BlockMask mask = 0;
         for (auto i = begin; i < end; ++i) {
@@ -251,18 +273,17 @@ void put_list(BlockIndexArrays& out, std::size_t place, std::span<const DocId> d
         masks[blocks.size()] = mask;
         blocks.push_back(static_cast<std::int32_t>(block));
     });
-    (void)put_wide_list(out, place, blocks);
+    (void)put_wide_list(index, room, place, blocks);
 }
 
-bool put_wide_list(BlockIndexArrays& out, std::size_t place,
+bool put_wide_list(const BlockIndex& index, const ListRoom& room, std::size_t place,
                    std::span<const std::int32_t> blocks) {
-    const auto row = static_cast<std::size_t>(out.rows[place]);
-    auto* impacts = out.block_max.data() + row * out.view().row_stride();
-    const auto groups = std::span(out.groups)
-                            .subspan(row * out.view().group_count(), out.view().group_count());
-    const auto* masks = out.masks.data() + out.mask_starts[row];
-    auto weights = weights_of(out, place);
-    const auto step = out.steps[place] = step_of(weights);
+    const auto row = static_cast<std::size_t>(index.rows[place]);
+    auto* impacts = room.block_max.data() + row * index.row_stride();
+    const auto groups = room.groups.subspan(row * index.group_count(), index.group_count());
+    const auto* masks = room.masks.data() + index.mask_starts[row];
+    auto weights = weights_of(index, place);
+    const auto step = room.steps[place] = step_of(weights);
     const auto total = weights.size();
     std::size_t next_group = 0;
     for (std::size_t used = 0; used < blocks.size(); ++used) {

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "list_unpacker.hpp"
+
 namespace lsr {
 namespace {
 
@@ -57,6 +59,7 @@ std::vector<std::uint16_t> DocumentWeights::of(std::span<const std::int64_t> ord
         const auto found = std::lower_bound(index_.terms.begin(), index_.terms.end(), terms[t]);
         if (found == index_.terms.end() || *found != terms[t]) continue;
         const auto term = static_cast<std::size_t>(found - index_.terms.begin());
+        if (index_.unpacker != nullptr) index_.unpacker->need(term);
         const auto weight_of = index_.rows[term] < 0 ? narrow_weight : wide_weight;
         for (std::size_t d = 0; d < ordinals.size(); ++d) {
             const auto document = places_[static_cast<std::size_t>(ordinals[d])];

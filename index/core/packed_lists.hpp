@@ -24,15 +24,4 @@ struct PackedLists {
 
 [[nodiscard]] PackedLists pack_lists(const BlockIndex& index);
 
-struct PackedListsView {
-    std::span<const std::uint8_t> terms, lengths, documents, weights;
-    std::span<const BlockMask> masks;
-};
-
-// The index that was packed. The bytes and the order may be anyone's: raises std::invalid_argument
-// where they are malformed, so that what searches rely on holds of all that is given back.
-[[nodiscard]] BlockIndexArrays unpack_lists(const PackedListsView& packed,
-                                            std::span<const DocId> order,
-                                            std::size_t vocabulary_size, unsigned threads);
-
 }  // namespace lsr

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "list_unpacker.hpp"
+
 namespace lsr {
 namespace {
 
@@ -26,6 +28,7 @@ PlannedQuery::PlannedQuery(const BlockIndex& index, const SparseQuery& query) {
         if (from == index.terms.end()) break;
         if (*from != query.terms[i]) continue;
         const auto place = static_cast<std::size_t>(from - index.terms.begin());
+        if (index.unpacker != nullptr) index.unpacker->need(place);
         const auto weight = static_cast<double>(query.weights[i]);
         const auto unit = weight * static_cast<double>(index.steps[place]);
         const auto most = unit * static_cast<double>(largest_impact);

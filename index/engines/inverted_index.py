@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import _core
+from index.engines.array_room import Room, out_of_memory, private
 from index.engines.posting_list import PostingLists, half
 from lsr.errors import CorruptionError
 from lsr.sparse import SparseBatch
@@ -31,12 +32,9 @@ PACKED: dict[str, type[Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class InvertedIndex:
-    """Arrays by name, each of one dimension; index/core/block_index.hpp says what they hold.
+    """``core`` is the searchable form; an index that was packed unpacks lists as it needs them."""
 
-    Weights are float16, as their bits.
-    """
-
-    arrays: Mapping[str, NDArray[Any]]
+    core: _core.BlockIndex
     vocabulary_size: int
 
     @classmethod
@@ -52,78 +50,104 @@ class InvertedIndex:
                 or not finite.
         """
         weights = half(batch.values).view(np.uint16)
-        return cls(
-            _core.build(
-                batch.indptr,
-                batch.indices,
-                weights,
-                batch.vocabulary_size,
-                reorder,
-                available_cores(),
-            ),
+        arrays = _core.build(
+            batch.indptr,
+            batch.indices,
+            weights,
             batch.vocabulary_size,
+            reorder,
+            available_cores(),
         )
+        return cls(_core.BlockIndex(arrays), batch.vocabulary_size)
 
     def pack(self) -> dict[str, NDArray[Any]]:
         """The index in few bytes: arrays of one dimension, as of ``PACKED``."""
+        self.complete()
         return {"order": self.arrays["order"], **self.core.pack_lists()}
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, NDArray[Any]], vocabulary_size: int) -> InvertedIndex:
-        """The index that was packed; the arrays may be anyone's.
+    def unpack(
+        cls, packed: Mapping[str, NDArray[Any]], vocabulary_size: int, room: Room = private
+    ) -> InvertedIndex:
+        """The index that was packed; the arrays may be anyone's, and stay as they are.
+
+        Its lists are unpacked, and looked at, when they are first needed, or by ``complete``. What
+        needs them raises CorruptionError where they are malformed.
+
+        Args:
+            packed: what ``pack`` gave.
+            vocabulary_size: terms are below it.
+            room: where the index is put.
 
         Raises:
-            CorruptionError: they are malformed, or a term is not below ``vocabulary_size``.
+            CorruptionError: the arrays are malformed, as far as they are looked at.
+            LsrError: there is no room.
         """
         parts = {name: packed[name] for name in PACKED}
         try:
-            arrays = _core.unpack_lists(
-                **parts, vocabulary_size=vocabulary_size, threads=available_cores()
-            )
+            core = _core.unpack(**parts, vocabulary_size=vocabulary_size, room=room)
         except ValueError as error:
             raise CorruptionError(str(error)) from error
-        for array in arrays.values():
-            array.flags.writeable = False
-        return cls(arrays, vocabulary_size)
+        except MemoryError as error:
+            raise out_of_memory() from error
+        return cls(core, vocabulary_size)
 
-    @cached_property
-    def core(self) -> _core.BlockIndex:
-        """The searchable form, over the same memory.
+    def complete(self, in_background: bool = False) -> None:
+        """Unpack what is still packed; in the background, until the process ends.
 
         Raises:
-            CorruptionError: the arrays don't fit each other.
+            CorruptionError: a list is malformed.
         """
         try:
-            return _core.BlockIndex(dict(self.arrays))
+            self.core.complete(available_cores(), in_background)
         except ValueError as error:
             raise CorruptionError(str(error)) from error
+
+    @cached_property
+    def _views(self) -> dict[str, NDArray[Any]]:
+        return self.core.arrays()
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Arrays by name, each of one dimension; index/core/block_index.hpp says what they hold.
+
+        Weights are float16, as their bits.
+
+        Raises:
+            CorruptionError: a list is malformed.
+        """
+        self.complete()
+        return self._views
 
     @property
     def document_count(self) -> int:
         """Number of documents, empty ones included."""
-        return len(self.arrays["order"])
+        return len(self._views["order"])
 
     @property
     def posting_count(self) -> int:
         """Number of postings."""
-        return len(self.arrays["weights"])
+        return len(self._views["weights"])
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(array.nbytes for array in self.arrays.values())
+        return sum(array.nbytes for array in self._views.values())
 
     def document_frequency(self) -> NDArray[np.int64]:
         """Length of each term's list, int64 (vocabulary_size,)."""
         frequency = np.zeros(self.vocabulary_size, dtype=np.int64)
-        frequency[self.arrays["terms"]] = np.diff(self.arrays["weight_starts"])
+        frequency[self._views["terms"]] = np.diff(self._views["weight_starts"])
         return frequency
 
     def weights_of(
         self, ordinals: NDArray[np.int64], terms: NDArray[np.int32]
     ) -> NDArray[np.float32]:
         """The weight of each term in each document, 0 where it lacks it; (ordinals, terms)."""
-        found = self.core.weights_of(ordinals, terms)
+        try:
+            found = self.core.weights_of(ordinals, terms)
+        except ValueError as error:
+            raise malformed(error, [self.core]) from error
         return found.view(np.float16).astype(np.float32)
 
     def posting_lists(self) -> PostingLists:
@@ -166,3 +190,8 @@ class InvertedIndex:
         places, lanes = np.nonzero(masks[:, None] >> np.arange(BLOCK_SIZE, dtype=np.uint16) & 1)
         documents: NDArray[np.int64] = blocks[places] * BLOCK_SIZE + lanes
         return documents
+
+
+def malformed(error: ValueError, cores: Iterable[_core.BlockIndex]) -> Exception:
+    """What to raise for an error of some indexes: CorruptionError where a list is malformed."""
+    return CorruptionError(str(error)) if any(core.is_malformed for core in cores) else error

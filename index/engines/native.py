@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from index import _core
 from index.engines.document_mask import DocumentMask
-from index.engines.inverted_index import InvertedIndex
+from index.engines.inverted_index import InvertedIndex, malformed
 from index.engines.searcher import EXACT, Pruning, TopK
 from lsr.sparse import SparseBatch
 from lsr.threads import available_cores
@@ -46,22 +46,28 @@ def search_together(
         threads: see ``NativeSearcher``, as for what follows.
         kernels: a name, or "".
         choice: place of a strategy in ``STRATEGIES``; 0: the faster.
+
+    Raises:
+        CorruptionError: a list of one of the indexes is malformed.
     """
-    documents, scores, unseen, strategies = _core.search(
-        list(indexes),
-        [_mask(index, mask) for index, mask in zip(indexes, alive, strict=True)],
-        list(numbers),
-        queries.indptr,
-        queries.indices,
-        queries.values,
-        k,
-        floor,
-        pruning.factor,
-        pruning.budget_us,
-        threads or available_cores(),
-        kernels,
-        choice,
-    )
+    try:
+        documents, scores, unseen, strategies = _core.search(
+            list(indexes),
+            [_mask(index, mask) for index, mask in zip(indexes, alive, strict=True)],
+            list(numbers),
+            queries.indptr,
+            queries.indices,
+            queries.values,
+            k,
+            floor,
+            pruning.factor,
+            pruning.budget_us,
+            threads or available_cores(),
+            kernels,
+            choice,
+        )
+    except ValueError as error:
+        raise malformed(error, indexes) from error
     return TopK(documents, scores, unseen, tuple(STRATEGIES[each] for each in strategies.tolist()))
 
 

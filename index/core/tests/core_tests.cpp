@@ -2,10 +2,12 @@
 // first difference.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <future>
 #include <limits>
 #include <map>
 #include <random>
@@ -16,6 +18,7 @@
 #include "../block_pruning.hpp"
 #include "../builder.hpp"
 #include "../checksum.hpp"
+#include "../list_unpacker.hpp"
 #include "../packed_lists.hpp"
 #include "../packed_rows.hpp"
 #include "../validate.hpp"
@@ -159,30 +162,75 @@ void compare(const Corpus& corpus, const lsr::BlockIndex& index, const Query& qu
     }
 }
 
-lsr::BlockIndexArrays unpack(const lsr::PackedLists& packed, const std::vector<lsr::DocId>& order,
-                             std::size_t vocabulary) {
-    return lsr::unpack_lists({packed.terms, packed.lengths, packed.documents, packed.weights,
-                              packed.masks},
-                             order, vocabulary, 2);
+// An index that is unpacked into room of its own.
+struct Unpacked {
+    Unpacked(const lsr::PackedLists& packed, std::span<const lsr::DocId> order,
+             std::size_t vocabulary)
+        : lists({packed.terms, packed.lengths, packed.documents, packed.weights, packed.masks},
+                order, vocabulary),
+          room(lists.room_size() / sizeof(std::uint64_t)) {
+        lists.use({reinterpret_cast<std::uint8_t*>(room.data()), lists.room_size()});
+    }
+
+    void complete() { lists.complete(2, going_on); }
+
+    const std::atomic<bool> going_on = false;
+    lsr::ListUnpacker lists;
+    std::vector<std::uint64_t> room;
+};
+
+template <typename T>
+bool same(std::span<const T> a, std::span<const T> b) {
+    return a.size() == b.size() &&
+           (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
 }
 
-template <typename T, typename Allocator>
-bool same(const std::vector<T, Allocator>& a, const std::vector<T, Allocator>& b) {
-    return a.size() == b.size() &&
-           (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
+bool same(const lsr::BlockIndex& a, const lsr::BlockIndex& b) {
+    return same(a.order, b.order) && same(a.terms, b.terms) && same(a.steps, b.steps) &&
+           same(a.weight_starts, b.weight_starts) && same(a.weights, b.weights) &&
+           same(a.rows, b.rows) && same(a.narrow_starts, b.narrow_starts) &&
+           same(a.narrow_blocks, b.narrow_blocks) && same(a.narrow_lanes, b.narrow_lanes) &&
+           same(a.narrow_impacts, b.narrow_impacts) && same(a.block_max, b.block_max) &&
+           same(a.groups, b.groups) && same(a.mask_starts, b.mask_starts) &&
+           same(a.masks, b.masks);
 }
 
 void check_packed_lists(const lsr::BlockIndexArrays& arrays, std::size_t vocabulary) {
-    const auto again = unpack(lsr::pack_lists(arrays.view()), arrays.order, vocabulary);
-    if (!(same(again.terms, arrays.terms) && same(again.steps, arrays.steps) &&
-          same(again.weight_starts, arrays.weight_starts) && same(again.weights, arrays.weights) &&
-          same(again.rows, arrays.rows) && same(again.narrow_starts, arrays.narrow_starts) &&
-          same(again.narrow_blocks, arrays.narrow_blocks) &&
-          same(again.narrow_lanes, arrays.narrow_lanes) &&
-          same(again.narrow_impacts, arrays.narrow_impacts) &&
-          same(again.block_max, arrays.block_max) && same(again.groups, arrays.groups) &&
-          same(again.mask_starts, arrays.mask_starts) && same(again.masks, arrays.masks))) {
+    const auto packed = lsr::pack_lists(arrays.view());
+    Unpacked again(packed, arrays.order, vocabulary);
+    again.complete();
+    if (!again.lists.is_complete() || !same(again.lists.index(), arrays.view())) {
         fail("packed lists come back as others");
+    }
+}
+
+// Lists are unpacked by searches, and by two threads in the background, one of which stops at once.
+void check_lists_as_needed(std::mt19937& random, std::size_t documents, std::size_t vocabulary) {
+    const auto corpus = random_corpus(random, documents, vocabulary, 12, true);
+    const auto arrays = lsr::build(corpus.view(), vocabulary, {true, 2});
+    const auto packed = lsr::pack_lists(arrays.view());
+    for (const bool background : {false, true}) {
+        Unpacked lists(packed, arrays.order, vocabulary);
+        std::future<void> other, ended;
+        if (background) {
+            other = std::async(std::launch::async, [&] { lists.complete(); });
+            ended = std::async(std::launch::async, [&] {
+                const std::atomic<bool> stop = true;
+                lists.lists.complete(2, stop);
+            });
+        }
+        for (std::size_t round = 0; round < 20; ++round) {
+            compare(corpus, lists.lists.index(), random_query(random, vocabulary, 8), 7,
+                    std::vector<bool>(documents, true), false, random);
+        }
+        if (!background && lists.lists.is_complete()) fail("what nobody needs was unpacked");
+        if (background) {
+            other.get();
+            ended.get();
+        } else {
+            lists.complete();
+        }
+        if (!same(lists.lists.index(), arrays.view())) fail("lists are others, unpacked as needed");
     }
 }
 
@@ -308,11 +356,11 @@ void check_damage(std::mt19937& random) {
             default: damage(packed.weights, random); break;
         }
         try {
-            const auto damaged = unpack(packed, order, 40);
+            Unpacked damaged(packed, order, 40);
+            if (round % 2 == 0) damaged.complete();
             const auto query = random_query(random, 40, 30);
             for (const auto choice : {Choice::exhaustive, Choice::block_pruning}) {
-                const auto index = damaged.view();
-                const lsr::Part part{&index, {}};
+                const lsr::Part part{&damaged.lists.index(), {}};
                 (void)lsr::search({&part, 1}, {query.terms, query.weights}, 5, 0, {}, choice,
                                   lsr::best_kernels(), scratch);
             }
@@ -518,6 +566,7 @@ int main() {
     check_corpus(random, 40, 70000, 6000, false, 12);
     check_corpus(random, 20000, 3, 3, true, 4);
     check_kernels(random);
+    check_lists_as_needed(random, 3000, 200);
     check_damage(random);
     check_finite();
     check_large_pages();

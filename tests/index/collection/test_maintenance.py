@@ -9,7 +9,7 @@ from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.collection.maintenance import Build, MaintenanceConfig, next_build
-from index.collection.segment import open_segment
+from index.collection.segment_opening import open_segment
 from index.collection.segment_table import Current, SegmentEntry
 from index.indexing import index_documents
 from index.search.pipeline import search
