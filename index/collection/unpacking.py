@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 
 from index import _core
 from index.engines.inverted_index import InvertedIndex
@@ -33,8 +34,11 @@ class _Background:
         with self._state:
             self._waiting.extend(map(weakref.ref, indexes))
             if self._thread is None and self._waiting and not self._ended:
-                self._thread = threading.Thread(target=self._run, name="unpacking", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="unpacking", daemon=True)
+                # Where there can be none more, lists are unpacked when they are searched.
+                with suppress(RuntimeError):
+                    thread.start()
+                    self._thread = thread
 
     def end(self) -> None:
         with self._state:
@@ -53,7 +57,7 @@ class _Background:
             except CorruptionError as error:
                 # Whoever searches it comes upon the same, and does what is to be done.
                 log.warning("an index that was opened is damaged: %s", error)
-            except MemoryError as error:
+            except (MemoryError, RuntimeError) as error:
                 log.warning("lists are unpacked when they are searched, not before: %s", error)
             del index
 

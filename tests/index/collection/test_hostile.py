@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
-from benches.hostile import Base
+import pytest
+
+import benches.hostile
+from benches.hostile import Base, examine
+from index.collection import segment_opening, unpacking
 
 SEARCH_WHILE_THE_FILE_CHANGES = """
 import os, sys
@@ -36,6 +40,26 @@ def test_forged_segments_and_flipped_bits_crash_nothing_and_change_no_answer(tmp
     assert [outcome for outcome in outcomes if outcome.problems] == []
     believed = [outcome for outcome in outcomes if outcome.way == "believed"]
     assert sum(outcome.refused for outcome in believed) > len(believed) / 2
+
+
+class InThisProcess:
+    """In place of ``benches.hostile.Examiner``, so that what is patched here holds there."""
+
+    __call__ = staticmethod(examine)
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_lists_found_malformed_by_a_search_are_made_anew(tmp_path, monkeypatch, caplog, background):
+    monkeypatch.setattr(segment_opening, "FEW_POSTINGS", 0)
+    if not background:
+        monkeypatch.setattr(unpacking, "begin", lambda indexes: None)
+    monkeypatch.setattr(benches.hostile, "Examiner", InThisProcess)
+    outcomes = list(Base.make(tmp_path).outcomes(tmp_path, 12, 2, seed=5))
+    assert [outcome for outcome in outcomes if outcome.problems] == []
+    assert background or "a segment is damaged" in caplog.text
 
 
 def test_a_segment_that_is_cut_or_overwritten_in_place_changes_no_answer(tmp_path):
