@@ -37,6 +37,11 @@ def resident_memory_mb() -> float:
     return _memory_mb("VmRSS") or peak_memory_mb()
 
 
+def private_memory_mb() -> float:
+    """What of that is of this process alone, and no page of a file; all where it isn't told."""
+    return _memory_mb("RssAnon") or resident_memory_mb()
+
+
 def _memory_mb(name: str) -> float | None:
     try:
         status = Path("/proc/self/status").read_text()

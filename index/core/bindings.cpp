@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "array_bindings.hpp"
 #include "builder.hpp"
@@ -152,8 +153,9 @@ public:
             unpacker_->complete(threads, in_background ? ending : going_on);
         }
         if (unpacker_->is_complete()) {
-            packed_.clear();
-            packed_masks_ = {};
+            // Another thread may come here while Python lets go of what was packed.
+            const auto packed = std::exchange(packed_, {});
+            const auto masks = std::exchange(packed_masks_, {});
         }
     }
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-import benches.hostile
+from benches.forgery import Forgery, put_together, take_apart
 from benches.hostile import Base, examine
 from index.collection import segment_opening, unpacking
 
@@ -42,24 +42,27 @@ def test_forged_segments_and_flipped_bits_crash_nothing_and_change_no_answer(tmp
     assert sum(outcome.refused for outcome in believed) > len(believed) / 2
 
 
-class InThisProcess:
-    """In place of ``benches.hostile.Examiner``, so that what is patched here holds there."""
-
-    __call__ = staticmethod(examine)
-
-    def close(self):
-        pass
-
-
+@pytest.mark.parametrize("part", ["documents", "weights", "masks"])
 @pytest.mark.parametrize("background", [False, True])
-def test_lists_found_malformed_by_a_search_are_made_anew(tmp_path, monkeypatch, caplog, background):
+def test_lists_that_a_search_finds_malformed_are_made_anew(
+    tmp_path, monkeypatch, caplog, part, background
+):
     monkeypatch.setattr(segment_opening, "FEW_POSTINGS", 0)
     if not background:
         monkeypatch.setattr(unpacking, "begin", lambda indexes: None)
-    monkeypatch.setattr(benches.hostile, "Examiner", InThisProcess)
-    outcomes = list(Base.make(tmp_path).outcomes(tmp_path, 12, 2, seed=5))
-    assert [outcome for outcome in outcomes if outcome.problems] == []
-    assert background or "a segment is damaged" in caplog.text
+    base = Base.make(tmp_path)
+    (segment,) = (base.collection / "segments").iterdir()
+    parts = take_apart(segment)
+    (name,) = (each for each in parts.arrays if each.endswith(f"/{part}"))
+    for entry in parts.table["sections"].values():
+        entry.clear()
+    parts.arrays[name][:] = 0
+    forgery = Forgery(part, *put_together(parts))
+    # In this process, for what is patched.
+    outcome = base.attack(examine, tmp_path, "believed", forgery)
+    assert outcome.refused
+    assert outcome.problems == []
+    assert "a segment is damaged" in caplog.text
 
 
 def test_a_segment_that_is_cut_or_overwritten_in_place_changes_no_answer(tmp_path):

@@ -200,13 +200,13 @@ def test_a_reader_that_finds_its_segment_replaced_looks_again(bm25_collection, m
     reader = Collection.open(collection.path)
     read, late = open_segment, []
 
-    def read_late(path, *arguments):
+    def read_late(path, *arguments, **options):
         if not late:
             late.append(path)
             collection.maintenance.flush()
-        return read(path, *arguments)
+        return read(path, *arguments, **options)
 
-    monkeypatch.setattr("index.collection.collection.open_segment", read_late)
+    monkeypatch.setattr("index.collection.segment_opening.open_segment", read_late)
     assert {hit.id for hit in search(reader, SearchQuery("apple")).hits} == {"a", "b"}
     assert not late[0].exists()
     assert not caplog.text
