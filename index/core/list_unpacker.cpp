@@ -2,6 +2,10 @@
 
 #include <unistd.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -50,6 +54,18 @@ void read_numbers(std::span<const std::uint8_t> bytes, std::size_t count, std::s
     numbers.resize(count);
     require(unpack_ascending(bytes, numbers) && static_cast<std::size_t>(numbers.back()) < limit,
             "a list's documents");
+}
+
+// Tells the system that places in an array are looked up here and there: where it has to fetch pages
+// of a file, it fetches no others with them.
+template <typename T>
+void look_up_at_random(std::span<const T> array) {
+#if defined(__linux__)
+    constexpr std::uintptr_t page = 4096;
+    const auto begin = (reinterpret_cast<std::uintptr_t>(array.data()) + page - 1) / page * page;
+    const auto end = reinterpret_cast<std::uintptr_t>(array.data() + array.size()) / page * page;
+    if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_RANDOM);
+#endif
 }
 
 // Whether the last block holds none of the documents that there are not.
@@ -194,6 +210,9 @@ void ListUnpacker::use(std::span<std::uint8_t> room) {
               places_.mask_starts,
               room_.masks,
               this};
+    look_up_at_random(index_.groups);
+    look_up_at_random(index_.masks);
+    look_up_at_random(index_.weights);
 }
 
 void ListUnpacker::complete(unsigned threads, const std::atomic<bool>& stop) {

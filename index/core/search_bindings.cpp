@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "block_pruning.hpp"
+#include "list_unpacker.hpp"
+#include "parallel.hpp"
 
 namespace {
 
@@ -75,9 +77,28 @@ struct Results {
     }
 };
 
+// Unpacks what the queries need of indexes that were opened just now.
+void unpack_lists(std::span<const lsr::Part> parts, const Queries& queries, unsigned threads) {
+    std::vector<std::pair<lsr::ListUnpacker*, std::size_t>> lists;
+    for (const auto& part : parts) {
+        const auto& index = *part.index;
+        if (index.unpacker == nullptr || index.unpacker->is_complete()) continue;
+        for (const auto term : span_of(queries.terms)) {
+            const auto found = std::lower_bound(index.terms.begin(), index.terms.end(), term);
+            if (found == index.terms.end() || *found != term) continue;
+            lists.emplace_back(index.unpacker,
+                               static_cast<std::size_t>(found - index.terms.begin()));
+        }
+    }
+    if (lists.empty()) return;
+    lsr::in_chunks(lists.size(), 1, threads,
+                   [&](std::size_t i) { lists[i].first->need(lists[i].second); });
+}
+
 void search_all(std::span<const lsr::Part> parts, const Queries& queries,
                 std::span<const float> floor, const lsr::Pruning& pruning, lsr::Choice choice,
                 const lsr::Kernels& kernels, unsigned threads, Results& results) {
+    unpack_lists(parts, queries, threads);
     std::atomic<std::size_t> next{0};
     const auto work = [&] {
         // Scratch space stays with its thread: a query must not pay for clearing new memory.
