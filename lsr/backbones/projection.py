@@ -58,6 +58,16 @@ class VocabularyProjection:
             return self._tiled_largest(states, offsets, floor)
         return self._largest_at_once(states, offsets, floor)
 
+    def winners(
+        self, states: torch.Tensor, offsets: NDArray[np.int64]
+    ) -> tuple[SparseBatch, NDArray[np.int64]] | None:
+        """``largest``, and of each weight the row of ``states`` that gives it, int64 (nnz,).
+
+        Of equal ones the first. None where the native core can't be used.
+        """
+        screened = self._screening(states)
+        return screened.winners(states.numpy(), offsets) if screened else None
+
     def _largest_at_once(
         self, states: torch.Tensor, offsets: NDArray[np.int64], floor: float
     ) -> SparseBatch:
