@@ -472,6 +472,8 @@ def test_one_teachers_margins_are_learned_as_they_are(base, tmp_path):
 @pytest.mark.parametrize("side", ["documents", "queries"])
 def test_a_target_that_df_flops_can_only_reach_by_forgetting_is_told(base, side):
     steered = SparsityConfig("df-flops", target_nnz=20)
-    plain = recipe(base, documents=SparsityConfig("df-flops", strength=0.1))
+    plain = recipe(
+        base, 1, {"queries": "model"}, documents=SparsityConfig("df-flops", strength=0.1)
+    )
     assert doubtful_targets(plain) == []
     assert doubtful_targets(dataclasses.replace(plain, **{side: steered})) == [side]
