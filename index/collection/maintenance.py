@@ -274,6 +274,8 @@ class Maintenance:
     def _build(self, wanted: Build, whole: bool = False) -> None:
         # Else its file would go into a collection that took the place of this one.
         self._store.check_in_place()
+        # Whoever wants the segment before opens its file, in less memory than this takes beside it.
+        self._adopt(self._table.current().generation, None)
         with self._store.reading():
             current = self._table.current()
             after = wanted.replaced[0].after if wanted.replaced else current.base
