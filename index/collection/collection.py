@@ -115,6 +115,7 @@ class Collection:
             UsageError: there is one already, the path is in use, or ``passages`` is neither.
         """
         check_choice("passages", passages, (AUTO, OFF))
+        room_in(None)  # Raises before anything is made.
         if is_collection(path):
             raise UsageError(f"{path} holds a collection already; open it or give another path")
         try:
