@@ -5,20 +5,30 @@
 #include <atomic>
 #include <cstddef>
 #include <future>
+#include <system_error>
 #include <vector>
 
 namespace lsr {
 
-// Runs work(begin, end) over parts of [0, count) at once; what one throws is thrown on.
+// Runs work(begin, end) over parts of [0, count) at once; what one throws is thrown on. Parts for
+// which the system gives no thread are done by this one.
 template <typename Work>
 void in_parallel(std::size_t count, unsigned threads, const Work& work) {
     std::vector<std::future<void>> others;
     const std::size_t parts = std::max(threads, 1U);
-    for (std::size_t part = 1; part < parts; ++part) {
-        others.push_back(std::async(std::launch::async, work, count * part / parts,
-                                    count * (part + 1) / parts));
+    std::size_t started = 1;
+    try {
+        for (; started < parts; ++started) {
+            others.push_back(std::async(std::launch::async, work, count * started / parts,
+                                        count * (started + 1) / parts));
+        }
+    } catch (const std::system_error&) {
+        // Memory, or the number of threads, is limited.
     }
     work(0, count / parts);
+    for (auto part = started; part < parts; ++part) {
+        work(count * part / parts, count * (part + 1) / parts);
+    }
     for (auto& other : others) other.get();
 }
 

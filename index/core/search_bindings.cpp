@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <future>
 #include <limits>
 #include <stdexcept>
 #include <utility>
@@ -110,13 +109,9 @@ void search_all(std::span<const lsr::Part> parts, const Queries& queries,
                         parts);
         }
     };
-    std::vector<std::future<void>> others;
     const auto wanted = std::min<std::size_t>(std::max(threads, 1U), queries.size());
-    for (std::size_t t = 1; t < wanted; ++t) {
-        others.push_back(std::async(std::launch::async, work));
-    }
-    work();
-    for (auto& other : others) other.get();
+    lsr::in_parallel(wanted, static_cast<unsigned>(wanted),
+                     [&](std::size_t, std::size_t) { work(); });
 }
 
 // The parts, and the numbers of the documents of each; these are empty where it gets those that
