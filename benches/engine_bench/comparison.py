@@ -24,7 +24,7 @@ GOAL = 0.97
 ALIKE = 0.002
 # A setting whose first queries take so many times longer than one of the same engine that finds
 # the last of ``RECALLS`` is given up.
-FIRST_QUERIES, SLOWER = 50, 4
+FIRST_QUERIES, SLOWER = 20, 4
 ALL = "all"
 
 
@@ -141,7 +141,7 @@ def _probe(
     _say(f"building {worker.engine} {describe(worker.build)} over {len(documents):,} documents")
     built = worker.built(documents.vocabulary_size)
     worker.load(folders, plan.masks, documents.vocabulary_size)
-    count = load_engine(worker.engine).queries_a_round or plan.probe
+    count = min(load_engine(worker.engine).queries_a_round or plan.probe, plan.probe)
     points: list[Point] = []
     settings = worker.settings()
     for kind, truth in truths.items():

@@ -47,7 +47,7 @@ class KannoloEngine(Engine):
         return [
             Setting(APPROXIMATE, {"ef_search": candidates, "early_exit_threshold": threshold})
             for candidates in (20, 50, 100, 200, 400, 800, 1600)
-            for threshold in (None, 0.1, 0.2)
+            for threshold in (None, 0.2)
         ]
 
     def prepare(self, query: SparseVector, alive: DocumentMask | None = None) -> Prepared:

@@ -22,7 +22,7 @@ class ZvecEngine(Engine):
     A graph is searched as it was built: for sparse vectors a query's ``ef`` changes nothing.
     """
 
-    builds = ({"flat": True}, {"m": 16, "ef_construction": 100}, {"m": 32, "ef_construction": 100})
+    builds = ({"flat": True}, {"m": 32, "ef_construction": 100})
     queries_a_round = 50
 
     @classmethod
