@@ -15,7 +15,19 @@ class Projection:
     ) -> None: ...
     def largest(
         self, states: NDArray[np.float32], offsets: NDArray[np.int64], floor: float = 0.0
-    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int]: ...
+    ) -> tuple[
+        NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int, NDArray[np.int64]
+    ]: ...
+
+def add_gradients(
+    gradient: NDArray[np.float32],
+    tokens: NDArray[np.int64],
+    terms: NDArray[np.int64],
+    states: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    of_states: NDArray[np.float32] | None,
+    of_weight: NDArray[np.float32] | None,
+) -> None: ...
 
 class Bert:
     """A BERT up to its vocabulary projection; ``rest`` are weight and bias of each part.

@@ -11,23 +11,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from index.collection.commits import Commit, CommitsFile, check_commit, last_commit
+from index.collection.commits import Commit, CommitsFile, check_commit
 from index.collection.connection_pool import ThreadConnections
-from index.collection.schema import (
-    APPLICATION_ID,
-    MIGRATED_VERSION,
-    OLDER_VERSION,
-    SCHEMA,
-    SETTINGS,
-    VERSION,
-)
+from index.collection.new_database import check_sqlite
+from index.collection.schema import APPLICATION_ID, MIGRATED_VERSION, OLDER_VERSION, VERSION
 from index.collection.settings import read_setting, write_settings
 from index.collection.storage_errors import is_damaged, read_error, write_error
 from lsr.errors import CorruptionError, LockedError, LsrError, NotFoundError, UsageError
-from lsr.whole_folder import flush_file, flush_folder
 
-# That has upserts, and reads a write-ahead log where it may not write.
-OLDEST_SQLITE = (3, 24, 0)
 # Bytes of write-ahead log beyond which a write moves it into the file.
 LARGEST_LOG = 4 << 20
 log = logging.getLogger(__name__)
@@ -342,49 +333,6 @@ class Database:
             "has space and works, and that its files may be read",
             error,
             self.path.parent,
-        )
-
-
-def create(path: Path, settings: Mapping[str, int | str]) -> sqlite3.Connection:
-    """A connection to a new, empty database under a temporary name, with further settings.
-
-    Nothing of it is on disk for sure before ``appear``.
-    """
-    check_sqlite()
-    connection = sqlite3.connect(path, isolation_level=None)
-    # Kept in the file, so that no reader need set it.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-    write_settings(connection, {"identity": secrets.token_hex(16), **SETTINGS, **settings})
-    return connection
-
-
-def appear(temporary: Path, path: Path) -> None:
-    """Give a database its name, and its commits file.
-
-    Raises:
-        CorruptionError: it is damaged.
-    """
-    with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA journal_mode = WAL")
-        last, _ = last_commit(connection, temporary)
-    CommitsFile.of(path).create(last)
-    flush_file(temporary)
-    temporary.replace(path)
-    flush_folder(path.parent)
-
-
-def check_sqlite() -> None:
-    """Raise LsrError where the SQLite that Python has is too old."""
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        oldest = ".".join(map(str, OLDEST_SQLITE))
-        raise LsrError(
-            f"Python has SQLite {sqlite3.sqlite_version} and collections need {oldest} or newer; "
-            "use a Python that was built with it"
         )
 
 

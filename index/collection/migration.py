@@ -22,10 +22,10 @@ import numpy as np
 
 from index.collection.collection import STORE_FILE, Collection
 from index.collection.commits import CommitsFile, check_commit, last_commit
-from index.collection.database import check_sqlite, create
 from index.collection.field import Field, load_fields
 from index.collection.file_lock import FileLock
 from index.collection.metadata import append_metadata, has_sound_values
+from index.collection.new_database import check_sqlite, create
 from index.collection.rows import (
     VectorRow,
     append_documents,

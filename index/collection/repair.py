@@ -19,9 +19,9 @@ import numpy as np
 from index.collection.check import CheckReport, check
 from index.collection.collection import STORE_FILE, Collection
 from index.collection.commits import Commit, CommitsError, CommitsFile, last_commit
-from index.collection.database import create
 from index.collection.field import Field
 from index.collection.file_lock import FileLock
+from index.collection.new_database import create
 from index.collection.rows import append_vectors
 from index.collection.salvage import make_metadata, salvage
 from index.collection.segment import Segment, open_segment

@@ -24,10 +24,10 @@ from typing import NamedTuple
 from index.collection.check import check, check_store
 from index.collection.collection import STORE_FILE, Collection
 from index.collection.commits import last_commit
-from index.collection.database import appear
 from index.collection.foreign_store import check_foreign_store
 from index.collection.maintenance import MaintenanceConfig
 from index.collection.migration import migrate
+from index.collection.new_database import appear
 from index.collection.regular_file import open_plain
 from index.collection.schema import MIGRATED_VERSION, OLDER_VERSION
 from index.collection.search_defaults import check_search_defaults, search_defaults_text

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.collection.database import Database, appear, create
+from index.collection.database import Database
 from index.collection.dictionary import Dictionary
 from index.collection.field import Field, dump_fields, load_fields
 from index.collection.frequency_table import FrequencyTable
@@ -22,6 +22,7 @@ from index.collection.metadata import (
     remove_metadata,
     remove_unread_metadata,
 )
+from index.collection.new_database import appear, create
 from index.collection.passage_table import OFF, PassageTable
 from index.collection.rows import (
     DocumentRow,

@@ -37,9 +37,18 @@ class ScreenedProjection:
         ``offsets[d + 1]``, int64 (documents + 1,), at least one. A document with states that are
         not finite has a weight that is not a number.
         """
+        return self.winners(states, offsets, floor)[0]
+
+    def winners(
+        self, states: NDArray[np.float32], offsets: NDArray[np.int64], floor: float = 0.0
+    ) -> tuple[SparseBatch, NDArray[np.int64]]:
+        """``largest``, and of each weight the row of ``states`` that gives it, the first of equals.
+
+        The rows are int64 (nnz,).
+        """
         with self._lock:
             if self._native is None:
                 center = np.nan_to_num(states.mean(axis=0), nan=0, posinf=0, neginf=0)
                 self._native = Projection(self._weight, self._bias, center)
         found = self._native.largest(states, offsets, floor)
-        return SparseBatch(*found[:3], len(self._weight))
+        return SparseBatch(*found[:3], len(self._weight)), found[4]

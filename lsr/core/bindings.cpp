@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "chosen_logits.hpp"
 #include "projection.hpp"
 #include "transformer.hpp"
 
@@ -54,7 +55,8 @@ public:
             projection_.largest(span_of(states), span_of(offsets), floor, pooled, screened);
         }
         return nb::make_tuple(array_of(std::move(pooled.ends)), array_of(std::move(pooled.terms)),
-                              array_of(std::move(pooled.values)), screened);
+                              array_of(std::move(pooled.values)), screened,
+                              array_of(std::move(pooled.tokens)));
     }
 
 private:
@@ -141,6 +143,23 @@ private:
     lsr::head::Transformer transformer_;
 };
 
+using Sums = std::optional<nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>>;
+
+void add_gradients(const Array<float, 1>& gradient, const Array<std::int64_t, 1>& tokens,
+                   const Array<std::int64_t, 1>& terms, const Array<float, 2>& states,
+                   const Array<float, 2>& weight, const Sums& of_states, const Sums& of_weight) {
+    if (states.shape(1) == 0 || states.shape(1) != weight.shape(1)) {
+        throw std::invalid_argument("states and weight are not equally wide");
+    }
+    const auto room = [](const Sums& sums) {
+        return sums ? std::span<float>(sums->data(), sums->size()) : std::span<float>{};
+    };
+    nb::gil_scoped_release released;
+    lsr::head::add_gradients({span_of(tokens), span_of(terms), span_of(gradient)},
+                             states.shape(1), span_of(states), span_of(weight), room(of_states),
+                             room(of_weight));
+}
+
 }  // namespace
 
 NB_MODULE(_core, m) {
@@ -160,6 +179,9 @@ NB_MODULE(_core, m) {
              nb::arg("kernels") = "")
         .def("largest", &Projection::largest, nb::arg("states"), nb::arg("offsets"),
              nb::arg("floor") = 0.0F);
+    m.def("add_gradients", &add_gradients, nb::arg("gradient"), nb::arg("tokens"),
+          nb::arg("terms"), nb::arg("states"), nb::arg("weight"), nb::arg("of_states").none(),
+          nb::arg("of_weight").none());
     nb::class_<Bert>(m, "Bert")
         .def(nb::init<Array<float, 2>, const Array<float, 2>&,
                       const std::vector<nb::ndarray<const float, nb::c_contig, nb::device::cpu,

@@ -47,8 +47,9 @@ std::uint32_t screen(const std::uint8_t* weights, std::size_t groups, const Scre
 }
 
 void project(const float* weights, std::size_t width, const float* tokens, std::size_t tiles,
-             std::array<float, lanes>& largest) {
-    largest.fill(-std::numeric_limits<float>::infinity());
+             Winners& winners) {
+    winners.largest.fill(-std::numeric_limits<float>::infinity());
+    winners.tokens.fill(0);
     for (std::size_t token = 0; token < tiles * tile; ++token) {
         const auto* values = tokens + (token / tile) * width * tile + token % tile;
         std::array<float, lanes> sums{};
@@ -58,7 +59,10 @@ void project(const float* weights, std::size_t width, const float* tokens, std::
             }
         }
         for (std::size_t lane = 0; lane < lanes; ++lane) {
-            largest[lane] = std::max(largest[lane], sums[lane]);
+            if (sums[lane] > winners.largest[lane]) {
+                winners.largest[lane] = sums[lane];
+                winners.tokens[lane] = static_cast<std::int32_t>(token);
+            }
         }
     }
 }

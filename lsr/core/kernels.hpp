@@ -36,6 +36,11 @@ struct DocumentBounds {
     float beta;
 };
 
+struct Winners {
+    std::array<float, lanes> largest;
+    std::array<std::int32_t, lanes> tokens;
+};
+
 struct Kernels {
     std::string_view name;
     std::size_t tile;           // tokens that are multiplied together
@@ -53,10 +58,10 @@ struct Kernels {
                             const DocumentBounds& document, float floor);
 
     // Largest dot product of each of `lanes` terms, [coordinate][lane], over tiles of tokens,
-    // [tile][coordinate][token]. Coordinates are added in ascending order with fused
-    // multiply-adds, so every set gives the same bits.
+    // [tile][coordinate][token], and the first token that has it. Coordinates are added in
+    // ascending order with fused multiply-adds, so every set gives the same bits.
     void (*project)(const float* weights, std::size_t width, const float* tokens,
-                    std::size_t tiles, std::array<float, lanes>& largest);
+                    std::size_t tiles, Winners& winners);
 };
 
 [[nodiscard]] const Kernels& scalar_kernels() noexcept;

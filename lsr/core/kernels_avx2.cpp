@@ -88,9 +88,11 @@ std::uint32_t screen(const std::uint8_t* weights, std::size_t groups, const Scre
 }
 
 void project(const float* weights, std::size_t width, const float* tokens, std::size_t tiles,
-             std::array<float, lanes>& largest) {
+             Winners& winners) {
     auto low = _mm256_set1_ps(-std::numeric_limits<float>::infinity());
     auto high = low;
+    auto low_token = _mm256_setzero_ps();
+    auto high_token = low_token;
     for (std::size_t t = 0; t < tiles; ++t) {
         const auto* values = tokens + t * width * tile;
         __m256 sums[tile][2];
@@ -105,12 +107,22 @@ void project(const float* weights, std::size_t width, const float* tokens, std::
             });
         }
         unrolled(each_token, [&](auto i) {
-            low = _mm256_max_ps(low, sums[i][0]);
-            high = _mm256_max_ps(high, sums[i][1]);
+            const auto token = _mm256_castsi256_ps(
+                _mm256_set1_epi32(static_cast<std::int32_t>(t * tile + i)));
+            const auto update = [&](__m256& best, __m256& winner, __m256 sum) {
+                const auto larger = _mm256_cmp_ps(sum, best, _CMP_GT_OQ);
+                best = _mm256_blendv_ps(best, sum, larger);
+                winner = _mm256_blendv_ps(winner, token, larger);
+            };
+            update(low, low_token, sums[i][0]);
+            update(high, high_token, sums[i][1]);
         });
     }
-    _mm256_storeu_ps(largest.data(), low);
-    _mm256_storeu_ps(largest.data() + width_of_register, high);
+    _mm256_storeu_ps(winners.largest.data(), low);
+    _mm256_storeu_ps(winners.largest.data() + width_of_register, high);
+    auto* tokens_of = reinterpret_cast<__m256i*>(winners.tokens.data());
+    _mm256_storeu_si256(tokens_of, _mm256_castps_si256(low_token));
+    _mm256_storeu_si256(tokens_of + 1, _mm256_castps_si256(high_token));
 }
 
 constexpr Kernels avx2{"avx2", tile, state_limit, weight_limit, screen, project};

@@ -67,8 +67,9 @@ std::uint32_t screen(const std::uint8_t* weights, std::size_t groups, const Scre
 }
 
 void project(const float* weights, std::size_t width, const float* tokens, std::size_t tiles,
-             std::array<float, lanes>& largest) {
+             Winners& winners) {
     auto best = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
+    auto winner = _mm512_setzero_si512();
     for (std::size_t t = 0; t < tiles; ++t) {
         const auto* values = tokens + t * width * tile;
         __m512 sums[tile];
@@ -79,9 +80,14 @@ void project(const float* weights, std::size_t width, const float* tokens, std::
                 sums[i] = _mm512_fmadd_ps(_mm512_set1_ps(values[k * tile + i]), w, sums[i]);
             });
         }
-        unrolled(each_token, [&](auto i) { best = _mm512_max_ps(best, sums[i]); });
+        unrolled(each_token, [&](auto i) {
+            const auto larger = _mm512_cmp_ps_mask(sums[i], best, _CMP_GT_OQ);
+            best = _mm512_mask_mov_ps(best, larger, sums[i]);
+            winner = _mm512_mask_set1_epi32(winner, larger, static_cast<std::int32_t>(t * tile + i));
+        });
     }
-    _mm512_storeu_ps(largest.data(), best);
+    _mm512_storeu_ps(winners.largest.data(), best);
+    _mm512_storeu_si512(winners.tokens.data(), winner);
 }
 
 constexpr Kernels avx512{"avx512", tile, 127, 127, screen, project};

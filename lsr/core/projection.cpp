@@ -128,6 +128,7 @@ TermBounds Projection::bounds_of(std::size_t block) const noexcept {
 
 struct Projection::Document {
     std::span<const float> states;
+    std::int64_t first_token;  // among all states
     std::size_t first_tile;  // among the tiles of its batch
     std::size_t tiles;
     DocumentBounds bounds;
@@ -142,10 +143,11 @@ public:
 
     [[nodiscard]] bool full() const noexcept { return values_.size() >= batch_bytes; }
 
-    void add(std::span<const float> states) {
+    void add(std::span<const float> states, std::int64_t first_token) {
         const auto tokens = states.size() / width_;
         const auto tile = kernels_.tile;
-        Document document{states, offsets_.size() / tile, round_up(tokens, tile) / tile, {}, {}};
+        Document document{states, first_token, offsets_.size() / tile,
+                          round_up(tokens, tile) / tile, {}, {}};
         const auto& center = projection_.center_;
         float largest = 0;
         bool finite = true;
@@ -248,11 +250,12 @@ private:
         if (document.tiles == 0) {
             pooled.terms.push_back(0);
             pooled.values.push_back(std::numeric_limits<float>::quiet_NaN());
+            pooled.tokens.push_back(document.first_token);
             return;
         }
         pack(document);
         rows_.resize(width_ * lanes);
-        std::array<float, lanes> largest;
+        Winners winners;
         for (std::size_t begin = 0; begin < document.passing.size(); begin += lanes) {
             const auto count = std::min(lanes, document.passing.size() - begin);
             for (std::size_t lane = 0; lane < lanes; ++lane) {
@@ -261,15 +264,16 @@ private:
                 const auto* row = projection_.weight_.data() + term * width_;
                 for (std::size_t k = 0; k < width_; ++k) rows_[k * lanes + lane] = row[k];
             }
-            kernels_.project(rows_.data(), width_, states_.data(), document.tiles, largest);
+            kernels_.project(rows_.data(), width_, states_.data(), document.tiles, winners);
             for (std::size_t lane = 0; lane < count; ++lane) {
                 const auto term = document.passing[begin + lane];
                 const auto& bias = projection_.bias_;
                 const float logit =
-                    largest[lane] + (bias.empty() ? 0.0F : bias[static_cast<std::size_t>(term)]);
+                    winners.largest[lane] + (bias.empty() ? 0.0F : bias[static_cast<std::size_t>(term)]);
                 if (logit > floor) {
                     pooled.terms.push_back(term);
                     pooled.values.push_back(logit);
+                    pooled.tokens.push_back(document.first_token + winners.tokens[lane]);
                 }
             }
         }
@@ -309,7 +313,7 @@ void Projection::largest(std::span<const float> states, std::span<const std::int
     for (std::size_t d = 0; d + 1 < offsets.size(); ++d) {
         const auto begin = static_cast<std::size_t>(offsets[d]) * width();
         const auto end = static_cast<std::size_t>(offsets[d + 1]) * width();
-        batch.add(states.subspan(begin, end - begin));
+        batch.add(states.subspan(begin, end - begin), offsets[d]);
         if (batch.full()) batch.flush(floor, pooled, screened);
     }
     batch.flush(floor, pooled, screened);

@@ -10,11 +10,12 @@
 namespace lsr::head {
 
 // The rows above a floor, document after document: document d has entries ends[d - 1] to ends[d],
-// its terms ascending.
+// its terms ascending. Of each the first of its document's tokens that has this logit.
 struct Pooled {
     std::vector<std::int64_t> ends;
     std::vector<std::int32_t> terms;
     std::vector<float> values;
+    std::vector<std::int64_t> tokens;
 };
 
 // A vocabulary projection, logit(term, state) = weight[term] . state + bias[term].

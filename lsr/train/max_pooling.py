@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lsr._core import add_gradients
 from lsr.backbones.dense_maxima import DenseMaxima, dense_maxima
 from lsr.backbones.projection import VOCABULARY_TILE, VocabularyProjection, positive
 from lsr.encoders.term_pooling import owners
@@ -17,7 +18,7 @@ from lsr.sparse import SparseBatch
 
 # Where logits are searched by the native core; elsewhere by few large operations.
 HOST = "cpu"
-Keep = Callable[[SparseBatch], SparseBatch]
+Keep = Callable[[SparseBatch], NDArray[np.bool_]]
 
 
 class PooledMaxima:
@@ -40,7 +41,7 @@ class PooledMaxima:
         bias: (at least ``terms``,), or None.
         offsets: int64 (texts + 1,), where each text's states begin; each has at least one.
         projection: of the same weight and bias.
-        keep: leaves out weights, such as those of special tokens, or all but the k largest.
+        keep: bool (nnz,), which weights stay, such as those of no special token.
         search: the type of the logits that are compared on a GPU.
     """
 
@@ -55,22 +56,28 @@ class PooledMaxima:
         search: torch.dtype = torch.float32,
     ) -> None:
         fixed, device = states.detach(), states.device
-        maxima = None
-        if device.type == HOST:
-            pooled = projection.largest(fixed, offsets)
-        else:
+        maxima = native = None
+        if device.type != HOST:
             maxima = _searched(fixed, projection, offsets, search)
             pooled = positive(maxima.values)
-        if keep is not None:
-            pooled = keep(pooled)
+        elif native := projection.winners(fixed, offsets):
+            pooled = native[0]
+        else:
+            pooled = projection.largest(fixed, offsets)
+        kept = None if keep is None else keep(pooled)
+        if kept is not None:
+            pooled = pooled.keep(kept)
         self.rows = torch.from_numpy(owners(pooled)).to(device)
         self.terms = torch.from_numpy(pooled.indices.astype(np.int64)).to(device)
-        if maxima is None:
-            winners = winning_positions(fixed, weight.detach(), offsets, pooled)
-        else:
+        if native is not None:
+            winners = torch.from_numpy(native[1] if kept is None else native[1][kept])
+        elif maxima is not None:
             winners = maxima.positions[self.rows, self.terms]
+        else:
+            winners = winning_positions(fixed, weight.detach(), offsets, pooled)
+        found = None if native is None else torch.from_numpy(pooled.values)
         self.values: torch.Tensor = _Logits.apply(  # type: ignore[no-untyped-call]
-            states, weight, bias, winners, self.terms
+            states, weight, bias, winners, self.terms, found
         )
 
 
@@ -85,7 +92,11 @@ def _searched(
 
 
 class _Logits(torch.autograd.Function):
-    """weight[term] . state[position] + bias[term] of chosen pairs; gradients only where chosen."""
+    """weight[term] . state[position] + bias[term] of chosen pairs; gradients only where chosen.
+
+    What the native core has ``found`` they are is not computed again, and their gradients are its
+    work too: a row of floats for each of a new head's million weights would be half a gigabyte.
+    """
 
     @staticmethod
     def forward(
@@ -95,9 +106,13 @@ class _Logits(torch.autograd.Function):
         bias: torch.Tensor | None,
         positions: torch.Tensor,
         terms: torch.Tensor,
+        found: torch.Tensor | None,
     ) -> torch.Tensor:
         ctx.save_for_backward(states, weight, positions, terms)
         ctx.bias = None if bias is None else bias.shape
+        ctx.native = found is not None
+        if found is not None:
+            return found
         values = (states[positions] * weight[terms]).sum(dim=1)
         return values if bias is None else values + bias[terms]
 
@@ -106,16 +121,26 @@ class _Logits(torch.autograd.Function):
         (gradient,) = gradients
         states, weight, positions, terms = ctx.saved_tensors
         of_states = of_weight = of_bias = None
-        column = gradient.unsqueeze(1)
         if ctx.needs_input_grad[0]:
             of_states = torch.zeros_like(states)
-            of_states.index_add_(0, positions, column * weight[terms])
         if ctx.needs_input_grad[1]:
             of_weight = torch.zeros_like(weight)
-            of_weight.index_add_(0, terms, column * states[positions])
+        if ctx.native:
+            _add_gradients(gradient, positions, terms, states, weight, of_states, of_weight)
+        else:
+            column = gradient.unsqueeze(1)
+            if of_states is not None:
+                of_states.index_add_(0, positions, column * weight[terms])
+            if of_weight is not None:
+                of_weight.index_add_(0, terms, column * states[positions])
         if ctx.bias is not None and ctx.needs_input_grad[2]:
             of_bias = gradient.new_zeros(ctx.bias).index_add_(0, terms, gradient)
-        return of_states, of_weight, of_bias, None, None
+        return of_states, of_weight, of_bias, None, None, None
+
+
+def _add_gradients(*tensors: torch.Tensor | None) -> None:
+    """``lsr._core.add_gradients`` of tensors."""
+    add_gradients(*(None if t is None else t.detach().contiguous().numpy() for t in tensors))  # type: ignore[arg-type]
 
 
 def winning_positions(

@@ -228,7 +228,8 @@ class MicroBatchEncoder:
         if self._halved:
             states = states.float()
         search = torch.bfloat16 if self._halved else states.dtype
-        maxima = PooledMaxima(states, weight, bias, offsets, projection, self._keep, search)
+        keep = None if self._special is None else self._keep
+        maxima = PooledMaxima(states, weight, bias, offsets, projection, keep, search)
         shape = len(batch.rows), self.student.vocabulary.size
         # A decoder's states may be shorter than float32.
         weights = states.new_zeros(shape, dtype=torch.float32)
@@ -252,8 +253,9 @@ class MicroBatchEncoder:
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.student.device.type, torch.bfloat16, enabled=self._halved)
 
-    def _keep(self, pooled: SparseBatch) -> SparseBatch:
-        return pooled if self._special is None else pooled.keep(~self._special[pooled.indices])
+    def _keep(self, pooled: SparseBatch) -> NDArray[np.bool_]:
+        assert self._special is not None
+        return ~self._special[pooled.indices]
 
     def _gradients(self, part: torch.Tensor, gradient: torch.Tensor) -> Gradients:
         found = torch.autograd.grad(part, self._parameters, gradient, allow_unused=True)

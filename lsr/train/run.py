@@ -114,6 +114,11 @@ def run_training(
         corpus = training_corpus(config, watching.on_rejected)
     if not config.batches.negatives:
         corpus.say_unused(watching.on_rejected, "[batches] negatives = 1 or more takes them")
+    for side in doubtful_targets(config):
+        watching.on_rejected(
+            f"[{side}] df-flops leaves the terms of few documents nearly free, so a target_nnz "
+            "takes away all others, and the encoder finds little; give a strength, as 0.1, instead"
+        )
     needed = any(loss.name != "info-nce" for loss in config.losses) or config.mining.margin
     teacher = (
         load_ensemble(
@@ -154,6 +159,14 @@ def run_training(
         entries[-1],
         missed_target(entries),
     )
+
+
+def doubtful_targets(config: TrainingConfig) -> list[str]:
+    """The tables that steer df-flops to a number of non-zeros."""
+    tables = {"documents": config.documents, "queries": config.queries}
+    return [
+        name for name, one in tables.items() if one.regularizer == "df-flops" and one.target_nnz
+    ]
 
 
 def missed_target(entries: Sequence[Entry]) -> str:

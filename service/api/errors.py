@@ -33,7 +33,8 @@ from lsr.errors import (
     UsageError,
 )
 from service.api.bodies import MalformedBodyError
-from service.api.indexes import Indexes, UnknownIndexError
+from service.api.index_places import UnknownIndexError
+from service.api.indexes import Indexes
 from service.api.plain_mistakes import methods_of
 from service.api.schemas.declared import Declared, declared
 from service.api.schemas.responses import ErrorBody

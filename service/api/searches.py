@@ -17,7 +17,8 @@ from lsr.errors import LsrError
 from service.api.errors import body_of
 from service.api.rerankers import ServedRerankers
 from service.api.schemas.responses import ErrorBody
-from service.api.schemas.search_answer import SearchAnswer, search_json
+from service.api.schemas.search_answer import SearchAnswer
+from service.api.schemas.search_json import search_json
 from service.api.schemas.search_request import MOST_CHARACTERS, SearchBody
 from service.api.searching import Searching
 

@@ -86,7 +86,7 @@ def search_command(
     )
     result = search(opened, asked, config)
     if as_json:
-        from service.api.schemas.search_answer import search_json
+        from service.api.schemas.search_json import search_json
 
         terminal.print_json(search_json(result, explain=True, config=config))
     elif result.context is not None:

@@ -57,16 +57,30 @@ Problem make(std::mt19937& random) {
 }
 
 // The largest logit of a term, its products added in the order of the coordinates.
-float largest_logit(const Problem& problem, std::size_t document, std::size_t term) {
-    float largest = -INFINITY;
-    for (auto token = problem.offsets[document]; token < problem.offsets[document + 1]; ++token) {
-        float sum = 0;
-        for (std::size_t k = 0; k < problem.width; ++k) {
-            sum = std::fma(problem.states[static_cast<std::size_t>(token) * problem.width + k],
-                           problem.weight[term * problem.width + k], sum);
-        }
-        largest = std::max(largest, sum);
+float dot(const Problem& problem, std::size_t token, std::size_t term) {
+    float sum = 0;
+    for (std::size_t k = 0; k < problem.width; ++k) {
+        sum = std::fma(problem.states[token * problem.width + k],
+                       problem.weight[term * problem.width + k], sum);
     }
+    return sum;
+}
+
+// The first token of the document that has the term's largest logit.
+std::int64_t first_with(const Problem& problem, std::size_t document, std::size_t term) {
+    auto best = problem.offsets[document];
+    for (auto token = best; token < problem.offsets[document + 1]; ++token) {
+        if (dot(problem, static_cast<std::size_t>(token), term) >
+            dot(problem, static_cast<std::size_t>(best), term)) {
+            best = token;
+        }
+    }
+    return best;
+}
+
+float largest_logit(const Problem& problem, std::size_t document, std::size_t term) {
+    const auto token = first_with(problem, document, term);
+    const float largest = dot(problem, static_cast<std::size_t>(token), term);
     return problem.bias.empty() ? largest : largest + problem.bias[term];
 }
 
@@ -87,6 +101,9 @@ void check(const Problem& problem, const Kernels& kernels) {
                 fail(name + ": misses term " + std::to_string(term));
             }
             if (pooled.values[place] != expected) fail(name + ": not the same bits");
+            if (pooled.tokens[place] != first_with(problem, d, term)) {
+                fail(name + ": not the first token that has it");
+            }
             ++place;
         }
         if (pooled.ends[d] != static_cast<std::int64_t>(place)) fail(name + ": too many terms");

@@ -20,8 +20,9 @@ from service.api.parted_json import PartedJSONResponse
 from service.api.query_cache import may_be_kept
 from service.api.schemas.explanation import ExplainAnswer, ExplainBody, explanation_json
 from service.api.schemas.facets import FacetsAnswer, FacetsBody, facets_json
-from service.api.schemas.search_answer import SearchAnswer, search_json
+from service.api.schemas.search_answer import SearchAnswer
 from service.api.schemas.search_batch import BatchAnswer, BatchBody
+from service.api.schemas.search_json import search_json
 from service.api.schemas.search_request import SearchBody
 from service.api.searches import Searched, answer_searches
 from service.api.searching import Searching

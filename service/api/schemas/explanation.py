@@ -10,15 +10,8 @@ from typing_extensions import TypedDict
 from index.search.explanation import DEPTH, Explanation
 from lsr.corpus.documents import check_unicode
 from service.api.schemas.responses import Milliseconds
-from service.api.schemas.search_answer import (
-    HitTerm,
-    PassageAnswer,
-    QueryTerm,
-    TotalAnswer,
-    passage_json,
-    query_terms_json,
-    terms_json,
-)
+from service.api.schemas.search_answer import HitTerm, PassageAnswer, QueryTerm, TotalAnswer
+from service.api.schemas.search_json import passage_json, query_terms_json, terms_json
 from service.api.schemas.search_request import DocumentId, QueryBody, RankingBody
 
 

@@ -15,7 +15,7 @@ from service.api.schemas.arranging import MOST_PARTS
 from service.api.schemas.body import Body
 from service.api.schemas.requests import DocumentIds
 from service.api.schemas.responses import Metadata
-from service.api.schemas.search_answer import parts_json
+from service.api.schemas.search_json import parts_json
 from service.api.schemas.search_request import BRIEF, Payload
 
 MOST_FETCHED = 1000

@@ -18,7 +18,7 @@ def projection(kernels, weight, bias=None, center=None):
 
 
 def dense(found, shape):
-    ends, terms, values, _ = found
+    ends, terms, values, _, _ = found
     array = np.zeros(shape, np.float32)
     array[np.repeat(np.arange(shape[0]), np.diff(ends)), terms] = values
     return array
@@ -59,6 +59,19 @@ def problems(draw):
     return states, offsets, weight, bias, center.astype(np.float32), floor
 
 
+def assert_tokens_win(found, problem):
+    """Each weight's token is of its own document and has, but for rounding, the largest logit."""
+    states, offsets, weight, bias, _, _ = problem
+    ends, terms, values, _, tokens = found
+    documents = np.repeat(np.arange(len(offsets) - 1), np.diff(ends))
+    assert (tokens >= offsets[documents]).all()
+    assert (tokens < offsets[documents + 1]).all()
+    sizes = np.abs(states[tokens]).astype(np.float64) * np.abs(weight[terms])
+    added = np.zeros(len(terms)) if bias is None else bias[terms]
+    logits = every_logit(states, weight, bias)[tokens, terms]
+    assert (np.abs(logits - values) <= 1e-5 * (sizes.sum(axis=1) + np.abs(added))).all()
+
+
 @settings(max_examples=150)
 @given(problems())
 def test_the_largest_logits_are_those_of_all_logits(problem):
@@ -76,6 +89,7 @@ def test_the_largest_logits_are_those_of_all_logits(problem):
         assert (np.abs(array[~edge] - expected[~edge]) <= 1e-6 * magnitude).all()
         for start, end in zip(found[0], found[0][1:], strict=False):
             assert (np.diff(found[1][start:end]) > 0).all()
+        assert_tokens_win(found, problem)
         answers.append(array)
     for other in answers[1:]:
         np.testing.assert_array_equal(answers[0], other)
@@ -170,3 +184,59 @@ def test_unknown_kernels_and_ill_fitting_centers_are_refused():
         projection("scalar", np.ones((3, 4), np.float32), np.ones(2, np.float32))
     with pytest.raises(ValueError, match="must be finite"):
         projection("scalar", np.full((3, 4), np.nan, np.float32))
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_of_equal_tokens_the_first_wins(kernels):
+    states = np.tile(np.array([[1.0, 2.0]], np.float32), (30, 1))
+    states[[0, 16]] = 0.5
+    offsets = np.array([0, 15, 30])
+    *_, tokens = projection(kernels, np.ones((3, 2), np.float32)).largest(states, offsets)
+    assert tokens.tolist() == [1, 1, 1, 15, 15, 15]
+
+
+def gradient_problem(random, count, tokens, terms, width):
+    def normal(*shape):
+        return random.normal(size=shape).astype(np.float32)
+
+    chosen = random.integers(0, tokens, count), random.integers(0, terms, count)
+    return normal(count), *chosen, normal(tokens, width), normal(terms, width)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 40), st.sampled_from([1, 3, 4, 17, 128]))
+def test_gradients_are_those_of_a_loop(seed, count, width):
+    random = np.random.default_rng(seed)
+    gradient, tokens, terms, states, weight = gradient_problem(random, count, 6, 9, width)
+    of_states, of_weight = np.ones_like(states), np.ones_like(weight)
+    wanted = of_states.astype(np.float64), of_weight.astype(np.float64)
+    for factor, token, term in zip(gradient, tokens, terms, strict=True):
+        wanted[0][token] += float(factor) * weight[term]
+        wanted[1][term] += float(factor) * states[token]
+    _core.add_gradients(gradient, tokens, terms, states, weight, of_states, of_weight)
+    np.testing.assert_allclose(of_states, wanted[0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(of_weight, wanted[1], rtol=1e-4, atol=1e-4)
+    alone = np.ones_like(weight)
+    _core.add_gradients(gradient, tokens, terms, states, weight, None, alone)
+    np.testing.assert_array_equal(alone, of_weight)
+
+
+@pytest.mark.parametrize("place", [-1, 6, 2**40])
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_place_outside_is_refused_before_anything_is_added(place, which):
+    problem = list(gradient_problem(np.random.default_rng(1), 3, 6, 6, 4))
+    problem[which][2] = place
+    sums = np.zeros((6, 4), np.float32), np.zeros((6, 4), np.float32)
+    with pytest.raises(ValueError, match="outside"):
+        _core.add_gradients(*problem, *sums)
+    assert not sums[0].any()
+    assert not sums[1].any()
+
+
+def test_gradients_of_other_shapes_are_refused():
+    gradient, tokens, terms, states, weight = gradient_problem(np.random.default_rng(2), 3, 6, 9, 4)
+    with pytest.raises(ValueError, match="a token, a term and a gradient"):
+        _core.add_gradients(gradient[:2], tokens, terms, states, weight, None, None)
+    with pytest.raises(ValueError, match="shapes"):
+        _core.add_gradients(gradient, tokens, terms, states, weight, states[:2].copy(), None)
+    with pytest.raises(ValueError, match="equally wide"):
+        _core.add_gradients(gradient, tokens, terms, states[:, :2].copy(), weight, None, None)

@@ -33,7 +33,7 @@ from lsr.train.config import (
 from lsr.train.losses import match
 from lsr.train.model_config import ModelConfig
 from lsr.train.regularizers import idf_flops
-from lsr.train.run import Tools, Watching, run_training, training_corpus
+from lsr.train.run import Tools, Watching, doubtful_targets, run_training, training_corpus
 from lsr.train.student import MaskedLanguageStudent
 from lsr.train.teachers import load_ensemble, load_teacher
 from lsr.train.trainer import LOG, STATE, STUDENT, Surroundings, Trainer
@@ -467,3 +467,13 @@ def test_one_teachers_margins_are_learned_as_they_are(base, tmp_path):
         ]
         total += float(np.mean(squares)) / len(ours)
     assert report.last.loss == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("side", ["documents", "queries"])
+def test_a_target_that_df_flops_can_only_reach_by_forgetting_is_told(base, side):
+    steered = SparsityConfig("df-flops", target_nnz=20)
+    plain = recipe(
+        base, 1, {"queries": "model"}, documents=SparsityConfig("df-flops", strength=0.1)
+    )
+    assert doubtful_targets(plain) == []
+    assert doubtful_targets(dataclasses.replace(plain, **{side: steered})) == [side]
