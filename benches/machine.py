@@ -32,6 +32,17 @@ def peak_memory_mb() -> float:
     return _memory_mb("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def peak_with_children_mb() -> float:
+    """As ``peak_memory_mb``, with the peaks of the processes that this one started and that run."""
+    return peak_memory_mb() + sum(_memory_mb("VmHWM", str(child)) or 0 for child in children())
+
+
+def children() -> list[int]:
+    """The processes that this one started and that run; none where the system doesn't tell."""
+    listed = Path("/proc/self/task").glob("*/children")
+    return [int(number) for path in listed for number in path.read_text().split()]
+
+
 def resident_memory_mb() -> float:
     """Memory this process holds; its peak where the system doesn't tell."""
     return _memory_mb("VmRSS") or peak_memory_mb()
@@ -42,9 +53,9 @@ def private_memory_mb() -> float:
     return _memory_mb("RssAnon") or resident_memory_mb()
 
 
-def _memory_mb(name: str) -> float | None:
+def _memory_mb(name: str, process: str = "self") -> float | None:
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path(f"/proc/{process}/status").read_text()
     except OSError:
         return None
     return int(status.split(f"{name}:")[1].split()[0]) / 1024

@@ -9,6 +9,13 @@ from importlib.util import find_spec
 from lsr.distribution import install_line
 from lsr.errors import UsageError
 
+# The packages that the extra doesn't bring: they want others older than the rest does.
+ALONE = {
+    "milvus_lite": "pip install milvus-lite==2.5.1 'pymilvus<2.6' 'setuptools<80'",
+    "pyterrier_pisa": "pip install --no-deps pyterrier-pisa 'tbb<=2020.3.254'",
+}
+ALONE["pymilvus"] = ALONE["pkg_resources"] = ALONE["milvus_lite"]
+
 
 def why_missing(name: str, packages: Sequence[str]) -> str | None:
     """One sentence that says how to install the package that is not there; None if all are."""
@@ -16,7 +23,7 @@ def why_missing(name: str, packages: Sequence[str]) -> str | None:
         if find_spec(package) is None:
             return (
                 f"{name} is left out because the package {package!r} is not installed; "
-                f"install it with: {install_line('bench')}"
+                f"install it with: {ALONE.get(package) or install_line('bench')}"
             )
     return None
 

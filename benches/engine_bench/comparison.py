@@ -22,6 +22,9 @@ RECALLS = (0.9, 0.95, 0.97, 0.99)
 GOAL = 0.97
 # Recalls that differ by less are a matter of chance.
 ALIKE = 0.002
+# A setting whose first queries take so many times longer than one of the same engine that finds
+# the last of ``RECALLS`` is given up.
+FIRST_QUERIES, SLOWER = 20, 4
 ALL = "all"
 
 
@@ -75,14 +78,16 @@ def compare(
         for engine in engines:
             chosen: list[Point] = []
             for build in load_engine(engine).builds:
-                if load_engine(engine).suits(build, len(documents)):
-                    worker = Worker(engine, build, folder / f"index-{len(workers)}", plan.k)
-                    workers.append(worker)
-                    candidates = chosen + _probe(worker, documents, folders, truths, plan)
-                    chosen = [point for kind in truths for point in select(candidates, kind)]
-                    # What is beaten stays beaten, so its memory can go.
-                    for worker in {p.worker for p in candidates} - {p.worker for p in chosen}:
-                        worker.close()
+                if reason := load_engine(engine).unfit(build, len(documents)):
+                    _say(f"{engine} {describe(build)} is left out: {reason}")
+                    continue
+                worker = Worker(engine, build, folder / f"index-{len(workers)}", plan.k)
+                workers.append(worker)
+                candidates = chosen + _probe(worker, documents, folders, truths, plan, chosen)
+                chosen = [point for kind in truths for point in select(candidates, kind)]
+                # What is beaten stays beaten, so its memory can go.
+                for worker in {p.worker for p in candidates} - {p.worker for p in chosen}:
+                    worker.close()
             points += chosen
         _measure(points, queries, plan)
     finally:
@@ -131,21 +136,35 @@ def _probe(
     folders: Mapping[str, Path],
     truths: Mapping[Kind, Truth],
     plan: Plan,
+    known: Sequence[Point],
 ) -> list[Point]:
     _say(f"building {worker.engine} {describe(worker.build)} over {len(documents):,} documents")
     built = worker.built(documents.vocabulary_size)
     worker.load(folders, plan.masks, documents.vocabulary_size)
-    count = load_engine(worker.engine).queries_a_round or plan.probe
-    points = []
+    count = min(load_engine(worker.engine).queries_a_round or plan.probe, plan.probe)
+    points: list[Point] = []
     settings = worker.settings()
     for kind, truth in truths.items():
         for _ in range(1 + load_engine(worker.engine).warm_up // (len(truths) * count)):
             worker.round(kind, settings[0], count, batch=False)
         for setting in settings:
+            if _hopeless(worker, kind, setting, count, [*known, *points]):
+                continue
             tried = worker.round(kind, setting, count, batch=False)
             mean, recall = float(tried.nanoseconds.mean()) / 1000, truth.recall(tried.rankings)
             points.append(Point(worker, built, kind, setting, mean, recall))
     return points
+
+
+def _hopeless(
+    worker: Worker, kind: Kind, setting: Setting, count: int, known: Sequence[Point]
+) -> bool:
+    """Whether the setting is much slower than one that finds enough."""
+    enough = [p.microseconds for p in known if p.kind == kind and p.recall >= RECALLS[-1]]
+    if setting.mode == EXACT or not enough or count <= FIRST_QUERIES:
+        return False
+    tried = worker.round(kind, setting, FIRST_QUERIES, batch=False)
+    return float(tried.nanoseconds.mean()) / 1000 > SLOWER * min(enough)
 
 
 def _measure(points: Sequence[Point], queries: Mapping[str, SparseBatch], plan: Plan) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from child import Child
-from machine import peak_memory_mb
+from machine import peak_with_children_mb
 from numpy.typing import NDArray
 from peers.engine import Setting, load_engine
 
@@ -30,7 +30,9 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 @dataclass(frozen=True)
 class Built:
-    """What building took. ``peak_memory_mb`` includes Python and the vectors that were read.
+    """What building took.
+
+    ``peak_memory_mb`` includes Python, the vectors that were read, and processes that it started.
 
     ``version``: as ``Engine.version`` says.
     """
@@ -102,7 +104,7 @@ class _Index:
         start = time.perf_counter()
         number = self._engine.build(vectors, self._folder, **self._build)
         seconds = time.perf_counter() - start
-        peak = peak_memory_mb()
+        peak = peak_with_children_mb()
         self._engine.open()
         return Built(seconds, number, peak, self._engine.version())
 

@@ -23,8 +23,10 @@ class BmpEngine(Engine):
     builds = ({"block": 4}, {"block": 8}, {"block": 16})
 
     @classmethod
-    def suits(cls, build: Mapping[str, Any], documents: int) -> bool:
-        return documents // int(build["block"]) * 30_522 < MOST_BYTES
+    def unfit(cls, build: Mapping[str, Any], documents: int) -> str | None:
+        if documents // int(build["block"]) * 30_522 < MOST_BYTES:
+            return None
+        return f"its block maxima would take more than {MOST_BYTES / 2**30} GiB"
 
     def build(self, vectors: SparseBatch, folder: Path, **build: Any) -> int:
         import bmp

@@ -45,9 +45,9 @@ class Engine(ABC):
     warm_up: ClassVar[int] = 0
 
     @classmethod
-    def suits(cls, build: Mapping[str, Any], documents: int) -> bool:
-        """Whether an index of so many documents is worth its memory."""
-        return True
+    def unfit(cls, build: Mapping[str, Any], documents: int) -> str | None:
+        """Why an index of so many documents isn't built; None where it is."""
+        return None
 
     @abstractmethod
     def build(self, vectors: SparseBatch, folder: Path, **build: Any) -> int:
@@ -82,7 +82,7 @@ class Engine(ABC):
         return None
 
 
-# Name: module, class, the packages it needs, and the line that installs them.
+# Name: module, class, and the packages it needs.
 ENGINES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "lsr": ("peers.ours", "OurEngine", ()),
     "bmp": ("peers.bmp", "BmpEngine", ("bmp",)),
@@ -90,6 +90,10 @@ ENGINES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "lucene": ("peers.lucene", "LuceneEngine", ("pyserini", "jnius_config")),
     "qdrant": ("peers.qdrant", "QdrantEngine", ("qdrant_edge",)),
     "sindi": ("peers.sindi", "SindiEngine", ("pyvsag",)),
+    "pisa": ("peers.pisa", "PisaEngine", ("pyterrier_pisa",)),
+    "kannolo": ("peers.kannolo", "KannoloEngine", ("kannolo",)),
+    "milvus": ("peers.milvus", "MilvusEngine", ("milvus_lite", "pymilvus", "pkg_resources")),
+    "zvec": ("peers.zvec", "ZvecEngine", ("zvec",)),
     "scipy": ("peers.scipy", "ScipyEngine", ()),
 }
 NEEDS = {name: packages for name, (_, _, packages) in ENGINES.items()}

@@ -17,7 +17,7 @@
 namespace lsr {
 
 constexpr std::size_t seed_blocks = 48;
-constexpr std::size_t first_tier = 128;
+constexpr std::size_t first_tier = 256;
 constexpr std::size_t largest_tier = 1 << 14;
 constexpr std::size_t scored_together = 6;  // and k more
 constexpr std::size_t terms_at_once = 6;

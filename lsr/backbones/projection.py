@@ -117,7 +117,7 @@ class VocabularyProjection:
                 self._prepared = True
                 weight = self.weight.float().contiguous()
                 bias = None if self.bias is None else self.bias.float().contiguous()
-                # One that is not finite makes the sum so, at a tenth of the time of looking at each.
+                # One that is not finite makes the sum so, in a tenth of the time of a look at each.
                 finite = [part.sum().isfinite() for part in (weight, bias) if part is not None]
                 if all(finite):
                     self._screened = ScreenedProjection(

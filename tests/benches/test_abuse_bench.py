@@ -15,14 +15,14 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     file = tmp_path_factory.mktemp("report") / "abuse.json"
-    names = "slow heads,idle flood,wide bulks,highlight bombs,all at once"
-    assert abuse.main(["--abuses", names, "--seconds", "0.7", "--json", str(file)]) == 0
+    names = "idle flood,wide bulks,all at once"
+    assert abuse.main(["--abuses", names, "--seconds", "0.4", "--json", str(file)]) == 0
     return json.loads(file.read_text())
 
 
 def test_each_abuse_has_a_row_and_others_are_answered(report):
     assert [row["abuse"] for row in report["rows"]] == [
-        "none", "slow heads", "idle flood", "wide bulks", "highlight bombs", "all at once",
+        "none", "idle flood", "wide bulks", "all at once",
     ]  # fmt: skip
     for row in report["rows"]:
         assert row.keys() == {*abuse.COLUMNS}

@@ -9,6 +9,7 @@ import engine
 import numpy as np
 import peers.ours
 import pytest
+from engine_bench import comparison
 from engine_bench.comparison import Plan, compare, mark_best
 from engine_bench.report import plot
 from engine_bench.truth import Truth
@@ -76,9 +77,20 @@ def test_every_engine_that_is_installed_has_rows(rows):
 
 def test_what_is_called_exact_finds_everything(rows):
     exact = [row for row in rows if row["mode"] == EXACT]
-    assert {row["engine"] for row in exact} == {"lsr", "scipy"} | ({"qdrant"} & set(INSTALLED))
+    exact_peers = {"qdrant", "sindi", "milvus", "zvec"}
+    assert {row["engine"] for row in exact} == {"lsr", "scipy"} | (exact_peers & set(INSTALLED))
     assert {row["recall_at_10"] for row in exact} == {1.0}
     assert all(row["recall_at_10"] > 0.6 for row in rows)
+
+
+def test_settings_that_are_much_slower_than_one_that_finds_enough_are_given_up(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(comparison, "FIRST_QUERIES", 5)
+    monkeypatch.setattr(comparison, "SLOWER", 0)
+    documents, queries = random_batch(600, 40, 1), {"made": random_batch(20, 8, 2)}
+    found = compare(["lsr"], documents, queries, tmp_path, Plan(rounds=1, probe=10))
+    assert [row["mode"] for row in found] == [EXACT]
 
 
 def test_filters_are_searched_as_well(rows):

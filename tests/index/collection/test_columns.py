@@ -44,7 +44,7 @@ def values_of(column):
     return found
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(documents, st.sampled_from(names), st.data())
 def test_columns_hold_what_documents_do(made, key, data):
     numbers = np.arange(FIRST, FIRST + len(made), dtype=np.int64)
@@ -70,7 +70,7 @@ def order(scalar):
     return (4 if kind == Kind.STRING else int(kind)), value
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(documents, st.sampled_from(names), st.integers(0, 255))
 def test_counts_extremes_and_documents_of_each_value(made, key, chosen):
     numbers = np.arange(FIRST, FIRST + len(made), dtype=np.int64)

@@ -90,7 +90,7 @@ def sparse_score(query):
     return score
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(WRITES, min_size=1, max_size=8), queries, DENSE, st.integers(1, 9))
 def test_rankings_are_those_of_a_loop_over_all_passages(tmp_path_factory, writes, asked, dense, k):
     path = tmp_path_factory.mktemp("passages") / "c"

@@ -32,7 +32,7 @@ def matching(connection, wanted, sequence):
     return passing(wanted, columns, len(sequence))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(documents, filters)
 def test_a_filter_passes_what_its_plain_evaluation_does(made, wanted):
     sequence = np.arange(5, 5 + len(made), dtype=np.int64)
@@ -40,7 +40,7 @@ def test_a_filter_passes_what_its_plain_evaluation_does(made, wanted):
     assert found.tolist() == [passes(document, wanted) for document in made]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(documents, filters)
 def test_the_text_form_means_the_same(made, wanted):
     sequence = np.arange(5, 5 + len(made), dtype=np.int64)
@@ -129,7 +129,7 @@ def test_words_are_numbers_booleans_or_strings(text, value):
     assert parse_filter_text(f"k = {text}") == Equals("k", Scalar.parse(value))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.sampled_from(

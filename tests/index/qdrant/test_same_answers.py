@@ -86,7 +86,7 @@ def assert_same(native, other, query, **config):
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-5)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.lists(operations, min_size=1, max_size=4), asked, filters, keys, st.integers(1, 4))
 def test_any_history_answers_the_same(
     tmp_path_factory, new_collection, history, query, wanted, key, limit
@@ -113,7 +113,7 @@ values = st.lists(numbers | strings, max_size=6)
 range_bounds = st.tuples(st.sampled_from(["gt", "gte"]), st.sampled_from(["lt", "lte"]))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     st.lists(values, min_size=1, max_size=8),
     st.lists(

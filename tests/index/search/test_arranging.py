@@ -150,7 +150,7 @@ def plainly_counted(names, documents, key):
     return sorted(counted.items(), key=lambda each: (-each[1], each[0]))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     histories,
     queries,

@@ -204,7 +204,7 @@ def small(tmp_path_factory):
     return folder
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     texts=st.lists(texts, max_size=4),
     config=st.fixed_dictionaries(

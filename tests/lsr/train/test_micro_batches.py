@@ -126,7 +126,7 @@ def test_the_cache_changes_no_bit(folder, dropout, tokens, threads):
 
 def test_dropout_is_at_work(folder):
     """Its means are those of the plain formula, where each text draws on its own."""
-    weighing, runs = Weighing(max_length=40), 50
+    weighing, runs = Weighing(max_length=40), 25
     torch.manual_seed(3)
 
     def by_formula(model):

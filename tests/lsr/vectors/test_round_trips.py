@@ -32,7 +32,7 @@ from tests.lsr.vectors.files import (
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("kind", ["jsonl", "seismic"])
 @given(rows=rows_of(floats), parts=st.integers(1, 3))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_json_lines(kind, zipped, rows, parts):
     with FreshFolder() as folder:
         path, notes = write(folder, kind, rows, parts=parts, zipped=zipped)
@@ -42,7 +42,7 @@ def test_json_lines(kind, zipped, rows, parts):
 
 
 @given(rows=rows_of(floats), parts=st.integers(1, 3))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_csr(rows, parts):
     with FreshFolder() as folder:
         path, notes = write(folder, "csr", rows, parts=parts)
@@ -55,7 +55,7 @@ def test_csr(rows, parts):
 
 
 @given(rows=rows_of(integers), parts=st.integers(1, 3))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_ciff_of_integers_is_exact(rows, parts):
     with FreshFolder() as folder:
         path, notes = write(folder, "ciff", rows, parts=parts)
@@ -64,7 +64,7 @@ def test_ciff_of_integers_is_exact(rows, parts):
 
 
 @given(rows=rows_of(st.floats(2**-10, 1000, width=32)), scale=st.sampled_from([1, 7.5, 100, 4096]))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_ciff_of_floats_is_rounded_to_its_scale_once(rows, scale):
     with FreshFolder() as folder:
         path, _ = write(folder, "ciff", rows, scale=scale)

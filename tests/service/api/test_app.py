@@ -504,7 +504,7 @@ members = st.sampled_from(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(st.dictionaries(members, json_values), json_values)
 def test_no_body_makes_the_server_fail(client, body, document):
     content = json.dumps(body).encode()

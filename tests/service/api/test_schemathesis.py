@@ -101,7 +101,9 @@ def all_failures(served, mode, **options):
 @pytest.mark.long
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_every_answer_is_documented(served, mode):
-    assert all_failures(served, mode, max_examples=2, derandomize=True) == []
+    _, has_key, _ = served
+    examples = 1 if has_key else 2
+    assert all_failures(served, mode, max_examples=examples, derandomize=True) == []
 
 
 @pytest.mark.slow

@@ -259,7 +259,7 @@ def test_merge_and_check_tell_what_they_found(client, folders, made):
 def test_another_encoder_takes_the_place_of_one_while_documents_change(client, folders, made):
     """What is written meanwhile is in the new collection, and what is deleted is not."""
     text = "banana cherry " * 150
-    many = [{"id": f"n{n}", "text": f"{text} {n}"} for n in range(300)]
+    many = [{"id": f"n{n}", "text": f"{text} {n}"} for n in range(120)]
     client.post(f"/v1/indexes/{made}/documents", json=many)
     expected = {"a", "b", *(each["id"] for each in many)}
     answer = client.post(f"/v1/indexes/{made}/reencode", json={"bm25": True})

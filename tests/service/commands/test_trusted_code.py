@@ -166,7 +166,8 @@ def test_the_invocation_lets_it_run(lsr, snapshot, hostile, marker, tmp_path, mo
         assert [hit["id"] for hit in found.json()["hits"]] == expected
 
 
-@pytest.mark.parametrize("given", ["switch", "environment"])
+# Each costs two processes that import torch; the environment is read in this one, by other tests.
+@pytest.mark.parametrize("given", ["switch", pytest.param("environment", marks=pytest.mark.slow)])
 def test_worker_processes_have_the_consent_too(lsr, hostile, corpus, monkeypatch, given):
     switch = ["--trust-remote-code"] if given == "switch" else []
     if given == "environment":
