@@ -75,8 +75,8 @@ def next_build(current: Current, config: MaintenanceConfig, flush: bool = False)
     tail = current.tail >= (1 if flush else config.flush_documents)
     sizes = [entry.live for entry in current.segments] + [current.tail] * tail
     run = _run_of_one_size(sizes, config)
-    if run is not None and sum(sizes[slice(*run)]) <= config.largest_segment:
-        start, end = run
+    if run is not None and (part := _part_that_fits(sizes, *run, config.largest_segment)):
+        start, end = part
         return Build(current.segments[start:end], tail and end == len(sizes))
     if tail:
         return Build((), True)
@@ -101,6 +101,24 @@ def _run_of_one_size(sizes: list[int], config: MaintenanceConfig) -> tuple[int, 
             if tiers[start:end].count(tier) >= config.merge_factor:
                 return start, end
             end = min(start, end - 1)
+    return None
+
+
+def _part_that_fits(sizes: list[int], start: int, end: int, largest: int) -> tuple[int, int] | None:
+    """A run, or where one segment can't hold it the oldest part of it that is worth a segment.
+
+    That is one of at least half as many documents again as the largest in it: no document is
+    written anew for the sake of a few others.
+    """
+    if sum(sizes[start:end]) <= largest:
+        return start, end
+    for first in range(start, end):
+        last = first + 1
+        while last < end and sum(sizes[first : last + 1]) <= largest:
+            last += 1
+        part = sizes[first:last]
+        if 2 * sum(part) >= 3 * max(part):
+            return first, last
     return None
 
 

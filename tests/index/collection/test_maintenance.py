@@ -1,7 +1,10 @@
+import dataclasses
 import logging
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benches.crash import CONFIG, DENSE, SPARSE, examine, upsert
 from index.collection import maintenance
@@ -69,6 +72,45 @@ def test_rewriting_grows_with_the_logarithm_of_the_collection():
         sizes, written = [*kept, merged], written + merged
         assert len(sizes) <= 2 * 7
     assert written <= 8 * 7290
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tail", "expected"),
+    [
+        # All together would be too many for one segment.
+        ([30, 30, 30], 0, ((1, 2), False)),
+        ([50, 30, 30], 0, ((2, 3), False)),
+        ([30, 50, 30], 0, None),
+        # The large one is not written anew for the sake of a small one.
+        ([50, 10, 50, 50], 0, None),
+        ([50, 50, 50, 20, 20], 20, ((4, 5), True)),
+        ([55, 55, 55], 10, ((), True)),
+    ],
+)
+def test_what_is_due_where_segments_are_full(sizes, tail, expected):
+    config = dataclasses.replace(SMALL, largest_segment=60)
+    found = next_build(current(sizes, tail), config)
+    assert (found and (tuple(e.generation for e in found.replaced), found.tail)) == expected
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=300), st.integers(40, 200))
+def test_full_segments_are_few_and_each_document_is_written_a_few_times(flushes, largest):
+    config = dataclasses.replace(SMALL, largest_segment=largest)
+    sizes, written, total = [], 0, 0
+    for flushed in flushes:
+        tail, total = flushed, total + flushed
+        while found := next_build(current(sizes, tail), config, flush=True):
+            places = [entry.generation - 1 for entry in found.replaced]
+            merged = sum(sizes[place] for place in places) + (tail if found.tail else 0)
+            assert merged <= largest
+            written += merged
+            first = min(places, default=len(sizes))
+            sizes[first : first + len(places)] = [merged]
+            tail = 0 if found.tail else tail
+        assert (sum(sizes), tail) == (total, 0)
+    # Adjacent ones that are left would be too many together, or too unlike.
+    assert len(sizes) <= 4 * total / largest + 12
+    assert written <= 10 * total
 
 
 def test_impossible_settings_are_refused():
