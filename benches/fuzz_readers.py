@@ -16,6 +16,7 @@ from index.collection import segment as segments
 from index.collection.field import Field
 from index.collection.foreign_store import check_foreign_store
 from index.collection.packed_text import LARGEST_RATIO, unpack_text
+from index.collection.segment_opening import open_segment
 from index.collection.segment_table import SegmentEntry
 from index.collection.snapshot_files import MANIFEST, SnapshotFolder
 from index.collection.vector_rows import sparse_vector
@@ -69,7 +70,7 @@ def _segment(folder: Path) -> Read:
         digest = hashlib.blake2b(head + table, digest_size=32).digest()
         entry = SegmentEntry(1, 0, 40, 20, 0, digest)
         with suppress(LsrError):
-            opened = segments.open_segment(path, "0" * 32, entry, FIELDS)
+            opened = open_segment(path, "0" * 32, entry, FIELDS)
             for engine in ("native", "reference"):
                 opened.searcher("sparse", engine).search(queries, 5)
             opened.sparse_rows("sparse")

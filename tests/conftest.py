@@ -1,6 +1,5 @@
 """Fixtures that every package's tests share."""
 
-import gc
 import os
 import socket
 import tempfile
@@ -66,11 +65,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "assets" in item.keywords:
             item.add_marker(skip)
-
-
-def pytest_collection_finish():
-    """Keep what was imported, a million objects, out of all collections of garbage to come."""
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")
