@@ -22,7 +22,15 @@ from typing import Any
 import numpy as np
 from engine import DATA, PACKAGES, size_of
 from engine_bench.report import publish
-from engine_bench.vectors import QUERIES, SEED, load_documents, load_queries, resize, take
+from engine_bench.vectors import (
+    QUERIES,
+    SEED,
+    load_documents,
+    load_queries,
+    resize,
+    rows_between,
+    take,
+)
 from machine import describe_machine, describe_versions
 
 from index.collection.collection import Collection
@@ -136,14 +144,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {"machine": describe_machine(), "versions": describe_versions(PACKAGES), "rows": rows}
 
 
+def create(path: Path, vocabulary_size: int) -> Collection:
+    """An empty collection with one sparse field, of vectors that are made by hand."""
+    # So no encoder of this name is ever loaded.
+    return Collection.create(
+        path, [Field(SPARSE, "sparse", "made-by-hand", "0" * 16, vocabulary_size)]
+    )
+
+
 def fill(path: Path, vectors: SparseBatch) -> Collection:
     """A collection with one sparse field of these vectors, in one segment."""
-    # Vectors are made by hand, so no encoder of this name is ever loaded.
-    made = Field(SPARSE, "sparse", "made-by-hand", "0" * 16, vectors.vocabulary_size)
-    collection = Collection.create(path, [made])
+    collection = create(path, vectors.vocabulary_size)
     for start in range(0, len(vectors), LOADING):
-        rows = np.arange(start, min(start + LOADING, len(vectors)))
-        upsert(collection, rows.tolist(), take(vectors, rows))
+        end = min(start + LOADING, len(vectors))
+        upsert(collection, list(range(start, end)), rows_between(vectors, start, end))
     if not collection.maintenance.flushed():
         collection.maintenance.flush()
     return collection

@@ -44,7 +44,7 @@ from engine_bench.vectors import (
     save_batch,
     save_resized,
 )
-from live import LOADING, K, upsert
+from live import LOADING, K, create, upsert
 from machine import (
     describe_machine,
     describe_versions,
@@ -54,7 +54,7 @@ from machine import (
 )
 
 from index.collection.collection import Collection, is_collection
-from index.collection.field import SPARSE, Field
+from index.collection.field import SPARSE
 from lsr.errors import LsrError
 from lsr.sparse import SparseBatch
 from lsr.threads import available_cores
@@ -183,10 +183,8 @@ def build(_: Path, folder: Path, size: int, kill: bool = False) -> dict[str, flo
     """
     vectors = Vectors(folder)
     path = folder / "collection"
-    # Vectors are made by hand, so no encoder of this name is ever loaded.
-    made = Field(SPARSE, "sparse", "made-by-hand", "0" * 16, VOCABULARY)
     started = time.perf_counter()
-    collection = Collection.open(path) if is_collection(path) else Collection.create(path, [made])
+    collection = Collection.open(path) if is_collection(path) else create(path, VOCABULARY)
     first = len(collection)
     for begin in range(first, len(vectors), LOADING):
         end = min(begin + LOADING, len(vectors))

@@ -47,6 +47,15 @@ def take(batch: SparseBatch, rows: NDArray[np.int64]) -> SparseBatch:
     return _batch(batch.to_scipy()[rows])
 
 
+def rows_between(batch: SparseBatch, begin: int, end: int) -> SparseBatch:
+    """The rows from ``begin`` to ``end``, over the same arrays."""
+    starts = batch.indptr[begin : end + 1]
+    places = slice(int(starts[0]), int(starts[-1]))
+    return SparseBatch(
+        starts - starts[0], batch.indices[places], batch.values[places], batch.vocabulary_size
+    )
+
+
 def save_batch(folder: Path, batch: SparseBatch) -> None:
     """Write a batch where other processes can map it."""
     for name in ("indptr", "indices", "values"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from engine_bench.vectors import rows_between
 from numpy.typing import NDArray
 
 from index.engines.document_mask import DocumentMask
@@ -64,14 +65,7 @@ class OurEngine(Engine):
 def parts_of(vectors: SparseBatch) -> Iterator[SparseBatch]:
     """As many of the vectors as a segment holds, then as many again."""
     for start in range(0, len(vectors), LARGEST_DOCUMENT_COUNT):
-        offsets = vectors.indptr[start : start + LARGEST_DOCUMENT_COUNT + 1]
-        places = slice(int(offsets[0]), int(offsets[-1]))
-        yield SparseBatch(
-            offsets - offsets[0],
-            vectors.indices[places],
-            vectors.values[places],
-            vectors.vocabulary_size,
-        )
+        yield rows_between(vectors, start, start + LARGEST_DOCUMENT_COUNT)
 
 
 def native_order(vectors: SparseBatch) -> NDArray[np.int64]:

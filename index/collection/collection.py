@@ -404,7 +404,7 @@ class Collection:
                 tail = previous.tail
         files = []
         missing = [entry for entry in current.segments if entry.generation not in held]
-        opened = self._open_segments(missing)
+        opened = self._open_segments(missing, current.average_lengths)
         for entry in current.segments:
             if entry.generation in held:
                 segment, alive = held[entry.generation]
@@ -437,13 +437,15 @@ class Collection:
             self.columns,
         )
 
-    def _open_segments(self, entries: Sequence[SegmentEntry]) -> dict[int, Segment]:
+    def _open_segments(
+        self, entries: Sequence[SegmentEntry], average_lengths: Mapping[str, float]
+    ) -> dict[int, Segment]:
         """Current segments; built in memory from the store where a file is known as damaged."""
         found: dict[int, Segment] = {}
-        adopted, lengths = self._adopted, self.segments.current().average_lengths
+        adopted = self._adopted
         for entry in entries:
             if entry.generation in self._damaged:
-                rows = self.builder.rows(entry.after, entry.last, lengths)
+                rows = self.builder.rows(entry.after, entry.last, average_lengths)
                 found[entry.generation] = rows.segment()
             elif adopted is not None and adopted[0] == entry.generation:
                 found[entry.generation] = adopted[1]

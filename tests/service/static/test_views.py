@@ -221,7 +221,9 @@ def test_an_alias_and_what_approximate_searches_find_are_told(
         expect(page.locator("#hits > li").first).to_be_visible()
         expect(page.locator("#index")).to_have_value("library")
         # The page may have searched twice.
-        told = page.get_by_text(re.compile(r"Approximate searches found 100\.0 % .*: [12] search"))
+        told = page.get_by_text(
+            re.compile(r"Approximate searches found 100\.0 % of the exact hits: [12] search")
+        )
         described = f"{address}/v1/indexes/library"
         wait_until(lambda: "recall_probe" in page.request.get(described).json())
         page.goto(f"{address}/?view=index&index=library")
