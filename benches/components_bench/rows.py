@@ -93,7 +93,7 @@ def preset_tables(budget: Budget, name: str) -> dict[str, Any]:
     """A preset on the recipe's pairs, teachers and steps, to the non-zeros of the other rows."""
     base = budget.base()
     tables = TRAINING_PRESETS[name].tables
-    kept = ("sources", "optimizer", "evaluation", "teacher_scale")
+    kept = ("sources", "optimizer", "evaluation", "teacher_scale", "memory")
     taught = any(loss["name"] != TEACHERLESS for loss in tables["losses"])
     model: Mapping[str, Any] = base["model"]
     own = {key: value for key, value in model.items() if key != "queries"}
@@ -104,7 +104,7 @@ def preset_tables(budget: Budget, name: str) -> dict[str, Any]:
     negatives = tables["batches"]["negatives"]
     if negatives > 1 and tables["model"]["documents"] in PROJECTIONS:
         # A new head begins with all terms, of all these documents.
-        given["memory"] = {"gradient_cache": True, "chunk_tokens": CHUNK_TOKENS}
+        given["memory"] |= {"gradient_cache": True, "chunk_tokens": CHUNK_TOKENS}
     targets = {"documents": TARGET_NNZ, "queries": QUERY_NNZ}
     given |= {side: {"target_nnz": targets[side]} for side in targets if side in tables}
     return with_preset(given)
