@@ -79,17 +79,17 @@ class Results:
         return self._of_key.get(key, {})
 
     def add(self, found: Iterable[Measured]) -> None:
-        """Keep what was measured, in the file too."""
-        found = list(found)
-        for measured in found:
-            self._keep(measured)
+        """Keep what was measured, as a file has it, and in the file."""
+        lines = [one.to_json() for one in found]
+        for line in lines:
+            self._keep(Measured.from_json(line))
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         whole = not self._path.is_file() or self._path.read_bytes()[-1:] in (b"", b"\n")
         with self._path.open("a", encoding="utf-8") as file:
             file.write("" if whole else "\n")
-            file.writelines(f"{one.to_json()}\n" for one in found)
+            file.writelines(f"{line}\n" for line in lines)
 
 
 def key_of(description: Mapping[str, Any], assets: Path) -> str:

@@ -141,10 +141,12 @@ def test_a_result_is_read_as_it_was_written(tmp_path):
     file = tmp_path / "results.jsonl"
     one = Measured("k", "row", 2, "a", score([0.12345, 0.5]), "", {"nnz": 3.0}, {"cores": 2}, {})
     failed = Measured("l", "row", 1, "", None, "collapsed")
-    Results(file).add([one, failed])
+    added = Results(file)
+    added.add([one, failed])
     found = Results(file)
-    assert found.of("l") == {"": failed}
+    assert found.of("l") == added.of("l") == {"": failed}
     again = found.of("k")["a"]
+    assert added.of("k")["a"] == again  # a run that goes on averages both
     assert again.score.per_query == {"0": 0.1235, "1": 0.5}
     assert replace(again, score=None) == replace(one, score=None)
     assert again.score.ndcg_at_10 == one.score.ndcg_at_10
