@@ -10,10 +10,17 @@ import transformers
 from lsr.backbones.batching import Batcher
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.errors import InputError, UsageError
+from lsr.train.config import (
+    LossConfig,
+    MemoryConfig,
+    OptimizerConfig,
+    SourceConfig,
+    TrainingConfig,
+)
 from lsr.train.decoder_student import LoraConfig
 from lsr.train.export import Exported
 from lsr.train.model_config import ModelConfig
-from lsr.train.student import MaskedLanguageStudent
+from lsr.train.student import MaskedLanguageStudent, load_student
 from tests.lsr.train.tiny_training import TERMS, tiny_checkpoint
 
 TEXTS = ["ba be bi", "do", "ka ke ki ko ku"]
@@ -161,3 +168,27 @@ def test_a_body_without_a_head_begins_with_a_new_one(folder, tmp_path):
     found = MaskedLanguageStudent(checkpoint, new_head=True).parameters()
     for name, weight in whole.bert.named_parameters():
         assert torch.equal(found[f"bert.{name}"], weight), name
+
+
+def test_short_texts_in_half_precision_are_attended_plainly_and_alike(folder, tmp_path):
+    texts = ["ba be bi", "bo " * 9, ""]
+    states, written = {}, {}
+    for precision, length in (("float32", 64), ("bfloat16", 64), ("bfloat16", 300)):
+        student = load_student(
+            TrainingConfig(
+                ModelConfig(str(folder), max_length=length),
+                OptimizerConfig(1),
+                (SourceConfig("pairs.jsonl"),),
+                (LossConfig("info-nce"),),
+                memory=MemoryConfig(precision=precision),
+            )
+        )
+        plain = precision == "bfloat16" and length == 64
+        attention = student.model.config._attn_implementation
+        assert attention == ("eager" if plain and student.device.type == "cpu" else "sdpa")
+        batches = student.batcher("document", length, 10_000)(texts)
+        states[plain] = np.concatenate([student.states(one)[0].detach() for one in batches])
+        student.export(tmp_path / f"{precision}-{length}", Exported(max_length=length), None)
+        written[plain] = (tmp_path / f"{precision}-{length}" / "config.json").read_bytes()
+    np.testing.assert_allclose(states[True], states[False], atol=1e-5)
+    assert written[True] == written[False]
