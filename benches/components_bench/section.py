@@ -120,8 +120,7 @@ def _rows(tables: Tables, rows: Iterable[str], names: Iterable[str] = ()) -> str
 
 def _costs(tables: Tables, row: str) -> Iterator[str]:
     for cost, digits in (("nnz", 0), ("query_nnz", 1), ("flops", 2), ("microseconds", 1)):
-        value = tables.overall(row, cost)
-        yield "–" if value is None else f"{value:.{digits}f}"
+        yield tables.number(row, cost, digits)
 
 
 def _grid(tables: Tables) -> str:

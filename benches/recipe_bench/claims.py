@@ -18,7 +18,7 @@ from recipe_bench.rows import (
 # Of the FLOPS' microseconds, above which a method is not called faster.
 FASTER = 0.95
 SEEN, NOT_SEEN, OPPOSITE = "seen", "**not seen**", "**the opposite was seen**"
-UNTRAINED = "not trained yet"
+UNTRAINED, NOT_COMPARED = "not trained yet", "can't be compared"
 Compare = Callable[[str, str | None], Comparison]
 """Two rows; without a second, the baseline's curve at the FLOPS of the first."""
 
@@ -84,17 +84,22 @@ def claim_rows(
             found = compare(claim.first, claim.second)
             numbers, verdict = difference(found), judge(found)
             if claim.faster:
-                ours, theirs = microseconds(claim.first) or 0.0, microseconds(second) or 0.0
-                numbers = f"{ours:.1f} µs beside {theirs:.1f} µs; {numbers}"
-                fast = ours < FASTER * theirs and not found.significant(-1)
-                verdict = SEEN if fast else NOT_SEEN
+                numbers, verdict = _speed(microseconds(claim.first), microseconds(second), found)
         yield [claim.words, claim.paper, numbers, str(of), verdict]
+
+
+def _speed(ours: float | None, theirs: float | None, found: Comparison) -> tuple[str, str]:
+    if not (ours and theirs):
+        return difference(found), NOT_COMPARED
+    fast = ours < FASTER * theirs and not found.significant(-1)
+    numbers = f"{ours:.1f} µs beside {theirs:.1f} µs; {difference(found)}"
+    return numbers, SEEN if fast else NOT_SEEN
 
 
 def judge(found: Comparison) -> str:
     """Seen, not seen, or the opposite; none of these by half of the collections or fewer."""
     if found.difference is None or 2 * found.compared <= len(found.tests):
-        return "can't be compared"
+        return NOT_COMPARED
     better, worse = found.significant(1), found.significant(-1)
     if found.difference > 0 and better and not worse:
         return SEEN

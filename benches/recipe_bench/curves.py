@@ -65,7 +65,7 @@ def point_rows(tables: Tables) -> Iterator[list[str]]:
                 "–" if reached is None else f"{reached:.0f}",
                 "–" if strength is None else f"{strength:.2g}",
                 *(
-                    f"{tables.overall(row, cost) or 0.0:.{digits}f}"
+                    tables.number(row, cost, digits)
                     for cost, digits in (("nnz", 0), ("flops", 2), ("microseconds", 1))
                 ),
                 f"{100 * (tables.overall(row, 'ndcg_at_10') or 0.0):.1f}",

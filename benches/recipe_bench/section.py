@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from eval.plots import svg_of
 from eval.significance import PairedTest
@@ -34,7 +33,7 @@ from recipe_bench.rows import (
     point,
     published,
 )
-from recipe_bench.tables import Tables
+from recipe_bench.tables import Tables, machine_name
 
 PLOT = "recipe-curves.svg"
 UNTRAINED = (BM25, BOTH, FREE, FREE_COLLECTION, DENSE_ROW, SHIPPED)
@@ -162,6 +161,7 @@ def written(command: str, budget: Budget, tables: Tables) -> str:
     packages = "; and ".join(
         ", ".join(f"{name} {number}" for name, number in each.items()) for each in tables.versions
     )
+    machines = dict.fromkeys(map(machine_name, tables.machines))
     seconds = [
         float(facts["seconds"])
         for by_seed in tables.facts.values()
@@ -171,11 +171,16 @@ def written(command: str, budget: Budget, tables: Tables) -> str:
     took = f" and took {min(seconds):.0f} to {max(seconds):.0f} seconds" if seconds else ""
     trainings = len(seconds)
     sentences = [
-        f"Written by `{command}` on {datetime.now(tz=UTC):%Y-%m-%d}. Trained, scored and timed on "
-        f"{', and '.join(map(_machine, tables.machines))}; {packages}.",
+        f"Written by `{command}` on {datetime.now(tz=UTC):%Y-%m-%d}. Trained and scored on "
+        f"{', and '.join(machines)}; {packages}.",
         f"Each of {trainings} trainings had {budget.steps} steps of {budget.batch} queries{took}; "
         "several ran at a time.",
     ]
+    if len(machines) > 1:
+        sentences.append(
+            f"Microseconds are of {machine_name(tables.timed)} alone: a row has those of its seeds "
+            "that were scored there."
+        )
     if tables.failed:
         failed = "; ".join(sorted(tables.failed))
         sentences.append(f"Collapsed, and so without numbers: {failed}.")
@@ -187,11 +192,6 @@ def written(command: str, budget: Budget, tables: Tables) -> str:
     return " ".join(sentences)
 
 
-def _machine(machine: Mapping[str, Any]) -> str:
-    gpu = f"{machine['gpu']}, " if machine.get("gpu") else ""
-    return f"{gpu}{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
-
-
 def _numbers(tables: Tables, row: str) -> list[str]:
     """Cells of ``NUMBERS``."""
     spread = tables.spread(row)
@@ -200,10 +200,8 @@ def _numbers(tables: Tables, row: str) -> list[str]:
         ndcg if spread is None else f"{ndcg} ± {100 * spread:.1f}",
         f"{100 * (tables.overall(row, 'recall_at_100') or 0.0):.1f}",
     ]
-    for cost, digits in (("nnz", 0), ("flops", 2), ("microseconds", 1)):
-        value = tables.overall(row, cost)
-        cells.append("–" if value is None else f"{value:.{digits}f}")
-    return cells
+    costs = (("nnz", 0), ("flops", 2), ("microseconds", 1))
+    return [*cells, *(tables.number(row, cost, digits) for cost, digits in costs)]
 
 
 def _overview(tables: Tables, versus: Versus, row: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -21,7 +22,8 @@ class Tables:
 
     ``scores`` and ``facts`` by row and seed; ``failed`` has why a training collapsed;
     ``missing`` are jobs with no result. ``machines`` and ``versions`` are those of the trainings,
-    or of all rows where nothing was trained.
+    or of all rows where nothing was trained. ``timed`` is the machine that most were scored on,
+    whose microseconds alone are kept: those of two machines can't be compared.
     """
 
     collections: tuple[str, ...]
@@ -31,6 +33,7 @@ class Tables:
     missing: list[str] = field(default_factory=list)
     machines: list[Mapping[str, Any]] = field(default_factory=list)
     versions: list[Mapping[str, str]] = field(default_factory=list)
+    timed: Mapping[str, Any] = field(default_factory=dict)
 
     def mean(self, row: str, seeds: Collection[int] = ()) -> dict[str, Score]:
         """Collection to the mean over these seeds of a row, or all, query by query."""
@@ -41,6 +44,11 @@ class Tables:
         """Mean over collections and seeds of a member of ``Score``; None where it has none."""
         values = [getattr(score, value) for score in self.mean(row).values()]
         return None if None in values else fmean(values)
+
+    def number(self, row: str, value: str, digits: int) -> str:
+        """A cell of ``overall``."""
+        found = self.overall(row, value)
+        return "–" if found is None else f"{found:.{digits}f}"
 
     def spread(self, row: str) -> float | None:
         """Standard deviation over seeds of the mean nDCG@10; None of fewer than two."""
@@ -65,12 +73,12 @@ class Tables:
 
 
 def mean_score(scores: Iterable[Score]) -> Score:
-    """The mean of scores on one collection, query by query."""
+    """The mean of scores on one collection, query by query; None counts for nothing."""
     found = list(scores)
 
     def mean(name: str) -> float | None:
-        values = [getattr(score, name) for score in found]
-        return None if None in values else fmean(values)
+        values = [value for score in found if (value := getattr(score, name)) is not None]
+        return fmean(values) if values else None
 
     return Score(
         fmean(score.ndcg_at_10 for score in found),
@@ -86,24 +94,42 @@ def mean_score(scores: Iterable[Score]) -> Score:
 def collected(jobs: Iterable[Job], places: Places, results: Results) -> Tables:
     """The results of jobs; a row of which a collection is missing is missing as a whole."""
     tables = Tables(places.collections)
-    made: list[tuple[bool, Measured]] = []
+    made: list[tuple[Job, str, Mapping[str, Measured]]] = []
     for job in jobs:
         for row, key in job.keys(places).items():
             found = results.of(key)
             if "" in found:
                 tables.failed[job.name] = found[""].failed
-                continue
-            scores = {name: found[name].score for name in places.collections if name in found}
-            whole = {name: score for name, score in scores.items() if score is not None}
-            if len(whole) < len(places.collections):
+            elif all(name in found and found[name].score for name in places.collections):
+                made.append((job, row, found))
+            else:
                 tables.missing.append(job.name)
-                continue
-            one = found[places.collections[0]]
-            tables.scores.setdefault(row, {})[job.seed] = whole
-            tables.facts.setdefault(row, {})[job.seed] = one.facts
-            made.append((bool(job.seed), one))
-    for trained, one in made:
-        if trained or not any(seed for seed, _ in made):
-            tables.machines += [one.machine] if one.machine not in tables.machines else []
-            tables.versions += [one.versions] if one.versions not in tables.versions else []
+    first = places.collections[0]
+    tables.timed = _most_frequent(found[first].machine for _, _, found in made)
+    for job, row, found in made:
+        here = machine_name(found[first].machine) == machine_name(tables.timed)
+        scores = {name: found[name].score for name in places.collections}
+        tables.scores.setdefault(row, {})[job.seed] = {
+            name: score if here else replace(score, microseconds=None)
+            for name, score in scores.items()
+            if score is not None
+        }
+        tables.facts.setdefault(row, {})[job.seed] = found[first].facts
+    trained = [found[first] for job, _, found in made if job.seed]
+    for one in trained or [found[first] for _, _, found in made]:
+        tables.machines += [one.machine] if one.machine not in tables.machines else []
+        tables.versions += [one.versions] if one.versions not in tables.versions else []
     return tables
+
+
+def _most_frequent(machines: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    by_name = [(machine_name(machine), machine) for machine in machines]
+    counted = Counter(name for name, _ in by_name)
+    return max(by_name, key=lambda one: counted[one[0]], default=("", {}))[1]
+
+
+def machine_name(machine: Mapping[str, Any]) -> str:
+    """For people: of two machines that are alike the same."""
+    gpu = f"{machine['gpu']}, " if machine.get("gpu") else ""
+    processor, cores = machine.get("processor", "?"), machine.get("cores", "?")
+    return f"{gpu}{processor}, {cores} cores, {machine.get('memory_gib', '?')} GiB"

@@ -12,7 +12,7 @@ from recipe_bench import rows as recipe_rows
 from recipe_bench.claims import judge
 from recipe_bench.comparisons import Comparison, at_flops, compare
 from recipe_bench.ingredients import Budget, merged
-from recipe_bench.jobs import Places
+from recipe_bench.jobs import Job, Places
 from recipe_bench.results import Measured, Results
 from recipe_bench.rows import (
     BASELINE,
@@ -29,7 +29,7 @@ from recipe_bench.rows import (
 )
 from recipe_bench.scores import Score, exhaustive
 from recipe_bench.section import BEGIN, END, markdown, replace_section
-from recipe_bench.tables import Tables
+from recipe_bench.tables import Tables, collected, machine_name
 
 from eval.judged_set import JudgedSet
 from eval.significance import PairedTest, holm, paired_t_test
@@ -213,6 +213,29 @@ def test_seeds_are_averaged_query_by_query():
     assert tables.spread("row") == pytest.approx(values.mean(axis=(1, 2)).std(ddof=1))
     assert tables.fact("row", "nnz") == 15
     assert tables.fact("row", "strength") is None
+
+
+def test_times_are_of_the_machine_that_most_rows_were_scored_on(places):
+    here = {"processor": "P", "cores": 2, "memory_gib": 8}
+    there = here | {"cores": 16, "gpu": "G"}
+    rows = [Job({f"row {number}": "encoder"}, seed) for number in (1, 2) for seed in (1, 2)]
+    machines = [here | {"system": "old"}, there, here | {"system": "new"}, here]
+    results = Results(None)
+    for place, (job, machine) in enumerate(zip(rows, machines, strict=True)):
+        (row,) = job.encoders
+        job = rows[place] = replace(job, tables={"seed": place})
+        (key,) = job.keys(places).values()
+        one = replace(score([0.1]), microseconds=float(place))
+        results.add(Measured(key, row, job.seed, name, one, machine=machine)
+                    for name in places.collections)  # fmt: skip
+    tables = collected(rows, places, results)
+    assert machine_name(tables.timed) == "P, 2 cores, 8 GiB"
+    assert tables.overall("row 1", "microseconds") == 0.0  # not the mean with 1.0, of 16 cores
+    assert tables.overall("row 2", "microseconds") == 2.5
+    assert tables.number("row 2", "microseconds", 1) == "2.5"
+    one_there = collected(rows[1:2] + rows[2:], places, results)
+    assert one_there.number("row 1", "microseconds", 1) == "–"
+    assert one_there.overall("row 1", "ndcg_at_10") == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(
