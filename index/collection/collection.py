@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,28 +14,24 @@ from numpy.typing import NDArray
 
 from index.collection.builder import Builder
 from index.collection.columns import Columns
+from index.collection.current_view import CurrentView
 from index.collection.field import Field, dump_fields
 from index.collection.field_encoders import FieldEncoders
 from index.collection.maintenance import Maintenance, MaintenanceConfig
 from index.collection.metadata import KeyDescription
 from index.collection.passage_table import AUTO, OFF
-from index.collection.segment import Segment
-from index.collection.segment_opening import UnreadableSegment, open_segments, preload_segment
-from index.collection.segment_table import SegmentEntry, SegmentTable
+from index.collection.segment_table import SEGMENTS, SegmentTable
 from index.collection.segment_view import SegmentView
 from index.collection.storage_errors import is_full
 from index.collection.store import Store
-from index.collection.tail import Tail
 from index.collection.text_frequencies import TextFrequencies
 from index.collection.writable import Vectors
 from index.collection.writer_lock import WriterLock
 from index.engines.array_room import room_in
-from index.engines.document_mask import DocumentMask, living
 from index.filters.tree import Filter
 from lsr.corpus.documents import Document, documents_digest
 from lsr.corpus.passages import Passage
 from lsr.errors import (
-    CorruptionError,
     InputError,
     LockedError,
     LsrError,
@@ -53,7 +47,6 @@ from lsr.whole_folder import flush_folder
 STORE_FILE = "collection.sqlite"
 # Seconds that a writer waits for others.
 LONGEST_WAIT = 5.0
-log = logging.getLogger(__name__)
 
 
 class Collection:
@@ -84,17 +77,18 @@ class Collection:
         self.builder = Builder(store, self.fields.encoder)
         self.frequencies = TextFrequencies(store, self.fields)
         self.segments = SegmentTable(store)
-        self.maintenance = Maintenance(
-            path, store, self.builder, config or MaintenanceConfig(), self._adopt, self.room
-        )
-        self._view: SegmentView | None = None
         self.columns = Columns(store)
-        self._adopted: tuple[int, Segment] | None = None
-        self._damaged: set[int] = set()
-        self._refreshing = threading.Lock()
+        self._current = CurrentView(path, store, self.builder, self.columns, self.fields, self.room)
+        self.maintenance = Maintenance(
+            path,
+            store,
+            self.builder,
+            config or MaintenanceConfig(),
+            self._current.adopt,
+            self.room,
+        )
         self._writer = WriterLock(path)
         self.write_failure: LsrError | None = None
-        self._pinned = threading.local()
 
     @classmethod
     def create(
@@ -119,7 +113,7 @@ class Collection:
         if is_collection(path):
             raise UsageError(f"{path} holds a collection already; open it or give another path")
         try:
-            (path / "segments").mkdir(parents=True, exist_ok=True)
+            (path / SEGMENTS).mkdir(parents=True, exist_ok=True)
             flush_folder(path.parent)
             return cls(
                 path, Store.create(path / STORE_FILE, fields, vocabulary, passages), config, trusted
@@ -336,135 +330,21 @@ class Collection:
         with self.pinned() as view:
             return view
 
+    def pinned(self) -> AbstractContextManager[SegmentView]:
+        """The collection as of its last committed write; reads of the store inside see the same."""
+        return self._current.pinned()
+
+    def is_at_hand(self) -> bool:
+        """Whether the view of the last committed write is there, so that to pin it is no work."""
+        return self._current.is_at_hand()
+
     def preload(self, engine: str = "native") -> None:
         """Have the segments in memory for a fork of this process, which opens the collection.
 
         Raises:
             CorruptionError: one is damaged.
         """
-        with self.store.reading():
-            identity, fields = self.store.identity, self.store.grown_fields()
-            for entry in self.segments.current().segments:
-                path = self.maintenance.path(entry.generation)
-                preload_segment(path, identity, entry, fields, engine, self.room)
-
-    def is_at_hand(self) -> bool:
-        """Whether the view of the last committed write is there, so that to pin it is no work."""
-        return self._view is not None and self._view.revision == self.store.revision()
-
-    @contextmanager
-    def pinned(self) -> Iterator[SegmentView]:
-        """The collection as of its last committed write; reads of the store inside see the same."""
-        outer: SegmentView | None = getattr(self._pinned, "view", None)
-        if outer is not None:
-            yield outer
-            return
-        while True:
-            try:
-                with self.store.reading():
-                    view = self._refresh()
-                    if view is None:
-                        continue
-                    self._pinned.view = view
-                    try:
-                        yield view
-                    finally:
-                        self._pinned.view = None
-                    return
-            except UnreadableSegment as unreadable:
-                self._note_damage(unreadable)
-
-    def _refresh(self) -> SegmentView | None:
-        """The view of this thread's transaction; None where another thread has a later one."""
-        revision = self.store.revision()
-        view = self._view
-        if view is None or view.revision < revision:
-            with self._refreshing:
-                view = self._view
-                if view is None or view.revision < revision:
-                    view = self._view = self._assemble(view, revision)
-        return view if view.revision == revision else None
-
-    def _assemble(self, previous: SegmentView | None, revision: int) -> SegmentView:
-        """A view from what the previous one holds and what is new since."""
-        current = self.segments.current()
-        held: dict[int, tuple[Segment, DocumentMask | None]] = {}
-        tail, died = Tail(), np.empty(0, np.int64)
-        if previous is not None:
-            held = {
-                generation: (segment, alive)
-                for generation, segment, alive in zip(
-                    previous.generations, previous.segments, previous.alive, strict=False
-                )
-            }
-            died = self.segments.died(since=previous.deletions)
-            # A repair may have forgotten all segments, and then the tail begins anew.
-            forgotten = bool(previous.generations) and not current.segments
-            if previous.average_lengths == current.average_lengths and not forgotten:
-                tail = previous.tail
-        files = []
-        missing = [entry for entry in current.segments if entry.generation not in held]
-        opened = self._open_segments(missing, current.average_lengths)
-        for entry in current.segments:
-            if entry.generation in held:
-                segment, alive = held[entry.generation]
-                alive = living(segment.sequence, died, alive)
-            else:
-                segment = opened[entry.generation]
-                dead = self.segments.dead(entry.after, entry.last)
-                alive = living(segment.sequence, dead)
-            files.append((segment, alive))
-        after = max(tail.last, current.base)
-        new = self.builder.rows(after, current.written, current.average_lengths)
-        tail = tail.advance(new, current.written, died, current.base)
-        parts = files + [(part.segment, part.alive) for part in tail.parts]
-        living_documents = sum(segment.count_documents(alive) for segment, alive in parts)
-        if living_documents != len(self):
-            raise CorruptionError(
-                f"{living_documents} documents are found where {len(self)} were written; mend what "
-                f"can be mended with: lsr check {self.path} --repair"
-            )
-        return SegmentView(
-            revision,
-            tuple(entry.generation for entry in current.segments),
-            tuple(segment for segment, _ in parts),
-            tuple(alive for _, alive in parts),
-            tail,
-            current.average_lengths,
-            current.deletions,
-            self.fields,
-            self.store,
-            self.columns,
-        )
-
-    def _open_segments(
-        self, entries: Sequence[SegmentEntry], average_lengths: Mapping[str, float]
-    ) -> dict[int, Segment]:
-        """Current segments; built in memory from the store where a file is known as damaged."""
-        found: dict[int, Segment] = {}
-        adopted = self._adopted
-        for entry in entries:
-            if entry.generation in self._damaged:
-                rows = self.builder.rows(entry.after, entry.last, average_lengths)
-                found[entry.generation] = rows.segment()
-            elif adopted is not None and adopted[0] == entry.generation:
-                found[entry.generation] = adopted[1]
-        left = [entry for entry in entries if entry.generation not in found]
-        if left:
-            identity, fields = self.store.identity, self.store.grown_fields()
-            opened = open_segments(self.maintenance.path, identity, left, fields, self.room)
-            found |= zip([entry.generation for entry in left], opened, strict=True)
-        return found
-
-    def _note_damage(self, unreadable: UnreadableSegment) -> None:
-        """A file that can't be read is damaged, unless it was replaced since we looked it up."""
-        if self.segments.is_current(unreadable.generation):
-            log.warning("%s; it is rebuilt from the store in memory", unreadable)
-            self._damaged.add(unreadable.generation)
-
-    def _adopt(self, generation: int, segment: Segment | None) -> None:
-        """Keep the segment that was built last, and no other: an open file takes its space."""
-        self._adopted = None if segment is None else (generation, segment)
+        self._current.preload(engine)
 
     def _weigh_before_segments(self) -> None:
         """While there is no segment, take the average lengths anew whenever rows have doubled.

@@ -19,7 +19,13 @@ from typing import NamedTuple
 from index.collection.builder import Builder
 from index.collection.file_lock import FileLock
 from index.collection.segment import Segment, read_segment, write_segment
-from index.collection.segment_table import Current, SegmentEntry, SegmentTable
+from index.collection.segment_table import (
+    SEGMENTS,
+    Current,
+    SegmentEntry,
+    SegmentTable,
+    segment_file,
+)
 from index.collection.storage_errors import write_error
 from index.collection.store import Store
 from index.engines.array_room import Room, private
@@ -149,7 +155,7 @@ class Maintenance:
         room: Room = private,
     ) -> None:
         self.config = config
-        self.segments = folder / "segments"
+        self.segments = folder / SEGMENTS
         self._store = store
         self._table = SegmentTable(store)
         self._builder = builder
@@ -164,7 +170,7 @@ class Maintenance:
 
     def path(self, generation: int) -> Path:
         """The file of a segment."""
-        return self.segments / f"{generation:06d}.segment"
+        return segment_file(self.segments.parent, generation)
 
     def wake(self) -> None:
         """After a write: start the background thread where something is due.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,13 @@ from numpy.typing import NDArray
 from index.collection.schema import row_checksum
 from index.collection.store import Store
 from lsr.errors import CorruptionError
+
+SEGMENTS = "segments"
+
+
+def segment_file(folder: Path, generation: int) -> Path:
+    """The file of a segment of the collection in a directory."""
+    return folder / SEGMENTS / f"{generation:06d}.segment"
 
 
 class SegmentEntry(NamedTuple):
