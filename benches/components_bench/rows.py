@@ -8,7 +8,6 @@ from typing import Any
 from recipe_bench.ingredients import TARGET_NNZ, Budget, merged, seeded
 from recipe_bench.jobs import TRAINED, Job
 from recipe_bench.rows import BM25
-from recipe_bench.rows import GENTLE_RATE as RATE
 
 from lsr.train.components import PROJECTIONS
 from lsr.train.training_presets import TRAINING_PRESETS, with_preset
@@ -17,6 +16,8 @@ SEEDS = (1, 2)
 # Mean non-zeros to which a side that adds terms is trained.
 QUERY_NNZ = 30.0
 QUERY_LENGTH = 64
+# From the checkpoint's own head.
+RATE = 1e-4
 # Of a micro-batch, where a step has many documents.
 CHUNK_TOKENS = 4096
 # What a side that adds terms begins with, so that it can be made sparse.

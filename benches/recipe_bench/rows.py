@@ -1,4 +1,4 @@
-"""What is trained: the baseline, rows that change one thing of it, curves, and the path."""
+"""What is trained: the baseline, rows that change one thing of it, and curves."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MASK_SHARE = 5 / 6
 # DF-FLOPS leaves the terms of few documents free, and so can't be steered to a number of non-zeros.
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 NEGATIVES, DEPTH, MARGIN = 7, 50, 0.95
-# From the checkpoint's own head.
-GENTLE_RATE, LITERAL, BASE_SHARE = 1e-4, 1.0, 0.5
+# Of the ablations, the first are trained with every seed before the others with any.
+IMPORTANT = 10
 
 BASELINE = "baseline"
 FLOPS, MASK, ACTIVATION = "FLOPS", "l0 mask", "l0 activation"
@@ -27,7 +27,6 @@ BM25, BOTH, DENSE_ROW = "BM25", "splade-tiny, both sides", "MiniLM, dense"
 FREE = "splade-tiny, IDF of the pairs, untrained"
 FREE_COLLECTION = "splade-tiny, IDF of the collection, untrained"
 SHIPPED = "shipped model"
-INFORMED = "+ IDF of the collection too"
 
 
 def levels(method: str) -> tuple[float, ...]:
@@ -102,41 +101,6 @@ def both_sides() -> dict[str, dict[str, Any]]:
     return {row: regularizer | {"model": model | changes} for row, changes in logs.items()}
 
 
-def path(budget: Budget) -> dict[str, dict[str, Any]]:
-    """Row to all that it changes of the baseline; each is the row above and one thing more."""
-    by_one = ablations(budget)
-    plain = {"regularizer": "none", "target_nnz": 0.0}
-    dense = by_one["teacher: dense"]
-    activation = merged(by_one["mined negatives"], {"model": {"logs": 2}})
-    literal = merged(activation, {"model": {"literal": LITERAL}})
-    own = merged(literal, {"model": {"new_head": False}})
-    own = merged(own, {"optimizer": {"learning_rate": GENTLE_RATE}})
-    binary = by_one["queries without IDF"]
-    return {
-        "KL from one teacher": merged(merged(dense, binary), {"documents": plain}),
-        "+ a second teacher": merged(binary, {"documents": plain}),
-        "+ FLOPS to order": binary,
-        "+ IDF queries": {},
-        "+ mined negatives": by_one["mined negatives"],
-        "+ l0 activation": activation,
-        "+ literal terms": literal,
-        "+ the checkpoint's own head": own,
-        "+ half of the base": merged(own, {"model": {"base_share": BASE_SHARE}}),
-    }
-
-
-def aliases(budget: Budget) -> dict[str, str]:
-    """Row of the path to the row of another name that has the same training."""
-    base = budget.base()
-    others = {BASELINE: {}} | ablations(budget)
-    return {
-        row: other
-        for row, changes in path(budget).items()
-        for other, same in others.items()
-        if merged(base, changes) == merged(base, same)
-    }
-
-
 def jobs(budget: Budget, shipped: str) -> list[Job]:
     """Everything that is trained and scored, the most important first.
 
@@ -146,28 +110,22 @@ def jobs(budget: Budget, shipped: str) -> list[Job]:
     ranked: list[tuple[int, Job]] = []
 
     def train(rank: int, row: str, changes: Mapping[str, Any], *seeds: int) -> None:
-        encoders = {row: TRAINED} | ({INFORMED: f"inference-free:{TRAINED},idf=both"}
-                                     if row == last else {})  # fmt: skip
         tables = merged(base, changes)
-        ranked.extend((rank, Job(encoders, seed, seeded(tables, seed))) for seed in seeds or SEEDS)
+        ranked.extend((rank, Job({row: TRAINED}, seed, seeded(tables, seed))) for seed in seeds)
 
-    last = list(path(budget))[-1]
+    first, others = SEEDS[0], SEEDS[1:]
     for method in METHODS:
         for level in levels(method):
             row, changes = point(method, level), curve_changes(method, level)
             seeded_too = level in published(method)
             central = seeded_too and level in (TARGET_NNZ, 180, *STRENGTHS)
-            train(1 if central or method == FLOPS else 2, row, changes, SEEDS[0])
+            train(1 if central or method == FLOPS else 2, row, changes, first)
             if seeded_too:
-                train(1 if central else 3, row, changes, *SEEDS[1:])
-    for place, (row, changes) in enumerate(by_one.items()):
-        train(1 if place < 10 else 4, row, changes)
-    same = aliases(budget)
-    for row, changes in path(budget).items():
-        if row not in same:
-            train(5, row, changes)
-    for row, changes in both_sides().items():
-        train(6, row, changes)
+                train(1 if central else 4 if method == FLOPS else 3, row, changes, *others)
+    for place, (row, changes) in enumerate((by_one | both_sides()).items()):
+        named = place < IMPORTANT
+        train(1 if named else 3, row, changes, first)
+        train(1 if named else 4, row, changes, *others)
     ranked.sort(key=lambda pair: (pair[0], pair[1].seed))
     return [*untrained_jobs(budget, shipped), *(job for _, job in ranked)]
 

@@ -21,15 +21,12 @@ from recipe_bench.rows import (
     FLOPS,
     FREE,
     FREE_COLLECTION,
-    INFORMED,
     MASK,
     METHODS,
     SHIPPED,
     TARGETS,
     ablations,
-    aliases,
     both_sides,
-    path,
     point,
     published,
 )
@@ -87,7 +84,6 @@ def section(
                 [_overview(tables, versus, row) for row in (BASELINE, *changed)],
             ),
         ]
-    parts += _path_part(budget, tables, versus)
     if any(len(curve(tables, method)) > 1 for method in METHODS):
         figures[PLOT] = svg_of(draw(tables)).encode()
         parts += [
@@ -97,7 +93,7 @@ def section(
         ]
     parts += [
         "**By collection, nDCG@10 x 100**",
-        _by_collection(tables, [*UNTRAINED, BASELINE, *changed, *path(budget), INFORMED]),
+        _by_collection(tables, [*UNTRAINED, BASELINE, *changed]),
     ]
     if BASELINE in tables.scores:
         parts += [
@@ -209,26 +205,6 @@ def _overview(tables: Tables, versus: Versus, row: str) -> list[str]:
     if row != BASELINE:
         against = [difference(versus(row, other)) for other in (rival(row), None)]
     return [row, *_numbers(tables, row), *against, str(len(tables.scores[row]))]
-
-
-def _path_part(budget: Budget, tables: Tables, versus: Versus) -> list[str]:
-    """Each row is the row above and one thing more."""
-    same = aliases(budget)
-    rows, before = [], None
-    for name in (*path(budget), INFORMED):
-        row = same.get(name, name)
-        if row not in tables.scores:
-            before = None
-            continue
-        above = "–" if before is None else difference(versus(row, before))
-        rows.append([name, *_numbers(tables, row), above, str(len(tables.scores[row]))])
-        before = row
-    if len(rows) < 2:
-        return []
-    return [
-        "**One thing after the other**",
-        markdown(["", *NUMBERS, "against the row above", "seeds"], rows),
-    ]
 
 
 def _by_collection(tables: Tables, rows: Iterable[str]) -> str:

@@ -20,11 +20,9 @@ from recipe_bench.rows import (
     MASK,
     METHODS,
     ablations,
-    aliases,
     curve_changes,
     jobs,
     levels,
-    path,
     published,
 )
 from recipe_bench.scores import Score, exhaustive
@@ -75,21 +73,6 @@ def test_every_ablation_changes_one_thing_of_the_baseline(budget):
         assert [documents[given] for documents in points] == list(levels(method))
         assert len(points) == 5
         assert {*published(method)} <= {*levels(method)}
-
-
-def test_every_row_of_the_path_is_the_row_before_and_its_own_changes(budget):
-    configs = [
-        parse_config(merged(budget.base(), changes), TrainingConfig)
-        for changes in path(budget).values()
-    ]
-    for before, after in itertools.pairwise(configs):
-        assert before != after
-        assert (before.sources, before.optimizer.steps) == (after.sources, after.optimizer.steps)
-    assert aliases(budget) == {
-        "+ FLOPS to order": "queries without IDF",
-        "+ IDF queries": BASELINE,
-        "+ mined negatives": "mined negatives",
-    }
 
 
 def test_every_job_is_one_of_its_own_wherever_the_assets_are(budget, places, tmp_path):
@@ -297,7 +280,6 @@ def test_the_section_is_written_from_results_alone(tmp_path, most):
     drawn = guide.parent / "plots" / "recipe-curves.svg"
     assert drawn.is_file() == ("plots/recipe-curves.svg" in text) == (most in (None, 20))
     assert ("| Mined negatives" in text) == (most in (None, 20))
-    assert text.count("**One thing after the other**") == (most is None or most == 20)
 
 
 def test_there_is_nothing_to_write_without_results(tmp_path, capsys):
