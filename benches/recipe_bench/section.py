@@ -154,9 +154,6 @@ def _changed(budget: Budget) -> list[str]:
 
 def written(command: str, budget: Budget, tables: Tables) -> str:
     """How the numbers were made, and on what."""
-    packages = "; and ".join(
-        ", ".join(f"{name} {number}" for name, number in each.items()) for each in tables.versions
-    )
     machines = dict.fromkeys(map(machine_name, tables.machines))
     seconds = [
         float(facts["seconds"])
@@ -168,7 +165,7 @@ def written(command: str, budget: Budget, tables: Tables) -> str:
     trainings = len(seconds)
     sentences = [
         f"Written by `{command}` on {datetime.now(tz=UTC):%Y-%m-%d}. Trained and scored on "
-        f"{', and '.join(machines)}; {packages}.",
+        f"{', and '.join(machines)}; {_software(tables)}.",
         f"Each of {trainings} trainings had {budget.steps} steps of {budget.batch} queries{took}; "
         "several ran at a time.",
     ]
@@ -186,6 +183,17 @@ def written(command: str, budget: Budget, tables: Tables) -> str:
             "tables say how many seeds a row has."
         )
     return " ".join(sentences)
+
+
+def _software(tables: Tables) -> str:
+    """Versions, and the commits that each was used with."""
+    commits: dict[str, list[str]] = {}
+    for versions in tables.versions:
+        packages = ", ".join(f"{name} {one}" for name, one in versions.items() if name != "commit")
+        commits.setdefault(packages, []).append(versions.get("commit", "unknown"))
+    return "; and ".join(
+        f"{packages}, commit {', '.join(dict.fromkeys(each))}" for packages, each in commits.items()
+    )
 
 
 def _numbers(tables: Tables, row: str) -> list[str]:

@@ -266,7 +266,7 @@ def test_the_section_is_written_from_results_alone(tmp_path, most):
     given += ["--results", str(tmp_path / "results.jsonl"), "--write", str(guide)]
     assert recipe.main(given) == 0
     text = guide.read_text()
-    assert "on G, P, 2 cores" in text
+    assert "on G, P, 2 cores, 8 GiB; torch 2, commit unknown." in text
     values = {
         row: [[one.score.ndcg_at_10 for one in lines if one.row == row] for lines in found]
         for row in (recipe_rows.BM25, BASELINE)
