@@ -29,19 +29,29 @@ def curve(tables: Tables, method: str) -> list[str]:
 
 
 def draw(tables: Tables) -> Figure:
-    """A panel for each cost, means over collections and seeds."""
+    """A panel for each cost, means over collections and seeds.
+
+    Points below half of the best, of trainings that collapsed, would make all others one: they are
+    left out, and the legend counts them.
+    """
     from matplotlib.figure import Figure
 
+    every = {method: curve(tables, method) for method in METHODS}
+    ndcg = {
+        row: tables.overall(row, "ndcg_at_10") or 0.0 for rows in every.values() for row in rows
+    }
+    least = max(ndcg.values(), default=0.0) / 2
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     axes = figure.subplots(1, len(COSTS), sharey=True)
     for axis, (cost, label) in zip(axes, COSTS.items(), strict=True):
         for place, method in enumerate(METHODS):
-            rows = curve(tables, method)
+            rows = [row for row in every[method] if ndcg[row] >= least]
+            left = len(every[method]) - len(rows)
             axis.plot(
                 [tables.overall(row, cost) for row in rows],
-                [100 * (tables.overall(row, "ndcg_at_10") or 0.0) for row in rows],
+                [100 * ndcg[row] for row in rows],
                 marker=MARKERS[place], color=COLOURS[place], linewidth=1, markersize=6,
-                markerfacecolor="none", label=method,
+                markerfacecolor="none", label=f"{method} ({left} below half)" if left else method,
             )  # fmt: skip
         axis.set_xlabel(label)
         axis.grid(alpha=0.3)
