@@ -77,6 +77,7 @@ class Anatomy:
     def _step(self) -> Parts:
         import torch
 
+        from lsr.backbones.batching import TokenBatch
         from lsr.backbones.projection import VocabularyProjection
         from lsr.train.losses import info_nce, match
         from lsr.train.max_pooling import PooledMaxima
@@ -84,7 +85,11 @@ class Anatomy:
         from lsr.train.regularizers import flops, saturate
 
         student, clock = self._student, dict.fromkeys(NAMES, 0.0)
-        [batch] = _timed(clock, "tokenise", lambda: self._batcher.split(self._documents, 1))
+
+        def tokenise() -> list[TokenBatch]:
+            return self._batcher.split(*self._batcher.tokenize(self._documents), 1)
+
+        [batch] = _timed(clock, "tokenise", tokenise)
         states, offsets = _timed(clock, "body", lambda: student.states(batch))
         cut = states.detach().requires_grad_()
         weight, bias = student.projection()
