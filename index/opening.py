@@ -10,6 +10,7 @@ from pathlib import Path
 from index.collection.collection import Collection, is_collection
 from index.collection.field import Field, check_fields, encoder_fields
 from index.collection.passage_table import AUTO, OFF
+from index.collection.segment_table import SEGMENTS
 from index.collection.writable import Writable
 from index.qdrant.address import QdrantAddress, is_address
 from index.qdrant.collection import QdrantCollection
@@ -169,7 +170,7 @@ def remove_unused(place: Place, folder: bool) -> None:
         if folder:
             shutil.rmtree(place)
             return
-        shutil.rmtree(place / "segments", ignore_errors=True)
+        shutil.rmtree(place / SEGMENTS, ignore_errors=True)
         for pattern in ("collection.sqlite*", "collection.commits*", "*.lock", "writer.turn"):
             for file in place.glob(pattern):
                 file.unlink()

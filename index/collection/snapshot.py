@@ -33,7 +33,7 @@ from index.collection.schema import MIGRATED_VERSION, OLDER_VERSION
 from index.collection.search_defaults import check_search_defaults, search_defaults_text
 from index.collection.segment import read_segment
 from index.collection.segment_opening import open_segment
-from index.collection.segment_table import SegmentEntry
+from index.collection.segment_table import SEGMENTS, SegmentEntry
 from index.collection.snapshot_files import (
     STORE_COPY,
     Manifest,
@@ -122,7 +122,7 @@ def restore(
         LsrError: the collection can't be written.
     """
     with SnapshotFolder.opened(source) as taken, _appearing(destination, "collection") as folder:
-        (folder / "segments").mkdir()
+        (folder / SEGMENTS).mkdir()
         done = 0
         try:
             for name, entry in taken.manifest.files.items():
@@ -136,7 +136,7 @@ def restore(
                 f"the snapshot {source} can't be restored: {reason}; nothing was restored, use "
                 "another snapshot"
             ) from error
-        flush_folder(folder / "segments")
+        flush_folder(folder / SEGMENTS)
         return SnapshotReport.of(taken.manifest)
 
 
@@ -152,7 +152,7 @@ def replicate(taken: TakenSnapshot, folder: Path) -> None:
         LsrError: it can't be written.
     """
     try:
-        (folder / "segments").mkdir(parents=True)
+        (folder / SEGMENTS).mkdir(parents=True)
         for name in taken.manifest.files:
             taken.copy(name, folder / name)
         with _opened_copy(folder, taken.manifest) as collection:
@@ -161,7 +161,7 @@ def replicate(taken: TakenSnapshot, folder: Path) -> None:
                 path = collection.maintenance.path(entry.generation)
                 open_segment(path, identity, entry, fields)
             collection.view()
-        flush_folder(folder / "segments")
+        flush_folder(folder / SEGMENTS)
     except (OSError, sqlite3.OperationalError) as error:
         raise write_error(f"the copy can't be written ({error})", error, folder.parent) from error
     except MALFORMED as error:
@@ -248,8 +248,8 @@ def _copy(collection: Collection, folder: Path, on_progress: Progress) -> Manife
 
     None where a segment was replaced before it could be copied: then the moment has passed.
     """
-    shutil.rmtree(folder / "segments", ignore_errors=True)
-    (folder / "segments").mkdir()
+    shutil.rmtree(folder / SEGMENTS, ignore_errors=True)
+    (folder / SEGMENTS).mkdir()
     generation, files = 0, {}
     store = collection.store
     try:
@@ -277,7 +277,7 @@ def _copy(collection: Collection, folder: Path, on_progress: Progress) -> Manife
             f"the segment file {error.filename} is missing; rebuild it with: "
             f"lsr check {collection.path} --repair"
         ) from error
-    flush_folder(folder / "segments")
+    flush_folder(folder / SEGMENTS)
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Manifest(documents, files, created, commit)
 
