@@ -228,9 +228,7 @@ class Store(Database):
             CorruptionError: the index of ids is damaged where one would be that isn't there.
         """
         found = self._sequences(ids)
-        for identifier in ids:
-            if identifier not in found:
-                self._check_absent(identifier)
+        self._check_absent([identifier for identifier in ids if identifier not in found])
         return found
 
     def _sequences(self, ids: Sequence[str]) -> dict[str, int]:
@@ -240,19 +238,19 @@ class Store(Database):
                 found[row.id.decode()] = row.sequence
         return found
 
-    def _check_absent(self, identifier: str) -> None:
+    def _check_absent(self, ids: Sequence[str]) -> None:
         """An entry that is damaged stands where the id was, so it is next to where it is missed."""
-        for beside, order in (("<", "DESC"), (">", "ASC")):
-            entries = self.rows(
-                f"SELECT CAST(id AS BLOB), sequence FROM documents WHERE id {beside} ? "  # noqa: S608
-                f"ORDER BY id {order} LIMIT 1",
-                identifier,
+        held = "SELECT CAST(id AS BLOB) FROM documents WHERE sequence = entry.sequence"
+        for marks, part in in_lists(ids):
+            differ = " OR ".join(
+                f"(SELECT CAST(entry.id AS BLOB) IS NOT ({held}) FROM documents AS entry "  # noqa: S608
+                f"WHERE entry.id {beside} absent.id ORDER BY entry.id {order} LIMIT 1)"
+                for beside, order in (("<", "DESC"), (">", "ASC"))
             )
-            for entry, sequence in entries:
-                query = "SELECT CAST(id AS BLOB) FROM documents WHERE sequence = ?"
-                held = self.value(query, sequence)
-                if held != entry:
-                    raise CorruptionError(self.damage("index of ids"))
+            rows = marks[1:-1].replace("?", "(?)")
+            wanted = f"WITH absent(id) AS (VALUES {rows}) SELECT 1 FROM absent WHERE {differ} LIMIT 1"
+            if self.rows(wanted, *part):
+                raise CorruptionError(self.damage("index of ids"))
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Digest of each id that is there; empty where its text or a vector is damaged.
