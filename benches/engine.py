@@ -18,11 +18,20 @@ from typing import Any
 
 import numpy as np
 from engine_bench.comparison import Plan, compare
-from engine_bench.report import plot, publish
-from engine_bench.vectors import QUERIES, load_documents, load_queries, resize, take
+from engine_bench.report import plot, plot_growth, publish
+from engine_bench.vectors import (
+    QUERIES,
+    VOCABULARY,
+    load_documents,
+    load_queries,
+    map_batch,
+    save_resized,
+    take,
+)
 from machine import describe_machine, describe_versions
+from numpy.typing import NDArray
 from packages import installed
-from peers.engine import ENGINES, NEEDS
+from peers.engine import ENGINES, EXACT, NEEDS
 from peers.ours import native_order
 
 from lsr.errors import LsrError, UsageError
@@ -77,6 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
     publish(report, COLUMNS, options.json)
     if options.plot:
         plot(options.plot, report["rows"])
+    if options.growth:
+        plot_growth(options.growth, growth(report["rows"]))
     return 0
 
 
@@ -91,7 +102,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--order", type=Path, help="row numbers (.npy) in which to lay out all")
     parser.add_argument("--quick", action="store_true", help="3k documents, under 50 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="microseconds by recall")
+    parser.add_argument("--growth", type=Path, metavar="FILE.png", help="microseconds by documents")
     return parser.parse_args(arguments)
 
 
@@ -106,12 +118,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     queries = {name: load_queries(options.data, name, count) for name in QUERIES}
     rows = []
     for size in sizes:
-        # 280k stands for the whole set, which has 526 documents more.
-        resized = resize(documents, len(documents) if size == 280_000 else size)
-        arranged, order = arrange(resized, options.order)
         with tempfile.TemporaryDirectory(prefix="lsr-bench-") as folder:
-            plan = Plan(rounds=rounds, probe=probe, order=order)
-            rows += compare(engines, arranged, queries, Path(folder), plan)
+            given = Path(folder) / "given"
+            given.mkdir()
+            # 280k stands for the whole set, which has 526 documents more.
+            save_resized(given, documents, len(documents) if size == 280_000 else size)
+            resized = map_batch(given, VOCABULARY)
+            order = order_of(resized, options.order)
+            name = "native" if options.order is None else options.order.name
+            plan = Plan(rounds=rounds, probe=probe, order=name)
+            # Nothing else holds what is arranged, so that it needn't stay in memory.
+            rows += compare(engines, take(resized, order), queries, Path(folder), plan)
     return {"machine": describe_machine(), "versions": describe_versions(PACKAGES), "rows": rows}
 
 
@@ -125,15 +142,27 @@ def size_of(name: str) -> int:
     return round(float(digits) * factor)
 
 
-def arrange(documents: SparseBatch, path: Path | None) -> tuple[SparseBatch, str]:
-    """The documents in the order of a file, or of our index, and what that order is called."""
+def growth(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """Documents and microseconds of each engine's best rows, by kind of queries."""
+    panels: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for row in rows:
+        for name, drawn in (("exact", row["mode"] == EXACT), ("R@10 0.97", row["best"])):
+            if drawn:
+                lines = panels.setdefault(f"{row['queries']} queries", {})
+                line = lines.setdefault(f"{row['engine']}, {name}", [])
+                line.append((row["documents"], row["us_per_query"]))
+    return panels
+
+
+def order_of(documents: SparseBatch, path: Path | None) -> NDArray[np.int64]:
+    """Row numbers in the order of a file, or of our index."""
     order = np.load(path) if path is not None else native_order(documents)
     if not np.array_equal(np.sort(order), np.arange(len(documents))):
         raise UsageError(
             f"the order has {len(order):,} row numbers and the collection {len(documents):,} "
             "documents; give each row number once"
         )
-    return take(documents, order), "native" if path is None else path.name
+    return order
 
 
 if __name__ == "__main__":

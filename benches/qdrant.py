@@ -15,13 +15,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from engine import DATA, PACKAGES, arrange
+from engine import DATA, PACKAGES
 from engine_bench.comparison import Plan, compare
 from engine_bench.report import publish
-from engine_bench.vectors import QUERIES, load_documents, load_queries, resize
+from engine_bench.vectors import QUERIES, load_documents, load_queries, resize, take
 from machine import describe_machine, describe_versions
 from packages import installed
 from peers.engine import EXACT, NEEDS
+from peers.ours import native_order
 
 from lsr.errors import LsrError
 
@@ -76,9 +77,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.quick:
         documents = resize(documents, QUICK_DOCUMENTS)
     queries = {name: load_queries(options.data, name, count) for name in QUERIES}
-    arranged, order = arrange(documents, None)
     with tempfile.TemporaryDirectory(prefix="lsr-bench-") as folder:
-        plan = Plan(rounds=rounds, probe=count, order=order)
+        plan = Plan(rounds=rounds, probe=count, order="native")
+        arranged = take(documents, native_order(documents))
         rows = compare(engines, arranged, queries, Path(folder), plan)
     exact = [row for row in rows if row["mode"] == EXACT]
     for row in exact:

@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 from engine import DATA, PACKAGES, size_of
-from engine_bench.report import publish
+from engine_bench.report import plot_growth, publish
 from engine_bench.vectors import (
     QUERIES,
     VOCABULARY,
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     }
     publish(report, COLUMNS, options.json)
     if options.plot:
-        plot_growth(options.plot, rows)
+        plot_growth(options.plot, {"whole collections": growth(rows)})
     return 0
 
 
@@ -328,26 +328,16 @@ def update(_: Path, folder: Path, size: int) -> dict[str, float]:
     return figures | {"peak MB": round(peak_memory_mb())}
 
 
-def plot_growth(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Mean microseconds of a search by the number of documents, a line for each kind of query."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(5.5, 4.5), layout="constrained")
-    for name in QUERIES:
-        points = [
+def growth(rows: list[dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+    """Documents and mean microseconds of a search in memory, by kind of queries."""
+    return {
+        f"{name} queries": [
             (row["documents"], row["value"])
             for row in rows
             if row["step"] == "open_and_search" and row["figure"] == f"us a search, {name}, mean"
         ]
-        axis.plot(*zip(*points, strict=True), "o-", label=f"{name} queries")
-    axis.set(xlabel="documents", ylabel="microseconds a query, one thread", xscale="log")
-    axis.set(yscale="log")
-    axis.legend()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+        for name in QUERIES
+    }
 
 
 if __name__ == "__main__":

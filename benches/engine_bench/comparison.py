@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from peers.engine import EXACT, Setting, describe, load_engine
 
 from engine_bench.truth import Truth
-from engine_bench.vectors import save_batch
+from engine_bench.vectors import map_batch, save_batch
 from engine_bench.worker import Built, Kind, Round, Worker
 from lsr.sparse import SparseBatch
 
@@ -60,8 +60,9 @@ def compare(
     folder: Path,
     plan: Plan,
 ) -> list[dict[str, Any]]:
-    """Rows of the table, for one collection."""
+    """Rows of the table, for one collection; it is read from files in the folder."""
     save_batch(folder, documents)
+    documents = map_batch(folder, documents.vocabulary_size)
     folders = {}
     for name, batch in queries.items():
         folders[name] = folder / f"queries-{name}"

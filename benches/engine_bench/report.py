@@ -80,5 +80,27 @@ def plot(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     pyplot.close(figure)
 
 
+def plot_growth(
+    path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]
+) -> None:
+    """Microseconds by documents: a panel of each title, in it a line of each label."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        1, len(panels), figsize=(5.5 * len(panels), 4.5), squeeze=False, layout="constrained"
+    )
+    for axis, (title, lines) in zip(axes[0], panels.items(), strict=True):
+        for label, points in lines.items():
+            axis.plot(*zip(*sorted(points), strict=True), "o-", label=label)
+        axis.set(title=title, xlabel="documents", ylabel="microseconds a query, one thread")
+        axis.set(xscale="log", yscale="log")
+        axis.legend()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
 def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)

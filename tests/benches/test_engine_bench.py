@@ -10,8 +10,9 @@ import numpy as np
 import peers.ours
 import pytest
 from engine_bench import comparison
+from engine_bench import truth as truth_module
 from engine_bench.comparison import Plan, compare, mark_best
-from engine_bench.report import plot
+from engine_bench.report import plot, plot_growth
 from engine_bench.truth import Truth
 from engine_bench.vectors import map_batch, resize, save_resized
 from packages import why_missing
@@ -100,6 +101,10 @@ def test_filters_are_searched_as_well(rows):
 def test_a_plot_is_drawn(rows, tmp_path):
     pytest.importorskip("matplotlib")
     plot(tmp_path / "engine.png", rows)
+    drawn = engine.growth(rows)
+    assert drawn.keys() == {"made queries"}
+    assert all("lsr, exact" in lines for lines in drawn.values())
+    plot_growth(tmp_path / "growth.png", drawn)
     assert (tmp_path / "engine.png").stat().st_size > 10_000
 
 
@@ -121,6 +126,25 @@ def test_ties_with_the_last_place_count_as_found():
     assert truth.recall([[3, 2]]) == 1.0
     assert truth.recall([[3, 3]]) == 0.5
     assert truth.recall([[]]) == 0.0
+
+
+@pytest.mark.parametrize("part", [1, 7, 40, 1000])
+def test_truth_is_the_same_part_by_part(monkeypatch, part):
+    documents, queries = random_batch(40, 6, 1), random_batch(15, 3, 2)
+    allowed = (np.arange(40) % 3 > 0).astype(np.uint8)
+    monkeypatch.setattr(truth_module, "PART", part)
+    stored = documents.to_scipy().toarray().astype(np.float16).astype(np.float64)
+    for k in (1, 10, 60):
+        for mask in (None, allowed):
+            truth = Truth(documents, queries, k, mask)
+            scores = queries.to_scipy().toarray().astype(np.float64) @ stored.T
+            scores *= 1 if mask is None else mask
+            wanted = np.minimum(k, np.count_nonzero(scores > 0, axis=1))
+            least = [
+                -np.sort(-row)[n - 1] if n else 0 for row, n in zip(scores, wanted, strict=True)
+            ]
+            np.testing.assert_array_equal(truth.wanted, wanted)
+            np.testing.assert_allclose(truth.least, least, rtol=1e-12)
 
 
 @pytest.mark.parametrize("count", [100, 600, 1500])
@@ -184,9 +208,10 @@ def test_a_missing_folder_and_an_unknown_engine_are_told_in_one_sentence(tmp_pat
 def test_an_order_must_name_each_document_once(tmp_path):
     documents = random_batch(10, 5, 1)
     np.save(tmp_path / "order.npy", np.arange(10)[::-1])
-    turned, name = engine.arrange(documents, tmp_path / "order.npy")
-    assert name == "order.npy"
-    np.testing.assert_array_equal(turned[0].indices, documents[9].indices)
+    np.testing.assert_array_equal(
+        engine.order_of(documents, tmp_path / "order.npy"), np.arange(10)[::-1]
+    )
+    assert sorted(engine.order_of(documents, None)) == list(range(10))
     np.save(tmp_path / "short.npy", np.arange(9))
     with pytest.raises(UsageError, match="once"):
-        engine.arrange(documents, tmp_path / "short.npy")
+        engine.order_of(documents, tmp_path / "short.npy")
