@@ -247,9 +247,9 @@ class Store(Database):
                 f"WHERE entry.id {beside} absent.id ORDER BY entry.id {order} LIMIT 1)"
                 for beside, order in (("<", "DESC"), (">", "ASC"))
             )
-            rows = marks[1:-1].replace("?", "(?)")
-            wanted = f"WITH absent(id) AS (VALUES {rows}) SELECT 1 FROM absent WHERE {differ} LIMIT 1"
-            if self.rows(wanted, *part):
+            absent = f"absent(id) AS (VALUES {marks[1:-1].replace('?', '(?)')})"
+            query = f"WITH {absent} SELECT 1 FROM absent WHERE {differ} LIMIT 1"  # noqa: S608
+            if self.rows(query, *part):
                 raise CorruptionError(self.damage("index of ids"))
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:

@@ -120,7 +120,8 @@ def test_no_answer_is_of_a_half_copied_or_damaged_state(publisher, tmp_path):
             segment.write_bytes(content)
             damaged = other.name
             shutil.copytree(other, publisher.folder / damaged)
-            wait_until(lambda: f"the snapshot docs/{damaged} is passed over" in server.err)
+            passed_over = [f"the snapshot docs/{name} is passed over" for name in (half, damaged)]
+            wait_until(lambda: all(line in server.err for line in passed_over))
             # Now the half is made whole: it is newer than what answers.
             shutil.copy(whole / store.name, store)
             load.wait_for(half)
