@@ -304,3 +304,30 @@ def test_vectors_that_a_damaged_index_does_not_find_are_kept(hybrid_collection):
     assert (done.recovered, done.encoded, done.said) == (0, 0, [])
     assert check(opened).problems == []
     assert contents(opened) == before
+
+
+@pytest.mark.parametrize(
+    ("written", "damaged"), [("d07", b"d0w"), ("d00", b"d/0"), ("d29", b"d2~")]
+)
+def test_an_id_that_a_damaged_index_does_not_find_is_not_written_twice(
+    bm25_collection, written, damaged
+):
+    collection = bm25_collection({f"d{n:02}": f"apple {n}" for n in range(30)})
+    collection.close()
+    path = collection.path / "collection.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_documents_1'"
+        (page,) = connection.execute(query).fetchone()
+    connection.close()
+    data = bytearray(path.read_bytes())
+    entry = data.index(written.encode(), (page - 1) * 4096, page * 4096)
+    data[entry : entry + 3] = damaged
+    path.write_bytes(data)
+    opened = Collection.open(collection.path)
+    # Far more new ids than one statement takes, on both sides of it.
+    others = [f"{letter}{n}" for letter in "ce" for n in range(400)]
+    for ids in ([written], [*others[:400], written, *others[400:]]):
+        with pytest.raises(CorruptionError, match="index of ids is damaged"):
+            upsert_documents(opened, [Document(identifier, "fig") for identifier in ids])
+    assert len(opened) == 30
