@@ -285,17 +285,23 @@ def test_a_damaged_page_of_the_store_is_found(bm25_collection):
     assert check(Collection.open(collection.path)).problems
 
 
+def root_page(path, name):
+    """The number of the first page of a table or an index, once the file has all that was written."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (page,) = connection.execute(query, (name,)).fetchone()
+    connection.close()
+    return page
+
+
 def test_vectors_that_a_damaged_index_does_not_find_are_kept(hybrid_collection):
     collection = hybrid_collection(TEXTS)
     upsert_documents(collection, [Document("f", "fig pie")])
     before = contents(collection)
     collection.close()
     path = collection.path / "collection.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_vectors_1'"
-        (page,) = connection.execute(query).fetchone()
-    connection.close()
+    page = root_page(path, "sqlite_autoindex_vectors_1")
     with path.open("r+b") as stream:
         stream.seek((page - 1) * 4096)
         stream.write(b"\xa5" * 4096)
@@ -315,11 +321,7 @@ def test_an_id_that_a_damaged_index_does_not_find_is_not_written_twice(
     collection = bm25_collection({f"d{n:02}": f"apple {n}" for n in range(30)})
     collection.close()
     path = collection.path / "collection.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_documents_1'"
-        (page,) = connection.execute(query).fetchone()
-    connection.close()
+    page = root_page(path, "sqlite_autoindex_documents_1")
     data = bytearray(path.read_bytes())
     entry = data.index(written.encode(), (page - 1) * 4096, page * 4096)
     data[entry : entry + 3] = damaged
