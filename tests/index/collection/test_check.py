@@ -286,7 +286,7 @@ def test_a_damaged_page_of_the_store_is_found(bm25_collection):
 
 
 def root_page(path, name):
-    """The number of the first page of a table or an index, once the file has all that was written."""
+    """The first page of a table or an index, once the file has all that was written."""
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
