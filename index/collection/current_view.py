@@ -9,16 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.collection.builder import Builder
 from index.collection.columns import Columns
 from index.collection.field_encoders import FieldEncoders
 from index.collection.segment import Segment
 from index.collection.segment_opening import UnreadableSegment, open_segments, preload_segment
-from index.collection.segment_table import SegmentEntry, SegmentTable, segment_file
+from index.collection.segment_table import Current, SegmentEntry, SegmentTable, segment_file
 from index.collection.segment_view import SegmentView
 from index.collection.store import Store
-from index.collection.tail import Tail
+from index.collection.tail import LARGEST_PART, Tail
 from index.engines.array_room import Room
 from index.engines.document_mask import DocumentMask, living
 from lsr.errors import CorruptionError
@@ -147,9 +148,7 @@ class CurrentView:
                 dead = self._segments.dead(entry.after, entry.last)
                 alive = living(segment.sequence, dead)
             files.append((segment, alive))
-        after = max(tail.last, current.base)
-        new = self._builder.rows(after, current.written, current.average_lengths)
-        tail = tail.advance(new, current.written, died, current.base)
+        tail = self._advance(tail, current, died)
         parts = files + [(part.segment, part.alive) for part in tail.parts]
         found = sum(part.count_documents(alive) for part, alive in parts)
         if found != (written := self._store.count()):
@@ -169,6 +168,17 @@ class CurrentView:
             self._store,
             self._columns,
         )
+
+    def _advance(self, tail: Tail, current: Current, died: NDArray[np.int64]) -> Tail:
+        """The tail as of now, by as many rows at a time as a part of it holds."""
+        after, last = max(tail.last, current.base), current.written
+        # There are no more rows than numbers; to count them takes a while.
+        while last - after > LARGEST_PART:
+            end = min(last, self._store.nth_after(after, LARGEST_PART))
+            new = self._builder.rows(after, end, current.average_lengths)
+            tail, after = tail.advance(new, end, died, current.base), end
+        new = self._builder.rows(after, last, current.average_lengths)
+        return tail.advance(new, last, died, current.base)
 
     def _open_segments(
         self, entries: Sequence[SegmentEntry], average_lengths: Mapping[str, float]

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from index.collection.builder import Rows
 from index.collection.segment import Segment
 from index.engines.document_mask import DocumentMask, living
+from index.engines.inverted_index import LARGEST_DOCUMENT_COUNT
 
+# Rows that a part may hold. A tail may have more: writers may be far ahead of builds.
+LARGEST_PART = LARGEST_DOCUMENT_COUNT
 # A part is merged into its elder once the elder has at most so many times its rows. So there are
 # few parts, and a row is inverted again only a logarithmic number of times.
 RATIO = 4
@@ -57,7 +60,8 @@ class Tail:
         """The tail as of a later moment.
 
         Args:
-            new: the live rows after ``self.last`` and ``base``, up to ``last``.
+            new: the live rows after ``self.last`` and ``base``, up to ``last``, at most
+                ``LARGEST_PART``.
             last: the last row that has now been read.
             dead: int64, ascending, what has died since.
             base: the last row that segment files cover.
@@ -88,7 +92,11 @@ def _survivors(part: Part, dead: NDArray[np.int64], base: int) -> list[Part]:
 
 def _merged(parts: list[Part]) -> tuple[Part, ...]:
     start, total = len(parts) - 1, parts[-1].live if parts else 0
-    while start > 0 and parts[start - 1].live <= RATIO * total:
+    while (
+        start > 0
+        and parts[start - 1].live <= RATIO * total
+        and parts[start - 1].live + total <= LARGEST_PART
+    ):
         start -= 1
         total += parts[start].live
     if start >= len(parts) - 1:

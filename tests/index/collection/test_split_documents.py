@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from index.collection import current_view, tail
 from index.collection.check import check
 from index.collection.collection import Collection
 from index.collection.field import Field, encoder_fields
@@ -111,6 +112,19 @@ def test_flushes_and_merges_keep_rankings(tmp_path, exhaustive):
         collection.maintenance.flush()
         assert check(collection).problems == []
         assert rankings(collection) == exhaustive[""]
+
+
+@pytest.mark.parametrize("largest", [7, 20])
+def test_a_tail_that_no_part_holds_is_in_several(tmp_path, exhaustive, monkeypatch, largest):
+    for module in (tail, current_view):
+        monkeypatch.setattr(module, "LARGEST_PART", largest)
+    with closing(written(tmp_path / "c", QUIET)) as grown, closing(grown.open(grown.path)) as made:
+        for collection in (grown, made):
+            for filtered, expected in exhaustive.items():
+                assert rankings(collection, "native", filtered) == expected
+            segments = collection.view().segments
+            assert len(segments) > 150 / largest
+            assert max(map(len, segments)) <= largest
 
 
 @pytest.mark.skipif(find_spec("pyserini") is None, reason="needs pip install '.[lucene]'")

@@ -1,11 +1,13 @@
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benches.crash import CONFIG
+from index.collection import current_view, tail
 from index.collection.collection import Collection
 from index.collection.field import encoder_fields
 from index.indexing import upsert_documents
@@ -32,10 +34,14 @@ def ranking(collection, word):
     return [(hit.id, hit.score) for hit in found.hits]
 
 
-@settings(max_examples=15)
-@given(operations)
-def test_a_view_that_grew_step_by_step_answers_as_one_that_was_just_made(history):
-    with tempfile.TemporaryDirectory() as folder:
+@settings(max_examples=20)
+@given(operations, st.sampled_from([tail.LARGEST_PART, 8]))
+def test_a_view_that_grew_step_by_step_answers_as_one_that_was_just_made(history, largest):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(tail, "LARGEST_PART", largest),
+        mock.patch.object(current_view, "LARGEST_PART", largest),
+    ):
         writer = Collection.create(Path(folder) / "c", encoder_fields("bm25"))
         reader = Collection.open(writer.path)
         for operation, argument in history:
@@ -50,6 +56,8 @@ def test_a_view_that_grew_step_by_step_answers_as_one_that_was_just_made(history
                 assert ranking(reader, word) == ranking(fresh, word) == ranking(writer, word)
             grown, made = reader.view(), fresh.view()
             assert len(grown) == len(made) == len(writer)
+            for part in (*grown.tail.parts, *made.tail.parts):
+                assert len(part.rows) <= largest
             field = reader.fields[0]
             ours, theirs = grown.statistics(field), made.statistics(field)
             assert ours.documents == theirs.documents
