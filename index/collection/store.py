@@ -241,12 +241,12 @@ class Store(Database):
     def _check_absent(self, ids: Sequence[str]) -> None:
         """An entry that is damaged stands where the id was, so it is next to where it is missed."""
         held = "SELECT CAST(id AS BLOB) FROM documents WHERE sequence = entry.sequence"
+        differ = " OR ".join(
+            f"(SELECT CAST(entry.id AS BLOB) IS NOT ({held}) FROM documents AS entry "  # noqa: S608
+            f"WHERE entry.id {beside} absent.id ORDER BY entry.id {order} LIMIT 1)"
+            for beside, order in (("<", "DESC"), (">", "ASC"))
+        )
         for marks, part in in_lists(ids):
-            differ = " OR ".join(
-                f"(SELECT CAST(entry.id AS BLOB) IS NOT ({held}) FROM documents AS entry "  # noqa: S608
-                f"WHERE entry.id {beside} absent.id ORDER BY entry.id {order} LIMIT 1)"
-                for beside, order in (("<", "DESC"), (">", "ASC"))
-            )
             absent = f"absent(id) AS (VALUES {marks[1:-1].replace('?', '(?)')})"
             query = f"WITH {absent} SELECT 1 FROM absent WHERE {differ} LIMIT 1"  # noqa: S608
             if self.rows(query, *part):
