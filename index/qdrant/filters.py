@@ -105,6 +105,9 @@ def _condition(wanted: Filter, has: Set[str], values: Values) -> Condition:
 
 def _range(wanted: Range, has: Set[str], values: Values) -> Condition:
     """A range: Qdrant's own, and what that doesn't find looked up."""
+    # Qdrant's engine looks up nothing under a key that never had a value to index.
+    if f"{int(wanted.kind)}{wanted.key}" not in has:
+        return NEVER
     own = _of_numbers(wanted) if wanted.kind is Kind.NUMBER else _of_instants(wanted)
     if own is None:
         return _looked_up(wanted, values, None)

@@ -138,6 +138,21 @@ def test_ranges_hold_for_the_same_documents(tmp_path_factory, new_collection, he
             assert other.matching(wanted) == native.matching(wanted), bounds
 
 
+def test_a_range_over_values_of_another_kind_holds_for_none(tmp_path_factory, new_collection):
+    native = Collection.create(tmp_path_factory.mktemp("kinds") / "c", [FIELD], QUIET, TOKENS)
+    other = new_collection([FIELD], TOKENS)
+    held = [{}, [{}], {"other": 1}, None, [], True, "x", 1]
+    metadata = {f"k{n}": value for n, value in enumerate(held)}
+    batch = ("upsert", ([Document("d0", "x", "", metadata)], [{1: 1.0}], [[]]))
+    for collection in (native, other):
+        apply(collection, *batch)
+    for key in metadata:
+        for bounds in ({"gt": ""}, {"gt": 0}, {"gt": 2**60 + 1}, {"gte": "2020"}):
+            wanted = parse_filter_json({"key": key, "range": bounds})
+            assert other.matching(wanted) == native.matching(wanted), (key, bounds)
+        assert_same(native, other, {1: 1.0}, limit=3, facets=[key], sort=[key])
+
+
 def test_a_range_that_would_have_to_be_looked_up_in_too_many_values_is_refused(
     new_collection, monkeypatch
 ):
