@@ -1,4 +1,4 @@
-"""A training as a TOML file says: a sparse encoder, SPAR's dense Lambda, or a cross-encoder."""
+"""A training as a TOML file says: a sparse encoder, dense terms, SPAR's Lambda, a cross-encoder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lsr.train.vector_cache import no_progress
 from lsr.trusted_code import NO_CODE, TrustedCode
 
 if TYPE_CHECKING:
+    from lsr.train.dense_terms.run import DenseTermsReport
     from lsr.train.reranker.run import CrossEncoderReport
     from lsr.train.run import TrainingReport, Watching
     from lsr.train.spar.run import SparReport
@@ -31,14 +32,15 @@ def train(
     cache: Path | None = None,
     watching: Watching | None = None,
     trusted: TrustedCode = NO_CODE,
-) -> TrainingReport | SparReport | CrossEncoderReport:
+) -> TrainingReport | DenseTermsReport | SparReport | CrossEncoderReport:
     """Train as a configuration says, or go on where a run of it was interrupted.
 
     The student is scored, while it is trained, on the dataset that the configuration names, or on
     the pairs that are kept aside.
 
     Args:
-        config: a TOML file; its ``kind`` is "sparse" where it has none, "spar" or "cross-encoder";
+        config: a TOML file; its ``kind`` is "sparse" where it has none, "dense-terms", "spar" or
+            "cross-encoder";
             a sparse one may name a ``preset`` of ``lsr.train.training_presets``.
         output: folder of everything that is written; None: the configuration's.
         cache: folder of the teachers' vectors, which trainings may share; None: ``teachers`` in
@@ -56,6 +58,8 @@ def train(
     require_packages()
     from lsr.train.config import TrainingConfig
     from lsr.train.config_file import parse_config, read_toml
+    from lsr.train.dense_terms.config import KIND, DenseTermsTrainingConfig
+    from lsr.train.dense_terms.run import run_dense_terms
     from lsr.train.reranker.config import CrossEncoderTrainingConfig
     from lsr.train.reranker.run import run_cross_encoder
     from lsr.train.run import Tools, Watching, run_training
@@ -77,8 +81,14 @@ def train(
         folder = output or Path(pairs.output)
         cache = cache or folder / "teachers"
         return run_cross_encoder(pairs, folder, cache, ranked, watching, trusted)
+    if kind == KIND:
+        joined = parse_config({"kind": kind} | tables, DenseTermsTrainingConfig)
+        folder = output or Path(joined.output)
+        return run_dense_terms(joined, folder, cache or folder / "teachers", watching, trusted)
     if kind != "spar":
-        raise UsageError(f"kind is {kind!r}; allowed are 'sparse', 'spar' and 'cross-encoder'")
+        raise UsageError(
+            f"kind is {kind!r}; allowed are 'sparse', 'dense-terms', 'spar' and 'cross-encoder'"
+        )
     if cache is not None:
         raise UsageError('--cache is given, but kind = "spar" has no vectors of teachers')
     spar = parse_config({"kind": kind} | tables, SparTrainingConfig)

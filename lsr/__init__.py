@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lsr.encoders.encoder import SparseEncoder
     from lsr.encoding.progress import Progress
     from lsr.errors import LsrError
+    from lsr.train.dense_terms.run import DenseTermsReport
     from lsr.train.reranker.run import CrossEncoderReport
     from lsr.train.run import TrainingReport, Watching
     from lsr.train.spar.run import SparReport
@@ -416,7 +417,7 @@ def train_encoder(
     watching: Watching | None = None,
     *,
     trust_remote_code: bool = False,
-) -> TrainingReport | SparReport | CrossEncoderReport:
+) -> TrainingReport | DenseTermsReport | SparReport | CrossEncoderReport:
     """Train as a TOML file says, or go on where an earlier call was interrupted.
 
     Args:

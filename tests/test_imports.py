@@ -36,6 +36,8 @@ NEEDS_TORCH = {
     "lsr.train.trainer",
     "lsr.train.run",
     "lsr.train.spar.run",
+    "lsr.train.dense_terms.fitting",
+    "lsr.train.dense_terms.run",
     "lsr.train.reranker.run",
     "lsr.train.reranker.student",
     "lsr.train.regularizers",

@@ -8,7 +8,7 @@ that lacks them, their names tell: ``document_0_MLMTransformer``, ``document_1_S
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,6 +25,7 @@ OTHER: dict[Side, Side] = {"document": "query", "query": "document"}
 MODEL_SETTINGS = "config_sentence_transformers.json"
 SPLADE = "SpladePooling"
 LITERAL = ("literal", "literal_length")
+DENSE_TERMS = ("dense_terms", "dense_terms_top")
 COMPONENTS = "components"
 # One logarithm more than the prefixes; behind a slash, that of queries.
 _ONE = r"(?:log1p_){0,3}relu"
@@ -199,20 +200,42 @@ def declared_literal(checkpoint: Checkpoint) -> DeclaredLiteral:
     Raises:
         InputError: they are no numbers that are allowed.
     """
+    weight, length = _own_numbers(checkpoint, LITERAL)
+    return DeclaredLiteral(weight, length or 100.0)
+
+
+class DeclaredDenseTerms(NamedTuple):
+    """``weight`` and ``top`` of ``DenseTerms``; weight 0 is none."""
+
+    weight: float
+    top: int
+
+
+def declared_dense_terms(checkpoint: Checkpoint) -> DeclaredDenseTerms:
+    """What an encoder that ``lsr train`` wrote says of its dense terms.
+
+    Raises:
+        InputError: they are no numbers that are allowed.
+    """
+    weight, top = _own_numbers(checkpoint, DENSE_TERMS)
+    return DeclaredDenseTerms(weight, int(top) or 100)
+
+
+def _own_numbers(checkpoint: Checkpoint, names: Sequence[str]) -> list[float]:
+    """Numbers of ours in the checkpoint's settings; 0 where they lack one."""
     found = (checkpoint.json(MODEL_SETTINGS) or {}).get("lsr", {})
-    values = [found.get(key, 0) if isinstance(found, dict) else None for key in LITERAL]
+    values = [found.get(name, 0) if isinstance(found, dict) else None for name in names]
     numbers = [
         float(value)
         for value in values
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1e6
     ]
-    if len(numbers) < len(LITERAL):
+    if len(numbers) < len(names):
         raise InputError(
             f"the {MODEL_SETTINGS} of {checkpoint.name!r} has lsr={found!r}; "
-            f"allowed are numbers from 0 for {' and '.join(LITERAL)}"
+            f"allowed are numbers from 0 for {' and '.join(names)}"
         )
-    weight, length = numbers
-    return DeclaredLiteral(weight, length or 100.0)
+    return numbers
 
 
 def declared_components(checkpoint: Checkpoint) -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from lsr import whole_folder
@@ -29,3 +31,18 @@ def appearing(folder: Path, mark: str) -> Iterator[Path]:
         raise UsageError(f"the folder {folder.parent} does not exist; create it first")
     with whole_folder.appearing(folder, replace=True) as new:
         yield new
+
+
+def copy_files(
+    source: Path, target: Path, patterns: Sequence[str], without: Sequence[str] = ()
+) -> None:
+    """Copy the files of a model whose names fit a pattern, at any depth, into a folder.
+
+    ``without`` are patterns of paths, from ``source``, that are left out.
+    """
+    found = {path for pattern in patterns for path in source.rglob(pattern) if path.is_file()}
+    for path in sorted(found):
+        place = path.relative_to(source)
+        if not any(fnmatch(place.as_posix(), each) for each in without):
+            (target / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / place)

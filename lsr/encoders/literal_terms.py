@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lsr.analysis.stop_words import STOP_WORDS
 from lsr.encoders.bm25 import saturated
 from lsr.encoders.term_counts import count_terms, weak_terms
-from lsr.encoders.term_pooling import owners, pool_terms
+from lsr.encoders.term_pooling import owners
 from lsr.sparse import SparseBatch
 from lsr.vocabulary import Vocabulary
 
@@ -50,18 +50,6 @@ class LiteralTerms:
         )
         by_length = self.b * lengths / self.length
         return saturated(counts, by_length, self.k1, self.b, self.weight)
-
-    def add_to(self, weights: SparseBatch, texts: Sequence[str]) -> SparseBatch:
-        """The weights of the same texts, each the larger for its literal part."""
-        own = self(texts)
-        shape = len(weights), weights.vocabulary_size
-        return pool_terms(
-            np.concatenate([owners(weights), owners(own)]),
-            np.concatenate([weights.indices, own.indices]).astype(np.int64),
-            np.concatenate([weights.values, own.values]),
-            shape,
-            "sum",
-        )
 
     @cached_property
     def _weak(self) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import (
     Side,
     check_modules,
+    declared_dense_terms,
     declared_literal,
     declared_logs,
     declared_pool,
@@ -25,9 +26,10 @@ from lsr.backbones.declared import (
 from lsr.backbones.torch_runtime import has_gpu, inference_mode, transformers
 from lsr.backbones.transformer_settings import check_transformer, declared_length
 from lsr.encoders.component import Component, Lazy, SharedModels
+from lsr.encoders.dense_terms import FOLDER, DenseTerms
 from lsr.encoders.literal_terms import LiteralTerms
 from lsr.encoders.term_counts import count_terms
-from lsr.encoders.term_pooling import owners, pool_terms
+from lsr.encoders.term_pooling import owners, pool_terms, summed
 from lsr.encoders.term_pruning import SPECIAL, TermPruning, folded_terms, special_terms
 from lsr.errors import UsageError
 from lsr.settings import changed, check_choice, check_length, check_logs
@@ -85,6 +87,11 @@ class MaskedLmConfig:
     literal: float = -1.0
     # Their ``length``, mean terms of a document; 0: what the checkpoint says, else 100.
     literal_length: float = 0.0
+    # Weight of the added ``DenseTerms``, 0 for none; -1: what the checkpoint says of documents,
+    # else none.
+    dense_terms: float = -1.0
+    # How many of them a text gets at most; 0: what the checkpoint says, else 100.
+    dense_terms_top: int = 0
 
     def __post_init__(self) -> None:
         if self.max_length:
@@ -104,6 +111,10 @@ class MaskedLmConfig:
             raise UsageError(f"literal is {self.literal}; allowed is 0 or more")
         if not (self.literal_length >= 0 and np.isfinite(self.literal_length)):
             raise UsageError(f"literal_length is {self.literal_length}; allowed is 0 or more")
+        if self.dense_terms != -1 and not (self.dense_terms >= 0 and np.isfinite(self.dense_terms)):
+            raise UsageError(f"dense_terms is {self.dense_terms}; allowed is 0 or more")
+        if self.dense_terms_top < 0:
+            raise UsageError(f"dense_terms_top is {self.dense_terms_top}; allowed is 0 or more")
         if self.importance == "epic" and (self.head != "mlm" or self.position_top_k):
             raise UsageError("importance=epic goes with head=mlm, and without position_top_k")
         TermPruning(self.threshold, 0 if self.top_k == -1 else self.top_k, self.prune)
@@ -123,6 +134,7 @@ class PooledLogits(Component):
         model: gives states, whatever stands behind it.
         config: settings, with nothing left to the checkpoint.
         identity: what of the model changes vectors.
+        dense: the dense terms that are added, or None.
     """
 
     needs_statistics = False
@@ -133,6 +145,7 @@ class PooledLogits(Component):
         model: Lazy[Backbone | BertLanguageModel],
         config: MaskedLmConfig,
         identity: Mapping[str, Any],
+        dense: DenseTerms | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.config = config
@@ -142,16 +155,19 @@ class PooledLogits(Component):
         self._literal = None
         if config.literal > 0:
             self._literal = LiteralTerms(vocabulary, config.literal, config.literal_length)
+        self._dense = dense
 
     @property
     def tokens_encoded(self) -> int:
         """Tokens that went through the model so far."""
-        return self._batcher.tokens if "_batcher" in vars(self) else 0
+        own = self._batcher.tokens if "_batcher" in vars(self) else 0
+        return own + (self._dense.model.tokens_encoded if self._dense else 0)
 
     def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Which texts have more tokens than are encoded, bool (n,)."""
         prefixed = [self.config.prefix + text for text in texts]
-        return self.vocabulary.longer(prefixed, self.config.max_length)
+        longer = self.vocabulary.longer(prefixed, self.config.max_length)
+        return longer | self._dense.model.cuts(texts) if self._dense else longer
 
     def encode(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
@@ -166,7 +182,9 @@ class PooledLogits(Component):
             own_keys = owners(own) * own.vocabulary_size + own.indices
             weights = weights.keep(np.isin(keys, own_keys, assume_unique=True))
         if self._literal:
-            weights = self._literal.add_to(weights, texts)
+            weights = summed(weights, self._literal(texts))
+        if self._dense:
+            weights = summed(weights, self._dense(texts))
         return self._prune(weights)
 
     def _weigh(self, batch: TokenBatch) -> SparseBatch:
@@ -310,17 +328,30 @@ def pooled_logits(
         prefix=declared_prompt(checkpoint, side) if config.prefix == "auto" else config.prefix,
         literal=declared_literal(checkpoint).weight if config.literal == -1 else config.literal,
         literal_length=config.literal_length or declared_literal(checkpoint).length,
+        dense_terms=_dense_weight(checkpoint, config, side),
+        dense_terms_top=config.dense_terms_top or declared_dense_terms(checkpoint).top,
     )
     settings = changed(resolved, "max_length", "logs")
-    for name, usual in {"pool": "max", "top_k": 0, "prefix": "", "literal": 0.0}.items():
-        if settings.get(name) == usual:
+    usual = {"pool": "max", "top_k": 0, "prefix": "", "literal": 0.0, "dense_terms": 0.0}
+    for name, value in usual.items():
+        if settings.get(name) == value:
             del settings[name]
-    if "literal" not in settings:
-        del settings["literal_length"]
+    for name, detail in {"literal": "literal_length", "dense_terms": "dense_terms_top"}.items():
+        if name not in settings:
+            del settings[detail]
     settings |= {"max_length": resolved.max_length, "logs": resolved.logs}
     identity: dict[str, Any] = {"checkpoint": checkpoint.digest, "config": settings}
     if code := checkpoint.code_digest:
         identity["code"] = code
+    dense = None
+    if resolved.dense_terms:
+        dense = DenseTerms(
+            checkpoint.vocabulary,
+            checkpoint.root / FOLDER,
+            resolved.dense_terms,
+            resolved.dense_terms_top,
+        )
+        identity["dense_terms"] = dense.identity
 
     # What the native core computes: the largest logits, in transformers' own architecture.
     native = (
@@ -344,4 +375,11 @@ def pooled_logits(
         return backbone.MaskedLanguageModel(checkpoint)
 
     key = checkpoint.folder, config.head, config.importance, native
-    return PooledLogits(checkpoint.vocabulary, models.get(key, load), resolved, identity)
+    model = models.get(key, load)
+    return PooledLogits(checkpoint.vocabulary, model, resolved, identity, dense)
+
+
+def _dense_weight(checkpoint: Checkpoint, config: MaskedLmConfig, side: Side) -> float:
+    if config.dense_terms != -1:
+        return config.dense_terms
+    return declared_dense_terms(checkpoint).weight if side == "document" else 0.0

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from lsr.backbones.bert import BertLanguageModel
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.exported_folder import appearing
+from lsr.backbones.exported_folder import appearing, copy_files
 from lsr.errors import InputError, NotFoundError
 
 # The model that ships with this package. Its name has a version, which changes with its weights.
@@ -58,11 +57,7 @@ def package_model(source: Path, folder: Path) -> int:
         raise InputError(f"{source} has no {CARD}; a packaged model needs its model card")
     folder.parent.mkdir(exist_ok=True)
     with appearing(folder, CARD) as new:
-        for pattern in KEPT:
-            for path in source.rglob(pattern):
-                target = new / path.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+        copy_files(source, new, KEPT)
         checkpoint = Checkpoint.resolve(str(new))
         _halve(checkpoint)
         if BertLanguageModel.of(checkpoint) is None:

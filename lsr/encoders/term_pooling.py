@@ -49,6 +49,17 @@ def pool_terms(
     )
 
 
+def summed(first: SparseBatch, second: SparseBatch) -> SparseBatch:
+    """The weights of the same texts over one vocabulary added up, term by term."""
+    return pool_terms(
+        np.concatenate([owners(first), owners(second)]),
+        np.concatenate([first.indices, second.indices]).astype(np.int64),
+        np.concatenate([first.values, second.values]),
+        (len(first), first.vocabulary_size),
+        "sum",
+    )
+
+
 def owners(batch: SparseBatch) -> NDArray[np.int64]:
     """The row of each stored weight, int64 (nnz,)."""
     return np.repeat(np.arange(len(batch), dtype=np.int64), np.diff(batch.indptr))

@@ -214,7 +214,7 @@ class ModelCard:
         rows = [(result.dataset, result.measure, f"{result.value:.4f}") for result in self.results]
         parts = ["## Numbers"]
         if rows:
-            parts.append(_table(("dataset", "measure", "value"), rows))
+            parts.append(markdown_table(("dataset", "measure", "value"), rows))
         sparsity = [f"{value:,.1f} non-zeros a {side}" for side, value in self.nnz.items()]
         if self.flops is not None:
             sparsity.append(f"{self.flops:,.2f} terms shared by a query and a document (FLOPS)")
@@ -230,7 +230,7 @@ class ModelCard:
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", self.config)), default=0))
         parts = [
             "## Training",
-            _table(("data", "pairs", "licence"), sources),
+            markdown_table(("data", "pairs", "licence"), sources),
             f"Made by `{self.command}`.{time}",
             f"Versions: {', '.join(versions)}." if versions else "",
             f"{fence}toml\n{self.config.rstrip()}\n{fence}",
@@ -276,7 +276,8 @@ def _last_part(found: re.Match[str]) -> str:
     return before + next((part for part in reversed(parts) if part), "")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, its cells on one line each."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lsr.corpus.readers.passed_over import PassedOver
     from lsr.encoding.health import Health
     from lsr.encoding.runs import EncodeReport
+    from lsr.train.dense_terms.run import DenseTermsReport
     from lsr.train.reranker.run import CrossEncoderReport
     from lsr.train.run import TrainingReport
     from lsr.train.spar.run import SparReport
@@ -225,6 +226,17 @@ def print_training_report(report: TrainingReport) -> None:
     )
     if report.missed:
         err.print(f"Warning: {report.missed}", markup=False)
+
+
+def print_dense_terms_report(report: DenseTermsReport) -> None:
+    """What a making of dense terms did, in one line, and how to use the result."""
+    cosine = report.last.measures.get("cosine")
+    reached = "" if cosine is None else f"; held-out queries reach a cosine of {cosine:.3f}"
+    out.print(
+        f"{report.steps:,} steps in {report.seconds:,.0f} s{reached}; the plot is {report.plot}; "
+        f"use the encoder with --encoder {shlex.quote(report.encoder)}",
+        markup=False,
+    )
 
 
 def print_spar_report(report: SparReport) -> None:

@@ -30,8 +30,9 @@ def train_command(
 ) -> None:
     """Train an encoder as CONFIG, a TOML file, says.
 
-    It is a sparse encoder; with kind = "spar" a dense one that imitates a sparse one; with kind =
-    "cross-encoder" a model that re-ranks.
+    It is a sparse encoder; with kind = "dense-terms" one to whose documents a dense model adds
+    terms; with kind = "spar" a dense one that imitates a sparse one; with kind = "cross-encoder"
+    a model that re-ranks.
 
     Run the same command again after an interruption: it goes on from its last checkpoint, and
     gives the weights that it would have given without. The folder then holds the encoder, which
@@ -40,6 +41,7 @@ def train_command(
     from eval.training import require_packages, train
 
     require_packages()
+    from lsr.train.dense_terms.run import DenseTermsReport
     from lsr.train.reranker.run import CrossEncoderReport
     from lsr.train.run import TrainingReport, Watching
     from service.commands import terminal
@@ -51,6 +53,8 @@ def train_command(
         terminal.print_json(report.to_json())
     elif isinstance(report, TrainingReport):
         terminal.print_training_report(report)
+    elif isinstance(report, DenseTermsReport):
+        terminal.print_dense_terms_report(report)
     elif isinstance(report, CrossEncoderReport):
         terminal.print_cross_encoder_report(report)
     else:

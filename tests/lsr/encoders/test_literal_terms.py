@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from lsr.analysis.stop_words import STOP_WORDS
 from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.literal_terms import LiteralTerms
+from lsr.encoders.term_pooling import summed
 from lsr.sparse import SparseBatch, SparseVector
 from lsr.vocabulary import Vocabulary
 
@@ -63,7 +64,7 @@ def test_each_term_has_bm25s_weight(texts, weight, length):
 def test_they_are_added_to_the_models_weights(texts):
     literal = LiteralTerms(VOCABULARY, 0.5, 20.0)
     given_rows = [SparseVector.from_mapping({7: 1.0, 30_000: 2.0}) for _ in texts]
-    added = literal.add_to(SparseBatch.from_rows(given_rows, VOCABULARY.size), texts)
+    added = summed(SparseBatch.from_rows(given_rows, VOCABULARY.size), literal(texts))
     for row, text in zip(added, texts, strict=True):
         wanted = {7: 1.0, 30_000: 2.0}
         for term, weight in loop(text, 0.5, 20.0).items():

@@ -93,4 +93,5 @@ def test_another_kind_is_refused_and_a_cache_has_no_use(lsr, recipe):
     recipe.write_text(recipe.read_text().replace('"spar"', '"dense"'))
     result = lsr("train", recipe)
     assert result.returncode == 2
-    assert "kind is 'dense'; allowed are 'sparse', 'spar' and 'cross-encoder'" in sentence(result)
+    allowed = "'sparse', 'dense-terms', 'spar' and 'cross-encoder'"
+    assert f"kind is 'dense'; allowed are {allowed}" in sentence(result)
