@@ -10,6 +10,7 @@ import pytest
 from lsr.train import config, decoder_student
 from lsr.train.components import MlpConfig
 from lsr.train.config_file import parse_config
+from lsr.train.dense_terms.config import DenseTermsConfig, DenseTermsTrainingConfig
 from lsr.train.reranker.config import CrossEncoderTrainingConfig
 from lsr.train.spar import config as spar
 from lsr.train.spar.run import SparTrainingConfig
@@ -18,6 +19,7 @@ from tests.docs.pages import GUIDE, blocks, name_of, pages_with
 
 KINDS = {
     "sparse": config.TrainingConfig,
+    "dense-terms": DenseTermsTrainingConfig,
     "spar": SparTrainingConfig,
     "cross-encoder": CrossEncoderTrainingConfig,
 }
@@ -30,10 +32,11 @@ def test_every_configuration_is_valid(page):
         parse_config(raw, KINDS[raw.get("kind", "sparse")])
 
 
-def test_the_guide_has_a_sparse_and_a_dense_training():
-    sparse, dense = map(tomllib.loads, blocks(GUIDE, "toml"))
+def test_the_guide_has_a_sparse_and_a_dense_training_and_dense_terms():
+    sparse, dense, terms = map(tomllib.loads, blocks(GUIDE, "toml"))
     assert parse_config(sparse, config.TrainingConfig).documents.target_nnz == 120
     assert parse_config(dense, SparTrainingConfig).spar.teacher == "bm25"
+    assert parse_config(terms, DenseTermsTrainingConfig).dense_terms.base == "lsr-tiny-v1"
 
 
 def settings_of_the_guide():
@@ -70,6 +73,7 @@ def test_the_training_guide_names_every_setting_and_its_default():
         "evaluation": config.EvaluationConfig,
         "memory": config.MemoryConfig,
         "spar": spar.SparConfig,
+        "dense_terms": DenseTermsConfig,
     }
     written = settings_of_the_guide()
     assert written.keys() == tables.keys()

@@ -68,7 +68,7 @@ def test_a_wrong_kind_and_a_cache_without_use_are_refused(tmp_path):
     with pytest.raises(NotFoundError, match="give a TOML file"):
         train(path)
     path.write_text('kind = "dense"')
-    with pytest.raises(UsageError, match="allowed are 'sparse', 'spar' and"):
+    with pytest.raises(UsageError, match="allowed are 'sparse', 'dense-terms', 'spar'"):
         train(path)
     path.write_text('kind = "spar"')
     with pytest.raises(UsageError, match="has no vectors of teachers"):

@@ -25,9 +25,9 @@ class DenseTermsConfig:
     # about the score of a good answer by lsr-tiny-v1.
     weight: float = 40.0
     # Dense terms of a document; 1 or more.
-    top: int = 100
+    top: int = 150
     # The largest weights of a document that stay when both are added up; 0: all.
-    top_k: int = 250
+    top_k: int = 300
     # Training documents by which the mean of each term is taken; 1 or more.
     documents: int = 5000
     # How often each query is seen; 1 or more.
