@@ -11,6 +11,7 @@ import numpy as np
 
 from index.collection.collection import Collection
 from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.declared import refuse_dense_terms
 from lsr.corpus.chunks import CHUNK
 from lsr.corpus.documents import Document
 from lsr.encoders.catalogue import EncoderName, load_encoder
@@ -45,7 +46,8 @@ class Adaptable:
         """That of a collection.
 
         Raises:
-            UsageError: its first sparse field has another kind of encoder, or there is no document.
+            UsageError: its first sparse field has another kind of encoder, or one with dense terms,
+                or there is no document.
         """
         if not len(collection):
             raise UsageError(f"{collection.path} has no document to learn from; index some first")
@@ -65,6 +67,7 @@ class Adaptable:
                 "ships with lsr, and inference-free:MODEL and splade:MODEL"
             )
         checkpoint = Checkpoint.resolve(parsed.model, trusted)
+        refuse_dense_terms(checkpoint)
         return cls(name, str(parsed.family), checkpoint, parsed.options, dense)
 
     @property

@@ -87,8 +87,8 @@ class MaskedLmConfig:
     literal: float = -1.0
     # Their ``length``, mean terms of a document; 0: what the checkpoint says, else 100.
     literal_length: float = 0.0
-    # Weight of the added ``DenseTerms``, 0 for none; -1: what the checkpoint says of documents,
-    # else none.
+    # Weight of the ``DenseTerms`` that are added to what pruning leaves, 0 for none; -1: what the
+    # checkpoint says of documents, else none.
     dense_terms: float = -1.0
     # How many of them a text gets at most; 0: what the checkpoint says, else 100.
     dense_terms_top: int = 0
@@ -183,9 +183,8 @@ class PooledLogits(Component):
             weights = weights.keep(np.isin(keys, own_keys, assume_unique=True))
         if self._literal:
             weights = summed(weights, self._literal(texts))
-        if self._dense:
-            weights = summed(weights, self._dense(texts))
-        return self._prune(weights)
+        weights = self._prune(weights)
+        return summed(weights, self._dense(texts)) if self._dense else weights
 
     def _weigh(self, batch: TokenBatch) -> SparseBatch:
         """One row for each text of the batch."""

@@ -24,10 +24,8 @@ class DenseTermsConfig:
     # Of a query's terms together, where they point exactly at a document; above 0. The default is
     # about the score of a good answer by lsr-tiny-v1.
     weight: float = 40.0
-    # Dense terms of a document; 1 or more.
+    # Dense terms of a document, beside those that the base gives it; 1 or more.
     top: int = 150
-    # The largest weights of a document that stay when both are added up; 0: all.
-    top_k: int = 300
     # Training documents by which the mean of each term is taken; 1 or more.
     documents: int = 5000
     # How often each query is seen; 1 or more.
@@ -47,8 +45,7 @@ class DenseTermsConfig:
             raise UsageError("base or model is empty; give a sparse encoder and a dense model")
         for name in ("top", "documents", "epochs", "batch_size"):
             check_range(name, getattr(self, name), 1)
-        for name in ("top_k", "seed"):
-            check_range(name, getattr(self, name), 0)
+        check_range("seed", self.seed, 0)
         for name in ("weight", "learning_rate"):
             check_range(name, getattr(self, name), 1e-9, 1e6)
         check_range("held_out", self.held_out, 0, 0.99)

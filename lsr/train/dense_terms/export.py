@@ -53,6 +53,5 @@ def export_dense_terms(
         declared = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
         numbers = dict(zip(DENSE_TERMS, (config.weight, config.top), strict=True))
         declared["lsr"] = declared.get("lsr", {}) | numbers
-        declared["max_active_dims"] = config.top_k or None
         write_json(settings, declared)
         (new / "README.md").write_text(card, encoding="utf-8")

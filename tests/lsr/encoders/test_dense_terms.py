@@ -101,8 +101,11 @@ def test_options_change_them_and_leave_them_out(folder, masked_lm):
     none = f"{folder},document.dense_terms=0"
     np.testing.assert_array_equal(encoded(none), encoded(str(masked_lm)))
     assert load_encoder(none).fingerprint == load_encoder(str(masked_lm)).fingerprint
-    few = encoded(f"{folder},document.dense_terms_top=2,top_k=0") - encoded(none)
+    few = encoded(f"{folder},document.dense_terms_top=2") - encoded(none)
     assert (few > 1e-6).sum() == 2
+    # They come to the terms that a cap leaves.
+    capped = encoded(f"{folder},document.dense_terms_top=2,top_k=3")
+    np.testing.assert_allclose(capped - encoded(f"{none},top_k=3"), few, rtol=1e-4, atol=1e-5)
     twice = encoded(f"{folder},document.dense_terms=6") - encoded(none)
     once = encoded(str(folder)) - encoded(none)
     np.testing.assert_allclose(twice, 2 * once, rtol=1e-4, atol=1e-5)

@@ -1,11 +1,15 @@
 """Dense terms from the command line: made, gone on with, indexed and searched."""
 
 import json
+from contextlib import closing
 
 import numpy as np
 import pytest
 
+from eval.adapted_encoder import Adaptable
+from index.collection.collection import Collection
 from lsr.encoders.catalogue import load_encoder
+from lsr.errors import UsageError
 from lsr.train.training_log import read_log
 from tests.service.conftest import sentence, write_jsonl
 
@@ -21,10 +25,19 @@ licence = "CC0-1.0"
 base = "{base}"
 model = "{model}"
 top = 5
-top_k = 60
 batch_size = 4
 epochs = 2
 held_out = 0.25
+"""
+FURTHER = """
+losses = [{{ name = "info-nce" }}]
+[[sources]]
+path = "pairs.jsonl"
+[model]
+base = "{base}"
+[optimizer]
+steps = 1
+learning_rate = 1e-4
 """
 
 
@@ -52,14 +65,13 @@ def test_they_are_made_indexed_and_searched(lsr, recipe, masked_lm, tmp_path):
     card = (folder / "README.md").read_text()
     assert "license: mit" in card
     assert str(tmp_path) not in card
-    plain, joined = load_encoder(str(masked_lm)), load_encoder(f"{folder},top_k=0")
+    plain, joined = load_encoder(str(masked_lm)), load_encoder(str(folder))
     before, after = (
         each.encode_documents(["apple pie"]).to_scipy().toarray()[0] for each in (plain, joined)
     )
     assert 0 < (after - before > 1e-6).sum() <= 5
     assert (after - before > -1e-6).all()
     assert not after[[0, 100, 101, 102, 103]].any() or before[[0, 100, 101, 102, 103]].any()
-    assert len(load_encoder(str(folder)).encode_documents(["apple pie"]).indices) <= 60
     write_jsonl(tmp_path / "corpus.jsonl", [{"_id": word, "text": word} for word in WORDS])
     indexed = lsr("index", "corpus.jsonl", "--into", "c", "--encoder", "made/encoder")
     assert indexed.returncode == 0, indexed.stderr
@@ -71,6 +83,12 @@ def test_they_are_made_indexed_and_searched(lsr, recipe, masked_lm, tmp_path):
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["last"]["step"] == entries[-1].step
     assert load_encoder(str(folder)).fingerprint == first
+    # A training of its weights would leave them out.
+    refused = pytest.raises(UsageError, match="has dense terms")
+    with closing(Collection.open(tmp_path / "c")) as collection, refused:
+        Adaptable.of(collection)
+    recipe.write_text(FURTHER.format(base=folder))
+    assert "has dense terms" in sentence(lsr("train", recipe))
 
 
 @pytest.mark.parametrize(
