@@ -318,6 +318,9 @@ def pooled_logits(
     checkpoint.check_code(may_run=True)
     check_modules(checkpoint, side)
     check_transformer(checkpoint, "fill-mask", "logits")
+    literal, terms = declared_literal(checkpoint), declared_dense_terms(checkpoint)
+    # The checkpoint's are of documents.
+    weight = terms.weight if side == "document" else 0.0
     resolved = replace(
         config,
         max_length=config.max_length or declared_length(checkpoint, side),
@@ -325,10 +328,10 @@ def pooled_logits(
         top_k=declared_top_k(checkpoint) if config.top_k == -1 else config.top_k,
         pool=declared_pool(checkpoint, side) if config.pool == "auto" else config.pool,
         prefix=declared_prompt(checkpoint, side) if config.prefix == "auto" else config.prefix,
-        literal=declared_literal(checkpoint).weight if config.literal == -1 else config.literal,
-        literal_length=config.literal_length or declared_literal(checkpoint).length,
-        dense_terms=_dense_weight(checkpoint, config, side),
-        dense_terms_top=config.dense_terms_top or declared_dense_terms(checkpoint).top,
+        literal=literal.weight if config.literal == -1 else config.literal,
+        literal_length=config.literal_length or literal.length,
+        dense_terms=weight if config.dense_terms == -1 else config.dense_terms,
+        dense_terms_top=config.dense_terms_top or terms.top,
     )
     settings = changed(resolved, "max_length", "logs")
     usual = {"pool": "max", "top_k": 0, "prefix": "", "literal": 0.0, "dense_terms": 0.0}
@@ -376,9 +379,3 @@ def pooled_logits(
     key = checkpoint.folder, config.head, config.importance, native
     model = models.get(key, load)
     return PooledLogits(checkpoint.vocabulary, model, resolved, identity, dense)
-
-
-def _dense_weight(checkpoint: Checkpoint, config: MaskedLmConfig, side: Side) -> float:
-    if config.dense_terms != -1:
-        return config.dense_terms
-    return declared_dense_terms(checkpoint).weight if side == "document" else 0.0

@@ -12,7 +12,6 @@ sentence-transformers and transformers load the sparse encoder alone.
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 from lsr.backbones.checkpoint import CONFIG, FETCHED, NOT_FETCHED, Checkpoint
@@ -45,8 +44,7 @@ def export_dense_terms(
         UsageError: the folder holds something other than an earlier export.
     """
     with appearing(folder, CONFIG) as new:
-        copy_files(base.root, new, FETCHED, NOT_FETCHED)
-        shutil.rmtree(new / FOLDER, ignore_errors=True)
+        copy_files(base.root, new, FETCHED, [*NOT_FETCHED, f"{FOLDER}/*"])
         copy_files(dense.root, new / FOLDER / MODEL, FETCHED, NOT_FETCHED)
         table.write(new / FOLDER / TABLE)
         settings = new / MODEL_SETTINGS
