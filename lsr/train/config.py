@@ -12,6 +12,9 @@ from lsr.train.model_config import ModelConfig
 from lsr.train.regularizer_registry import REGULARIZERS
 from lsr.trusted_code import without_consent
 
+# What a model may compute in while it is trained.
+PRECISIONS = ("auto", "float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class SourceConfig:
@@ -248,7 +251,7 @@ class MemoryConfig:
 
     def __post_init__(self) -> None:
         check_range("chunk_tokens", self.chunk_tokens, 0)
-        check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
+        check_choice("precision", self.precision, PRECISIONS)
         if self.gradient_cache and not self.chunk_tokens:
             raise UsageError("gradient_cache needs chunk_tokens; 4096 is a good start")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,16 +27,39 @@ def with_layers(model: Any, layers: int) -> None:
     Raises:
         InputError: it has no list of layers of BERT's kind.
     """
-    stack = getattr(getattr(model.base_model, "encoder", None), "layer", None)
-    if not isinstance(stack, torch.nn.ModuleList) or not hasattr(stack[0], "attention"):
-        raise InputError(
-            f"the base is a {type(model).__name__}, whose layers can't be counted; leave out layers"
-        )
+    stack = _stack(model)
     del stack[layers:]
     with torch.no_grad():
         while len(stack) < layers:
             stack.append(_identity(stack[-1]))
     model.config.num_hidden_layers = layers
+
+
+def keep_layers(model: Any, layers: Sequence[int]) -> None:
+    """Leave a BERT-like model these layers alone, counted from 0 and ascending, in place.
+
+    Raises:
+        InputError: it has fewer layers, or no list of layers of BERT's kind.
+    """
+    stack = _stack(model)
+    if layers[-1] >= len(stack):
+        raise InputError(
+            f"layers names {layers[-1]}, and the model has the layers 0 to {len(stack) - 1}; name "
+            "some of these"
+        )
+    kept = [stack[place] for place in layers]
+    del stack[:]
+    stack.extend(kept)
+    model.config.num_hidden_layers = len(stack)
+
+
+def _stack(model: Any) -> torch.nn.ModuleList:
+    stack = getattr(getattr(model.base_model, "encoder", None), "layer", None)
+    if not isinstance(stack, torch.nn.ModuleList) or not hasattr(stack[0], "attention"):
+        raise InputError(
+            f"the base is a {type(model).__name__}, whose layers can't be counted; leave out layers"
+        )
+    return stack
 
 
 def _identity(layer: Any) -> Any:

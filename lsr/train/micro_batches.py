@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from lsr.encoders.term_pruning import special_terms
 from lsr.sparse import SparseBatch
 from lsr.train.components import MlpConfig
 from lsr.train.max_pooling import PooledMaxima
+from lsr.train.precision import autocast, is_halved
 from lsr.train.regularizers import saturate, top_k
 from lsr.train.student import Tower
 from lsr.train.term_weights import activated, pool_positions
@@ -118,8 +118,8 @@ class MicroBatchEncoder:
         precision: str = "auto",
     ) -> None:
         self.student = student
-        on_cpu = student.device.type == "cpu"
-        self._halved = precision == "bfloat16" or (precision == "auto" and not on_cpu)
+        self._halved = is_halved(student.device, precision)
+        self._precision = precision
         self.weighing = weighing
         self.cached = cached
         self._one_a_thread = not tokens
@@ -250,8 +250,8 @@ class MicroBatchEncoder:
             rows, ids = rows[kept], ids[kept]
         return pool_positions(weights, rows, ids, shape, self.weighing.pool)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.student.device.type, torch.bfloat16, enabled=self._halved)
+    def _autocast(self) -> torch.autocast:
+        return autocast(self.student.device, self._precision)
 
     def _keep(self, pooled: SparseBatch) -> NDArray[np.bool_]:
         assert self._special is not None

@@ -21,10 +21,10 @@ from lsr.train.config import TrainingConfig
 from lsr.train.decoder_student import DecoderStudent, DecoderStudentConfig, LoraConfig
 from lsr.train.depth import with_layers
 from lsr.train.export import TERM_HEAD, Exported, TrainedModel, export_encoder
+from lsr.train.precision import attend_plainly
 from lsr.vocabulary import Vocabulary
 
-# On a processor in bfloat16, torch's fused attention takes 1.4 to 1.7 times as long for texts of up
-# to so many tokens as products and a softmax do, forward and backward of the whole body.
+# Texts of up to so many tokens are faster without fused attention, where a processor halves.
 SHORT = 256
 
 
@@ -294,13 +294,6 @@ def _term_head(checkpoint: Checkpoint, model: Any) -> torch.nn.Linear:
     return head.to(model.device)
 
 
-def _attend_plainly(student: MaskedLanguageStudent) -> None:
-    """Compute attention by products and a softmax, on a processor."""
-    fused = getattr(student.model.config, "_attn_implementation", "") == "sdpa"
-    if fused and student.device.type == "cpu":
-        student.model.set_attn_implementation("eager")
-
-
 def renew_head(model: Any) -> None:
     """Give a masked language model a head that has learned nothing, in place.
 
@@ -345,7 +338,7 @@ def load_student(config: TrainingConfig) -> Student:
                 document, query,
             )  # fmt: skip
             if config.memory.precision == "bfloat16" and model.max_length <= SHORT:
-                _attend_plainly(student)
+                attend_plainly(student.model)
             return student
 
         document, query = model.documents, model.query_kind

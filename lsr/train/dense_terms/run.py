@@ -17,7 +17,7 @@ from lsr.backbones.torch_runtime import transformers
 from lsr.corpus.files import user_path
 from lsr.distribution import installed_versions
 from lsr.encoders.catalogue import load_encoder
-from lsr.encoders.dense import TransformerEncoder
+from lsr.encoders.dense import DenseEncoder, TransformerEncoder
 from lsr.encoders.dense_terms import TermVectors
 from lsr.encoders.encoder import split_name
 from lsr.encoders.masked_lm import PooledLogits
@@ -28,6 +28,7 @@ from lsr.train.config_file import to_toml
 from lsr.train.dense_terms.config import DenseTermsConfig, DenseTermsTrainingConfig
 from lsr.train.dense_terms.export import export_dense_terms
 from lsr.train.dense_terms.fitting import Queries, fit_term_vectors
+from lsr.train.dense_terms.student import Lesson, Student
 from lsr.train.model_card import markdown_table, without_paths
 from lsr.train.pairs import PairSource, TrainingCorpus
 from lsr.train.run import CONFIG, PACKAGES, PLOT, Watching
@@ -36,7 +37,8 @@ from lsr.train.training_log import Entry, TrainingLog, draw, plot, read_log
 from lsr.train.vector_cache import dense_vectors
 from lsr.trusted_code import NO_CODE, TrustedCode
 
-ENCODER = "encoder"
+ENCODER, STUDENT = "encoder", "student"
+MODEL, STATE = "model", "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class DenseTermsReport:
     seconds: float
     # What its last step measured.
     last: Entry
+    # What the last step of the student measured, where there is one.
+    student: Entry | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON."""
@@ -69,8 +73,9 @@ def run_dense_terms(
 ) -> DenseTermsReport:
     """Fit vectors of terms as configured, and write encoder, configuration, log and plot.
 
-    What the dense model makes of the texts is kept in ``cache``, so that a run which was
-    interrupted goes on with it; the fit takes seconds and begins anew.
+    What the dense model makes of the texts is kept in ``cache``, and the student's training writes
+    checkpoints, so that a run which was interrupted goes on with them; the fit takes seconds and
+    begins anew.
 
     Args:
         config: of the making.
@@ -82,7 +87,8 @@ def run_dense_terms(
     Raises:
         UsageError: the base is none that dense terms can be added to.
         NotFoundError: there is no such model.
-        InputError: no query can be used, or a model is damaged.
+        InputError: no query can be used, a model is damaged, or no student can be made of it.
+        LsrError: the loss of the student is no longer a number.
     """
     started = time.perf_counter()
     # What the end needs is missed at the beginning.
@@ -91,13 +97,20 @@ def run_dense_terms(
     transformers()
     settings = config.dense_terms
     base, encoder = _base(settings.base, trusted)
-    model = Checkpoint.resolve(settings.model)
+    dense, model = _dense(config)
     sources = [PairSource(one.path, one.limit or None) for one in config.sources]
     corpus = TrainingCorpus.build(sources, settings.seed, 0.0, watching.on_rejected)
     corpus.say_unused(watching.on_rejected, "queries and documents are taken one by one")
     output.mkdir(parents=True, exist_ok=True)
-    vectors = _Vectors(TransformerEncoder(model), corpus, cache, watching)
-    table = _fit(encoder, vectors, settings, output / LOG, watching)
+    vectors = _Vectors(corpus, cache, watching)
+    reader, learned = dense, None
+    if config.student:
+        place = output / STUDENT
+        lesson = Lesson(corpus.documents, vectors.documents(dense), corpus.digest)
+        learned = _taught(Student(model, config.student, settings.seed), lesson, place, watching)
+        model = Checkpoint.resolve(str(place / MODEL))
+        reader = TransformerEncoder(model)
+    table = _fit(encoder, vectors, (dense, reader), settings, output / LOG, watching)
     folder = output / ENCODER
     # Queries are weighed, and words counted, as the encoder that ships with lsr has it.
     packaged = settings.base == DEFAULT_ENCODER
@@ -107,18 +120,44 @@ def run_dense_terms(
     (output / CONFIG).write_text(toml, encoding="utf-8")
     plot(output / LOG, output / PLOT)
     last, seconds = read_log(output / LOG)[-1], time.perf_counter() - started
-    return DenseTermsReport(folder, name, output / PLOT, last.step, seconds, last)
+    return DenseTermsReport(folder, name, output / PLOT, last.step, seconds, last, learned)
+
+
+def _taught(student: Student, lesson: Lesson, folder: Path, watching: Watching) -> Entry:
+    """Train a student to the end, and write its model, log and state into a folder.
+
+    Returns:
+        What its last step measured.
+    """
+    folder.mkdir(exist_ok=True)
+    state = folder / STATE
+    begun = student.resume(state, lesson)
+    with TrainingLog(folder / LOG, begun or None) as log:
+
+        def on_step(step: int, steps: int, loss: float, rate: float, reached: float | None) -> None:
+            measures = {} if reached is None else {"cosine": reached}
+            log.write(Entry(step, loss, lr=rate, measures=measures))
+            watching.on_progress("steps of the student", step, steps)
+
+        student.learn(lesson, begun, state, on_step)
+    student.export(folder / MODEL, {})
+    return read_log(folder / LOG)[-1]
 
 
 def _fit(
     encoder: TwoSidedEncoder,
     vectors: _Vectors,
+    models: tuple[TransformerEncoder, TransformerEncoder],
     settings: DenseTermsConfig,
     path: Path,
     watching: Watching,
 ) -> TermVectors:
-    """The vectors and means of an encoder's terms; each step is logged."""
-    queries = Queries(encoder.encode_queries(vectors.corpus.queries), vectors.queries())
+    """The vectors and means of an encoder's terms; each step is logged.
+
+    ``models`` are the dense model, and what encodes documents in its place, which may be the same.
+    """
+    dense, reader = models
+    queries = Queries(encoder.encode_queries(vectors.corpus.queries), vectors.queries(dense))
     with TrainingLog(path) as log:
 
         def on_fit(step: int, steps: int, loss: float, rate: float, reached: float | None) -> None:
@@ -127,41 +166,52 @@ def _fit(
             log.write(entry)
             watching.on_step(entry, steps)
 
-        fitted = fit_term_vectors(queries, vectors.start(encoder), settings, on_fit)
+        fitted = fit_term_vectors(queries, vectors.start(dense, encoder), settings, on_fit)
     fitted[sorted(encoder.vocabulary.special)] = 0
-    return TermVectors(fitted, fitted @ vectors.documents(settings).mean(axis=0))
+    sample = vectors.documents(reader, settings.documents).astype(np.float32)
+    return TermVectors(fitted, fitted @ sample.mean(axis=0))
 
 
 class _Vectors:
-    """What the dense model makes of the texts, kept in files."""
+    """What dense models make of the texts, kept in files."""
 
-    def __init__(
-        self, dense: TransformerEncoder, corpus: TrainingCorpus, cache: Path, watching: Watching
-    ) -> None:
-        self._dense, self.corpus, self._watching = dense, corpus, watching
-        self._stem = cache / dense.fingerprint
+    def __init__(self, corpus: TrainingCorpus, cache: Path, watching: Watching) -> None:
+        self.corpus, self._cache, self._watching = corpus, cache, watching
 
-    def queries(self) -> NDArray[np.float16]:
+    def queries(self, model: TransformerEncoder) -> NDArray[np.float16]:
         """Of all queries."""
-        return self._of(f"{self.corpus.digest}-queries", list(self.corpus.queries), True)
+        return self._of(model, f"{self.corpus.digest}-queries", list(self.corpus.queries), True)
 
-    def documents(self, settings: DenseTermsConfig) -> NDArray[np.float32]:
-        """Of the documents by which means are taken; their order is as good as random."""
-        texts = list(self.corpus.documents[: settings.documents])
-        kept = self._of(f"{self.corpus.digest}-first-{len(texts)}", texts, False)
-        return kept.astype(np.float32)
+    def documents(self, model: TransformerEncoder, count: int | None = None) -> NDArray[np.float16]:
+        """Of the first so many documents, or of all; their order is as good as random."""
+        texts = list(self.corpus.documents[:count])
+        return self._of(model, f"{self.corpus.digest}-first-{len(texts)}", texts, False)
 
-    def start(self, encoder: TwoSidedEncoder) -> NDArray[np.float32]:
+    def start(self, model: TransformerEncoder, encoder: TwoSidedEncoder) -> NDArray[np.float32]:
         """Of each term as it is spelled by itself, less the mean of all."""
         tokens = map(encoder.vocabulary.token, range(encoder.vocabulary.size))
         texts = [encoder.spelled_part(token) for token in tokens]
-        alone = self._of(f"{encoder.vocabulary.digest}-terms", texts, True).astype(np.float32)
+        name = f"{encoder.vocabulary.digest}-terms"
+        alone = self._of(model, name, texts, True).astype(np.float32)
         alone -= alone.mean(axis=0)
         return alone
 
-    def _of(self, name: str, texts: list[str], queries: bool) -> NDArray[np.float16]:
-        path = self._stem.with_name(f"{self._stem.name}-{name}.npy")
-        return dense_vectors(path, self._dense, texts, queries, self._watching.on_progress)
+    def _of(
+        self, model: TransformerEncoder, name: str, texts: list[str], queries: bool
+    ) -> NDArray[np.float16]:
+        path = self._cache / f"{model.fingerprint}-{name}.npy"
+        return dense_vectors(path, model, texts, queries, self._watching.on_progress)
+
+
+def _dense(config: DenseTermsTrainingConfig) -> tuple[TransformerEncoder, Checkpoint]:
+    """The dense encoder, and its files."""
+    name = config.dense_terms.model
+    dense = DenseEncoder.load(name)
+    plain, *options = split_name(name)
+    if not isinstance(dense, TransformerEncoder) or (options and not config.student):
+        allowed = "one dense model" if config.student else "one dense model without options"
+        raise UsageError(f"model is {name!r}; allowed is {allowed}, a folder or hub id")
+    return dense, Checkpoint.resolve(name if is_folder(user_path(name)) else plain)
 
 
 def _base(name: str, trusted: TrustedCode) -> tuple[Checkpoint, TwoSidedEncoder]:
@@ -181,6 +231,15 @@ def _base(name: str, trusted: TrustedCode) -> tuple[Checkpoint, TwoSidedEncoder]
     return packaged_checkpoint(name) if packaged else Checkpoint.resolve(name, trusted), loaded
 
 
+def _reader(config: DenseTermsTrainingConfig) -> str:
+    """What encodes documents, in words."""
+    dense = f"the dense model {config.dense_terms.model}"
+    if not config.student:
+        return dense
+    layers = ", ".join(map(str, config.student.layers))
+    return f"a student of {dense}, trained from its layers {layers} to make its vectors,"
+
+
 def _card(config: DenseTermsTrainingConfig, encoder: str, counts: Sequence[int], toml: str) -> str:
     from huggingface_hub import ModelCardData
 
@@ -198,7 +257,7 @@ def _card(config: DenseTermsTrainingConfig, encoder: str, counts: Sequence[int],
     parts = [
         f"# {Path(config.output).name}",
         f"The sparse encoder {settings.base}, to whose documents up to {settings.top:,} terms are "
-        f"added that the dense model {settings.model} puts near them (lsr's dense terms). Queries "
+        f"added that {_reader(config)} puts near them (lsr's dense terms). Queries "
         f"are those of {settings.base}: the dense model does not run for them. The licences of "
         "both models and of the data hold for this one.",
         f"With lsr: `lsr index FILES --encoder {shlex.quote(encoder)}`. sentence-transformers "

@@ -14,11 +14,11 @@ from lsr.backbones.declared import Side, side_checkpoint
 from lsr.backbones.pooled import PooledTransformer
 from lsr.backbones.torch_runtime import seed_torch
 from lsr.errors import LsrError
+from lsr.train.dense_export import export_dense
 from lsr.train.losses import info_nce, match
 from lsr.train.negatives import Texts
 from lsr.train.optimization import adamw, rate_share, update
 from lsr.train.spar.config import SparConfig
-from lsr.train.spar.dense_export import export_dense
 from lsr.train.spar.draws import Batch
 from lsr.train.training_state import load_state, save_state, step_seed
 
