@@ -30,11 +30,11 @@ def add_gradients(
 ) -> None: ...
 
 class Bert:
-    """A BERT up to its vocabulary projection; ``rest`` are weight and bias of each part.
+    """A BERT up to its vocabulary projection, if any; ``rest`` are weight and bias of each part.
 
     First the norm of the embeddings, then for each layer query, key, value, output and norm of
-    its attention, the two linear layers and the norm after it, then the linear layer and the norm
-    before the projection. Linear weights are (outputs, inputs).
+    its attention, the two linear layers and the norm after it, then of a language model the linear
+    layer and the norm before the projection. Linear weights are (outputs, inputs).
     """
 
     def __init__(

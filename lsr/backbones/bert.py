@@ -1,9 +1,9 @@
-"""BERT masked language models in the native core, without torch."""
+"""BERT in the native core, without torch: its last states, and its masked language model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,49 +26,53 @@ LAYER = (
     "output.dense",
     "output.LayerNorm",
 )
+WORDS = "embeddings.word_embeddings.weight"
+# Before the projection of a language model.
+HEAD = ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm")
 # What older checkpoints call the weight and the bias of a norm.
 OLD_NAMES = {"gamma": "weight", "beta": "bias"}
 
 
-class BertLanguageModel:
+class BertBody:
     """Devlin et al. 2019 with exact GELU and absolute positions, on one core a batch.
 
     Args:
-        arrays: float32, by the names of transformers' ``BertForMaskedLM``.
+        arrays: float32, by the names of transformers' ``BertModel`` or ``BertForMaskedLM``.
         config: the checkpoint's config.json.
-        terms: how many rows of the vocabulary projection are terms.
+        terms: how many tokens its tokenizer has.
+        head: whether the part before a language model's projection is there.
 
     Raises:
         KeyError: an array is missing.
         ValueError: one has another shape than the others ask for, or holds what is no number, or
-            the projection has too few rows.
+            some token has no embedding.
     """
 
-    def __init__(self, arrays: Arrays, config: Mapping[str, Any], terms: int) -> None:
+    def __init__(
+        self, arrays: Arrays, config: Mapping[str, Any], terms: int, head: bool = False
+    ) -> None:
+        arrays = _as_body(arrays)
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("a weight is no finite number")
-        words = arrays["bert.embeddings.word_embeddings.weight"]
-        places = arrays["bert.embeddings.position_embeddings.weight"]
-        parts = ["bert.embeddings.LayerNorm"]
+        if len(arrays[WORDS]) < terms:
+            raise ValueError("there are fewer embeddings than tokens")
+        places = arrays["embeddings.position_embeddings.weight"]
+        parts = ["embeddings.LayerNorm"]
         for layer in range(config.get("num_hidden_layers", 12)):
-            parts += [f"bert.encoder.layer.{layer}.{part}" for part in LAYER]
-        parts += ["cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"]
+            parts += [f"encoder.layer.{layer}.{part}" for part in LAYER]
+        parts += HEAD if head else ()
         self._longest = len(places)
-        self._body = Bert(
-            words,
-            places + arrays["bert.embeddings.token_type_embeddings.weight"][0],
+        self._native = Bert(
+            arrays[WORDS],
+            places + arrays["embeddings.token_type_embeddings.weight"][0],
             [arrays[f"{part}.{kind}"] for part in parts for kind in ("weight", "bias")],
             config.get("num_attention_heads", 12),
             config.get("layer_norm_eps", 1e-12),
         )
-        weight, bias = _projection(arrays, words, config.get("tie_word_embeddings", True))
-        if len(weight) < terms or len(words) < terms:
-            raise ValueError("the projection has fewer rows than there are terms")
-        self.projection = ScreenedProjection(weight[:terms], bias[:terms])
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> BertLanguageModel | None:
-        """A checkpoint's model, or None where it is of another kind, incomplete or damaged.
+    def of(cls, checkpoint: Checkpoint) -> Self | None:
+        """That of a checkpoint, or None where it is of another kind, incomplete or damaged.
 
         transformers reads the other kinds, and says what is wrong with a checkpoint.
         """
@@ -95,14 +99,41 @@ class BertLanguageModel:
         return min(wanted, self._longest)
 
     def states(self, batch: TokenBatch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """What enters the projection at each token.
+        """The last state of each token; with a head, what enters the projection.
 
         Returns:
             float32 (tokens, width), the documents of the batch one after the other, and int64
             (documents + 1,), where each begins.
         """
         offsets = batch.offsets
-        return self._body.states(batch.ids[batch.mask.astype(bool)], offsets), offsets
+        return self._native.states(batch.ids[batch.mask.astype(bool)], offsets), offsets
+
+
+class BertLanguageModel(BertBody):
+    """A BERT with its vocabulary projection.
+
+    Args:
+        arrays: as for ``BertBody``, and those of the projection.
+        config: the checkpoint's config.json.
+        terms: how many tokens its tokenizer has, each of which is a term.
+
+    Raises:
+        KeyError: an array is missing.
+        ValueError: as for ``BertBody``, or the projection has too few rows.
+    """
+
+    def __init__(self, arrays: Arrays, config: Mapping[str, Any], terms: int) -> None:
+        super().__init__(arrays, config, terms, head=True)
+        words = _as_body(arrays)[WORDS]
+        weight, bias = _projection(arrays, words, config.get("tie_word_embeddings", True))
+        if len(weight) < terms:
+            raise ValueError("the projection has fewer rows than there are terms")
+        self.projection = ScreenedProjection(weight[:terms], bias[:terms])
+
+
+def _as_body(arrays: Arrays) -> Arrays:
+    """The same, named as if no model were around the body."""
+    return {name.removeprefix("bert."): array for name, array in arrays.items()}
 
 
 def _is_plain_bert(config: Mapping[str, Any]) -> bool:

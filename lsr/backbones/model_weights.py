@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lsr.backbones.checkpoint import Checkpoint
+from lsr.backbones.packed_weights import has_packed, unpacked
 from lsr.backbones.torch_runtime import first_line, transformers
 from lsr.errors import InputError
 
@@ -56,6 +58,9 @@ def load_model(
         head = {"num_labels": 1, "ignore_mismatched_sizes": True}
 
     def load(loader: Any, settings: dict[str, Any]) -> Any:
+        # transformers knows nothing of packed weights.
+        if _is_packed(checkpoint):
+            return _from_tensors(checkpoint, loader, settings)
         return loader.from_pretrained(checkpoint.folder, trust_remote_code=code, **settings, **head)
 
     return _load(checkpoint, auto_class, dtype, load, new_head)
@@ -71,43 +76,60 @@ def load_wrapped_model(checkpoint: Checkpoint, auto_class: str) -> Any:
         InputError: as for ``load_model``.
     """
     checkpoint.check_code()
+    return _load(checkpoint, auto_class, "float32", partial(_from_tensors, checkpoint))
+
+
+def _from_tensors(checkpoint: Checkpoint, loader: Any, settings: dict[str, Any]) -> Any:
+    """A model of the checkpoint's tensors, under whatever prefix they are."""
     import torch
 
-    def load(loader: Any, settings: dict[str, Any]) -> Any:
-        reader = transformers().AutoConfig
-        config = reader.from_pretrained(checkpoint.folder, trust_remote_code=False)
-        with torch.device("meta"):
-            skeleton = loader.from_config(config, trust_remote_code=False)
-        embeddings = skeleton.get_input_embeddings()
-        (mark,) = (f"{n}.weight" for n, m in skeleton.named_modules() if m is embeddings)
-        tensors = read_tensors(checkpoint)
-        prefixes = [name.removesuffix(mark) for name in tensors if name.endswith(mark)]
-        if not prefixes:
-            raise ValueError(f"no tensor is named {mark}, with or without a prefix")
-        prefix = min(prefixes, key=len)
-        state = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(prefix)
-        }
-        return type(skeleton).from_pretrained(None, config=config, state_dict=state, **settings)
+    reader = transformers().AutoConfig
+    config = reader.from_pretrained(checkpoint.folder, trust_remote_code=False)
+    with torch.device("meta"):
+        skeleton = loader.from_config(config, trust_remote_code=False)
+    embeddings = skeleton.get_input_embeddings()
+    (mark,) = (f"{n}.weight" for n, m in skeleton.named_modules() if m is embeddings)
+    tensors = read_tensors(checkpoint)
+    prefixes = [name.removesuffix(mark) for name in tensors if name.endswith(mark)]
+    if not prefixes:
+        raise ValueError(f"no tensor is named {mark}, with or without a prefix")
+    prefix = min(prefixes, key=len)
+    state = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+    return type(skeleton).from_pretrained(None, config=config, state_dict=state, **settings)
 
-    return _load(checkpoint, auto_class, "float32", load)
+
+def _is_packed(checkpoint: Checkpoint) -> bool:
+    from safetensors import safe_open
+
+    names: set[str] = set()
+    for path in checkpoint.weights:
+        with safe_open(path, framework="np") as file:
+            names.update(file.keys())
+    return has_packed(names)
 
 
 def read_tensors(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Name and torch tensor of everything in the checkpoint's weights.
+    """Name and torch tensor of everything in the checkpoint's weights; what is packed is unpacked.
 
     Raises:
         InputError: a file is damaged.
     """
     transformers()
+    import torch
     from safetensors.torch import load_file
 
     tensors: dict[str, Any] = {}
     for path in checkpoint.weights:
         try:
-            tensors |= load_file(path)
+            read = load_file(path)
+            if has_packed(read):
+                arrays = unpacked({name: tensor.numpy() for name, tensor in read.items()})
+                read = {name: torch.from_numpy(array) for name, array in arrays.items()}
+            tensors |= read
         except Exception as error:  # what safetensors raises has no common base
             raise InputError(f"{path} is no safetensors file ({first_line(error)})") from error
     return tensors

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from lsr.backbones.batch_threads import map_batches
 from lsr.backbones.batching import Batcher, TokenBatch
 from lsr.backbones.batching_rule import Batching, find_batching, run_batch
+from lsr.backbones.bert import BertBody
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.declared import MODEL_SETTINGS, Side, check_similarity, declared_prompt
 from lsr.backbones.pipeline import pipeline
 from lsr.backbones.pooling import POOLINGS, declared_pooling, pool
+from lsr.backbones.torch_runtime import has_gpu, inference_mode
 from lsr.backbones.transformer_settings import (
     check_transformer,
     declared_length,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     import torch
 
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 65_536}
+# To which a vector is scaled as if it were of that length, if it is shorter; as torch does.
+SHORTEST = np.float32(1e-12)
 # Kinds of models of which the encoder alone reads the text.
 TEXT_ENCODERS = ("t5", "mt5", "umt5")
 
@@ -183,10 +187,11 @@ class PooledTransformer:
         """float32 (n, dimension), one row a text; a blank text gets zeros."""
         # Loads the model, before there are threads.
         batches = self.batches
-        import torch
 
         def embed(batch: TokenBatch) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-            with torch.inference_mode():
+            if self._native:
+                return batch.rows, self._pooled(*self._native.states(batch))
+            with inference_mode():
                 return batch.rows, self.embed(batch).cpu().numpy()
 
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
@@ -202,6 +207,27 @@ class PooledTransformer:
         for layer in self.layers:
             vectors = layer(vectors)
         return Normalize()(vectors) if self.normalise else vectors
+
+    def _pooled(
+        self, states: NDArray[np.float32], offsets: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """float32 (b, dimension) of the states of each text, which follow each other."""
+        if self.pooling == "cls":
+            vectors = states[offsets[:-1]]
+        else:
+            vectors = np.add.reduceat(states, offsets[:-1], axis=0)
+            vectors /= np.diff(offsets)[:, None].astype(np.float32)
+        if self.normalise:
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), SHORTEST)
+        return vectors
+
+    @cached_property
+    def _native(self) -> BertBody | None:
+        """The transformer in the native core, where that has its kind and all that follows it."""
+        simple = self.pooling in ("mean", "cls") and not self.layers and self.include_prompt
+        if not simple or self.dtype != "float32" or self.checkpoint.code or has_gpu():
+            return None
+        return self.sharing._native if self.sharing else BertBody.of(self.checkpoint)
 
     def _run(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         states: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -245,6 +271,9 @@ class PooledTransformer:
     @cached_property
     def batches(self) -> Batcher:
         """What cuts texts into batches of tokens for the model."""
+        if self._native:
+            length, budget = self._native.longest(self.max_length), TOKEN_BUDGET["cpu"]
+            return Batcher(self.checkpoint.vocabulary, length, budget, self.prompt)
         from lsr.backbones.model_weights import longest_input
 
         length = longest_input(self.model, self.max_length)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.backbones.packed_weights import unpacked
+
 # What numpy has too; bfloat16 it has not.
 DTYPES = {
     **{f"F{8 * size}": f"<f{size}" for size in (2, 4, 8)},
@@ -19,9 +21,12 @@ DTYPES = {
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Name and array of each tensor; bfloat16 comes as float32, other formats of 8 bits not at all.
 
+    What is packed (``lsr.backbones.packed_weights``) is unpacked.
+
     Raises:
         OSError: the file can't be read.
         safetensors.SafetensorError: it is damaged.
+        ValueError: what is packed lacks its scales.
     """
     from safetensors import deserialize
 
@@ -34,4 +39,4 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         elif tensor["dtype"] in DTYPES:
             array = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]])
             arrays[name] = array.reshape(tensor["shape"])
-    return arrays
+    return unpacked(arrays)

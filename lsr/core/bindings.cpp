@@ -111,8 +111,11 @@ private:
     template <typename Arrays>
     static lsr::head::Weights weights_of(const Array<float, 2>& words,
                                          const Array<float, 2>& places, const Arrays& rest) {
-        constexpr std::size_t ends = 6;  // two arrays before the layers, four after
+        constexpr std::size_t before = 2;
+        constexpr std::size_t after = 4;  // of a language model
         constexpr std::size_t layer = 16;
+        const bool head = rest.size() % layer == (before + after) % layer;
+        const auto ends = before + (head ? after : 0);
         if (rest.size() < ends || (rest.size() - ends) % layer != 0) {
             throw std::invalid_argument("a layer has 16 arrays");
         }
@@ -125,8 +128,10 @@ private:
             weights.layers.push_back({linear(), linear(), linear(), linear(), norm(), linear(),
                                       linear(), norm()});
         }
-        weights.transform = linear();
-        weights.transform_norm = norm();
+        if (head) {
+            weights.transform = linear();
+            weights.transform_norm = norm();
+        }
         return weights;
     }
 

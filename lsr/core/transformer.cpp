@@ -95,7 +95,7 @@ Transformer::PackedLayer Transformer::pack(const Layer& layer) const {
 }
 
 Transformer::Transformer(const Weights& weights, const Shape& shape, const LayerKernels& kernels)
-    : shape_(shape), kernels_(kernels), words_(weights.words) {
+    : shape_(shape), kernels_(kernels), words_(weights.words), transform_{} {
     if (shape.width == 0 || shape.heads == 0 || shape.width % shape.heads != 0 ||
         weights.words.size() % shape.width != 0 || weights.places.size() % shape.width != 0) {
         throw std::invalid_argument("width, heads and embeddings don't fit each other");
@@ -103,6 +103,7 @@ Transformer::Transformer(const Weights& weights, const Shape& shape, const Layer
     places_.assign(weights.places.begin(), weights.places.end());
     embedded_norm_ = pack(weights.embedded_norm);
     for (const auto& layer : weights.layers) layers_.push_back(pack(layer));
+    if (weights.transform.bias.empty()) return;
     check(weights.transform.bias, shape.width);
     transform_ = pack(weights.transform, shape.width);
     transform_norm_ = pack(weights.transform_norm);
@@ -130,9 +131,11 @@ public:
             linear(layer.outer, inner_, layer.inner.outputs, next_);
             normalise(layer.outer_norm, true);
         }
-        linear(transformer_.transform_, states_, stride_, next_);
-        kernels_.gelu(next_.data(), tokens_ * stride_);
-        normalise(transformer_.transform_norm_, false);
+        if (transformer_.transform_.outputs != 0) {
+            linear(transformer_.transform_, states_, stride_, next_);
+            kernels_.gelu(next_.data(), tokens_ * stride_);
+            normalise(transformer_.transform_norm_, false);
+        }
         for (std::size_t t = 0; t < tokens_; ++t) {
             std::copy_n(states_.data() + t * stride_, width_, states + t * width_);
         }

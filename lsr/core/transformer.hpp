@@ -1,4 +1,4 @@
-// The states of a BERT masked language model: everything before its vocabulary projection.
+// The states of a BERT: its last hidden ones, or those before a language model's projection.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct Shape {
 
 // `words` (any number, width) outlives the transformer; `places` (longest text, width) are the
 // embeddings of positions and of the first segment together. The last linear layer and norm stand
-// before the vocabulary projection.
+// before the vocabulary projection of a language model; both are empty in what is none.
 struct Weights {
     std::span<const float> words;
     std::span<const float> places;
@@ -100,7 +100,7 @@ private:
     std::vector<float> places_;
     PackedNorm embedded_norm_;
     std::vector<PackedLayer> layers_;
-    Packed transform_;
+    Packed transform_;  // without outputs where there is none
     PackedNorm transform_norm_;
 };
 

@@ -1,6 +1,6 @@
 """The models that ship inside this package.
 
-``python -m lsr.encoders.packaged FOLDER`` makes the default one of an exported encoder.
+``python -m lsr.encoders.packaged NAME FOLDER`` makes the one of that name of an exported encoder.
 """
 
 from __future__ import annotations
@@ -8,20 +8,28 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lsr.backbones.bert import BertLanguageModel
+from lsr.backbones.bert import WORDS, BertLanguageModel
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.exported_folder import appearing, copy_files
+from lsr.backbones.packed_weights import packed
+from lsr.backbones.tensor_files import read_arrays
+from lsr.encoders.dense_terms import FOLDER, MODEL, TABLE
 from lsr.errors import InputError, NotFoundError
 
-# The model that ships with this package. Its name has a version, which changes with its weights.
-DEFAULT_ENCODER = "lsr-tiny-v1"
+# The models that ship with this package; a name has a version, which changes with its weights.
+DEFAULT_ENCODER, WITH_DENSE_TERMS = "lsr-tiny-v1", "lsr-tiny-v2"
+PACKAGED = DEFAULT_ENCODER, WITH_DENSE_TERMS
 MODELS = Path(__file__).parent.parent / "models"
 CARD = "README.md"
 KEPT = ("*.json", "*.safetensors", "*.md", "LICENSE*")
 LARGEST = 25 << 20
+# Of dense terms: the table of vectors, and the embeddings of their model.
+WITH_A_ROW_A_TERM = {"vectors", WORDS, f"bert.{WORDS}"}
 
 
 def packaged_checkpoint(name: str) -> Checkpoint:
@@ -42,8 +50,9 @@ def packaged_checkpoint(name: str) -> Checkpoint:
 def package_model(source: Path, folder: Path) -> int:
     """Copy an exported encoder into ``folder``, its language model's weights as float16.
 
-    The folder appears whole or not at all, in place of an earlier one. config.json asks readers
-    to compute in float32.
+    Of dense terms, what has a row for each term is packed to 4 bits, and other matrices of the
+    model to 8 (``lsr.backbones.packed_weights``). The folder appears whole or not at all, in
+    place of an earlier one. config.json asks readers to compute in float32.
 
     Returns:
         Its size in bytes.
@@ -60,6 +69,8 @@ def package_model(source: Path, folder: Path) -> int:
         copy_files(source, new, KEPT)
         checkpoint = Checkpoint.resolve(str(new))
         _halve(checkpoint)
+        if (new / FOLDER).is_dir():
+            _pack_dense_terms(new / FOLDER)
         if BertLanguageModel.of(checkpoint) is None:
             raise InputError(
                 f"{source} is no BERT masked language model whose weights float16 can hold; "
@@ -91,6 +102,28 @@ def _halve(checkpoint: Checkpoint) -> None:
     (checkpoint.folder / "config.json").write_text(text, encoding="utf-8")
 
 
+def _pack_dense_terms(folder: Path) -> None:
+    """Rewrite the table of dense terms and the weights of their model, packed.
+
+    Raises:
+        InputError: they can't be packed.
+    """
+    from safetensors.numpy import save
+
+    for path in (folder / TABLE, *Checkpoint.resolve(str(folder / MODEL)).weights):
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, array in read_arrays(path).items():
+            if array.ndim == 2 and array.dtype.kind == "f":
+                form = "packed4" if name in WITH_A_ROW_A_TERM else "packed8"
+                try:
+                    arrays |= packed(name, array.astype(np.float32), form)
+                except ValueError as error:
+                    raise InputError(f"{path} can't be packed ({error})") from error
+            else:
+                arrays[name] = array
+        path.write_bytes(save(arrays, metadata={"format": "pt"}))
+
+
 if __name__ == "__main__":
-    made = MODELS / DEFAULT_ENCODER
-    print(f"{made}: {package_model(Path(sys.argv[1]), made):,} bytes")
+    made = MODELS / sys.argv[1]
+    print(f"{made}: {package_model(Path(sys.argv[2]), made):,} bytes")

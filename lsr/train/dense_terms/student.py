@@ -58,7 +58,7 @@ class Student:
             )
         keep_layers(tower.model, config.layers)
         # How it takes batches is found out before it changes.
-        _ = tower.batches
+        _ = tower.batching
         if is_halved(tower.model.device, config.precision):
             attend_plainly(tower.model)
         embeddings = tower.model.get_input_embeddings()

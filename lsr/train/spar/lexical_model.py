@@ -49,7 +49,7 @@ class LexicalModel:
         self._towers = dict(zip(sides, towers, strict=True))
         for tower in towers:
             # How it takes batches is found out while it has no dropout.
-            _ = tower.batches
+            _ = tower.batching
         # What the start lacks, such as a pooler that is not used, is filled with random numbers.
         with torch.random.fork_rng():
             seed_torch(config.seed)

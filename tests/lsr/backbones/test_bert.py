@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from lsr import _core
 from lsr.backbones.batching import TokenBatch
-from lsr.backbones.bert import BertLanguageModel
+from lsr.backbones.bert import BertBody, BertLanguageModel
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.encoders.catalogue import load_encoder
 from lsr.vocabulary import Vocabulary
@@ -51,7 +51,7 @@ def bert(seed, width=16, heads=2, layers=1, inner=24, **changes):
 
 def native(model, monkeypatch=None, kernels=""):
     if monkeypatch:
-        monkeypatch.setattr(_core, "Bert", partial(_core.Bert, kernels=kernels))
+        monkeypatch.setattr("lsr.backbones.bert.Bert", partial(_core.Bert, kernels=kernels))
     return BertLanguageModel(arrays_of(model), model.config.to_dict(), TERMS)
 
 
@@ -93,6 +93,23 @@ def test_states_are_those_of_transformers(monkeypatch, kernels, width, heads, la
     model = bert(1, width, heads, layers, inner)
     documents = random_documents(2, [40, 1, 13, 12, 2, 31, 40, 40, 40, 40, 40, 40])
     assert_same(model, native(model, monkeypatch, kernels), documents)
+
+
+@pytest.mark.parametrize("kernels", _core.kernels())
+@pytest.mark.parametrize(
+    ("width", "heads", "layers", "inner"),
+    [(16, 2, 1, 24), (20, 5, 2, 7), (96, 3, 3, 32), (8, 8, 0, 8)],
+)
+def test_last_states_are_those_of_transformers(monkeypatch, kernels, width, heads, layers, inner):
+    model = bert(5, width, heads, layers, inner).bert
+    documents = random_documents(6, [40, 1, 13, 12, 2, 31, 40, 40, 40])
+    monkeypatch.setattr("lsr.backbones.bert.Bert", partial(_core.Bert, kernels=kernels))
+    body = BertBody(arrays_of(model), model.config.to_dict(), TERMS)
+    states, offsets = body.states(batch_of(documents))
+    assert offsets.tolist() == np.cumsum([0, *map(len, documents)]).tolist()
+    with torch.inference_mode():
+        rows = [model(torch.tensor([tokens])).last_hidden_state[0] for tokens in documents]
+    np.testing.assert_allclose(states, torch.cat(rows).numpy(), rtol=1e-4, atol=1e-4)
 
 
 @settings(max_examples=25)
@@ -216,7 +233,7 @@ def test_a_truncated_file_is_left_to_transformers(tmp_path):
     ],
 )
 def test_tokens_that_make_no_documents_are_refused(ids, offsets, error):
-    body = native(bert(8))._body
+    body = native(bert(8))._native
     with pytest.raises(error):
         body.states(np.array(ids, np.int64), np.array(offsets, np.int64))
 
