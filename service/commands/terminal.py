@@ -232,6 +232,8 @@ def print_dense_terms_report(report: DenseTermsReport) -> None:
     """What a making of dense terms did, in one line, and how to use the result."""
     cosine = report.last.measures.get("cosine")
     reached = "" if cosine is None else f"; held-out queries reach a cosine of {cosine:.3f}"
+    taught = report.student.measures.get("cosine") if report.student else None
+    reached += "" if taught is None else f", held-out documents of the student {taught:.3f}"
     out.print(
         f"{report.steps:,} steps in {report.seconds:,.0f} s{reached}; the plot is {report.plot}; "
         f"use the encoder with --encoder {shlex.quote(report.encoder)}",

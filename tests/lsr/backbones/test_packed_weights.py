@@ -73,7 +73,9 @@ def test_what_can_not_be_packed_is_refused(matrix, form):
 
 @pytest.mark.parametrize("scales", [None, np.ones(3, np.float16), np.ones((2, 1), np.float16)])
 def test_scales_that_do_not_fit_are_refused(scales):
-    made = {"m.packed8": np.ones((2, 4), np.int8)} | ({} if scales is None else {"m.scales": scales})
+    made = {"m.packed8": np.ones((2, 4), np.int8)} | (
+        {} if scales is None else {"m.scales": scales}
+    )
     with pytest.raises(ValueError, match=r"m\.packed8 has no scale for each of its rows"):
         unpacked(made)
 

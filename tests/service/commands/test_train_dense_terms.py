@@ -29,6 +29,14 @@ batch_size = 4
 epochs = 2
 held_out = 0.25
 """
+STUDENT = """
+[student]
+layers = [0]
+steps = 6
+batch_size = 4
+held_out = 0.2
+checkpoint_every = 2
+"""
 FURTHER = """
 losses = [{{ name = "info-nce" }}]
 [[sources]]
@@ -89,6 +97,35 @@ def test_they_are_made_indexed_and_searched(lsr, recipe, masked_lm, tmp_path):
         Adaptable.of(collection)
     recipe.write_text(FURTHER.format(base=folder))
     assert "has dense terms" in sentence(lsr("train", recipe))
+
+
+def test_a_student_takes_the_place_of_the_dense_model(lsr, recipe, dense_model, tmp_path):
+    text = recipe.read_text().replace(str(dense_model), f"{dense_model},dtype=bfloat16")
+    recipe.write_text(text + STUDENT)
+    result = lsr("train", recipe)
+    assert result.returncode == 0, result.stderr
+    assert "held-out documents of the student" in result.stdout.decode()
+    folder = tmp_path / "made/encoder"
+    taught = read_log(tmp_path / "made/student/log.jsonl")
+    assert [entry.step for entry in taught] == list(range(1, 7))
+    weights = (folder / "dense_terms/model/model.safetensors").read_bytes()
+    assert weights == (tmp_path / "made/student/model/model.safetensors").read_bytes()
+    assert weights != (dense_model / "model.safetensors").read_bytes()
+    card = (folder / "README.md").read_text()
+    assert "a student of the dense model" in card
+    assert "trained from its layers 0 to make its vectors" in card
+    assert load_encoder(str(folder)).encode_documents(["apple pie"]).values.any()
+    # Its last checkpoint is the end, so nothing is trained again.
+    first = load_encoder(str(folder)).fingerprint
+    again = lsr("train", tmp_path / "made/training.toml", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["student"]["step"] == 6
+    assert load_encoder(str(folder)).fingerprint == first
+    recipe.write_text(text)
+    complaint = "allowed is one dense model without options, a folder or hub id"
+    assert complaint in sentence(lsr("train", recipe))
+    recipe.write_text(text + STUDENT.replace("[0]", "[1]"))
+    assert "layers names 1, and the model has the layers 0 to 0" in sentence(lsr("train", recipe))
 
 
 @pytest.mark.parametrize(
