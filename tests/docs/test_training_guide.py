@@ -10,7 +10,7 @@ import pytest
 from lsr.train import config, decoder_student
 from lsr.train.components import MlpConfig
 from lsr.train.config_file import parse_config
-from lsr.train.dense_terms.config import DenseTermsConfig, DenseTermsTrainingConfig
+from lsr.train.dense_terms.config import DenseTermsConfig, DenseTermsTrainingConfig, StudentConfig
 from lsr.train.reranker.config import CrossEncoderTrainingConfig
 from lsr.train.spar import config as spar
 from lsr.train.spar.run import SparTrainingConfig
@@ -74,6 +74,7 @@ def test_the_training_guide_names_every_setting_and_its_default():
         "memory": config.MemoryConfig,
         "spar": spar.SparConfig,
         "dense_terms": DenseTermsConfig,
+        "student": StudentConfig,
     }
     written = settings_of_the_guide()
     assert written.keys() == tables.keys()
