@@ -34,7 +34,8 @@ class Bert:
 
     First the norm of the embeddings, then for each layer query, key, value, output and norm of
     its attention, the two linear layers and the norm after it, then of a language model the linear
-    layer and the norm before the projection. Linear weights are (outputs, inputs).
+    layer and the norm before the projection. Linear weights are (outputs, inputs). With ``whole``
+    the linear layers of layers multiply whole numbers of 8 bits.
     """
 
     def __init__(
@@ -45,5 +46,6 @@ class Bert:
         heads: int,
         epsilon: float,
         kernels: str = "",
+        whole: bool = False,
     ) -> None: ...
     def states(self, ids: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.float32]: ...

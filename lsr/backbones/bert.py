@@ -41,6 +41,8 @@ class BertBody:
         config: the checkpoint's config.json.
         terms: how many tokens its tokenizer has.
         head: whether the part before a language model's projection is there.
+        whole: whether the linear layers multiply whole numbers of 8 bits, each row of weights and
+            each token's state with a scale of its own (``DenseConfig.dtype``).
 
     Raises:
         KeyError: an array is missing.
@@ -49,7 +51,12 @@ class BertBody:
     """
 
     def __init__(
-        self, arrays: Arrays, config: Mapping[str, Any], terms: int, head: bool = False
+        self,
+        arrays: Arrays,
+        config: Mapping[str, Any],
+        terms: int,
+        head: bool = False,
+        whole: bool = False,
     ) -> None:
         arrays = _as_body(arrays)
         if not all(np.isfinite(array).all() for array in arrays.values()):
@@ -68,13 +75,15 @@ class BertBody:
             [arrays[f"{part}.{kind}"] for part in parts for kind in ("weight", "bias")],
             config.get("num_attention_heads", 12),
             config.get("layer_norm_eps", 1e-12),
+            whole=whole,
         )
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> Self | None:
+    def of(cls, checkpoint: Checkpoint, **options: bool) -> Self | None:
         """That of a checkpoint, or None where it is of another kind, incomplete or damaged.
 
-        transformers reads the other kinds, and says what is wrong with a checkpoint.
+        ``options`` are those of the class. transformers reads the other kinds, and says what is
+        wrong with a checkpoint.
         """
         config = checkpoint.json("config.json") or {}
         if not _is_plain_bert(config):
@@ -90,7 +99,7 @@ class BertBody:
                     if array.dtype.kind == "f":
                         single = np.ascontiguousarray(array, dtype=np.float32)
                         arrays[f"{stem}.{OLD_NAMES.get(kind, kind)}"] = single
-            return cls(arrays, config, checkpoint.vocabulary.size)
+            return cls(arrays, config, checkpoint.vocabulary.size, **options)
         except (KeyError, ValueError, TypeError, SafetensorError):
             return None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.packed_weights import has_packed, unpacked
+from lsr.backbones.tensor_files import is_packed
 from lsr.backbones.torch_runtime import first_line, transformers
 from lsr.errors import InputError
 
@@ -59,7 +60,7 @@ def load_model(
 
     def load(loader: Any, settings: dict[str, Any]) -> Any:
         # transformers knows nothing of packed weights.
-        if _is_packed(checkpoint):
+        if is_packed(checkpoint.weights):
             return _from_tensors(checkpoint, loader, settings)
         return loader.from_pretrained(checkpoint.folder, trust_remote_code=code, **settings, **head)
 
@@ -100,16 +101,6 @@ def _from_tensors(checkpoint: Checkpoint, loader: Any, settings: dict[str, Any])
         if name.startswith(prefix)
     }
     return type(skeleton).from_pretrained(None, config=config, state_dict=state, **settings)
-
-
-def _is_packed(checkpoint: Checkpoint) -> bool:
-    from safetensors import safe_open
-
-    names: set[str] = set()
-    for path in checkpoint.weights:
-        with safe_open(path, framework="np") as file:
-            names.update(file.keys())
-    return has_packed(names)
 
 
 def read_tensors(checkpoint: Checkpoint) -> dict[str, Any]:

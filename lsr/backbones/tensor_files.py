@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.backbones.packed_weights import unpacked
+from lsr.backbones.packed_weights import has_packed, unpacked
 
 # What numpy has too; bfloat16 it has not.
 DTYPES = {
@@ -16,6 +17,20 @@ DTYPES = {
     **{f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)},
     "BOOL": "?",
 }
+
+
+def is_packed(paths: Iterable[Path]) -> bool:
+    """Whether files hold packed matrices; what reads a damaged one says so."""
+    from safetensors import SafetensorError, safe_open
+
+    names: set[str] = set()
+    try:
+        for path in paths:
+            with safe_open(path, framework="np") as file:
+                names.update(file.keys())
+    except (OSError, SafetensorError):
+        return False
+    return has_packed(names)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:

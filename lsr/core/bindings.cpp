@@ -87,10 +87,10 @@ class Bert {
 public:
     Bert(Array<float, 2> words, const Array<float, 2>& places,
          const std::vector<nb::ndarray<const float, nb::c_contig, nb::device::cpu, nb::ro>>& rest,
-         std::size_t heads, float epsilon, const std::string& kernels)
+         std::size_t heads, float epsilon, const std::string& kernels, bool whole)
         : words_(std::move(words)),
           transformer_(weights_of(words_, places, rest), {words_.shape(1), heads, epsilon},
-                       kernels_named(kernels)) {}
+                       kernels_named(kernels), whole) {}
 
     nb::object states(const Array<std::int64_t, 1>& ids,
                       const Array<std::int64_t, 1>& offsets) const {
@@ -191,8 +191,8 @@ NB_MODULE(_core, m) {
         .def(nb::init<Array<float, 2>, const Array<float, 2>&,
                       const std::vector<nb::ndarray<const float, nb::c_contig, nb::device::cpu,
                                                     nb::ro>>&,
-                      std::size_t, float, const std::string&>(),
+                      std::size_t, float, const std::string&, bool>(),
              nb::arg("words"), nb::arg("places"), nb::arg("rest"), nb::arg("heads"),
-             nb::arg("epsilon"), nb::arg("kernels") = "")
+             nb::arg("epsilon"), nb::arg("kernels") = "", nb::arg("whole") = false)
         .def("states", &Bert::states, nb::arg("ids"), nb::arg("offsets"));
 }

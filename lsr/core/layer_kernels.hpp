@@ -1,6 +1,7 @@
 // The loops of layers.hpp over vectors of any size; included by one file for each instruction set.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -14,7 +15,7 @@ namespace lsr::head {
 namespace {
 
 // Functions here have internal linkage: each instruction set must keep its own.
-template <typename Vector, typename Integers, std::size_t Tile>
+template <typename Vector, typename Integers, typename Bytes, std::size_t Tile>
 struct Layers {
     static constexpr std::size_t lanes = sizeof(Vector) / sizeof(float);
     static constexpr std::size_t block = 2 * lanes;
@@ -164,8 +165,38 @@ struct Layers {
         }
     }
 
-    static constexpr LayerKernels kernels(std::string_view name) {
-        return {name, block, multiply, gelu, exponentials, normalise};
+    static float round(const float* row, std::size_t count, std::int8_t* whole) {
+        const auto vectors = count / lanes * lanes;
+        Vector tops{};
+        for (std::size_t i = 0; i < vectors; i += lanes) {
+            const Vector x = load(row + i);
+            const Vector size = x < 0.0F ? -x : x;
+            tops = size > tops ? size : tops;
+        }
+        float largest = 0;
+        for (std::size_t lane = 0; lane < lanes; ++lane) {
+            largest = tops[lane] > largest ? tops[lane] : largest;
+        }
+        for (auto i = vectors; i < count; ++i) largest = std::max(largest, std::fabs(row[i]));
+        const float factor = largest > 0.0F ? static_cast<float>(whole_largest) / largest : 0.0F;
+        for (std::size_t i = 0; i < vectors; i += lanes) {
+            constexpr float shift = 12582912.0F;  // as in exp
+            const Vector near = (load(row + i) * factor + shift) - shift;
+            const Bytes bytes =
+                __builtin_convertvector(__builtin_convertvector(near, Integers), Bytes);
+            std::memcpy(whole + i, &bytes, sizeof(bytes));
+        }
+        for (auto i = vectors; i < count; ++i) {
+            whole[i] = static_cast<std::int8_t>(std::lrint(row[i] * factor));
+        }
+        return largest / static_cast<float>(whole_largest);
+    }
+
+    static constexpr LayerKernels kernels(
+        std::string_view name,
+        void (*multiply_whole)(const WholeProduct&, std::size_t) = nullptr) {
+        return {name,  block, multiply, multiply_whole,
+                round, gelu,  exponentials, normalise};
     }
 };
 

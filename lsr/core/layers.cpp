@@ -9,8 +9,9 @@ namespace {
 // What every x86-64 and ARM processor has; elsewhere the compiler makes single floats of it.
 using Vector [[gnu::vector_size(16)]] = float;
 using Integers [[gnu::vector_size(16)]] = std::int32_t;
+using Bytes [[gnu::vector_size(4)]] = std::int8_t;
 
-constexpr auto scalar = Layers<Vector, Integers, 6>::kernels("scalar");
+constexpr auto scalar = Layers<Vector, Integers, Bytes, 6>::kernels("scalar");
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 
@@ -56,6 +57,33 @@ Transformer::Packed Transformer::pack(const Linear& linear, std::size_t inputs) 
     return packed;
 }
 
+// Makes whole numbers of a layer's weights.
+void Transformer::round(Packed& packed) const {
+    const auto block = kernels_.block;
+    const auto groups = (packed.inputs + whole_depth - 1) / whole_depth;
+    packed.scales.assign(packed.outputs, 0.0F);
+    if (kernels_.multiply_whole != nullptr) {
+        packed.whole.assign(packed.outputs * groups * whole_depth, whole_zero);
+    }
+    std::vector<float> row(packed.inputs);
+    std::vector<std::int8_t> rounded(packed.inputs);
+    for (std::size_t o = 0; o < packed.outputs; ++o) {
+        auto* column = packed.weight.data() + o / block * block * packed.inputs + o % block;
+        for (std::size_t k = 0; k < packed.inputs; ++k) row[k] = column[k * block];
+        packed.scales[o] = kernels_.round(row.data(), row.size(), rounded.data());
+        auto* bytes = packed.whole.data() + o / block * block * groups * whole_depth;
+        for (std::size_t k = 0; k < packed.inputs; ++k) {
+            column[k * block] = rounded[k];
+            if (!packed.whole.empty()) {
+                const auto group = k / whole_depth;
+                bytes[(group * block + o % block) * whole_depth + k % whole_depth] =
+                    static_cast<std::uint8_t>(rounded[k] + whole_zero);
+            }
+        }
+    }
+    if (!packed.whole.empty()) packed.weight = {};
+}
+
 Transformer::PackedNorm Transformer::pack(const Norm& norm) const {
     check(norm.scale, shape_.width);
     check(norm.shift, shape_.width);
@@ -94,7 +122,8 @@ Transformer::PackedLayer Transformer::pack(const Layer& layer) const {
     return packed;
 }
 
-Transformer::Transformer(const Weights& weights, const Shape& shape, const LayerKernels& kernels)
+Transformer::Transformer(const Weights& weights, const Shape& shape, const LayerKernels& kernels,
+                         bool whole)
     : shape_(shape), kernels_(kernels), words_(weights.words), transform_{} {
     if (shape.width == 0 || shape.heads == 0 || shape.width % shape.heads != 0 ||
         weights.words.size() % shape.width != 0 || weights.places.size() % shape.width != 0) {
@@ -102,7 +131,14 @@ Transformer::Transformer(const Weights& weights, const Shape& shape, const Layer
     }
     places_.assign(weights.places.begin(), weights.places.end());
     embedded_norm_ = pack(weights.embedded_norm);
-    for (const auto& layer : weights.layers) layers_.push_back(pack(layer));
+    for (const auto& layer : weights.layers) {
+        layers_.push_back(pack(layer));
+        if (!whole) continue;
+        auto& packed = layers_.back();
+        for (auto* part : {&packed.projections, &packed.attended, &packed.inner, &packed.outer}) {
+            round(*part);
+        }
+    }
     if (weights.transform.bias.empty()) return;
     check(weights.transform.bias, shape.width);
     transform_ = pack(weights.transform, shape.width);
@@ -166,11 +202,47 @@ private:
     void linear(const Packed& layer, const std::vector<float>& input, std::size_t stride,
                 std::vector<float>& output) {
         output.resize(tokens_ * layer.outputs);
+        if (!layer.scales.empty()) return whole_linear(layer, input, stride, output);
         const auto block = kernels_.block;
         kernels_.multiply({input.data(), stride, layer.inputs, layer.weight.data(), block,
                            layer.inputs * block, layer.bias.data(), output.data(), layer.outputs,
                            layer.outputs},
                           tokens_);
+    }
+
+    // The same of whole numbers: exactly so in integers, and in float up to sums of 2^24.
+    void whole_linear(const Packed& layer, const std::vector<float>& input, std::size_t stride,
+                      std::vector<float>& output) {
+        const auto groups = (layer.inputs + whole_depth - 1) / whole_depth;
+        const auto length = groups * whole_depth;
+        rounded_.assign(tokens_ * length, 0);
+        scales_.resize(tokens_);
+        offsets_of_tokens_.resize(tokens_);
+        for (std::size_t t = 0; t < tokens_; ++t) {
+            auto* row = rounded_.data() + t * length;
+            scales_[t] = kernels_.round(input.data() + t * stride, layer.inputs, row);
+            offsets_of_tokens_[t] = -whole_zero * std::accumulate(row, row + length, 0);
+        }
+        if (!layer.whole.empty()) {
+            kernels_.multiply_whole(
+                {rounded_.data(), groups, offsets_of_tokens_.data(), scales_.data(),
+                 layer.whole.data(), layer.scales.data(), layer.bias.data(), output.data(),
+                 layer.outputs, layer.outputs},
+                tokens_);
+            return;
+        }
+        floats_.assign(rounded_.begin(), rounded_.end());
+        const auto block = kernels_.block;
+        kernels_.multiply({floats_.data(), length, layer.inputs, layer.weight.data(), block,
+                           layer.inputs * block, nullptr, output.data(), layer.outputs,
+                           layer.outputs},
+                          tokens_);
+        for (std::size_t t = 0; t < tokens_; ++t) {
+            auto* row = output.data() + t * layer.outputs;
+            for (std::size_t o = 0; o < layer.outputs; ++o) {
+                row[o] = row[o] * (scales_[t] * layer.scales[o]) + layer.bias[o];
+            }
+        }
     }
 
     // states_ = norm of next_, with what states_ was added to it if `residual`.
@@ -243,6 +315,10 @@ private:
     std::vector<float> inner_;
     std::vector<float> keys_;
     std::vector<float> scores_;
+    std::vector<std::int8_t> rounded_;
+    std::vector<float> scales_;
+    std::vector<std::int32_t> offsets_of_tokens_;
+    std::vector<float> floats_;
 };
 
 void Transformer::states(std::span<const std::int64_t> ids, std::span<const std::int64_t> offsets,

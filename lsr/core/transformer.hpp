@@ -50,7 +50,10 @@ struct Weights {
 class Transformer {
 public:
     // Raises std::invalid_argument where an array has another size than the others ask for.
-    Transformer(const Weights& weights, const Shape& shape, const LayerKernels& kernels);
+    // With `whole` the linear layers of its layers multiply whole numbers of 8 bits: each output's
+    // weights have one scale, and each token's inputs.
+    Transformer(const Weights& weights, const Shape& shape, const LayerKernels& kernels,
+                bool whole = false);
 
     [[nodiscard]] std::size_t width() const noexcept { return shape_.width; }
 
@@ -62,12 +65,16 @@ public:
 private:
     class Group;
 
-    // A linear layer in blocks of outputs, [block][input][output], with zeros after the last.
+    // A linear layer in blocks of outputs, [block][input][output], with zeros after the last. Of
+    // whole numbers it has `scales`, one an output, and either `weight`, of whole numbers, or
+    // `whole`, as WholeProduct has it.
     struct Packed {
         std::size_t inputs;
         std::size_t outputs;  // whole blocks
         std::vector<float> weight;
         std::vector<float> bias;
+        std::vector<float> scales = {};
+        std::vector<std::uint8_t> whole = {};
     };
 
     struct PackedNorm {
@@ -91,6 +98,7 @@ private:
     void fill(Packed& packed, const Linear& linear, std::size_t inputs, std::size_t first_source,
               std::size_t count, std::size_t first, float factor) const;
     [[nodiscard]] Packed pack(const Linear& linear, std::size_t inputs) const;
+    void round(Packed& packed) const;
     [[nodiscard]] PackedNorm pack(const Norm& norm) const;
     [[nodiscard]] PackedLayer pack(const Layer& layer) const;
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.tensor_files import read_arrays
+from lsr.backbones.pooled import DenseConfig
+from lsr.backbones.tensor_files import is_packed, read_arrays
 from lsr.encoders.dense import TransformerEncoder
 from lsr.encoders.term_pooling import pool_terms
 from lsr.errors import InputError
@@ -99,7 +100,10 @@ class DenseTerms:
                 "an encoder that was exported with them, or leave the option out"
             )
         self.vocabulary = vocabulary
-        self.model = TransformerEncoder(Checkpoint.resolve(str(folder / MODEL)))
+        checkpoint = Checkpoint.resolve(str(folder / MODEL))
+        # What is packed to 8 bits is multiplied so.
+        dtype = "int8" if is_packed(checkpoint.weights) else "float32"
+        self.model = TransformerEncoder(checkpoint, DenseConfig(dtype=dtype))
         self._path = folder / TABLE
         self._weight = np.float32(weight)
         self._top = min(top, vocabulary.size)

@@ -1,5 +1,6 @@
-// The projection against a loop over all logits, and the transformer's documents together against
-// each alone, at each set of kernels; run under sanitizers.
+// The projection against a loop over all logits, the transformer's documents together against
+// each alone, and products of whole numbers against a loop, at each set of kernels; run under
+// sanitizers.
 // Exits with 1 and the first difference.
 #include <algorithm>
 #include <cmath>
@@ -154,7 +155,8 @@ void check_transformer(std::mt19937& random) {
     for (const auto* name : {"scalar", "avx2", "avx512"}) {
         const auto* kernels = layer_kernels_named(name);
         if (kernels == nullptr) continue;
-        const Transformer transformer(weights, {width, heads, 1e-12F}, *kernels);
+        const bool whole = random() % 2 == 0;
+        const Transformer transformer(weights, {width, heads, 1e-12F}, *kernels, whole);
         std::vector<float> together(ids.size() * width);
         transformer.states(ids, offsets, together);
         for (std::size_t d = 0; d + 1 < offsets.size(); ++d) {
@@ -172,6 +174,65 @@ void check_transformer(std::mt19937& random) {
     }
 }
 
+// A row's whole numbers, each the nearest, of which the largest is whole_largest.
+void check_round(std::mt19937& random, const LayerKernels& kernels) {
+    std::normal_distribution<float> normal;
+    std::vector<float> row(random() % 70);
+    const float size = random() % 9 == 0 ? 0.0F : std::exp(4 * normal(random));
+    for (auto& value : row) value = size * normal(random);
+    std::vector<std::int8_t> whole(row.size());
+    const float scale = kernels.round(row.data(), row.size(), whole.data());
+    int largest = 0;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+        largest = std::max(largest, std::abs(static_cast<int>(whole[i])));
+        const float off = std::abs(row[i] - scale * static_cast<float>(whole[i]));
+        if (!(off <= 0.5001F * scale)) fail(std::string(kernels.name) + ": round is off");
+    }
+    const int wanted = row.empty() || size == 0 ? 0 : whole_largest;
+    if (largest != wanted) fail(std::string(kernels.name) + ": round has no largest number");
+}
+
+void check_whole(std::mt19937& random, const LayerKernels& kernels) {
+    if (kernels.multiply_whole == nullptr) return;
+    std::uniform_real_distribution<float> share(0.01F, 1.0F);
+    const auto tokens = 1 + random() % 40;
+    const auto groups = 1 + random() % 50;
+    const auto length = groups * whole_depth;
+    const auto outputs = kernels.block * (1 + random() % 3);
+    std::vector<std::int8_t> input(tokens * length);
+    std::vector<std::uint8_t> weight(outputs * length);
+    for (auto& value : input) value = static_cast<std::int8_t>(random() % 255 - 127);
+    for (auto& value : weight) value = static_cast<std::uint8_t>(1 + random() % 255);
+    std::vector<std::int32_t> offsets(tokens);
+    std::vector<float> input_scales(tokens), scales(outputs), bias(outputs);
+    for (auto* values : {&input_scales, &scales, &bias}) {
+        for (auto& value : *values) value = share(random);
+    }
+    for (std::size_t t = 0; t < tokens; ++t) {
+        for (std::size_t k = 0; k < length; ++k) offsets[t] -= whole_zero * input[t * length + k];
+    }
+    std::vector<float> output(tokens * outputs);
+    kernels.multiply_whole({input.data(), groups, offsets.data(), input_scales.data(),
+                            weight.data(), scales.data(), bias.data(), output.data(), outputs,
+                            outputs},
+                           tokens);
+    for (std::size_t t = 0; t < tokens; ++t) {
+        for (std::size_t o = 0; o < outputs; ++o) {
+            const auto* block = weight.data() + o / kernels.block * kernels.block * length;
+            int sum = 0;
+            for (std::size_t k = 0; k < length; ++k) {
+                const auto place = (k / whole_depth * kernels.block + o % kernels.block);
+                sum += input[t * length + k] *
+                       (block[place * whole_depth + k % whole_depth] - whole_zero);
+            }
+            const float wanted = bias[o] + static_cast<float>(sum) * input_scales[t] * scales[o];
+            if (!(std::abs(output[t * outputs + o] - wanted) <= 1e-5F * (1 + std::abs(wanted)))) {
+                fail(std::string(kernels.name) + ": a product of whole numbers differs");
+            }
+        }
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -182,6 +243,14 @@ int main() {
             if (const auto* kernels = kernels_named(name)) check(problem, *kernels);
         }
     }
-    for (int round = 0; round < 20; ++round) check_transformer(random);
+    for (int round = 0; round < 40; ++round) check_transformer(random);
+    for (int round = 0; round < 200; ++round) {
+        for (const auto* name : {"scalar", "avx2", "avx512"}) {
+            const auto* kernels = layer_kernels_named(name);
+            if (kernels == nullptr) continue;
+            check_round(random, *kernels);
+            check_whole(random, *kernels);
+        }
+    }
     std::puts("ok");
 }

@@ -112,6 +112,61 @@ def test_last_states_are_those_of_transformers(monkeypatch, kernels, width, head
     np.testing.assert_allclose(states, torch.cat(rows).numpy(), rtol=1e-4, atol=1e-4)
 
 
+def rounded(matrix):
+    """Whole numbers up to 127 in the place of each row's, and the row's scale, float64."""
+    largest = np.abs(matrix).max(axis=1, keepdims=True)
+    scales = np.where(largest > 0, largest / 127, 1)
+    return np.rint(matrix / scales), scales
+
+
+def by_whole_numbers(model, tokens):
+    """The last states of a BERT whose linear layers multiply ``rounded`` matrices."""
+
+    def linear(layer, states):
+        numbers, scales = rounded(states)
+        weights, factors = rounded(layer.weight.detach().numpy().astype(np.float64))
+        return numbers @ weights.T * scales * factors.T + layer.bias.detach().numpy()
+
+    def in_torch(module, *states):
+        with torch.inference_mode():
+            return module(*(torch.from_numpy(each) for each in states)).numpy()
+
+    model = model.double()
+    states = in_torch(model.embeddings, np.array([tokens]))[0]
+    heads = model.config.num_attention_heads
+    for layer in model.encoder.layer:
+        own, attention = layer.attention.self, layer.attention.output
+        query, key, value = (
+            linear(part, states).reshape(len(tokens), heads, -1).transpose(1, 0, 2)
+            for part in (own.query, own.key, own.value)
+        )
+        scores = query @ key.transpose(0, 2, 1) / query.shape[-1] ** 0.5
+        shares = in_torch(torch.nn.Softmax(-1), scores)
+        attended = (shares @ value).transpose(1, 0, 2).reshape(len(tokens), -1)
+        states = in_torch(attention.LayerNorm, states + linear(attention.dense, attended))
+        inner = in_torch(torch.nn.GELU(), linear(layer.intermediate.dense, states))
+        states = in_torch(layer.output.LayerNorm, states + linear(layer.output.dense, inner))
+    return states
+
+
+@pytest.mark.parametrize("kernels", _core.kernels())
+@pytest.mark.parametrize(
+    ("width", "heads", "layers", "inner"), [(16, 2, 1, 24), (20, 5, 1, 7), (96, 3, 2, 65)]
+)
+def test_whole_numbers_are_those_of_a_loop(monkeypatch, kernels, width, heads, layers, inner):
+    """A number that is rounded to its other neighbour moves states by about a hundredth."""
+    model = bert(7, width, heads, layers, inner).bert
+    monkeypatch.setattr("lsr.backbones.bert.Bert", partial(_core.Bert, kernels=kernels))
+    body = BertBody(arrays_of(model), model.config.to_dict(), TERMS, whole=True)
+    exact = BertBody(arrays_of(model), model.config.to_dict(), TERMS)
+    for tokens in random_documents(8, [40, 13, 1]):
+        found, plain = (each.states(batch_of([tokens]))[0] for each in (body, exact))
+        expected = by_whole_numbers(model, tokens)
+        assert np.abs(found - expected).mean() < 2e-3
+        assert np.abs(found - plain).mean() > 3 * np.abs(found - expected).mean()
+        assert np.linalg.norm(found - plain) < 0.05 * np.linalg.norm(plain)
+
+
 @settings(max_examples=25)
 @given(st.integers(0, 2**31), st.lists(st.integers(1, POSITIONS), min_size=1, max_size=12))
 def test_any_batch_gives_what_each_document_gives_alone(seed, lengths):

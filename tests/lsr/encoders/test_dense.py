@@ -430,19 +430,27 @@ def test_options_of_a_dense_encoder(dense_model):
         atol=1e-5,
     )
     half = DenseEncoder.load(f"{dense_model},dtype=bfloat16")
-    found = half.encode_documents(TEXTS)
-    assert found.dtype == np.float32
-    difference = np.linalg.norm(found - plain.encode_documents(TEXTS), axis=1)
-    assert 0 < difference.max() < 0.1
-    assert len({encoder.fingerprint for encoder in (plain, short, half)}) == 3
-    for encoder in (plain, short, half):
+    whole = DenseEncoder.load(f"{dense_model},dtype=int8")
+    for coarse in (half, whole):
+        found = coarse.encode_documents(TEXTS)
+        assert found.dtype == np.float32
+        difference = np.linalg.norm(found - plain.encode_documents(TEXTS), axis=1)
+        assert 0 < difference.max() < 0.1
+    assert len({encoder.fingerprint for encoder in (plain, short, half, whole)}) == 4
+    for encoder in (plain, short, half, whole):
         again = DenseEncoder.load(encoder.name)
         assert (again.name, again.fingerprint) == (encoder.name, encoder.fingerprint)
 
 
+def test_whole_numbers_are_for_berts_in_the_native_core(dense_model):
+    encoder = DenseEncoder.load(f"{dense_model},dtype=int8,pooling=max")
+    with pytest.raises(InputError, match="is asked for with dtype=int8, which is for BERTs that"):
+        encoder.encode_documents(["a wing"])
+
+
 @pytest.mark.parametrize(
     ("option", "complaint"),
-    [("max_length=2", "max_length is 2"), ("dtype=int8", "dtype is 'int8'"), ("a=1", "a")],
+    [("max_length=2", "max_length is 2"), ("dtype=int4", "dtype is 'int4'"), ("a=1", "a")],
 )
 def test_malformed_options_are_explained(dense_model, option, complaint):
     with pytest.raises(UsageError, match=complaint):
