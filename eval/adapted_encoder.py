@@ -58,6 +58,7 @@ class Adaptable:
         preset = PRESETS.get(parsed.family or "")
         if preset is not None and preset.packaged and not parsed.model:
             checkpoint = packaged_checkpoint(str(parsed.family))
+            refuse_dense_terms(checkpoint)
             # What goes without saying for a model that ships with lsr.
             options = {"idf": "both", "words": "yes"} | dict(parsed.options)
             return cls(name, INFERENCE_FREE, checkpoint, options, dense)

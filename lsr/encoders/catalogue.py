@@ -17,7 +17,7 @@ from lsr.encoders.bm25 import Bm25Config, Bm25Encoder
 from lsr.encoders.decoder import DecoderConfig, DecoderEncoder
 from lsr.encoders.encoder import SparseEncoder, split_name
 from lsr.encoders.open_vocabulary import open_vocabulary, split_options
-from lsr.encoders.packaged import DEFAULT_ENCODER
+from lsr.encoders.packaged import DEFAULT_ENCODER, PACKAGED
 from lsr.encoders.preset_loader import load_preset, preset_of_hub_id
 from lsr.encoders.presets import PRESETS
 from lsr.encoders.two_sided import TWO_SIDED, load_two_sided
@@ -174,7 +174,8 @@ def _check_version(model: str) -> None:
     if model.removeprefix(stem).isdecimal() and not Path(model).exists():
         raise NotFoundError(
             f"the model {model!r} came with another version of lsr; this one has "
-            f"{DEFAULT_ENCODER}: index again with it, or install the version that has {model}"
+            f"{' and '.join(PACKAGED)}: index again with one, or install the version that has "
+            f"{model}"
         )
 
 

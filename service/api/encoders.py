@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from lsr.encoders.bm25 import Bm25Config
 from lsr.encoders.encoder import short_name
 from lsr.encoders.open_vocabulary import OpenVocabularyConfig
-from lsr.encoders.packaged import DEFAULT_ENCODER
+from lsr.encoders.packaged import PACKAGED as PACKAGED_MODELS
 from lsr.errors import InputError, UsageError
 from service.api.rerankers import with_whole_path
 
 LONGEST_SHOWN = 100
 # Their options, none of which names a file.
 PACKAGED = {
-    DEFAULT_ENCODER: {"words", *OpenVocabularyConfig.__dataclass_fields__},
+    **{key: {"words", *OpenVocabularyConfig.__dataclass_fields__} for key in PACKAGED_MODELS},
     "bm25": set(Bm25Config.__dataclass_fields__),
 }
 

@@ -33,10 +33,13 @@ def test_every_configuration_is_valid(page):
 
 
 def test_the_guide_has_a_sparse_and_a_dense_training_and_dense_terms():
-    sparse, dense, terms = map(tomllib.loads, blocks(GUIDE, "toml"))
+    sparse, dense, terms, taught = map(tomllib.loads, blocks(GUIDE, "toml"))
     assert parse_config(sparse, config.TrainingConfig).documents.target_nnz == 120
     assert parse_config(dense, SparTrainingConfig).spar.teacher == "bm25"
     assert parse_config(terms, DenseTermsTrainingConfig).dense_terms.base == "lsr-tiny-v1"
+    assert parse_config(taught, DenseTermsTrainingConfig).student == StudentConfig(
+        (0, 5), words=True
+    )
 
 
 def settings_of_the_guide():

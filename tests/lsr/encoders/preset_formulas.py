@@ -9,7 +9,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from lsr.encoders.packaged import DEFAULT_ENCODER
+from lsr.encoders.packaged import PACKAGED
 from tests.lsr.encoders import published
 
 
@@ -245,7 +245,7 @@ EFFICIENT = (published.efficient, splade(), query_folder(splade()))
 BOTH_SIDES = (splade(512, zero_special=True),) * 2
 # Preset: a checkpoint of its layout, what documents become, what queries become.
 EXPECTED = {
-    DEFAULT_ENCODER: (published.with_idf(BERT), splade(256, zero_special=True), idf),
+    **dict.fromkeys(PACKAGED, (published.with_idf(BERT), splade(256, zero_special=True), idf)),
     "deepct": (published.deepct, deepct, occurring(counts=True)),
     "unicoil": UNICOIL,
     "unicoil-noexp": UNICOIL,

@@ -10,11 +10,16 @@ import transformers
 from safetensors.numpy import load_file, save_file
 
 import lsr.encoders.packaged
+from lsr.backbones.tensor_files import read_arrays
 from lsr.encoders.catalogue import load_encoder
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.dense_terms import FOLDER, MODEL, TABLE, DenseTerms, TermVectors
 from lsr.encoders.packaged import (
     DEFAULT_ENCODER,
     LARGEST,
     MODELS,
+    PACKAGED,
+    WITH_DENSE_TERMS,
     package_model,
     packaged_checkpoint,
 )
@@ -91,7 +96,7 @@ def too_large_a_weight(folder):
         (spoil("README.md", None), "has no README.md; a packaged model needs its model card"),
         (spoil("config.json", json.dumps({"model_type": "electra"})), "is no BERT masked language"),
         (too_large_a_weight, "whose weights float16 can hold"),
-        (spoil("huge.json", " " * LARGEST), "bytes when packed; allowed are 26,214,400"),
+        (spoil("huge.json", " " * LARGEST), "bytes when packed; allowed are 29,360,128"),
     ],
 )
 def test_what_can_not_ship_is_refused_and_the_old_model_stays(source, tmp_path, change, complaint):
@@ -109,19 +114,63 @@ def test_an_installation_without_the_files_says_so(tmp_path, monkeypatch):
         load_encoder(DEFAULT_ENCODER)
 
 
-def test_the_default_encoder_is_small_and_weighs_queries_by_a_table():
-    encoder = load_encoder(DEFAULT_ENCODER)
-    assert encoder.name == DEFAULT_ENCODER
+@pytest.mark.parametrize("name", PACKAGED)
+def test_a_packaged_encoder_is_small_and_weighs_queries_by_a_table(name):
+    encoder = load_encoder(name)
+    assert encoder.name == name
     assert load_encoder(f"{encoder.name},document.top_k=5").name == f"{encoder.name},top_k=5"
-    files = [path for path in (MODELS / DEFAULT_ENCODER).rglob("*") if path.is_file()]
+    files = [path for path in (MODELS / name).rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= LARGEST
-    assert packaged_checkpoint(DEFAULT_ENCODER).path("README.md")
+    assert packaged_checkpoint(name).path("README.md")
     queries = encoder.encode_queries(TEXTS)
     tokens = [encoder.vocabulary.token(term) for term in queries[0].indices]
     assert set(tokens) <= {"a", "wing"}
     documents = encoder.encode_documents(TEXTS)
     assert [len(row) > 0 for row in documents] == [True, False, True]
     assert not encoder.vocabulary.special.intersection(documents.indices.tolist())
+
+
+def test_without_its_dense_terms_the_second_is_the_first():
+    first = load_encoder(DEFAULT_ENCODER)
+    second = load_encoder(WITH_DENSE_TERMS)
+    plain = load_encoder(f"{WITH_DENSE_TERMS},document.dense_terms=0")
+    for side in ("encode_documents", "encode_queries"):
+        one, other = (getattr(each, side)(TEXTS).to_scipy() for each in (first, plain))
+        assert (one != other).nnz == 0
+    more = second.encode_documents(TEXTS).to_scipy() - first.encode_documents(TEXTS).to_scipy()
+    assert more.min() >= 0
+    assert [row.nnz > 0 for row in more] == [True, False, True]
+    assert (
+        second.encode_queries(TEXTS).to_scipy() != first.encode_queries(TEXTS).to_scipy()
+    ).nnz == 0
+
+
+def test_dense_terms_are_packed_and_nearly_the_same(source, dense_model, tmp_path):
+    random = np.random.default_rng(4)
+    shutil.copytree(dense_model, source / FOLDER / MODEL)
+    vocabulary = load_encoder(str(source)).vocabulary
+    vectors = random.normal(size=(vocabulary.size, 16)).astype(np.float32)
+    TermVectors(vectors, np.zeros(vocabulary.size, np.float32)).write(source / FOLDER / TABLE)
+    declared = {"lsr": {"dense_terms": 3.0, "dense_terms_top": 50}}
+    (source / "config_sentence_transformers.json").write_text(json.dumps(declared))
+    package_model(source, tmp_path / "m")
+    weights = f"{FOLDER}/{MODEL}/model.safetensors"
+    before, after = ((folder / weights).stat().st_size for folder in (source, tmp_path / "m"))
+    assert after < 0.2 * before
+    names = set(load_file(tmp_path / "m" / weights))
+    assert "embeddings.word_embeddings.weight.packed4" in names
+    assert "encoder.layer.0.output.dense.weight.packed8" in names
+    assert set(load_file(tmp_path / "m" / FOLDER / TABLE)) == {
+        "vectors.packed4", "vectors.scales", "means"
+    }  # fmt: skip
+    # What is packed to 8 bits is multiplied so.
+    terms = DenseTerms(vocabulary, tmp_path / "m" / FOLDER, 1.0, 5)
+    wide = shutil.copytree(tmp_path / "m", tmp_path / "wide")
+    save_file(read_arrays(wide / weights), wide / weights, metadata={"format": "pt"})
+    whole = DenseEncoder.load(f"{wide / FOLDER / MODEL},dtype=int8").encode_documents(TEXTS)
+    np.testing.assert_allclose(terms.model.encode_documents(TEXTS), whole, atol=1e-6)
+    off = np.linalg.norm(terms.table.vectors - vectors)
+    assert 0 < off < 0.15 * np.linalg.norm(vectors)
 
 
 def test_its_vectors_hold_the_words_of_a_text_and_more():
