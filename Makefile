@@ -2,10 +2,11 @@
 # make test   set up, run the tests (JOBS=2 processes, a file of tests to one of them)
 # make lint   set up, ruff and mypy --strict
 # make sanitized   build the C++ cores and their tests with sanitizers
-# make default-model FROM=FOLDER   put an exported encoder into the package, as its default
+# make packaged-model FROM=FOLDER   put an exported encoder into the package, as its default (NAME=lsr-tiny-v1)
 PYTHON ?= python3
 SERVE ?= 1
 JOBS ?= 2
+NAME ?= lsr-tiny-v1
 BIN := .venv/bin
 # What a search needs, and what developing needs on top: torch, FAISS, test tools.
 BASE := .venv/.base
@@ -27,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 
-.PHONY: setup bytecode demo test test-slow lint sanitized default-model clean
+.PHONY: setup bytecode demo test test-slow lint sanitized packaged-model clean
 
 setup: $(READY)
 
@@ -68,8 +69,8 @@ sanitized:
 	cmake -S . -B build/sanitized -DLSR_CORE_ONLY=ON -DLSR_SANITIZE=address,undefined
 	cmake --build build/sanitized --parallel
 
-default-model: setup
-	$(BIN)/python -m lsr.encoders.packaged "$(FROM)"
+packaged-model: setup
+	$(BIN)/python -m lsr.encoders.packaged "$(NAME)" "$(FROM)"
 
 clean:
 	rm -rf .venv build
