@@ -5,23 +5,13 @@
 
 #include "kernels.hpp"
 #include "unrolled.hpp"
+#include "vnni.hpp"
 
 namespace lsr::head {
 namespace {
 
 constexpr std::size_t tile = 12;
 constexpr std::make_index_sequence<tile> each_token;
-
-__m512i broadcast(const std::int8_t* four) {
-    std::int32_t bits;
-    __builtin_memcpy(&bits, four, sizeof(bits));
-    return _mm512_set1_epi32(bits);
-}
-
-// The intrinsic makes GCC 12 copy each sum through memory.
-[[gnu::always_inline]] inline void multiply_add(__m512i& sum, __m512i weights, __m512i values) {
-    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(values));
-}
 
 std::uint32_t passing(__m512i largest, const TermBounds& terms, std::size_t first,
                       const DocumentBounds& document, float floor) {

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "layer_kernels.hpp"
+#include "vnni.hpp"
 
 namespace lsr::head {
 namespace {
@@ -8,11 +9,6 @@ namespace {
 constexpr std::size_t lanes = 16;
 constexpr std::size_t block = 2 * lanes;
 constexpr std::size_t tile = 12;
-
-// The intrinsic makes GCC 12 copy each sum through memory.
-[[gnu::always_inline]] inline void multiply_add(__m512i& sum, __m512i weights, __m512i values) {
-    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(values));
-}
 
 [[gnu::always_inline]] inline void finish(__m512i sums, __m512 scale, const WholeProduct& product,
                                          std::size_t output, float* out) {
@@ -36,9 +32,7 @@ void multiply_tile(const WholeProduct& product, std::size_t first, const std::ui
         const auto w0 = _mm512_loadu_si512(weight + group * block * whole_depth);
         const auto w1 = _mm512_loadu_si512(weight + (group * block + lanes) * whole_depth);
         unrolled(each_token, [&](auto t) __attribute__((always_inline)) {
-            std::int32_t four;
-            __builtin_memcpy(&four, input + t * length + group * whole_depth, sizeof(four));
-            const auto values = _mm512_set1_epi32(four);
+            const auto values = broadcast(input + t * length + group * whole_depth);
             multiply_add(sums[t][0], w0, values);
             multiply_add(sums[t][1], w1, values);
         });
