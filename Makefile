@@ -2,11 +2,11 @@
 # make test   set up, run the tests (JOBS=2 processes, a file of tests to one of them)
 # make lint   set up, ruff and mypy --strict
 # make sanitized   build the C++ cores and their tests with sanitizers
-# make packaged-model FROM=FOLDER   put an exported encoder into the package, as its default (NAME=lsr-tiny-v1)
+# make packaged-model FROM=FOLDER   put an exported encoder into the package, under that name (NAME=lsr-tiny-v2)
 PYTHON ?= python3
 SERVE ?= 1
 JOBS ?= 2
-NAME ?= lsr-tiny-v1
+NAME ?= lsr-tiny-v2
 BIN := .venv/bin
 # What a search needs, and what developing needs on top: torch, FAISS, test tools.
 BASE := .venv/.base

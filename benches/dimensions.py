@@ -34,7 +34,7 @@ from index.search.dimension_settings import Dimensions
 from index.search.dimensions import cube_of
 from index.search.query import SearchQuery
 from lsr.corpus.dimensions import extractors_of
-from lsr.encoders.packaged import DEFAULT_ENCODER
+from lsr.encoders.packaged import WITHOUT_DENSE_TERMS
 
 EXTRACTED = ("dates", "names", "phrases")
 MEASURES = ("nDCG@10", "MAP@100", "Recall@100")
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("datasets", nargs="*", default=["../shared/data/scifact"])
-    parser.add_argument("--encoder", default=DEFAULT_ENCODER)
+    parser.add_argument("--encoder", default=WITHOUT_DENSE_TERMS)
     parser.add_argument("--dense", metavar="MODEL", help="add a dense field, and its fusion")
     parser.add_argument("--quick", action="store_true", help="the demo, without key phrases")
     parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")

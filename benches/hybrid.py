@@ -33,7 +33,7 @@ from recipe_bench.section import replace_section
 
 from eval.datasets import Dataset, load_dataset
 from lsr.corpus.items import Item
-from lsr.encoders.packaged import DEFAULT_ENCODER
+from lsr.encoders.packaged import WITHOUT_DENSE_TERMS
 from lsr.errors import LsrError
 
 DATASETS = ("med", "cranfield", "npl-vaswani", "scifact", "nq-oracle")
@@ -100,12 +100,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.write and (options.only or options.quick):
         parser.error("--write takes the tables of all systems; leave out --only and --quick")
     options.encoder = options.encoder or [
-        DEFAULT_ENCODER,
+        WITHOUT_DENSE_TERMS,
         "splade-tiny=../shared/models/splade-tiny",
     ]
     options.datasets = [str(options.data / name) for name in options.datasets]
     if options.quick:
-        options.encoder, options.dense, options.spar = [DEFAULT_ENCODER], None, None
+        options.encoder, options.dense, options.spar = [WITHOUT_DENSE_TERMS], None, None
         options.datasets = ["demo"]
     return options
 

@@ -32,7 +32,7 @@ from recipe_bench.section import marks, replace_section, section
 from recipe_bench.tables import Tables, collected
 
 from eval.kept_indexes import cache_folder
-from lsr.encoders.packaged import DEFAULT_ENCODER
+from lsr.encoders.packaged import WITHOUT_DENSE_TERMS
 from lsr.errors import LsrError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,7 +107,7 @@ def _run(
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options."""
     parser = parser_of(__doc__)
-    parser.add_argument("--shipped", default=DEFAULT_ENCODER, help="the encoder of the last row")
+    parser.add_argument("--shipped", default=WITHOUT_DENSE_TERMS, help="the encoder of the last row")
     return options_of(parser, arguments, "recipe")
 
 

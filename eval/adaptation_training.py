@@ -140,7 +140,7 @@ def measure_before(
     file = work / MEASURED
     if not file.exists():
         nnz = mean_non_zeros(adaptable.closed, collection, seed)
-        encoder = load_encoder(adaptable.closed_reading(MAX_LENGTH))
+        encoder = load_encoder(adaptable.trained_part(MAX_LENGTH))
         texts = [corpus.documents[row] for row in corpus.positives[:COUNTED]]
         inside = float(np.diff(encoder.encode_documents(texts).indptr).mean())
         write_whole(file, json.dumps({"nnz": nnz, "training_nnz": inside}))

@@ -11,7 +11,6 @@ import numpy as np
 
 from index.collection.collection import Collection
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.declared import refuse_dense_terms
 from lsr.corpus.chunks import CHUNK
 from lsr.corpus.documents import Document
 from lsr.encoders.catalogue import EncoderName, load_encoder
@@ -46,8 +45,7 @@ class Adaptable:
         """That of a collection.
 
         Raises:
-            UsageError: its first sparse field has another kind of encoder, or one with dense terms,
-                or there is no document.
+            UsageError: its first sparse field has another kind of encoder, or there is no document.
         """
         if not len(collection):
             raise UsageError(f"{collection.path} has no document to learn from; index some first")
@@ -58,7 +56,6 @@ class Adaptable:
         preset = PRESETS.get(parsed.family or "")
         if preset is not None and preset.packaged and not parsed.model:
             checkpoint = packaged_checkpoint(str(parsed.family))
-            refuse_dense_terms(checkpoint)
             # What goes without saying for a model that ships with lsr.
             options = {"idf": "both", "words": "yes"} | dict(parsed.options)
             return cls(name, INFERENCE_FREE, checkpoint, options, dense)
@@ -68,7 +65,6 @@ class Adaptable:
                 "ships with lsr, and inference-free:MODEL and splade:MODEL"
             )
         checkpoint = Checkpoint.resolve(parsed.model, trusted)
-        refuse_dense_terms(checkpoint)
         return cls(name, str(parsed.family), checkpoint, parsed.options, dense)
 
     @property
@@ -91,9 +87,10 @@ class Adaptable:
             {key: value for key, value in options.items() if key != "idf"},
         )
 
-    def closed_reading(self, tokens: int) -> str:
-        """The same, of which so many tokens of a text count."""
-        options = {**split_options(self.options)[0], "max_length": str(tokens)}
+    def trained_part(self, tokens: int) -> str:
+        """The same without dense terms, of which so many tokens of a text count."""
+        without = {"max_length": str(tokens), "document.dense_terms": "0"}
+        options = split_options(self.options)[0] | without
         return _named(self.family, self.checkpoint.folder, options)
 
     def closed_over(self, folder: Path) -> str:

@@ -17,7 +17,7 @@ from lsr.backbones.checkpoint import Checkpoint
 from lsr.backbones.json_files import read_json_object
 from lsr.backbones.pipeline import MODULES, TABLES, TRANSFORMERS, pipeline
 from lsr.backbones.transformer_settings import whole_number
-from lsr.errors import InputError, UsageError
+from lsr.errors import InputError
 from lsr.settings import MOST_LOGS
 
 Side = Literal["document", "query"]
@@ -219,15 +219,6 @@ def declared_dense_terms(checkpoint: Checkpoint) -> DeclaredDenseTerms:
     """
     weight, top = _own_numbers(checkpoint, DENSE_TERMS)
     return DeclaredDenseTerms(weight, int(top) or 100)
-
-
-def refuse_dense_terms(checkpoint: Checkpoint) -> None:
-    """Raise UsageError if dense terms belong to it, which a training of its weights leaves out."""
-    if declared_dense_terms(checkpoint).weight:
-        raise UsageError(
-            f"the encoder {checkpoint.name!r} has dense terms, which are no part of a training; "
-            "train the encoder that they were added to, and add them again"
-        )
 
 
 def _own_numbers(checkpoint: Checkpoint, names: Sequence[str]) -> list[float]:

@@ -83,6 +83,9 @@ class DenseTerms:
     inverted index and without a model of its own. The means m_t change no ranking where all
     terms stay; they let those stay that say more of this text than of others.
 
+    Beside the weights of a sparse model the larger counts, and not the sum, by which a text of few
+    words would have them count twice, and come before a long one that has more of the query's.
+
     Args:
         vocabulary: the terms.
         folder: holds the table and the dense model.

@@ -29,7 +29,7 @@ from lsr.encoders.component import Component, Lazy, SharedModels
 from lsr.encoders.dense_terms import FOLDER, DenseTerms
 from lsr.encoders.literal_terms import LiteralTerms
 from lsr.encoders.term_counts import count_terms
-from lsr.encoders.term_pooling import owners, pool_terms, summed
+from lsr.encoders.term_pooling import larger, owners, pool_terms, summed
 from lsr.encoders.term_pruning import SPECIAL, TermPruning, folded_terms, special_terms
 from lsr.errors import UsageError
 from lsr.settings import changed, check_choice, check_length, check_logs
@@ -87,8 +87,8 @@ class MaskedLmConfig:
     literal: float = -1.0
     # Their ``length``, mean terms of a document; 0: what the checkpoint says, else 100.
     literal_length: float = 0.0
-    # Weight of the ``DenseTerms`` that are added to what pruning leaves, 0 for none; -1: what the
-    # checkpoint says of documents, else none.
+    # Weight of the ``DenseTerms``, with which a term has the larger of the two weights, before
+    # pruning; 0 for none, -1: what the checkpoint says of documents, else none.
     dense_terms: float = -1.0
     # How many of them a text gets at most; 0: what the checkpoint says, else 100.
     dense_terms_top: int = 0
@@ -164,10 +164,9 @@ class PooledLogits(Component):
         return own + (self._dense.model.tokens_encoded if self._dense else 0)
 
     def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Which texts have more tokens than are encoded, bool (n,)."""
+        """Which texts have more tokens than are encoded, bool (n,), but for dense terms."""
         prefixed = [self.config.prefix + text for text in texts]
-        longer = self.vocabulary.longer(prefixed, self.config.max_length)
-        return longer | self._dense.model.cuts(texts) if self._dense else longer
+        return self.vocabulary.longer(prefixed, self.config.max_length)
 
     def encode(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
@@ -183,8 +182,9 @@ class PooledLogits(Component):
             weights = weights.keep(np.isin(keys, own_keys, assume_unique=True))
         if self._literal:
             weights = summed(weights, self._literal(texts))
-        weights = self._prune(weights)
-        return summed(weights, self._dense(texts)) if self._dense else weights
+        if self._dense:
+            weights = larger(weights, self._dense(texts))
+        return self._prune(weights)
 
     def _weigh(self, batch: TokenBatch) -> SparseBatch:
         """One row for each text of the batch."""
@@ -353,7 +353,7 @@ def pooled_logits(
             resolved.dense_terms,
             resolved.dense_terms_top,
         )
-        identity["dense_terms"] = dense.identity
+        identity["dense_terms"] = dense.identity | {"joined": "by the larger"}
 
     # What the native core computes: the largest logits, in transformers' own architecture.
     native = (

@@ -22,8 +22,7 @@ from lsr.encoders.dense_terms import FOLDER, MODEL, TABLE
 from lsr.errors import InputError, NotFoundError
 
 # The models that ship with this package; a name has a version, which changes with its weights.
-DEFAULT_ENCODER, WITH_DENSE_TERMS = "lsr-tiny-v1", "lsr-tiny-v2"
-PACKAGED = DEFAULT_ENCODER, WITH_DENSE_TERMS
+WITHOUT_DENSE_TERMS, DEFAULT_ENCODER = PACKAGED = "lsr-tiny-v1", "lsr-tiny-v2"
 MODELS = Path(__file__).parent.parent / "models"
 CARD = "README.md"
 KEPT = ("*.json", "*.safetensors", "*.md", "LICENSE*")

@@ -51,12 +51,21 @@ def pool_terms(
 
 def summed(first: SparseBatch, second: SparseBatch) -> SparseBatch:
     """The weights of the same texts over one vocabulary added up, term by term."""
+    return _joined(first, second, "sum")
+
+
+def larger(first: SparseBatch, second: SparseBatch) -> SparseBatch:
+    """The larger of the two weights that a term has in the same text."""
+    return _joined(first, second, "max")
+
+
+def _joined(first: SparseBatch, second: SparseBatch, how: str) -> SparseBatch:
     return pool_terms(
         np.concatenate([owners(first), owners(second)]),
         np.concatenate([first.indices, second.indices]).astype(np.int64),
         np.concatenate([first.values, second.values]),
         (len(first), first.vocabulary_size),
-        "sum",
+        how,
     )
 
 

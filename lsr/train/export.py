@@ -10,6 +10,7 @@ sentence-transformers reads to make a SparseEncoder of them:
     document_1_SpladePooling/config.json
     query_0_SparseStaticEmbedding/          the table, and the tokenizer once more
     idf.json                                the table by token, as OpenSearch reads it
+    dense_terms/                            dense terms of the base (lsr.train.dense_terms)
     query_0_MLMTransformer/                 the query side's own model, with separate towers
     README.md                               the model card, which ``lsr.train.run`` puts there
 
@@ -29,13 +30,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.backbones.declared import COMPONENTS, LITERAL, Side
+from lsr.backbones.declared import COMPONENTS, DENSE_TERMS, LITERAL, Side
 from lsr.backbones.exported_folder import appearing
 from lsr.backbones.model_weights import longest_input
 from lsr.backbones.torch_runtime import transformers
 from lsr.errors import InputError, UsageError
 from lsr.settings import MOST_LOGS, check_choice, check_length, check_range
 from lsr.train.components import MODELS, MlpConfig, keeps_special
+from lsr.train.kept_terms import KeptDenseTerms
 from lsr.train.model_folder import (
     UNBOUNDED,
     add_head,
@@ -88,6 +90,8 @@ class Exported:
     literal: float = 0.0
     # Their ``length``: mean terms of a training document.
     literal_length: float = 0.0
+    # Dense terms of documents, likewise; None: none.
+    dense_terms: KeptDenseTerms | None = None
     # Logarithms of the activation of queries that go through the model; 0: as of documents.
     query_logs: int = 0
     # How documents are encoded: one of ``lsr.train.components.MODELS``, or by the "table".
@@ -236,6 +240,8 @@ def export_encoder(
             _write_pooling(new / "1_SpladePooling", settings, settings.logs)
             _write_term_list(new, vocabulary, weights)
         write_modules(new, modules)
+        if settings.dense_terms:
+            settings.dense_terms.copy_to(new)
         write_json(new / "config_sentence_transformers.json", _sentence_transformers(settings))
 
 
@@ -387,6 +393,8 @@ def _sentence_transformers(settings: Exported) -> Mapping[str, Any]:
     own: dict[str, Any] = {}
     if settings.literal:
         own |= {key: getattr(settings, key) for key in LITERAL}
+    if kept := settings.dense_terms:
+        own |= dict(zip(DENSE_TERMS, (kept.weight, kept.top), strict=True))
     if components := settings.components():
         own[COMPONENTS] = components
     if own:

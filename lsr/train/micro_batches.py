@@ -271,6 +271,13 @@ class MicroBatchEncoder:
                 parameter.grad.add_(gradient)
 
 
+def larger(weights: torch.Tensor, terms: SparseBatch) -> torch.Tensor:
+    """The larger of each weight (texts, V) and that of a batch, which takes no gradient."""
+    places = _places(terms, weights.device)
+    values = torch.from_numpy(terms.values).to(weights.device)
+    return weights.index_put(places, torch.maximum(weights[places], values))
+
+
 def _places(batch: SparseBatch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Row and term of each weight, int64 (nnz,)."""
     rows, terms = torch.from_numpy(owners(batch)), torch.from_numpy(batch.indices.astype(np.int64))

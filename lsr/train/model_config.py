@@ -9,6 +9,7 @@ from lsr.settings import MOST_LOGS, check_choice, check_length, check_range
 from lsr.train.components import MODELS, PROJECTIONS, TABLES, MlpConfig
 from lsr.train.config_file import STRICT
 from lsr.train.decoder_student import DecoderStudentConfig, LoraConfig
+from lsr.train.kept_terms import KeptDenseTerms
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,10 @@ class ModelConfig:
     def term_weighting(self) -> MlpConfig:
         """How an "mlp" weighs, by default where nothing is said."""
         return self.mlp or MlpConfig()
+
+    def kept_dense_terms(self) -> KeptDenseTerms | None:
+        """Those of the base, beside which the model is trained; None: it has none."""
+        return KeptDenseTerms.of(self.base, "decoder" if self.is_decoder else self.documents)
 
     def __post_init__(self) -> None:
         check_choice("documents", self.documents, (*MODELS, *TABLES))

@@ -114,6 +114,7 @@ def run_training(
         corpus = training_corpus(config, watching.on_rejected)
     if not config.batches.negatives:
         corpus.say_unused(watching.on_rejected, "[batches] negatives = 1 or more takes them")
+    kept = config.model.kept_dense_terms()
     for side in doubtful_targets(config):
         watching.on_rejected(
             f"[{side}] df-flops leaves the terms of few documents nearly free, so a target_nnz "
@@ -141,6 +142,7 @@ def run_training(
         alone,
         words,
         cache,
+        kept.of_documents(corpus, cache, watching.on_progress) if kept else None,
     )
     trainer = Trainer(config, corpus, output, around)
     (output / CONFIG).write_text(toml, encoding="utf-8")

@@ -127,6 +127,7 @@ class Sides:
             top_k=model.top_k,
             literal=model.literal,
             literal_length=self._literal.length if self._literal else 0.0,
+            dense_terms=model.kept_dense_terms(),
             query_logs=model.query_logs,
             document="table" if model.documents in TABLES else model.documents,
             query=model.query_kind if model.encodes_queries else "",

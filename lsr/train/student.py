@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lsr.backbones.batching import Batcher, TokenBatch
 from lsr.backbones.checkpoint import Checkpoint
-from lsr.backbones.declared import Side, refuse_dense_terms
+from lsr.backbones.declared import Side
 from lsr.backbones.model_weights import load_model, longest_input, read_tensors
 from lsr.backbones.torch_runtime import seed_torch
 from lsr.errors import InputError
@@ -327,7 +327,6 @@ def load_student(config: TrainingConfig) -> Student:
     """The model that training begins with."""
     model = config.model
     checkpoint = Checkpoint.resolve(model.base)
-    refuse_dense_terms(checkpoint)
     if not model.is_decoder:
 
         def tower(document: str, query: str) -> MaskedLanguageStudent:

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from lsr.backbones.torch_runtime import seed_torch
 from lsr.encoders.catalogue import load_encoder
 from lsr.encoders.encoder import SparseEncoder
+from lsr.sparse import SparseBatch
 from lsr.train.ahead import Ahead
 from lsr.train.batches import TrainingBatch
 from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.config_file import tables
-from lsr.train.micro_batches import MicroBatchEncoder
+from lsr.train.micro_batches import MicroBatchEncoder, larger
 from lsr.train.mining_rounds import MiningRounds
 from lsr.train.negatives import Retrieve
 from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
@@ -68,6 +69,8 @@ class Surroundings:
     words: Teacher | None = None
     # Folder of what trainings on the same pairs share: vectors, tokens, rankings. None: none.
     cache: Path | None = None
+    # Of each document of the corpus, where the base has some.
+    dense_terms: SparseBatch | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,8 @@ class Prepared:
     scaled: NDArray[np.float32] | None
     raw: NDArray[np.float32] | None
     beside: NDArray[np.float32] | None
+    # The dense terms of its documents, where there are some.
+    dense: SparseBatch | None
 
 
 class Trainer:
@@ -179,8 +184,10 @@ class Trainer:
         seed_torch(step_seed(self.config.seed, self.step))
         documents = encode(self.documents, prepared.documents)
         queries = encode(self.queries, prepared.queries)
+        dense = prepared.dense
+        scored = documents.weights if dense is None else larger(documents.weights, dense)
         loss, parts = self.ranking(
-            queries.weights, documents.weights, batch,
+            queries.weights, scored, batch,
             prepared.scaled, prepared.raw, prepared.beside,
         )  # fmt: skip
         loss = loss + self._penalised(queries.weights, documents.weights, batch)
@@ -223,7 +230,7 @@ class Trainer:
 
     def _prepare(self, step: int) -> Prepared:
         batch, around, ranking = self._batches(step)(step), self.around, self.ranking
-        words = _scores(around.words, batch)
+        words, dense = _scores(around.words, batch), around.dense_terms
         return Prepared(
             batch,
             self.sides.read_documents(batch.documents),
@@ -231,6 +238,7 @@ class Trainer:
             _scores(around.teacher if ranking.needs_scaled else None, batch),
             _scores(around.raw_teacher if ranking.needs_raw else None, batch),
             None if words is None else words * np.float32(self.config.model.words),
+            None if dense is None else dense.reorder(batch.documents),
         )
 
     def _penalised(

@@ -19,7 +19,7 @@ def test_index_then_search_then_info(lsr, corpus):
     assert found["hits"][0]["terms"]["sparse"][0]["token"] == "cherry"
     info = json.loads(lsr("info", "fruit", "--json").stdout)
     assert (info["documents"], info["fields"][0]["encoder"]) == (3, DEFAULT_ENCODER)
-    assert "lsr-tiny-v1" in lsr("info", "fruit").stdout.decode()
+    assert DEFAULT_ENCODER in lsr("info", "fruit").stdout.decode()
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ class DenseTermsConfig:
     model: str
     # Of a query's terms together, where they point exactly at a document; above 0. The default is
     # about the score of a good answer by lsr-tiny-v1.
-    weight: float = 40.0
-    # Dense terms of a document, beside those that the base gives it; 1 or more.
+    weight: float = 60.0
+    # Dense terms of a document, of which those stay that are among its largest weights; 1 or more.
     top: int = 150
     # Training documents by which the mean of each term is taken; 1 or more.
     documents: int = 5000

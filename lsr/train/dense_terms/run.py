@@ -21,7 +21,7 @@ from lsr.encoders.dense import DenseEncoder, TransformerEncoder
 from lsr.encoders.dense_terms import TermVectors
 from lsr.encoders.encoder import split_name
 from lsr.encoders.masked_lm import PooledLogits
-from lsr.encoders.packaged import DEFAULT_ENCODER, packaged_checkpoint
+from lsr.encoders.packaged import PACKAGED, packaged_checkpoint
 from lsr.encoders.two_sided import TwoSidedEncoder
 from lsr.errors import UsageError
 from lsr.train.config_file import to_toml
@@ -113,8 +113,8 @@ def run_dense_terms(
     table = _fit(encoder, vectors, (dense, reader), settings, output / LOG, watching)
     folder = output / ENCODER
     # Queries are weighed, and words counted, as the encoder that ships with lsr has it.
-    packaged = settings.base == DEFAULT_ENCODER
-    name = f"{DEFAULT_ENCODER}:{folder},words=yes" if packaged else str(folder)
+    packaged = settings.base in PACKAGED
+    name = f"{settings.base}:{folder},words=yes" if packaged else str(folder)
     card = _card(config, name, corpus.sampled, toml)
     export_dense_terms(folder, base, model, table, settings, card)
     (output / CONFIG).write_text(toml, encoding="utf-8")
@@ -216,11 +216,11 @@ def _dense(config: DenseTermsTrainingConfig) -> tuple[TransformerEncoder, Checkp
 
 def _base(name: str, trusted: TrustedCode) -> tuple[Checkpoint, TwoSidedEncoder]:
     """The files of a sparse encoder, and the encoder without words and earlier dense terms."""
-    packaged = name == DEFAULT_ENCODER
+    packaged = name in PACKAGED
     if not packaged and (len(split_name(name)) > 1 or not is_folder(user_path(name))):
         raise UsageError(
-            f"base is {name!r}; allowed are the folder of a sparse encoder, without options, and "
-            f"{DEFAULT_ENCODER}"
+            f"base is {name!r}; allowed are the folder of a sparse encoder, without options, "
+            f"{' and '.join(PACKAGED)}"
         )
     loaded = load_encoder(f"{name},words=no", trusted)
     if not isinstance(loaded, TwoSidedEncoder) or not isinstance(loaded.document, PooledLogits):

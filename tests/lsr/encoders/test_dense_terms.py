@@ -81,17 +81,18 @@ def test_texts_beyond_a_tile_are_those_encoded_alone(folder):
         np.testing.assert_allclose(together[place], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_they_are_added_to_what_the_model_makes_of_documents(folder, masked_lm, dense_model, table):
+def test_a_term_of_documents_has_the_larger_of_two_weights(folder, masked_lm, dense_model, table):
     texts = ["apple pie", ""]
     plain, joined = load_encoder(str(masked_lm)), load_encoder(str(folder))
     found = joined.encode_documents(texts).to_scipy().toarray()
     wanted = plain.encode_documents(texts).to_scipy().toarray()
     for term, weight in loop(texts[0], dense_model, table, 3.0, 7).items():
-        wanted[0, term] += weight
+        wanted[0, term] = max(wanted[0, term], weight)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
     queries = joined.encode_queries(texts).to_scipy().toarray()
     np.testing.assert_array_equal(queries, plain.encode_queries(texts).to_scipy().toarray())
-    assert joined.cuts(["apple " * 100, "apple"]).tolist() == [True, False]
+    # Of which the dense model reads 64 tokens.
+    assert joined.cuts(["apple " * 300, "apple " * 200]).tolist() == [True, False]
 
 
 def test_options_change_them_and_leave_them_out(folder, masked_lm):
@@ -101,11 +102,14 @@ def test_options_change_them_and_leave_them_out(folder, masked_lm):
     none = f"{folder},document.dense_terms=0"
     np.testing.assert_array_equal(encoded(none), encoded(str(masked_lm)))
     assert load_encoder(none).fingerprint == load_encoder(str(masked_lm)).fingerprint
-    few = encoded(f"{folder},document.dense_terms_top=2") - encoded(none)
-    assert (few > 1e-6).sum() == 2
-    # They come to the terms that a cap leaves.
-    capped = encoded(f"{folder},document.dense_terms_top=2,top_k=3")
-    np.testing.assert_allclose(capped - encoded(f"{none},top_k=3"), few, rtol=1e-4, atol=1e-5)
+    joined = encoded(f"{folder},document.dense_terms=30,document.dense_terms_top=2")
+    assert (joined > encoded(none) + 1e-6).sum() == 2
+    # A cap is on all terms of a text together.
+    capped = encoded(
+        f"{folder},document.dense_terms=30,document.dense_terms_top=2,document.top_k=3"
+    )
+    largest = joined >= np.sort(joined)[0, -3]
+    np.testing.assert_array_equal(capped, np.where(largest, joined, 0))
     twice = encoded(f"{folder},document.dense_terms=6") - encoded(none)
     once = encoded(str(folder)) - encoded(none)
     np.testing.assert_allclose(twice, 2 * once, rtol=1e-4, atol=1e-5)

@@ -1,15 +1,11 @@
 """Dense terms from the command line: made, gone on with, indexed and searched."""
 
 import json
-from contextlib import closing
 
 import numpy as np
 import pytest
 
-from eval.adapted_encoder import Adaptable
-from index.collection.collection import Collection
 from lsr.encoders.catalogue import load_encoder
-from lsr.errors import UsageError
 from lsr.train.training_log import read_log
 from tests.service.conftest import sentence, write_jsonl
 
@@ -46,6 +42,8 @@ base = "{base}"
 [optimizer]
 steps = 1
 learning_rate = 1e-4
+[batches]
+queries = 4
 """
 
 
@@ -91,12 +89,12 @@ def test_they_are_made_indexed_and_searched(lsr, recipe, masked_lm, tmp_path):
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["last"]["step"] == entries[-1].step
     assert load_encoder(str(folder)).fingerprint == first
-    # A training of its weights would leave them out.
-    refused = pytest.raises(UsageError, match="has dense terms")
-    with closing(Collection.open(tmp_path / "c")) as collection, refused:
-        Adaptable.of(collection)
+    # A training of its weights keeps them.
     recipe.write_text(FURTHER.format(base=folder))
-    assert "has dense terms" in sentence(lsr("train", recipe))
+    further = lsr("train", recipe, "--output", "further", "--json")
+    assert further.returncode == 0, further.stderr
+    kept = tmp_path / "further/student/dense_terms/term_vectors.safetensors"
+    assert kept.read_bytes() == (folder / "dense_terms/term_vectors.safetensors").read_bytes()
 
 
 def test_a_student_takes_the_place_of_the_dense_model(lsr, recipe, dense_model, tmp_path):
