@@ -107,7 +107,9 @@ def _run(
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options."""
     parser = parser_of(__doc__)
-    parser.add_argument("--shipped", default=WITHOUT_DENSE_TERMS, help="the encoder of the last row")
+    parser.add_argument(
+        "--shipped", default=WITHOUT_DENSE_TERMS, help="the encoder of the last row"
+    )
     return options_of(parser, arguments, "recipe")
 
 

@@ -83,8 +83,9 @@ class DenseTerms:
     inverted index and without a model of its own. The means m_t change no ranking where all
     terms stay; they let those stay that say more of this text than of others.
 
-    Beside the weights of a sparse model the larger counts, and not the sum, by which a text of few
-    words would have them count twice, and come before a long one that has more of the query's.
+    With the weights w_t of a sparse model they are joined in quadrature, sqrt(w_t^2 + ...^2). Less
+    than by a sum is a word counted twice that a text of few words has, and that both models see
+    there, so that a long text which has more of a query's words can come before it.
 
     Args:
         vocabulary: the terms.

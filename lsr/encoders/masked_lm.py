@@ -29,7 +29,7 @@ from lsr.encoders.component import Component, Lazy, SharedModels
 from lsr.encoders.dense_terms import FOLDER, DenseTerms
 from lsr.encoders.literal_terms import LiteralTerms
 from lsr.encoders.term_counts import count_terms
-from lsr.encoders.term_pooling import larger, owners, pool_terms, summed
+from lsr.encoders.term_pooling import in_quadrature, owners, pool_terms, summed
 from lsr.encoders.term_pruning import SPECIAL, TermPruning, folded_terms, special_terms
 from lsr.errors import UsageError
 from lsr.settings import changed, check_choice, check_length, check_logs
@@ -87,8 +87,8 @@ class MaskedLmConfig:
     literal: float = -1.0
     # Their ``length``, mean terms of a document; 0: what the checkpoint says, else 100.
     literal_length: float = 0.0
-    # Weight of the ``DenseTerms``, with which a term has the larger of the two weights, before
-    # pruning; 0 for none, -1: what the checkpoint says of documents, else none.
+    # Weight of the ``DenseTerms``, which join the others in quadrature, before pruning; 0 for
+    # none, -1: what the checkpoint says of documents, else none.
     dense_terms: float = -1.0
     # How many of them a text gets at most; 0: what the checkpoint says, else 100.
     dense_terms_top: int = 0
@@ -183,7 +183,7 @@ class PooledLogits(Component):
         if self._literal:
             weights = summed(weights, self._literal(texts))
         if self._dense:
-            weights = larger(weights, self._dense(texts))
+            weights = in_quadrature(weights, self._dense(texts))
         return self._prune(weights)
 
     def _weigh(self, batch: TokenBatch) -> SparseBatch:
@@ -353,7 +353,7 @@ def pooled_logits(
             resolved.dense_terms,
             resolved.dense_terms_top,
         )
-        identity["dense_terms"] = dense.identity | {"joined": "by the larger"}
+        identity["dense_terms"] = dense.identity | {"joined": "in quadrature"}
 
     # What the native core computes: the largest logits, in transformers' own architecture.
     native = (

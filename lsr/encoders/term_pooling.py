@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,22 +53,20 @@ def pool_terms(
 
 def summed(first: SparseBatch, second: SparseBatch) -> SparseBatch:
     """The weights of the same texts over one vocabulary added up, term by term."""
-    return _joined(first, second, "sum")
-
-
-def larger(first: SparseBatch, second: SparseBatch) -> SparseBatch:
-    """The larger of the two weights that a term has in the same text."""
-    return _joined(first, second, "max")
-
-
-def _joined(first: SparseBatch, second: SparseBatch, how: str) -> SparseBatch:
     return pool_terms(
         np.concatenate([owners(first), owners(second)]),
         np.concatenate([first.indices, second.indices]).astype(np.int64),
         np.concatenate([first.values, second.values]),
         (len(first), first.vocabulary_size),
-        how,
+        "sum",
     )
+
+
+def in_quadrature(first: SparseBatch, second: SparseBatch) -> SparseBatch:
+    """The root of the sum of their squares, term by term."""
+    squares = (replace(each, values=np.square(each.values)) for each in (first, second))
+    joined = summed(*squares)
+    return replace(joined, values=np.sqrt(joined.values))
 
 
 def owners(batch: SparseBatch) -> NDArray[np.int64]:

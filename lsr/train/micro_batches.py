@@ -271,11 +271,14 @@ class MicroBatchEncoder:
                 parameter.grad.add_(gradient)
 
 
-def larger(weights: torch.Tensor, terms: SparseBatch) -> torch.Tensor:
-    """The larger of each weight (texts, V) and that of a batch, which takes no gradient."""
+def in_quadrature(weights: torch.Tensor, terms: SparseBatch) -> torch.Tensor:
+    """Weights (texts, V), and those of a batch, which are positive and take no gradient.
+
+    As ``lsr.encoders.term_pooling.in_quadrature`` joins them.
+    """
     places = _places(terms, weights.device)
     values = torch.from_numpy(terms.values).to(weights.device)
-    return weights.index_put(places, torch.maximum(weights[places], values))
+    return weights.index_put(places, torch.hypot(weights[places], values))
 
 
 def _places(batch: SparseBatch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

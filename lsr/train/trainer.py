@@ -22,7 +22,7 @@ from lsr.train.ahead import Ahead
 from lsr.train.batches import TrainingBatch
 from lsr.train.config import EvaluationConfig, TrainingConfig
 from lsr.train.config_file import tables
-from lsr.train.micro_batches import MicroBatchEncoder, larger
+from lsr.train.micro_batches import MicroBatchEncoder, in_quadrature
 from lsr.train.mining_rounds import MiningRounds
 from lsr.train.negatives import Retrieve
 from lsr.train.objective import Penalty, RankingLoss, uses_idf, zero_penalty
@@ -185,7 +185,7 @@ class Trainer:
         documents = encode(self.documents, prepared.documents)
         queries = encode(self.queries, prepared.queries)
         dense = prepared.dense
-        scored = documents.weights if dense is None else larger(documents.weights, dense)
+        scored = documents.weights if dense is None else in_quadrature(documents.weights, dense)
         loss, parts = self.ranking(
             queries.weights, scored, batch,
             prepared.scaled, prepared.raw, prepared.beside,

@@ -23,9 +23,9 @@ class DenseTermsConfig:
     # The dense model, a hub id or folder. It stays as it is, and encodes documents, unless there is
     # a student: then options of ``DenseConfig`` may stand behind it, as ``,dtype=bfloat16``.
     model: str
-    # Of a query's terms together, where they point exactly at a document; above 0. The default is
-    # about the score of a good answer by lsr-tiny-v1.
-    weight: float = 60.0
+    # Of a query's terms together, where they point exactly at a document; above 0. A good answer by
+    # lsr-tiny-v1 scores about 40.
+    weight: float = 30.0
     # Dense terms of a document, of which those stay that are among its largest weights; 1 or more.
     top: int = 150
     # Training documents by which the mean of each term is taken; 1 or more.

@@ -1,6 +1,7 @@
 """Dense terms against their formula, written as a loop, and as a part of an encoder."""
 
 import json
+import math
 import shutil
 
 import numpy as np
@@ -81,13 +82,15 @@ def test_texts_beyond_a_tile_are_those_encoded_alone(folder):
         np.testing.assert_allclose(together[place], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_a_term_of_documents_has_the_larger_of_two_weights(folder, masked_lm, dense_model, table):
+def test_they_join_the_models_weights_of_documents_in_quadrature(
+    folder, masked_lm, dense_model, table
+):
     texts = ["apple pie", ""]
     plain, joined = load_encoder(str(masked_lm)), load_encoder(str(folder))
     found = joined.encode_documents(texts).to_scipy().toarray()
     wanted = plain.encode_documents(texts).to_scipy().toarray()
     for term, weight in loop(texts[0], dense_model, table, 3.0, 7).items():
-        wanted[0, term] = max(wanted[0, term], weight)
+        wanted[0, term] = math.hypot(wanted[0, term], weight)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
     queries = joined.encode_queries(texts).to_scipy().toarray()
     np.testing.assert_array_equal(queries, plain.encode_queries(texts).to_scipy().toarray())
