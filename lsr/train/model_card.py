@@ -151,6 +151,11 @@ class ModelCard:
                 f" Terms of a document itself weigh {settings.literal:g} tf / (tf + k) more, k as "
                 "in BM25."
             )
+        if kept := settings.dense_terms:
+            literal += (
+                f" The {kept.top:,} dense terms of its base join them, in quadrature, with the "
+                f"weight {kept.weight:g}."
+            )
         return (
             f"# {self.name}\n\n"
             "A learned sparse retrieval encoder: texts become term weights over the model's "
@@ -206,9 +211,10 @@ class ModelCard:
             lacking = "activation" if self.settings.is_plain else "components"
             return f"{usage}\n\nsentence-transformers has no such {lacking}, and refuses it."
         peer = READ_WITH_SENTENCE_TRANSFORMERS.format(name=self.name)
-        lacking = ", which leaves out what a document's own terms weigh more"
-        how = f"With sentence-transformers{lacking if self.settings.literal else ''}:"
-        return f"{usage}\n\n{how}\n\n{peer}"
+        lacking = ["what a document's own terms weigh more"] if self.settings.literal else []
+        lacking += ["dense terms"] if self.settings.dense_terms else []
+        without = f", which leaves out {' and '.join(lacking)}" if lacking else ""
+        return f"{usage}\n\nWith sentence-transformers{without}:\n\n{peer}"
 
     def _numbers(self) -> str:
         rows = [(result.dataset, result.measure, f"{result.value:.4f}") for result in self.results]

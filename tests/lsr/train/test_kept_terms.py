@@ -115,6 +115,9 @@ def test_the_encoder_that_comes_out_has_them(base, tmp_path, model):
     assert abs(after[1] - before[1]).max() > 1e-3
     terms = DenseTerms(load_encoder(str(base)).vocabulary, base / FOLDER, 3.0, 7)(texts)
     np.testing.assert_allclose(after[0], np.hypot(after[1], terms.to_scipy().toarray()), atol=1e-4)
+    card = (report.student / "README.md").read_text()
+    assert "The 7 dense terms of its base join them, in quadrature, with the weight 3." in card
+    assert "sentence-transformers, which leaves out dense terms:" in card
     # It can be gone on with.
     again = trained(report.student, tmp_path / "again", 1, 1e-12, **model)
     whole = load_encoder(again.encoder).encode_documents(texts).to_scipy().toarray()
