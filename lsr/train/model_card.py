@@ -211,9 +211,9 @@ class ModelCard:
             lacking = "activation" if self.settings.is_plain else "components"
             return f"{usage}\n\nsentence-transformers has no such {lacking}, and refuses it."
         peer = READ_WITH_SENTENCE_TRANSFORMERS.format(name=self.name)
-        lacking = ["what a document's own terms weigh more"] if self.settings.literal else []
-        lacking += ["dense terms"] if self.settings.dense_terms else []
-        without = f", which leaves out {' and '.join(lacking)}" if lacking else ""
+        left_out = ["what a document's own terms weigh more"] if self.settings.literal else []
+        left_out += ["dense terms"] if self.settings.dense_terms else []
+        without = f", which leaves out {' and '.join(left_out)}" if left_out else ""
         return f"{usage}\n\nWith sentence-transformers{without}:\n\n{peer}"
 
     def _numbers(self) -> str:
