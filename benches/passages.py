@@ -21,6 +21,7 @@ from machine import describe_machine, describe_versions
 from eval.cell import Cell
 from eval.datasets import load_dataset
 from eval.experiment import evaluate_dataset
+from lsr.encoders.packaged import WITHOUT_DENSE_TERMS
 from lsr.errors import LsrError
 
 MEASURES = ("nDCG@10", "R@100")
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="bm25 alone, under 50 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the rows; - for standard output")
     options = parser.parse_args(arguments)
-    encoders = options.encoder or (["bm25"] if options.quick else ["bm25", None])
+    encoders = options.encoder or (["bm25"] if options.quick else ["bm25", WITHOUT_DENSE_TERMS])
     try:
         rows = [measure(name, encoder) for name in options.datasets for encoder in encoders]
     except LsrError as error:
