@@ -20,7 +20,12 @@ from lsr.corpus.items import Item
 from lsr.encoders.catalogue import load_encoder
 from lsr.errors import UsageError
 from lsr.train.run import Watching
-from tests.lsr.train.tiny_training import tiny_checkpoint, tiny_pairs, with_table
+from tests.lsr.train.tiny_training import (
+    tiny_checkpoint,
+    tiny_pairs,
+    with_dense_terms,
+    with_table,
+)
 
 SILENT = Watching(lambda *_: None, lambda *_: None, lambda *_: None)
 # A training that a model of random weights gains by, and one that changes nothing.
@@ -112,6 +117,23 @@ def test_one_that_is_no_better_does_not(tmp_path, encoder):
     assert found(again, "bu bi") == before
     again.close()
     json.dumps(report.to_json())
+
+
+def test_dense_terms_stay_beside_what_is_trained(tmp_path, encoder, dense_model):
+    base = tmp_path / "base"
+    with_dense_terms(base, dense_model)
+    collection = made(tmp_path / "c", encoder)
+    adaptable = Adaptable.of(collection)
+    texts = [document for _, document in tiny_pairs(9)]
+    without = load_encoder(f"{encoder},document.dense_terms=0,max_length=20")
+    part = load_encoder(adaptable.trained_part(20)).encode_documents(texts).to_scipy()
+    assert (part != without.encode_documents(texts).to_scipy()).nnz == 0
+    collection.close()
+    report = adapt(tmp_path / "c", tmp_path / "work", STAYS, SILENT)
+    student = load_encoder(report.encoder).encode_documents(texts).to_scipy().toarray()
+    before = load_encoder(encoder).encode_documents(texts).to_scipy().toarray()
+    np.testing.assert_allclose(student, before, rtol=1e-4, atol=1e-4)
+    assert report.nnz[0] == pytest.approx(report.nnz[1])
 
 
 def test_what_can_not_be_adapted_is_said(tmp_path, encoder):

@@ -1,13 +1,10 @@
 """Trainings that begin with an encoder of dense terms: beside these they learn, and keep them."""
 
-import json
-import shutil
-
 import numpy as np
 import pytest
 
 from lsr.encoders.catalogue import load_encoder
-from lsr.encoders.dense_terms import FOLDER, MODEL, TABLE, DenseTerms, TermVectors
+from lsr.encoders.dense_terms import FOLDER, MODEL, TABLE, DenseTerms
 from lsr.errors import UsageError
 from lsr.train.config import (
     BatchConfig,
@@ -23,11 +20,10 @@ from lsr.train.trainer import Surroundings, Trainer
 from lsr.train.training_log import read_log
 from lsr.train.vector_cache import no_progress
 from tests.lsr.train.tiny_training import (
-    SPECIAL,
-    TERMS,
     tiny_checkpoint,
     tiny_corpus,
     tiny_pairs,
+    with_dense_terms,
     with_table,
     write_pairs,
 )
@@ -38,7 +34,6 @@ CORPUS = tiny_corpus(40)
 SOURCES = (SourceConfig("in memory"),)
 NCE = LossConfig("info-nce", temperature=2.0)
 SILENT = Watching(lambda *_: None, no_progress, lambda *_: None)
-DECLARED = {"dense_terms": 3.0, "dense_terms_top": 7}
 
 
 @pytest.fixture
@@ -46,12 +41,7 @@ def base(dense_model, tmp_path):
     """An encoder whose documents have dense terms."""
     folder = tiny_checkpoint(tmp_path / "base")
     with_table(folder)
-    shutil.copytree(dense_model, folder / FOLDER / MODEL)
-    vectors = np.random.default_rng(5).normal(size=(TERMS, 16)).astype(np.float32)
-    vectors[: len(SPECIAL)] = 0
-    TermVectors(vectors, np.zeros(TERMS, np.float32)).write(folder / FOLDER / TABLE)
-    declared = {"lsr": DECLARED}
-    (folder / "config_sentence_transformers.json").write_text(json.dumps(declared))
+    with_dense_terms(folder, dense_model)
     return folder
 
 

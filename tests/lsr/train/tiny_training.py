@@ -1,12 +1,14 @@
 """A masked language model over a few words, and pairs of texts in them, to train on in seconds."""
 
 import json
+import shutil
 
 import numpy as np
 import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from lsr.encoders.dense_terms import FOLDER, MODEL, TABLE, TermVectors
 from lsr.train.pairs import TrainingCorpus
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -49,6 +51,16 @@ def with_table(folder, seed=3):
     table = dict(zip(WORDS, weights, strict=True))
     (folder / "idf.json").write_text(json.dumps(table))
     return table
+
+
+def with_dense_terms(folder, dense_model):
+    """Dense terms in the folder, 7 of a document at the weight 3; the model has 16 dimensions."""
+    shutil.copytree(dense_model, folder / FOLDER / MODEL)
+    vectors = np.random.default_rng(5).normal(size=(TERMS, 16)).astype(np.float32)
+    vectors[: len(SPECIAL)] = 0
+    TermVectors(vectors, np.zeros(TERMS, np.float32)).write(folder / FOLDER / TABLE)
+    declared = {"lsr": {"dense_terms": 3.0, "dense_terms_top": 7}}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(declared))
 
 
 def tiny_pairs(count, seed=0, length=8):
