@@ -34,8 +34,6 @@ from lsr.errors import LsrError
 from lsr.sparse import SparseBatch
 
 JOINS = {"sum": summed, "quadrature": in_quadrature}
-# Terms that a document keeps.
-TOP = 150
 WORDS = 100
 Join = Callable[[SparseBatch, SparseBatch], SparseBatch]
 COLUMNS = {"dataset": "dataset", "documents": "documents", "join": "joined by", "weight": "weight"}
@@ -53,7 +51,7 @@ class Texts:
         self.join: Join = in_quadrature
         self.weight = 0.0
         self._rows = {text: row for row, text in enumerate(texts)}
-        dense = document._dense
+        dense, self._prune = document._dense, document._prune
         document._dense, document._prune = None, TermPruning()
         self._plain = document.encode(list(self._rows))
         terms = dense(list(self._rows))
@@ -70,7 +68,8 @@ class Texts:
         if self.weight:
             scaled = replace(dense, values=dense.values * np.float32(self.weight))
             plain = self.join(plain, scaled)
-        return TermPruning(top_k=TOP)(plain)
+        pruned: SparseBatch = self._prune(plain)
+        return pruned
 
 
 def mixed(judged: JudgedSet) -> JudgedSet:

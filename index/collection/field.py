@@ -12,7 +12,7 @@ from lsr.encoders.bm25 import PIECES, Bm25Config, Bm25Encoder
 from lsr.encoders.catalogue import in_language, load_encoder
 from lsr.encoders.dense import DenseEncoder, without_weight
 from lsr.encoders.encoder import SparseEncoder, split_name
-from lsr.encoders.packaged import DEFAULT_ENCODER, PACKAGED
+from lsr.encoders.packaged import DEFAULT_ENCODER, WITHOUT_DENSE_TERMS
 from lsr.errors import CorruptionError, EncoderMismatchError, UsageError
 from lsr.trusted_code import NO_CODE, TrustedCode, without_consent
 from lsr.vectors.source import LARGEST_VOCABULARY
@@ -20,7 +20,7 @@ from lsr.vocabulary import Vocabulary
 
 SPARSE, DENSE, BM25 = "sparse", "dense", "bm25"
 # The encoders that got words, and the option by which each is as it was.
-_WITHOUT_WORDS = {"bm25": f"analyzer={PIECES}"} | dict.fromkeys(PACKAGED, "words=no")
+_WITHOUT_WORDS = {"bm25": f"analyzer={PIECES}", WITHOUT_DENSE_TERMS: "words=no"}
 
 
 @dataclass(frozen=True, slots=True)

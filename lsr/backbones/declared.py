@@ -210,6 +210,11 @@ class DeclaredDenseTerms(NamedTuple):
     weight: float
     top: int
 
+    @property
+    def settings(self) -> dict[str, float]:
+        """As they stand in an encoder's settings."""
+        return dict(zip(DENSE_TERMS, self, strict=True))
+
 
 def declared_dense_terms(checkpoint: Checkpoint) -> DeclaredDenseTerms:
     """What an encoder that ``lsr train`` wrote says of its dense terms.

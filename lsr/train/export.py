@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.backbones.declared import COMPONENTS, DENSE_TERMS, LITERAL, Side
+from lsr.backbones.declared import COMPONENTS, LITERAL, Side
 from lsr.backbones.exported_folder import appearing
 from lsr.backbones.model_weights import longest_input
 from lsr.backbones.torch_runtime import transformers
@@ -394,7 +394,7 @@ def _sentence_transformers(settings: Exported) -> Mapping[str, Any]:
     if settings.literal:
         own |= {key: getattr(settings, key) for key in LITERAL}
     if kept := settings.dense_terms:
-        own |= dict(zip(DENSE_TERMS, (kept.weight, kept.top), strict=True))
+        own |= kept.declared.settings
     if components := settings.components():
         own[COMPONENTS] = components
     if own:

@@ -6,14 +6,11 @@ What is trained stands beside them, in training as in the encoder that comes out
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lsr.backbones.checkpoint import FETCHED, NOT_FETCHED, Checkpoint
-from lsr.backbones.declared import declared_dense_terms
+from lsr.backbones.declared import DeclaredDenseTerms, declared_dense_terms
 from lsr.backbones.exported_folder import copy_files
 from lsr.encoders.dense_terms import FOLDER, DenseTerms
 from lsr.encoders.encoder import SparseEncoder, fingerprint
@@ -29,8 +26,7 @@ from lsr.train.vector_cache import OnProgress, sparse_vectors
 class KeptDenseTerms:
     """Weight and number of the dense terms of a document, and the folder that has them."""
 
-    weight: float
-    top: int
+    declared: DeclaredDenseTerms
     folder: Path
 
     @classmethod
@@ -45,8 +41,8 @@ class KeptDenseTerms:
             UsageError: it has some, and documents so trained take none.
         """
         checkpoint = Checkpoint.resolve(base)
-        weight, top = declared_dense_terms(checkpoint)
-        if not weight:
+        declared = declared_dense_terms(checkpoint)
+        if not declared.weight:
             return None
         if documents not in PROJECTIONS:
             raise UsageError(
@@ -54,7 +50,7 @@ class KeptDenseTerms:
                 f"projection of a masked language model, and documents by {documents!r} have none; "
                 "train the encoder that they were added to"
             )
-        return cls(weight, top, checkpoint.root)
+        return cls(declared, checkpoint.root)
 
     def of_documents(
         self, corpus: TrainingCorpus, cache: Path, on_progress: OnProgress
@@ -77,17 +73,18 @@ class KeptDenseTerms:
 class _DenseTermsAlone(SparseEncoder):
     def __init__(self, kept: KeptDenseTerms) -> None:
         self.vocabulary = Checkpoint.resolve(str(kept.folder)).vocabulary
-        self._terms = DenseTerms(self.vocabulary, kept.folder / FOLDER, kept.weight, kept.top)
+        self._terms = DenseTerms(self.vocabulary, kept.folder / FOLDER, *kept.declared)
         self.name = f"dense terms of {kept.folder.name}"
-        settings = {**asdict(kept), "folder": self._terms.identity}
-        self.fingerprint = fingerprint("dense-terms", vocabulary=self.vocabulary.digest, **settings)
+        self.fingerprint = fingerprint(
+            "dense-terms",
+            vocabulary=self.vocabulary.digest,
+            terms=self._terms.identity,
+            settings=kept.declared.settings,
+        )
 
     @property
     def tokens_encoded(self) -> int:
         return self._terms.model.tokens_encoded
-
-    def cuts(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        return self._terms.model.cuts(texts)
 
     def encode_documents(self, texts: Sequence[str]) -> SparseBatch:
         return self._terms(texts)

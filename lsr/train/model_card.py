@@ -145,21 +145,21 @@ class ModelCard:
     def _heading(self) -> str:
         settings = self.settings
         cap = f" The {settings.top_k:,} largest weights of a vector stay." if settings.top_k else ""
-        literal = ""
+        beside = ""
         if settings.literal:
-            literal = (
+            beside = (
                 f" Terms of a document itself weigh {settings.literal:g} tf / (tf + k) more, k as "
                 "in BM25."
             )
         if kept := settings.dense_terms:
-            literal += (
-                f" The {kept.top:,} dense terms of its base join them, in quadrature, with the "
-                f"weight {kept.weight:g}."
+            beside += (
+                f" The {kept.declared.top:,} dense terms of its base join them, in quadrature, "
+                f"with the weight {kept.declared.weight:g}."
             )
         return (
             f"# {self.name}\n\n"
             "A learned sparse retrieval encoder: texts become term weights over the model's "
-            f"vocabulary, and scores are inner products. {self._sides()}{literal}{cap}\n\n"
+            f"vocabulary, and scores are inner products. {self._sides()}{beside}{cap}\n\n"
             f"It was trained from {self.base_model} (licence: {self.base_licence})"
             + (
                 "; the licences of its base and of its data hold for it."

@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 from lsr.backbones.checkpoint import CONFIG, FETCHED, NOT_FETCHED, Checkpoint
-from lsr.backbones.declared import DENSE_TERMS, MODEL_SETTINGS
+from lsr.backbones.declared import MODEL_SETTINGS, DeclaredDenseTerms
 from lsr.backbones.exported_folder import appearing, copy_files
 from lsr.encoders.dense_terms import FOLDER, MODEL, TABLE, TermVectors
 from lsr.train.dense_terms.config import DenseTermsConfig
@@ -49,7 +49,7 @@ def export_dense_terms(
         table.write(new / FOLDER / TABLE)
         settings = new / MODEL_SETTINGS
         declared = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
-        numbers = dict(zip(DENSE_TERMS, (config.weight, config.top), strict=True))
+        numbers = DeclaredDenseTerms(config.weight, config.top).settings
         declared["lsr"] = declared.get("lsr", {}) | numbers
         write_json(settings, declared)
         (new / "README.md").write_text(card, encoding="utf-8")

@@ -256,8 +256,8 @@ def _card(config: DenseTermsTrainingConfig, encoder: str, counts: Sequence[int],
     versions = [f"{name} {version}" for name, version in installed_versions(PACKAGES).items()]
     parts = [
         f"# {Path(config.output).name}",
-        f"The sparse encoder {settings.base}, to whose documents up to {settings.top:,} terms are "
-        f"added that {_reader(config)} puts near them (lsr's dense terms). Queries "
+        f"The sparse encoder {settings.base}, whose documents have beside its terms up to "
+        f"{settings.top:,} that {_reader(config)} puts near them (lsr's dense terms). Queries "
         f"are those of {settings.base}: the dense model does not run for them. The licences of "
         "both models and of the data hold for this one.",
         f"With lsr: `lsr index FILES --encoder {shlex.quote(encoder)}`. sentence-transformers "
